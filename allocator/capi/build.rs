@@ -1,0 +1,28 @@
+//! Linker flags of `libstratalloc.so`. They apply to the shared library only, not to the archive.
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    for (flag, _reason) in FLAGS {
+        println!("cargo:rustc-cdylib-link-arg={flag}");
+    }
+}
+
+/// Each flag with the reason why it is there.
+const FLAGS: [(&str, &str); 4] = [
+    (
+        "-Wl,-soname,libstratalloc.so",
+        "a program linked with a path to the file records the name, not the path",
+    ),
+    (
+        "-Wl,-z,nodelete",
+        "blocks, thread exit handlers and fork handlers outlive a dlclose, so unmapping is never safe",
+    ),
+    (
+        "-Wl,-Bsymbolic-functions",
+        "our own calls between exported names never land in another library's allocator",
+    ),
+    (
+        "-Wl,-z,defs",
+        "a name that nobody defines fails the build, not the first preloaded program",
+    ),
+];

@@ -1,0 +1,147 @@
+//! Aligned allocation: `posix_memalign`, `aligned_alloc`, `memalign`, `valloc`, `pvalloc`.
+//!
+//! They differ in how they treat an alignment that is not a power of two, and in how they report
+//! errors; the memory comes from the same place.
+
+use core::ffi::{c_int, c_void};
+
+use allocator::front;
+
+use crate::errno;
+
+/// Alignment of every block, whatever was asked for. Up to this, aligned allocation is `malloc`.
+pub const DEFAULT_ALIGNMENT: usize = 16;
+
+/// `size` bytes at `alignment`, a power of two; null when memory is exhausted. Leaves `errno` to
+/// the caller.
+#[inline(always)]
+pub fn try_allocate(alignment: usize, size: usize) -> *mut c_void {
+    if alignment <= DEFAULT_ALIGNMENT {
+        return front::allocate(size).cast();
+    }
+    front::allocate_aligned(size, alignment).cast()
+}
+
+/// Gives back a block of [`try_allocate`] (null is a no-op).
+///
+/// # Safety
+/// `block` is null or live, came from `try_allocate(alignment, size)` or an equal call, and is not
+/// used again.
+#[inline(always)]
+pub unsafe fn deallocate_sized(block: *mut c_void, size: usize, alignment: usize) {
+    if alignment <= DEFAULT_ALIGNMENT {
+        // SAFETY: such a block is one of `front::allocate`, and the size is the caller's word.
+        unsafe { front::deallocate_sized(block.cast(), size) }
+    } else {
+        // SAFETY: the block is one of `front::allocate_aligned` with these very numbers.
+        unsafe { front::deallocate_sized_aligned(block.cast(), size, alignment) }
+    }
+}
+
+/// [`try_allocate`] with `ENOMEM` on failure.
+#[inline(always)]
+fn allocate(alignment: usize, size: usize) -> *mut c_void {
+    let block = try_allocate(alignment, size);
+    if block.is_null() {
+        return errno::out_of_memory();
+    }
+    block
+}
+
+/// `memalign`: an alignment that is not a power of two is rounded up to the next one, as glibc
+/// does; `EINVAL` if there is none.
+#[inline(always)]
+pub fn allocate_rounded(alignment: usize, size: usize) -> *mut c_void {
+    match alignment.checked_next_power_of_two() {
+        Some(alignment) => allocate(alignment, size),
+        None => errno::invalid_argument(),
+    }
+}
+
+/// `posix_memalign`: reports by its result, and leaves `errno` and, on failure, `*out` alone.
+///
+/// # Safety
+/// `out` is valid for writing one pointer.
+#[inline(always)]
+pub unsafe fn allocate_posix(out: *mut *mut c_void, alignment: usize, size: usize) -> c_int {
+    if !alignment.is_power_of_two() || !alignment.is_multiple_of(size_of::<*mut c_void>()) {
+        return libc::EINVAL;
+    }
+    let saved = errno::get();
+    let block = try_allocate(alignment, size);
+    if block.is_null() {
+        errno::set(saved);
+        return libc::ENOMEM;
+    }
+    // SAFETY: the caller vouches for `out`.
+    unsafe { out.write(block) };
+    0
+}
+
+/// `valloc`: page-aligned.
+#[inline(always)]
+pub fn allocate_page_aligned(size: usize) -> *mut c_void {
+    allocate(page_size(), size)
+}
+
+/// `pvalloc`: page-aligned, and the size rounded up to whole pages (0 to one page).
+#[inline(always)]
+pub fn allocate_whole_pages(size: usize) -> *mut c_void {
+    let page = page_size();
+    match size.max(1).checked_next_multiple_of(page) {
+        Some(rounded) => allocate(page, rounded),
+        None => errno::out_of_memory(),
+    }
+}
+
+/// The page size of the kernel, in bytes. `getauxval` neither allocates nor locks.
+fn page_size() -> usize {
+    // SAFETY: reads a vector that the kernel handed to the process; unknown keys give 0.
+    let size = unsafe { libc::getauxval(libc::AT_PAGESZ) };
+    match usize::try_from(size) {
+        Ok(size) if size.is_power_of_two() => size,
+        _ => 4096,
+    }
+}
+
+/// POSIX's `posix_memalign`. See [`allocate_posix`].
+///
+/// # Safety
+/// `out` is valid for writing one pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn posix_memalign(
+    out: *mut *mut c_void,
+    alignment: usize,
+    size: usize,
+) -> c_int {
+    // SAFETY: the duties are the same.
+    unsafe { allocate_posix(out, alignment, size) }
+}
+
+/// C's `aligned_alloc`: null and `EINVAL` unless `alignment` is a power of two, as C17 and glibc
+/// since 2.38 have it (older ones round it up). `size` need not be a multiple of it.
+#[unsafe(no_mangle)]
+pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
+    if !alignment.is_power_of_two() {
+        return errno::invalid_argument();
+    }
+    allocate(alignment, size)
+}
+
+/// The old SunOS `memalign`. See [`allocate_rounded`].
+#[unsafe(no_mangle)]
+pub extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
+    allocate_rounded(alignment, size)
+}
+
+/// The old BSD `valloc`: page-aligned.
+#[unsafe(no_mangle)]
+pub extern "C" fn valloc(size: usize) -> *mut c_void {
+    allocate_page_aligned(size)
+}
+
+/// `valloc` with the size rounded up to whole pages.
+#[unsafe(no_mangle)]
+pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
+    allocate_whole_pages(size)
+}

@@ -1,0 +1,86 @@
+//! The names under which glibc exports the same functions for internal use. Some programs call
+//! them (old interposers, sanitizers, emulators), and a static link needs them, so that libc's own
+//! allocator is not pulled in beside ours.
+//!
+//! Each is the same inlined body as the plain name, so a call never goes through a symbol that
+//! another library could have taken over.
+
+use core::ffi::{c_int, c_void};
+
+use allocator::front;
+
+use crate::{aligned, standard};
+
+/// `malloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
+    standard::allocate(size)
+}
+
+/// `calloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
+    standard::allocate_zeroed(count, size)
+}
+
+/// `realloc`.
+///
+/// # Safety
+/// As [`standard::realloc`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the duties are the same.
+    unsafe { standard::reallocate(block, size) }
+}
+
+/// `free`.
+///
+/// # Safety
+/// As [`standard::free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `cfree`.
+///
+/// # Safety
+/// As [`standard::free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __libc_cfree(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `memalign`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void {
+    aligned::allocate_rounded(alignment, size)
+}
+
+/// `valloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
+    aligned::allocate_page_aligned(size)
+}
+
+/// `pvalloc`.
+#[unsafe(no_mangle)]
+pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
+    aligned::allocate_whole_pages(size)
+}
+
+/// `posix_memalign`.
+///
+/// # Safety
+/// As [`aligned::posix_memalign`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn __posix_memalign(
+    out: *mut *mut c_void,
+    alignment: usize,
+    size: usize,
+) -> c_int {
+    // SAFETY: the duties are the same.
+    unsafe { aligned::allocate_posix(out, alignment, size) }
+}

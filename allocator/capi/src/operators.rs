@@ -1,0 +1,259 @@
+//! Every replaceable `operator new` and `operator delete` of C++17, under their mangled names
+//! (`m` is `size_t` on 64-bit Linux).
+//!
+//! The hot path is that of `malloc` and `free`. When memory is exhausted the throwing forms end in
+//! a tail call into [`crate::unwind`], so that no frame of ours that was compiled by Rust lies
+//! between the caller and the exception; the `nothrow` forms go to [`crate::bad_alloc`]. Both ask
+//! the new-handler first, as the standard says.
+//!
+//! Names ending in `_array` are the `[]` forms. They behave the same.
+
+use core::ffi::c_void;
+
+use allocator::front;
+
+use crate::aligned::{self, DEFAULT_ALIGNMENT};
+use crate::bad_alloc::new_failed_nothrow;
+use crate::unwind;
+
+/// `operator new(size)`.
+#[inline(always)]
+fn new(size: usize) -> *mut c_void {
+    let block = front::allocate(size);
+    if block.is_null() {
+        // SAFETY: no duties; it throws, aborts, or returns a block.
+        return unsafe { unwind::stratalloc_new_failed(size, DEFAULT_ALIGNMENT) };
+    }
+    block.cast()
+}
+
+/// `operator new(size, nothrow)`.
+#[inline(always)]
+fn new_nothrow(size: usize) -> *mut c_void {
+    let block = front::allocate(size);
+    if block.is_null() {
+        return new_failed_nothrow(size, DEFAULT_ALIGNMENT);
+    }
+    block.cast()
+}
+
+/// `operator new(size, align)`. An alignment that is not a power of two throws without asking the
+/// handler, as in libstdc++: no amount of freed memory would help.
+#[inline(always)]
+fn new_aligned(size: usize, alignment: usize) -> *mut c_void {
+    if !alignment.is_power_of_two() {
+        // SAFETY: no duties; it throws or aborts.
+        return unsafe { unwind::stratalloc_throw_bad_alloc() };
+    }
+    let block = aligned::try_allocate(alignment, size);
+    if block.is_null() {
+        // SAFETY: as in `new`; the alignment is a power of two.
+        return unsafe { unwind::stratalloc_new_failed(size, alignment) };
+    }
+    block
+}
+
+/// `operator new(size, align, nothrow)`.
+#[inline(always)]
+fn new_aligned_nothrow(size: usize, alignment: usize) -> *mut c_void {
+    if !alignment.is_power_of_two() {
+        return core::ptr::null_mut();
+    }
+    let block = aligned::try_allocate(alignment, size);
+    if block.is_null() {
+        return new_failed_nothrow(size, alignment);
+    }
+    block
+}
+
+/// `operator new(size_t)`.
+#[unsafe(export_name = "_Znwm")]
+pub extern "C" fn operator_new(size: usize) -> *mut c_void {
+    new(size)
+}
+
+/// `operator new[](size_t)`.
+#[unsafe(export_name = "_Znam")]
+pub extern "C" fn operator_new_array(size: usize) -> *mut c_void {
+    new(size)
+}
+
+/// `operator new(size_t, nothrow_t const&)`.
+#[unsafe(export_name = "_ZnwmRKSt9nothrow_t")]
+pub extern "C" fn operator_new_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
+    new_nothrow(size)
+}
+
+/// `operator new[](size_t, nothrow_t const&)`.
+#[unsafe(export_name = "_ZnamRKSt9nothrow_t")]
+pub extern "C" fn operator_new_array_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
+    new_nothrow(size)
+}
+
+/// `operator new(size_t, align_val_t)`.
+#[unsafe(export_name = "_ZnwmSt11align_val_t")]
+pub extern "C" fn operator_new_aligned(size: usize, alignment: usize) -> *mut c_void {
+    new_aligned(size, alignment)
+}
+
+/// `operator new[](size_t, align_val_t)`.
+#[unsafe(export_name = "_ZnamSt11align_val_t")]
+pub extern "C" fn operator_new_array_aligned(size: usize, alignment: usize) -> *mut c_void {
+    new_aligned(size, alignment)
+}
+
+/// `operator new(size_t, align_val_t, nothrow_t const&)`.
+#[unsafe(export_name = "_ZnwmSt11align_val_tRKSt9nothrow_t")]
+pub extern "C" fn operator_new_aligned_nothrow(
+    size: usize,
+    alignment: usize,
+    _tag: *const c_void,
+) -> *mut c_void {
+    new_aligned_nothrow(size, alignment)
+}
+
+/// `operator new[](size_t, align_val_t, nothrow_t const&)`.
+#[unsafe(export_name = "_ZnamSt11align_val_tRKSt9nothrow_t")]
+pub extern "C" fn operator_new_array_aligned_nothrow(
+    size: usize,
+    alignment: usize,
+    _tag: *const c_void,
+) -> *mut c_void {
+    new_aligned_nothrow(size, alignment)
+}
+
+/// `operator delete(void*)`; null is a no-op.
+///
+/// # Safety
+/// `block` is null or a live block of this allocator; it is not used again.
+#[unsafe(export_name = "_ZdlPv")]
+pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete[](void*)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdaPv")]
+pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete(void*, nothrow_t const&)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
+pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *const c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete[](void*, nothrow_t const&)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
+pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag: *const c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete(void*, size_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`]; `size` is the size that was asked for, at default alignment.
+#[unsafe(export_name = "_ZdlPvm")]
+pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate_sized(block.cast(), size) }
+}
+
+/// `operator delete[](void*, size_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete_sized`].
+#[unsafe(export_name = "_ZdaPvm")]
+pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: usize) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate_sized(block.cast(), size) }
+}
+
+/// `operator delete(void*, align_val_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdlPvSt11align_val_t")]
+pub unsafe extern "C" fn operator_delete_aligned(block: *mut c_void, _alignment: usize) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete[](void*, align_val_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdaPvSt11align_val_t")]
+pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, _alignment: usize) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete(void*, align_val_t, nothrow_t const&)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
+pub unsafe extern "C" fn operator_delete_aligned_nothrow(
+    block: *mut c_void,
+    _alignment: usize,
+    _tag: *const c_void,
+) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete[](void*, align_val_t, nothrow_t const&)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`].
+#[unsafe(export_name = "_ZdaPvSt11align_val_tRKSt9nothrow_t")]
+pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
+    block: *mut c_void,
+    _alignment: usize,
+    _tag: *const c_void,
+) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// `operator delete(void*, size_t, align_val_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete`]; `size` and `alignment` are those that were asked for.
+#[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
+pub unsafe extern "C" fn operator_delete_sized_aligned(
+    block: *mut c_void,
+    size: usize,
+    alignment: usize,
+) {
+    // SAFETY: the duties are the same.
+    unsafe { aligned::deallocate_sized(block, size, alignment) }
+}
+
+/// `operator delete[](void*, size_t, align_val_t)`; null is a no-op.
+///
+/// # Safety
+/// As [`operator_delete_sized_aligned`].
+#[unsafe(export_name = "_ZdaPvmSt11align_val_t")]
+pub unsafe extern "C" fn operator_delete_array_sized_aligned(
+    block: *mut c_void,
+    size: usize,
+    alignment: usize,
+) {
+    // SAFETY: the duties are the same.
+    unsafe { aligned::deallocate_sized(block, size, alignment) }
+}

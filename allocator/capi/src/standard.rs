@@ -1,0 +1,142 @@
+//! The functions of ISO C: `malloc`, `calloc`, `realloc`, `free`, the sized frees of C23, and the
+//! two neighbours that share their rules (`reallocarray`, `cfree`).
+//!
+//! The bodies are private inlined functions; the exported names and their `__libc_` twins
+//! ([`crate::libc_names`]) are one line each. Results and `errno` are those of glibc (C3.1).
+
+use core::ffi::c_void;
+use core::ptr;
+
+use allocator::front;
+
+use crate::errno;
+
+/// `malloc`: `size` bytes at 16-byte alignment, a unique pointer for 0; null and `ENOMEM` when
+/// memory is exhausted or `size` exceeds `PTRDIFF_MAX`.
+#[inline(always)]
+pub fn allocate(size: usize) -> *mut c_void {
+    let block = front::allocate(size);
+    if block.is_null() {
+        return errno::out_of_memory();
+    }
+    block.cast()
+}
+
+/// `calloc`: zeroed memory for `count` objects of `size` bytes; `ENOMEM` if the product overflows.
+#[inline(always)]
+pub fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
+    let Some(total) = count.checked_mul(size) else {
+        return errno::out_of_memory();
+    };
+    let block = front::allocate_zeroed(total);
+    if block.is_null() {
+        return errno::out_of_memory();
+    }
+    block.cast()
+}
+
+/// `realloc`: null `block` is `malloc`; size 0 frees and returns null, as glibc does. On failure
+/// the old block stays as it was.
+///
+/// # Safety
+/// `block` is null or a live block of this allocator, which is gone when the result is not null
+/// or `size` is 0.
+#[inline(always)]
+pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
+    if block.is_null() {
+        return allocate(size);
+    }
+    if size == 0 {
+        // SAFETY: the caller hands over a live block.
+        unsafe { front::deallocate(block.cast()) };
+        return ptr::null_mut();
+    }
+    // SAFETY: `block` is live and not null, `size` is not 0.
+    let moved = unsafe { front::reallocate(block.cast(), size) };
+    if moved.is_null() {
+        return errno::out_of_memory();
+    }
+    moved.cast()
+}
+
+/// C's `malloc`. See [`allocate`].
+#[unsafe(no_mangle)]
+pub extern "C" fn malloc(size: usize) -> *mut c_void {
+    allocate(size)
+}
+
+/// C's `calloc`. See [`allocate_zeroed`].
+#[unsafe(no_mangle)]
+pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
+    allocate_zeroed(count, size)
+}
+
+/// C's `realloc`. See [`reallocate`].
+///
+/// # Safety
+/// As [`reallocate`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: the duties are the same.
+    unsafe { reallocate(block, size) }
+}
+
+/// `realloc` for `count` objects of `size` bytes; on overflow null and `ENOMEM`, and the old block
+/// stays as it was.
+///
+/// # Safety
+/// As [`reallocate`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn reallocarray(
+    block: *mut c_void,
+    count: usize,
+    size: usize,
+) -> *mut c_void {
+    match count.checked_mul(size) {
+        // SAFETY: the duties are the same.
+        Some(total) => unsafe { reallocate(block, total) },
+        None => errno::out_of_memory(),
+    }
+}
+
+/// C's `free`; null is a no-op. Leaves `errno` alone: the fast path has nothing that could set it,
+/// and `front` keeps it across the system calls of its slow path.
+///
+/// # Safety
+/// `block` is null or a live block of this allocator; it is not used again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// The old SunOS name of `free`, which a few binaries still call.
+///
+/// # Safety
+/// As [`free`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn cfree(block: *mut c_void) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
+}
+
+/// C23's `free_sized`: `free` for a block of `malloc`, `calloc` or `realloc` whose requested size
+/// the caller knows, which spares the look-up.
+///
+/// # Safety
+/// As [`free`]; `size` is the size that was asked for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
+    // SAFETY: those functions align to 16, and the caller vouches for `size`.
+    unsafe { front::deallocate_sized(block.cast(), size) }
+}
+
+/// C23's `free_aligned_sized`: `free` for a block of `aligned_alloc(alignment, size)`.
+///
+/// # Safety
+/// As [`free`]; `alignment` and `size` are those that were asked for.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, alignment: usize, size: usize) {
+    // SAFETY: the caller vouches for both numbers.
+    unsafe { crate::aligned::deallocate_sized(block, size, alignment) }
+}

@@ -1,0 +1,101 @@
+//! `malloc_info` (C3.5): the snapshot as XML, on a stream of the caller.
+//!
+//! The root and the elements that tools read from glibc keep their names (`heap`, `total`,
+//! `system`, `aspace`); our tiers follow in a `stratalloc` element. Elements whose value we do not
+//! know (glibc's `system type="max"`, the number of `fast` blocks) are left out rather than made
+//! up. The text is complete before the stream is touched, since stdio may allocate.
+
+use core::ffi::{c_int, c_void};
+use core::fmt::{self, Write};
+
+use allocator::{MallocExtension, Snapshot};
+
+use crate::statistics::Ptmalloc;
+use crate::text::Text;
+
+/// glibc's `malloc_info`: writes the state as XML to `stream`. `EINVAL` unless `options` is 0;
+/// `EIO` if the stream does not take it all (`errno` says why, where stdio sets it).
+///
+/// # Safety
+/// `stream` is an open stream.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
+    if options != 0 {
+        return libc::EINVAL;
+    }
+    let now = MallocExtension::stats();
+    let mut text = Text::<4096>::new();
+    // Writing to a `Text` cannot fail.
+    let _ = write_document(&mut text, &now);
+    let bytes = text.as_bytes();
+    // SAFETY: `bytes` is a live slice, the caller vouches for the stream.
+    let written = unsafe { libc::fwrite(bytes.as_ptr().cast::<c_void>(), 1, bytes.len(), stream) };
+    if written == bytes.len() { 0 } else { libc::EIO }
+}
+
+/// The whole document.
+fn write_document(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+    let view = Ptmalloc::from_snapshot(now);
+    let address_space = now.mapped.saturating_sub(now.direct_mapped);
+    writeln!(out, "<malloc version=\"1\">")?;
+    writeln!(out, "<heap nr=\"0\">")?;
+    write_totals(out, now, &view)?;
+    write_sizes(out, view.arena, address_space)?;
+    writeln!(out, "</heap>")?;
+    write_totals(out, now, &view)?;
+    let (count, size) = (now.direct_mapped_count, now.direct_mapped);
+    writeln!(
+        out,
+        "<total type=\"mmap\" count=\"{count}\" size=\"{size}\"/>"
+    )?;
+    write_sizes(out, view.arena, address_space)?;
+    write_tiers(out, now)?;
+    writeln!(out, "</malloc>")
+}
+
+/// What is free: cached objects ("fast"), and all the rest.
+fn write_totals(out: &mut impl Write, now: &Snapshot, view: &Ptmalloc) -> fmt::Result {
+    let (count, rest) = (now.free_run_count, view.free - view.fast);
+    writeln!(out, "<total type=\"fast\" size=\"{}\"/>", view.fast)?;
+    writeln!(
+        out,
+        "<total type=\"rest\" count=\"{count}\" size=\"{rest}\"/>"
+    )
+}
+
+/// What was taken from the OS: resident or used (`system`), and addresses (`aspace`).
+fn write_sizes(out: &mut impl Write, arena: usize, address_space: usize) -> fmt::Result {
+    writeln!(out, "<system type=\"current\" size=\"{arena}\"/>")?;
+    writeln!(out, "<aspace type=\"total\" size=\"{address_space}\"/>")?;
+    writeln!(out, "<aspace type=\"mprotect\" size=\"{address_space}\"/>")
+}
+
+/// Our own part. The sizes of the tiers add up to `mapped`.
+fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+    let version = env!("CARGO_PKG_VERSION");
+    writeln!(
+        out,
+        "<stratalloc version=\"{version}\" mapped=\"{}\">",
+        now.mapped
+    )?;
+    let (count, size) = (now.in_use_count, now.in_use);
+    writeln!(
+        out,
+        "<tier name=\"in_use\" count=\"{count}\" size=\"{size}\"/>"
+    )?;
+    let tiers = [
+        ("thread_caches", now.thread_cache_free),
+        ("transfer_caches", now.transfer_cache_free),
+        ("central_lists", now.central_free),
+        ("span_tails", now.span_tails),
+        ("page_heap", now.page_heap_free),
+        ("released", now.page_heap_released),
+    ];
+    for (name, size) in tiers {
+        writeln!(out, "<tier name=\"{name}\" size=\"{size}\"/>")?;
+    }
+    writeln!(out, "<metadata size=\"{}\"/>", now.metadata)?;
+    writeln!(out, "<spans count=\"{}\"/>", now.span_count)?;
+    writeln!(out, "<threads count=\"{}\"/>", now.thread_count)?;
+    writeln!(out, "</stratalloc>")
+}
