@@ -1,1 +1,35 @@
-//! stub
+//! Workloads, measuring and reports that set memory allocators side by side.
+//!
+//! Every run happens in a process of its own: a *runner*, one small program per allocator (they live in
+//! the `comparisons` package), whose global allocator is the one under test and whose `main` is one call
+//! of [`child::main`]. The program `stratalloc-bench` finds the runners, starts them in turn, keeps what
+//! they print, and writes the report.
+//!
+//! ```text
+//!  stratalloc-bench   run, list, report       (src/bin)
+//!  report             HTML, Markdown, CSV     from a result file only
+//!  driver             find the runners, prove them, run them in rounds
+//!  results            the result file;  statistics, summary: what may be said about it
+//!  child              what a runner does: prepare, measure, prove, print one line of JSON
+//!  measure            clock, processor time, faults, resident memory over time
+//!  workloads          the work itself;  block, random: what it is made of
+//! ```
+//!
+//! Nothing here depends on an allocator, so a change in one never rebuilds the harness.
+
+pub mod block;
+pub mod random;
+
+pub mod workloads;
+
+pub mod measure;
+
+pub mod child;
+pub mod results;
+
+pub mod machine;
+pub mod statistics;
+pub mod summary;
+
+pub mod driver;
+pub mod report;

@@ -1,0 +1,107 @@
+//! A block of memory as the workloads use it: allocated, written to, checked, freed.
+//!
+//! [`Block`] goes straight to the global allocator, so that a workload decides every size itself. It
+//! hides nothing: creating one is one allocation, dropping it is one deallocation. Memory that is never
+//! written to would stay untouched and flatter an allocator that maps much, so creation writes the first
+//! bytes and one byte in every further OS page, as a program that uses its memory does.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// Size of the pages that the kernel hands out on first touch.
+pub const OS_PAGE: usize = 4096;
+
+/// Alignment of every block; what most allocations of real programs ask for.
+const ALIGNMENT: usize = 8;
+
+/// An owned block of at least one byte.
+pub struct Block {
+    address: NonNull<u8>,
+    size: usize,
+}
+
+// SAFETY: a `Block` is the only owner of its memory, and the global allocator accepts a block on any
+// thread.
+unsafe impl Send for Block {}
+
+// SAFETY: a shared `Block` can only be read; it is written to by `new` alone.
+unsafe impl Sync for Block {}
+
+impl Block {
+    /// Allocates `size` bytes (at least 1) and marks the first byte and every OS page with `mark`.
+    #[inline]
+    pub fn new(size: usize, mark: u8) -> Self {
+        let layout = Self::layout(size);
+        // SAFETY: no caller asks for zero bytes, and `layout` rounds up to 1 should one do.
+        let Some(address) = NonNull::new(unsafe { alloc(layout) }) else {
+            handle_alloc_error(layout)
+        };
+        let block = Self {
+            address,
+            size: layout.size(),
+        };
+        block.write(mark);
+        block
+    }
+
+    /// The layout of a block of `size` bytes.
+    #[inline]
+    fn layout(size: usize) -> Layout {
+        let size = size.max(1);
+        // SAFETY: the alignment is a power of two, and no workload asks for more than a few MiB.
+        unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
+    }
+
+    /// Writes `mark` to the first byte of the block and of each further OS page.
+    #[inline]
+    fn write(&self, mark: u8) {
+        let mut offset = 0;
+        while offset < self.size {
+            // SAFETY: `offset < size`, so the byte lies inside the block; volatile, because a write to
+            // memory that is freed without being read would otherwise be removed.
+            unsafe { self.address.as_ptr().add(offset).write_volatile(mark) };
+            offset += OS_PAGE;
+        }
+    }
+
+    /// The mark that the block was created with, read back from its memory.
+    #[inline]
+    pub fn mark(&self) -> u8 {
+        // SAFETY: the first byte exists and was written by `new`.
+        unsafe { self.address.as_ptr().read_volatile() }
+    }
+
+    /// Bytes asked for.
+    #[inline]
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Where the block begins; for asking an allocator whether it is its own.
+    pub fn address(&self) -> *const u8 {
+        self.address.as_ptr()
+    }
+}
+
+impl Drop for Block {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the block came from `alloc` with this very layout and is owned here alone.
+        unsafe { dealloc(self.address.as_ptr(), Self::layout(self.size)) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_its_mark_on_every_page() {
+        let block = Block::new(3 * OS_PAGE + 1, 0xa5);
+        assert_eq!((block.mark(), block.size()), (0xa5, 3 * OS_PAGE + 1));
+        for page in 0..4 {
+            // SAFETY: the offset lies inside the block, and `new` wrote this byte.
+            assert_eq!(unsafe { block.address().add(page * OS_PAGE).read() }, 0xa5);
+        }
+    }
+}

@@ -1,0 +1,356 @@
+//! What a runner does: one workload in this process, under this process's global allocator.
+//!
+//! A runner is a program of the `comparisons` package whose `main` is one call of [`main`]. It is started
+//! by the driver, either with `--describe`, to say which allocator it carries, or with a workload to run.
+//! Its answer is one line of JSON on standard output, an [`Answer`]. Either way it first proves that the
+//! allocator it names is the one that serves this process; without the proof, there is no row.
+
+use crate::block::Block;
+use crate::measure::{Measurement, measure};
+use crate::workloads::{self, Settings};
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Changes when driver and runner must be rebuilt together.
+pub const PROTOCOL: u32 = 1;
+
+/// What a runner is compiled with: the allocator under test, and how to recognise it.
+pub struct Subject {
+    /// Name on the command line and in result files.
+    pub name: String,
+    /// Name for people, with what it is.
+    pub title: String,
+    /// Place in the report; the smallest comes first.
+    pub order: u32,
+    /// The allocator's version, as far as it can be found out at run time.
+    pub version: fn() -> String,
+    /// Bytes that the allocator counts as handed out, where it can tell.
+    pub live_bytes: Option<fn() -> usize>,
+    /// Whether the allocator counts this block as its own, where it can tell.
+    pub owns: Option<fn(*const u8) -> bool>,
+    /// Any other evidence: what was seen, or why the allocator is not the one in use.
+    pub witness: Option<fn() -> Result<String, String>>,
+    /// Bytes that another allocator of this process counts as handed out: it must not be the one in use.
+    pub other_live_bytes: Option<fn() -> usize>,
+}
+
+/// Tells a runner which library must serve `malloc`; read by [`preloaded`].
+pub(crate) const PRELOADED_NAME: &str = "STRATALLOC_BENCH_PRELOADED_NAME";
+/// See [`PRELOADED_NAME`].
+pub(crate) const PRELOADED_PATH: &str = "STRATALLOC_BENCH_PRELOADED_PATH";
+
+/// The name and the library that this runner was started to measure by preloading, if it was.
+pub fn preloaded() -> Option<(String, PathBuf)> {
+    Some((
+        std::env::var(PRELOADED_NAME).ok()?,
+        std::env::var_os(PRELOADED_PATH)?.into(),
+    ))
+}
+
+/// Who a runner says it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Description {
+    /// See [`PROTOCOL`].
+    pub protocol: u32,
+    /// Name on the command line and in result files.
+    pub name: String,
+    /// Name for people.
+    pub title: String,
+    /// Place in the report.
+    pub order: u32,
+    /// Version of the allocator.
+    pub version: String,
+    /// How it was proved that this allocator is in use.
+    pub proof: String,
+}
+
+/// A runner's line of output.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Answer {
+    /// To `--describe`.
+    Described(Description),
+    /// To a workload.
+    Measured(Measurement),
+    /// The allocator could not be proved to be in use, or the run was impossible: the reason.
+    Refused(String),
+}
+
+/// The command line of a runner, which only the driver writes.
+#[derive(Debug, PartialEq)]
+enum Request {
+    Describe,
+    Run {
+        workload: String,
+        threads: usize,
+        scale: f64,
+        seed: u64,
+    },
+}
+
+/// The whole of a runner's `main`.
+pub fn main(subject: &Subject) -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let answer = match parse(&arguments) {
+        Ok(Request::Describe) => describe(subject),
+        Ok(Request::Run {
+            workload,
+            threads,
+            scale,
+            seed,
+        }) => run(
+            subject,
+            &workload,
+            Settings {
+                threads,
+                scale,
+                seed,
+            },
+        ),
+        Err(reason) => {
+            eprintln!(
+                "{}: {reason}\nThis program is started by stratalloc-bench.",
+                subject.name
+            );
+            return ExitCode::from(2);
+        }
+    };
+    let refused = matches!(answer, Answer::Refused(_));
+    println!(
+        "{}",
+        serde_json::to_string(&answer).expect("an answer holds no unusual values")
+    );
+    if refused {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<Request, String> {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let number = |text: &str| {
+        text.parse::<u64>()
+            .map_err(|_| format!("not a number: {text}"))
+    };
+    match arguments[..] {
+        ["--describe"] => Ok(Request::Describe),
+        ["--run", workload, threads, scale, seed] => Ok(Request::Run {
+            workload: workload.to_owned(),
+            threads: number(threads)?.max(1) as usize,
+            scale: scale
+                .parse()
+                .map_err(|_| format!("not a number: {scale}"))?,
+            seed: number(seed)?,
+        }),
+        _ => Err("expected --describe, or --run WORKLOAD THREADS SCALE SEED".to_owned()),
+    }
+}
+
+fn describe(subject: &Subject) -> Answer {
+    match prove(subject) {
+        Ok(proof) => Answer::Described(Description {
+            protocol: PROTOCOL,
+            name: subject.name.clone(),
+            title: subject.title.clone(),
+            order: subject.order,
+            version: (subject.version)(),
+            proof,
+        }),
+        Err(reason) => Answer::Refused(reason),
+    }
+}
+
+fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {
+    let Some(workload) = workloads::find(name) else {
+        return Answer::Refused(format!("there is no workload {name}"));
+    };
+    let measured = measure((workload.prepare)(settings));
+    // After the work, so that the heap it started with was untouched.
+    if let Err(reason) = prove(subject) {
+        return Answer::Refused(reason);
+    }
+    match measured {
+        Ok(measurement) => Answer::Measured(measurement),
+        Err(error) => Answer::Refused(format!("measuring failed: {error}")),
+    }
+}
+
+/// Blocks that the proof allocates.
+const PROOF_BLOCKS: usize = 4_000;
+/// Size of each of them.
+const PROOF_SIZE: usize = 500;
+
+/// Allocates a known amount and looks whether the allocator under test accounts for it, and whether the
+/// other one does not. Returns what was seen.
+fn prove(subject: &Subject) -> Result<String, String> {
+    let asked = PROOF_BLOCKS * PROOF_SIZE;
+    let count = |counter: Option<fn() -> usize>| counter.map(|read| read());
+    let (own_before, other_before) = (count(subject.live_bytes), count(subject.other_live_bytes));
+    let mut blocks = Vec::with_capacity(PROOF_BLOCKS);
+    blocks.extend((0..PROOF_BLOCKS).map(|_| Block::new(PROOF_SIZE, 1)));
+    let (own_after, other_after) = (count(subject.live_bytes), count(subject.other_live_bytes));
+
+    let mut seen = Vec::new();
+    if let (Some(before), Some(after)) = (own_before, own_after) {
+        let grown = after.saturating_sub(before);
+        if grown < asked || grown > 2 * asked {
+            return Err(format!(
+                "not in use: its count of live bytes grew by {grown} when {asked} were allocated"
+            ));
+        }
+        seen.push(format!(
+            "its live bytes grew by {grown} for {asked} allocated"
+        ));
+    }
+    if let Some(owns) = subject.owns {
+        let strange = blocks.iter().filter(|block| !owns(block.address())).count();
+        if strange > 0 {
+            return Err(format!(
+                "not in use: it does not know {strange} of {PROOF_BLOCKS} blocks"
+            ));
+        }
+        seen.push(format!("it knows all of {PROOF_BLOCKS} blocks as its own"));
+    }
+    if let Some(witness) = subject.witness {
+        seen.push(witness()?);
+    }
+    if let (Some(before), Some(after)) = (other_before, other_after) {
+        let grown = after.saturating_sub(before);
+        if grown > asked / 10 {
+            return Err(format!(
+                "not in use: the system's allocator grew by {grown} when {asked} were allocated"
+            ));
+        }
+        seen.push("the system's allocator did not grow".to_owned());
+    }
+    if seen.is_empty() {
+        return Err("there is no way to prove that it is in use".to_owned());
+    }
+    Ok(seen.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Each call counts as many bytes more as the proof allocates.
+    fn growing() -> usize {
+        static BYTES: AtomicUsize = AtomicUsize::new(0);
+        BYTES.fetch_add(PROOF_BLOCKS * PROOF_SIZE, Ordering::Relaxed)
+    }
+
+    fn subject() -> Subject {
+        Subject {
+            name: "test".to_owned(),
+            title: "Test".to_owned(),
+            order: 0,
+            version: || "1".to_owned(),
+            live_bytes: Some(growing),
+            owns: Some(|_| true),
+            witness: Some(|| Ok("seen".to_owned())),
+            other_live_bytes: Some(|| 0),
+        }
+    }
+
+    #[test]
+    fn proof_is_given_only_where_every_witness_agrees() {
+        assert!(prove(&subject()).is_ok());
+        let cases = [
+            (
+                Subject {
+                    live_bytes: Some(|| 0),
+                    ..subject()
+                },
+                "grew by 0",
+            ),
+            (
+                Subject {
+                    owns: Some(|_| false),
+                    ..subject()
+                },
+                "does not know 4000",
+            ),
+            (
+                Subject {
+                    witness: Some(|| Err("elsewhere".to_owned())),
+                    ..subject()
+                },
+                "elsewhere",
+            ),
+            (
+                Subject {
+                    other_live_bytes: Some(growing),
+                    ..subject()
+                },
+                "system's allocator grew",
+            ),
+            (
+                Subject {
+                    live_bytes: None,
+                    owns: None,
+                    witness: None,
+                    other_live_bytes: None,
+                    ..subject()
+                },
+                "no way to prove",
+            ),
+        ];
+        for (case, expected) in cases {
+            let reason = prove(&case).expect_err(expected);
+            assert!(reason.contains(expected), "{reason}");
+            assert!(matches!(describe(&case), Answer::Refused(_)));
+        }
+    }
+
+    #[test]
+    fn command_line_of_a_runner_is_strict() {
+        let parse = |line: &str| parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
+        assert_eq!(parse("--describe"), Ok(Request::Describe));
+        let run = Request::Run {
+            workload: "trees".to_owned(),
+            threads: 2,
+            scale: 0.5,
+            seed: 7,
+        };
+        assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
+        for bad in ["", "--run trees", "--run trees two 0.5 7", "--describe it"] {
+            assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn answers_survive_the_way_through_json() {
+        let answer = run(
+            &subject(),
+            "trees",
+            Settings {
+                threads: 2,
+                scale: 0.001,
+                seed: 1,
+            },
+        );
+        assert!(matches!(answer, Answer::Measured(_)), "{answer:?}");
+        let line = serde_json::to_string(&answer).expect("it can be written");
+        assert!(!line.contains('\n'));
+        assert_eq!(
+            serde_json::from_str::<Answer>(&line).expect("it can be read"),
+            answer
+        );
+        let unknown = run(
+            &subject(),
+            "none",
+            Settings {
+                threads: 2,
+                scale: 0.001,
+                seed: 1,
+            },
+        );
+        assert_eq!(
+            unknown,
+            Answer::Refused("there is no workload none".to_owned())
+        );
+    }
+}

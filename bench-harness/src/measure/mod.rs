@@ -1,0 +1,158 @@
+//! Measuring one piece of work in this process: clock, processor time, faults, switches, memory.
+//!
+//! Owns nothing between runs. What it reads comes from `getrusage` and `/proc/self`; while the work
+//! runs, nothing here allocates through the allocator under test (see [`sampler`]).
+
+mod memory;
+mod sampler;
+mod usage;
+
+pub use sampler::Sample;
+
+use crate::workloads::{Outcome, Work};
+use memory::{peak_kib, resident_kib};
+use sampler::Sampler;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use usage::Usage;
+
+/// How long the process rests after the work before its final memory is read: long enough for the last
+/// threads to be gone, short enough that no allocator's decay has set in.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// What was measured in one run. Times in seconds, memory in KiB.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// Operations done.
+    pub operations: u64,
+    /// The workload's checksum, equal for all allocators.
+    pub checksum: u64,
+    /// Time on the clock.
+    pub wall_s: f64,
+    /// Processor time in the program.
+    pub user_s: f64,
+    /// Processor time in the kernel.
+    pub system_s: f64,
+    /// Page faults served without reading from disk (contract clause C2.1).
+    pub minor_faults: u64,
+    /// Page faults that read from disk.
+    pub major_faults: u64,
+    /// Times a thread gave up the processor, to wait.
+    pub voluntary_switches: u64,
+    /// Times a thread was made to give up the processor.
+    pub involuntary_switches: u64,
+    /// Resident memory before the work: program, libraries, inputs.
+    pub rss_start_kib: u64,
+    /// Highest resident memory of the process, by the kernel's own mark and the samples.
+    pub rss_peak_kib: u64,
+    /// Resident memory shortly after the work, when everything has been freed.
+    pub rss_end_kib: u64,
+    /// Resident memory while the work ran.
+    pub timeline: Vec<Sample>,
+}
+
+impl Measurement {
+    /// Processor time, program and kernel together.
+    pub fn cpu_s(&self) -> f64 {
+        self.user_s + self.system_s
+    }
+
+    /// Operations per second of the clock.
+    pub fn throughput(&self) -> f64 {
+        self.operations as f64 / self.wall_s
+    }
+}
+
+/// Runs `work` and measures it. Fails where `/proc` cannot be read or the sampler cannot be started.
+pub fn measure(work: Work) -> io::Result<Measurement> {
+    let rss_start_kib = resident_kib()?;
+    let sampler = Sampler::start()?;
+    let before = Usage::of_process()?;
+    let clock = Instant::now();
+
+    let Outcome {
+        operations,
+        checksum,
+    } = work();
+
+    let wall_s = clock.elapsed().as_secs_f64();
+    let after = Usage::of_process()?;
+    let (timeline, sampler_usage) = sampler.stop();
+    sleep(SETTLE);
+    let rss_end_kib = resident_kib()?;
+    let sampled_peak = timeline
+        .iter()
+        .map(|sample| sample.rss_kib)
+        .max()
+        .unwrap_or(0);
+    let used = after.since(before).since(sampler_usage);
+    Ok(Measurement {
+        operations,
+        checksum,
+        wall_s,
+        user_s: used.user_s,
+        system_s: used.system_s,
+        minor_faults: used.minor_faults,
+        major_faults: used.major_faults,
+        voluntary_switches: used.voluntary_switches,
+        involuntary_switches: used.involuntary_switches,
+        rss_start_kib,
+        rss_peak_kib: peak_kib()?
+            .max(sampled_peak)
+            .max(rss_start_kib)
+            .max(rss_end_kib),
+        rss_end_kib,
+        timeline,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::block::{Block, OS_PAGE};
+
+    #[test]
+    fn sees_the_memory_the_faults_and_the_time_of_the_work() {
+        const BYTES: usize = 48 << 20;
+        let work: Work = Box::new(|| {
+            let block = Block::new(BYTES, 1);
+            let clock = Instant::now();
+            while clock.elapsed() < Duration::from_millis(120) {
+                std::hint::black_box(block.mark());
+            }
+            Outcome {
+                operations: 1,
+                checksum: 2,
+            }
+        });
+        let measured = measure(work).expect("measuring works on this system");
+        let grown = measured.rss_peak_kib - measured.rss_start_kib;
+        assert!(
+            grown as usize >= BYTES / 1024 * 9 / 10,
+            "peak grew by {grown} KiB only"
+        );
+        // Not one per page where the kernel maps several pages at one fault.
+        assert!(
+            measured.minor_faults as usize >= BYTES / OS_PAGE / 512,
+            "{measured:?}"
+        );
+        assert!(
+            measured.wall_s >= 0.12 && measured.cpu_s() > 0.05,
+            "{measured:?}"
+        );
+        assert!(
+            measured.timeline.len() >= 5,
+            "{} samples",
+            measured.timeline.len()
+        );
+        let highest = measured.timeline.iter().map(|sample| sample.rss_kib).max();
+        assert!(
+            highest.unwrap_or(0) as usize >= BYTES / 1024,
+            "{:?}",
+            measured.timeline
+        );
+        assert_eq!((measured.operations, measured.checksum), (1, 2));
+    }
+}

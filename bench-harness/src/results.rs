@@ -1,0 +1,237 @@
+//! The result file: everything a report is made of, as JSON.
+//!
+//! Written whole after every run, to a temporary file that then takes the old one's place, so that a
+//! reader or an interrupted program never sees half of it.
+
+use crate::child::Description;
+use crate::machine::Machine;
+use crate::measure::Measurement;
+use serde::{Deserialize, Serialize};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// Version of the file's layout.
+pub const FORMAT: u32 = 1;
+
+/// All that is known about one series of runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Results {
+    /// See [`FORMAT`].
+    pub format: u32,
+    /// Where and when the runs took place.
+    pub machine: Machine,
+    /// How the runs were done.
+    pub plan: Plan,
+    /// The allocators, in the order of the report.
+    pub allocators: Vec<Description>,
+    /// The workloads, in the order of the report.
+    pub workloads: Vec<WorkloadFacts>,
+    /// Every run that gave a measurement.
+    pub runs: Vec<Run>,
+    /// Every allocator or run that did not, and why.
+    pub failures: Vec<Failure>,
+}
+
+/// How the runs were done.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Threads of the multi-threaded workloads.
+    pub threads: usize,
+    /// Rounds asked for.
+    pub rounds: usize,
+    /// Factor on the amount of work.
+    pub scale: f64,
+    /// Where the random numbers started.
+    pub seed: u64,
+}
+
+/// What a reader must know about a workload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadFacts {
+    /// Name on the command line.
+    pub name: String,
+    /// The real load that it stands for.
+    pub stands_for: String,
+    /// What one operation is.
+    pub unit: String,
+    /// Whether it uses several threads.
+    pub threaded: bool,
+}
+
+/// One measured run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// Round, counted from 1.
+    pub round: usize,
+    /// What was measured.
+    pub measured: Measurement,
+}
+
+/// Something that could not be measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// Name of the workload; none where the allocator as a whole was refused.
+    pub workload: Option<String>,
+    /// Why.
+    pub reason: String,
+}
+
+impl Results {
+    /// The measurements of one allocator on one workload, by round.
+    pub fn measurements<'a>(
+        &'a self,
+        allocator: &'a str,
+        workload: &'a str,
+    ) -> impl Iterator<Item = (usize, &'a Measurement)> {
+        self.runs
+            .iter()
+            .filter(move |run| run.allocator == allocator && run.workload == workload)
+            .map(|run| (run.round, &run.measured))
+    }
+
+    /// Writes the file in one step.
+    pub fn save(&self, path: &Path) -> io::Result<()> {
+        let text = serde_json::to_string(self).map_err(io::Error::other)?;
+        let temporary = path.with_extension("json.part");
+        fs::write(&temporary, text + "\n")?;
+        fs::rename(&temporary, path)
+    }
+
+    /// Reads a file that [`save`](Self::save) wrote.
+    pub fn load(path: &Path) -> io::Result<Self> {
+        let results: Self = serde_json::from_str(&fs::read_to_string(path)?).map_err(|error| {
+            io::Error::new(
+                io::ErrorKind::InvalidData,
+                format!("not a result file: {error}"),
+            )
+        })?;
+        if results.format != FORMAT {
+            let reason = format!("layout {} instead of {FORMAT}", results.format);
+            return Err(io::Error::new(io::ErrorKind::InvalidData, reason));
+        }
+        Ok(results)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    //! Made-up results for the tests of what is computed from them.
+
+    use super::*;
+    use crate::child::PROTOCOL;
+    use crate::measure::Sample;
+
+    /// A measurement that took `cpu_s` seconds and `peak_kib` of memory.
+    pub fn measurement(cpu_s: f64, peak_kib: u64) -> Measurement {
+        Measurement {
+            operations: 1_000_000,
+            checksum: 99,
+            wall_s: cpu_s,
+            user_s: cpu_s * 0.75,
+            system_s: cpu_s * 0.25,
+            minor_faults: 120,
+            major_faults: 0,
+            voluntary_switches: 3,
+            involuntary_switches: 4,
+            rss_start_kib: 2_000,
+            rss_peak_kib: peak_kib,
+            rss_end_kib: peak_kib / 2,
+            timeline: (0..5)
+                .map(|n| Sample {
+                    at_ms: 10 * n,
+                    rss_kib: peak_kib,
+                })
+                .collect(),
+        }
+    }
+
+    /// Results over `workloads`, with one measurement per round and allocator: `cpu_s(allocator,
+    /// workload, round)` seconds and `peak_kib(allocator)` of memory.
+    pub fn results(
+        allocators: &[&str],
+        workloads: &[&str],
+        rounds: usize,
+        cpu_s: impl Fn(usize, usize, usize) -> f64,
+        peak_kib: impl Fn(usize) -> u64,
+    ) -> Results {
+        let mut runs = Vec::new();
+        for round in 1..=rounds {
+            for (w, workload) in workloads.iter().enumerate() {
+                for (a, allocator) in allocators.iter().enumerate() {
+                    runs.push(Run {
+                        allocator: (*allocator).to_owned(),
+                        workload: (*workload).to_owned(),
+                        round,
+                        measured: measurement(cpu_s(a, w, round), peak_kib(a)),
+                    });
+                }
+            }
+        }
+        let description = |(order, name): (usize, &&str)| Description {
+            protocol: PROTOCOL,
+            name: (*name).to_owned(),
+            title: format!("The {name} allocator"),
+            order: order as u32,
+            version: "1.0".to_owned(),
+            proof: "seen".to_owned(),
+        };
+        let facts = |name: &&str| WorkloadFacts {
+            name: (*name).to_owned(),
+            stands_for: "a test".to_owned(),
+            unit: "blocks".to_owned(),
+            threaded: false,
+        };
+        Results {
+            format: FORMAT,
+            machine: Machine::default(),
+            plan: Plan {
+                threads: 2,
+                rounds,
+                scale: 1.0,
+                seed: 1,
+            },
+            allocators: allocators.iter().enumerate().map(description).collect(),
+            workloads: workloads.iter().map(facts).collect(),
+            runs,
+            failures: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_file_reads_back_the_same_and_leaves_nothing_beside_it() {
+        let folder = std::env::temp_dir().join(format!("results-test-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        let path = folder.join("results.json");
+        let mut results = samples::results(&["a", "b"], &["x"], 3, |_, _, _| 0.1 + 0.2, |_| 5_000);
+        results.failures.push(Failure {
+            allocator: "c \"quoted\" <b>".to_owned(),
+            workload: None,
+            reason: "not in use\nsecond line".to_owned(),
+        });
+        for _ in 0..2 {
+            results.save(&path).expect("it can be written");
+            assert_eq!(Results::load(&path).expect("it can be read"), results);
+        }
+        assert_eq!(fs::read_dir(&folder).expect("it is there").count(), 1);
+
+        results.format = FORMAT + 1;
+        results.save(&path).expect("it can be written");
+        let error = Results::load(&path).expect_err("another layout is refused");
+        assert!(error.to_string().contains("layout"), "{error}");
+        fs::write(&path, "{").expect("it can be written");
+        assert!(Results::load(&path).is_err());
+        fs::remove_dir_all(&folder).expect("it is ours");
+    }
+}

@@ -1,0 +1,63 @@
+//! Fragmentation: a long-running process whose mix of sizes shifts while its live memory stays level.
+//!
+//! Contract clause C1.6 tells of a server that frees everything and grows all the same. Here 60 MiB are
+//! live at all times. Each phase prefers other sizes than the one before and replaces random blocks, so
+//! that what was freed for one size must serve another. What counts is the resident memory at the end of
+//! the phases, held against the bytes that are live. One operation is one block.
+
+use super::{Outcome, Settings, Work, Workload};
+use crate::block::Block;
+use crate::random::Random;
+
+pub(super) const WORKLOAD: Workload = Workload {
+    name: "fragmentation",
+    stands_for: "a long-running process: 60 MiB live at all times while the mix of sizes shifts",
+    unit: "blocks",
+    threaded: false,
+    prepare,
+};
+
+/// Live bytes of a full run.
+const LIVE: usize = 60 << 20;
+/// Times the mix shifts.
+const PHASES: usize = 14;
+/// Bytes replaced in each phase, as a share of the live bytes.
+const REPLACED_PERCENT: usize = 75;
+/// Smallest and largest size that a phase may prefer.
+const CENTRES: [usize; 7] = [48, 96, 192, 512, 1_400, 4_000, 12_000];
+
+fn prepare(settings: Settings) -> Work {
+    let mut random = Random::new(settings.seed);
+    let live_goal = settings.scaled(LIVE);
+    let blocks_expected = live_goal / CENTRES[0];
+    Box::new(move || {
+        let mut live: Vec<Block> = Vec::with_capacity(blocks_expected);
+        let (mut live_bytes, mut made, mut checksum) = (0, 0_u64, 0_u64);
+        for phase in 0..PHASES {
+            // Coprime to their number, so that neighbouring phases differ and all come up.
+            let centre = CENTRES[(phase * 4) % CENTRES.len()];
+            let mut left = live_goal * REPLACED_PERCENT / 100;
+            if phase == 0 {
+                left = live_goal;
+            }
+            while left > 0 {
+                let size = random.between(centre / 2, centre * 3 / 2);
+                while live_bytes + size > live_goal && !live.is_empty() {
+                    let old = live.swap_remove(random.below(live.len()));
+                    live_bytes -= old.size();
+                    checksum += u64::from(old.mark());
+                }
+                live.push(Block::new(size, size as u8));
+                live_bytes += size;
+                made += 1;
+                left = left.saturating_sub(size);
+            }
+        }
+        checksum += live.len() as u64;
+        drop(live);
+        Outcome {
+            operations: made,
+            checksum,
+        }
+    })
+}

@@ -1,0 +1,161 @@
+//! The work that allocators are compared on.
+//!
+//! Each workload is one file that opens with the real load it stands for and where the pattern comes
+//! from. All do a fixed amount of work, fixed by [`Settings`], so that a faster allocator finishes
+//! sooner; all give a checksum that depends on the settings alone, which proves that every allocator did
+//! the same work and that no block lost its contents. Inputs are made in `prepare`; the returned closure
+//! holds the work alone and is what gets timed.
+
+mod batches;
+mod epoch_map;
+mod fragmentation;
+mod large_buffers;
+mod larson;
+mod producer_consumer;
+mod requests;
+mod small_objects;
+mod text_index;
+mod trees;
+mod vectors;
+
+use std::thread;
+
+/// What a run is told to do.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Threads that a multi-threaded workload uses, at least 2.
+    pub threads: usize,
+    /// Factor on the amount of work; 1 is the size that the report uses.
+    pub scale: f64,
+    /// Where the random numbers start.
+    pub seed: u64,
+}
+
+impl Settings {
+    /// `full` operations, scaled; at least one.
+    pub fn scaled(&self, full: usize) -> usize {
+        ((full as f64 * self.scale) as usize).max(1)
+    }
+}
+
+/// What a run did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Operations done, in the unit that the workload names.
+    pub operations: u64,
+    /// Depends on the settings alone: equal for every allocator.
+    pub checksum: u64,
+}
+
+/// The timed part of a workload.
+pub type Work = Box<dyn FnOnce() -> Outcome>;
+
+/// One workload: what it is, and how to prepare it.
+pub struct Workload {
+    /// Name on the command line and in result files.
+    pub name: &'static str,
+    /// The real load that it stands for, in one sentence.
+    pub stands_for: &'static str,
+    /// What one operation is, in the plural: "requests".
+    pub unit: &'static str,
+    /// Whether it uses [`Settings::threads`] threads, or only one.
+    pub threaded: bool,
+    /// Makes the inputs and returns the work to be timed.
+    pub prepare: fn(Settings) -> Work,
+}
+
+/// Every workload, in the order of the report.
+pub const ALL: &[Workload] = &[
+    small_objects::WORKLOAD,
+    trees::WORKLOAD,
+    text_index::WORKLOAD,
+    vectors::WORKLOAD,
+    batches::WORKLOAD,
+    larson::WORKLOAD,
+    producer_consumer::WORKLOAD,
+    epoch_map::WORKLOAD,
+    requests::WORKLOAD,
+    large_buffers::WORKLOAD,
+    fragmentation::WORKLOAD,
+];
+
+/// The workload called `name`.
+pub fn find(name: &str) -> Option<&'static Workload> {
+    ALL.iter().find(|workload| workload.name == name)
+}
+
+/// Runs `body(0)` to `body(threads - 1)`, each on a thread of its own, and adds up what they return.
+fn on_threads(threads: usize, body: impl Fn(usize) -> Outcome + Sync) -> Outcome {
+    thread::scope(|scope| {
+        let body = &body;
+        let handles: Vec<_> = (0..threads)
+            .map(|index| scope.spawn(move || body(index)))
+            .collect();
+        let outcomes = handles.into_iter().map(|handle| {
+            handle
+                .join()
+                .expect("a worker thread of the workload panicked")
+        });
+        outcomes.fold(
+            Outcome {
+                operations: 0,
+                checksum: 0,
+            },
+            Outcome::plus,
+        )
+    })
+}
+
+impl Outcome {
+    /// Both taken together.
+    fn plus(self, other: Self) -> Self {
+        Self {
+            operations: self.operations + other.operations,
+            checksum: self.checksum.wrapping_add(other.checksum),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    const SMALL: Settings = Settings {
+        threads: 2,
+        scale: 0.004,
+        seed: 42,
+    };
+
+    #[test]
+    fn every_workload_repeats_itself_exactly() {
+        for workload in ALL {
+            let first = (workload.prepare)(SMALL)();
+            let second = (workload.prepare)(SMALL)();
+            assert_eq!(first, second, "{}", workload.name);
+            assert!(first.operations > 0, "{}", workload.name);
+        }
+    }
+
+    #[test]
+    fn another_seed_is_other_work() {
+        let differing = ALL.iter().filter(|workload| {
+            let checksum = |seed| (workload.prepare)(Settings { seed, ..SMALL })().checksum;
+            checksum(1) != checksum(2)
+        });
+        assert_eq!(differing.count(), ALL.len());
+    }
+
+    #[test]
+    fn names_are_distinct_and_fit_for_a_command_line() {
+        let names: HashSet<_> = ALL.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        for name in names {
+            assert!(
+                name.bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || b"-0123456789".contains(&byte))
+            );
+            assert_eq!(find(name).map(|workload| workload.name), Some(name));
+        }
+    }
+}
