@@ -10,17 +10,20 @@ use core::fmt::{self, Write};
 
 use allocator::{MallocExtension, Snapshot};
 
+use crate::errno;
 use crate::statistics::Ptmalloc;
 use crate::text::Text;
 
-/// glibc's `malloc_info`: writes the state as XML to `stream`. `EINVAL` unless `options` is 0;
-/// `EIO` if the stream does not take it all (`errno` says why, where stdio sets it).
+/// glibc's `malloc_info`: writes the state as XML to `stream`, and returns 0. Unless `options` is 0
+/// it returns `EINVAL`, and sets `errno` to it for those who follow the manual page. A stream that
+/// does not take it all gives -1, with the `errno` of stdio.
 ///
 /// # Safety
 /// `stream` is an open stream.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
     if options != 0 {
+        errno::set(libc::EINVAL);
         return libc::EINVAL;
     }
     let now = MallocExtension::stats();
@@ -30,7 +33,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
     let bytes = text.as_bytes();
     // SAFETY: `bytes` is a live slice, the caller vouches for the stream.
     let written = unsafe { libc::fwrite(bytes.as_ptr().cast::<c_void>(), 1, bytes.len(), stream) };
-    if written == bytes.len() { 0 } else { libc::EIO }
+    if written == bytes.len() { 0 } else { -1 }
 }
 
 /// The whole document.

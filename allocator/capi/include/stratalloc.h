@@ -1,0 +1,212 @@
+/*
+ * stratalloc: a thread-caching memory allocator. The C interface of libstratalloc.so and
+ * libstratalloc.a.
+ *
+ * A program need not include this header: the library defines the names of the C library's
+ * allocator, and is used by preloading it, by linking it, or by dlopen. The header documents what
+ * each exported function promises, and declares those that no system header does.
+ *
+ * Using it
+ *   preloaded:        LD_PRELOAD=/path/libstratalloc.so program
+ *   shared:           cc main.c -L/path -lstratalloc -Wl,-rpath,/path
+ *   archive:          cc main.c /path/libstratalloc.a
+ *   fully static:     cc -static main.c /path/libstratalloc.a
+ *     The archive stands before libc, which the compiler puts last. It defines every allocator
+ *     name that another part of libc refers to, so that libc's own allocator stays out. The
+ *     linker's warning about `dlopen` can be ignored: it is called only to look for a C++ run-time
+ *     library after `operator new` has failed, and that is found without it in a static program.
+ *     A static C++ program in which nothing else pulls in std::__throw_bad_alloc (any standard
+ *     container does) needs -Wl,-u,_ZSt17__throw_bad_allocv for `operator new` to throw.
+ *
+ * Rules that hold for every function
+ *   Units          Sizes and alignments are in bytes, counts are plain numbers.
+ *   Threads        Every function may be called by any thread at any time, and a block may be
+ *                  freed by another thread than the one that allocated it. As with every malloc,
+ *                  one block must not be freed or reallocated by two threads at once.
+ *   Signals, fork  Not async-signal-safe. fork() is safe in a program with many threads: the child
+ *                  may go on allocating.
+ *   Alignment      Every block is aligned to at least 16 bytes, or to 8 if it is no larger than 8.
+ *   Exhaustion     NULL, and errno = ENOMEM. Existing blocks are unharmed, and allocation works
+ *                  again after blocks have been freed. Sizes above PTRDIFF_MAX always fail.
+ *   errno          Set on failure as said, and left alone by every function that frees.
+ *   Misuse         Freeing a block twice, or a pointer that did not come from here, prints one line
+ *                  on standard error and aborts where it is detected; detection is not guaranteed.
+ *
+ * Functions of glibc have glibc's results; where versions differ the comment says which.
+ */
+#ifndef STRATALLOC_H
+#define STRATALLOC_H
+
+#include <malloc.h> /* struct mallinfo, struct mallinfo2, the M_ names of mallopt */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* glibc declares its functions as not throwing, and C++ wants every declaration to agree. */
+#ifdef __THROW
+#define STRATALLOC_NOTHROW __THROW
+#else
+#define STRATALLOC_NOTHROW
+#endif
+
+/*
+ * Declared in <stdlib.h> and <malloc.h>, defined by this library
+ *
+ * void *malloc(size_t size);
+ *   size bytes, not initialised. size 0 gives a block of its own, which must be freed.
+ *
+ * void *calloc(size_t count, size_t size);
+ *   count * size bytes of zeros. ENOMEM if the product overflows.
+ *
+ * void *realloc(void *block, size_t size);
+ *   Changes the size and keeps the content up to the smaller one; the block may move. A NULL block
+ *   is malloc(size). Size 0 with a block frees it and returns NULL, errno unchanged. On failure
+ *   the old block is untouched and still allocated. The result is aligned like one of malloc, even
+ *   if the old block was aligned more strictly.
+ *
+ * void *reallocarray(void *block, size_t count, size_t size);
+ *   realloc(block, count * size); ENOMEM if the product overflows, the old block then untouched.
+ *
+ * void free(void *block);
+ *   Gives the block back; NULL is ignored. Keeps errno.
+ *
+ * int posix_memalign(void **out, size_t alignment, size_t size);
+ *   Stores a block aligned to alignment in *out and returns 0. EINVAL unless alignment is a power
+ *   of two and a multiple of sizeof(void *); ENOMEM when memory is exhausted. On failure *out is
+ *   untouched. errno is never changed.
+ *
+ * void *aligned_alloc(size_t alignment, size_t size);
+ *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38 (before, it was rounded
+ *   up). size need not be a multiple of alignment.
+ *
+ * void *memalign(size_t alignment, size_t size);
+ *   An alignment that is not a power of two is rounded up to the next one; EINVAL if there is none.
+ *
+ * void *valloc(size_t size);
+ * void *pvalloc(size_t size);
+ *   Aligned to the system's page size; pvalloc rounds the size up to whole pages too, 0 to one.
+ *
+ * size_t malloc_usable_size(void *block);
+ *   Bytes that may be used behind block: at least what was asked for. 0 for NULL. Never fails.
+ *
+ * int malloc_trim(size_t pad);
+ *   Gives free memory back to the system, wherever it lies, this thread's cache and the central
+ *   lists included, but keeps pad bytes of it resident. 1 if anything was given back, else 0.
+ *
+ * int mallopt(int name, int value);
+ *   1 if what the value asks for is so in this library, 0 if it is not or if name is unknown:
+ *     M_ARENA_MAX       1 for value >= 0: all threads share one page heap, so any limit is kept
+ *     M_ARENA_TEST      1 for value >= 1: the number of arenas never reaches it
+ *     M_CHECK_ACTION    1 if the bits 1 (print) and 2 (abort) are both set: misuse does both
+ *     M_PERTURB         1 for value 0: blocks are not filled with a pattern
+ *     M_TOP_PAD         1 for value 0: no padding is added when the heap grows
+ *     M_TRIM_THRESHOLD  0: free memory goes back after a time, not past a threshold, nor never
+ *     M_MMAP_THRESHOLD  0: only blocks of tens of MiB have a mapping of their own, by a fixed bound
+ *     M_MMAP_MAX        0: same reason. A program that sets it to 0 to avoid a mapping and page
+ *                       faults per request needs no setting here: freed memory is kept for reuse
+ *     M_MXFAST          0: there are no fast bins
+ *   errno is unchanged.
+ *
+ * struct mallinfo2 mallinfo2(void);
+ *   The state at the moment of the call; arena = uordblks + fordblks, always.
+ *     arena     memory for blocks without a mapping of their own, used or free; pages that were
+ *               given back to the system, or never touched, do not count
+ *     ordblks   free runs of pages in the page heap
+ *     smblks    0 (cached objects are counted in bytes only, see fsmblks)
+ *     hblks     blocks with a mapping of their own: number
+ *     hblkhd    the same: bytes
+ *     usmblks   0, as in glibc
+ *     fsmblks   free objects in thread caches and transfer caches: bytes
+ *     uordblks  blocks handed to the program, rounded up to their size class, without hblkhd
+ *     fordblks  free objects (fsmblks and the central lists), tails of spans, free resident pages
+ *     keepcost  free resident pages: what malloc_trim(0) can give back at least
+ *
+ * struct mallinfo mallinfo(void);
+ *   The same in int; a value that does not fit is INT_MAX.
+ *
+ * void malloc_stats(void);
+ *   Prints to file descriptor 2: first the lines of glibc ("Arena 0:", "system bytes", "in use
+ *   bytes", "Total (incl. mmap):", "max mmap regions", "max mmap bytes"), then the bytes in each
+ *   tier; the lines "in use" to "released" add up to "mapped". Does not use stdio or allocate.
+ *
+ * int malloc_info(int options, FILE *stream);
+ *   Writes an XML document to stream: root <malloc version="1">; glibc's elements heap, total,
+ *   system, aspace where there is a value for them; then <stratalloc> with a <tier> for each tier,
+ *   whose sizes add up to its attribute "mapped". Returns 0; EINVAL, also in errno, if options is
+ *   not 0; -1 with the errno of stdio if the stream did not take it all.
+ */
+
+/* free under its old SunOS name. */
+void cfree(void *block) STRATALLOC_NOTHROW;
+
+/* C23. free for a block of malloc(size), calloc (size = the product) or realloc(..., size), which
+ * spares a look-up. NULL is ignored. A wrong size is misuse. */
+void free_sized(void *block, size_t size) STRATALLOC_NOTHROW;
+
+/* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. */
+void free_aligned_sized(void *block, size_t alignment, size_t size) STRATALLOC_NOTHROW;
+
+/* jemalloc's calls. flags hold log2 of the alignment in the low six bits, as MALLOCX_LG_ALIGN(n)
+ * and MALLOCX_ALIGN(a) build them; all other bits (zeroing, arenas, thread caches) are ignored.
+ *
+ * nallocx: bytes that an allocation of size with that alignment would really get; 0 if it cannot
+ * be served. Allocates nothing. */
+size_t nallocx(size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* sdallocx: frees block, for which size bytes (or any number up to its usable size) at that
+ * alignment were asked. NULL is ignored. */
+void sdallocx(void *block, size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* macOS's name of malloc_usable_size. */
+size_t malloc_size(const void *block) STRATALLOC_NOTHROW;
+
+/* macOS. Bytes that malloc(size) would really give; size itself if it cannot be served. */
+size_t malloc_good_size(size_t size) STRATALLOC_NOTHROW;
+
+/* The names under which glibc knows the same functions internally. */
+void *__libc_malloc(size_t size) STRATALLOC_NOTHROW;
+void *__libc_calloc(size_t count, size_t size) STRATALLOC_NOTHROW;
+void *__libc_realloc(void *block, size_t size) STRATALLOC_NOTHROW;
+void __libc_free(void *block) STRATALLOC_NOTHROW;
+void __libc_cfree(void *block) STRATALLOC_NOTHROW;
+void *__libc_memalign(size_t alignment, size_t size) STRATALLOC_NOTHROW;
+void *__libc_valloc(size_t size) STRATALLOC_NOTHROW;
+void *__libc_pvalloc(size_t size) STRATALLOC_NOTHROW;
+int __posix_memalign(void **out, size_t alignment, size_t size) STRATALLOC_NOTHROW;
+
+/* gperftools. Gives everything that is free back to the system. */
+void MallocExtension_ReleaseFreeMemory(void) STRATALLOC_NOTHROW;
+
+/* gperftools. Writes the tiers, as malloc_stats prints them, into buffer: NUL-terminated, cut off
+ * after length - 1 bytes; 2048 bytes hold it all. Does nothing if buffer is NULL or length < 1. */
+void MallocExtension_GetStats(char *buffer, int length) STRATALLOC_NOTHROW;
+
+/* Name and version, for example "stratalloc 0.1.0". Never NULL, not to be freed. Looking this
+ * symbol up with dlsym is a way to see whether the library is in the process. */
+const char *stratalloc_version(void) STRATALLOC_NOTHROW;
+
+/*
+ * C++: every replaceable operator new and operator delete of C++17 is defined, plain and array,
+ * nothrow, sized, aligned; all with the semantics of the standard.
+ *
+ *   The throwing forms call the new-handler and try again until there is none, then throw
+ *   std::bad_alloc; what the handler throws passes through. An alignment that is not a power of
+ *   two throws std::bad_alloc at once.
+ *   The nothrow forms do the same and return a null pointer where those would throw, whatever the
+ *   handler throws.
+ *   The run-time library (libstdc++, libc++) is looked for when an exception is to be thrown, so
+ *   one library serves C and C++. In a process without one, a throwing form that fails prints a
+ *   line and aborts: there is nobody who could catch.
+ */
+
+#undef STRATALLOC_NOTHROW
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* STRATALLOC_H */
