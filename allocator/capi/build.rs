@@ -8,7 +8,7 @@ fn main() {
 }
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 5] = [
     (
         "-Wl,-soname,libstratalloc.so",
         "a program linked with a path to the file records the name, not the path",
@@ -20,6 +20,10 @@ const FLAGS: [(&str, &str); 4] = [
     (
         "-Wl,-Bsymbolic-functions",
         "our own calls between exported names never land in another library's allocator",
+    ),
+    (
+        "-lc",
+        "the libc crate leaves this to std once another crate of the build turns its `std` on",
     ),
     (
         "-Wl,-z,defs",
