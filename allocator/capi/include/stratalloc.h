@@ -25,7 +25,7 @@
  *                  one block must not be freed or reallocated by two threads at once.
  *   Signals, fork  Not async-signal-safe. fork() is safe in a program with many threads: the child
  *                  may go on allocating.
- *   Alignment      Every block is aligned to at least 16 bytes, or to 8 if it is no larger than 8.
+ *   Alignment      Every block is aligned to at least 16 bytes.
  *   Exhaustion     NULL, and errno = ENOMEM. Existing blocks are unharmed, and allocation works
  *                  again after blocks have been freed. Sizes above PTRDIFF_MAX always fail.
  *   errno          Set on failure as said, and left alone by every function that frees.

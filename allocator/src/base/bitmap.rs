@@ -1,0 +1,204 @@
+//! Fixed-size bitmaps with the range operations that spans and huge pages need.
+
+/// `WORDS * 64` bits, numbered from 0.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bitmap<const WORDS: usize> {
+    words: [u64; WORDS],
+}
+
+/// A run of equal bits: first bit and number of bits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// First bit.
+    pub start: usize,
+    /// Number of bits.
+    pub len: usize,
+}
+
+impl<const WORDS: usize> Bitmap<WORDS> {
+    /// Number of bits.
+    pub const BITS: usize = WORDS * 64;
+
+    /// All bits clear.
+    pub const fn new() -> Self {
+        Self { words: [0; WORDS] }
+    }
+
+    /// Whether `bit` is set.
+    pub fn get(&self, bit: usize) -> bool {
+        self.words[bit / 64] >> (bit % 64) & 1 != 0
+    }
+
+    /// Sets `bit`; returns whether it was set before.
+    pub fn set(&mut self, bit: usize) -> bool {
+        let old = self.get(bit);
+        self.words[bit / 64] |= 1 << (bit % 64);
+        old
+    }
+
+    /// Number of bits set.
+    pub fn count(&self) -> usize {
+        self.words.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// The part of word `index` that lies in `[start, start + len)`.
+    fn mask(index: usize, start: usize, len: usize) -> u64 {
+        let low = start.max(index * 64);
+        let high = (start + len).min(index * 64 + 64);
+        if low >= high { 0 } else { (u64::MAX >> (64 - (high - low))) << (low - index * 64) }
+    }
+
+    /// Words that `[start, start + len)` touches.
+    fn words_of(start: usize, len: usize) -> core::ops::Range<usize> {
+        start / 64..(start + len).div_ceil(64)
+    }
+
+    /// Sets `len` bits from `start` on.
+    pub fn set_range(&mut self, start: usize, len: usize) {
+        for index in Self::words_of(start, len) {
+            self.words[index] |= Self::mask(index, start, len);
+        }
+    }
+
+    /// Clears `len` bits from `start` on.
+    pub fn clear_range(&mut self, start: usize, len: usize) {
+        for index in Self::words_of(start, len) {
+            self.words[index] &= !Self::mask(index, start, len);
+        }
+    }
+
+    /// Number of bits set among the `len` bits from `start` on.
+    pub fn count_range(&self, start: usize, len: usize) -> usize {
+        Self::words_of(start, len)
+            .map(|index| (self.words[index] & Self::mask(index, start, len)).count_ones() as usize)
+            .sum()
+    }
+
+    /// First set bit at or after `from`, or `BITS`.
+    pub fn next_set(&self, from: usize) -> usize {
+        self.next(from, 0)
+    }
+
+    /// First clear bit at or after `from`, or `BITS`.
+    pub fn next_clear(&self, from: usize) -> usize {
+        self.next(from, u64::MAX)
+    }
+
+    /// First bit at or after `from` that is set after an exclusive or with `flip`.
+    fn next(&self, from: usize, flip: u64) -> usize {
+        if from >= Self::BITS {
+            return Self::BITS;
+        }
+        let mut index = from / 64;
+        let mut word = (self.words[index] ^ flip) & (u64::MAX << (from % 64));
+        while word == 0 {
+            index += 1;
+            if index == WORDS {
+                return Self::BITS;
+            }
+            word = self.words[index] ^ flip;
+        }
+        index * 64 + word.trailing_zeros() as usize
+    }
+
+    /// First run of clear bits at or after `from`.
+    pub fn clear_run(&self, from: usize) -> Option<Run> {
+        let start = self.next_clear(from);
+        if start == Self::BITS {
+            return None;
+        }
+        Some(Run { start, len: self.next_set(start) - start })
+    }
+
+    /// First run of set bits at or after `from`.
+    pub fn set_run(&self, from: usize) -> Option<Run> {
+        let start = self.next_set(from);
+        if start == Self::BITS {
+            return None;
+        }
+        Some(Run { start, len: self.next_clear(start) - start })
+    }
+
+    /// Sets every bit that is set in `other`.
+    pub fn union(&mut self, other: &Self) {
+        for index in 0..WORDS {
+            self.words[index] |= other.words[index];
+        }
+    }
+
+    /// Clears every bit that is set in `other`.
+    pub fn subtract(&mut self, other: &Self) {
+        for index in 0..WORDS {
+            self.words[index] &= !other.words[index];
+        }
+    }
+
+    /// The bits that are clear both here and in `other`, as a set.
+    pub fn neither(&self, other: &Self) -> Self {
+        let mut out = Self::new();
+        for index in 0..WORDS {
+            out.words[index] = !(self.words[index] | other.words[index]);
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::vec::Vec;
+
+    type Bits = Bitmap<4>;
+
+    fn build(set: &[bool]) -> Bits {
+        let mut bits = Bits::new();
+        for (i, &on) in set.iter().enumerate() {
+            if on {
+                bits.set(i);
+            }
+        }
+        bits
+    }
+
+    proptest! {
+        /// Range operations agree with doing the same bit by bit, across word borders.
+        #[test]
+        fn ranges_agree_with_single_bits(
+            set in prop::collection::vec(any::<bool>(), 256),
+            start in 0usize..=256, len in 0usize..=256, on: bool,
+        ) {
+            let len = len.min(256 - start);
+            let mut bits = build(&set);
+            let mut model: Vec<bool> = set.clone();
+            prop_assert_eq!(
+                bits.count_range(start, len),
+                model[start..start + len].iter().filter(|&&b| b).count()
+            );
+            if on { bits.set_range(start, len) } else { bits.clear_range(start, len) }
+            model[start..start + len].fill(on);
+            prop_assert_eq!(bits, build(&model));
+            prop_assert_eq!(bits.count(), model.iter().filter(|&&b| b).count());
+        }
+
+        /// Searching finds what a linear scan finds.
+        #[test]
+        fn searches_agree_with_a_scan(
+            set in prop::collection::vec(prop::bool::weighted(0.9), 256), from in 0usize..=256,
+        ) {
+            let bits = build(&set);
+            let scan = |want| (from..256).find(|&i| set[i] == want).unwrap_or(256);
+            prop_assert_eq!(bits.next_set(from), scan(true));
+            prop_assert_eq!(bits.next_clear(from), scan(false));
+            let mut covered = 0;
+            let mut at = 0;
+            while let Some(run) = bits.clear_run(at) {
+                prop_assert!(run.len > 0 && set[run.start..run.start + run.len].iter().all(|b| !b));
+                prop_assert!(run.start + run.len == 256 || set[run.start + run.len]);
+                covered += run.len;
+                at = run.start + run.len;
+            }
+            prop_assert_eq!(covered, 256 - bits.count());
+        }
+    }
+}

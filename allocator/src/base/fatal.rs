@@ -1,0 +1,24 @@
+//! The last words of a process that misused memory: one line on stderr, then `abort`.
+//!
+//! The line always starts with `stratalloc: `. It is formatted on the stack and written with one `write`
+//! call, because the heap can no longer be trusted and other threads may be printing too.
+
+use super::fixed_buf::FixedBuf;
+use core::fmt::{self, Write};
+
+/// Writes `stratalloc: <message>` and a line feed to stderr and aborts the process with `SIGABRT`.
+#[cold]
+#[inline(never)]
+pub fn fatal(message: fmt::Arguments<'_>) -> ! {
+    let mut line = FixedBuf::<512>::new();
+    // Writing to a `FixedBuf` cannot fail.
+    let _ = line.write_str("stratalloc: ");
+    let _ = line.write_fmt(message);
+    let _ = line.write_str("\n");
+    let text = line.as_bytes();
+    // SAFETY: the pointer and the length describe `line`, which outlives the call. A failed write has no
+    // one left to be told to.
+    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    // SAFETY: `abort` has no preconditions.
+    unsafe { libc::abort() }
+}

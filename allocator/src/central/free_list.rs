@@ -1,0 +1,379 @@
+//! The spans of one size class: where objects come from and go home to.
+//!
+//! Spans with free objects are in eight lists by how full they are. Allocation takes from the fullest, so
+//! that the emptiest can drain and return to the page heap. A span that is entirely in use is in no list;
+//! one that is entirely free leaves at once.
+//!
+//! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
+//! link is often a cache miss.
+
+use super::chain::{Chain, FreeObject};
+use crate::base::fatal::fatal;
+use crate::base::list::List;
+use crate::config::{FREE_MARK, MAGAZINE_MAX_OBJECTS};
+use crate::os::Lock;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Place, Span};
+use crate::sync::Rank;
+use core::ptr::{self, NonNull};
+
+/// Number of occupancy groups.
+const GROUPS: usize = 8;
+
+/// Bytes that must not be carved by two threads: a cache line.
+const LINE: usize = 64;
+/// The kernel's smallest page: fresh memory is carved at most to its end at once.
+const TOUCH: usize = 4096;
+
+/// The tier below: where spans come from.
+pub trait SpanSource {
+    /// A fresh span for objects of `class`.
+    fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>>;
+
+    /// Takes a span back.
+    ///
+    /// # Safety
+    /// `span` came from `allocate`, and all of its objects are free.
+    unsafe fn free(&self, span: NonNull<Span>);
+}
+
+/// The central free list of one class. Thread-safe.
+pub struct CentralFreeList {
+    inner: Lock<Inner>,
+}
+
+struct Inner {
+    groups: [List<Span>; GROUPS],
+    /// Bit per group: not empty.
+    occupied: u8,
+    /// Free objects in all spans.
+    free: usize,
+    /// Spans, the full ones included.
+    spans: usize,
+}
+
+// SAFETY: the records that the raw pointers name are used by the lock's holder only.
+unsafe impl Send for Inner {}
+
+/// A chain under construction, in the order of handing out.
+struct Builder {
+    chain: Chain,
+    tail: *mut FreeObject,
+}
+
+impl Builder {
+    /// # Safety
+    /// `object` is free memory of a small object and belongs to the caller.
+    unsafe fn append(&mut self, object: *mut FreeObject) {
+        // SAFETY: `object` has room for two words; `tail` is an object appended before.
+        unsafe {
+            (*object).mark = FREE_MARK;
+            if self.tail.is_null() {
+                self.chain.head = object;
+            } else {
+                (*self.tail).next = object;
+            }
+        }
+        self.tail = object;
+        self.chain.count += 1;
+    }
+
+    fn finish(self) -> Chain {
+        if !self.tail.is_null() {
+            // SAFETY: `tail` is the last object appended.
+            unsafe { (*self.tail).next = ptr::null_mut() };
+        }
+        self.chain
+    }
+}
+
+impl CentralFreeList {
+    pub const fn new() -> Self {
+        let inner =
+            Inner { groups: [const { List::new() }; GROUPS], occupied: 0, free: 0, spans: 0 };
+        Self { inner: Lock::new(Rank::Central, inner) }
+    }
+
+    /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory
+    /// is exhausted. Fresh memory is carved to the end of one OS page at most.
+    pub fn fetch<S: SpanSource>(&self, source: &S, class: SizeClass, want: usize) -> Chain {
+        let mut builder = Builder { chain: Chain::EMPTY, tail: ptr::null_mut() };
+        loop {
+            let mut inner = self.inner.lock();
+            while builder.chain.count < want && inner.take_from_fullest(class, want, &mut builder) {
+            }
+            drop(inner);
+            if builder.chain.count > 0 {
+                return builder.finish();
+            }
+            let Some(span) = source.allocate(class) else {
+                return Chain::EMPTY;
+            };
+            self.inner.lock().add(class, span);
+        }
+    }
+
+    /// Takes objects home. Spans that become entirely free go back to `source`.
+    ///
+    /// # Safety
+    /// The objects are of `class`, free, and belong to the caller.
+    pub unsafe fn release<S: SpanSource>(&self, source: &S, class: SizeClass, chain: Chain) {
+        // SAFETY: handed through.
+        unsafe { self.take_home(source, class, chain, true) }
+    }
+
+    /// As `release`, passing over what is free already or not an object.
+    ///
+    /// # Safety
+    /// As `release`, but for objects that are free here already.
+    pub unsafe fn salvage<S: SpanSource>(&self, source: &S, class: SizeClass, chain: Chain) {
+        // SAFETY: handed through.
+        unsafe { self.take_home(source, class, chain, false) }
+    }
+
+    /// # Safety
+    /// As `release`; as `salvage` if not `strict`.
+    unsafe fn take_home<S: SpanSource>(
+        &self,
+        source: &S,
+        class: SizeClass,
+        chain: Chain,
+        strict: bool,
+    ) {
+        let mut object = chain.head;
+        let mut left = chain.count;
+        while left > 0 && !object.is_null() {
+            let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
+            let mut len = 0;
+            while len < addrs.len() && left > 0 && !object.is_null() {
+                addrs[len] = object as usize;
+                // SAFETY: the chain owns `count` linked objects.
+                object = unsafe { (*object).next };
+                len += 1;
+                left -= 1;
+            }
+            let mut emptied = List::new();
+            let mut inner = self.inner.lock();
+            let mut last = ptr::null_mut();
+            for &addr in &addrs[..len] {
+                inner.put(class, addr, &mut last, &mut emptied, strict);
+            }
+            drop(inner);
+            while let Some(span) = NonNull::new(emptied.pop_front()) {
+                // SAFETY: the span is out of the lists, and all of its objects are free.
+                unsafe { source.free(span) };
+            }
+        }
+    }
+
+    /// Whether the object at `addr`, which lies in a span of this class, is free here.
+    pub fn holds(&self, addr: usize) -> bool {
+        let _inner = self.inner.lock();
+        let span = PAGE_MAP.span(addr);
+        // SAFETY: under the lock the span's record does not change, and records are never unmapped.
+        match unsafe { span.as_ref() } {
+            Some(span) => match span.place_of(addr) {
+                Place::Object(index) => span.free.get(index),
+                Place::Inside => false,
+            },
+            None => true,
+        }
+    }
+
+    /// Free objects, and spans.
+    pub fn stats(&self) -> (usize, usize) {
+        let inner = self.inner.lock();
+        (inner.free, inner.spans)
+    }
+
+    /// The lock, for `fork`.
+    pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
+        &self.inner
+    }
+
+    /// Panics unless the list's invariants hold.
+    #[cfg(test)]
+    pub fn check_invariants(&self) {
+        let inner = self.inner.lock();
+        let mut free = 0;
+        for (group, list) in inner.groups.iter().enumerate() {
+            assert_eq!(list.is_empty(), inner.occupied >> group & 1 == 0);
+            let mut node = list.first();
+            while !node.is_null() {
+                // SAFETY: nodes of the list are live, and the lock is held.
+                unsafe {
+                    (*node).check_invariants();
+                    assert_eq!(usize::from((*node).group), group);
+                    assert_eq!(group_of(&*node), Some(group));
+                    free += (*node).free.count();
+                    node = list.next(node);
+                }
+            }
+        }
+        assert_eq!(free, inner.free, "free objects");
+    }
+}
+
+/// The group for a span, or `None` if it has no free object.
+fn group_of(span: &Span) -> Option<usize> {
+    let objects = span.class.info().objects as usize;
+    let allocated = span.allocated as usize;
+    (allocated < objects).then(|| allocated * GROUPS / objects)
+}
+
+impl Inner {
+    /// Adds a fresh span.
+    fn add(&mut self, class: SizeClass, span: NonNull<Span>) {
+        let objects = class.info().objects;
+        // SAFETY: the span is fresh from the source and ours.
+        unsafe {
+            let record = &mut *span.as_ptr();
+            record.free.set_range(0, objects as usize);
+            record.group = Span::UNLISTED;
+            self.spans += 1;
+            self.free += objects as usize;
+            self.relist(span.as_ptr());
+        }
+    }
+
+    /// Puts `span` into the list of its group, out of the one it is in.
+    ///
+    /// # Safety
+    /// `span` is a live span of this class.
+    unsafe fn relist(&mut self, span: *mut Span) {
+        // SAFETY: live, and guarded by the lock.
+        unsafe {
+            let new = group_of(&*span).map_or(Span::UNLISTED, |group| group as u8);
+            let old = (*span).group;
+            if new == old {
+                return;
+            }
+            if old != Span::UNLISTED {
+                self.unlist(span);
+            }
+            if new != Span::UNLISTED {
+                self.groups[new as usize].push_front(span);
+                self.occupied |= 1 << new;
+            }
+            (*span).group = new;
+        }
+    }
+
+    /// # Safety
+    /// `span` is in the list of its `group`.
+    unsafe fn unlist(&mut self, span: *mut Span) {
+        // SAFETY: by the caller's word.
+        unsafe {
+            let group = (*span).group as usize;
+            self.groups[group].remove(span);
+            if self.groups[group].is_empty() {
+                self.occupied &= !(1 << group);
+            }
+            (*span).group = Span::UNLISTED;
+        }
+    }
+
+    /// Appends objects of the fullest span with any. Returns whether to go on with another span.
+    fn take_from_fullest(&mut self, class: SizeClass, want: usize, out: &mut Builder) -> bool {
+        if self.occupied == 0 {
+            return false;
+        }
+        let group = self.occupied.ilog2() as usize;
+        let span = self.groups[group].first();
+        // SAFETY: a node of the list is live; the lock guards it.
+        let record = unsafe { &mut *span };
+        let size = class.size();
+        let base = record.addr();
+        let before = out.chain.count;
+        let mut fresh_end = usize::MAX;
+        let mut index = record.free.next_set(0);
+        let objects = class.info().objects as usize;
+        while index < objects {
+            let addr = base + index * size;
+            let same_line = !out.tail.is_null()
+                && (out.tail as usize + size - 1) / LINE == addr / LINE
+                && out.tail as usize + size == addr;
+            if out.chain.count >= want && !same_line {
+                break;
+            }
+            if index >= record.carved as usize {
+                if fresh_end == usize::MAX {
+                    fresh_end = (addr | (TOUCH - 1)) + 1;
+                } else if addr >= fresh_end {
+                    break;
+                }
+                record.carved = index as u16 + 1;
+            }
+            record.free.clear_range(index, 1);
+            // SAFETY: the object is free, and now ours.
+            unsafe { out.append(addr as *mut FreeObject) };
+            index = record.free.next_set(index + 1);
+        }
+        let taken = out.chain.count - before;
+        record.allocated += taken as u16;
+        self.free -= taken;
+        // SAFETY: a live span of this class.
+        unsafe { self.relist(span) };
+        fresh_end == usize::MAX
+    }
+
+    /// Marks the object at `addr` as free in its span; spans that become entirely free are moved to
+    /// `emptied`. `last` is the span of the object before, which is likely this one's too.
+    fn put(
+        &mut self,
+        class: SizeClass,
+        addr: usize,
+        last: &mut *mut Span,
+        emptied: &mut List<Span>,
+        strict: bool,
+    ) {
+        let mut span = *last;
+        // SAFETY: `last` is null or a live span of this class.
+        let inside =
+            !span.is_null() && unsafe { addr.wrapping_sub((*span).addr()) < (*span).bytes() };
+        if !inside {
+            span = PAGE_MAP.span(addr);
+        }
+        // SAFETY: what the page map holds is a record; records are never unmapped, and those of spans of
+        // this class are guarded by the lock.
+        let place = match unsafe { span.as_ref() } {
+            Some(record) if record.class == class => record.place_of(addr),
+            _ => Place::Inside,
+        };
+        let Place::Object(index) = place else {
+            if strict {
+                fatal(format_args!(
+                    "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
+                    class.size()
+                ));
+            }
+            return;
+        };
+        // SAFETY: `place_of` was asked, so `span` is live, of this class, and guarded by the lock.
+        let record = unsafe { &mut *span };
+        if record.free.set(index) {
+            if strict {
+                fatal(format_args!("double free: {addr:#x}, a block of {} bytes", class.size()));
+            }
+            return;
+        }
+        record.allocated -= 1;
+        self.free += 1;
+        *last = span;
+        // SAFETY: `span` is a live span of this class; an entirely free one belongs to us alone.
+        unsafe {
+            if record.allocated == 0 {
+                if record.group != Span::UNLISTED {
+                    self.unlist(span);
+                }
+                self.spans -= 1;
+                self.free -= class.info().objects as usize;
+                emptied.push_front(span);
+                *last = ptr::null_mut();
+            } else {
+                self.relist(span);
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! What all threads share, per size class: a transfer cache of whole magazines in front of a central free
+//! list of spans. Both are locked by themselves; most exchanges touch only the transfer cache and cost
+//! one lock and a few words, however many objects move.
+
+pub mod chain;
+mod free_list;
+#[cfg(test)]
+mod tests;
+mod transfer_cache;
+
+pub use free_list::{CentralFreeList, SpanSource};
+pub use transfer_cache::TransferCache;
+
+use crate::config::CLASS_COUNT;
+use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use crate::page::units::Length;
+use crate::page_heap::PAGE_HEAP;
+use chain::Chain;
+use core::ptr::NonNull;
+
+/// The shared tier of the process: everything is indexed by class.
+pub struct Central {
+    transfer: [TransferCache; CLASS_COUNT],
+    lists: [CentralFreeList; CLASS_COUNT],
+}
+
+/// The one instance.
+pub static CENTRAL: Central = Central {
+    transfer: [const { TransferCache::new() }; CLASS_COUNT],
+    lists: [const { CentralFreeList::new() }; CLASS_COUNT],
+};
+
+/// The page heap, as the central free lists see it.
+struct Pages;
+
+impl SpanSource for Pages {
+    fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
+        PAGE_HEAP.allocate(Length(class.info().pages as usize), Length(1), class)
+    }
+
+    unsafe fn free(&self, span: NonNull<Span>) {
+        // SAFETY: handed through.
+        unsafe { PAGE_HEAP.free(span) }
+    }
+}
+
+/// Free objects of the shared tier.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CentralStats {
+    /// Objects in the transfer cache.
+    pub transfer: usize,
+    /// Objects in spans.
+    pub free: usize,
+    /// Spans of the class.
+    pub spans: usize,
+}
+
+impl Central {
+    /// A chain of free objects: a whole magazine if one is waiting, else up to `want` objects (and at
+    /// least one) from spans. Empty only when memory is exhausted.
+    pub fn fetch(&self, class: SizeClass, want: usize) -> Chain {
+        let waiting = self.transfer[class.index()].pop();
+        if !waiting.is_empty() {
+            return waiting;
+        }
+        self.lists[class.index()].fetch(&Pages, class, want)
+    }
+
+    /// Takes a chain of free objects.
+    ///
+    /// # Safety
+    /// The chain's objects are of `class` and belong to the caller, who gives them up.
+    pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
+        if let Some(rejected) = self.transfer[class.index()].push(class, chain) {
+            // SAFETY: handed through.
+            unsafe { self.lists[class.index()].release(&Pages, class, rejected) }
+        }
+    }
+
+    /// Takes a chain of free objects straight home to their spans.
+    ///
+    /// # Safety
+    /// As `give`.
+    pub unsafe fn give_home(&self, class: SizeClass, chain: Chain) {
+        // SAFETY: handed through.
+        unsafe { self.lists[class.index()].release(&Pages, class, chain) }
+    }
+
+    /// As `give_home` for a chain left by a thread that did not survive a `fork`: objects that are free
+    /// already are passed over.
+    ///
+    /// # Safety
+    /// As `give`, but some objects may have been given before.
+    pub unsafe fn give_home_salvaged(&self, class: SizeClass, chain: Chain) {
+        // SAFETY: handed through.
+        unsafe { self.lists[class.index()].salvage(&Pages, class, chain) }
+    }
+
+    /// Sends everything in the transfer caches home, so that empty spans can go back to the page heap.
+    pub fn drain(&self) {
+        for class in SizeClass::all() {
+            loop {
+                let chain = self.transfer[class.index()].pop();
+                if chain.is_empty() {
+                    break;
+                }
+                // SAFETY: the chain came from the transfer cache of this class and is ours now.
+                unsafe { self.lists[class.index()].release(&Pages, class, chain) };
+            }
+        }
+    }
+
+    /// Whether the object at `addr` lies free in the shared tier: for the double-free check only.
+    pub fn holds(&self, class: SizeClass, addr: usize) -> bool {
+        self.transfer[class.index()].holds(addr) || self.lists[class.index()].holds(addr)
+    }
+
+    /// The figures of a class.
+    pub fn stats(&self, class: SizeClass) -> CentralStats {
+        let (free, spans) = self.lists[class.index()].stats();
+        CentralStats { transfer: self.transfer[class.index()].objects(), free, spans }
+    }
+
+    /// Calls `visit` for every lock of the tier, in rank order: for `fork`.
+    pub fn for_each_lock(&self, mut visit: impl FnMut(ForkLock<'_>)) {
+        for cache in &self.transfer {
+            visit(ForkLock::Transfer(cache));
+        }
+        for list in &self.lists {
+            visit(ForkLock::List(list));
+        }
+    }
+}
+
+/// A lock of the tier, for `fork`.
+pub enum ForkLock<'a> {
+    /// Of a transfer cache.
+    Transfer(&'a TransferCache),
+    /// Of a central free list.
+    List(&'a CentralFreeList),
+}

@@ -1,0 +1,93 @@
+//! Every constant of the allocator, each with its unit and its reason. Relations between them are
+//! checked at compile time, here, so that a change of one number cannot silently break another.
+
+/// log2 of the allocator's page, in bytes.
+///
+/// 8 KiB: half as many page-map entries as with the 4 KiB page of the OS, while a class that a small
+/// program uses once still costs a single OS page, because spans are touched lazily.
+pub const PAGE_SHIFT: u32 = 13;
+/// Bytes in one page of ours.
+pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
+
+/// log2 of a huge page, in bytes: 2 MiB, what x86-64 maps with one second-level entry.
+pub const HUGE_SHIFT: u32 = 21;
+/// Bytes in a huge page.
+pub const HUGE_SIZE: usize = 1 << HUGE_SHIFT;
+/// Pages in a huge page.
+pub const PAGES_PER_HUGE: usize = HUGE_SIZE / PAGE_SIZE;
+
+/// Alignment in bytes of every block, whatever its size, and the smallest block.
+///
+/// Two words: a free object holds its link and the double-free mark. An 8-byte class would save memory
+/// for blocks of up to 8 bytes only, could not hold the mark, and would break programs that rely on
+/// `malloc` aligning for SSE (C11 allows it, glibc never does it).
+pub const MIN_ALIGN: usize = 16;
+
+/// Largest size in bytes that is served from size classes; beyond it pages are allocated directly.
+pub const MAX_SMALL: usize = 32 * 1024;
+
+/// Number of size classes, the null class 0 ("not a small object") included: 8 classes of 16-byte steps
+/// up to 128 B, then 8 per doubling up to `MAX_SMALL`.
+pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8;
+
+/// Most objects in one span: what the free bitmap inside the span's record (one cache line) can tell apart.
+pub const MAX_SPAN_OBJECTS: usize = 512;
+
+/// Bytes that a span of small objects aims for (fewer if `MAX_SPAN_OBJECTS` fill less).
+pub const SPAN_TARGET_BYTES: usize = 64 * 1024;
+
+/// Fewest objects in a span: with fewer, each refill of a magazine would go to the page heap.
+pub const MIN_SPAN_OBJECTS: usize = 4;
+
+/// Most objects in one magazine. Past a hundred the lock of the transfer cache no longer shows.
+pub const MAGAZINE_MAX_OBJECTS: usize = 128;
+/// Most bytes in one magazine; with the spare, a thread holds twice this per hot class.
+pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
+/// Bytes that a magazine starts with: one miss touches no more than this of a class never used before.
+pub const MAGAZINE_START_BYTES: usize = 256;
+
+/// Most magazines that one transfer cache holds.
+pub const TRANSFER_SLOTS: usize = 32;
+/// Most bytes that one transfer cache holds (at least two magazines are always admitted).
+pub const TRANSFER_MAX_BYTES: usize = 128 * 1024;
+
+/// Slow-path events of one thread between two looks at which of its magazines went unused.
+pub const SCAVENGE_INTERVAL: u32 = 512;
+
+/// A block of more than this many bytes gets a mapping of its own, which `realloc` can move by page
+/// tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
+pub const DIRECT_BYTES: usize = 64 << 20;
+
+/// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it grows by.
+pub const GROWTH_MAX_HUGE: usize = 32;
+/// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
+pub const GROWTH_FRACTION: usize = 8;
+
+/// Heap size in huge pages from which growth asks the kernel for transparent huge pages: from here on the
+/// rounding to 2 MiB is under a tenth of the heap, and a fault costs a quarter per byte.
+pub const THP_MIN_HUGE: usize = 16;
+
+/// Milliseconds that free pages stay resident by default before they go back to the OS.
+pub const DECAY_MS: u64 = 2_000;
+/// Decay steps per decay time.
+pub const DECAY_STEPS: u64 = 8;
+
+/// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
+pub const METADATA_CHUNK: usize = 1 << 20;
+
+/// Second word of an object that lies free in a magazine; see `thread_cache::object`.
+///
+/// Any value works that programs do not store by habit and that fits a sign-extended 32-bit immediate;
+/// a program that does store it merely gets the slow check.
+pub const FREE_MARK: usize = 0xFFFF_FFFF_A35E_C0DB;
+
+/// Largest request in bytes that is looked at at all: C's `PTRDIFF_MAX`, as in glibc.
+pub const MAX_REQUEST: usize = isize::MAX as usize;
+
+const _: () = assert!(MAX_SMALL.is_power_of_two() && MAX_SMALL >= PAGE_SIZE);
+const _: () =
+    assert!(CLASS_COUNT <= 128, "a class fits seven bits, and the unused-set fits a u128");
+const _: () = assert!(PAGES_PER_HUGE == 256, "huge-page bitmaps are four words");
+const _: () = assert!(MAX_SPAN_OBJECTS % 64 == 0);
+const _: () = assert!(DIRECT_BYTES % HUGE_SIZE == 0);
+const _: () = assert!(FREE_MARK as isize as i32 as isize == FREE_MARK as isize);

@@ -1,0 +1,8 @@
+//! What Rust programs see: the global allocator and its controls. (C and C++ programs see the crate
+//! `stratalloc-capi`.)
+
+mod extension;
+mod global;
+
+pub use extension::MallocExtension;
+pub use global::Stratalloc;

@@ -1,0 +1,85 @@
+//! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
+
+use super::{init, large};
+use crate::base::hint::unlikely;
+use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
+use crate::page::size_class::SizeClass;
+use crate::page::units::Length;
+use crate::thread_cache::{current, exchange};
+use core::ptr;
+
+/// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
+#[inline(always)]
+pub fn allocate(size: usize) -> *mut u8 {
+    if unlikely(size > MAX_SMALL) {
+        return large::allocate(size, MIN_ALIGN);
+    }
+    // SAFETY: just compared.
+    allocate_class(unsafe { SizeClass::of_unchecked(size) })
+}
+
+/// An object of `class`; null without memory.
+#[inline(always)]
+pub fn allocate_class(class: SizeClass) -> *mut u8 {
+    let object = current().pop(class);
+    if unlikely(object.is_null()) {
+        return allocate_class_slow(class);
+    }
+    object
+}
+
+/// Cold: once per magazine.
+#[cold]
+#[inline(never)]
+fn allocate_class_slow(class: SizeClass) -> *mut u8 {
+    let object = exchange::pop_slow(class);
+    init::after_first_allocation();
+    object
+}
+
+/// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh from the
+/// OS is not cleared again.
+pub fn allocate_zeroed(size: usize) -> *mut u8 {
+    if size > MAX_SMALL {
+        return large::allocate_zeroed(size, MIN_ALIGN);
+    }
+    zeroed(allocate(size), size)
+}
+
+/// `size` bytes at a multiple of `align`, a power of two; null as `allocate`.
+#[inline]
+pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
+    debug_assert!(align.is_power_of_two());
+    match SizeClass::of_aligned(size, align) {
+        Some(class) => allocate_class(class),
+        None => large::allocate(size, align),
+    }
+}
+
+/// `size` zeroed bytes at a multiple of `align`, a power of two; null as `allocate`.
+pub fn allocate_aligned_zeroed(size: usize, align: usize) -> *mut u8 {
+    match SizeClass::of_aligned(size, align) {
+        Some(class) => zeroed(allocate_class(class), size),
+        None => large::allocate_zeroed(size, align),
+    }
+}
+
+/// `block`, unless null, with its first `size` bytes cleared.
+fn zeroed(block: *mut u8, size: usize) -> *mut u8 {
+    if !block.is_null() {
+        // SAFETY: the block is fresh from the allocator and has at least `size` bytes.
+        unsafe { ptr::write_bytes(block, 0, size) };
+    }
+    block
+}
+
+/// The usable size that a request for `size` bytes at `align` would get; 0 if it is too large to be served.
+pub fn good_size(size: usize, align: usize) -> usize {
+    if size > MAX_REQUEST {
+        return 0;
+    }
+    match SizeClass::of_aligned(size, align) {
+        Some(class) => class.size(),
+        None => Length::for_bytes(size.max(1)).bytes(),
+    }
+}

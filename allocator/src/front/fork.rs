@@ -1,0 +1,61 @@
+//! `fork` while other threads allocate: the forking thread takes every lock first, in rank order, so that
+//! the child gets all shared tiers in a consistent state; the child then makes the locks free again and
+//! adopts the caches of the threads that it does not have.
+
+use crate::central::{CENTRAL, ForkLock};
+use crate::page::metadata::METADATA;
+use crate::page_heap::PAGE_HEAP;
+use crate::thread_cache::registry;
+
+unsafe extern "C" {
+    /// POSIX; `libc` does not declare it for every target.
+    fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> libc::c_int;
+}
+
+/// Registers the handlers. May allocate.
+pub fn register() {
+    // SAFETY: the handlers are functions of this library, which is never unloaded. An error (no memory)
+    // leaves `fork` as unsafe as it is without handlers.
+    unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+}
+
+unsafe extern "C" fn prepare() {
+    registry::fork_lock().acquire();
+    CENTRAL.for_each_lock(|lock| match lock {
+        ForkLock::Transfer(cache) => cache.fork_lock().acquire(),
+        ForkLock::List(list) => list.fork_lock().acquire(),
+    });
+    PAGE_HEAP.fork_lock().acquire();
+    METADATA.fork_lock().acquire();
+}
+
+unsafe extern "C" fn parent() {
+    // SAFETY: `prepare` took every one of these locks in this thread.
+    unsafe {
+        METADATA.fork_lock().release();
+        PAGE_HEAP.fork_lock().release();
+        CENTRAL.for_each_lock(|lock| match lock {
+            ForkLock::Transfer(cache) => cache.fork_lock().release(),
+            ForkLock::List(list) => list.fork_lock().release(),
+        });
+        registry::fork_lock().release();
+    }
+}
+
+unsafe extern "C" fn child() {
+    // SAFETY: `prepare` took every one of these locks in this thread, and no other thread exists.
+    unsafe {
+        registry::orphan_others();
+        METADATA.fork_lock().reset_in_child();
+        PAGE_HEAP.fork_lock().reset_in_child();
+        CENTRAL.for_each_lock(|lock| match lock {
+            ForkLock::Transfer(cache) => cache.fork_lock().reset_in_child(),
+            ForkLock::List(list) => list.fork_lock().reset_in_child(),
+        });
+        registry::fork_lock().reset_in_child();
+    }
+}

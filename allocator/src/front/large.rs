@@ -1,0 +1,82 @@
+//! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
+
+use super::init;
+use crate::config::{DIRECT_BYTES, HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Span, SpanState};
+use crate::page::units::Length;
+use crate::page_heap::PAGE_HEAP;
+use core::ptr::{self, NonNull};
+
+/// `size` bytes at a multiple of `align`; null without memory.
+#[cold]
+#[inline(never)]
+pub fn allocate(size: usize, align: usize) -> *mut u8 {
+    match span_for(size, align) {
+        // SAFETY: a span that is ours.
+        Some(span) => unsafe { span.as_ref().addr() as *mut u8 },
+        None => ptr::null_mut(),
+    }
+}
+
+/// As `allocate`, zeroed; memory known to be zero is not touched.
+#[cold]
+#[inline(never)]
+pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
+    let Some(span) = span_for(size, align) else {
+        return ptr::null_mut();
+    };
+    // SAFETY: a span that is ours, of at least `size` bytes.
+    unsafe {
+        let block = span.as_ref().addr() as *mut u8;
+        if !span.as_ref().fresh {
+            ptr::write_bytes(block, 0, size);
+        }
+        block
+    }
+}
+
+fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+    if size > MAX_REQUEST || align > MAX_REQUEST {
+        return None;
+    }
+    init::after_first_allocation();
+    if size > DIRECT_BYTES || align > HUGE_SIZE {
+        return PAGE_HEAP.allocate_direct(size.max(1), align);
+    }
+    let align = Length(align.div_ceil(PAGE_SIZE));
+    PAGE_HEAP.allocate(Length::for_bytes(size.max(1)), align, SizeClass::NONE)
+}
+
+/// Takes a large block back.
+///
+/// # Safety
+/// `span` is that of a live large block, and the caller gives it up.
+pub unsafe fn free(span: NonNull<Span>) {
+    // SAFETY: handed through; a live record.
+    unsafe {
+        match span.as_ref().state {
+            SpanState::Direct => PAGE_HEAP.free_direct(span),
+            _ => PAGE_HEAP.free(span),
+        }
+    }
+}
+
+/// Changes a large block to `size` bytes without copying, if that can be done; the block's address
+/// afterwards, or null if nothing changed.
+///
+/// # Safety
+/// `span` is that of a live large block of the caller's.
+pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
+    // SAFETY: handed through; a live record.
+    unsafe {
+        let done = match span.as_ref().state {
+            SpanState::Direct if size > DIRECT_BYTES => PAGE_HEAP.resize_direct(span, size),
+            SpanState::Large if size <= DIRECT_BYTES => {
+                PAGE_HEAP.resize(span, Length::for_bytes(size))
+            }
+            _ => false,
+        };
+        if done { span.as_ref().addr() as *mut u8 } else { ptr::null_mut() }
+    }
+}

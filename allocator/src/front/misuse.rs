@@ -1,0 +1,62 @@
+//! Finding out what is wrong with a pointer, and saying so before the process aborts.
+//!
+//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the colon):
+//!
+//! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
+//! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
+//! * `double free: 0x.., a block of N bytes`
+
+use crate::base::fatal::fatal;
+use crate::central::CENTRAL;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Place, Span, SpanState};
+use crate::thread_cache::exchange;
+use core::ptr::NonNull;
+
+/// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
+pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
+    let addr = block as usize;
+    let Some(span) = NonNull::new(PAGE_MAP.span(addr)) else { not_ours(addr, call) };
+    // SAFETY: the page map holds records, which are never unmapped. A span that its owner is freeing at
+    // this moment is a misuse, which may be missed.
+    let record = unsafe { span.as_ref() };
+    let start = match record.state {
+        SpanState::Small => match record.place_of(addr) {
+            Place::Object(_) => return span,
+            Place::Inside => {
+                let size = record.class.size();
+                record.addr() + (addr - record.addr()) / size * size
+            }
+        },
+        SpanState::Large | SpanState::Direct if record.addr() == addr => return span,
+        SpanState::Large | SpanState::Direct => record.addr(),
+        SpanState::Free => not_ours(addr, call),
+    };
+    let size = match record.state {
+        SpanState::Small => record.class.size(),
+        _ => record.bytes(),
+    };
+    fatal(format_args!(
+        "invalid {call}: {addr:#x} points into the middle of a block of {size} bytes at {start:#x}"
+    ))
+}
+
+#[cold]
+fn not_ours(addr: usize, call: &str) -> ! {
+    fatal(format_args!(
+        "invalid {call}: {addr:#x} was not allocated by this allocator, or was freed already"
+    ))
+}
+
+/// Aborts if `object`, which carries the mark of a free object, is free indeed: in a magazine of this
+/// thread, in a transfer cache, or in its span. (In a magazine of another thread it is not found; the
+/// central list finds it when both come home.)
+#[cold]
+#[inline(never)]
+pub fn check_not_free(class: SizeClass, object: *mut u8) {
+    if exchange::holds(class, object) || CENTRAL.holds(class, object as usize) {
+        let size = class.size();
+        fatal(format_args!("double free: {:#x}, a block of {size} bytes", object as usize));
+    }
+}

@@ -1,0 +1,28 @@
+//! The entry points that every face uses, safe to call at any time in the life of a process or thread.
+//!
+//! * `alloc`, `free`: the hot paths and their slow continuations.
+//! * `large`: blocks beyond the size classes.
+//! * `realloc`: changing a block's size.
+//! * `misuse`: what `free` says before it aborts.
+//! * `init`, `fork`: the first call, and `fork`.
+//!
+//! Sizes and alignments are in bytes. Failure is a null pointer; `errno` is never touched: setting it is
+//! the C face's business, and `free` must not.
+
+mod alloc;
+mod fork;
+mod free;
+mod init;
+mod large;
+mod misuse;
+mod realloc;
+#[cfg(test)]
+mod tests;
+
+pub use alloc::allocate_class;
+pub use alloc::{allocate, allocate_aligned, allocate_aligned_zeroed, allocate_zeroed, good_size};
+pub use free::{
+    deallocate, deallocate_class, deallocate_sized, deallocate_sized_aligned, usable_size,
+    verify_own_cache,
+};
+pub use realloc::{reallocate, reallocate_same_layout};

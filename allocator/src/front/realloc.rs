@@ -1,0 +1,95 @@
+//! Changing a block's size: in place where it fits, by moving page tables for the biggest, by copying
+//! otherwise.
+
+use super::{alloc, free, large, misuse};
+use crate::config::{MAX_REQUEST, MAX_SMALL};
+use crate::page::size_class::SizeClass;
+use crate::page::span::SpanState;
+use core::ptr;
+
+/// C's `realloc` for a block and a size that are not null and zero: the new block, with the content up to
+/// the smaller of both sizes, or null without memory, in which case the old block is as it was.
+///
+/// A block that shrinks to no less than half of its usable size stays where it is.
+///
+/// # Safety
+/// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
+/// the block's place.
+pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
+    let span = misuse::check_block(block, "realloc");
+    // SAFETY: checked: a live span's record.
+    let record = unsafe { span.as_ref() };
+    let old = match record.state {
+        SpanState::Small => record.class.size(),
+        _ => record.bytes(),
+    };
+    if record.state != SpanState::Small && new_size > MAX_SMALL && new_size <= MAX_REQUEST {
+        // SAFETY: a live large block of the caller's.
+        let moved = unsafe { large::resize(span, new_size) };
+        if !moved.is_null() {
+            return moved;
+        }
+    }
+    if new_size <= old && new_size >= old / 2 {
+        return block;
+    }
+    let new = alloc::allocate(new_size);
+    if !new.is_null() {
+        // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
+        unsafe {
+            ptr::copy_nonoverlapping(block, new, old.min(new_size));
+            free::deallocate(block);
+        }
+    }
+    new
+}
+
+/// `realloc` for callers that will give the block back by its layout: the result is what
+/// `allocate_aligned(new_size, align)` would have returned, class and all.
+///
+/// # Safety
+/// `block` is a live block from `allocate_aligned(old_size, align)`; if the result is not null, it takes
+/// the block's place. `new_size > 0`.
+pub unsafe fn reallocate_same_layout(
+    block: *mut u8,
+    old_size: usize,
+    new_size: usize,
+    align: usize,
+) -> *mut u8 {
+    let old_class = SizeClass::of_aligned(old_size, align);
+    let new_class = SizeClass::of_aligned(new_size, align);
+    match (old_class, new_class) {
+        (Some(old), Some(new)) if old == new => return block,
+        (None, None) if new_size <= MAX_REQUEST => {
+            let span = misuse::check_block(block, "realloc");
+            // SAFETY: a live large block of the caller's; alignments beyond a page hold for direct blocks
+            // that move only up to a huge page, hence the comparison.
+            let moved = unsafe { large::resize(span, new_size) };
+            if !moved.is_null() && (moved as usize).is_multiple_of(align) {
+                return moved;
+            }
+            if !moved.is_null() {
+                // SAFETY: as below, for the block where it is now.
+                return unsafe { copy_to_new(moved, old_size, new_size, align) };
+            }
+        }
+        _ => {}
+    }
+    // SAFETY: handed through.
+    unsafe { copy_to_new(block, old_size, new_size, align) }
+}
+
+/// # Safety
+/// As `reallocate_same_layout`.
+#[inline(never)]
+unsafe fn copy_to_new(block: *mut u8, old_size: usize, new_size: usize, align: usize) -> *mut u8 {
+    let new = alloc::allocate_aligned(new_size, align);
+    if !new.is_null() {
+        // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
+        unsafe {
+            ptr::copy_nonoverlapping(block, new, old_size.min(new_size));
+            free::deallocate_sized_aligned(block, old_size, align);
+        }
+    }
+    new
+}

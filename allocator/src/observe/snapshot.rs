@@ -1,0 +1,134 @@
+//! Where every byte is, at one moment.
+
+use crate::central::CENTRAL;
+use crate::page::metadata::METADATA;
+use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
+use crate::thread_cache::registry;
+use core::fmt;
+
+/// Where every byte taken from the OS is. In bytes unless named `_count`.
+///
+/// `mapped = in_use + thread_cache_free + transfer_cache_free + central_free + span_tails
+/// + page_heap_free + page_heap_released`, to the byte, always. While other threads allocate, the figures
+/// of the caches may be a moment older than the rest; blocks on the move then count as in use.
+#[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// Address space taken from the OS for user memory (metadata not included).
+    pub mapped: usize,
+    /// Blocks handed to the program, rounded up to their size class (direct-mapped blocks included).
+    pub in_use: usize,
+    /// Number of blocks handed to the program.
+    pub in_use_count: usize,
+    /// Free objects in the thread caches of all threads.
+    pub thread_cache_free: usize,
+    /// Free objects in the transfer caches.
+    pub transfer_cache_free: usize,
+    /// Free objects in the spans of the central free lists, touched or not.
+    pub central_free: usize,
+    /// Bytes at the end of spans that no object fills.
+    pub span_tails: usize,
+    /// Free pages of the page heap that hold memory.
+    pub page_heap_free: usize,
+    /// Free pages of the page heap that were never touched or were given back.
+    pub page_heap_released: usize,
+    /// Blocks with a mapping of their own (part of `in_use`).
+    pub direct_mapped: usize,
+    /// Their number.
+    pub direct_mapped_count: usize,
+    /// Highest `direct_mapped` so far.
+    pub direct_mapped_peak: usize,
+    /// Highest `direct_mapped_count` so far.
+    pub direct_mapped_count_peak: usize,
+    /// Spans in use.
+    pub span_count: usize,
+    /// Places in the page heap where free pages are: ranges of huge pages, and partly used huge pages.
+    pub free_run_count: usize,
+    /// Address space of the allocator's own records: page map, span records, thread caches.
+    pub metadata: usize,
+    /// Threads that have a cache.
+    pub thread_count: usize,
+}
+
+impl Snapshot {
+    /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
+    pub fn take() -> Self {
+        let mut cached = [0usize; crate::config::CLASS_COUNT];
+        let mut out = Self::default();
+        registry::for_each(|cache| {
+            for class in SizeClass::all() {
+                cached[class.index()] += cache.loaded_count(class) + cache.spare_count(class);
+            }
+        });
+        for class in SizeClass::all() {
+            let stats = CENTRAL.stats(class);
+            let info = class.info();
+            let (size, objects) = (class.size(), info.objects as usize * stats.spans);
+            let span_bytes = info.pages as usize * crate::config::PAGE_SIZE * stats.spans;
+            // The caches were read a moment earlier: what does not fit was on the move.
+            let free = stats.free.min(objects);
+            let transfer = stats.transfer.min(objects - free);
+            let thread = cached[class.index()].min(objects - free - transfer);
+            let in_use = objects - free - transfer - thread;
+            out.central_free += free * size;
+            out.transfer_cache_free += transfer * size;
+            out.thread_cache_free += thread * size;
+            out.span_tails += span_bytes - objects * size;
+            out.in_use += in_use * size;
+            out.in_use_count += in_use;
+        }
+        out.add_page_heap();
+        out.metadata = METADATA.mapped();
+        out.thread_count = registry::count();
+        out
+    }
+
+    /// Adds the page heap's figures; what it counts as used and no tier accounts for is on the move.
+    fn add_page_heap(&mut self) {
+        let pages = PAGE_HEAP.stats();
+        let direct = pages.direct;
+        self.page_heap_free = pages.free;
+        self.page_heap_released = pages.released;
+        self.in_use_count += pages.large_count + direct.count;
+        // Spans of small objects that came or went since their class was read count as central free.
+        let small = pages.used - pages.large_bytes;
+        let known = self.in_use
+            + self.central_free
+            + self.transfer_cache_free
+            + self.thread_cache_free
+            + self.span_tails;
+        self.central_free += small.saturating_sub(known);
+        let excess = known.saturating_sub(small);
+        self.mapped = pages.mapped + direct.bytes + excess;
+        self.in_use += pages.large_bytes + direct.bytes;
+        self.direct_mapped = direct.bytes;
+        self.direct_mapped_count = direct.count;
+        self.direct_mapped_peak = direct.peak_bytes;
+        self.direct_mapped_count_peak = direct.peak_count;
+        self.span_count = pages.span_count;
+        self.free_run_count = pages.free_run_count;
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines = [
+            ("mapped from the OS", self.mapped),
+            ("in use by the program", self.in_use),
+            ("free in thread caches", self.thread_cache_free),
+            ("free in transfer caches", self.transfer_cache_free),
+            ("free in central lists", self.central_free),
+            ("span tails", self.span_tails),
+            ("free in page heap, resident", self.page_heap_free),
+            ("free in page heap, released", self.page_heap_released),
+            ("metadata (address space)", self.metadata),
+        ];
+        for (name, bytes) in lines {
+            writeln!(out, "{name:<28} = {bytes:>14} bytes")?;
+        }
+        writeln!(out, "{:<28} = {:>14}", "blocks in use", self.in_use_count)?;
+        writeln!(out, "{:<28} = {:>14}", "spans", self.span_count)?;
+        writeln!(out, "{:<28} = {:>14}", "threads with a cache", self.thread_count)
+    }
+}

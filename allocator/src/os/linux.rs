@@ -1,0 +1,109 @@
+//! Linux's virtual memory, futexes and clock.
+
+use super::Os;
+use super::syscall::{call, failed};
+use super::thread_slot;
+use crate::sync::{AtomicU32, Futex, Rank};
+use core::num::NonZeroUsize;
+use once_cell::race::OnceNonZeroUsize;
+
+/// The running kernel. Zero-sized: production code pays nothing for the trait.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Linux;
+
+impl Os for Linux {
+    fn map(&self, bytes: usize, hint: usize) -> Option<usize> {
+        let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+        let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
+        // SAFETY: without MAP_FIXED a new mapping disturbs no other.
+        let addr = unsafe { call(libc::SYS_mmap, [hint, bytes, protection, flags, usize::MAX, 0]) };
+        (!failed(addr)).then_some(addr as usize)
+    }
+
+    unsafe fn unmap(&self, addr: usize, bytes: usize) {
+        // SAFETY: the caller owns the range. An error (a limit on the number of mappings, when a hole is
+        // cut) leaves the address space in place, which costs no resident memory once released.
+        let result = unsafe { call(libc::SYS_munmap, [addr, bytes, 0, 0, 0, 0]) };
+        if failed(result) {
+            // SAFETY: as above.
+            unsafe { self.release(addr, bytes) };
+        }
+    }
+
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+        let advice = libc::MADV_DONTNEED as usize;
+        // SAFETY: the caller gave up the content of the range.
+        !failed(unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) })
+    }
+
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize) {
+        let advice = libc::MADV_HUGEPAGE as usize;
+        // SAFETY: changes how the range is backed, not what it holds. Kernels without the feature refuse.
+        unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) };
+    }
+
+    unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
+        // SAFETY: flags 0 means in place or not at all; the caller owns the mapping.
+        !failed(unsafe { call(libc::SYS_mremap, [addr, old, new, 0, 0, 0]) })
+    }
+
+    unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
+        let flags = (libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED) as usize;
+        // SAFETY: the caller owns both ranges and does not use the target.
+        !failed(unsafe { call(libc::SYS_mremap, [from, old, new, flags, to, 0]) })
+    }
+
+    fn page_size(&self) -> usize {
+        static SIZE: OnceNonZeroUsize = OnceNonZeroUsize::new();
+        SIZE.get_or_init(|| {
+            // SAFETY: `getauxval` reads a vector that the kernel wrote at start.
+            let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
+            NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)
+        })
+        .get()
+    }
+
+    fn now_ms(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is a valid target. On this clock the call neither fails nor enters the kernel.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+        time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+    }
+}
+
+impl Futex for Linux {
+    fn wait(word: &AtomicU32, expected: u32) {
+        let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
+        let addr = core::ptr::from_ref(word) as usize;
+        // SAFETY: the kernel reads the word, which outlives the call, and sleeps if it is `expected`.
+        unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, 0, 0, 0]) };
+    }
+
+    fn wake_one(word: &AtomicU32) {
+        let operation = (libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG) as usize;
+        let addr = core::ptr::from_ref(word) as usize;
+        // SAFETY: waking reads nothing and writes nothing.
+        unsafe { call(libc::SYS_futex, [addr, operation, 1, 0, 0, 0]) };
+    }
+
+    #[inline]
+    fn acquiring(rank: Rank) {
+        if cfg!(debug_assertions) {
+            let held = thread_slot::held_ranks();
+            let allowed = (1usize << rank as u32) - 1;
+            if held & !allowed != 0 {
+                crate::base::fatal::fatal(format_args!(
+                    "lock of rank {rank:?} taken while ranks {held:#b} are held"
+                ));
+            }
+            thread_slot::set_held_ranks(held | 1 << rank as u32);
+        }
+    }
+
+    #[inline]
+    fn released(rank: Rank) {
+        if cfg!(debug_assertions) {
+            thread_slot::set_held_ranks(thread_slot::held_ranks() & !(1 << rank as u32));
+        }
+    }
+}

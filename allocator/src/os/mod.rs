@@ -1,0 +1,85 @@
+//! What the allocator wants of the operating system, and Linux's answer.
+//!
+//! The contract is the trait [`Os`]: addresses and lengths are multiples of the OS page, errors are
+//! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
+//! fail and move the clock by hand.
+
+pub mod linux;
+mod syscall;
+pub mod thread_slot;
+
+pub use linux::Linux;
+
+/// A lock that sleeps in the kernel.
+pub type Lock<T> = crate::sync::Lock<T, Linux>;
+/// Access to the data of a [`Lock`].
+pub type Guard<'a, T> = crate::sync::Guard<'a, T, Linux>;
+
+/// Virtual memory and time.
+pub trait Os {
+    /// Maps `bytes` of zeroed, private, readable and writable memory that is not resident yet, near
+    /// `hint` if that place is free (0: anywhere). `None` when the kernel has no more to give.
+    fn map(&self, bytes: usize, hint: usize) -> Option<usize>;
+
+    /// Gives address space back.
+    ///
+    /// # Safety
+    /// `[addr, addr + bytes)` was mapped by `map` and nobody uses it any more.
+    unsafe fn unmap(&self, addr: usize, bytes: usize);
+
+    /// Drops the content: the pages leave RSS at once, and read as zero when touched next (C2.4).
+    /// Returns whether the kernel did it.
+    ///
+    /// # Safety
+    /// `[addr, addr + bytes)` was mapped by `map`, and nobody needs the content.
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool;
+
+    /// Asks for transparent huge pages on first touch.
+    ///
+    /// # Safety
+    /// `[addr, addr + bytes)` was mapped by `map`.
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize);
+
+    /// Resizes a mapping without moving it. Returns whether it could.
+    ///
+    /// # Safety
+    /// `[addr, addr + old)` is one whole mapping made by `map`; a part cut off is no longer used.
+    unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool;
+
+    /// Moves the pages of one mapping to another place of the same caller, over what is mapped there.
+    ///
+    /// # Safety
+    /// `[from, from + old)` is one whole mapping; `[to, to + new)` is mapped and unused; `new >= old`.
+    unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool;
+
+    /// Bytes in a page of the kernel: the granule of `release`.
+    fn page_size(&self) -> usize;
+
+    /// Milliseconds since some fixed moment; cheap and coarse (a few milliseconds).
+    fn now_ms(&self) -> u64;
+}
+
+/// `map`s `bytes` at a multiple of `align` (a power of two), at `hint` if that works out.
+pub fn map_aligned<O: Os>(os: &O, bytes: usize, align: usize, hint: usize) -> Option<usize> {
+    let addr = os.map(bytes, hint)?;
+    if addr.is_multiple_of(align) {
+        return Some(addr);
+    }
+    // SAFETY: just mapped, and nobody knows of it.
+    unsafe { os.unmap(addr, bytes) };
+    // Map more than needed and cut off both ends.
+    let total = bytes.checked_add(align)?;
+    let raw = os.map(total, 0)?;
+    let start = raw.next_multiple_of(align);
+    let (head, tail) = (start - raw, raw + total - (start + bytes));
+    // SAFETY: both ends are parts of the fresh mapping, outside of what is returned.
+    unsafe {
+        if head > 0 {
+            os.unmap(raw, head);
+        }
+        if tail > 0 {
+            os.unmap(start + bytes, tail);
+        }
+    }
+    Some(start)
+}

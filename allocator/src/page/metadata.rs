@@ -1,0 +1,62 @@
+//! Memory for the allocator's own records: a bump allocator over mappings of its own.
+//!
+//! Records are *type-stable*: memory once used for a `Span` is only ever a `Span` again (its owner keeps a
+//! free list), and nothing is unmapped. A racy reader that follows an outdated pointer therefore finds an
+//! old record of the right type, never a fault. Locked by its own lock, the last in rank.
+
+use crate::config::METADATA_CHUNK;
+use crate::os::{Linux, Lock, Os};
+use crate::sync::Rank;
+use core::ptr::NonNull;
+
+/// The arena. One exists, [`METADATA`]; tests make no others, as records are never returned.
+pub struct MetadataArena {
+    inner: Lock<Inner>,
+}
+
+struct Inner {
+    next: usize,
+    end: usize,
+    mapped: usize,
+}
+
+/// Where all records of the process live.
+pub static METADATA: MetadataArena = MetadataArena::new();
+
+impl MetadataArena {
+    const fn new() -> Self {
+        Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0 }) }
+    }
+
+    /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
+    pub fn allocate<T>(&self) -> Option<NonNull<T>> {
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_CHUNK / 2) };
+        let mut inner = self.inner.lock();
+        let mut start = inner.next.next_multiple_of(align_of::<T>());
+        if start + size_of::<T>() > inner.end {
+            let chunk = Linux.map(METADATA_CHUNK, 0)?;
+            inner.end = chunk + METADATA_CHUNK;
+            inner.mapped += METADATA_CHUNK;
+            start = chunk;
+        }
+        inner.next = start + size_of::<T>();
+        NonNull::new(start as *mut T)
+    }
+
+    /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
+    pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
+        let addr = Linux.map(bytes, 0)?;
+        self.inner.lock().mapped += bytes;
+        Some(addr)
+    }
+
+    /// Address space taken so far, in bytes; most of it untouched.
+    pub fn mapped(&self) -> usize {
+        self.inner.lock().mapped
+    }
+
+    /// The lock, for `fork`.
+    pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
+        &self.inner
+    }
+}

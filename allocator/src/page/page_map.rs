@@ -1,0 +1,208 @@
+//! From an address to its size class (one byte, hot) and its span (a pointer, slow paths only).
+//!
+//! Two levels: a root indexed by address bits 32..48, whose leaves cover 4 GiB each. Leaves this large keep
+//! the fast path free of masks (the index within a leaf is the low half of the address, shifted); they
+//! cost address space only, as untouched parts of a leaf are not resident.
+//!
+//! A root entry holds the distance from the map to the leaf, so that an empty entry, zero, leads to a leaf
+//! of zeros that is part of the map. The lookup needs no null check: a foreign address reads class 0, and
+//! class 0 takes the slow path that tells large blocks from foreign pointers.
+//!
+//! Writers: the page heap, under its lock, for spans it hands out or takes back. Readers: everyone,
+//! without a lock. A thread that legitimately holds a pointer into a span got it after the entry was
+//! written, through whatever synchronisation handed it over; other readers may see older entries.
+
+use crate::config::{HUGE_SHIFT, PAGE_SHIFT};
+use crate::page::metadata::METADATA;
+use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use crate::page::units::{Length, PageId};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
+use core::ffi::c_void;
+use core::ptr;
+
+/// log2 of the bytes that a leaf covers.
+const LEAF_SHIFT: u32 = 32;
+const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
+const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
+const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
+
+/// One leaf, about 4.5 MiB of address space: the class bytes must come first, as the zero leaf has no
+/// more than these.
+#[repr(C)]
+struct Leaf {
+    classes: [AtomicU8; LEAF_PAGES],
+    spans: [AtomicPtr<Span>; LEAF_PAGES],
+    huge: [AtomicPtr<c_void>; LEAF_HUGE],
+}
+
+/// The map. One exists, [`PAGE_MAP`].
+#[repr(C)]
+pub struct PageMap {
+    root: [AtomicUsize; ROOT_LEN],
+    zero_leaf: [AtomicU8; LEAF_PAGES],
+}
+
+/// The map of the process: 1 MiB of zeros in `.bss`, of which only what is used becomes resident.
+pub static PAGE_MAP: PageMap = PageMap {
+    root: [const { AtomicUsize::new(0) }; ROOT_LEN],
+    zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
+};
+
+impl PageMap {
+    /// The class of the small span that holds `addr`; `NONE` for large, foreign and null.
+    ///
+    /// # Safety
+    /// `addr < 2^48`. (A pointer beyond is not one that Linux hands to programs unless asked to.)
+    #[inline(always)]
+    pub unsafe fn class_unchecked(&self, addr: usize) -> SizeClass {
+        // SAFETY: `addr >> 32 < ROOT_LEN` (caller). Relaxed: see the module's comment on readers.
+        let distance =
+            unsafe { (*self.root.as_ptr().add(addr >> LEAF_SHIFT)).load(Ordering::Relaxed) };
+        let index = (addr as u32 >> PAGE_SHIFT) as usize;
+        let zero_leaf = self.zero_leaf.as_ptr() as usize;
+        // SAFETY: zero leads to the zero leaf; anything else was computed in `leaf_or_new` as the distance
+        // from the zero leaf to a leaf, which is never unmapped. `index` is below LEAF_PAGES as it comes
+        // from 32 bits. Relaxed: as above.
+        let byte = unsafe {
+            let byte = zero_leaf.wrapping_add(distance).wrapping_add(index) as *const AtomicU8;
+            (*byte).load(Ordering::Relaxed)
+        };
+        // SAFETY: only bytes of classes are ever stored.
+        unsafe { SizeClass::from_index_unchecked(byte) }
+    }
+
+    /// The leaf for `addr`, if there is one.
+    fn leaf(&self, addr: usize) -> Option<&Leaf> {
+        // Acquire: pairs with the Release in `leaf_or_new`; the leaf's zeroes are visible.
+        let distance = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Acquire);
+        if distance == 0 {
+            return None;
+        }
+        let leaf = (self.zero_leaf.as_ptr() as usize).wrapping_add(distance) as *const Leaf;
+        // SAFETY: `leaf_or_new` stored the distance to a mapped leaf, which is never unmapped.
+        Some(unsafe { &*leaf })
+    }
+
+    /// The leaf for `addr`, made if need be; `None` without memory. Only under the page heap's lock.
+    fn leaf_or_new(&self, addr: usize) -> Option<&Leaf> {
+        if let Some(leaf) = self.leaf(addr) {
+            return Some(leaf);
+        }
+        let entry = self.root.get(addr >> LEAF_SHIFT)?;
+        let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
+        let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
+        // Release: pairs with the Acquire in `leaf`. The map has one writer at a time, the holder of the
+        // page heap's lock, except in tests with several heaps; the exchange makes that safe too.
+        // Acquire on failure: the winner's leaf is used.
+        match entry.compare_exchange(0, distance, Ordering::Release, Ordering::Acquire) {
+            Ok(_) | Err(0) => {}
+            Err(_) => return self.leaf(addr),
+        }
+        self.leaf(addr)
+    }
+
+    /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
+    pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
+        let mut at = addr;
+        while at < addr + bytes {
+            if self.leaf_or_new(at).is_none() {
+                return false;
+            }
+            at = (at | ((1 << LEAF_SHIFT) - 1)) + 1;
+        }
+        true
+    }
+
+    /// Enters a span: all of its pages if it is small, the first only if not. The leaf exists.
+    pub fn insert(&self, span: *mut Span, start: PageId, pages: Length, class: SizeClass) {
+        let count = if class == SizeClass::NONE { 1 } else { pages.0 };
+        for page in start.0..start.0 + count {
+            self.write(PageId(page), span, class);
+        }
+    }
+
+    /// Removes what `insert` entered.
+    pub fn remove(&self, start: PageId, pages: Length, class: SizeClass) {
+        let count = if class == SizeClass::NONE { 1 } else { pages.0 };
+        for page in start.0..start.0 + count {
+            self.write(PageId(page), ptr::null_mut(), SizeClass::NONE);
+        }
+    }
+
+    fn write(&self, page: PageId, span: *mut Span, class: SizeClass) {
+        let Some(leaf) = self.leaf(page.addr()) else {
+            return;
+        };
+        let index = page.0 & (LEAF_PAGES - 1);
+        // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
+        leaf.spans[index].store(span, Ordering::Release);
+        // Relaxed: see the module's comment on readers.
+        leaf.classes[index].store(class.as_byte(), Ordering::Relaxed);
+    }
+
+    /// The span entered for the page of `addr`, or null: for the first page of a large one, and for every
+    /// page of a small one. Any address may be asked for.
+    pub fn span(&self, addr: usize) -> *mut Span {
+        match self.leaf(addr) {
+            // Acquire: pairs with the Release in `write`.
+            Some(leaf) => {
+                leaf.spans[PageId::containing(addr).0 & (LEAF_PAGES - 1)].load(Ordering::Acquire)
+            }
+            None => ptr::null_mut(),
+        }
+    }
+
+    /// The page heap's record of the huge page that holds `addr`, or null.
+    pub fn huge(&self, addr: usize) -> *mut c_void {
+        match self.leaf(addr) {
+            // Relaxed: read and written under the page heap's lock.
+            Some(leaf) => leaf.huge[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)].load(Ordering::Relaxed),
+            None => ptr::null_mut(),
+        }
+    }
+
+    /// Enters the page heap's record of the huge page at `addr`. The leaf exists.
+    pub fn set_huge(&self, addr: usize, huge: *mut c_void) {
+        if let Some(leaf) = self.leaf(addr) {
+            // Relaxed: as in `huge`.
+            leaf.huge[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)].store(huge, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_addresses_have_no_class_and_no_span() {
+        let local = 0;
+        for addr in [0, 1, 4096, &raw const local as usize, (1 << 47) - 1] {
+            // SAFETY: all below 2^48.
+            assert_eq!(unsafe { PAGE_MAP.class_unchecked(addr) }, SizeClass::NONE);
+            assert!(PAGE_MAP.span(addr).is_null());
+        }
+        assert!(PAGE_MAP.span(usize::MAX).is_null(), "beyond the address space");
+    }
+
+    #[test]
+    fn a_small_span_is_found_from_each_of_its_pages_until_removed_also_across_leaves() {
+        // A range across a leaf border that nothing on Linux is mapped at.
+        let start = PageId::containing((0x6666 << LEAF_SHIFT) - 3 * 8192);
+        let class = SizeClass::of(4000).unwrap();
+        assert!(PAGE_MAP.ensure(start.addr(), 8 * 8192));
+        let mut span = Span::new(start, Length(8), crate::page::span::SpanState::Small, class);
+        PAGE_MAP.insert(&raw mut span, start, Length(8), class);
+        for page in 0..8 {
+            let addr = start.plus(page).addr() + 77;
+            // SAFETY: below 2^48.
+            assert_eq!(unsafe { PAGE_MAP.class_unchecked(addr) }, class);
+            assert_eq!(PAGE_MAP.span(addr), &raw mut span);
+        }
+        PAGE_MAP.remove(start, Length(8), class);
+        for page in 0..8 {
+            assert!(PAGE_MAP.span(start.plus(page).addr()).is_null());
+        }
+    }
+}

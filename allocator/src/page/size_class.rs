@@ -1,0 +1,248 @@
+//! Size classes: which object size serves a request, and how long a span of such objects is.
+//!
+//! Classes go in steps of 16 bytes up to 128 B and then eight to a doubling, so rounding wastes at most
+//! the 16-byte step below 128 B and at most 12.5 % above. Everything here is a table made at compile
+//! time; in Rust code with a constant `Layout` the class folds to a constant.
+//!
+//! Class 0 is "not a small object": large blocks, foreign addresses and the null pointer. Its magazine
+//! is always empty and full, which sends it to the slow path without a branch of its own.
+
+use crate::config::{
+    CLASS_COUNT, MAX_SMALL, MAX_SPAN_OBJECTS, MIN_ALIGN, MIN_SPAN_OBJECTS, PAGE_SIZE,
+    SPAN_TARGET_BYTES,
+};
+
+/// A size class, `0..CLASS_COUNT`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SizeClass(u8);
+
+/// What the tiers need to know about a class.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassInfo {
+    /// Bytes in an object.
+    pub size: u32,
+    /// Pages in a span.
+    pub pages: u16,
+    /// Objects in a span.
+    pub objects: u16,
+    /// `ceil(2^40 / size)`: offset in span times this, shifted right by 40, is the object's number.
+    pub reciprocal: u64,
+}
+
+const STEP: usize = MIN_ALIGN;
+const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
+
+static INFO: [ClassInfo; CLASS_COUNT] = make_info();
+static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
+
+const fn make_info() -> [ClassInfo; CLASS_COUNT] {
+    let mut info = [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0 }; CLASS_COUNT];
+    let mut class = 1;
+    let mut size = STEP;
+    while class < CLASS_COUNT {
+        let pages = span_pages(size);
+        let fit = pages * PAGE_SIZE / size;
+        info[class] = ClassInfo {
+            size: size as u32,
+            pages: pages as u16,
+            objects: if fit < MAX_SPAN_OBJECTS { fit } else { MAX_SPAN_OBJECTS } as u16,
+            reciprocal: (1u64 << 40).div_ceil(size as u64),
+        };
+        // Eight steps per doubling; below 128 the step is the minimum.
+        size += if size < 128 { STEP } else { (1 << size.ilog2()) / 8 };
+        class += 1;
+    }
+    info
+}
+
+/// The shortest span whose unused tail is at most 1/16 of it, of about the target length.
+const fn span_pages(size: usize) -> usize {
+    let by_count = size * MAX_SPAN_OBJECTS;
+    let target = if by_count < SPAN_TARGET_BYTES { by_count } else { SPAN_TARGET_BYTES };
+    let least = size * MIN_SPAN_OBJECTS;
+    let mut pages = if target > least { target } else { least } / PAGE_SIZE;
+    if pages == 0 {
+        pages = 1;
+    }
+    loop {
+        let bytes = pages * PAGE_SIZE;
+        let fit = bytes / size;
+        if fit >= MIN_SPAN_OBJECTS && fit <= MAX_SPAN_OBJECTS && (bytes - fit * size) * 16 <= bytes
+        {
+            return pages;
+        }
+        pages += 1;
+    }
+}
+
+const fn make_class_of() -> [u8; TABLE_LEN] {
+    let mut table = [0; TABLE_LEN];
+    let info = make_info();
+    let mut class = 1;
+    let mut slot = 0;
+    while slot < TABLE_LEN {
+        while slot * STEP > info[class].size as usize {
+            class += 1;
+        }
+        table[slot] = class as u8;
+        slot += 1;
+    }
+    table
+}
+
+impl SizeClass {
+    /// Class 0: large, foreign or null.
+    pub const NONE: Self = Self(0);
+
+    /// The class that serves `size` bytes at the minimum alignment.
+    ///
+    /// # Safety
+    /// `size <= MAX_SMALL`.
+    #[inline(always)]
+    pub const unsafe fn of_unchecked(size: usize) -> Self {
+        debug_assert!(size <= MAX_SMALL);
+        // SAFETY: the table covers every slot of sizes up to MAX_SMALL.
+        Self(unsafe { *CLASS_OF.as_ptr().add((size + STEP - 1) / STEP) })
+    }
+
+    /// The class that serves `size` bytes at the minimum alignment, if it is small.
+    #[inline(always)]
+    pub const fn of(size: usize) -> Option<Self> {
+        if size > MAX_SMALL {
+            return None;
+        }
+        // SAFETY: just compared.
+        Some(unsafe { Self::of_unchecked(size) })
+    }
+
+    /// The smallest class for `size` bytes whose objects all lie at multiples of `align` (a power of two).
+    ///
+    /// Spans start on a page, so that holds when `align` divides the object size and the page size.
+    #[inline(always)]
+    pub const fn of_aligned(size: usize, align: usize) -> Option<Self> {
+        if align <= MIN_ALIGN {
+            return Self::of(size);
+        }
+        if align > PAGE_SIZE || size > MAX_SMALL {
+            return None;
+        }
+        let rounded = if size == 0 { align } else { size.next_multiple_of(align) };
+        let Some(mut class) = Self::of(rounded) else {
+            return None;
+        };
+        // A power of two is a multiple of every smaller one, so this ends at the next power at the latest.
+        while !class.size().is_multiple_of(align) {
+            class.0 += 1;
+        }
+        Some(class)
+    }
+
+    /// The class with number `index`.
+    ///
+    /// # Safety
+    /// `index < CLASS_COUNT`.
+    #[inline(always)]
+    pub const unsafe fn from_index_unchecked(index: u8) -> Self {
+        debug_assert!((index as usize) < CLASS_COUNT);
+        Self(index)
+    }
+
+    /// The class's number.
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The class's number as the page map stores it.
+    pub const fn as_byte(self) -> u8 {
+        self.0
+    }
+
+    /// What is known of the class.
+    #[inline(always)]
+    pub const fn info(self) -> &'static ClassInfo {
+        // SAFETY: a class's number is below CLASS_COUNT by construction.
+        unsafe { &*INFO.as_ptr().add(self.0 as usize) }
+    }
+
+    /// Bytes in an object of the class.
+    #[inline(always)]
+    pub const fn size(self) -> usize {
+        self.info().size as usize
+    }
+
+    /// All classes of small objects, smallest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (1..CLASS_COUNT as u8).map(Self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_small_size_gets_the_smallest_class_that_holds_it() {
+        for size in 0..=MAX_SMALL {
+            let class = SizeClass::of(size).unwrap();
+            assert!(class.size() >= size.max(1), "{size}");
+            if class.index() > 1 {
+                assert!(SizeClass(class.0 - 1).size() < size, "{size} fits a smaller class");
+            }
+        }
+        assert_eq!(SizeClass::of(MAX_SMALL + 1), None);
+    }
+
+    #[test]
+    fn rounding_wastes_at_most_an_eighth_or_the_sixteen_byte_step() {
+        for size in 1..=MAX_SMALL {
+            let waste = SizeClass::of(size).unwrap().size() - size;
+            assert!(waste < 16 || waste * 8 <= size, "{size} wastes {waste}");
+        }
+    }
+
+    #[test]
+    fn the_last_class_is_the_largest_small_size() {
+        assert_eq!(SizeClass(CLASS_COUNT as u8 - 1).size(), MAX_SMALL);
+        assert_eq!(SizeClass(1).size(), MIN_ALIGN);
+    }
+
+    #[test]
+    fn every_object_of_an_aligned_class_is_aligned_and_large_enough() {
+        for shift in 0..=13 {
+            let align = 1usize << shift;
+            for size in (0..=MAX_SMALL).step_by(7).chain([MAX_SMALL]) {
+                let Some(class) = SizeClass::of_aligned(size, align) else {
+                    assert!(size.next_multiple_of(align) > MAX_SMALL);
+                    continue;
+                };
+                assert!(class.size() >= size.max(1));
+                assert!(class.size().is_multiple_of(align.min(16)) || align < 16);
+                assert!(align <= 16 || class.size().is_multiple_of(align), "{size} at {align}");
+            }
+        }
+        assert_eq!(SizeClass::of_aligned(64, 2 * PAGE_SIZE), None);
+    }
+
+    #[test]
+    fn spans_waste_at_most_a_sixteenth_and_fit_their_bitmap() {
+        for class in SizeClass::all() {
+            let info = class.info();
+            let bytes = info.pages as usize * PAGE_SIZE;
+            let used = info.objects as usize * class.size();
+            assert!(used <= bytes && (bytes - used) * 16 <= bytes, "{info:?}");
+            assert!(info.objects as usize <= MAX_SPAN_OBJECTS);
+            assert!(info.objects as usize >= MIN_SPAN_OBJECTS);
+        }
+    }
+
+    #[test]
+    fn the_reciprocal_divides_every_offset_in_a_span() {
+        for class in SizeClass::all() {
+            let info = class.info();
+            for offset in 0..info.pages as u64 * PAGE_SIZE as u64 {
+                assert_eq!(offset * info.reciprocal >> 40, offset / u64::from(info.size));
+            }
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The record of a span: a run of pages that is one large block or holds the objects of one class.
+//!
+//! Records live outside of the pages they describe. What is free inside a small span is a bitmap in the
+//! record, not links through the objects: overwrites by the program cannot damage it, a forked child
+//! copies no pages for it, and an OS page on which nothing lives can be found.
+//!
+//! Owner of the fields: the page heap while the span is `Free`; the central free list of its class while
+//! it is `Small` (under that list's lock); the thread that allocated it while `Large` or `Direct`.
+//!
+//! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are clear.
+
+use crate::base::bitmap::Bitmap;
+use crate::base::list::{Links, Node};
+use crate::config::MAX_SPAN_OBJECTS;
+use crate::page::size_class::SizeClass;
+use crate::page::units::{Length, PageId};
+
+/// What a span is used for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum SpanState {
+    /// The record is unused.
+    Free = 0,
+    /// Objects of one size class.
+    Small = 1,
+    /// One block, from the page heap.
+    Large = 2,
+    /// One block with a mapping of its own.
+    Direct = 3,
+}
+
+/// A span's record.
+#[repr(C, align(64))]
+pub struct Span {
+    links: Links<Span>,
+    /// First page.
+    pub start: PageId,
+    /// Number of pages.
+    pub pages: Length,
+    /// The class of its objects; `NONE` unless `Small`.
+    pub class: SizeClass,
+    /// What it is used for.
+    pub state: SpanState,
+    /// Whether its memory was all zero when it left the page heap.
+    pub fresh: bool,
+    /// Occupancy group of the central free list that holds it, or `UNLISTED`.
+    pub group: u8,
+    /// Objects that are not free here: with programs, magazines or transfer caches.
+    pub allocated: u16,
+    /// Objects that were ever handed out; from here on the memory was never touched.
+    pub carved: u16,
+    /// Free objects.
+    pub free: Bitmap<{ MAX_SPAN_OBJECTS / 64 }>,
+}
+
+// SAFETY: returns the address of the field.
+unsafe impl Node for Span {
+    unsafe fn links(node: *mut Self) -> *mut Links<Self> {
+        // SAFETY: the caller says that `node` is live.
+        unsafe { &raw mut (*node).links }
+    }
+}
+
+/// Where a pointer points inside a small span.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// At the start of the object with this number.
+    Object(usize),
+    /// Into the middle of an object, or behind the last.
+    Inside,
+}
+
+impl Span {
+    /// `group` of a span that no occupancy list holds.
+    pub const UNLISTED: u8 = u8::MAX;
+
+    /// A record for `pages` pages from `start` on.
+    pub const fn new(start: PageId, pages: Length, state: SpanState, class: SizeClass) -> Self {
+        Self {
+            links: Links::new(),
+            start,
+            pages,
+            class,
+            state,
+            fresh: false,
+            group: Self::UNLISTED,
+            allocated: 0,
+            carved: 0,
+            free: Bitmap::new(),
+        }
+    }
+
+    /// Address of the first byte.
+    pub const fn addr(&self) -> usize {
+        self.start.addr()
+    }
+
+    /// Size in bytes.
+    pub const fn bytes(&self) -> usize {
+        self.pages.bytes()
+    }
+
+    /// Where `addr`, which lies in this small span, points.
+    pub fn place_of(&self, addr: usize) -> Place {
+        let info = self.class.info();
+        let offset = addr - self.addr();
+        let index = (offset as u64 * info.reciprocal >> 40) as usize;
+        if index * info.size as usize == offset && index < info.objects as usize {
+            Place::Object(index)
+        } else {
+            Place::Inside
+        }
+    }
+
+    /// Bytes at the start of the span that have been touched, as far as the record knows.
+    pub fn touched_bytes(&self) -> usize {
+        match self.state {
+            SpanState::Small if self.fresh => self.carved as usize * self.class.size(),
+            _ => self.bytes(),
+        }
+    }
+
+    /// Panics unless the invariant of a small span holds.
+    #[cfg(test)]
+    pub fn check_invariants(&self) {
+        let objects = self.class.info().objects as usize;
+        assert_eq!(self.free.count() + self.allocated as usize, objects);
+        assert!(self.free.next_set(objects) >= objects, "free bits behind the last object");
+        assert!(self.carved as usize <= objects);
+    }
+}
+
+const _: () = assert!(size_of::<Span>() == 128, "a span's record is two cache lines");

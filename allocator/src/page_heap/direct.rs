@@ -1,0 +1,125 @@
+//! Blocks so large that each gets a mapping of its own: `realloc` moves their page tables instead of their
+//! bytes, and `free` unmaps them at once (C1.2 keeps smaller ones).
+
+use super::heap::{Allocated, PageHeap};
+use crate::config::{HUGE_SIZE, PAGE_SIZE};
+use crate::os::{Os, map_aligned};
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Span, SpanState};
+use crate::page::units::{Length, PageId};
+use core::ptr::NonNull;
+
+/// Figures of the direct blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DirectStats {
+    /// Bytes mapped now.
+    pub bytes: usize,
+    /// Blocks now.
+    pub count: usize,
+    /// Most bytes mapped at any moment.
+    pub peak_bytes: usize,
+    /// Most blocks at any moment.
+    pub peak_count: usize,
+}
+
+impl DirectStats {
+    pub const fn new() -> Self {
+        Self { bytes: 0, count: 0, peak_bytes: 0, peak_count: 0 }
+    }
+
+    fn change(&mut self, bytes: isize, count: isize) {
+        self.bytes = self.bytes.wrapping_add_signed(bytes);
+        self.count = self.count.wrapping_add_signed(count);
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
+        self.peak_count = self.peak_count.max(self.count);
+    }
+}
+
+impl<O: Os> PageHeap<O> {
+    /// A zeroed block of at least `bytes` bytes at a multiple of `align` (a power of two), with a mapping
+    /// of its own. `None` without memory.
+    pub fn allocate_direct(&self, bytes: usize, align: usize) -> Option<Allocated> {
+        let bytes = bytes.checked_next_multiple_of(PAGE_SIZE)?;
+        // Huge-page alignment costs address space only and lets the kernel use huge pages.
+        let addr = map_aligned(&self.os, bytes, align.max(HUGE_SIZE), 0)?;
+        let mut inner = self.lock();
+        let span = if PAGE_MAP.ensure(addr, 1) { inner.new_record() } else { None };
+        let Some(span) = span else {
+            drop(inner);
+            // SAFETY: just mapped, and not known to anyone.
+            unsafe { self.os.unmap(addr, bytes) };
+            return None;
+        };
+        let (start, pages) = (PageId::containing(addr), Length(bytes / PAGE_SIZE));
+        let mut record = Span::new(start, pages, SpanState::Direct, SizeClass::NONE);
+        record.fresh = true;
+        // SAFETY: the record is ours and unused.
+        unsafe { span.write(record) };
+        inner.direct.change(bytes as isize, 1);
+        PAGE_MAP.insert(span.as_ptr(), start, pages, SizeClass::NONE);
+        Some(span)
+    }
+
+    /// Unmaps a direct block.
+    ///
+    /// # Safety
+    /// `span` came from `allocate_direct`, was not freed since, and is not used any more.
+    pub unsafe fn free_direct(&self, span: NonNull<Span>) {
+        // SAFETY: the caller gives the span up, so the record is ours.
+        let (addr, start, pages) =
+            unsafe { (span.as_ref().addr(), span.as_ref().start, span.as_ref().pages) };
+        let mut inner = self.lock();
+        // Before the address space can be mapped again by another thread.
+        PAGE_MAP.remove(start, pages, SizeClass::NONE);
+        inner.direct.change(-(pages.bytes() as isize), -1);
+        // SAFETY: as above.
+        unsafe { inner.recycle_record(span) };
+        drop(inner);
+        // SAFETY: the caller gives the memory up.
+        unsafe { self.os.unmap(addr, pages.bytes()) };
+    }
+
+    /// Changes a direct block to `bytes` bytes, moving its pages if they do not fit where they are. The
+    /// block keeps its record; its address is in there. Returns whether it could; if not, nothing changed.
+    ///
+    /// # Safety
+    /// `span` is a live direct block and belongs to the caller, as does the content cut off.
+    pub unsafe fn resize_direct(&self, span: NonNull<Span>, bytes: usize) -> bool {
+        let Some(new) = bytes.checked_next_multiple_of(PAGE_SIZE) else {
+            return false;
+        };
+        // SAFETY: the record belongs to the caller.
+        let (addr, old) = unsafe { (span.as_ref().addr(), span.as_ref().bytes()) };
+        let mut target = addr;
+        // SAFETY: the mapping belongs to the caller, and is whole.
+        if !unsafe { self.os.resize(addr, old, new) } {
+            let Some(place) = map_aligned(&self.os, new, HUGE_SIZE, 0) else {
+                return false;
+            };
+            target = place;
+        }
+        let mut inner = self.lock();
+        if target != addr {
+            // Under the lock, so that the old address leaves the page map before anyone can map it again.
+            // SAFETY: both mappings are the caller's; the target was just made.
+            let moved =
+                PAGE_MAP.ensure(target, 1) && unsafe { self.os.relocate(addr, old, target, new) };
+            if !moved {
+                drop(inner);
+                // SAFETY: just mapped, and not known to anyone.
+                unsafe { self.os.unmap(target, new) };
+                return false;
+            }
+        }
+        // SAFETY: the record belongs to the caller.
+        let record = unsafe { &mut *span.as_ptr() };
+        PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+        record.start = PageId::containing(target);
+        record.pages = Length(new / PAGE_SIZE);
+        record.fresh = false;
+        PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+        inner.direct.change(new as isize - old as isize, 0);
+        true
+    }
+}

@@ -1,0 +1,401 @@
+//! Allocation, freeing and growth: the page heap itself.
+
+use super::direct::DirectStats;
+use super::filler::Filler;
+use super::huge_page::{HugePage, HugeState};
+use super::huge_ranges::{HugeRanges, record};
+use super::release::Decay;
+use crate::base::list::List;
+use crate::config::{GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE};
+use crate::os::{Guard, Lock, Os, map_aligned};
+use crate::page::metadata::METADATA;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Span, SpanState};
+use crate::page::units::{Length, PageId};
+use crate::sync::Rank;
+use core::ptr::NonNull;
+
+/// Runs of pages for the tiers above. Thread-safe.
+pub struct PageHeap<O: Os> {
+    pub(super) os: O,
+    pub(super) inner: Lock<Inner>,
+}
+
+/// What the lock guards.
+pub(super) struct Inner {
+    pub ranges: HugeRanges,
+    /// Partly used huge pages with free pages that hold memory, then those without.
+    pub fillers: [Filler; 2],
+    /// Huge pages mapped.
+    pub huge_pages: usize,
+    /// Pages in spans.
+    pub used: usize,
+    /// Pages free and holding memory.
+    pub free_resident: usize,
+    /// Unused records.
+    records: List<Span>,
+    /// Spans handed out.
+    spans: usize,
+    /// Large blocks handed out, and their bytes.
+    large_count: usize,
+    large_bytes: usize,
+    pub direct: DirectStats,
+    pub decay: Decay,
+    /// Start of the most recently mapped region; the next one is asked for right below it.
+    lowest: usize,
+}
+
+// SAFETY: the raw pointers are to records that only the holder of the lock uses.
+unsafe impl Send for Inner {}
+
+/// A span as the page heap hands it out.
+pub type Allocated = NonNull<Span>;
+
+/// Figures of the page heap, in bytes unless named a count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PageHeapStats {
+    /// Address space of the huge pages.
+    pub mapped: usize,
+    /// Pages in spans.
+    pub used: usize,
+    /// Free pages that hold memory.
+    pub free: usize,
+    /// Free pages that hold none.
+    pub released: usize,
+    /// Spans handed out, direct ones included.
+    pub span_count: usize,
+    /// Large blocks inside huge pages.
+    pub large_bytes: usize,
+    /// Their number.
+    pub large_count: usize,
+    /// Free ranges and runs that a search may have to look at.
+    pub free_run_count: usize,
+    /// Blocks with mappings of their own.
+    pub direct: DirectStats,
+}
+
+impl<O: Os> PageHeap<O> {
+    /// A heap that owns nothing yet.
+    pub const fn new(os: O) -> Self {
+        Self {
+            os,
+            inner: Lock::new(
+                Rank::PageHeap,
+                Inner {
+                    ranges: HugeRanges::new(),
+                    fillers: [const { Filler::new() }; 2],
+                    huge_pages: 0,
+                    used: 0,
+                    free_resident: 0,
+                    records: List::new(),
+                    spans: 0,
+                    large_count: 0,
+                    large_bytes: 0,
+                    direct: DirectStats::new(),
+                    decay: Decay::new(),
+                    lowest: 0,
+                },
+            ),
+        }
+    }
+
+    /// A span of `pages` pages whose start is a multiple of `align` pages (a power of two, at most a huge
+    /// page), entered in the page map. `class` is `NONE` for a large block. `None` without memory.
+    pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
+        debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
+        let mut inner = self.inner.lock();
+        let span = inner.new_record()?;
+        let Some((start, fresh)) = inner.take_pages(&self.os, pages.0, align.0) else {
+            // SAFETY: just taken from the unused records.
+            unsafe { inner.recycle_record(span) };
+            return None;
+        };
+        let state = if class == SizeClass::NONE { SpanState::Large } else { SpanState::Small };
+        // SAFETY: the record is ours and unused.
+        unsafe {
+            span.write(Span::new(start, pages, state, class));
+            (*span.as_ptr()).fresh = fresh;
+        }
+        inner.note_large(state, pages.bytes() as isize, 1);
+        PAGE_MAP.insert(span.as_ptr(), start, pages, class);
+        let due = inner.decay_due(&self.os);
+        drop(inner);
+        self.run_decay(due);
+        Some(span)
+    }
+
+    /// Takes a span back.
+    ///
+    /// # Safety
+    /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
+    pub unsafe fn free(&self, span: NonNull<Span>) {
+        let mut inner = self.inner.lock();
+        // SAFETY: the caller gives the span up, so the record is ours.
+        unsafe {
+            let record = span.as_ref();
+            PAGE_MAP.remove(record.start, record.pages, record.class);
+            inner.note_large(record.state, -(record.bytes() as isize), -1);
+            let touched = Length::for_bytes(record.touched_bytes()).0;
+            inner.give_pages(record.start, record.pages.0, record.pages.0 - touched);
+            inner.recycle_record(span);
+        }
+        let due = inner.decay_due(&self.os);
+        drop(inner);
+        self.run_decay(due);
+    }
+
+    /// Changes the length of a large span in place. Returns whether it could.
+    ///
+    /// # Safety
+    /// `span` is a large span of this heap and belongs to the caller, as does the content cut off.
+    pub unsafe fn resize(&self, span: NonNull<Span>, pages: Length) -> bool {
+        let mut inner = self.inner.lock();
+        // SAFETY: the record belongs to the caller.
+        let record = unsafe { &mut *span.as_ptr() };
+        let old = record.pages;
+        if pages < old {
+            let cut = old.0 - pages.0;
+            // SAFETY: the caller gives up what is cut off.
+            unsafe { inner.give_pages(record.start.plus(pages.0), cut, 0) };
+        } else if pages > old && !inner.take_behind(record.start.plus(old.0), pages.0 - old.0) {
+            return false;
+        }
+        inner.note_large(record.state, pages.bytes() as isize - old.bytes() as isize, 0);
+        record.pages = pages;
+        record.fresh = false;
+        true
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> PageHeapStats {
+        let inner = self.inner.lock();
+        let total = inner.huge_pages * PAGES_PER_HUGE;
+        let mut runs = inner.ranges.count();
+        for filler in &inner.fillers {
+            filler.for_each(|_| {
+                runs += 1;
+                true
+            });
+        }
+        PageHeapStats {
+            mapped: Length(total).bytes(),
+            used: Length(inner.used).bytes(),
+            free: Length(inner.free_resident).bytes(),
+            released: Length(total - inner.used - inner.free_resident).bytes(),
+            span_count: inner.spans,
+            large_bytes: inner.large_bytes,
+            large_count: inner.large_count,
+            free_run_count: runs,
+            direct: inner.direct,
+        }
+    }
+
+    /// The lock, for `fork`.
+    pub fn fork_lock(&self) -> &Lock<impl Sized + use<O>> {
+        &self.inner
+    }
+
+    /// The lock's content, for this tier's other files.
+    pub(super) fn lock(&self) -> Guard<'_, Inner> {
+        self.inner.lock()
+    }
+}
+
+impl Inner {
+    /// An unused span record.
+    pub fn new_record(&mut self) -> Option<NonNull<Span>> {
+        let record = match NonNull::new(self.records.pop_front()) {
+            Some(record) => record,
+            None => METADATA.allocate::<Span>()?,
+        };
+        self.spans += 1;
+        Some(record)
+    }
+
+    /// # Safety
+    /// `span` came from `new_record` and is not used any more.
+    pub unsafe fn recycle_record(&mut self, span: NonNull<Span>) {
+        self.spans -= 1;
+        // SAFETY: the record is unused memory of the right type; records are never freed.
+        unsafe {
+            span.write(Span::new(PageId(0), Length(0), SpanState::Free, SizeClass::NONE));
+            self.records.push_front(span.as_ptr());
+        }
+    }
+
+    fn note_large(&mut self, state: SpanState, bytes: isize, count: isize) {
+        if state == SpanState::Large {
+            self.large_bytes = self.large_bytes.wrapping_add_signed(bytes);
+            self.large_count = self.large_count.wrapping_add_signed(count);
+        }
+    }
+
+    /// Finds `pages` free pages and marks them used. Returns the first and whether all read as zero.
+    fn take_pages<O: Os>(&mut self, os: &O, pages: usize, align: usize) -> Option<(PageId, bool)> {
+        if pages > PAGES_PER_HUGE {
+            return self.take_huge(os, pages);
+        }
+        let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
+        let (huge, index) = match found {
+            Some(place) => place,
+            None => (self.take_range(os, 1)?, 0),
+        };
+        let fresh = self.take_in(huge, index, pages);
+        // SAFETY: records are never freed.
+        Some((unsafe { (*huge).page(index) }, fresh))
+    }
+
+    /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
+    fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
+        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE))?;
+        // SAFETY: records are never freed.
+        let addr = unsafe { (*first).addr };
+        let mut fresh = true;
+        let mut left = pages;
+        let mut at = addr;
+        while left > 0 {
+            let here = left.min(PAGES_PER_HUGE);
+            fresh &= self.take_in(record(at), 0, here);
+            left -= here;
+            at += HUGE_SIZE;
+        }
+        Some((PageId::containing(addr), fresh))
+    }
+
+    /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
+    fn take_range<O: Os>(&mut self, os: &O, count: usize) -> Option<*mut HugePage> {
+        match self.ranges.take(count) {
+            Some(first) => Some(first),
+            None => {
+                self.grow(os, count)?;
+                self.ranges.take(count)
+            }
+        }
+    }
+
+    /// Marks pages of `huge`, free until now, as used. Returns whether all of them read as zero.
+    fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
+        let mut released = 0;
+        self.refile(huge, |huge, free_resident| {
+            *free_resident -= huge.resident_free();
+            released = huge.take(index, pages);
+            if huge.huge_backed && released > 0 {
+                huge.assume_resident();
+            }
+            *free_resident += huge.resident_free();
+        });
+        self.used += pages;
+        self.decay.low = self.decay.low.min(self.free_resident);
+        released == pages
+    }
+
+    /// Takes the `pages` pages from `start` on if they are free and in one huge page.
+    fn take_behind(&mut self, start: PageId, pages: usize) -> bool {
+        let index = start.in_huge();
+        let huge = record(start.addr());
+        if huge.is_null() || index == 0 || index + pages > PAGES_PER_HUGE {
+            return false;
+        }
+        // SAFETY: records are never freed.
+        if unsafe { (*huge).used.count_range(index, pages) } != 0 {
+            return false;
+        }
+        self.take_in(huge, index, pages);
+        true
+    }
+
+    /// Marks `pages` pages from `start` on as free; the last `untouched` of them hold no memory.
+    ///
+    /// # Safety
+    /// They are used, belong to the caller, and their content is not needed.
+    unsafe fn give_pages(&mut self, start: PageId, pages: usize, untouched: usize) {
+        let mut at = start;
+        let mut left = pages;
+        self.used -= pages;
+        while left > 0 {
+            let index = at.in_huge();
+            let here = left.min(PAGES_PER_HUGE - index);
+            let bare = (untouched + here).saturating_sub(left).min(here);
+            self.refile(record(at.addr()), |huge, free_resident| {
+                *free_resident -= huge.resident_free();
+                huge.give(index, here, if huge.huge_backed { 0 } else { bare });
+                *free_resident += huge.resident_free();
+            });
+            at = at.plus(here);
+            left -= here;
+        }
+    }
+
+    /// Lets `change` edit the record of a huge page that is in the filler or in no list, and files it
+    /// where it belongs afterwards. `change` also gets the count of free resident pages.
+    pub fn refile(&mut self, huge: *mut HugePage, change: impl FnOnce(&mut HugePage, &mut usize)) {
+        // SAFETY: the record is live, as records are never freed. It is in state `Used`: a huge page
+        // leaves the ranges before pages in it are taken. A record that holds neither a used nor a held
+        // page was just taken from the ranges and is in no filler.
+        unsafe {
+            debug_assert_eq!((*huge).state, HugeState::Used);
+            if (*huge).used.count() > 0 {
+                let filed = usize::from((*huge).resident_available() == 0);
+                self.fillers[filed].remove(huge, (*huge).longest);
+            }
+            change(&mut *huge, &mut self.free_resident);
+            if (*huge).used.count() == 0 {
+                self.ranges.insert(huge, 1);
+            } else {
+                let filed = usize::from((*huge).resident_available() == 0);
+                self.fillers[filed].insert(huge);
+            }
+        }
+    }
+
+    /// Maps at least `need` contiguous huge pages and adds them to the free ranges.
+    fn grow<O: Os>(&mut self, os: &O, need: usize) -> Option<()> {
+        let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
+        self.map_huge(os, wish).or_else(|| if wish > need { self.map_huge(os, need) } else { None })
+    }
+
+    fn map_huge<O: Os>(&mut self, os: &O, count: usize) -> Option<()> {
+        let bytes = count.checked_mul(HUGE_SIZE)?;
+        let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
+        let huge_backed = self.huge_pages >= THP_MIN_HUGE;
+        let entered = if PAGE_MAP.ensure(addr, bytes) {
+            self.enter_records(addr, count, huge_backed)
+        } else {
+            0
+        };
+        // SAFETY: what could not be entered was just mapped and is not known to anyone.
+        unsafe {
+            if entered < count {
+                os.unmap(addr + entered * HUGE_SIZE, (count - entered) * HUGE_SIZE);
+            }
+            if huge_backed && entered > 0 {
+                os.advise_huge(addr, entered * HUGE_SIZE);
+            }
+        }
+        self.lowest = addr;
+        (entered == count).then_some(())
+    }
+
+    /// Makes records for fresh huge pages and adds them to the ranges. Returns how many there was
+    /// metadata for.
+    fn enter_records(&mut self, addr: usize, count: usize, huge_backed: bool) -> usize {
+        let mut entered = 0;
+        while entered < count {
+            let at = addr + entered * HUGE_SIZE;
+            let Some(huge) = METADATA.allocate::<HugePage>() else {
+                break;
+            };
+            // SAFETY: fresh memory for one record.
+            unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
+            PAGE_MAP.set_huge(at, huge.as_ptr().cast());
+            entered += 1;
+        }
+        if entered > 0 {
+            self.huge_pages += entered;
+            // SAFETY: the records were just made, and all their pages are free.
+            unsafe { self.ranges.insert(record(addr), entered) };
+        }
+        entered
+    }
+}

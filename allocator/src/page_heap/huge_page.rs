@@ -1,0 +1,185 @@
+//! The record of one huge page.
+
+use crate::base::bitmap::{Bitmap, Run};
+use crate::base::list::{Links, Node};
+use crate::config::{PAGE_SHIFT, PAGES_PER_HUGE};
+use crate::page::units::PageId;
+use core::ptr;
+
+/// One bit per page.
+pub type PageBits = Bitmap<{ PAGES_PER_HUGE / 64 }>;
+
+/// Where the record is kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HugeState {
+    /// Entirely free, inside a range of such.
+    Free,
+    /// At least one page is used; in the filler if any is free.
+    Used,
+}
+
+/// A huge page's record. Never freed; found by address through the page map.
+///
+/// Invariants: `used` and `released` are disjoint; `used_pages = used.count()`, less the pages that a
+/// release under way holds; `longest` is the length of the longest run of unused pages.
+pub struct HugePage {
+    links: Links<HugePage>,
+    /// Address of the first byte.
+    pub addr: usize,
+    /// Pages in use by spans.
+    pub used: PageBits,
+    /// Unused pages that hold no memory: never touched, or given back. They read as zero.
+    pub released: PageBits,
+    /// Number of pages used.
+    pub used_pages: u16,
+    /// Longest run of unused pages.
+    pub longest: u16,
+    /// Where the record is kept.
+    pub state: HugeState,
+    /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere makes
+    /// all of it resident.
+    pub huge_backed: bool,
+    /// For the first huge page of a free range: number of huge pages in it.
+    pub range_len: usize,
+    /// For the last huge page of a free range: the first one.
+    pub range_first: *mut HugePage,
+}
+
+// SAFETY: returns the address of the field.
+unsafe impl Node for HugePage {
+    unsafe fn links(node: *mut Self) -> *mut Links<Self> {
+        // SAFETY: the caller says that `node` is live.
+        unsafe { &raw mut (*node).links }
+    }
+}
+
+impl HugePage {
+    /// A record of fresh address space at `addr`.
+    pub fn fresh(addr: usize, huge_backed: bool) -> Self {
+        let mut released = PageBits::new();
+        released.set_range(0, PAGES_PER_HUGE);
+        Self {
+            links: Links::new(),
+            addr,
+            used: PageBits::new(),
+            released,
+            used_pages: 0,
+            longest: PAGES_PER_HUGE as u16,
+            state: HugeState::Free,
+            huge_backed,
+            range_len: 0,
+            range_first: ptr::null_mut(),
+        }
+    }
+
+    /// Address of page `index`.
+    pub const fn page_addr(&self, index: usize) -> usize {
+        self.addr + (index << PAGE_SHIFT)
+    }
+
+    /// Number of pages that are free and hold memory.
+    pub fn resident_free(&self) -> usize {
+        PAGES_PER_HUGE - self.used_pages as usize - self.released.count()
+    }
+
+    /// Number of pages that are free, hold memory, and can be taken: not held by a release under way.
+    pub fn resident_available(&self) -> usize {
+        PAGES_PER_HUGE - self.used.count() - self.released.count()
+    }
+
+    /// The shortest free run that holds `pages` pages at a multiple of `align` pages; the first such.
+    pub fn best_run(&self, pages: usize, align: usize) -> Option<usize> {
+        let mut best: Option<Run> = None;
+        let mut at = 0;
+        while let Some(run) = self.used.clear_run(at) {
+            at = run.start + run.len;
+            let start = run.start.next_multiple_of(align);
+            if start + pages <= at && best.is_none_or(|found| run.len < found.len) {
+                best = Some(run);
+                if run.len == pages {
+                    break;
+                }
+            }
+        }
+        best.map(|run| run.start.next_multiple_of(align))
+    }
+
+    /// Takes `pages` unused pages from `start` on. Returns how many of them were released.
+    pub fn take(&mut self, start: usize, pages: usize) -> usize {
+        debug_assert_eq!(self.used.count_range(start, pages), 0, "pages taken twice");
+        let released = self.released.count_range(start, pages);
+        self.used.set_range(start, pages);
+        self.released.clear_range(start, pages);
+        self.used_pages += pages as u16;
+        self.find_longest();
+        released
+    }
+
+    /// Says that a first touch has made all of it resident.
+    pub fn assume_resident(&mut self) {
+        self.released = PageBits::new();
+    }
+
+    /// Marks the pages of `runs`, which are free, as taken while their memory is given back.
+    pub fn hold(&mut self, runs: &PageBits) {
+        self.used.union(runs);
+        self.find_longest();
+    }
+
+    /// Ends `hold`: the pages are free again, and released if `released`.
+    pub fn unhold(&mut self, runs: &PageBits, released: bool) {
+        self.used.subtract(runs);
+        if released {
+            self.released.union(runs);
+        }
+        self.find_longest();
+    }
+
+    /// Gives back `pages` used pages from `start` on, the last `untouched` of which hold no memory.
+    pub fn give(&mut self, start: usize, pages: usize, untouched: usize) {
+        debug_assert_eq!(self.used.count_range(start, pages), pages, "pages given back twice");
+        self.used.clear_range(start, pages);
+        self.released.set_range(start + pages - untouched, untouched);
+        self.used_pages -= pages as u16;
+        self.find_longest();
+    }
+
+    fn find_longest(&mut self) {
+        let mut longest = 0;
+        let mut at = 0;
+        while let Some(run) = self.used.clear_run(at) {
+            longest = longest.max(run.len);
+            at = run.start + run.len;
+        }
+        self.longest = longest as u16;
+    }
+
+    /// The pages that are free and hold memory.
+    pub fn resident_runs(&self) -> PageBits {
+        self.used.neither(&self.released)
+    }
+
+    /// The page with number `index`.
+    pub const fn page(&self, index: usize) -> PageId {
+        PageId::containing(self.page_addr(index))
+    }
+
+    /// Panics unless the invariants hold.
+    #[cfg(test)]
+    pub fn check_invariants(&self) {
+        assert_eq!(self.used.count(), self.used_pages as usize);
+        for page in 0..PAGES_PER_HUGE {
+            assert!(!(self.used.get(page) && self.released.get(page)), "used and released");
+        }
+        let mut copy = self.used;
+        let mut longest = 0;
+        let mut at = 0;
+        while let Some(run) = copy.clear_run(at) {
+            longest = longest.max(run.len);
+            at = run.start + run.len;
+            copy.set_range(run.start, run.len);
+        }
+        assert_eq!(self.longest as usize, longest);
+        assert_eq!(self.state == HugeState::Free, self.used_pages == 0);
+    }
+}

@@ -1,0 +1,29 @@
+//! Runs of pages inside 2 MiB huge pages, and blocks with mappings of their own.
+//!
+//! One lock guards everything here. It may be held while the kernel maps memory (rank table in
+//! `docs/synchronization.md`), because two threads that both find the heap empty must not both grow it;
+//! memory is given back without it.
+//!
+//! * `huge_page`: the record of one huge page - which pages are used, which are not resident.
+//! * `huge_ranges`: huge pages that are entirely free, in coalesced ranges.
+//! * `filler`: huge pages that are partly used, ordered by their longest free run.
+//! * `heap`: allocation, freeing, growth.
+//! * `release`: giving memory back, at once or with the decay.
+//! * `direct`: blocks with mappings of their own.
+//!
+//! Equation, in pages, at any time under the lock:
+//! `huge pages * 256 = used + free_resident + free_released`.
+
+mod direct;
+mod filler;
+mod heap;
+mod huge_page;
+mod huge_ranges;
+mod release;
+#[cfg(test)]
+mod tests;
+
+pub use heap::PageHeap;
+
+/// The page heap of the process.
+pub static PAGE_HEAP: PageHeap<crate::os::Linux> = PageHeap::new(crate::os::Linux);

@@ -1,0 +1,162 @@
+//! Giving memory back to the OS: at once when asked, and by a decay when not.
+//!
+//! The decay works from a low-water mark: the pages that stayed free and resident through a whole step
+//! were not needed in it, and a share of them goes back. A program that frees and allocates in waves
+//! keeps what its waves need; one that has calmed down loses the surplus within about the decay time.
+//! Steps are taken on page-heap operations, by a coarse clock (C1.1, C2.2).
+//!
+//! Whole huge pages go first. The calls into the kernel are made without the lock: the pages are held
+//! back from allocation meanwhile.
+
+use super::heap::{Inner, PageHeap};
+use super::huge_page::HugePage;
+use super::huge_ranges::record;
+use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::os::Os;
+use crate::page::units::Length;
+
+/// The decay's memory. Guarded by the page heap's lock.
+pub(super) struct Decay {
+    /// Fewest free resident pages since the last step.
+    pub low: usize,
+    /// When the next step is due; 0 before the first.
+    next_ms: u64,
+}
+
+/// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths are
+/// gone after it.
+const STEP_SHARE: usize = 4;
+/// Pages below which a surplus goes back whole, so that the tail of the decay ends.
+const STEP_LEAST: usize = PAGES_PER_HUGE;
+
+impl Decay {
+    pub const fn new() -> Self {
+        Self { low: 0, next_ms: 0 }
+    }
+}
+
+impl Inner {
+    /// The pages that a decay step should give back now; 0 almost always.
+    pub fn decay_due<O: Os>(&mut self, os: &O) -> usize {
+        if self.free_resident == 0 && self.decay.low == 0 {
+            return 0;
+        }
+        let now = os.now_ms();
+        if now < self.decay.next_ms {
+            return 0;
+        }
+        let first = self.decay.next_ms == 0;
+        self.decay.next_ms = now + DECAY_MS / DECAY_STEPS;
+        let surplus = core::mem::replace(&mut self.decay.low, self.free_resident);
+        if first || surplus == 0 {
+            return 0;
+        }
+        (surplus / STEP_SHARE).max(surplus.min(STEP_LEAST))
+    }
+
+    /// Takes up to `most` free huge pages with resident memory out of the ranges: first and number.
+    fn hold_range(&mut self, most: usize) -> Option<(*mut HugePage, usize)> {
+        self.ranges.take_where(most, |first, len| {
+            // SAFETY: records are never freed; a range consists of `len` of them.
+            (0..len)
+                .any(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 })
+        })
+    }
+}
+
+impl<O: Os> PageHeap<O> {
+    /// Gives back at least `pages` free pages, or all there are; partly used huge pages too. Returns the
+    /// number of pages given back.
+    pub fn release(&self, pages: usize) -> usize {
+        let mut done = self.release_ranges(pages);
+        while done < pages {
+            match self.release_partly_used() {
+                0 => break,
+                more => done += more,
+            }
+        }
+        done
+    }
+
+    /// `release` in bytes.
+    pub fn release_bytes(&self, bytes: usize) -> usize {
+        Length(self.release(bytes.div_ceil(PAGE_SIZE))).bytes()
+    }
+
+    /// Carries out a decay step found due.
+    pub(super) fn run_decay(&self, due: usize) {
+        if due > 0 {
+            self.release(due);
+        }
+    }
+
+    /// Gives back free huge pages, as many as needed for `pages`.
+    fn release_ranges(&self, pages: usize) -> usize {
+        let mut done = 0;
+        while done < pages {
+            let most = (pages - done).div_ceil(PAGES_PER_HUGE);
+            let Some((first, len)) = self.lock().hold_range(most) else {
+                break;
+            };
+            // SAFETY: the range is out of the lists, hence ours; nobody needs the content of free pages.
+            let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
+            let mut inner = self.lock();
+            let mut freed = 0;
+            for index in 0..len {
+                // SAFETY: records are never freed, and these are ours.
+                let huge = unsafe { &mut *record((*first).addr + index * HUGE_SIZE) };
+                if ok {
+                    freed += huge.resident_free();
+                    huge.released.set_range(0, PAGES_PER_HUGE);
+                }
+            }
+            inner.free_resident -= freed;
+            inner.decay.low = inner.decay.low.min(inner.free_resident);
+            // SAFETY: all pages of the range are free, and it is in no list.
+            unsafe { inner.ranges.insert(first, len) };
+            if !ok {
+                break;
+            }
+            done += freed;
+        }
+        done
+    }
+
+    /// Gives back the free pages of one partly used huge page. Returns how many; 0 when none has any.
+    fn release_partly_used(&self) -> usize {
+        if self.os.page_size() > PAGE_SIZE {
+            // Kernels with pages larger than ours (aarch64 can have 64 KiB) cannot drop one of ours alone.
+            return 0;
+        }
+        let mut inner = self.lock();
+        let mut candidate = core::ptr::null_mut();
+        inner.fillers[0].for_each(|huge| {
+            candidate = huge;
+            false
+        });
+        if candidate.is_null() {
+            return 0;
+        }
+        // SAFETY: a record of the filler; records are never freed.
+        let (runs, addr) = unsafe { ((*candidate).resident_runs(), (*candidate).addr) };
+        inner.refile(candidate, |huge, _| huge.hold(&runs));
+        drop(inner);
+
+        let mut ok = true;
+        let mut at = 0;
+        while let Some(run) = runs.set_run(at) {
+            // SAFETY: the pages are held, and nobody needs the content of free pages.
+            ok &= unsafe { self.os.release(addr + run.start * PAGE_SIZE, run.len * PAGE_SIZE) };
+            at = run.start + run.len;
+        }
+
+        let mut inner = self.lock();
+        inner.refile(candidate, |huge, free_resident| {
+            *free_resident -= huge.resident_free();
+            huge.unhold(&runs, ok);
+            *free_resident += huge.resident_free();
+        });
+        inner.decay.low = inner.decay.low.min(inner.free_resident);
+        if ok { runs.count() } else { 0 }
+    }
+}

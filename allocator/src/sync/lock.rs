@@ -1,0 +1,274 @@
+//! The lock of every shared tier: one word, a short spin, then a futex. It never allocates and never
+//! touches `errno`; it can be taken in `pthread_atfork` handlers and reset in a forked child.
+//!
+//! State of the word:
+//!
+//! | value | meaning |
+//! |---|---|
+//! | 0 | free |
+//! | 1 | held, nobody sleeps |
+//! | 2 | held, somebody may sleep |
+//!
+//! Locks have ranks and are taken in ascending rank only; debug builds check it. The ranks and what each
+//! lock guards are listed in `docs/synchronization.md`.
+
+use super::{AtomicU32, Ordering, UnsafeCell, spin_hint};
+use core::ops::{Deref, DerefMut};
+
+/// The order in which locks may be taken: a thread that holds one may only take a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Rank {
+    /// Thread registry: births and deaths of thread caches.
+    Registry = 0,
+    /// A transfer cache of one size class.
+    Transfer = 1,
+    /// A central free list of one size class.
+    Central = 2,
+    /// The page heap.
+    PageHeap = 3,
+    /// The metadata arena.
+    Metadata = 4,
+}
+
+/// Sleeping and waking on a lock word, and the per-thread record of held ranks: the OS tier's part of a
+/// lock, passed in so that this module stands below it and models can replace it.
+pub trait Futex {
+    /// Sleeps while `word` holds `expected`; may return for no reason.
+    fn wait(word: &AtomicU32, expected: u32);
+    /// Wakes one sleeper of `word`.
+    fn wake_one(word: &AtomicU32);
+    /// Called before a lock of `rank` is taken; debug builds check the order here.
+    fn acquiring(rank: Rank);
+    /// Called after a lock of `rank` was given up.
+    fn released(rank: Rank);
+}
+
+const FREE: u32 = 0;
+const HELD: u32 = 1;
+const CONTENDED: u32 = 2;
+
+/// Rounds of spinning before a thread sleeps. Sections under our locks are well under a microsecond, and
+/// a sleep and wake-up cost about ten.
+const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
+
+/// `T` behind a lock of rank `rank`.
+pub struct Lock<T, F: Futex> {
+    word: AtomicU32,
+    rank: Rank,
+    data: UnsafeCell<T>,
+    futex: core::marker::PhantomData<fn() -> F>,
+}
+
+// SAFETY: the lock hands out `&mut T` to one thread at a time.
+unsafe impl<T: Send, F: Futex> Sync for Lock<T, F> {}
+
+impl<T, F: Futex> Lock<T, F> {
+    /// A free lock.
+    #[cfg(not(loom))]
+    pub const fn new(rank: Rank, data: T) -> Self {
+        Self {
+            word: AtomicU32::new(FREE),
+            rank,
+            data: UnsafeCell::new(data),
+            futex: core::marker::PhantomData,
+        }
+    }
+
+    /// A free lock (loom's atomics cannot be made at compile time).
+    #[cfg(loom)]
+    pub fn new(rank: Rank, data: T) -> Self {
+        Self {
+            word: AtomicU32::new(FREE),
+            rank,
+            data: UnsafeCell::new(data),
+            futex: core::marker::PhantomData,
+        }
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    pub fn lock(&self) -> Guard<'_, T, F> {
+        self.acquire();
+        Guard { lock: self }
+    }
+
+    /// Waits for the lock without a guard: for `fork`, which takes all locks in one call and gives them
+    /// up in another.
+    #[inline]
+    pub fn acquire(&self) {
+        F::acquiring(self.rank);
+        // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote to
+        // the data is visible. Relaxed on failure: nothing is read on the strength of it.
+        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            self.acquire_slow();
+        }
+    }
+
+    /// Cold: only when another thread is inside.
+    #[cold]
+    #[inline(never)]
+    fn acquire_slow(&self) {
+        for _ in 0..SPINS {
+            // Relaxed: only a hint when to try; the exchange below orders.
+            if self.word.load(Ordering::Relaxed) == FREE
+                && self
+                    .word
+                    // As in `acquire`.
+                    .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
+                    .is_ok()
+            {
+                return;
+            }
+            spin_hint();
+        }
+        // Whoever sleeps leaves the word at CONTENDED, also when it gets the lock: it cannot know whether
+        // others sleep. Acquire: as in `acquire`.
+        while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
+            F::wait(&self.word, CONTENDED);
+        }
+    }
+
+    /// Gives up the lock.
+    ///
+    /// # Safety
+    /// The caller holds it through `acquire`, and uses no reference to the data any more.
+    #[inline]
+    pub unsafe fn release(&self) {
+        // Release: pairs with the Acquire in `acquire`; publishes the writes to the data.
+        if self.word.swap(FREE, Ordering::Release) == CONTENDED {
+            F::wake_one(&self.word);
+        }
+        F::released(self.rank);
+    }
+
+    /// Makes the lock free again in a forked child, where the threads that may sleep on it are gone.
+    ///
+    /// # Safety
+    /// The forking thread holds the lock, and no other thread exists.
+    pub unsafe fn reset_in_child(&self) {
+        // Relaxed: there is no other thread to order against.
+        self.word.store(FREE, Ordering::Relaxed);
+        F::released(self.rank);
+    }
+
+    /// The data, for a caller that holds the lock through `acquire`.
+    pub const fn data_ptr(&self) -> *mut T {
+        self.data.get()
+    }
+}
+
+/// Exclusive access to the data of a [`Lock`].
+pub struct Guard<'a, T, F: Futex> {
+    lock: &'a Lock<T, F>,
+}
+
+impl<T, F: Futex> Deref for Guard<'_, T, F> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the guard holds the lock, so nobody else writes.
+        unsafe { &*self.lock.data.get() }
+    }
+}
+
+impl<T, F: Futex> DerefMut for Guard<'_, T, F> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the guard holds the lock and is borrowed exclusively.
+        unsafe { &mut *self.lock.data.get() }
+    }
+}
+
+impl<T, F: Futex> Drop for Guard<'_, T, F> {
+    #[inline]
+    fn drop(&mut self) {
+        // SAFETY: the guard was made by `acquire`, and its references end with it.
+        unsafe { self.lock.release() }
+    }
+}
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+    use loom::sync::atomic::AtomicUsize;
+    use loom::thread;
+
+    /// Sleeping, as the model sees it: let others run. A lost wake-up shows as a livelock, which loom
+    /// reports as too many branches.
+    struct Yield;
+
+    impl Futex for Yield {
+        fn wait(word: &AtomicU32, expected: u32) {
+            while word.load(Ordering::Relaxed) == expected {
+                thread::yield_now();
+            }
+        }
+        fn wake_one(_: &AtomicU32) {}
+        fn acquiring(_: Rank) {}
+        fn released(_: Rank) {}
+    }
+
+    /// Property: two threads are never inside together, and what one wrote the next one sees.
+    #[test]
+    fn the_lock_excludes_and_publishes() {
+        loom::model(|| {
+            let lock = Arc::new(Lock::<usize, Yield>::new(Rank::Central, 0));
+            let inside = Arc::new(AtomicUsize::new(0));
+            let run = |lock: Arc<Lock<usize, Yield>>, inside: Arc<AtomicUsize>| {
+                let mut data = lock.lock();
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "two holders");
+                *data += 1;
+                inside.fetch_sub(1, Ordering::Relaxed);
+            };
+            let other = {
+                let (lock, inside) = (lock.clone(), inside.clone());
+                thread::spawn(move || run(lock, inside))
+            };
+            run(lock.clone(), inside.clone());
+            other.join().unwrap();
+            assert_eq!(*lock.lock(), 2);
+        });
+    }
+
+    /// Property: a thread that goes to sleep is woken (the holder's release sees CONTENDED), and a word
+    /// left at CONTENDED by a woken thread does no harm.
+    #[test]
+    fn no_wake_up_is_lost() {
+        use loom::sync::Mutex as Model;
+        use std::sync::atomic::AtomicUsize as Count;
+        static WAKES: Count = Count::new(0);
+        static SLEEPS: Count = Count::new(0);
+        struct Counting;
+        impl Futex for Counting {
+            fn wait(word: &AtomicU32, expected: u32) {
+                SLEEPS.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                while word.load(Ordering::Relaxed) == expected {
+                    thread::yield_now();
+                }
+            }
+            fn wake_one(_: &AtomicU32) {
+                WAKES.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            fn acquiring(_: Rank) {}
+            fn released(_: Rank) {}
+        }
+        loom::model(|| {
+            let lock = Arc::new(Lock::<(), Counting>::new(Rank::Central, ()));
+            let done = Arc::new(Model::new(0));
+            let other = {
+                let (lock, done) = (lock.clone(), done.clone());
+                thread::spawn(move || {
+                    drop(lock.lock());
+                    *done.lock().unwrap() += 1;
+                })
+            };
+            drop(lock.lock());
+            other.join().unwrap();
+            assert_eq!(*done.lock().unwrap(), 1);
+        });
+        let order = std::sync::atomic::Ordering::Relaxed;
+        assert!(SLEEPS.load(order) == 0 || WAKES.load(order) > 0, "slept, never woken");
+    }
+}

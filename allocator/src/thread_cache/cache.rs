@@ -1,0 +1,256 @@
+//! The record of a thread's cache and the operations of the hot paths.
+//!
+//! Invariant for every class: `rooms + (length of the chain at heads) = capacities`. Class 0, which no
+//! object has, has capacity 0: empty and full at once, as is every class of the two placeholder caches.
+//! So "not a small object" and "thread not set up" need no tests of their own on the hot paths: they end
+//! in the slow path like an empty or a full magazine.
+//!
+//! Writers: the owning thread only. Readers: the owner, and for statistics anyone (`rooms`, `capacities`,
+//! the spares' counts), who may see values that are a moment old. That is why the fields are atomics;
+//! all accesses are relaxed and compile to plain moves, with one exception that matters to `fork`, see
+//! [`ThreadCache::push`].
+
+use crate::base::list::{Links, Node};
+use crate::central::chain::{Chain, FreeObject};
+use crate::config::{CLASS_COUNT, FREE_MARK};
+use crate::os::thread_slot;
+use crate::page::size_class::SizeClass;
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use core::ptr;
+
+/// What kind of cache a thread's slot names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// The placeholder of threads that have not allocated yet.
+    Empty,
+    /// The placeholder of threads whose cache was taken down: they use the central tier directly.
+    Exited,
+    /// A thread's own cache.
+    Live,
+}
+
+/// A thread's cache. The hot arrays come first; they are separate arrays, not an array of magazines, so
+/// that an index needs no multiplication beyond what the processor's addressing does.
+#[repr(C, align(64))]
+pub struct ThreadCache {
+    /// First object of each class's loaded magazine.
+    heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
+    /// Objects that each loaded magazine still has room for.
+    rooms: [AtomicU32; CLASS_COUNT],
+    /// Objects that each loaded magazine holds when full.
+    capacities: [AtomicU32; CLASS_COUNT],
+    /// First object of each class's spare magazine.
+    spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
+    /// Objects in each spare magazine.
+    spare_counts: [AtomicU32; CLASS_COUNT],
+    /// Objects that a magazine of each class may grow to now; see `sizing`.
+    pub(super) limits: [AtomicU32; CLASS_COUNT],
+    /// Slow-path events until the next scavenge.
+    pub(super) countdown: AtomicU32,
+    /// Classes whose slow path ran since the last scavenge, 32 to a word.
+    pub(super) active: [AtomicU32; 4],
+    /// What this is.
+    pub kind: Kind,
+    links: Links<ThreadCache>,
+}
+
+// SAFETY: returns the address of the field.
+unsafe impl Node for ThreadCache {
+    unsafe fn links(node: *mut Self) -> *mut Links<Self> {
+        // SAFETY: the caller says that `node` is live.
+        unsafe { &raw mut (*node).links }
+    }
+}
+
+// SAFETY: all shared fields are atomics but `links`, which the registry's lock guards, and `kind`, which
+// does not change while the cache is shared.
+unsafe impl Sync for ThreadCache {}
+
+/// Named by the slot of every new thread (see `os::thread_slot`). Never written to.
+#[unsafe(export_name = "stratalloc_empty_cache_0_1")]
+static EMPTY: ThreadCache = ThreadCache::new(Kind::Empty);
+
+/// Named by the slot of threads whose cache was taken down. Never written to.
+pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
+
+/// The calling thread's cache, or a placeholder.
+#[inline(always)]
+pub fn current() -> &'static ThreadCache {
+    // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
+    // fields that others may write at the same time are atomics.
+    unsafe { &*thread_slot::get().cast() }
+}
+
+impl ThreadCache {
+    /// A cache without capacity.
+    pub const fn new(kind: Kind) -> Self {
+        Self {
+            heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
+            rooms: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            capacities: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            spare_heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
+            spare_counts: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            limits: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            countdown: AtomicU32::new(crate::config::SCAVENGE_INTERVAL),
+            active: [const { AtomicU32::new(0) }; 4],
+            kind,
+            links: Links::new(),
+        }
+    }
+
+    /// The array element for `class`.
+    #[inline(always)]
+    fn at<T>(array: &[T; CLASS_COUNT], class: SizeClass) -> &T {
+        // SAFETY: a class's index is below CLASS_COUNT by construction.
+        unsafe { array.get_unchecked(class.index()) }
+    }
+
+    /// Takes an object from the loaded magazine; null if it is empty.
+    #[inline(always)]
+    pub fn pop(&self, class: SizeClass) -> *mut u8 {
+        let head = Self::at(&self.heads, class);
+        // Relaxed, here and below: only the owner writes.
+        let object = head.load(Ordering::Relaxed);
+        if !object.is_null() {
+            // SAFETY: objects of a magazine are free memory of this cache, with room for two words.
+            unsafe {
+                head.store((*object).next, Ordering::Relaxed);
+                (*object).mark = 0;
+            }
+            let room = Self::at(&self.rooms, class);
+            room.store(room.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+        }
+        object.cast()
+    }
+
+    /// Puts an object into the loaded magazine, unless that is full or the object carries the mark of
+    /// being free already. Returns whether it did.
+    ///
+    /// # Safety
+    /// If the magazine has room, `object` is an object of `class` that the caller gives up. (Class 0 and
+    /// the placeholders never have room, so that foreign pointers are not even read.)
+    #[inline(always)]
+    pub unsafe fn push(&self, class: SizeClass, object: *mut u8) -> bool {
+        let object = object.cast::<FreeObject>();
+        let room = Self::at(&self.rooms, class);
+        // Relaxed: only the owner writes.
+        let left = room.load(Ordering::Relaxed);
+        // SAFETY: with room in the magazine, `object` is a small object (caller): two words.
+        if left == 0 || unsafe { (*object).mark } == FREE_MARK {
+            return false;
+        }
+        let head = Self::at(&self.heads, class);
+        // SAFETY: as above, and the caller gives it up.
+        unsafe {
+            (*object).next = head.load(Ordering::Relaxed);
+            (*object).mark = FREE_MARK;
+        }
+        // Release: a forked child finds this cache as it was at some instruction. The link must be there
+        // when the head is. (The kernel's copy sees one thread's stores in order; on x86-64 this keeps
+        // the compiler from reordering them and costs nothing.)
+        head.store(object, Ordering::Release);
+        room.store(left - 1, Ordering::Relaxed);
+        true
+    }
+
+    /// The length of the loaded magazine. Exact for the owner, a moment old for others.
+    pub fn loaded_count(&self, class: SizeClass) -> usize {
+        // Relaxed: see the module's comment.
+        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
+        let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
+        // Two loads that are not one moment may cross.
+        capacity.saturating_sub(room) as usize
+    }
+
+    /// The length of the spare magazine. Exact for the owner, a moment old for others.
+    pub fn spare_count(&self, class: SizeClass) -> usize {
+        // Relaxed: see the module's comment.
+        Self::at(&self.spare_counts, class).load(Ordering::Relaxed) as usize
+    }
+
+    /// The loaded magazine, left in place. For the owner.
+    pub fn loaded(&self, class: SizeClass) -> Chain {
+        // Relaxed: only the owner writes.
+        let head = Self::at(&self.heads, class).load(Ordering::Relaxed);
+        Chain { head, count: self.loaded_count(class) }
+    }
+
+    /// The spare magazine, left in place. For the owner.
+    pub fn spare(&self, class: SizeClass) -> Chain {
+        // Relaxed: only the owner writes.
+        let head = Self::at(&self.spare_heads, class).load(Ordering::Relaxed);
+        Chain { head, count: self.spare_count(class) }
+    }
+
+    /// Makes `chain` the loaded magazine, with room for `capacity` objects in all. For the owner; the
+    /// magazine loaded before is empty or was copied elsewhere.
+    pub fn set_loaded(&self, class: SizeClass, chain: Chain, capacity: usize) {
+        debug_assert!(capacity >= chain.count);
+        // Relaxed: only the owner writes. Head first when it becomes null, so that what a forked child
+        // finds is never in two places; `take_*` relies on it.
+        Self::at(&self.heads, class).store(chain.head, Ordering::Release);
+        Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
+        Self::at(&self.rooms, class).store((capacity - chain.count) as u32, Ordering::Relaxed);
+    }
+
+    /// Takes the loaded magazine out, leaving an empty one with room for `capacity`.
+    pub fn take_loaded(&self, class: SizeClass, capacity: usize) -> Chain {
+        let chain = self.loaded(class);
+        self.set_loaded(class, Chain::EMPTY, capacity);
+        chain
+    }
+
+    /// Gives the loaded magazine room for `capacity` objects in all.
+    pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
+        let count = self.loaded_count(class);
+        debug_assert!(capacity >= count);
+        // Relaxed: only the owner writes.
+        Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
+        Self::at(&self.rooms, class).store((capacity - count) as u32, Ordering::Relaxed);
+    }
+
+    /// Makes `chain` the spare magazine; the one before is empty or was copied elsewhere.
+    pub fn set_spare(&self, class: SizeClass, chain: Chain) {
+        // Release: as in `push`.
+        Self::at(&self.spare_heads, class).store(chain.head, Ordering::Release);
+        Self::at(&self.spare_counts, class).store(chain.count as u32, Ordering::Relaxed);
+    }
+
+    /// Takes the spare magazine out.
+    pub fn take_spare(&self, class: SizeClass) -> Chain {
+        let chain = self.spare(class);
+        self.set_spare(class, Chain::EMPTY);
+        chain
+    }
+
+    /// The limit of `class`.
+    pub fn limit(&self, class: SizeClass) -> usize {
+        // Relaxed: only the owner writes.
+        Self::at(&self.limits, class).load(Ordering::Relaxed) as usize
+    }
+
+    /// Sets the limit of `class`.
+    pub fn set_limit(&self, class: SizeClass, limit: usize) {
+        // Relaxed: only the owner writes.
+        Self::at(&self.limits, class).store(limit as u32, Ordering::Relaxed);
+    }
+
+    /// Panics unless every magazine holds what its counts say.
+    #[cfg(test)]
+    pub fn check_invariants(&self) {
+        for class in SizeClass::all() {
+            for chain in [self.loaded(class), self.spare(class)] {
+                let mut object = chain.head;
+                for _ in 0..chain.count {
+                    assert!(!object.is_null(), "chain shorter than its count");
+                    // SAFETY: an object of the magazine.
+                    unsafe {
+                        assert_eq!((*object).mark, FREE_MARK);
+                        object = (*object).next;
+                    }
+                }
+                assert!(object.is_null(), "chain longer than its count");
+            }
+        }
+    }
+}

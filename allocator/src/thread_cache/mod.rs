@@ -1,0 +1,14 @@
+//! One cache per thread: for every size class a magazine to take from and put into without any
+//! synchronisation, and a spare one.
+//!
+//! * `cache`: the record, and the operations of the hot paths.
+//! * `exchange`: what happens when a magazine is empty or full.
+//! * `sizing`: how many objects a magazine may hold, and when it shrinks.
+//! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
+
+mod cache;
+pub mod exchange;
+pub mod registry;
+mod sizing;
+
+pub use cache::current;

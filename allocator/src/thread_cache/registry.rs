@@ -1,0 +1,227 @@
+//! Birth, death and recycling of thread caches.
+//!
+//! A cache is born at a thread's first slow path and dies in a `pthread_key` destructor. Destructors that
+//! run later (other keys, C++ thread-locals of late libraries) may still allocate: the slot then names
+//! the placeholder `EXITED`, and they use the central tier directly.
+//!
+//! After a `fork` the child has one thread, but the registry still lists the caches of the parent's
+//! others. They become *orphans* and are emptied one by one as the child needs memory, so that a child
+//! that only calls `exec` pays nothing.
+
+use super::cache::{EXITED, Kind, ThreadCache, current};
+use super::exchange;
+use crate::base::list::{List, Node};
+use crate::central::CENTRAL;
+use crate::central::chain::{Chain, FreeObject};
+use crate::os::{Lock, thread_slot};
+use crate::page::metadata::METADATA;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
+use core::ffi::c_void;
+use core::ptr;
+
+struct Registry {
+    live: List<ThreadCache>,
+    recycled: List<ThreadCache>,
+    orphans: List<ThreadCache>,
+    live_count: usize,
+}
+
+// SAFETY: the records are never freed; their links are used under the lock only.
+unsafe impl Send for Registry {}
+
+static REGISTRY: Lock<Registry> = Lock::new(
+    Rank::Registry,
+    Registry { live: List::new(), recycled: List::new(), orphans: List::new(), live_count: 0 },
+);
+
+/// Number of orphans: read without the lock on slow paths, 0 unless this is a forked child.
+static ORPHANS: AtomicUsize = AtomicUsize::new(0);
+
+/// The `pthread` key whose destructor takes caches down, plus one; 0: not made yet.
+static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
+
+/// Called once, by the first thread that gets a cache, when it has it: the front tier's chance to
+/// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
+static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
+
+/// Gives the calling thread, which has none, a cache. `None` without memory for one.
+pub fn register() -> Option<&'static ThreadCache> {
+    let cache = {
+        let mut registry = REGISTRY.lock();
+        let mut cache = registry.recycled.pop_front();
+        if cache.is_null() {
+            cache = METADATA.allocate::<ThreadCache>()?.as_ptr();
+        }
+        // SAFETY: the record is unused; a recycled one is in no list any more.
+        unsafe {
+            cache.write(ThreadCache::new(Kind::Live));
+            registry.live.push_front(cache);
+        }
+        registry.live_count += 1;
+        cache
+    };
+    // From here on this thread can allocate, which the calls below may do.
+    thread_slot::set(cache.cast());
+    arm_exit(cache);
+    // SAFETY: records are never freed.
+    Some(unsafe { &*cache })
+}
+
+/// Makes `thread_exit` run when the calling thread ends.
+fn arm_exit(cache: *mut ThreadCache) {
+    // Relaxed: the key is a number, and creating it twice is harmless.
+    let mut key = EXIT_KEY.load(Ordering::Relaxed);
+    if key == 0 {
+        let mut fresh: libc::pthread_key_t = 0;
+        // SAFETY: valid target and destructor. Fails when a program uses all 1,024 keys; its threads'
+        // caches then stay listed after their death, and their memory cached.
+        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(thread_exit)) } != 0 {
+            return;
+        }
+        // Relaxed: as above.
+        match EXIT_KEY.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            Ok(_) => key = fresh + 1,
+            Err(winner) => {
+                // SAFETY: the key was made above and is not used.
+                unsafe { libc::pthread_key_delete(fresh) };
+                key = winner;
+            }
+        }
+    }
+    // SAFETY: the key exists. May allocate (for keys past the 32nd), which works by now.
+    unsafe { libc::pthread_setspecific(key - 1, cache.cast()) };
+}
+
+/// The key's destructor: takes the calling thread's cache down.
+unsafe extern "C" fn thread_exit(cache: *mut c_void) {
+    let cache = cache.cast::<ThreadCache>();
+    if !ptr::eq(current(), cache) {
+        return;
+    }
+    thread_slot::set((&raw const EXITED).cast_mut().cast());
+    // SAFETY: the cache was this thread's, which does not use it any more.
+    unsafe {
+        exchange::flush(&*cache);
+        let mut registry = REGISTRY.lock();
+        registry.live.remove(cache);
+        registry.live_count -= 1;
+        registry.recycled.push_front(cache);
+    }
+}
+
+/// Calls `visit` for the cache of every thread, under the registry's lock.
+pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
+    let registry = REGISTRY.lock();
+    for list in [&registry.live, &registry.orphans] {
+        let mut node = list.first();
+        while !node.is_null() {
+            // SAFETY: nodes of the list are live; the lock keeps them there.
+            unsafe {
+                visit(&*node);
+                node = list.next(node);
+            }
+        }
+    }
+}
+
+/// Number of threads with a cache.
+pub fn count() -> usize {
+    REGISTRY.lock().live_count
+}
+
+/// Whether the calling thread is the first of the process to come here; a hook for the tier below the
+/// faces to do what needs a working allocator.
+pub fn first_call() -> bool {
+    // Relaxed: nothing but the answer depends on it.
+    FIRST_THREAD.load(Ordering::Relaxed) == 0 && FIRST_THREAD.swap(1, Ordering::Relaxed) == 0
+}
+
+/// The lock, for `fork`.
+pub fn fork_lock() -> &'static Lock<impl Sized> {
+    &REGISTRY
+}
+
+/// In a forked child, with the registry's lock held: every cache but the calling thread's becomes an
+/// orphan.
+///
+/// # Safety
+/// The calling thread holds the registry's lock through `fork_lock`, and no other thread exists.
+pub unsafe fn orphan_others() {
+    // SAFETY: the lock is held by the caller.
+    let registry = unsafe { &mut *REGISTRY.data_ptr() };
+    let mut node = registry.live.first();
+    let mut orphans = 0;
+    while !node.is_null() {
+        // SAFETY: nodes of the list are live.
+        unsafe {
+            let next = registry.live.next(node);
+            if !ptr::eq(node, current()) {
+                registry.live.remove(node);
+                registry.live_count -= 1;
+                registry.orphans.push_front(node);
+                orphans += 1;
+            }
+            node = next;
+        }
+    }
+    // Relaxed: there is no other thread.
+    ORPHANS.fetch_add(orphans, Ordering::Relaxed);
+}
+
+/// Empties one cache whose thread did not survive the `fork` of this process, if there is any.
+pub fn adopt_one_orphan() {
+    // Relaxed: only a hint; the list is looked at under the lock.
+    if ORPHANS.load(Ordering::Relaxed) == 0 {
+        return;
+    }
+    let cache = REGISTRY.lock().orphans.pop_front();
+    if cache.is_null() {
+        return;
+    }
+    ORPHANS.fetch_sub(1, Ordering::Relaxed);
+    for class in SizeClass::all() {
+        // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
+        // only links that lead to free objects of the class are followed.
+        unsafe {
+            for head in [(*cache).loaded(class).head, (*cache).spare(class).head] {
+                salvage(class, head);
+            }
+        }
+    }
+    let mut registry = REGISTRY.lock();
+    // SAFETY: the record is in no list.
+    unsafe { registry.recycled.push_front(cache) };
+}
+
+/// Sends home what can be reached from `head`, counting anew: the thread may have been between two stores.
+///
+/// # Safety
+/// `head` is null or was the head of a magazine of `class` when its thread vanished.
+unsafe fn salvage(class: SizeClass, head: *mut FreeObject) {
+    let mut count = 0;
+    let mut object = head;
+    // Longer than any magazine means a link that was never one.
+    while !object.is_null() && count < 2 * crate::config::MAGAZINE_MAX_OBJECTS {
+        // SAFETY: any address may be looked up that is below the map's range.
+        let known = object as usize >> 48 == 0
+            && unsafe { PAGE_MAP.class_unchecked(object as usize) } == class;
+        if !known {
+            break;
+        }
+        count += 1;
+        // SAFETY: the page map says that this is memory of a small span.
+        object = unsafe { (*object).next };
+    }
+    if count > 0 {
+        // SAFETY: `count` linked objects of `class` that no thread of this process uses.
+        unsafe { CENTRAL.give_home_salvaged(class, Chain { head, count }) };
+    }
+}
+
+const _: () = assert!(size_of::<ThreadCache>() <= 4096, "a cache is at most one OS page");
+const _: fn() = || {
+    fn node<T: Node>() {}
+    node::<ThreadCache>();
+};

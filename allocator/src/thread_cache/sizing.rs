@@ -1,0 +1,93 @@
+//! How many objects a magazine may hold.
+//!
+//! A class that a thread uses for the first time has no capacity at all: its first `free` takes the slow
+//! path, which checks the pointer thoroughly, and opens a small magazine. Every exchange with the central
+//! tier doubles the limit, up to a number that depends on the object size. What all threads' limits add up
+//! to is bounded: past the bound limits stay as they are, so a thousand threads do not hold a thousand
+//! full caches. A scavenge, every so many exchanges, sends home the magazines of classes that had none
+//! since the last one and halves their limits.
+
+use super::cache::ThreadCache;
+use crate::central::CENTRAL;
+use crate::config::{
+    MAGAZINE_MAX_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL,
+};
+use crate::page::size_class::SizeClass;
+use crate::sync::{AtomicUsize, Ordering};
+
+/// Bytes that the limits of all threads' magazines may add up to.
+const TOTAL_MAX: usize = 32 << 20;
+
+/// Bytes that they add up to now. Touched when a limit changes, which is rare.
+static TOTAL: AtomicUsize = AtomicUsize::new(0);
+
+/// The limit that a class starts with.
+pub fn start_limit(class: SizeClass) -> usize {
+    (MAGAZINE_START_BYTES / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
+}
+
+/// The limit that a class grows to at most.
+pub fn max_limit(class: SizeClass) -> usize {
+    (MAGAZINE_MAX_BYTES / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
+}
+
+/// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
+pub fn grow(cache: &ThreadCache, class: SizeClass) {
+    let old = cache.limit(class);
+    let new = (old * 2).max(start_limit(class)).min(max_limit(class));
+    if new <= old {
+        return;
+    }
+    let more = (new - old) * class.size();
+    // Relaxed: a statistic that decides nothing but sizes; no other memory depends on it.
+    if TOTAL.fetch_add(more, Ordering::Relaxed) + more > TOTAL_MAX && old > 0 {
+        TOTAL.fetch_sub(more, Ordering::Relaxed);
+        return;
+    }
+    cache.set_limit(class, new);
+}
+
+/// Sets the limit of `class` to `new`, which is lower than now.
+pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
+    let less = (cache.limit(class) - new) * class.size();
+    // Relaxed: as in `grow`.
+    TOTAL.fetch_sub(less, Ordering::Relaxed);
+    cache.set_limit(class, new);
+}
+
+/// Notes an exchange of `class` with the tier above, and scavenges when it is time.
+pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
+    let word = &cache.active[class.index() / 32];
+    // Relaxed, here and below: only the owner uses these.
+    word.store(word.load(Ordering::Relaxed) | 1 << (class.index() % 32), Ordering::Relaxed);
+    let left = cache.countdown.load(Ordering::Relaxed) - 1;
+    cache.countdown.store(left, Ordering::Relaxed);
+    if left == 0 {
+        cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
+        scavenge(cache);
+    }
+}
+
+/// Sends home the magazines of classes without an exchange since the last scavenge: first the spare one,
+/// the next time the loaded one.
+#[cold]
+fn scavenge(cache: &ThreadCache) {
+    for class in SizeClass::all() {
+        let word = &cache.active[class.index() / 32];
+        let active = word.load(Ordering::Relaxed) >> (class.index() % 32) & 1 != 0;
+        let limit = cache.limit(class);
+        if active || limit == 0 {
+            continue;
+        }
+        let spare = cache.take_spare(class);
+        let unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
+        if !unused.is_empty() {
+            // SAFETY: the magazine was this cache's, and now is ours.
+            unsafe { CENTRAL.give(class, unused) };
+        }
+        shrink(cache, class, limit / 2);
+    }
+    for word in &cache.active {
+        word.store(0, Ordering::Relaxed);
+    }
+}
