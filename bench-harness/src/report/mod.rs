@@ -1,1 +1,43 @@
-//! x
+//! The report of a result file: one HTML page, Markdown tables, and CSV.
+//!
+//! Everything here is a function from [`Results`] to text; nothing is measured, and only [`write`]
+//! touches the disk. The page needs nothing but itself: style and charts are inside.
+
+mod csv;
+mod format;
+mod html;
+mod markdown;
+
+use crate::results::Results;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Where a report was written to.
+pub struct Files {
+    /// The page.
+    pub html: PathBuf,
+    /// The tables for people.
+    pub markdown: PathBuf,
+    /// Every run, one per line, for other programs.
+    pub csv: PathBuf,
+}
+
+/// Writes `report.html`, `report.md` and `runs.csv` to `folder`, which is made where it is missing.
+pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
+    fs::create_dir_all(folder)?;
+    let files = Files {
+        html: folder.join("report.html"),
+        markdown: folder.join("report.md"),
+        csv: folder.join("runs.csv"),
+    };
+    fs::write(&files.html, html::page(results))?;
+    fs::write(&files.markdown, markdown::page(results))?;
+    fs::write(&files.csv, csv::table(results))?;
+    Ok(files)
+}
+
+/// The conclusion in a few lines, for a terminal.
+pub fn summary_text(results: &Results) -> String {
+    markdown::summary(results)
+}

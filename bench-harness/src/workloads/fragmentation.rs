@@ -20,11 +20,11 @@ pub(super) const WORKLOAD: Workload = Workload {
 /// Live bytes of a full run.
 const LIVE: usize = 60 << 20;
 /// Times the mix shifts.
-const PHASES: usize = 14;
+const PHASES: usize = 11;
 /// Bytes replaced in each phase, as a share of the live bytes.
 const REPLACED_PERCENT: usize = 75;
-/// Smallest and largest size that a phase may prefer.
-const CENTRES: [usize; 7] = [48, 96, 192, 512, 1_400, 4_000, 12_000];
+/// Middles of the sizes that a phase may prefer; it takes those from half to one and a half of it.
+const CENTRES: [usize; 7] = [96, 192, 400, 1_000, 2_400, 6_000, 16_000];
 
 fn prepare(settings: Settings) -> Work {
     let mut random = Random::new(settings.seed);

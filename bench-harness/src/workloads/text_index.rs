@@ -20,7 +20,7 @@ pub(super) const WORKLOAD: Workload = Workload {
 };
 
 /// Words of a full run.
-const WORDS: usize = 4_400_000;
+const WORDS: usize = 1_200_000;
 /// Words in a document.
 const DOCUMENT: usize = 20_000;
 /// Distinct words; most are rare.

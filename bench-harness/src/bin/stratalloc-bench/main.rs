@@ -1,2 +1,111 @@
-//! x
-fn main() {}
+//! `stratalloc-bench`: runs workloads under allocators, each in a process of its own, and reports.
+//!
+//! Exit status: 0 when the report was written, 1 when nothing could be measured or a wanted allocator
+//! failed, 2 when the command line makes no sense.
+
+mod args;
+mod progress;
+mod run;
+
+use args::{Arguments, Command, Peers, Report};
+use bench_harness::results::Results;
+use bench_harness::{driver, report, workloads};
+use clap::Parser;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Why the program cannot do what it was told.
+pub enum Problem {
+    /// The command line names what is not there.
+    Usage(String),
+    /// Something went wrong.
+    Failed(Box<dyn Error>),
+}
+
+impl<E: Into<Box<dyn Error>>> From<E> for Problem {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command {
+        Command::Run(arguments) => run::run(&arguments),
+        Command::List(peers) => list(&peers),
+        Command::Report(arguments) => rewrite(&arguments),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Problem::Usage(reason)) => {
+            eprintln!("error: {reason}\n\nFor more information, try '--help' or 'list'.");
+            ExitCode::from(2)
+        }
+        Err(Problem::Failed(error)) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(peers: &Peers) -> Result<(), Problem> {
+    println!("Workloads:");
+    for workload in workloads::ALL {
+        let threads = if workload.threaded {
+            "threads"
+        } else {
+            "one thread"
+        };
+        println!("  {:18} {} ({threads})", workload.name, workload.stands_for);
+    }
+    println!("\nAllocators:");
+    let (runners, failures) = driver::find(&runner_folder(peers)?, &peers.preload, |_| true)?;
+    for runner in &runners {
+        let description = &runner.description;
+        println!(
+            "  {:18} {} {}",
+            description.name, description.title, description.version
+        );
+        println!("  {:18}   {}", "", description.proof);
+    }
+    for failure in &failures {
+        println!("  {:18} refused: {}", failure.allocator, failure.reason);
+    }
+    Ok(())
+}
+
+fn rewrite(arguments: &Report) -> Result<(), Problem> {
+    let results = Results::load(&arguments.results)
+        .map_err(|error| format!("{}: {error}", arguments.results.display()))?;
+    let beside = arguments.results.parent().unwrap_or(Path::new("."));
+    write_report(&results, arguments.out.as_deref().unwrap_or(beside))
+}
+
+/// Writes the report to `folder`, prints its summary and names it.
+fn write_report(results: &Results, folder: &Path) -> Result<(), Problem> {
+    let files = report::write(results, folder)?;
+    println!("{}", report::summary_text(results));
+    println!("Report:  {}", files.html.display());
+    println!(
+        "Tables:  {}, {}",
+        files.markdown.display(),
+        files.csv.display()
+    );
+    Ok(())
+}
+
+/// Folder of the runner programs.
+fn runner_folder(peers: &Peers) -> Result<PathBuf, Problem> {
+    if let Some(folder) = &peers.bin_dir {
+        return if folder.is_dir() {
+            Ok(folder.clone())
+        } else {
+            Err(Problem::Usage(format!(
+                "--bin-dir: {} is not a folder",
+                folder.display()
+            )))
+        };
+    }
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
+}

@@ -1,0 +1,136 @@
+//! The command line.
+
+use bench_harness::driver::Preload;
+use bench_harness::machine;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Sets memory allocators side by side: runs the same workloads under each, and reports.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run workloads under allocators and write the report
+    Run(Run),
+    /// List the workloads, and the allocators with the proof that each is in use
+    List(Peers),
+    /// Write the report of a result file again
+    Report(Report),
+}
+
+/// Where the allocators come from.
+#[derive(Args)]
+pub struct Peers {
+    /// Folder of the run-NAME programs [default: that of this program]
+    #[arg(long, value_name = "DIR")]
+    pub bin_dir: Option<PathBuf>,
+    /// Add a column: a malloc library, preloaded under the system's runner (may be repeated)
+    #[arg(long, value_name = "NAME=PATH")]
+    pub preload: Vec<Preload>,
+}
+
+#[derive(Args)]
+pub struct Run {
+    /// Only these allocators (may be repeated, or separated by commas)
+    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    pub allocators: Vec<String>,
+    /// Only these workloads (may be repeated, or separated by commas)
+    #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
+    pub workloads: Vec<String>,
+    /// Rounds; each runs every workload once under every allocator
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// A quick look: 3 rounds at a third of the work
+    #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
+    pub quick: bool,
+    /// Start no round that would end later than this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    pub time_budget: u64,
+    /// Stop a single run after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub run_limit: u64,
+    /// Threads of the multi-threaded workloads [default: processors, at least 2]
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(2..=1024))]
+    pub threads: Option<u32>,
+    /// Factor on the amount of work
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub scale: f64,
+    /// Where the workloads' random numbers start
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder for the report and the results [default: report, in the build folder]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub peers: Peers,
+}
+
+#[derive(Args)]
+pub struct Report {
+    /// A result file, as `run` writes it
+    pub results: PathBuf,
+    /// Folder for the report [default: that of the result file]
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+impl Run {
+    /// Rounds to be done.
+    pub fn rounds(&self) -> usize {
+        if self.quick { 3 } else { self.rounds as usize }
+    }
+
+    /// Factor on the amount of work.
+    pub fn scale(&self) -> f64 {
+        if self.quick { 0.3 } else { self.scale }
+    }
+
+    /// Threads of the multi-threaded workloads.
+    pub fn threads(&self) -> usize {
+        self.threads
+            .map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= 1000.0 => Ok(number),
+        _ => Err("expected a number above 0, at most 1000".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn quick_means_fewer_and_shorter_rounds() {
+        let line = [
+            "stratalloc-bench",
+            "run",
+            "--quick",
+            "-w",
+            "trees,larson",
+            "-a",
+            "jemalloc",
+        ];
+        let Command::Run(run) = Arguments::parse_from(line).command else {
+            unreachable!()
+        };
+        assert_eq!((run.rounds(), run.scale()), (3, 0.3));
+        assert_eq!((run.workloads.len(), run.allocators.len()), (2, 1));
+        assert!(run.threads() >= 2);
+    }
+}

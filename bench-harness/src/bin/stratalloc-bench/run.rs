@@ -1,0 +1,174 @@
+//! `run`: chooses allocators and workloads, runs them, and leaves results and report behind.
+
+use crate::args::Run;
+use crate::progress::Progress;
+use crate::{Problem, runner_folder, write_report};
+use bench_harness::driver::{self, Event, Limits, Runner};
+use bench_harness::machine::Machine;
+use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
+use bench_harness::workloads::{self, Workload};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub fn run(arguments: &Run) -> Result<(), Problem> {
+    let chosen = choose_workloads(&arguments.workloads)?;
+    let (runners, failures) = choose_runners(arguments)?;
+    let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let path = folder.join("results.json");
+
+    for Failure {
+        allocator, reason, ..
+    } in &failures
+    {
+        eprintln!("{allocator}: left out: {reason}");
+    }
+    let mut results = empty_results(arguments, &runners, &chosen, failures);
+    let limits = Limits {
+        rounds: arguments.rounds(),
+        time: Duration::from_secs(arguments.time_budget),
+        run: Duration::from_secs(arguments.run_limit),
+    };
+    let mut progress = Progress::new(limits.rounds, runners.len() * chosen.len());
+    let mut saved: io::Result<()> = Ok(());
+    let mut failures_told = results.failures.len();
+    driver::run_all(&mut results, &runners, limits, |event| match event {
+        Event::Starting(step) => {
+            let workload = chosen[step.workload].name;
+            progress.starting(step, workload, runners[step.runner].name());
+        }
+        Event::Finished(step, results) => {
+            for failure in &results.failures[failures_told..] {
+                let workload = failure.workload.as_deref().unwrap_or("");
+                progress.note(&format!(
+                    "{} on {workload}: {}",
+                    failure.allocator, failure.reason
+                ));
+            }
+            failures_told = results.failures.len();
+            // A disk that is full now may have room again later; the last attempt counts.
+            saved = results.save(&path);
+            progress.finished(step);
+        }
+        Event::OutOfTime { rounds } => {
+            progress.note(&format!("the time is used up after {rounds} rounds"));
+        }
+    });
+    progress.done();
+    saved.map_err(|error| format!("{}: {error}", path.display()))?;
+    if results.runs.is_empty() {
+        return Err("nothing could be measured".into());
+    }
+    write_report(&results, &folder)?;
+    println!("Results: {}", path.display());
+    missing(arguments, &results)
+}
+
+/// Fails where an allocator that was asked for by name has not given all its rows.
+fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
+    let asked = |failure: &&Failure| {
+        arguments.allocators.contains(&failure.allocator)
+            || arguments
+                .peers
+                .preload
+                .iter()
+                .any(|preload| preload.name == failure.allocator)
+    };
+    match results.failures.iter().find(asked) {
+        Some(Failure {
+            allocator, reason, ..
+        }) => Err(format!("{allocator}: {reason}").into()),
+        None => Ok(()),
+    }
+}
+
+fn choose_workloads(names: &[String]) -> Result<Vec<&'static Workload>, Problem> {
+    for name in names {
+        if workloads::find(name).is_none() {
+            let known: Vec<_> = workloads::ALL
+                .iter()
+                .map(|workload| workload.name)
+                .collect();
+            let reason = format!(
+                "there is no workload '{name}'; there are {}",
+                known.join(", ")
+            );
+            return Err(Problem::Usage(reason));
+        }
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    Ok(workloads::ALL
+        .iter()
+        .filter(|workload| wanted(workload.name))
+        .collect())
+}
+
+fn choose_runners(arguments: &Run) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
+    let names = &arguments.allocators;
+    let preloads = &arguments.peers.preload;
+    let is_preload = |name: &str| preloads.iter().any(|preload| preload.name == name);
+    // What is preloaded was asked for, whatever other names say.
+    let wanted = |name: &str| {
+        names.is_empty() || is_preload(name) || names.iter().any(|wanted| wanted == name)
+    };
+    let (runners, failures) = driver::find(&runner_folder(&arguments.peers)?, preloads, wanted)?;
+    for name in names {
+        let found = runners.iter().any(|runner| runner.name() == name)
+            || failures.iter().any(|failure| failure.allocator == *name);
+        if !found {
+            return Err(Problem::Usage(format!("there is no allocator '{name}'")));
+        }
+    }
+    if runners.is_empty() {
+        let reasons: Vec<_> = failures
+            .iter()
+            .map(|failure| format!("\n  {}: {}", failure.allocator, failure.reason))
+            .collect();
+        return Err(format!("no allocator can be measured{}", reasons.concat()).into());
+    }
+    Ok((runners, failures))
+}
+
+fn empty_results(
+    arguments: &Run,
+    runners: &[Runner],
+    chosen: &[&Workload],
+    failures: Vec<Failure>,
+) -> Results {
+    let facts = |workload: &&Workload| WorkloadFacts {
+        name: workload.name.to_owned(),
+        stands_for: workload.stands_for.to_owned(),
+        unit: workload.unit.to_owned(),
+        threaded: workload.threaded,
+    };
+    Results {
+        format: FORMAT,
+        machine: Machine::look(),
+        plan: Plan {
+            threads: arguments.threads(),
+            rounds: arguments.rounds(),
+            scale: arguments.scale(),
+            seed: arguments.seed,
+        },
+        allocators: runners
+            .iter()
+            .map(|runner| runner.description.clone())
+            .collect(),
+        workloads: chosen.iter().map(facts).collect(),
+        runs: Vec::new(),
+        failures,
+    }
+}
+
+/// The folder `report` in the build folder that this program lies in, or else in the current one.
+fn default_folder() -> Result<PathBuf, Problem> {
+    let program = std::env::current_exe()?;
+    let profile = program.parent();
+    let build = profile.filter(|folder| folder.ends_with("release") || folder.ends_with("debug"));
+    Ok(build
+        .and_then(Path::parent)
+        .unwrap_or(Path::new("."))
+        .join("report"))
+}

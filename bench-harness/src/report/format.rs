@@ -1,0 +1,107 @@
+//! Numbers and texts as people read them.
+
+/// `text` for use between tags and in quoted attributes.
+pub fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
+/// Three significant digits, and no more decimals than that takes.
+pub fn digits(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        size if size >= 0.9995 || size == 0.0 => 2,
+        _ => 3,
+    };
+    format!("{value:.decimals$}")
+}
+
+/// A duration.
+pub fn seconds(value: f64) -> String {
+    if value >= 0.9995 {
+        format!("{} s", digits(value))
+    } else {
+        format!("{} ms", digits(value * 1e3))
+    }
+}
+
+/// An amount of memory.
+pub fn memory(kib: f64) -> String {
+    if kib >= 1024.0 * 1000.0 {
+        format!("{} GiB", digits(kib / 1024.0 / 1024.0))
+    } else if kib >= 1000.0 {
+        format!("{} MiB", digits(kib / 1024.0))
+    } else {
+        format!("{} KiB", digits(kib))
+    }
+}
+
+/// A large number with a unit for its size: `12.3 M`.
+pub fn count(value: f64) -> String {
+    match value {
+        value if value >= 999.5e6 => format!("{} G", digits(value / 1e9)),
+        value if value >= 999.5e3 => format!("{} M", digits(value / 1e6)),
+        value if value >= 9_999.5 => format!("{} k", digits(value / 1e3)),
+        value => format!("{value:.0}"),
+    }
+}
+
+/// A ratio: `0.62×`.
+pub fn times(value: f64) -> String {
+    if value < 0.0995 {
+        format!("{value:.3}×")
+    } else {
+        format!("{}×", two(value))
+    }
+}
+
+/// Two decimals, or fewer for large numbers.
+pub fn two(value: f64) -> String {
+    if value >= 99.5 {
+        format!("{value:.0}")
+    } else if value >= 9.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.2}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits_and_the_right_unit() {
+        assert_eq!(seconds(0.48912), "489 ms");
+        assert_eq!(seconds(1.5), "1.50 s");
+        assert_eq!(seconds(0.99999), "1.00 s");
+        assert_eq!(memory(2_380.0), "2.32 MiB");
+        assert_eq!(memory(512.0), "512 KiB");
+        assert_eq!(memory(3.0 * 1024.0 * 1024.0), "3.00 GiB");
+        assert_eq!(count(18_000_000.0), "18.0 M");
+        assert_eq!(count(999_999_999.0), "1.00 G");
+        assert_eq!(count(5_140.0), "5140");
+        assert_eq!(times(0.617), "0.62×");
+        assert_eq!(times(12.34), "12.3×");
+        assert_eq!(digits(0.0), "0.00");
+    }
+
+    #[test]
+    fn markup_is_taken_literally() {
+        assert_eq!(
+            escape("<b a='1'>&\"</b>"),
+            "&lt;b a=&#39;1&#39;&gt;&amp;&quot;&lt;/b&gt;"
+        );
+    }
+}

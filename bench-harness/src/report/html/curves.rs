@@ -1,0 +1,134 @@
+//! Memory over time: one small chart for every workload, one curve for every allocator.
+
+use super::super::format::{escape, two};
+use super::COLOURS;
+use super::svg::{Anchor, chart, line, linear_ticks, text};
+use crate::measure::Measurement;
+use crate::results::Results;
+use crate::summary::Summary;
+use std::fmt::Write;
+
+const WIDTH: f64 = 360.0;
+const HEIGHT: f64 = 210.0;
+const LEFT: f64 = 44.0;
+const RIGHT: f64 = WIDTH - 10.0;
+const TOP: f64 = 10.0;
+const BOTTOM: f64 = HEIGHT - 26.0;
+
+/// The charts of all workloads.
+pub fn grid(results: &Results, summary: &Summary<'_>) -> String {
+    let charts: Vec<_> = (0..results.workloads.len())
+        .map(|workload| {
+            let name = &results.workloads[workload].name;
+            format!(
+                "<figure class=\"curve\">\n<figcaption>{}</figcaption>\n{}</figure>\n",
+                escape(name),
+                curves(results, summary, workload)
+            )
+        })
+        .collect();
+    format!("<div class=\"curves\">\n{}</div>\n", charts.concat())
+}
+
+fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
+    let runs: Vec<_> = (0..results.allocators.len())
+        .filter_map(|index| Some((index, summary.typical(index, workload)?)))
+        .collect();
+    let longest = runs.iter().map(|(_, run)| run.wall_s).fold(0.0, f64::max);
+    let highest = runs
+        .iter()
+        .map(|(_, run)| run.rss_peak_kib as f64 / 1024.0)
+        .fold(0.0, f64::max);
+    let times = linear_ticks(longest, 4);
+    let amounts = linear_ticks(highest, 4);
+    let (last_time, last_amount) = (times[times.len() - 1], amounts[amounts.len() - 1]);
+    let x = |at_s: f64| LEFT + (at_s / last_time).min(1.0) * (RIGHT - LEFT);
+    let y = |kib: f64| BOTTOM - (kib / 1024.0 / last_amount).min(1.0) * (BOTTOM - TOP);
+
+    let mut content = String::new();
+    for (index, amount) in amounts.iter().enumerate() {
+        let at = y(amount * 1024.0);
+        content += &line(
+            (LEFT, at),
+            (RIGHT, at),
+            if index == 0 { "one" } else { "grid" },
+        );
+        let unit = if index + 1 == amounts.len() {
+            " MiB"
+        } else {
+            ""
+        };
+        let (label_x, anchor) = if unit.is_empty() {
+            (LEFT - 6.0, Anchor::End)
+        } else {
+            (2.0, Anchor::Start)
+        };
+        let label_y = if unit.is_empty() { at + 4.0 } else { at - 2.0 };
+        content += &text(
+            label_x,
+            label_y.max(9.0),
+            anchor,
+            "tick",
+            &(plain(*amount) + unit),
+        );
+    }
+    for (index, time) in times.iter().enumerate() {
+        let last = index + 1 == times.len();
+        let anchor = if last { Anchor::End } else { Anchor::Middle };
+        let label = plain(*time) + if last { " s" } else { "" };
+        content += &text(x(*time), HEIGHT - 8.0, anchor, "tick", &label);
+    }
+    // The first allocator is drawn last, on top of the others.
+    for (index, run) in runs.iter().rev() {
+        let name = &results.allocators[*index].name;
+        content += &curve(*index, name, run, x, y);
+    }
+    let label = format!(
+        "Resident memory over time on {}",
+        results.workloads[workload].name
+    );
+    chart(WIDTH, HEIGHT, &label, &content)
+}
+
+/// One allocator's curve, with a ring where it ended.
+fn curve(
+    index: usize,
+    name: &str,
+    run: &Measurement,
+    x: impl Fn(f64) -> f64,
+    y: impl Fn(f64) -> f64,
+) -> String {
+    let mut path = format!("M{:.1} {:.1}", x(0.0), y(run.rss_start_kib as f64));
+    for sample in &run.timeline {
+        let at_s = (f64::from(sample.at_ms) / 1e3).min(run.wall_s);
+        write!(path, "L{:.1} {:.1}", x(at_s), y(sample.rss_kib as f64)).expect("strings take all");
+    }
+    let (end_x, end_y) = (x(run.wall_s), y(run.rss_end_kib as f64));
+    write!(path, "L{end_x:.1} {end_y:.1}").expect("strings take all");
+    format!(
+        "<g class=\"s{}\">\n<title>{}: peak {} MiB, in the end {} MiB</title>\n<path d=\"{path}\" \
+         class=\"line\"/>\n<circle cx=\"{end_x:.1}\" cy=\"{end_y:.1}\" r=\"3.5\" class=\"ring\"/>\n</g>\n",
+        index % COLOURS,
+        escape(name),
+        two(run.rss_peak_kib as f64 / 1024.0),
+        two(run.rss_end_kib as f64 / 1024.0),
+    )
+}
+
+/// A tick's number without needless decimals.
+fn plain(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_written_without_needless_decimals() {
+        assert_eq!(plain(0.0), "0");
+        assert_eq!(plain(0.25), "0.25");
+        assert_eq!(plain(100.0), "100");
+    }
+}

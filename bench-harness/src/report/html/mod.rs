@@ -1,0 +1,296 @@
+//! The page: what comes in which order. The charts and the tables have files of their own.
+
+mod bars;
+mod curves;
+mod overview;
+mod svg;
+mod tables;
+
+use super::format::{escape, times};
+use crate::results::Results;
+use crate::statistics::Estimate;
+use crate::summary::{Measure, Summary};
+
+/// Colours that the style gives to allocators; a further one begins anew.
+const COLOURS: usize = 10;
+
+/// The whole page.
+pub fn page(results: &Results) -> String {
+    let body = match Summary::new(results) {
+        Some(summary) => sections(results, &summary),
+        None => "<p>No allocator could be measured.</p>".to_owned(),
+    };
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
+         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
+         <title>Memory allocators side by side</title>\n<style>\n{}</style>\n</head>\n<body>\n\
+         <main>\n{}{body}{}{}</main>\n</body>\n</html>\n",
+        include_str!("style.css"),
+        header(results),
+        failures(results),
+        tables::machine(results),
+    )
+}
+
+fn sections(results: &Results, summary: &Summary<'_>) -> String {
+    let legend = legend(results);
+    [
+        "<section>\n".to_owned(),
+        cards(results, summary),
+        overview::charts(results, summary),
+        "</section>\n".to_owned(),
+        section(
+            "Workload by workload",
+            "Medians relative to the best allocator of each workload; shorter is better. The thin \
+             line runs from the best to the worst round.",
+            &legend,
+            &bars::rows(results, summary),
+        ),
+        section(
+            "Memory over time",
+            "Resident memory of the process while a run of middling length went on, and where it \
+             stood once everything had been freed (ring).",
+            &legend,
+            &curves::grid(results, summary),
+        ),
+        section(
+            "All figures",
+            "Medians; ± is the median deviation from it.",
+            "",
+            &{ tables::workloads(results, summary) },
+        ),
+    ]
+    .concat()
+}
+
+fn section(title: &str, note: &str, legend: &str, content: &str) -> String {
+    format!(
+        "<section>\n<h2>{title}</h2>\n<p class=\"note\">{note}</p>\n{legend}{content}</section>\n"
+    )
+}
+
+fn header(results: &Results) -> String {
+    let machine = &results.machine;
+    format!(
+        "<header>\n<h1>Memory allocators side by side</h1>\n<p>{} allocators, {} workloads, {} \
+         rounds each &#183; {} &#215; {} &#183; {} &#183; {}</p>\n</header>\n",
+        results.allocators.len(),
+        results.workloads.len(),
+        results.runs.iter().map(|run| run.round).max().unwrap_or(0),
+        machine.cpus,
+        escape(&machine.cpu),
+        escape(&machine.kernel),
+        escape(&machine.date),
+    )
+}
+
+/// The conclusions that a reader should take home.
+fn cards(results: &Results, summary: &Summary<'_>) -> String {
+    let winners = [
+        (Measure::Cpu, "Fastest", "processor time"),
+        (Measure::Wall, "Done first", "elapsed time"),
+        (Measure::Peak, "Leanest", "peak memory"),
+    ];
+    let cards = winners.map(|(measure, title, what)| {
+        let ranking = summary.ranking(measure);
+        let Some(&(best, estimate)) = ranking.first() else { return String::new() };
+        let rivals: Vec<_> = ranking[1..]
+            .iter()
+            .filter(|(other, _)| !beats(summary, best, *other, measure))
+            .map(|(other, _)| escape(&results.allocators[*other].name))
+            .collect();
+        let tie = match rivals.len() {
+            0 => String::new(),
+            _ => format!("<p class=\"tie\">not clearly ahead of {}</p>", rivals.join(", ")),
+        };
+        format!(
+            "<div class=\"card s{}\">\n<p class=\"kind\">{title}</p>\n<p class=\"name\">{}</p>\n<p>{}</p>\n\
+             {tie}</div>\n",
+            best % COLOURS,
+            escape(&results.allocators[best].name),
+            comparison(results, summary, best, estimate, what),
+        )
+    });
+    format!("<div class=\"cards\">\n{}</div>\n", cards.concat())
+}
+
+/// Whether the measurements leave no doubt that one is better than the other.
+fn beats(summary: &Summary<'_>, one: usize, other: usize, measure: Measure) -> bool {
+    summary
+        .overall(one, other, measure)
+        .is_some_and(|estimate| estimate.high < 1.0)
+}
+
+fn comparison(
+    results: &Results,
+    summary: &Summary<'_>,
+    best: usize,
+    estimate: Estimate,
+    what: &str,
+) -> String {
+    if best == summary.baseline {
+        return format!("less {what} than all others, in the geometric mean");
+    }
+    format!(
+        "<b>{}</b> the {what} of {} <span class=\"interval\">(95 %: {:.2} to {:.2})</span>",
+        times(estimate.value),
+        escape(&results.allocators[summary.baseline].name),
+        estimate.low,
+        estimate.high,
+    )
+}
+
+fn legend(results: &Results) -> String {
+    let entries: Vec<_> = results
+        .allocators
+        .iter()
+        .enumerate()
+        .map(|(index, allocator)| {
+            format!(
+                "<span class=\"s{}\"><i></i>{}</span>",
+                index % COLOURS,
+                escape(&allocator.name)
+            )
+        })
+        .collect();
+    format!("<p class=\"legend\">{}</p>\n", entries.join("\n"))
+}
+
+fn failures(results: &Results) -> String {
+    if results.failures.is_empty() {
+        return String::new();
+    }
+    let rows: Vec<_> = results
+        .failures
+        .iter()
+        .map(|failure| {
+            let on = failure
+                .workload
+                .as_deref()
+                .map_or(String::new(), |name| format!(" on {name}"));
+            let what = escape(&format!("{}{on}", failure.allocator));
+            format!("<li><b>{what}</b>: {}</li>\n", escape(&failure.reason))
+        })
+        .collect();
+    let list = format!("<ul class=\"failures\">\n{}</ul>\n", rows.concat());
+    section(
+        "Left out",
+        "What could not be measured, and why.",
+        "",
+        &list,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples::results;
+    use crate::results::{Failure, Results};
+
+    fn sample() -> Results {
+        let mut results = results(
+            &["ptmalloc", "<quick> & \"lean\"", "c"],
+            &["small", "big"],
+            4,
+            |allocator, workload, round| {
+                0.4 + 0.2 * allocator as f64 + 0.1 * workload as f64 + round as f64 / 100.0
+            },
+            |allocator| 4_000 + 10_000 * allocator as u64,
+        );
+        results
+            .runs
+            .retain(|run| run.allocator != "c" || run.workload != "big");
+        results.failures.push(Failure {
+            allocator: "broken <one>".to_owned(),
+            workload: None,
+            reason: "ended by signal: 6 & more".to_owned(),
+        });
+        results
+    }
+
+    /// Checks that tags are closed in the right order, that every `&` begins a reference, and returns
+    /// how many elements there are. A page that passes also is well-formed XML, but for its first line.
+    fn elements(page: &str) -> usize {
+        let (mut open, mut count) = (Vec::new(), 0);
+        let mut rest = page
+            .strip_prefix("<!DOCTYPE html>")
+            .expect("it begins with its type");
+        while let Some((before, after)) = rest.split_once('<') {
+            for reference in before.split('&').skip(1) {
+                let end = reference.find(';').expect("a reference ends");
+                assert!(end > 1 && end < 8, "&{reference}");
+            }
+            assert!(
+                !before.contains('>') || open.last() == Some(&"style"),
+                "{before}"
+            );
+            let (tag, after) = after.split_once('>').expect("a tag ends");
+            assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+            if let Some(name) = tag.strip_prefix('/') {
+                assert_eq!(open.pop(), Some(name), "closed by </{name}>");
+            } else {
+                count += 1;
+                if !tag.ends_with('/') {
+                    open.push(tag.split_whitespace().next().expect("a tag has a name"));
+                }
+            }
+            rest = after;
+        }
+        assert!(open.is_empty(), "left open: {open:?}");
+        count
+    }
+
+    #[test]
+    fn page_is_well_formed_and_needs_nothing_else() {
+        let page = page(&sample());
+        assert!(elements(&page) > 200);
+        for forbidden in [
+            "http:", "https:", "src=", "<link", "<script", "url(", "NaN", "inf",
+        ] {
+            assert!(!page.contains(forbidden), "{forbidden}");
+        }
+    }
+
+    #[test]
+    fn page_names_every_allocator_workload_and_failure_and_takes_names_literally() {
+        let page = page(&sample());
+        for text in [
+            "ptmalloc",
+            "&lt;quick&gt; &amp; &quot;lean&quot;",
+            "small",
+            "big",
+        ] {
+            assert!(page.matches(text).count() >= 4, "{text}");
+        }
+        assert!(!page.contains("<quick>"));
+        assert!(page.contains("broken &lt;one&gt;") && page.contains("signal: 6 &amp; more"));
+        // Bars, curves and table of both workloads, for both measures.
+        assert_eq!(page.matches("class=\"workload\"").count(), 2);
+        assert_eq!(page.matches("class=\"curve\"").count(), 2);
+    }
+
+    #[test]
+    fn summary_names_the_winner_of_each_measure() {
+        let page = page(&sample());
+        let cards = page
+            .split("class=\"cards\"")
+            .nth(1)
+            .expect("there are cards");
+        assert!(
+            cards.starts_with(">\n<div class=\"card s0\">"),
+            "{}",
+            &cards[..80]
+        );
+        assert!(cards.contains("less peak memory than all others"));
+    }
+
+    #[test]
+    fn page_without_any_run_still_stands() {
+        let none = results(&[], &[], 0, |_, _, _| 1.0, |_| 1);
+        assert!(page(&none).contains("No allocator could be measured"));
+        let mut no_runs = sample();
+        no_runs.runs.clear();
+        assert!(elements(&page(&no_runs)) > 20);
+    }
+}

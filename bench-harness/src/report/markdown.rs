@@ -1,0 +1,219 @@
+//! The report as Markdown: conclusions, one table per measure, machine.
+
+use super::format::{count, memory, seconds, times};
+use crate::results::Results;
+use crate::statistics::Estimate;
+use crate::summary::{Measure, Summary};
+
+/// The whole report.
+pub fn page(results: &Results) -> String {
+    let mut text = format!("# Memory allocators side by side\n\n{}\n", summary(results));
+    if let Some(conclusions) = Summary::new(results) {
+        for table in TABLES {
+            text += &details(results, &conclusions, table);
+        }
+    }
+    if !results.failures.is_empty() {
+        text += "\n## Left out\n\n";
+        for failure in &results.failures {
+            let what = failure
+                .workload
+                .as_deref()
+                .map_or(String::new(), |name| format!(" on {name}"));
+            text += &format!(
+                "- {}{what}: {}\n",
+                cell(&failure.allocator),
+                cell(&failure.reason)
+            );
+        }
+    }
+    text + &machine(results)
+}
+
+/// The geometric means, as a table.
+pub fn summary(results: &Results) -> String {
+    let Some(summary) = Summary::new(results) else {
+        return "No allocator could be measured.\n".to_owned();
+    };
+    let baseline = cell(&results.allocators[summary.baseline].name);
+    let mut text = format!(
+        "Geometric means over {} workloads, relative to {baseline} (smaller is better), with 95 % \
+         intervals; {} rounds.\n\n",
+        results.workloads.len(),
+        summary.rounds(),
+    );
+    let titles: Vec<_> = Measure::ALL
+        .iter()
+        .map(|measure| measure.title().to_lowercase())
+        .collect();
+    text += &format!("| allocator | {} |\n", titles.join(" | "));
+    text += &format!("|---|{}\n", "--:|".repeat(titles.len()));
+    for (index, allocator) in results.allocators.iter().enumerate() {
+        let cells = Measure::ALL.map(|measure| {
+            summary
+                .overall(index, summary.baseline, measure)
+                .map_or("-".to_owned(), interval)
+        });
+        text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
+    }
+    text
+}
+
+fn interval(estimate: Estimate) -> String {
+    format!(
+        "{} ({:.2}-{:.2})",
+        times(estimate.value),
+        estimate.low,
+        estimate.high
+    )
+}
+
+/// A table of medians: what it is called, and how its figures are made and shown.
+struct Table {
+    title: &'static str,
+    figure: fn(&crate::measure::Measurement) -> f64,
+    show: fn(f64) -> String,
+}
+
+const TABLES: [Table; 8] = [
+    Table {
+        title: "Operations per second",
+        figure: |run| run.throughput(),
+        show: count,
+    },
+    Table {
+        title: "Processor time",
+        figure: |run| run.cpu_s(),
+        show: seconds,
+    },
+    Table {
+        title: "Processor time in the kernel",
+        figure: |run| run.system_s,
+        show: seconds,
+    },
+    Table {
+        title: "Elapsed time",
+        figure: |run| run.wall_s,
+        show: seconds,
+    },
+    Table {
+        title: "Peak memory",
+        figure: |run| run.rss_peak_kib as f64,
+        show: memory,
+    },
+    Table {
+        title: "Memory after all is freed",
+        figure: |run| run.rss_end_kib as f64,
+        show: memory,
+    },
+    Table {
+        title: "Minor page faults",
+        figure: |run| run.minor_faults as f64,
+        show: count,
+    },
+    Table {
+        title: "Context switches",
+        figure: |run| (run.voluntary_switches + run.involuntary_switches) as f64,
+        show: count,
+    },
+];
+
+/// Medians, with half the range that holds the middle runs, of every workload and allocator.
+fn details(results: &Results, summary: &Summary<'_>, table: Table) -> String {
+    let names: Vec<_> = results
+        .allocators
+        .iter()
+        .map(|allocator| cell(&allocator.name))
+        .collect();
+    let mut text = format!("\n## {}\n\nMedian ± median deviation.\n\n", table.title);
+    text += &format!(
+        "| workload | {} |\n|---|{}\n",
+        names.join(" | "),
+        "--:|".repeat(names.len())
+    );
+    for (index, workload) in results.workloads.iter().enumerate() {
+        let cells: Vec<_> = (0..names.len())
+            .map(
+                |allocator| match summary.spread(allocator, index, table.figure) {
+                    Some(spread) => {
+                        format!(
+                            "{} ± {}",
+                            (table.show)(spread.median),
+                            (table.show)(spread.deviation)
+                        )
+                    }
+                    None => "-".to_owned(),
+                },
+            )
+            .collect();
+        text += &format!("| {} | {} |\n", cell(&workload.name), cells.join(" | "));
+    }
+    text
+}
+
+fn machine(results: &Results) -> String {
+    let machine = &results.machine;
+    let versions: Vec<_> = results
+        .allocators
+        .iter()
+        .map(|allocator| format!("{} {}", cell(&allocator.name), cell(&allocator.version)))
+        .collect();
+    format!(
+        "\n## Machine\n\n{}, {} processors, {} MiB; {}; glibc {}; transparent huge pages: {}; {} \
+         threads; {}; commit {}.\n\nAllocators: {}.\n",
+        machine.cpu,
+        machine.cpus,
+        machine.memory_mib,
+        machine.kernel,
+        machine.glibc,
+        machine.huge_pages,
+        results.plan.threads,
+        machine.date,
+        machine.commit,
+        versions.join("; "),
+    )
+}
+
+/// Text that cannot end a table cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::Failure;
+    use crate::results::samples::results;
+
+    #[test]
+    fn every_table_has_every_workload_and_allocator() {
+        let results = results(
+            &["ptmalloc", "a|b"],
+            &["x", "y"],
+            2,
+            |_, _, _| 0.5,
+            |_| 4_000,
+        );
+        let text = page(&results);
+        for table in TABLES {
+            assert!(text.contains(&format!("## {}\n", table.title)), "{text}");
+        }
+        assert_eq!(
+            text.matches("| workload | ptmalloc | a\\|b |").count(),
+            TABLES.len()
+        );
+        assert_eq!(text.matches("\n| y | ").count(), TABLES.len());
+        assert!(text.contains("| a\\|b | 1.00× (1.00-1.00) |"), "{text}");
+    }
+
+    #[test]
+    fn what_failed_is_named_with_its_reason() {
+        let mut results = results(&["ptmalloc"], &["x"], 1, |_, _, _| 0.5, |_| 4_000);
+        results.failures.push(Failure {
+            allocator: "other".to_owned(),
+            workload: Some("x".to_owned()),
+            reason: "not in use".to_owned(),
+        });
+        assert!(page(&results).contains("- other on x: not in use\n"));
+    }
+}
