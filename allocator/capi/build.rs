@@ -21,12 +21,6 @@ const FLAGS: [(&str, &str); 5] = [
         "-Wl,-Bsymbolic-functions",
         "our own calls between exported names never land in another library's allocator",
     ),
-    (
-        "-lc",
-        "the libc crate leaves this to std once another crate of the build turns its `std` on",
-    ),
-    (
-        "-Wl,-z,defs",
-        "a name that nobody defines fails the build, not the first preloaded program",
-    ),
+    ("-lc", "the libc crate leaves this to std once another crate of the build turns its `std` on"),
+    ("-Wl,-z,defs", "a name that nobody defines fails the build, not the first preloaded program"),
 ];

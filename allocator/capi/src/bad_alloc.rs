@@ -33,10 +33,8 @@ pub extern "C" fn retry(size: usize, alignment: usize) -> *mut c_void {
 pub extern "C" fn bad_alloc_thrower() -> *mut c_void {
     let Some(thrower) = cxx_runtime::bad_alloc_thrower() else {
         let mut line = Text::<128>::new();
-        let _ = writeln!(
-            line,
-            "stratalloc: operator new failed, and no C++ run-time library throws"
-        );
+        let _ =
+            writeln!(line, "stratalloc: operator new failed, and no C++ run-time library throws");
         line.write_to_stderr();
         // SAFETY: `abort` has no preconditions.
         unsafe { libc::abort() }

@@ -45,9 +45,7 @@ pub unsafe extern "C" fn get_stats(buffer: *mut c_char, length: c_int) {
     let count = text.as_bytes().len().min(length - 1);
     // SAFETY: `count + 1 <= length` bytes are the caller's to write, and our text is on our stack.
     unsafe {
-        buffer
-            .cast::<u8>()
-            .copy_from_nonoverlapping(text.as_bytes().as_ptr(), count);
+        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_bytes().as_ptr(), count);
         buffer.add(count).write(0);
     }
 }

@@ -51,7 +51,12 @@ pub extern "C" fn malloc_good_size(size: usize) -> usize {
 /// cannot be served.
 #[unsafe(no_mangle)]
 pub extern "C" fn nallocx(size: usize, flags: c_int) -> usize {
-    front::good_size(size, alignment_of(flags).max(DEFAULT_ALIGNMENT))
+    let alignment = alignment_of(flags).max(DEFAULT_ALIGNMENT);
+    // No block can both start at such a multiple and end within half the address space.
+    if alignment > isize::MAX as usize - size.min(isize::MAX as usize) {
+        return 0;
+    }
+    front::good_size(size, alignment)
 }
 
 /// jemalloc's sized free: `flags` name the alignment of the request. Null is a no-op.

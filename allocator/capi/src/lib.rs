@@ -32,3 +32,7 @@ mod statistics;
 mod text;
 mod unwind;
 mod xml;
+
+// The core gives this object a name, because assembly refers to it, and the linker would export
+// every name that is given. Another copy of the core in the same process must not bind to ours.
+core::arch::global_asm!(".hidden stratalloc_empty_cache_0_1");

@@ -34,12 +34,7 @@ impl Ptmalloc {
         let in_use = now.in_use.saturating_sub(now.direct_mapped);
         let fast = now.thread_cache_free + now.transfer_cache_free;
         let free = fast + now.central_free + now.span_tails + now.page_heap_free;
-        Self {
-            arena: in_use + free,
-            in_use,
-            free,
-            fast,
-        }
+        Self { arena: in_use + free, in_use, free, fast }
     }
 }
 
@@ -124,26 +119,15 @@ fn write_ptmalloc(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     writeln!(out, "system bytes     = {:>10}", view.arena)?;
     writeln!(out, "in use bytes     = {:>10}", view.in_use)?;
     writeln!(out, "Total (incl. mmap):")?;
-    writeln!(
-        out,
-        "system bytes     = {:>10}",
-        view.arena + now.direct_mapped
-    )?;
+    writeln!(out, "system bytes     = {:>10}", view.arena + now.direct_mapped)?;
     writeln!(out, "in use bytes     = {:>10}", now.in_use)?;
-    writeln!(
-        out,
-        "max mmap regions = {:>10}",
-        now.direct_mapped_count_peak
-    )?;
+    writeln!(out, "max mmap regions = {:>10}", now.direct_mapped_count_peak)?;
     writeln!(out, "max mmap bytes   = {:>10}", now.direct_mapped_peak)
 }
 
 /// Where every mapped byte is: the seven lines above `mapped` add up to it.
 fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
-    writeln!(
-        out,
-        concat!("stratalloc ", env!("CARGO_PKG_VERSION"), " (bytes):")
-    )?;
+    writeln!(out, concat!("stratalloc ", env!("CARGO_PKG_VERSION"), " (bytes):"))?;
     let lines = [
         ("in use", now.in_use),
         ("thread caches", now.thread_cache_free),

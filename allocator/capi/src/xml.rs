@@ -47,10 +47,7 @@ fn write_document(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     writeln!(out, "</heap>")?;
     write_totals(out, now, &view)?;
     let (count, size) = (now.direct_mapped_count, now.direct_mapped);
-    writeln!(
-        out,
-        "<total type=\"mmap\" count=\"{count}\" size=\"{size}\"/>"
-    )?;
+    writeln!(out, "<total type=\"mmap\" count=\"{count}\" size=\"{size}\"/>")?;
     write_sizes(out, view.arena, address_space)?;
     write_tiers(out, now)?;
     writeln!(out, "</malloc>")
@@ -60,10 +57,7 @@ fn write_document(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
 fn write_totals(out: &mut impl Write, now: &Snapshot, view: &Ptmalloc) -> fmt::Result {
     let (count, rest) = (now.free_run_count, view.free - view.fast);
     writeln!(out, "<total type=\"fast\" size=\"{}\"/>", view.fast)?;
-    writeln!(
-        out,
-        "<total type=\"rest\" count=\"{count}\" size=\"{rest}\"/>"
-    )
+    writeln!(out, "<total type=\"rest\" count=\"{count}\" size=\"{rest}\"/>")
 }
 
 /// What was taken from the OS: resident or used (`system`), and addresses (`aspace`).
@@ -76,16 +70,9 @@ fn write_sizes(out: &mut impl Write, arena: usize, address_space: usize) -> fmt:
 /// Our own part. The sizes of the tiers add up to `mapped`.
 fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     let version = env!("CARGO_PKG_VERSION");
-    writeln!(
-        out,
-        "<stratalloc version=\"{version}\" mapped=\"{}\">",
-        now.mapped
-    )?;
+    writeln!(out, "<stratalloc version=\"{version}\" mapped=\"{}\">", now.mapped)?;
     let (count, size) = (now.in_use_count, now.in_use);
-    writeln!(
-        out,
-        "<tier name=\"in_use\" count=\"{count}\" size=\"{size}\"/>"
-    )?;
+    writeln!(out, "<tier name=\"in_use\" count=\"{count}\" size=\"{size}\"/>")?;
     let tiers = [
         ("thread_caches", now.thread_cache_free),
         ("transfer_caches", now.transfer_cache_free),
