@@ -1,0 +1,65 @@
+//! Where the C library under test is; builds it when nobody named one.
+//!
+//! Owns the one nested `cargo build` of a test process. By default the library is built in release
+//! mode into the target folder that the running test came from, so `CARGO_TARGET_DIR` and
+//! `--target-dir` are honoured. To run the same tests against another build, or against another
+//! allocator to see that a test itself is right, set `STRATALLOC_SO` (and `STRATALLOC_A` for the
+//! tests that link statically) to a path. Does not know how programs are compiled or run.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// Full path of the shared library under test.
+pub fn shared() -> PathBuf {
+    locate("STRATALLOC_SO", "libstratalloc.so")
+}
+
+/// Full path of the static library under test.
+pub fn archive() -> PathBuf {
+    locate("STRATALLOC_A", "libstratalloc.a")
+}
+
+/// The target folder of the running test binary, which sits in `<target>/<profile>/deps`.
+pub fn target_dir() -> PathBuf {
+    let exe = env::current_exe().expect("path of the running test");
+    let deps = exe.parent().expect("folder of the running test");
+    deps.ancestors().nth(2).expect("a target folder above deps").to_path_buf()
+}
+
+/// The folder with the sources of the C, C++ and script programs.
+pub fn programs_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("programs")
+}
+
+fn locate(variable: &str, file: &str) -> PathBuf {
+    let path = match env::var_os(variable) {
+        Some(path) => PathBuf::from(path),
+        None => built_dir().join(file),
+    };
+    path.canonicalize().unwrap_or_else(|e| panic!("no library at {}: {e}", path.display()))
+}
+
+/// Builds `stratalloc-capi` once per process and returns the folder of its artefacts. Cargo's own
+/// lock on the target folder orders test processes that do this at the same time.
+fn built_dir() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let target = target_dir();
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+        let output = Command::new(cargo)
+            .args(["build", "--release", "--package", "stratalloc-capi", "--target-dir"])
+            .arg(&target)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("cargo can be started");
+        assert!(
+            output.status.success(),
+            "building the C library failed:\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        target.join("release")
+    })
+}
