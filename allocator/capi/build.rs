@@ -15,7 +15,7 @@ const FLAGS: [(&str, &str); 5] = [
     ),
     (
         "-Wl,-z,nodelete",
-        "blocks, thread exit handlers and fork handlers outlive a dlclose, so unmapping is never safe",
+        "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",
     ),
     (
         "-Wl,-Bsymbolic-functions",
