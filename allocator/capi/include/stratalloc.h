@@ -98,18 +98,22 @@ extern "C" {
  *   lists included, but keeps pad bytes of it resident. 1 if anything was given back, else 0.
  *
  * int mallopt(int name, int value);
- *   1 if what the value asks for is so in this library, 0 if it is not or if name is unknown:
- *     M_ARENA_MAX       1 for value >= 0: all threads share one page heap, so any limit is kept
- *     M_ARENA_TEST      1 for value >= 1: the number of arenas never reaches it
- *     M_CHECK_ACTION    1 if the bits 1 (print) and 2 (abort) are both set: misuse does both
- *     M_PERTURB         1 for value 0: blocks are not filled with a pattern
- *     M_TOP_PAD         1 for value 0: no padding is added when the heap grows
- *     M_TRIM_THRESHOLD  0: free memory goes back after a time, not past a threshold, nor never
- *     M_MMAP_THRESHOLD  0: only blocks of tens of MiB have a mapping of their own, by a fixed bound
- *     M_MMAP_MAX        0: same reason. A program that sets it to 0 to avoid a mapping and page
- *                       faults per request needs no setting here: freed memory is kept for reuse
- *     M_MXFAST          0: there are no fast bins
- *   errno is unchanged.
+ *   1 if the library provides what programs set this value for, by its design and without storing
+ *   the value; 0 if it does not, or if name is unknown. errno is unchanged.
+ *     M_MMAP_THRESHOLD  1 for value >= 0. Fixed at 64 MiB: smaller blocks have no mapping of their
+ *                       own, and are reused while resident when freed; larger ones have one each.
+ *     M_MMAP_MAX        1 for value >= 0. Same; 0 does not keep blocks of 64 MiB and more from
+ *                       having a mapping.
+ *     M_TRIM_THRESHOLD  1 for value >= -1. Freed memory stays resident for a decay time of seconds,
+ *                       so requests that follow each other do not fault; then it goes back, also
+ *                       with -1. A real-time program that must never fault cannot rely on it.
+ *     M_TOP_PAD         1 for 0 to 2 MiB. The heap grows by multiples of 2 MiB.
+ *     M_MXFAST          1 for 1 to 160. Small blocks are always cached by each thread; 0, which
+ *                       would switch that off, is refused.
+ *     M_ARENA_MAX       1 for value >= 0. All threads share one page heap, so any limit is kept.
+ *     M_ARENA_TEST      1 for value >= 1. The number of arenas never reaches it.
+ *     M_CHECK_ACTION    1 if the bits 1 (print) and 2 (abort) are both set: misuse does both.
+ *     M_PERTURB         1 for 0 only. Blocks are not filled with a pattern.
  *
  * struct mallinfo2 mallinfo2(void);
  *   The state at the moment of the call; arena = uordblks + fordblks, always.
