@@ -1,6 +1,7 @@
 // Every form of operator new and delete, the new-handler, and std::bad_alloc thrown through the
 // allocator's frames into C++ that cleans up on the way (C3.1).
 #include "check.h"
+#include <stratalloc.h>
 
 #include <new>
 #include <string>

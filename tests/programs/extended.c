@@ -1,19 +1,7 @@
 /* Calls beyond glibc's that the library exports too: jemalloc's nallocx and sdallocx, macOS's
  * malloc_size and malloc_good_size, C23's sized frees, and glibc's own aliases. */
 #include "check.h"
-#include <malloc.h>
-
-size_t nallocx(size_t size, int flags);
-void sdallocx(void *block, size_t size, int flags);
-size_t malloc_size(const void *block);
-size_t malloc_good_size(size_t size);
-void free_sized(void *block, size_t size);
-void free_aligned_sized(void *block, size_t alignment, size_t size);
-extern void *__libc_malloc(size_t);
-extern void *__libc_calloc(size_t, size_t);
-extern void *__libc_realloc(void *, size_t);
-extern void *__libc_memalign(size_t, size_t);
-extern void __libc_free(void *);
+#include <stratalloc.h>
 
 /* jemalloc's flag for an alignment of 2^log. */
 #define LG_ALIGN(log) (log)
@@ -107,6 +95,7 @@ static void libc_aliases(void) {
     block = realloc(block, 100000);
     CHECK(block && filled(block, 100, 1), "realloc of a block from __libc_malloc");
     __libc_free(block);
+    cfree(malloc(100));
     block = __libc_calloc(10, 10);
     CHECK(block && all_zero(block, 100), "__libc_calloc");
     free(block);
@@ -118,6 +107,20 @@ static void libc_aliases(void) {
     free(block);
 }
 
+static void version_and_extension(void) {
+    char text[4096] = "", little[8] = "";
+    const char *version = stratalloc_version();
+    CHECK(version && strncmp(version, "stratalloc ", 11) == 0, "version %s", version);
+    MallocExtension_GetStats(text, sizeof text);
+    CHECK(strlen(text) > 100 && strlen(text) < sizeof text - 1, "%zu characters", strlen(text));
+    MallocExtension_GetStats(little, sizeof little);
+    CHECK(strlen(little) == 7 && strncmp(little, text, 7) == 0, "cut off: %s", little);
+    MallocExtension_GetStats(NULL, 100);
+    MallocExtension_GetStats(text, 0);
+    MallocExtension_ReleaseFreeMemory();
+    free(opaque(malloc(5000)));
+}
+
 static const struct test_case cases[] = {
     {"predicted_sizes", predicted_sizes},
     {"predicted_aligned_sizes", predicted_aligned_sizes},
@@ -125,6 +128,7 @@ static const struct test_case cases[] = {
     {"sized_frees", sized_frees},
     {"aligned_sized_frees", aligned_sized_frees},
     {"libc_aliases", libc_aliases},
+    {"version_and_extension", version_and_extension},
     {NULL, NULL},
 };
 

@@ -129,6 +129,7 @@ fn compiler(source: &Path) -> Command {
     let mut command = Command::new(env::var_os(variable).unwrap_or_else(|| default.into()));
     command.args([standard, "-O2", "-g", "-Wall", "-Wextra", "-fno-builtin", "-D_GNU_SOURCE"]);
     command.arg("-I").arg(library::programs_dir());
+    command.arg("-I").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../allocator/capi/include"));
     command
 }
 

@@ -1,18 +1,21 @@
 //! The one table of what the library says about misuse.
 //!
-//! A report is one line on stderr, `stratalloc: <kind>: 0x<pointer>...`, followed by `SIGABRT`. The
-//! cases are those of `tests/programs/misuse.c`; a case may be reported under more than one kind
-//! where the allocator may see it in more than one place. Change texts here and nowhere else.
+//! A report is one line on stderr that has [`PREFIX`], the kind and the pointer in hexadecimal, and
+//! `SIGABRT` follows. `allocator/src/front/misuse.rs` lists the texts. The cases are those of
+//! `tests/programs/misuse.c`; a case may be reported under more than one kind where the allocator may
+//! see it in more than one place. Change texts here and nowhere else.
 
 /// What every report starts with.
 pub const PREFIX: &str = "stratalloc: ";
 
 /// A block was given back twice.
 pub const DOUBLE_FREE: &str = "double free";
-/// The address lies in no memory of this allocator.
-pub const FOREIGN: &str = "not allocated here";
+/// The address lies in no memory of this allocator that is in use.
+pub const FOREIGN: &str = "was not allocated by this allocator";
 /// The address lies inside a block, or where no block starts.
-pub const INTERIOR: &str = "not the start of a block";
+pub const INTERIOR: &str = "into the middle of a block";
+/// The same, seen when the address comes home from a cache.
+pub const INTERIOR_LATE: &str = "does not point to the start of a block";
 
 /// One misuse: the name of the case in `misuse.c` and the kinds that may report it.
 pub struct Case {
@@ -39,8 +42,8 @@ pub const CASES: &[Case] = &[
     case("free_static", &[FOREIGN]),
     case("free_foreign_mapping", &[FOREIGN]),
     case("free_wild_address", &[FOREIGN]),
-    case("free_interior_small_16", &[INTERIOR]),
-    case("free_interior_small_8", &[INTERIOR]),
+    case("free_interior_small_16", &[INTERIOR, INTERIOR_LATE]),
+    case("free_interior_small_8", &[INTERIOR, INTERIOR_LATE]),
     case("free_interior_large", &[INTERIOR, FOREIGN]),
     case("realloc_foreign", &[FOREIGN]),
     case("realloc_freed_large", &[DOUBLE_FREE, FOREIGN]),
