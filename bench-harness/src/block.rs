@@ -1,9 +1,10 @@
 //! A block of memory as the workloads use it: allocated, written to, checked, freed.
 //!
-//! [`Block`] goes straight to the global allocator, so that a workload decides every size itself. It
-//! hides nothing: creating one is one allocation, dropping it is one deallocation. Memory that is never
-//! written to would stay untouched and flatter an allocator that maps much, so creation writes the first
-//! bytes and one byte in every further OS page, as a program that uses its memory does.
+//! [`Block`] goes straight to the global allocator, so that a workload decides every size itself.
+//! It hides nothing: creating one is one allocation, dropping it is one deallocation. Memory that
+//! is never written to would stay untouched and flatter an allocator that maps much, so creation
+//! writes the first bytes and one byte in every further OS page, as a program that uses its memory
+//! does.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -20,8 +21,8 @@ pub struct Block {
     size: usize,
 }
 
-// SAFETY: a `Block` is the only owner of its memory, and the global allocator accepts a block on any
-// thread.
+// SAFETY: a `Block` is the only owner of its memory, and the global allocator accepts a block on
+// any thread.
 unsafe impl Send for Block {}
 
 // SAFETY: a shared `Block` can only be read; it is written to by `new` alone.
@@ -36,10 +37,7 @@ impl Block {
         let Some(address) = NonNull::new(unsafe { alloc(layout) }) else {
             handle_alloc_error(layout)
         };
-        let block = Self {
-            address,
-            size: layout.size(),
-        };
+        let block = Self { address, size: layout.size() };
         block.write(mark);
         block
     }
@@ -57,8 +55,8 @@ impl Block {
     fn write(&self, mark: u8) {
         let mut offset = 0;
         while offset < self.size {
-            // SAFETY: `offset < size`, so the byte lies inside the block; volatile, because a write to
-            // memory that is freed without being read would otherwise be removed.
+            // SAFETY: `offset < size`, so the byte lies inside the block; volatile, because a write
+            // to memory that is freed without being read would otherwise be removed.
             unsafe { self.address.as_ptr().add(offset).write_volatile(mark) };
             offset += OS_PAGE;
         }

@@ -1,9 +1,10 @@
 //! What a runner does: one workload in this process, under this process's global allocator.
 //!
-//! A runner is a program of the `comparisons` package whose `main` is one call of [`main`]. It is started
-//! by the driver, either with `--describe`, to say which allocator it carries, or with a workload to run.
-//! Its answer is one line of JSON on standard output, an [`Answer`]. Either way it first proves that the
-//! allocator it names is the one that serves this process; without the proof, there is no row.
+//! A runner is a program of the `comparisons` package whose `main` is one call of [`main`]. It is
+//! started by the driver, either with `--describe`, to say which allocator it carries, or with a
+//! workload to run. Its answer is one line of JSON on standard output, an [`Answer`]. Either way it
+//! first proves that the allocator it names is the one that serves this process; without the proof,
+//! there is no row.
 
 use crate::block::Block;
 use crate::measure::{Measurement, measure};
@@ -31,7 +32,8 @@ pub struct Subject {
     pub owns: Option<fn(*const u8) -> bool>,
     /// Any other evidence: what was seen, or why the allocator is not the one in use.
     pub witness: Option<fn() -> Result<String, String>>,
-    /// Bytes that another allocator of this process counts as handed out: it must not be the one in use.
+    /// Bytes that another allocator of this process counts as handed out: it must not be the one in
+    /// use.
     pub other_live_bytes: Option<fn() -> usize>,
 }
 
@@ -42,10 +44,7 @@ pub(crate) const PRELOADED_PATH: &str = "STRATALLOC_BENCH_PRELOADED_PATH";
 
 /// The name and the library that this runner was started to measure by preloading, if it was.
 pub fn preloaded() -> Option<(String, PathBuf)> {
-    Some((
-        std::env::var(PRELOADED_NAME).ok()?,
-        std::env::var_os(PRELOADED_PATH)?.into(),
-    ))
+    Some((std::env::var(PRELOADED_NAME).ok()?, std::env::var_os(PRELOADED_PATH)?.into()))
 }
 
 /// Who a runner says it is.
@@ -81,12 +80,7 @@ pub enum Answer {
 #[derive(Debug, PartialEq)]
 enum Request {
     Describe,
-    Run {
-        workload: String,
-        threads: usize,
-        scale: f64,
-        seed: u64,
-    },
+    Run { workload: String, threads: usize, scale: f64, seed: u64 },
 }
 
 /// The whole of a runner's `main`.
@@ -94,54 +88,28 @@ pub fn main(subject: &Subject) -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let answer = match parse(&arguments) {
         Ok(Request::Describe) => describe(subject),
-        Ok(Request::Run {
-            workload,
-            threads,
-            scale,
-            seed,
-        }) => run(
-            subject,
-            &workload,
-            Settings {
-                threads,
-                scale,
-                seed,
-            },
-        ),
+        Ok(Request::Run { workload, threads, scale, seed }) => {
+            run(subject, &workload, Settings { threads, scale, seed })
+        }
         Err(reason) => {
-            eprintln!(
-                "{}: {reason}\nThis program is started by stratalloc-bench.",
-                subject.name
-            );
+            eprintln!("{}: {reason}\nThis program is started by stratalloc-bench.", subject.name);
             return ExitCode::from(2);
         }
     };
     let refused = matches!(answer, Answer::Refused(_));
-    println!(
-        "{}",
-        serde_json::to_string(&answer).expect("an answer holds no unusual values")
-    );
-    if refused {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    }
+    println!("{}", serde_json::to_string(&answer).expect("an answer holds no unusual values"));
+    if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
 fn parse(arguments: &[String]) -> Result<Request, String> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let number = |text: &str| {
-        text.parse::<u64>()
-            .map_err(|_| format!("not a number: {text}"))
-    };
+    let number = |text: &str| text.parse::<u64>().map_err(|_| format!("not a number: {text}"));
     match arguments[..] {
         ["--describe"] => Ok(Request::Describe),
         ["--run", workload, threads, scale, seed] => Ok(Request::Run {
             workload: workload.to_owned(),
             threads: number(threads)?.max(1) as usize,
-            scale: scale
-                .parse()
-                .map_err(|_| format!("not a number: {scale}"))?,
+            scale: scale.parse().map_err(|_| format!("not a number: {scale}"))?,
             seed: number(seed)?,
         }),
         _ => Err("expected --describe, or --run WORKLOAD THREADS SCALE SEED".to_owned()),
@@ -182,8 +150,8 @@ const PROOF_BLOCKS: usize = 4_000;
 /// Size of each of them.
 const PROOF_SIZE: usize = 500;
 
-/// Allocates a known amount and looks whether the allocator under test accounts for it, and whether the
-/// other one does not. Returns what was seen.
+/// Allocates a known amount and looks whether the allocator under test accounts for it, and whether
+/// the other one does not. Returns what was seen.
 fn prove(subject: &Subject) -> Result<String, String> {
     let asked = PROOF_BLOCKS * PROOF_SIZE;
     let count = |counter: Option<fn() -> usize>| counter.map(|read| read());
@@ -200,16 +168,12 @@ fn prove(subject: &Subject) -> Result<String, String> {
                 "not in use: its count of live bytes grew by {grown} when {asked} were allocated"
             ));
         }
-        seen.push(format!(
-            "its live bytes grew by {grown} for {asked} allocated"
-        ));
+        seen.push(format!("its live bytes grew by {grown} for {asked} allocated"));
     }
     if let Some(owns) = subject.owns {
         let strange = blocks.iter().filter(|block| !owns(block.address())).count();
         if strange > 0 {
-            return Err(format!(
-                "not in use: it does not know {strange} of {PROOF_BLOCKS} blocks"
-            ));
+            return Err(format!("not in use: it does not know {strange} of {PROOF_BLOCKS} blocks"));
         }
         seen.push(format!("it knows all of {PROOF_BLOCKS} blocks as its own"));
     }
@@ -259,34 +223,10 @@ mod tests {
     fn proof_is_given_only_where_every_witness_agrees() {
         assert!(prove(&subject()).is_ok());
         let cases = [
-            (
-                Subject {
-                    live_bytes: Some(|| 0),
-                    ..subject()
-                },
-                "grew by 0",
-            ),
-            (
-                Subject {
-                    owns: Some(|_| false),
-                    ..subject()
-                },
-                "does not know 4000",
-            ),
-            (
-                Subject {
-                    witness: Some(|| Err("elsewhere".to_owned())),
-                    ..subject()
-                },
-                "elsewhere",
-            ),
-            (
-                Subject {
-                    other_live_bytes: Some(growing),
-                    ..subject()
-                },
-                "system's allocator grew",
-            ),
+            (Subject { live_bytes: Some(|| 0), ..subject() }, "grew by 0"),
+            (Subject { owns: Some(|_| false), ..subject() }, "does not know 4000"),
+            (Subject { witness: Some(|| Err("elsewhere".to_owned())), ..subject() }, "elsewhere"),
+            (Subject { other_live_bytes: Some(growing), ..subject() }, "system's allocator grew"),
             (
                 Subject {
                     live_bytes: None,
@@ -309,12 +249,7 @@ mod tests {
     fn command_line_of_a_runner_is_strict() {
         let parse = |line: &str| parse(&line.split(' ').map(str::to_owned).collect::<Vec<_>>());
         assert_eq!(parse("--describe"), Ok(Request::Describe));
-        let run = Request::Run {
-            workload: "trees".to_owned(),
-            threads: 2,
-            scale: 0.5,
-            seed: 7,
-        };
+        let run = Request::Run { workload: "trees".to_owned(), threads: 2, scale: 0.5, seed: 7 };
         assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
         for bad in ["", "--run trees", "--run trees two 0.5 7", "--describe it"] {
             assert!(parse(bad).is_err(), "{bad}");
@@ -323,34 +258,12 @@ mod tests {
 
     #[test]
     fn answers_survive_the_way_through_json() {
-        let answer = run(
-            &subject(),
-            "trees",
-            Settings {
-                threads: 2,
-                scale: 0.001,
-                seed: 1,
-            },
-        );
+        let answer = run(&subject(), "trees", Settings { threads: 2, scale: 0.001, seed: 1 });
         assert!(matches!(answer, Answer::Measured(_)), "{answer:?}");
         let line = serde_json::to_string(&answer).expect("it can be written");
         assert!(!line.contains('\n'));
-        assert_eq!(
-            serde_json::from_str::<Answer>(&line).expect("it can be read"),
-            answer
-        );
-        let unknown = run(
-            &subject(),
-            "none",
-            Settings {
-                threads: 2,
-                scale: 0.001,
-                seed: 1,
-            },
-        );
-        assert_eq!(
-            unknown,
-            Answer::Refused("there is no workload none".to_owned())
-        );
+        assert_eq!(serde_json::from_str::<Answer>(&line).expect("it can be read"), answer);
+        let unknown = run(&subject(), "none", Settings { threads: 2, scale: 0.001, seed: 1 });
+        assert_eq!(unknown, Answer::Refused("there is no workload none".to_owned()));
     }
 }

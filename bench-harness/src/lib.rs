@@ -1,9 +1,9 @@
 //! Workloads, measuring and reports that set memory allocators side by side.
 //!
-//! Every run happens in a process of its own: a *runner*, one small program per allocator (they live in
-//! the `comparisons` package), whose global allocator is the one under test and whose `main` is one call
-//! of [`child::main`]. The program `stratalloc-bench` finds the runners, starts them in turn, keeps what
-//! they print, and writes the report.
+//! Every run happens in a process of its own: a *runner*, one small program per allocator (they
+//! live in the `comparisons` package), whose global allocator is the one under test and whose
+//! `main` is one call of [`child::main`]. The program `stratalloc-bench` finds the runners, starts
+//! them in turn, keeps what they print, and writes the report.
 //!
 //! ```text
 //!  stratalloc-bench   run, list, report       (src/bin)

@@ -35,10 +35,7 @@ impl Machine {
     pub fn look() -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let meminfo = read("/proc/meminfo");
-        let memory_kib = field(&meminfo, "MemTotal")
-            .split(' ')
-            .next()
-            .map(str::parse::<u64>);
+        let memory_kib = field(&meminfo, "MemTotal").split(' ').next().map(str::parse::<u64>);
         Self {
             date: date(SystemTime::now()),
             commit: commit(),
@@ -52,11 +49,7 @@ impl Machine {
             memory_mib: memory_kib.and_then(Result::ok).unwrap_or(0) / 1024,
             huge_pages: chosen(&read("/sys/kernel/mm/transparent_hugepage/enabled")),
             glibc: glibc(),
-            load: read("/proc/loadavg")
-                .split(' ')
-                .next()
-                .unwrap_or("")
-                .to_owned(),
+            load: read("/proc/loadavg").split(' ').next().unwrap_or("").to_owned(),
         }
     }
 }
@@ -79,27 +72,20 @@ fn read(path: &str) -> String {
 
 /// What stands behind `name :` in a file of `/proc`.
 fn field<'a>(text: &'a str, name: &str) -> &'a str {
-    let value = text
-        .lines()
-        .find_map(|line| line.strip_prefix(name)?.split_once(':'));
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
     value.map_or("", |(_, value)| value.trim())
 }
 
 /// The word in brackets.
 fn chosen(text: &str) -> String {
-    let inner = text
-        .split_once('[')
-        .and_then(|(_, rest)| rest.split_once(']'));
+    let inner = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
     inner.map_or("", |(word, _)| word).to_owned()
 }
 
 fn commit() -> String {
     let git = |arguments: &[&str]| {
         let output = Command::new("git").args(arguments).output().ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let Some(commit) = git(&["rev-parse", "--short=12", "HEAD"]) else {
         return String::new();
@@ -112,9 +98,7 @@ fn commit() -> String {
 
 /// `2026-01-31 23:59 UTC`.
 fn date(time: SystemTime) -> String {
-    let seconds = time
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs());
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (mut days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
     let mut year = 1970;
     let leap = |year: u64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
@@ -131,12 +115,7 @@ fn date(time: SystemTime) -> String {
         days -= length;
         month += 1;
     }
-    format!(
-        "{year}-{month:02}-{:02} {:02}:{:02} UTC",
-        days + 1,
-        minutes / 60,
-        minutes % 60
-    )
+    format!("{year}-{month:02}-{:02} {:02}:{:02} UTC", days + 1, minutes / 60, minutes % 60)
 }
 
 #[cfg(test)]
@@ -165,10 +144,7 @@ mod tests {
 
     #[test]
     fn fields_and_choices_are_cut_out() {
-        assert_eq!(
-            field("model\t: 17\nmodel name\t: EPYC 7\n", "model name"),
-            "EPYC 7"
-        );
+        assert_eq!(field("model\t: 17\nmodel name\t: EPYC 7\n", "model name"), "EPYC 7");
         assert_eq!(chosen("always [madvise] never"), "madvise");
         assert_eq!(chosen(""), "");
     }

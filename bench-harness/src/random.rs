@@ -1,10 +1,12 @@
 //! Seeded pseudo-random numbers for workloads and for the bootstrap.
 //!
-//! A workload must do the same work in every run and under every allocator, so its randomness comes from
-//! here and never from the system. Small and fast on purpose: a number costs about a nanosecond, which
-//! keeps the generator out of the measurement. Not for anything that must not be guessed.
+//! A workload must do the same work in every run and under every allocator, so its randomness comes
+//! from here and never from the system. Small and fast on purpose: a number costs about a
+//! nanosecond, which keeps the generator out of the measurement. Not for anything that must not be
+//! guessed.
 
-/// A generator with 64 bits of state: a Weyl sequence whose steps are mixed by a folded multiplication.
+/// A generator with 64 bits of state: a Weyl sequence whose steps are mixed by a folded
+/// multiplication.
 #[derive(Debug, Clone)]
 pub struct Random {
     state: u64,
@@ -29,9 +31,9 @@ impl Random {
         Self::new(mixer.next())
     }
 
-    /// The next 64 bits.
+    /// The next 64 bits. Not an iterator: one that never ends would only add an `Option`.
     #[inline]
-    #[allow(clippy::should_implement_trait)] // An iterator that never ends would only add an Option.
+    #[allow(clippy::should_implement_trait)]
     pub fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
         let wide = u128::from(self.state) * u128::from(self.state ^ MIX);
@@ -51,8 +53,8 @@ impl Random {
         low + self.below(high - low + 1)
     }
 
-    /// A number in `low..=high` whose logarithm is evenly spread: as many between 1 and 2 as between
-    /// 1,024 and 2,048. Both bounds are powers of two.
+    /// A number in `low..=high` whose logarithm is evenly spread: as many between 1 and 2 as
+    /// between 1,024 and 2,048. Both bounds are powers of two.
     #[inline]
     pub fn log_between(&mut self, low: usize, high: usize) -> usize {
         debug_assert!(low.is_power_of_two() && high.is_power_of_two() && low < high);
@@ -81,10 +83,7 @@ mod tests {
         for _ in 0..100_000 {
             counts[random.below(10)] += 1;
         }
-        assert!(
-            counts.iter().all(|&count| (9_500..10_500).contains(&count)),
-            "{counts:?}"
-        );
+        assert!(counts.iter().all(|&count| (9_500..10_500).contains(&count)), "{counts:?}");
     }
 
     #[test]
@@ -96,9 +95,6 @@ mod tests {
             assert!((64..=8192).contains(&value));
             doublings[(value / 64).ilog2().min(6) as usize] += 1;
         }
-        assert!(
-            doublings.iter().all(|&n| (9_300..10_700).contains(&n)),
-            "{doublings:?}"
-        );
+        assert!(doublings.iter().all(|&n| (9_300..10_700).contains(&n)), "{doublings:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! The result file: everything a report is made of, as JSON.
 //!
-//! Written whole after every run, to a temporary file that then takes the old one's place, so that a
-//! reader or an interrupted program never sees half of it.
+//! Written whole after every run, to a temporary file that then takes the old one's place, so that
+//! a reader or an interrupted program never sees half of it.
 
 use crate::child::Description;
 use crate::machine::Machine;
@@ -107,10 +107,7 @@ impl Results {
     /// Reads a file that [`save`](Self::save) wrote.
     pub fn load(path: &Path) -> io::Result<Self> {
         let results: Self = serde_json::from_str(&fs::read_to_string(path)?).map_err(|error| {
-            io::Error::new(
-                io::ErrorKind::InvalidData,
-                format!("not a result file: {error}"),
-            )
+            io::Error::new(io::ErrorKind::InvalidData, format!("not a result file: {error}"))
         })?;
         if results.format != FORMAT {
             let reason = format!("layout {} instead of {FORMAT}", results.format);
@@ -143,12 +140,7 @@ pub(crate) mod samples {
             rss_start_kib: 2_000,
             rss_peak_kib: peak_kib,
             rss_end_kib: peak_kib / 2,
-            timeline: (0..5)
-                .map(|n| Sample {
-                    at_ms: 10 * n,
-                    rss_kib: peak_kib,
-                })
-                .collect(),
+            timeline: (0..5).map(|n| Sample { at_ms: 10 * n, rss_kib: peak_kib }).collect(),
         }
     }
 
@@ -191,12 +183,7 @@ pub(crate) mod samples {
         Results {
             format: FORMAT,
             machine: Machine::default(),
-            plan: Plan {
-                threads: 2,
-                rounds,
-                scale: 1.0,
-                seed: 1,
-            },
+            plan: Plan { threads: 2, rounds, scale: 1.0, seed: 1 },
             allocators: allocators.iter().enumerate().map(description).collect(),
             workloads: workloads.iter().map(facts).collect(),
             runs,

@@ -1,7 +1,8 @@
 //! Medians, spreads, geometric means and bootstrap intervals.
 //!
-//! Medians, because a disturbed run on a shared machine is far off and says nothing about the allocator.
-//! Ratios are compared by the logarithm, so twice as fast and half as fast weigh the same.
+//! Medians, because a disturbed run on a shared machine is far off and says nothing about the
+//! allocator. Ratios are compared by the logarithm, so twice as fast and half as fast weigh the
+//! same.
 
 use crate::random::Random;
 
@@ -75,26 +76,20 @@ const RESAMPLES: usize = 2_000;
 /// measurements paired by round: `groups[g] = (subject, baseline)` with equally many values each.
 ///
 /// The interval is a percentile bootstrap: rounds are drawn with replacement within each group, the
-/// same rounds for both sides, because rounds share their disturbances. With few rounds it is somewhat
-/// too narrow, as all bootstrap intervals are; with one round it has no width at all.
-/// None where no group has measurements.
+/// same rounds for both sides, because rounds share their disturbances. With few rounds it is
+/// somewhat too narrow, as all bootstrap intervals are; with one round it has no width at all. None
+/// where no group has measurements.
 pub fn ratio(groups: &[(Vec<f64>, Vec<f64>)]) -> Option<Estimate> {
     let value = ratio_over(groups, |length| (0..length).collect())?;
     let mut random = Random::new(1);
     let mut drawn: Vec<f64> = (0..RESAMPLES)
         .filter_map(|_| {
-            ratio_over(groups, |length| {
-                (0..length).map(|_| random.below(length)).collect()
-            })
+            ratio_over(groups, |length| (0..length).map(|_| random.below(length)).collect())
         })
         .collect();
     drawn.sort_by(f64::total_cmp);
     let cut = RESAMPLES / 40; // 2.5 % on either side
-    Some(Estimate {
-        value,
-        low: drawn[cut],
-        high: drawn[drawn.len() - 1 - cut],
-    })
+    Some(Estimate { value, low: drawn[cut], high: drawn[drawn.len() - 1 - cut] })
 }
 
 /// The ratio with, in each group, only the rounds that `choose` names (given how many there are).
@@ -104,20 +99,10 @@ fn ratio_over(
 ) -> Option<f64> {
     let mut ratios = Vec::with_capacity(groups.len());
     for (subject, baseline) in groups {
-        assert_eq!(
-            subject.len(),
-            baseline.len(),
-            "measurements are paired by round"
-        );
+        assert_eq!(subject.len(), baseline.len(), "measurements are paired by round");
         let rounds = choose(subject.len());
-        let middle = |values: &[f64]| {
-            median(
-                &rounds
-                    .iter()
-                    .map(|&round| values[round])
-                    .collect::<Vec<_>>(),
-            )
-        };
+        let middle =
+            |values: &[f64]| median(&rounds.iter().map(|&round| values[round]).collect::<Vec<_>>());
         if let (Some(above), Some(below)) = (middle(subject), middle(baseline)) {
             ratios.push(above / below);
         }
@@ -150,14 +135,8 @@ mod tests {
 
     #[test]
     fn geometric_mean_weighs_twice_and_half_alike() {
-        assert!(near(
-            geometric_mean(&[2.0, 0.5]).expect("there are values"),
-            1.0
-        ));
-        assert!(near(
-            geometric_mean(&[1.0, 10.0, 100.0]).expect("there are values"),
-            10.0
-        ));
+        assert!(near(geometric_mean(&[2.0, 0.5]).expect("there are values"), 1.0));
+        assert!(near(geometric_mean(&[1.0, 10.0, 100.0]).expect("there are values"), 10.0));
         assert_eq!(geometric_mean(&[]), None);
     }
 
@@ -174,27 +153,17 @@ mod tests {
     #[test]
     fn interval_covers_one_where_there_is_only_noise() {
         let mut random = Random::new(3);
-        let mut noise = || {
-            (0..9)
-                .map(|_| 1.0 + random.below(1000) as f64 / 5e3)
-                .collect::<Vec<_>>()
-        };
+        let mut noise =
+            || (0..9).map(|_| 1.0 + random.below(1000) as f64 / 5e3).collect::<Vec<_>>();
         let groups: Vec<_> = (0..12).map(|_| (noise(), noise())).collect();
         let estimate = ratio(&groups).expect("there are rounds");
-        assert!(
-            estimate.low < estimate.value && estimate.value < estimate.high,
-            "{estimate:?}"
-        );
+        assert!(estimate.low < estimate.value && estimate.value < estimate.high, "{estimate:?}");
         assert!(!estimate.differs_from(1.0), "{estimate:?}");
     }
 
     #[test]
     fn ratio_over_groups_is_their_geometric_mean() {
-        let groups = [
-            (vec![2.0], vec![1.0]),
-            (vec![8.0], vec![1.0]),
-            (Vec::new(), Vec::new()),
-        ];
+        let groups = [(vec![2.0], vec![1.0]), (vec![8.0], vec![1.0]), (Vec::new(), Vec::new())];
         let estimate = ratio(&groups).expect("two groups have rounds");
         assert!(near(estimate.value, 4.0) && near(estimate.low, 4.0) && near(estimate.high, 4.0));
         assert_eq!(ratio(&[]), None);

@@ -1,7 +1,8 @@
 //! What may be said about results: who is faster, who is leaner, by how much, and how sure that is.
 //!
-//! Everything is relative: to the baseline (the system's allocator, where it took part) with intervals,
-//! and to the best of each workload. Rounds that one side misses are left out on the other side too.
+//! Everything is relative: to the baseline (the system's allocator, where it took part) with
+//! intervals, and to the best of each workload. Rounds that one side misses are left out on the
+//! other side too.
 
 use crate::measure::Measurement;
 use crate::results::Results;
@@ -58,36 +59,21 @@ pub struct Summary<'a> {
 impl<'a> Summary<'a> {
     /// None where no allocator took part.
     pub fn new(results: &'a Results) -> Option<Self> {
-        let named = results
-            .allocators
-            .iter()
-            .position(|allocator| allocator.name == BASELINE);
-        let baseline = if results.allocators.is_empty() {
-            None
-        } else {
-            Some(named.unwrap_or(0))
-        };
-        Some(Self {
-            results,
-            baseline: baseline?,
-        })
+        let named = results.allocators.iter().position(|allocator| allocator.name == BASELINE);
+        let baseline = if results.allocators.is_empty() { None } else { Some(named.unwrap_or(0)) };
+        Some(Self { results, baseline: baseline? })
     }
 
-    /// Middle and spread of one allocator on one workload (both by index); none where it did not run.
+    /// Middle and spread of one allocator on one workload (both by index); none where it did not
+    /// run.
     pub fn spread(
         &self,
         allocator: usize,
         workload: usize,
         figure: impl Fn(&Measurement) -> f64,
     ) -> Option<Spread> {
-        let measured = self
-            .results
-            .measurements(self.name(allocator), self.workload(workload));
-        Spread::of(
-            &measured
-                .map(|(_, measured)| figure(measured))
-                .collect::<Vec<_>>(),
-        )
+        let measured = self.results.measurements(self.name(allocator), self.workload(workload));
+        Spread::of(&measured.map(|(_, measured)| figure(measured)).collect::<Vec<_>>())
     }
 
     /// The run whose clock time is in the middle: the one whose memory curve is shown.
@@ -95,10 +81,8 @@ impl<'a> Summary<'a> {
         let results = self.results;
         let name = results.allocators[allocator].name.as_str();
         let workload = results.workloads[workload].name.as_str();
-        let mut runs: Vec<_> = results
-            .measurements(name, workload)
-            .map(|(_, measured)| measured)
-            .collect();
+        let mut runs: Vec<_> =
+            results.measurements(name, workload).map(|(_, measured)| measured).collect();
         runs.sort_by(|left, right| left.wall_s.total_cmp(&right.wall_s));
         runs.get(runs.len().saturating_sub(1) / 2).copied()
     }
@@ -122,7 +106,8 @@ impl<'a> Summary<'a> {
         ratio(&groups)
     }
 
-    /// An allocator against the best of each workload, geometric mean over the workloads that it ran.
+    /// An allocator against the best of each workload, geometric mean over the workloads that it
+    /// ran.
     pub fn against_best(&self, allocator: usize, measure: Measure) -> Option<f64> {
         let ratios: Vec<f64> = (0..self.results.workloads.len())
             .filter_map(|workload| self.relative_to_best(allocator, workload, measure))
@@ -138,12 +123,9 @@ impl<'a> Summary<'a> {
         measure: Measure,
     ) -> Option<f64> {
         let median = |allocator| {
-            self.spread(allocator, workload, |run| measure.of(run))
-                .map(|spread| spread.median)
+            self.spread(allocator, workload, |run| measure.of(run)).map(|spread| spread.median)
         };
-        let best = (0..self.results.allocators.len())
-            .filter_map(median)
-            .min_by(f64::total_cmp)?;
+        let best = (0..self.results.allocators.len()).filter_map(median).min_by(f64::total_cmp)?;
         Some(median(allocator)? / best)
     }
 
@@ -158,12 +140,7 @@ impl<'a> Summary<'a> {
 
     /// Rounds that were begun.
     pub fn rounds(&self) -> usize {
-        self.results
-            .runs
-            .iter()
-            .map(|run| run.round)
-            .max()
-            .unwrap_or(0)
+        self.results.runs.iter().map(|run| run.round).max().unwrap_or(0)
     }
 
     /// Figures of both for the rounds that both have.
@@ -208,9 +185,8 @@ mod tests {
             (1, _) => 0.125,
             (_, _) => 1.0,
         };
-        let results = results(&["ptmalloc", "quick"], &["x", "y"], 5, seconds, |a| {
-            4_000 * (1 + a as u64)
-        });
+        let results =
+            results(&["ptmalloc", "quick"], &["x", "y"], 5, seconds, |a| 4_000 * (1 + a as u64));
         let summary = Summary::new(&results).expect("there are allocators");
         assert_eq!(summary.baseline, 0);
         let time = summary.ranking(Measure::Cpu);
@@ -218,10 +194,7 @@ mod tests {
         assert!((time[0].1.value - 0.25).abs() < 1e-4, "{time:?}");
         assert!(time[0].1.differs_from(1.0) && !time[1].1.differs_from(1.0));
         let memory = summary.ranking(Measure::Peak);
-        assert_eq!(
-            memory.iter().map(|entry| entry.0).collect::<Vec<_>>(),
-            [0, 1]
-        );
+        assert_eq!(memory.iter().map(|entry| entry.0).collect::<Vec<_>>(), [0, 1]);
         assert!((memory[1].1.value - 2.0).abs() < 1e-9);
         let best = summary.against_best(0, Measure::Cpu).expect("it ran");
         assert!((best - 4.0).abs() < 1e-4, "{best}");
@@ -231,22 +204,16 @@ mod tests {
     #[test]
     fn missing_rounds_and_workloads_are_left_out_on_both_sides() {
         let mut results = results(&["ptmalloc", "a"], &["x", "y"], 3, |_, _, _| 1.0, |_| 1);
-        results
-            .runs
-            .retain(|run| run.allocator == "ptmalloc" || run.workload == "x");
+        results.runs.retain(|run| run.allocator == "ptmalloc" || run.workload == "x");
         for run in &mut results.runs {
             // A disturbed round that "a" has no part in must not count.
             if run.round == 3 && run.allocator == "ptmalloc" {
                 run.measured.user_s = 50.0;
             }
         }
-        results
-            .runs
-            .retain(|run| run.round < 3 || run.allocator == "ptmalloc");
+        results.runs.retain(|run| run.round < 3 || run.allocator == "ptmalloc");
         let summary = Summary::new(&results).expect("there are allocators");
-        let estimate = summary
-            .overall(1, 0, Measure::Cpu)
-            .expect("they share rounds");
+        let estimate = summary.overall(1, 0, Measure::Cpu).expect("they share rounds");
         assert!((estimate.value - 1.0).abs() < 1e-9 && (estimate.high - 1.0).abs() < 1e-9);
         assert!(summary.against(1, 0, 1, Measure::Cpu).is_none());
         assert!(summary.typical(1, 1).is_none() && summary.typical(1, 0).is_some());

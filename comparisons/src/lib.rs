@@ -1,8 +1,9 @@
 //! The allocators that are set side by side.
 //!
-//! Each has a small program of its own, `run-NAME` (`src/bin`), whose global allocator it is and whose
-//! `main` hands over to `bench_harness::child`. The programs hold what is special to their allocator;
-//! here is what they share: the [`registry`] of names and the view of the [`system`]'s own allocator.
+//! Each has a small program of its own, `run-NAME` (`src/bin`), whose global allocator it is and
+//! whose `main` hands over to `bench_harness::child`. The programs hold what is special to their
+//! allocator; here is what they share: the [`registry`] of names and the view of the [`system`]'s
+//! own allocator.
 
 pub mod registry;
 pub mod system;

@@ -10,22 +10,14 @@ pub struct Peer {
 }
 
 /// The allocator of this workspace.
-pub const STRATALLOC: Peer = Peer {
-    name: "stratalloc",
-    title: "stratalloc, this workspace's allocator",
-};
+pub const STRATALLOC: Peer =
+    Peer { name: "stratalloc", title: "stratalloc, this workspace's allocator" };
 
 /// The C library's allocator: the baseline.
-pub const PTMALLOC: Peer = Peer {
-    name: "ptmalloc",
-    title: "ptmalloc, the C library's allocator",
-};
+pub const PTMALLOC: Peer = Peer { name: "ptmalloc", title: "ptmalloc, the C library's allocator" };
 
 /// jemalloc, by the crate that carries it.
-pub const JEMALLOC: Peer = Peer {
-    name: "jemalloc",
-    title: "jemalloc, by tikv-jemallocator",
-};
+pub const JEMALLOC: Peer = Peer { name: "jemalloc", title: "jemalloc, by tikv-jemallocator" };
 
 /// All of them, in the order of the report.
 pub const PEERS: &[Peer] = &[STRATALLOC, PTMALLOC, JEMALLOC];

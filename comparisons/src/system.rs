@@ -1,7 +1,8 @@
 //! What the C library's own allocator counts, and which library serves `malloc`.
 //!
 //! The counter is looked up in the C library itself, because a preloaded allocator may define a
-//! `mallinfo2` of its own. It witnesses in both directions: that ptmalloc is in use, and that it is not.
+//! `mallinfo2` of its own. It witnesses in both directions: that ptmalloc is in use, and that it is
+//! not.
 
 use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
@@ -51,16 +52,12 @@ pub fn malloc_provider() -> Option<PathBuf> {
 /// Whether `malloc` comes from `library`: what was seen, or what is in its place.
 pub fn malloc_comes_from(library: &Path) -> Result<String, String> {
     let provider = malloc_provider().ok_or("nothing tells where malloc comes from")?;
-    let same = provider
-        .canonicalize()
-        .is_ok_and(|found| Some(found) == library.canonicalize().ok());
+    let same =
+        provider.canonicalize().is_ok_and(|found| Some(found) == library.canonicalize().ok());
     if same {
         Ok(format!("malloc comes from {}", library.display()))
     } else {
-        Err(format!(
-            "not in use: malloc comes from {}",
-            provider.display()
-        ))
+        Err(format!("not in use: malloc comes from {}", provider.display()))
     }
 }
 
@@ -71,11 +68,7 @@ mod tests {
     #[test]
     fn malloc_is_the_c_librarys_and_nobody_elses() {
         let provider = malloc_provider().expect("the process has a malloc");
-        assert!(
-            provider.to_string_lossy().contains("libc.so"),
-            "{}",
-            provider.display()
-        );
+        assert!(provider.to_string_lossy().contains("libc.so"), "{}", provider.display());
         assert!(malloc_comes_from(&provider).is_ok());
         let reason = malloc_comes_from(Path::new("/bin/sh")).expect_err("it has none");
         assert!(reason.contains("libc.so"), "{reason}");

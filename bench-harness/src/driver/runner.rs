@@ -1,7 +1,7 @@
 //! Runners: the programs that carry an allocator each, and how they are found and asked.
 //!
-//! A runner is any program called `run-...` in the folder that is searched; the `comparisons` package
-//! builds them. One that was found but cannot be proved costs its column and is reported.
+//! A runner is any program called `run-...` in the folder that is searched; the `comparisons`
+//! package builds them. One that was found but cannot be proved costs its column and is reported.
 
 use super::spawn::{self, SpawnError};
 use crate::child::{Answer, Description, PRELOADED_NAME, PRELOADED_PATH, PROTOCOL};
@@ -34,10 +34,9 @@ impl std::str::FromStr for Preload {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.split_once('=') {
-            Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                path: path.into(),
-            }),
+            Some((name, path)) if !name.is_empty() && !path.is_empty() => {
+                Ok(Self { name: name.to_owned(), path: path.into() })
+            }
             _ => Err("expected NAME=PATH".to_owned()),
         }
     }
@@ -52,8 +51,8 @@ pub struct Runner {
     pub description: Description,
 }
 
-/// Finds the runners in `folder` and adds one column for each of `preloads`. Those that are wanted but
-/// do not work are returned as failures.
+/// Finds the runners in `folder` and adds one column for each of `preloads`. Those that are wanted
+/// but do not work are returned as failures.
 pub fn find(
     folder: &Path,
     preloads: &[Preload],
@@ -71,11 +70,7 @@ pub fn find(
             Ok(library) => library.into_os_string(),
             Err(error) => {
                 let reason = format!("{}: {error}", path.display());
-                failures.push(Failure {
-                    allocator: name.clone(),
-                    workload: None,
-                    reason,
-                });
+                failures.push(Failure { allocator: name.clone(), workload: None, reason });
                 continue;
             }
         };
@@ -92,11 +87,7 @@ pub fn find(
         }
         match Runner::introduce(program, environment) {
             Ok(runner) => runners.push(runner),
-            Err(reason) => failures.push(Failure {
-                allocator: name,
-                workload: None,
-                reason,
-            }),
+            Err(reason) => failures.push(Failure { allocator: name, workload: None, reason }),
         }
     }
     runners.sort_by_key(|runner| runner.description.order);
@@ -128,11 +119,9 @@ impl Runner {
     ) -> Result<Self, String> {
         let answer = ask(&program, &environment, &["--describe"], PATIENCE);
         match answer.map_err(|error| error.to_string())? {
-            Answer::Described(description) if description.protocol == PROTOCOL => Ok(Self {
-                program,
-                environment,
-                description,
-            }),
+            Answer::Described(description) if description.protocol == PROTOCOL => {
+                Ok(Self { program, environment, description })
+            }
             Answer::Described(_) => {
                 Err("it was built for another version of this program".to_owned())
             }
@@ -161,11 +150,9 @@ fn ask(
     limit: Duration,
 ) -> Result<Answer, SpawnError> {
     let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .env_remove("LD_PRELOAD")
-        .env_remove("GLIBC_TUNABLES");
-    // Tuning meant for some other program would decide the comparison: MALLOC_ARENA_MAX, MALLOC_CONF, ...
+    command.args(arguments).env_remove("LD_PRELOAD").env_remove("GLIBC_TUNABLES");
+    // Tuning meant for some other program would decide the comparison: MALLOC_ARENA_MAX,
+    // MALLOC_CONF, ...
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
         if text.starts_with("MALLOC_") || text.starts_with("_RJEM_MALLOC_") {
@@ -216,35 +203,22 @@ mod tests {
         let scripts = [
             ("run-second", format!("echo '{}'", description("second", 2))),
             ("run-first", format!("echo '{}'", description("first", 1))),
-            (
-                "run-crash",
-                "echo 'free(): invalid pointer' >&2; kill -ABRT $$".to_owned(),
-            ),
+            ("run-crash", "echo 'free(): invalid pointer' >&2; kill -ABRT $$".to_owned()),
             ("run-silent", "true".to_owned()),
-            (
-                "run-refused",
-                format!("echo '{}'; exit 1", refusal.expect("it can be written")),
-            ),
+            ("run-refused", format!("echo '{}'; exit 1", refusal.expect("it can be written"))),
             ("other", "exit 9".to_owned()),
             ("run-unwanted", "exit 9".to_owned()),
         ];
-        let scripts = scripts
-            .each_ref()
-            .map(|(name, script)| (*name, script.as_str()));
+        let scripts = scripts.each_ref().map(|(name, script)| (*name, script.as_str()));
         let folder = folder("find", &scripts);
-        let preloads = [Preload {
-            name: "gone".to_owned(),
-            path: "/nonexistent.so".into(),
-        }];
+        let preloads = [Preload { name: "gone".to_owned(), path: "/nonexistent.so".into() }];
         let (runners, failures) =
             find(&folder, &preloads, |name| name != "unwanted").expect("it is readable");
         let names: Vec<_> = runners.iter().map(Runner::name).collect();
         assert_eq!(names, ["first", "second"]);
         let reason = |name: &str| {
             let failure = failures.iter().find(|failure| failure.allocator == name);
-            failure
-                .map(|failure| failure.reason.clone())
-                .unwrap_or_default()
+            failure.map(|failure| failure.reason.clone()).unwrap_or_default()
         };
         assert_eq!(failures.len(), 4, "{failures:?}");
         assert!(reason("crash").contains("invalid pointer"), "{failures:?}");
@@ -256,9 +230,7 @@ mod tests {
 
     #[test]
     fn preloads_are_name_and_path() {
-        let parsed: Preload = "je=/usr/lib/libjemalloc.so.2"
-            .parse()
-            .expect("it is well-formed");
+        let parsed: Preload = "je=/usr/lib/libjemalloc.so.2".parse().expect("it is well-formed");
         assert_eq!(
             (parsed.name.as_str(), parsed.path.to_str()),
             ("je", Some("/usr/lib/libjemalloc.so.2"))

@@ -1,7 +1,7 @@
 //! Running one child process to its end, with a limit on its time.
 //!
-//! While the child runs, this process only waits: it does not poll, so it takes no processor from the
-//! run that it measures.
+//! While the child runs, this process only waits: it does not poll, so it takes no processor from
+//! the run that it measures.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -57,11 +57,8 @@ pub struct Ended {
 
 /// Runs `command` to its end, at most for `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> {
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let process = child.id() as libc::pid_t;
     let mut errors = child.stderr.take().expect("it is piped");
     let errors = thread::spawn(move || {
@@ -72,17 +69,14 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> 
     let watchdog = thread::spawn(move || {
         let late = watched.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
         if late {
-            // SAFETY: the number still is the child's, as it is waited for only after this thread ended.
+            // SAFETY: the number still is the child's, as it is waited for only after this thread
+            // ended.
             unsafe { libc::kill(process, libc::SIGKILL) };
         }
         late
     });
     let mut output = String::new();
-    let read = child
-        .stdout
-        .take()
-        .expect("it is piped")
-        .read_to_string(&mut output);
+    let read = child.stdout.take().expect("it is piped").read_to_string(&mut output);
     let errors = errors.join().expect("reading does not panic")?;
     drop(done);
     let late = watchdog.join().expect("waiting does not panic");
@@ -92,16 +86,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> 
     }
     read?;
     let errors = String::from_utf8_lossy(&errors);
-    let last_words = errors
-        .lines()
-        .rfind(|line| !line.trim().is_empty())
-        .unwrap_or("")
-        .to_owned();
-    Ok(Ended {
-        status,
-        output,
-        last_words,
-    })
+    let last_words = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("").to_owned();
+    Ok(Ended { status, output, last_words })
 }
 
 #[cfg(test)]
@@ -114,16 +100,10 @@ mod tests {
 
     #[test]
     fn output_status_and_last_words_are_kept() {
-        let ended = shell(
-            "echo out; echo one >&2; echo two >&2; exit 3",
-            Duration::from_secs(20),
-        );
+        let ended = shell("echo out; echo one >&2; echo two >&2; exit 3", Duration::from_secs(20));
         let ended = ended.expect("sh is there");
         assert_eq!(ended.output, "out\n");
-        assert_eq!(
-            (ended.status.code(), ended.last_words.as_str()),
-            (Some(3), "two")
-        );
+        assert_eq!((ended.status.code(), ended.last_words.as_str()), (Some(3), "two"));
     }
 
     #[test]

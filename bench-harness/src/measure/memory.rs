@@ -1,7 +1,7 @@
 //! Resident memory of this process, read exactly, for the moments before and after the work.
 //!
-//! `smaps_rollup` walks the page tables, so it is exact and slow; the kernel's quick counters (which the
-//! sampler reads) may be off by some pages per processor.
+//! `smaps_rollup` walks the page tables, so it is exact and slow; the kernel's quick counters
+//! (which the sampler reads) may be off by some pages per processor.
 
 use std::fs;
 use std::io;
@@ -15,8 +15,8 @@ pub fn resident_kib() -> io::Result<u64> {
     }
 }
 
-/// Highest resident memory since the program was started, in KiB. Not from `getrusage`, whose figure is
-/// inherited from the process that started this one.
+/// Highest resident memory since the program was started, in KiB. Not from `getrusage`, whose
+/// figure is inherited from the process that started this one.
 pub fn peak_kib() -> io::Result<u64> {
     field_kib(&fs::read_to_string("/proc/self/status")?, "VmHWM:")
 }
@@ -24,13 +24,7 @@ pub fn peak_kib() -> io::Result<u64> {
 /// The number behind `name` at the start of a line.
 fn field_kib(text: &str, name: &str) -> io::Result<u64> {
     text.lines()
-        .find_map(|line| {
-            line.strip_prefix(name)?
-                .split_whitespace()
-                .next()?
-                .parse()
-                .ok()
-        })
+        .find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, format!("no field {name}")))
 }
 

@@ -18,8 +18,8 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 use usage::Usage;
 
-/// How long the process rests after the work before its final memory is read: long enough for the last
-/// threads to be gone, short enough that no allocator's decay has set in.
+/// How long the process rests after the work before its final memory is read: long enough for the
+/// last threads to be gone, short enough that no allocator's decay has set in.
 const SETTLE: Duration = Duration::from_millis(20);
 
 /// What was measured in one run. Times in seconds, memory in KiB.
@@ -65,28 +65,22 @@ impl Measurement {
     }
 }
 
-/// Runs `work` and measures it. Fails where `/proc` cannot be read or the sampler cannot be started.
+/// Runs `work` and measures it. Fails where `/proc` cannot be read or the sampler cannot be
+/// started.
 pub fn measure(work: Work) -> io::Result<Measurement> {
     let rss_start_kib = resident_kib()?;
     let sampler = Sampler::start()?;
     let before = Usage::of_process()?;
     let clock = Instant::now();
 
-    let Outcome {
-        operations,
-        checksum,
-    } = work();
+    let Outcome { operations, checksum } = work();
 
     let wall_s = clock.elapsed().as_secs_f64();
     let after = Usage::of_process()?;
     let (timeline, sampler_usage) = sampler.stop();
     sleep(SETTLE);
     let rss_end_kib = resident_kib()?;
-    let sampled_peak = timeline
-        .iter()
-        .map(|sample| sample.rss_kib)
-        .max()
-        .unwrap_or(0);
+    let sampled_peak = timeline.iter().map(|sample| sample.rss_kib).max().unwrap_or(0);
     let used = after.since(before).since(sampler_usage);
     Ok(Measurement {
         operations,
@@ -99,10 +93,7 @@ pub fn measure(work: Work) -> io::Result<Measurement> {
         voluntary_switches: used.voluntary_switches,
         involuntary_switches: used.involuntary_switches,
         rss_start_kib,
-        rss_peak_kib: peak_kib()?
-            .max(sampled_peak)
-            .max(rss_start_kib)
-            .max(rss_end_kib),
+        rss_peak_kib: peak_kib()?.max(sampled_peak).max(rss_start_kib).max(rss_end_kib),
         rss_end_kib,
         timeline,
     })
@@ -122,37 +113,17 @@ mod tests {
             while clock.elapsed() < Duration::from_millis(120) {
                 std::hint::black_box(block.mark());
             }
-            Outcome {
-                operations: 1,
-                checksum: 2,
-            }
+            Outcome { operations: 1, checksum: 2 }
         });
         let measured = measure(work).expect("measuring works on this system");
         let grown = measured.rss_peak_kib - measured.rss_start_kib;
-        assert!(
-            grown as usize >= BYTES / 1024 * 9 / 10,
-            "peak grew by {grown} KiB only"
-        );
+        assert!(grown as usize >= BYTES / 1024 * 9 / 10, "peak grew by {grown} KiB only");
         // Not one per page where the kernel maps several pages at one fault.
-        assert!(
-            measured.minor_faults as usize >= BYTES / OS_PAGE / 512,
-            "{measured:?}"
-        );
-        assert!(
-            measured.wall_s >= 0.12 && measured.cpu_s() > 0.05,
-            "{measured:?}"
-        );
-        assert!(
-            measured.timeline.len() >= 5,
-            "{} samples",
-            measured.timeline.len()
-        );
+        assert!(measured.minor_faults as usize >= BYTES / OS_PAGE / 512, "{measured:?}");
+        assert!(measured.wall_s >= 0.12 && measured.cpu_s() > 0.05, "{measured:?}");
+        assert!(measured.timeline.len() >= 5, "{} samples", measured.timeline.len());
         let highest = measured.timeline.iter().map(|sample| sample.rss_kib).max();
-        assert!(
-            highest.unwrap_or(0) as usize >= BYTES / 1024,
-            "{:?}",
-            measured.timeline
-        );
+        assert!(highest.unwrap_or(0) as usize >= BYTES / 1024, "{:?}", measured.timeline);
         assert_eq!((measured.operations, measured.checksum), (1, 2));
     }
 }

@@ -1,12 +1,12 @@
 //! A thread that notes the resident memory of this process every few milliseconds.
 //!
-//! It must not disturb what it watches, so it never allocates while the work runs: its record is one
-//! anonymous mapping made beforehand, it is a bare `pthread` (the Rust runtime allocates when it starts
-//! a thread), and it reads `/proc/self/statm` with `pread` into a buffer on its stack. What the thread
-//! itself used is reported, so that it can be taken off the bill.
+//! It must not disturb what it watches, so it never allocates while the work runs: its record is
+//! one anonymous mapping made beforehand, it is a bare `pthread` (the Rust runtime allocates when
+//! it starts a thread), and it reads `/proc/self/statm` with `pread` into a buffer on its stack.
+//! What the thread itself used is reported, so that it can be taken off the bill.
 //!
-//! The record lives until [`Sampler::stop`]; the thread is its only writer, and it is read after the
-//! thread was joined.
+//! The record lives until [`Sampler::stop`]; the thread is its only writer, and it is read after
+//! the thread was joined.
 
 use super::usage::Usage;
 use serde::{Deserialize, Serialize};
@@ -78,14 +78,10 @@ impl Sampler {
         }
         let record = map_record()?;
         // SAFETY: the mapping is big enough, aligned to a page and owned here; no thread runs yet.
-        unsafe {
-            record.write(Record {
-                stop: AtomicBool::new(false),
-                log: Log::new(statm),
-            })
-        };
+        unsafe { record.write(Record { stop: AtomicBool::new(false), log: Log::new(statm) }) };
         let mut thread = 0;
-        // SAFETY: `watch` has the signature asked for, and `record` stays mapped until it is joined.
+        // SAFETY: `watch` has the signature asked for, and `record` stays mapped until it is
+        // joined.
         let failure = unsafe {
             libc::pthread_create(&mut thread, ptr::null(), watch, record.as_ptr().cast())
         };
@@ -101,7 +97,8 @@ impl Sampler {
         unsafe { (*self.record.as_ptr()).stop.store(true, Ordering::Relaxed) };
         // SAFETY: the thread was created joinable and is joined once.
         unsafe { libc::pthread_join(self.thread, ptr::null_mut()) };
-        // SAFETY: the thread has ended, and joining it made its writes visible; nobody else has access.
+        // SAFETY: the thread has ended, and joining it made its writes visible; nobody else has
+        // access.
         let log = unsafe { &self.record.as_ref().log };
         let result = (log.samples[..log.length].to_vec(), log.usage);
         // SAFETY: opened by `start` and used by no one any more.
@@ -128,8 +125,8 @@ fn map_record() -> io::Result<NonNull<Record>> {
 /// The thread: notes a sample, sleeps, and so on until it is told to stop, then notes a last one.
 extern "C" fn watch(record: *mut libc::c_void) -> *mut libc::c_void {
     let record: *mut Record = record.cast();
-    // SAFETY: `start` keeps the record mapped until this thread is joined, and `stop` touches the flag
-    // alone meanwhile, so the reference to the log is the only one.
+    // SAFETY: `start` keeps the record mapped until this thread is joined, and `stop` touches the
+    // flag alone meanwhile, so the reference to the log is the only one.
     let (flag, log) = unsafe { (&(*record).stop, &mut (*record).log) };
     let mut interval = INTERVAL_US;
     loop {
@@ -159,27 +156,22 @@ impl Log {
             clock: Instant::now(),
             usage: Usage::default(),
             length: 0,
-            samples: [Sample {
-                at_ms: 0,
-                rss_kib: 0,
-            }; CAPACITY],
+            samples: [Sample { at_ms: 0, rss_kib: 0 }; CAPACITY],
         }
     }
 
     /// Adds one sample.
     fn note(&mut self) {
         let mut text = [0_u8; 128];
-        // SAFETY: the buffer is valid for its length; the descriptor is open until the thread is joined.
+        // SAFETY: the buffer is valid for its length; the descriptor is open until the thread is
+        // joined.
         let read =
             unsafe { libc::pread(self.statm, text.as_mut_ptr().cast(), text.len(), 0) }.max(0);
         let Some(pages) = second_number(&text[..read as usize]) else {
             return;
         };
         let at_ms = self.clock.elapsed().as_millis() as u32;
-        self.samples[self.length] = Sample {
-            at_ms,
-            rss_kib: pages * self.page_kib,
-        };
+        self.samples[self.length] = Sample { at_ms, rss_kib: pages * self.page_kib };
         self.length += 1;
     }
 
@@ -196,8 +188,7 @@ impl Log {
 fn second_number(text: &[u8]) -> Option<u64> {
     let field = text.split(|&byte| byte == b' ').nth(1)?;
     field.iter().try_fold(0_u64, |number, &byte| {
-        byte.is_ascii_digit()
-            .then(|| number * 10 + u64::from(byte - b'0'))
+        byte.is_ascii_digit().then(|| number * 10 + u64::from(byte - b'0'))
     })
 }
 

@@ -52,14 +52,8 @@ mod tests {
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(lines.len(), 1 + 6);
         let fields = HEADER.split(',').count();
-        assert!(
-            lines.iter().all(|line| line.split(',').count() == fields),
-            "{text}"
-        );
-        assert!(
-            lines[1].starts_with("x,a,1,1000000,0.500000,0.375000,0.125000,120,"),
-            "{text}"
-        );
+        assert!(lines.iter().all(|line| line.split(',').count() == fields), "{text}");
+        assert!(lines[1].starts_with("x,a,1,1000000,0.500000,0.375000,0.125000,120,"), "{text}");
     }
 
     #[test]

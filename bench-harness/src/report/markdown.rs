@@ -16,15 +16,9 @@ pub fn page(results: &Results) -> String {
     if !results.failures.is_empty() {
         text += "\n## Left out\n\n";
         for failure in &results.failures {
-            let what = failure
-                .workload
-                .as_deref()
-                .map_or(String::new(), |name| format!(" on {name}"));
-            text += &format!(
-                "- {}{what}: {}\n",
-                cell(&failure.allocator),
-                cell(&failure.reason)
-            );
+            let what =
+                failure.workload.as_deref().map_or(String::new(), |name| format!(" on {name}"));
+            text += &format!("- {}{what}: {}\n", cell(&failure.allocator), cell(&failure.reason));
         }
     }
     text + &machine(results)
@@ -42,17 +36,13 @@ pub fn summary(results: &Results) -> String {
         results.workloads.len(),
         summary.rounds(),
     );
-    let titles: Vec<_> = Measure::ALL
-        .iter()
-        .map(|measure| measure.title().to_lowercase())
-        .collect();
+    let titles: Vec<_> =
+        Measure::ALL.iter().map(|measure| measure.title().to_lowercase()).collect();
     text += &format!("| allocator | {} |\n", titles.join(" | "));
     text += &format!("|---|{}\n", "--:|".repeat(titles.len()));
     for (index, allocator) in results.allocators.iter().enumerate() {
         let cells = Measure::ALL.map(|measure| {
-            summary
-                .overall(index, summary.baseline, measure)
-                .map_or("-".to_owned(), interval)
+            summary.overall(index, summary.baseline, measure).map_or("-".to_owned(), interval)
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
@@ -60,12 +50,7 @@ pub fn summary(results: &Results) -> String {
 }
 
 fn interval(estimate: Estimate) -> String {
-    format!(
-        "{} ({:.2}-{:.2})",
-        times(estimate.value),
-        estimate.low,
-        estimate.high
-    )
+    format!("{} ({:.2}-{:.2})", times(estimate.value), estimate.low, estimate.high)
 }
 
 /// A table of medians: what it is called, and how its figures are made and shown.
@@ -76,41 +61,17 @@ struct Table {
 }
 
 const TABLES: [Table; 8] = [
-    Table {
-        title: "Operations per second",
-        figure: |run| run.throughput(),
-        show: count,
-    },
-    Table {
-        title: "Processor time",
-        figure: |run| run.cpu_s(),
-        show: seconds,
-    },
-    Table {
-        title: "Processor time in the kernel",
-        figure: |run| run.system_s,
-        show: seconds,
-    },
-    Table {
-        title: "Elapsed time",
-        figure: |run| run.wall_s,
-        show: seconds,
-    },
-    Table {
-        title: "Peak memory",
-        figure: |run| run.rss_peak_kib as f64,
-        show: memory,
-    },
+    Table { title: "Operations per second", figure: |run| run.throughput(), show: count },
+    Table { title: "Processor time", figure: |run| run.cpu_s(), show: seconds },
+    Table { title: "Processor time in the kernel", figure: |run| run.system_s, show: seconds },
+    Table { title: "Elapsed time", figure: |run| run.wall_s, show: seconds },
+    Table { title: "Peak memory", figure: |run| run.rss_peak_kib as f64, show: memory },
     Table {
         title: "Memory after all is freed",
         figure: |run| run.rss_end_kib as f64,
         show: memory,
     },
-    Table {
-        title: "Minor page faults",
-        figure: |run| run.minor_faults as f64,
-        show: count,
-    },
+    Table { title: "Minor page faults", figure: |run| run.minor_faults as f64, show: count },
     Table {
         title: "Context switches",
         figure: |run| (run.voluntary_switches + run.involuntary_switches) as f64,
@@ -120,31 +81,17 @@ const TABLES: [Table; 8] = [
 
 /// Medians, with half the range that holds the middle runs, of every workload and allocator.
 fn details(results: &Results, summary: &Summary<'_>, table: Table) -> String {
-    let names: Vec<_> = results
-        .allocators
-        .iter()
-        .map(|allocator| cell(&allocator.name))
-        .collect();
+    let names: Vec<_> = results.allocators.iter().map(|allocator| cell(&allocator.name)).collect();
     let mut text = format!("\n## {}\n\nMedian ± median deviation.\n\n", table.title);
-    text += &format!(
-        "| workload | {} |\n|---|{}\n",
-        names.join(" | "),
-        "--:|".repeat(names.len())
-    );
+    text += &format!("| workload | {} |\n|---|{}\n", names.join(" | "), "--:|".repeat(names.len()));
     for (index, workload) in results.workloads.iter().enumerate() {
         let cells: Vec<_> = (0..names.len())
-            .map(
-                |allocator| match summary.spread(allocator, index, table.figure) {
-                    Some(spread) => {
-                        format!(
-                            "{} ± {}",
-                            (table.show)(spread.median),
-                            (table.show)(spread.deviation)
-                        )
-                    }
-                    None => "-".to_owned(),
-                },
-            )
+            .map(|allocator| match summary.spread(allocator, index, table.figure) {
+                Some(spread) => {
+                    format!("{} ± {}", (table.show)(spread.median), (table.show)(spread.deviation))
+                }
+                None => "-".to_owned(),
+            })
             .collect();
         text += &format!("| {} | {} |\n", cell(&workload.name), cells.join(" | "));
     }
@@ -187,21 +134,12 @@ mod tests {
 
     #[test]
     fn every_table_has_every_workload_and_allocator() {
-        let results = results(
-            &["ptmalloc", "a|b"],
-            &["x", "y"],
-            2,
-            |_, _, _| 0.5,
-            |_| 4_000,
-        );
+        let results = results(&["ptmalloc", "a|b"], &["x", "y"], 2, |_, _, _| 0.5, |_| 4_000);
         let text = page(&results);
         for table in TABLES {
             assert!(text.contains(&format!("## {}\n", table.title)), "{text}");
         }
-        assert_eq!(
-            text.matches("| workload | ptmalloc | a\\|b |").count(),
-            TABLES.len()
-        );
+        assert_eq!(text.matches("| workload | ptmalloc | a\\|b |").count(), TABLES.len());
         assert_eq!(text.matches("\n| y | ").count(), TABLES.len());
         assert!(text.contains("| a\\|b | 1.00× (1.00-1.00) |"), "{text}");
     }

@@ -1,8 +1,8 @@
 //! Batches: a unit of work allocates all it needs and frees it at the end.
 //!
-//! Query plans, frames of a game, compiler passes: many blocks are made, used, and freed together, in
-//! the order of their making or in reverse. The pattern is that of SmartHeap's benchmarks sh6 and sh8
-//! (batches, threads side by side, sizes skewed to the small). One operation is one block.
+//! Query plans, frames of a game, compiler passes: many blocks are made, used, and freed together,
+//! in the order of their making or in reverse. The pattern is that of SmartHeap's benchmarks sh6
+//! and sh8 (batches, threads side by side, sizes skewed to the small). One operation is one block.
 
 use super::{Outcome, Settings, Work, Workload, on_threads};
 use crate::block::Block;
@@ -24,9 +24,7 @@ const LARGEST: usize = 4_000;
 fn prepare(settings: Settings) -> Work {
     let share = settings.scaled(BLOCKS).div_ceil(settings.threads);
     Box::new(move || {
-        on_threads(settings.threads, |index| {
-            work(Random::stream(settings.seed, index), share)
-        })
+        on_threads(settings.threads, |index| work(Random::stream(settings.seed, index), share))
     })
 }
 
@@ -38,11 +36,7 @@ fn work(mut random: Random, goal: usize) -> Outcome {
         let typical = random.log_between(16, 512);
         for _ in 0..length {
             // Three of four blocks are of the batch's own kind, the others of any size.
-            let size = if random.below(4) > 0 {
-                typical
-            } else {
-                random.log_between(16, 1024)
-            };
+            let size = if random.below(4) > 0 { typical } else { random.log_between(16, 1024) };
             batch.push(Block::new(size, length as u8));
         }
         made += length;
@@ -54,10 +48,7 @@ fn work(mut random: Random, goal: usize) -> Outcome {
             }
         }
     }
-    Outcome {
-        operations: made as u64,
-        checksum,
-    }
+    Outcome { operations: made as u64, checksum }
 }
 
 /// Checks and frees one block.

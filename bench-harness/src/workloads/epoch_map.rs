@@ -3,8 +3,8 @@
 //! Threads look entries up and replace them; a replaced entry may still be read elsewhere, so it is
 //! retired and freed later, in bursts, by whichever thread moves the epoch on. Blocks thus die long
 //! after their last use, on another thread, many at a time - the pattern of every lock-free map.
-//! The scheme is Fraser's epoch-based reclamation ("Practical lock-freedom", 2004), as `crossbeam-epoch`
-//! provides it. One operation is one lookup or replacement.
+//! The scheme is Fraser's epoch-based reclamation ("Practical lock-freedom", 2004), as
+//! `crossbeam-epoch` provides it. One operation is one lookup or replacement.
 
 use super::{Outcome, Settings, Work, Workload, on_threads};
 use crate::block::Block;
@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 
 pub(super) const WORKLOAD: Workload = Workload {
     name: "epoch-map",
-    stands_for: "a lock-free cache in a service: entries retired by epochs, freed late and in bursts",
+    stands_for: "a lock-free cache: entries retired by epochs, freed late and in bursts",
     unit: "operations",
     threaded: true,
     prepare,
@@ -39,7 +39,8 @@ fn prepare(settings: Settings) -> Work {
             work(&slots, Random::stream(settings.seed, index), share)
         });
         for slot in slots {
-            // SAFETY: all threads have ended and the map is owned here, so nobody else reads the slot.
+            // SAFETY: all threads have ended and the map is owned here, so nobody else reads the
+            // slot.
             drop(unsafe { slot.try_into_owned() });
         }
         outcome
@@ -55,19 +56,17 @@ fn work(slots: &[Atomic<Entry>], mut random: Random, share: usize) -> Outcome {
             let size = random.log_between(32, 512);
             checksum += (key + size) as u64;
             let value = Block::new(size, key as u8);
-            let entry = Owned::new(Entry {
-                key: key as u32,
-                value,
-            });
+            let entry = Owned::new(Entry { key: key as u32, value });
             let old = slots[key].swap(entry, AcqRel, &guard);
             if !old.is_null() {
-                // SAFETY: the swap unlinked `old`, no later reader can reach it, and readers of now are
-                // pinned.
+                // SAFETY: the swap unlinked `old`, no later reader can reach it, and readers of now
+                // are pinned.
                 unsafe { guard.defer_destroy(old) };
             }
         } else {
             let shared = slots[key].load(Acquire, &guard);
-            // SAFETY: the entry was published by the swap's release and cannot be freed while pinned.
+            // SAFETY: the entry was published by the swap's release and cannot be freed while
+            // pinned.
             if let Some(entry) = unsafe { shared.as_ref() } {
                 // Counts nothing when the contents are as they must be.
                 checksum += u64::from(entry.key as usize != key || entry.value.mark() != key as u8);
@@ -75,8 +74,5 @@ fn work(slots: &[Atomic<Entry>], mut random: Random, share: usize) -> Outcome {
         }
     }
     pin().flush();
-    Outcome {
-        operations: share as u64,
-        checksum,
-    }
+    Outcome { operations: share as u64, checksum }
 }

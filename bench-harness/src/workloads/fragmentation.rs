@@ -1,9 +1,11 @@
-//! Fragmentation: a long-running process whose mix of sizes shifts while its live memory stays level.
+//! Fragmentation: a long-running process whose mix of sizes shifts while its live memory stays
+//! level.
 //!
-//! Contract clause C1.6 tells of a server that frees everything and grows all the same. Here 60 MiB are
-//! live at all times. Each phase prefers other sizes than the one before and replaces random blocks, so
-//! that what was freed for one size must serve another. What counts is the resident memory at the end of
-//! the phases, held against the bytes that are live. One operation is one block.
+//! Contract clause C1.6 tells of a server that frees everything and grows all the same. Here 60 MiB
+//! are live at all times. Each phase prefers other sizes than the one before and replaces random
+//! blocks, so that what was freed for one size must serve another. What counts is the resident
+//! memory at the end of the phases, held against the bytes that are live. One operation is one
+//! block.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::Block;
@@ -17,7 +19,7 @@ pub(super) const WORKLOAD: Workload = Workload {
     prepare,
 };
 
-/// Live bytes of a full run.
+/// Live bytes.
 const LIVE: usize = 60 << 20;
 /// Times the mix shifts.
 const PHASES: usize = 11;
@@ -28,21 +30,19 @@ const CENTRES: [usize; 7] = [96, 192, 400, 1_000, 2_400, 6_000, 16_000];
 
 fn prepare(settings: Settings) -> Work {
     let mut random = Random::new(settings.seed);
-    let live_goal = settings.scaled(LIVE);
-    let blocks_expected = live_goal / CENTRES[0];
+    let blocks_expected = LIVE / CENTRES[0];
+    // The live bytes stay what they are at any scale: they are the point.
+    let replaced = settings.scaled(LIVE * REPLACED_PERCENT / 100);
     Box::new(move || {
         let mut live: Vec<Block> = Vec::with_capacity(blocks_expected);
         let (mut live_bytes, mut made, mut checksum) = (0, 0_u64, 0_u64);
         for phase in 0..PHASES {
             // Coprime to their number, so that neighbouring phases differ and all come up.
             let centre = CENTRES[(phase * 4) % CENTRES.len()];
-            let mut left = live_goal * REPLACED_PERCENT / 100;
-            if phase == 0 {
-                left = live_goal;
-            }
+            let mut left = if phase == 0 { LIVE } else { replaced };
             while left > 0 {
                 let size = random.between(centre / 2, centre * 3 / 2);
-                while live_bytes + size > live_goal && !live.is_empty() {
+                while live_bytes + size > LIVE && !live.is_empty() {
                     let old = live.swap_remove(random.below(live.len()));
                     live_bytes -= old.size();
                     checksum += u64::from(old.mark());
@@ -55,9 +55,6 @@ fn prepare(settings: Settings) -> Work {
         }
         checksum += live.len() as u64;
         drop(live);
-        Outcome {
-            operations: made,
-            checksum,
-        }
+        Outcome { operations: made, checksum }
     })
 }

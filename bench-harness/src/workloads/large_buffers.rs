@@ -1,9 +1,9 @@
 //! Large buffers: images, compressed blocks, columns, replaced at random.
 //!
-//! A table of buffers between 64 KiB and 8 MiB, as many of each doubling as of the next; a random one is
-//! freed and another size takes its place; every page is written to. An allocator that returns each
-//! buffer to the kernel pays for all its pages again. The pattern is that of the large-object tests of
-//! the mimalloc benchmark collection. One operation is one buffer.
+//! A table of buffers between 64 KiB and 8 MiB, as many of each doubling as of the next; a random
+//! one is freed and another size takes its place; every page is written to. An allocator that
+//! returns each buffer to the kernel pays for all its pages again. The pattern is that of the
+//! large-object tests of the mimalloc benchmark collection. One operation is one buffer.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::Block;
@@ -37,15 +37,8 @@ fn prepare(settings: Settings) -> Work {
             let size = random.log_between(64 << 10, 8 << 20);
             table[place] = Some(Block::new(size, size as u8));
         }
-        checksum += table
-            .iter()
-            .flatten()
-            .map(|block| block.size() as u64)
-            .sum::<u64>();
+        checksum += table.iter().flatten().map(|block| block.size() as u64).sum::<u64>();
         drop(table);
-        Outcome {
-            operations: goal as u64,
-            checksum,
-        }
+        Outcome { operations: goal as u64, checksum }
     })
 }

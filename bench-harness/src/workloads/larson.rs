@@ -1,10 +1,10 @@
 //! Larson: a server whose threads come and go and pass their work on.
 //!
-//! Each thread replaces random blocks of its table by new ones of random size. After a while it dies,
-//! and a fresh thread takes over its table, so that blocks are freed by other threads than those that
-//! made them, and whatever an allocator keeps per thread must find its way on. The pattern is that of
-//! Larson and Krishnan, "Memory allocation for long-running server applications" (ISMM 1998).
-//! One operation is one replacement.
+//! Each thread replaces random blocks of its table by new ones of random size. After a while it
+//! dies, and a fresh thread takes over its table, so that blocks are freed by other threads than
+//! those that made them, and whatever an allocator keeps per thread must find its way on. The
+//! pattern is that of Larson and Krishnan, "Memory allocation for long-running server applications"
+//! (ISMM 1998). One operation is one replacement.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::Block;
@@ -35,22 +35,14 @@ fn prepare(settings: Settings) -> Work {
         for index in 0..settings.threads {
             let mut random = Random::stream(settings.seed, index);
             let table = (0..TABLE).map(|_| block(&mut random)).collect();
-            let lineage = Lineage {
-                table,
-                random,
-                checksum: 0,
-                share,
-            };
+            let lineage = Lineage { table, random, checksum: 0, share };
             let report = report.clone();
             thread::spawn(move || live(lineage, GENERATIONS, report));
         }
         drop(report);
         // Ends when the last thread of every lineage has reported and gone.
         let checksum = reports.iter().fold(0, u64::wrapping_add);
-        Outcome {
-            operations: (share * lives) as u64,
-            checksum,
-        }
+        Outcome { operations: (share * lives) as u64, checksum }
     })
 }
 
@@ -62,7 +54,8 @@ struct Lineage {
     share: usize,
 }
 
-/// One thread's life: replaces its share, then starts its successor, or reports and drops the table.
+/// One thread's life: replaces its share, then starts its successor, or reports and drops the
+/// table.
 fn live(mut lineage: Lineage, generations_left: usize, report: Sender<u64>) {
     for _ in 0..lineage.share {
         let place = lineage.random.below(TABLE);
@@ -75,9 +68,7 @@ fn live(mut lineage: Lineage, generations_left: usize, report: Sender<u64>) {
     } else {
         let checksum = lineage.checksum;
         drop(lineage);
-        report
-            .send(checksum)
-            .expect("the workload waits for every lineage");
+        report.send(checksum).expect("the workload waits for every lineage");
     }
 }
 

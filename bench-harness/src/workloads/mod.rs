@@ -1,10 +1,10 @@
 //! The work that allocators are compared on.
 //!
-//! Each workload is one file that opens with the real load it stands for and where the pattern comes
-//! from. All do a fixed amount of work, fixed by [`Settings`], so that a faster allocator finishes
-//! sooner; all give a checksum that depends on the settings alone, which proves that every allocator did
-//! the same work and that no block lost its contents. Inputs are made in `prepare`; the returned closure
-//! holds the work alone and is what gets timed.
+//! Each workload is one file that opens with the real load it stands for and where the pattern
+//! comes from. All do a fixed amount of work, fixed by [`Settings`], so that a faster allocator
+//! finishes sooner; all give a checksum that depends on the settings alone, which proves that every
+//! allocator did the same work and that no block lost its contents. Inputs are made in `prepare`;
+//! the returned closure holds the work alone and is what gets timed.
 
 mod batches;
 mod epoch_map;
@@ -84,25 +84,16 @@ pub fn find(name: &str) -> Option<&'static Workload> {
     ALL.iter().find(|workload| workload.name == name)
 }
 
-/// Runs `body(0)` to `body(threads - 1)`, each on a thread of its own, and adds up what they return.
+/// Runs `body(0)` to `body(threads - 1)`, each on a thread of its own, and adds up what they
+/// return.
 fn on_threads(threads: usize, body: impl Fn(usize) -> Outcome + Sync) -> Outcome {
     thread::scope(|scope| {
         let body = &body;
-        let handles: Vec<_> = (0..threads)
-            .map(|index| scope.spawn(move || body(index)))
-            .collect();
-        let outcomes = handles.into_iter().map(|handle| {
-            handle
-                .join()
-                .expect("a worker thread of the workload panicked")
-        });
-        outcomes.fold(
-            Outcome {
-                operations: 0,
-                checksum: 0,
-            },
-            Outcome::plus,
-        )
+        let handles: Vec<_> = (0..threads).map(|index| scope.spawn(move || body(index))).collect();
+        let outcomes = handles
+            .into_iter()
+            .map(|handle| handle.join().expect("a worker thread of the workload panicked"));
+        outcomes.fold(Outcome { operations: 0, checksum: 0 }, Outcome::plus)
     })
 }
 
@@ -121,11 +112,7 @@ mod tests {
     use super::*;
     use std::collections::HashSet;
 
-    const SMALL: Settings = Settings {
-        threads: 2,
-        scale: 0.004,
-        seed: 42,
-    };
+    const SMALL: Settings = Settings { threads: 2, scale: 0.004, seed: 42 };
 
     #[test]
     fn every_workload_repeats_itself_exactly() {

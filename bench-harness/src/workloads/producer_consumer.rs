@@ -1,9 +1,9 @@
 //! Producer and consumer: every block is freed by another thread than the one that made it.
 //!
-//! Message queues, pipelines, asynchronous runtimes: one stage allocates, the next one frees. Per-thread
-//! caches then fill on one side and run dry on the other. The pattern is that of xmalloc-test (Lever and
-//! Boreham, "malloc() performance in a multithreaded Linux environment", USENIX 2000).
-//! One operation is one message: allocated, passed on, checked and freed.
+//! Message queues, pipelines, asynchronous runtimes: one stage allocates, the next one frees.
+//! Per-thread caches then fill on one side and run dry on the other. The pattern is that of
+//! xmalloc-test (Lever and Boreham, "malloc() performance in a multithreaded Linux environment",
+//! USENIX 2000). One operation is one message: allocated, passed on, checked and freed.
 
 use super::{Outcome, Settings, Work, Workload, on_threads};
 use crate::block::Block;
@@ -40,20 +40,10 @@ fn prepare(settings: Settings) -> Work {
             // Each end is taken by its one thread, which drops it when it is done.
             let pair = index / 2;
             if index % 2 == 0 {
-                let sender = senders[pair]
-                    .lock()
-                    .expect("never held while panicking")
-                    .take();
-                produce(
-                    sender.expect("taken once"),
-                    Random::stream(settings.seed, pair),
-                    batches,
-                )
+                let sender = senders[pair].lock().expect("never held while panicking").take();
+                produce(sender.expect("taken once"), Random::stream(settings.seed, pair), batches)
             } else {
-                let receiver = receivers[pair]
-                    .lock()
-                    .expect("never held while panicking")
-                    .take();
+                let receiver = receivers[pair].lock().expect("never held while panicking").take();
                 consume(receiver.expect("taken once"))
             }
         })
@@ -67,21 +57,13 @@ fn produce(queue: SyncSender<Vec<Block>>, mut random: Random, batches: usize) ->
             let size = random.log_between(16, 1024);
             batch.push(Block::new(size, size as u8));
         }
-        queue
-            .send(batch)
-            .expect("the consumer stays until the queue closes");
+        queue.send(batch).expect("the consumer stays until the queue closes");
     }
-    Outcome {
-        operations: 0,
-        checksum: 0,
-    }
+    Outcome { operations: 0, checksum: 0 }
 }
 
 fn consume(queue: Receiver<Vec<Block>>) -> Outcome {
-    let mut outcome = Outcome {
-        operations: 0,
-        checksum: 0,
-    };
+    let mut outcome = Outcome { operations: 0, checksum: 0 };
     for batch in queue {
         for block in batch {
             outcome.operations += 1;

@@ -1,11 +1,12 @@
 //! Requests of 2 MiB: the service of contract clause C2.2.
 //!
-//! Worker threads take one buffer of 2 MiB per request, fill it, and free it. Where `free` gives such a
-//! buffer back to the kernel at once, every request faults all its pages in again; the documents report
-//! more than ten thousand minor faults a second and a fifth of the processor lost to the kernel. Each
-//! request also makes the small blocks that a real one has: headers, names, a reply. Requests come in
-//! bursts, of which a worker holds up to four at once; one at a time, glibc's moving threshold would
-//! keep the single buffer and hide the effect. One operation is one request.
+//! Worker threads take one buffer of 2 MiB per request, fill it, and free it. Where `free` gives
+//! such a buffer back to the kernel at once, every request faults all its pages in again; the
+//! documents report more than ten thousand minor faults a second and a fifth of the processor lost
+//! to the kernel. Each request also makes the small blocks that a real one has: headers, names, a
+//! reply. Requests come in bursts, of which a worker holds up to four at once; one at a time,
+//! glibc's moving threshold would keep the single buffer and hide the effect. One operation is one
+//! request.
 
 use super::{Outcome, Settings, Work, Workload, on_threads};
 use crate::block::Block;
@@ -31,11 +32,7 @@ const WORKERS_PER_THREAD: usize = 2;
 fn prepare(settings: Settings) -> Work {
     let workers = WORKERS_PER_THREAD * settings.threads;
     let share = settings.scaled(REQUESTS).div_ceil(workers);
-    Box::new(move || {
-        on_threads(workers, |index| {
-            work(Random::stream(settings.seed, index), share)
-        })
-    })
+    Box::new(move || on_threads(workers, |index| work(Random::stream(settings.seed, index), share)))
 }
 
 /// What one request allocates.
@@ -54,10 +51,7 @@ fn work(mut random: Random, goal: usize) -> Outcome {
         made += burst;
         checksum += held.drain(..).map(finish).sum::<u64>();
     }
-    Outcome {
-        operations: made as u64,
-        checksum,
-    }
+    Outcome { operations: made as u64, checksum }
 }
 
 fn accept(random: &mut Random) -> Request {

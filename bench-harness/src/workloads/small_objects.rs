@@ -1,9 +1,9 @@
 //! Small objects: the inner life of an interpreter, a compiler or a proof search.
 //!
-//! Such programs make temporaries that die in reverse order within microseconds, and between them a few
-//! objects that stay and replace older ones. The pattern is that of cfrac (big-number temporaries) and
-//! espresso (sets of small cubes), which the allocation literature has measured since the 1990s.
-//! One operation is one object, allocated, written and freed.
+//! Such programs make temporaries that die in reverse order within microseconds, and between them a
+//! few objects that stay and replace older ones. The pattern is that of cfrac (big-number
+//! temporaries) and espresso (sets of small cubes), which the allocation literature has measured
+//! since the 1990s. One operation is one object, allocated, written and freed.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::Block;
@@ -48,10 +48,7 @@ fn prepare(settings: Settings) -> Work {
             }
         }
         drop(kept);
-        Outcome {
-            operations: made as u64,
-            checksum,
-        }
+        Outcome { operations: made as u64, checksum }
     })
 }
 

@@ -1,9 +1,11 @@
-//! Text index: building strings and hash maps, as log processors, search indexes and web back ends do.
+//! Text index: building strings and hash maps, as log processors, search indexes and web back ends
+//! do.
 //!
-//! Documents of words are split into owned strings, counted in a hash map with a list of positions for
-//! each word, and rendered as one output string; a few indexes are alive at any time. The allocations
-//! are what the standard collections ask for: short strings, growing lists, tables that double. The
-//! words follow a skewed distribution like that of natural text (Zipf's law). One operation is one word.
+//! Documents of words are split into owned strings, counted in a hash map with a list of positions
+//! for each word, and rendered as one output string; a few indexes are alive at any time. The
+//! allocations are what the standard collections ask for: short strings, growing lists, tables that
+//! double. The words follow a skewed distribution like that of natural text (Zipf's law). One
+//! operation is one word.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::random::Random;
@@ -64,19 +66,14 @@ fn prepare(settings: Settings) -> Work {
             }
         }
         drop(alive);
-        Outcome {
-            operations: (documents * DOCUMENT) as u64,
-            checksum,
-        }
+        Outcome { operations: (documents * DOCUMENT) as u64, checksum }
     })
 }
 
 /// 2 to 24 letters, mostly short.
 fn word(random: &mut Random) -> String {
     let length = 2 + random.below(7) + random.below(7) + random.below(4) * random.below(5);
-    (0..length)
-        .map(|_| char::from(b'a' + random.below(26) as u8))
-        .collect()
+    (0..length).map(|_| char::from(b'a' + random.below(26) as u8)).collect()
 }
 
 /// Indexes one document.
@@ -97,11 +94,7 @@ fn build(vocabulary: &[String], random: &mut Random) -> Index {
 fn render(index: &Index) -> String {
     let mut text = String::new();
     for (word, positions) in index {
-        let line = format!(
-            "{word}: {} times, first at {}",
-            positions.len(),
-            positions[0]
-        );
+        let line = format!("{word}: {} times, first at {}", positions.len(), positions[0]);
         writeln!(text, "{line}").expect("writing to a string cannot fail");
     }
     text

@@ -1,8 +1,8 @@
 //! Trees: parsers, document models, search structures that are built and thrown away.
 //!
-//! Complete binary trees of many depths are built top down and torn down while one big tree stays, as in
-//! the binary-trees program of the language comparison sites, which goes back to Boehm's and Ellis's
-//! GCBench. Every node is one box whose size the compiler knows. One operation is one node.
+//! Complete binary trees of many depths are built top down and torn down while one big tree stays,
+//! as in the binary-trees program of the language comparison sites, which goes back to Boehm's and
+//! Ellis's GCBench. Every node is one box whose size the compiler knows. One operation is one node.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::random::Random;
@@ -31,11 +31,7 @@ struct Node {
 fn prepare(settings: Settings) -> Work {
     let mut random = Random::new(settings.seed);
     let goal = settings.scaled(NODES);
-    let lasting_depth = if settings.scale < 0.1 {
-        LASTING_DEPTH - 6
-    } else {
-        LASTING_DEPTH
-    };
+    let lasting_depth = if settings.scale < 0.1 { LASTING_DEPTH - 6 } else { LASTING_DEPTH };
     Box::new(move || {
         let lasting = build(lasting_depth, &mut random);
         let mut made = (1 << (lasting_depth + 1)) - 1;
@@ -48,22 +44,14 @@ fn prepare(settings: Settings) -> Work {
         }
         checksum += sum(&lasting);
         drop(lasting);
-        Outcome {
-            operations: made as u64,
-            checksum,
-        }
+        Outcome { operations: made as u64, checksum }
     })
 }
 
 /// A complete tree with `2^(depth + 1) - 1` nodes.
 fn build(depth: usize, random: &mut Random) -> Box<Node> {
     let key = random.next() >> 32;
-    let mut node = Box::new(Node {
-        left: None,
-        right: None,
-        key,
-        weight: depth as u64,
-    });
+    let mut node = Box::new(Node { left: None, right: None, key, weight: depth as u64 });
     if depth > 0 {
         node.left = Some(build(depth - 1, random));
         node.right = Some(build(depth - 1, random));

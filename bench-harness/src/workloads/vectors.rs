@@ -1,9 +1,9 @@
 //! Growing vectors: buffers whose final size nobody knows while they fill.
 //!
 //! Network input, columns of a query result, output of a serialiser: bytes are appended, the buffer
-//! doubles by `realloc`, and in the end it is dropped. Many grow side by side, so that a block seldom
-//! can grow in place by luck. Final sizes spread evenly over the doublings from 256 bytes to 1 MiB.
-//! The pattern is that of every standard vector. One operation is one append.
+//! doubles by `realloc`, and in the end it is dropped. Many grow side by side, so that a block
+//! seldom can grow in place by luck. Final sizes spread evenly over the doublings from 256 bytes to
+//! 1 MiB. The pattern is that of every standard vector. One operation is one append.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::random::Random;
@@ -29,9 +29,8 @@ fn prepare(settings: Settings) -> Work {
     let goal = settings.scaled(APPENDS);
     let piece = [0x5a_u8; PIECE];
     Box::new(move || {
-        let mut growing: Vec<(Vec<u8>, usize)> = (0..GROWING)
-            .map(|_| (Vec::new(), final_size(&mut random)))
-            .collect();
+        let mut growing: Vec<(Vec<u8>, usize)> =
+            (0..GROWING).map(|_| (Vec::new(), final_size(&mut random))).collect();
         let (mut appends, mut checksum) = (0, 0_u64);
         while appends < goal {
             let (buffer, limit) = &mut growing[random.below(GROWING)];
@@ -47,10 +46,7 @@ fn prepare(settings: Settings) -> Work {
             }
         }
         drop(growing);
-        Outcome {
-            operations: appends as u64,
-            checksum,
-        }
+        Outcome { operations: appends as u64, checksum }
     })
 }
 

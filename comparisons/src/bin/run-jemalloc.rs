@@ -50,7 +50,8 @@ fn owns(block: *const u8) -> bool {
     let mut block: *const c_void = block.cast();
     let mut arena = 0_u32;
     let mut size = size_of::<u32>();
-    // SAFETY: "arenas.lookup" reads one pointer and writes one `unsigned`; any address may be asked for.
+    // SAFETY: "arenas.lookup" reads one pointer and writes one `unsigned`; any address may be asked
+    // for.
     let failure = unsafe {
         let (room, asked) = (ptr::from_mut(&mut arena), ptr::from_mut(&mut block));
         mallctl(

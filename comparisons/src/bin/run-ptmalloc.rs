@@ -1,4 +1,5 @@
-//! Runs a workload under the C library's allocator, or under a library that is preloaded in its place.
+//! Runs a workload under the C library's allocator, or under a library that is preloaded in its
+//! place.
 
 use bench_harness::child::{self, Subject};
 use bench_harness::machine;
@@ -38,8 +39,7 @@ fn main() -> ExitCode {
 /// A library does not tell its version; the name of its file often does, once links are followed.
 fn preloaded_file() -> String {
     let file = child::preloaded().and_then(|(_, library)| Some(library.file_name()?.to_owned()));
-    file.map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default()
+    file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 fn preloaded_library_serves() -> Result<String, String> {

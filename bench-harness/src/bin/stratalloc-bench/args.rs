@@ -93,8 +93,7 @@ impl Run {
 
     /// Threads of the multi-threaded workloads.
     pub fn threads(&self) -> usize {
-        self.threads
-            .map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
+        self.threads.map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
     }
 }
 
@@ -117,18 +116,8 @@ mod tests {
 
     #[test]
     fn quick_means_fewer_and_shorter_rounds() {
-        let line = [
-            "stratalloc-bench",
-            "run",
-            "--quick",
-            "-w",
-            "trees,larson",
-            "-a",
-            "jemalloc",
-        ];
-        let Command::Run(run) = Arguments::parse_from(line).command else {
-            unreachable!()
-        };
+        let line = ["stratalloc-bench", "run", "--quick", "-w", "trees,larson", "-a", "jemalloc"];
+        let Command::Run(run) = Arguments::parse_from(line).command else { unreachable!() };
         assert_eq!((run.rounds(), run.scale()), (3, 0.3));
         assert_eq!((run.workloads.len(), run.allocators.len()), (2, 1));
         assert!(run.threads() >= 2);

@@ -1,7 +1,7 @@
 //! `stratalloc-bench`: runs workloads under allocators, each in a process of its own, and reports.
 //!
-//! Exit status: 0 when the report was written, 1 when nothing could be measured or a wanted allocator
-//! failed, 2 when the command line makes no sense.
+//! Exit status: 0 when the report was written, 1 when nothing could be measured or a wanted
+//! allocator failed, 2 when the command line makes no sense.
 
 mod args;
 mod progress;
@@ -51,21 +51,14 @@ fn main() -> ExitCode {
 fn list(peers: &Peers) -> Result<(), Problem> {
     println!("Workloads:");
     for workload in workloads::ALL {
-        let threads = if workload.threaded {
-            "threads"
-        } else {
-            "one thread"
-        };
+        let threads = if workload.threaded { "threads" } else { "one thread" };
         println!("  {:18} {} ({threads})", workload.name, workload.stands_for);
     }
     println!("\nAllocators:");
     let (runners, failures) = driver::find(&runner_folder(peers)?, &peers.preload, |_| true)?;
     for runner in &runners {
         let description = &runner.description;
-        println!(
-            "  {:18} {} {}",
-            description.name, description.title, description.version
-        );
+        println!("  {:18} {} {}", description.name, description.title, description.version);
         println!("  {:18}   {}", "", description.proof);
     }
     for failure in &failures {
@@ -86,11 +79,7 @@ fn write_report(results: &Results, folder: &Path) -> Result<(), Problem> {
     let files = report::write(results, folder)?;
     println!("{}", report::summary_text(results));
     println!("Report:  {}", files.html.display());
-    println!(
-        "Tables:  {}, {}",
-        files.markdown.display(),
-        files.csv.display()
-    );
+    println!("Tables:  {}, {}", files.markdown.display(), files.csv.display());
     Ok(())
 }
 
@@ -100,10 +89,7 @@ fn runner_folder(peers: &Peers) -> Result<PathBuf, Problem> {
         return if folder.is_dir() {
             Ok(folder.clone())
         } else {
-            Err(Problem::Usage(format!(
-                "--bin-dir: {} is not a folder",
-                folder.display()
-            )))
+            Err(Problem::Usage(format!("--bin-dir: {} is not a folder", folder.display())))
         };
     }
     let program = std::env::current_exe()?;

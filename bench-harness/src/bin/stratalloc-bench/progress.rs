@@ -29,11 +29,7 @@ impl Progress {
                 ProgressStyle::with_template(template).expect("the template is well-formed");
             ProgressBar::new(length).with_style(style.progress_chars("━╸─"))
         });
-        Self {
-            bar,
-            rounds,
-            last_round: None,
-        }
+        Self { bar, rounds, last_round: None }
     }
 
     /// A run begins.
@@ -53,11 +49,7 @@ impl Progress {
     /// A run has ended.
     pub fn finished(&self, step: Step) {
         if let Some(bar) = &self.bar {
-            bar.inc(if step.round == 0 {
-                WARM_UP_WEIGHT
-            } else {
-                RUN_WEIGHT
-            });
+            bar.inc(if step.round == 0 { WARM_UP_WEIGHT } else { RUN_WEIGHT });
         }
     }
 

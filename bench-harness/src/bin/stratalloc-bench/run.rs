@@ -8,7 +8,6 @@ use bench_harness::machine::Machine;
 use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
 use bench_harness::workloads::{self, Workload};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,10 +18,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = folder.join("results.json");
 
-    for Failure {
-        allocator, reason, ..
-    } in &failures
-    {
+    for Failure { allocator, reason, .. } in &failures {
         eprintln!("{allocator}: left out: {reason}");
     }
     let mut results = empty_results(arguments, &runners, &chosen, failures);
@@ -32,7 +28,6 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
         run: Duration::from_secs(arguments.run_limit),
     };
     let mut progress = Progress::new(limits.rounds, runners.len() * chosen.len());
-    let mut saved: io::Result<()> = Ok(());
     let mut failures_told = results.failures.len();
     driver::run_all(&mut results, &runners, limits, |event| match event {
         Event::Starting(step) => {
@@ -42,14 +37,11 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
         Event::Finished(step, results) => {
             for failure in &results.failures[failures_told..] {
                 let workload = failure.workload.as_deref().unwrap_or("");
-                progress.note(&format!(
-                    "{} on {workload}: {}",
-                    failure.allocator, failure.reason
-                ));
+                progress.note(&format!("{} on {workload}: {}", failure.allocator, failure.reason));
             }
             failures_told = results.failures.len();
-            // A disk that is full now may have room again later; the last attempt counts.
-            saved = results.save(&path);
+            // Should this fail, later ones may succeed; only the last one, below, has to.
+            let _ = results.save(&path);
             progress.finished(step);
         }
         Event::OutOfTime { rounds } => {
@@ -57,7 +49,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
         }
     });
     progress.done();
-    saved.map_err(|error| format!("{}: {error}", path.display()))?;
+    results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     if results.runs.is_empty() {
         return Err("nothing could be measured".into());
     }
@@ -70,16 +62,10 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
 fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     let asked = |failure: &&Failure| {
         arguments.allocators.contains(&failure.allocator)
-            || arguments
-                .peers
-                .preload
-                .iter()
-                .any(|preload| preload.name == failure.allocator)
+            || arguments.peers.preload.iter().any(|preload| preload.name == failure.allocator)
     };
     match results.failures.iter().find(asked) {
-        Some(Failure {
-            allocator, reason, ..
-        }) => Err(format!("{allocator}: {reason}").into()),
+        Some(Failure { allocator, reason, .. }) => Err(format!("{allocator}: {reason}").into()),
         None => Ok(()),
     }
 }
@@ -87,22 +73,13 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
 fn choose_workloads(names: &[String]) -> Result<Vec<&'static Workload>, Problem> {
     for name in names {
         if workloads::find(name).is_none() {
-            let known: Vec<_> = workloads::ALL
-                .iter()
-                .map(|workload| workload.name)
-                .collect();
-            let reason = format!(
-                "there is no workload '{name}'; there are {}",
-                known.join(", ")
-            );
+            let known: Vec<_> = workloads::ALL.iter().map(|workload| workload.name).collect();
+            let reason = format!("there is no workload '{name}'; there are {}", known.join(", "));
             return Err(Problem::Usage(reason));
         }
     }
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    Ok(workloads::ALL
-        .iter()
-        .filter(|workload| wanted(workload.name))
-        .collect())
+    Ok(workloads::ALL.iter().filter(|workload| wanted(workload.name)).collect())
 }
 
 fn choose_runners(arguments: &Run) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
@@ -119,6 +96,12 @@ fn choose_runners(arguments: &Run) -> Result<(Vec<Runner>, Vec<Failure>), Proble
             || failures.iter().any(|failure| failure.allocator == *name);
         if !found {
             return Err(Problem::Usage(format!("there is no allocator '{name}'")));
+        }
+    }
+    for (index, runner) in runners.iter().enumerate() {
+        if runners[..index].iter().any(|other| other.name() == runner.name()) {
+            let reason = format!("--preload: there is an allocator '{}' already", runner.name());
+            return Err(Problem::Usage(reason));
         }
     }
     if runners.is_empty() {
@@ -152,10 +135,7 @@ fn empty_results(
             scale: arguments.scale(),
             seed: arguments.seed,
         },
-        allocators: runners
-            .iter()
-            .map(|runner| runner.description.clone())
-            .collect(),
+        allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
         workloads: chosen.iter().map(facts).collect(),
         runs: Vec::new(),
         failures,
@@ -167,8 +147,5 @@ fn default_folder() -> Result<PathBuf, Problem> {
     let program = std::env::current_exe()?;
     let profile = program.parent();
     let build = profile.filter(|folder| folder.ends_with("release") || folder.ends_with("debug"));
-    Ok(build
-        .and_then(Path::parent)
-        .unwrap_or(Path::new("."))
-        .join("report"))
+    Ok(build.and_then(Path::parent).unwrap_or(Path::new(".")).join("report"))
 }

@@ -19,8 +19,8 @@ pub fn rows(results: &Results, summary: &Summary<'_>) -> String {
                 "one thread".to_owned()
             };
             format!(
-                "<div class=\"workload\">\n<div>\n<h3>{}</h3>\n<p>{}</p>\n<p class=\"tag\">{threads}</p>\n\
-                 </div>\n{}{}</div>\n",
+                "<div class=\"workload\">\n<div>\n<h3>{}</h3>\n<p>{}</p>\n\
+                 <p class=\"tag\">{threads}</p>\n</div>\n{}{}</div>\n",
                 escape(&workload.name),
                 escape(&workload.stands_for),
                 bars(results, summary, index, Measure::Cpu, seconds),
@@ -29,7 +29,8 @@ pub fn rows(results: &Results, summary: &Summary<'_>) -> String {
         })
         .collect();
     format!(
-        "<div class=\"workloads\">\n<div class=\"heads\">\n<span></span>\n<span>Processor time</span>\n\
+        "<div class=\"workloads\">\n<div class=\"heads\">\n<span></span>\n\
+         <span>Processor time</span>\n\
          <span>Peak memory</span>\n</div>\n{}</div>\n",
         rows.concat()
     )
@@ -54,12 +55,7 @@ fn bars(
     let ratios: Vec<_> = (0..results.allocators.len())
         .map(|index| summary.relative_to_best(index, workload, measure))
         .collect();
-    let longest = ratios
-        .iter()
-        .flatten()
-        .copied()
-        .fold(1.6, f64::max)
-        .min(LONGEST);
+    let longest = ratios.iter().flatten().copied().fold(1.6, f64::max).min(LONGEST);
     let place = |ratio: f64| LEFT + (ratio / longest).min(1.0) * (RIGHT - LEFT);
     let height = ROW * ratios.len() as f64;
     let mut content = line((place(1.0), 0.0), (place(1.0), height), "one");
@@ -69,19 +65,14 @@ fn bars(
         content += &text(LEFT - 8.0, y + 15.0, Anchor::End, "name", name);
         let spread = summary.spread(index, workload, |run| measure.of(run));
         let (Some(ratio), Some(spread)) = (ratio, spread) else {
-            content += &text(
-                LEFT + 6.0,
-                y + 15.0,
-                Anchor::Start,
-                "tick",
-                "no measurement",
-            );
+            content += &text(LEFT + 6.0, y + 15.0, Anchor::Start, "tick", "no measurement");
             continue;
         };
         let best = spread.median / ratio;
         content += &format!(
-            "<g class=\"s{}\">\n<title>{}: {}, from {} to {}</title>\n<rect x=\"{LEFT}\" y=\"{:.1}\" \
-             width=\"{:.1}\" height=\"{:.1}\" rx=\"2\" class=\"bar\"/>\n</g>\n",
+            "<g class=\"s{}\">\n<title>{}: {}, from {} to {}</title>\n\
+             <rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\" \
+             class=\"bar\"/>\n</g>\n",
             index % COLOURS,
             escape(name),
             show(spread.median),
@@ -98,18 +89,10 @@ fn bars(
             let (from, to) = (place(spread.min / best), place(spread.max / best));
             content += &line((from, y + ROW / 2.0), (to, y + ROW / 2.0), "whisker");
         }
-        let class = if *ratio < 1.0 + 1e-9 {
-            "value best"
-        } else {
-            "value"
-        };
+        let class = if *ratio < 1.0 + 1e-9 { "value best" } else { "value" };
         content += &text(RIGHT + 48.0, y + 15.0, Anchor::End, class, &times(*ratio));
         content += &text(WIDTH, y + 15.0, Anchor::End, "tick", &show(spread.median));
     }
-    let label = format!(
-        "{} on {}",
-        measure.title(),
-        results.workloads[workload].name
-    );
+    let label = format!("{} on {}", measure.title(), results.workloads[workload].name);
     chart(WIDTH, height, &label, &content)
 }

@@ -35,10 +35,7 @@ fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
         .filter_map(|index| Some((index, summary.typical(index, workload)?)))
         .collect();
     let longest = runs.iter().map(|(_, run)| run.wall_s).fold(0.0, f64::max);
-    let highest = runs
-        .iter()
-        .map(|(_, run)| run.rss_peak_kib as f64 / 1024.0)
-        .fold(0.0, f64::max);
+    let highest = runs.iter().map(|(_, run)| run.rss_peak_kib as f64 / 1024.0).fold(0.0, f64::max);
     let times = linear_ticks(longest, 4);
     let amounts = linear_ticks(highest, 4);
     let (last_time, last_amount) = (times[times.len() - 1], amounts[amounts.len() - 1]);
@@ -48,29 +45,12 @@ fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
     let mut content = String::new();
     for (index, amount) in amounts.iter().enumerate() {
         let at = y(amount * 1024.0);
-        content += &line(
-            (LEFT, at),
-            (RIGHT, at),
-            if index == 0 { "one" } else { "grid" },
-        );
-        let unit = if index + 1 == amounts.len() {
-            " MiB"
-        } else {
-            ""
-        };
-        let (label_x, anchor) = if unit.is_empty() {
-            (LEFT - 6.0, Anchor::End)
-        } else {
-            (2.0, Anchor::Start)
-        };
+        content += &line((LEFT, at), (RIGHT, at), if index == 0 { "one" } else { "grid" });
+        let unit = if index + 1 == amounts.len() { " MiB" } else { "" };
+        let (label_x, anchor) =
+            if unit.is_empty() { (LEFT - 6.0, Anchor::End) } else { (2.0, Anchor::Start) };
         let label_y = if unit.is_empty() { at + 4.0 } else { at - 2.0 };
-        content += &text(
-            label_x,
-            label_y.max(9.0),
-            anchor,
-            "tick",
-            &(plain(*amount) + unit),
-        );
+        content += &text(label_x, label_y.max(9.0), anchor, "tick", &(plain(*amount) + unit));
     }
     for (index, time) in times.iter().enumerate() {
         let last = index + 1 == times.len();
@@ -83,10 +63,7 @@ fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
         let name = &results.allocators[*index].name;
         content += &curve(*index, name, run, x, y);
     }
-    let label = format!(
-        "Resident memory over time on {}",
-        results.workloads[workload].name
-    );
+    let label = format!("Resident memory over time on {}", results.workloads[workload].name);
     chart(WIDTH, HEIGHT, &label, &content)
 }
 
@@ -107,7 +84,8 @@ fn curve(
     write!(path, "L{end_x:.1} {end_y:.1}").expect("strings take all");
     format!(
         "<g class=\"s{}\">\n<title>{}: peak {} MiB, in the end {} MiB</title>\n<path d=\"{path}\" \
-         class=\"line\"/>\n<circle cx=\"{end_x:.1}\" cy=\"{end_y:.1}\" r=\"3.5\" class=\"ring\"/>\n</g>\n",
+         class=\"line\"/>\n<circle cx=\"{end_x:.1}\" cy=\"{end_y:.1}\" r=\"3.5\" \
+         class=\"ring\"/>\n</g>\n",
         index % COLOURS,
         escape(name),
         two(run.rss_peak_kib as f64 / 1024.0),

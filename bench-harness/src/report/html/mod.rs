@@ -54,12 +54,7 @@ fn sections(results: &Results, summary: &Summary<'_>) -> String {
             &legend,
             &curves::grid(results, summary),
         ),
-        section(
-            "All figures",
-            "Medians; ± is the median deviation from it.",
-            "",
-            &{ tables::workloads(results, summary) },
-        ),
+        section("All figures", tables::NOTE, "", &tables::workloads(results, summary)),
     ]
     .concat()
 }
@@ -94,7 +89,7 @@ fn cards(results: &Results, summary: &Summary<'_>) -> String {
     ];
     let cards = winners.map(|(measure, title, what)| {
         let ranking = summary.ranking(measure);
-        let Some(&(best, estimate)) = ranking.first() else { return String::new() };
+        let Some(&(best, _)) = ranking.first() else { return String::new() };
         let rivals: Vec<_> = ranking[1..]
             .iter()
             .filter(|(other, _)| !beats(summary, best, *other, measure))
@@ -105,11 +100,11 @@ fn cards(results: &Results, summary: &Summary<'_>) -> String {
             _ => format!("<p class=\"tie\">not clearly ahead of {}</p>", rivals.join(", ")),
         };
         format!(
-            "<div class=\"card s{}\">\n<p class=\"kind\">{title}</p>\n<p class=\"name\">{}</p>\n<p>{}</p>\n\
-             {tie}</div>\n",
+            "<div class=\"card s{}\">\n<p class=\"kind\">{title}</p>\n<p class=\"name\">{}</p>\n\
+             <p>{}</p>\n{tie}</div>\n",
             best % COLOURS,
             escape(&results.allocators[best].name),
-            comparison(results, summary, best, estimate, what),
+            comparison(results, summary, &ranking, what),
         )
     });
     format!("<div class=\"cards\">\n{}</div>\n", cards.concat())
@@ -117,28 +112,39 @@ fn cards(results: &Results, summary: &Summary<'_>) -> String {
 
 /// Whether the measurements leave no doubt that one is better than the other.
 fn beats(summary: &Summary<'_>, one: usize, other: usize, measure: Measure) -> bool {
-    summary
-        .overall(one, other, measure)
-        .is_some_and(|estimate| estimate.high < 1.0)
+    summary.overall(one, other, measure).is_some_and(|estimate| estimate.high < 1.0)
 }
 
+/// The best allocator of a ranking against the baseline; where it is the baseline, against the
+/// next.
 fn comparison(
     results: &Results,
     summary: &Summary<'_>,
-    best: usize,
-    estimate: Estimate,
+    ranking: &[(usize, Estimate)],
     what: &str,
 ) -> String {
-    if best == summary.baseline {
-        return format!("less {what} than all others, in the geometric mean");
+    let name = |index: usize| escape(&results.allocators[index].name);
+    let interval = |estimate: &Estimate| {
+        format!(
+            "<span class=\"interval\">(95 %: {:.2} to {:.2})</span>",
+            estimate.low, estimate.high
+        )
+    };
+    match ranking {
+        [(best, estimate), ..] if *best != summary.baseline => format!(
+            "<b>{}</b> the {what} of {} {}",
+            times(estimate.value),
+            name(summary.baseline),
+            interval(estimate)
+        ),
+        [_, (next, estimate), ..] => format!(
+            "the least {what}; {} has <b>{}</b> {}",
+            name(*next),
+            times(estimate.value),
+            interval(estimate)
+        ),
+        _ => String::new(),
     }
-    format!(
-        "<b>{}</b> the {what} of {} <span class=\"interval\">(95 %: {:.2} to {:.2})</span>",
-        times(estimate.value),
-        escape(&results.allocators[summary.baseline].name),
-        estimate.low,
-        estimate.high,
-    )
 }
 
 fn legend(results: &Results) -> String {
@@ -165,21 +171,14 @@ fn failures(results: &Results) -> String {
         .failures
         .iter()
         .map(|failure| {
-            let on = failure
-                .workload
-                .as_deref()
-                .map_or(String::new(), |name| format!(" on {name}"));
+            let on =
+                failure.workload.as_deref().map_or(String::new(), |name| format!(" on {name}"));
             let what = escape(&format!("{}{on}", failure.allocator));
             format!("<li><b>{what}</b>: {}</li>\n", escape(&failure.reason))
         })
         .collect();
     let list = format!("<ul class=\"failures\">\n{}</ul>\n", rows.concat());
-    section(
-        "Left out",
-        "What could not be measured, and why.",
-        "",
-        &list,
-    )
+    section("Left out", "What could not be measured, and why.", "", &list)
 }
 
 #[cfg(test)]
@@ -198,9 +197,7 @@ mod tests {
             },
             |allocator| 4_000 + 10_000 * allocator as u64,
         );
-        results
-            .runs
-            .retain(|run| run.allocator != "c" || run.workload != "big");
+        results.runs.retain(|run| run.allocator != "c" || run.workload != "big");
         results.failures.push(Failure {
             allocator: "broken <one>".to_owned(),
             workload: None,
@@ -209,22 +206,18 @@ mod tests {
         results
     }
 
-    /// Checks that tags are closed in the right order, that every `&` begins a reference, and returns
-    /// how many elements there are. A page that passes also is well-formed XML, but for its first line.
+    /// Checks that tags are closed in the right order, that every `&` begins a reference, and
+    /// returns how many elements there are. A page that passes also is well-formed XML, but for its
+    /// first line.
     fn elements(page: &str) -> usize {
         let (mut open, mut count) = (Vec::new(), 0);
-        let mut rest = page
-            .strip_prefix("<!DOCTYPE html>")
-            .expect("it begins with its type");
+        let mut rest = page.strip_prefix("<!DOCTYPE html>").expect("it begins with its type");
         while let Some((before, after)) = rest.split_once('<') {
             for reference in before.split('&').skip(1) {
                 let end = reference.find(';').expect("a reference ends");
                 assert!(end > 1 && end < 8, "&{reference}");
             }
-            assert!(
-                !before.contains('>') || open.last() == Some(&"style"),
-                "{before}"
-            );
+            assert!(!before.contains('>') || open.last() == Some(&"style"), "{before}");
             let (tag, after) = after.split_once('>').expect("a tag ends");
             assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
             if let Some(name) = tag.strip_prefix('/') {
@@ -245,9 +238,7 @@ mod tests {
     fn page_is_well_formed_and_needs_nothing_else() {
         let page = page(&sample());
         assert!(elements(&page) > 200);
-        for forbidden in [
-            "http:", "https:", "src=", "<link", "<script", "url(", "NaN", "inf",
-        ] {
+        for forbidden in ["http:", "https:", "src=", "<link", "<script", "url(", "NaN", "inf"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
     }
@@ -255,12 +246,7 @@ mod tests {
     #[test]
     fn page_names_every_allocator_workload_and_failure_and_takes_names_literally() {
         let page = page(&sample());
-        for text in [
-            "ptmalloc",
-            "&lt;quick&gt; &amp; &quot;lean&quot;",
-            "small",
-            "big",
-        ] {
+        for text in ["ptmalloc", "&lt;quick&gt; &amp; &quot;lean&quot;", "small", "big"] {
             assert!(page.matches(text).count() >= 4, "{text}");
         }
         assert!(!page.contains("<quick>"));
@@ -273,16 +259,9 @@ mod tests {
     #[test]
     fn summary_names_the_winner_of_each_measure() {
         let page = page(&sample());
-        let cards = page
-            .split("class=\"cards\"")
-            .nth(1)
-            .expect("there are cards");
-        assert!(
-            cards.starts_with(">\n<div class=\"card s0\">"),
-            "{}",
-            &cards[..80]
-        );
-        assert!(cards.contains("less peak memory than all others"));
+        let cards = page.split("class=\"cards\"").nth(1).expect("there are cards");
+        assert!(cards.starts_with(">\n<div class=\"card s0\">"), "{}", &cards[..80]);
+        assert!(cards.contains("the least peak memory"));
     }
 
     #[test]

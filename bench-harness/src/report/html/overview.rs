@@ -8,14 +8,13 @@ use crate::summary::{Measure, Summary};
 
 /// All of them.
 pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
-    let intervals: Vec<_> = Measure::ALL
-        .iter()
-        .map(|measure| forest(results, summary, *measure))
-        .collect();
+    let intervals: Vec<_> =
+        Measure::ALL.iter().map(|measure| forest(results, summary, *measure)).collect();
     format!(
-        "<div class=\"overview\">\n<figure>\n<figcaption>Time against memory</figcaption>\n{}</figure>\n\
-         <div class=\"forest\">\n{}</div>\n</div>\n<p class=\"note\">Geometric means over all workloads, \
-         relative to {}; smaller is better. Bars span the interval that holds the true value with \
+        "<div class=\"overview\">\n<figure>\n<figcaption>Time against memory</figcaption>\n\
+         {}</figure>\n<div class=\"forest\">\n{}</div>\n</div>\n\
+         <p class=\"note\">Geometric means over all workloads, relative to {}; smaller is better. \
+         Bars span the interval that holds the true value with \
          95&#160;% confidence.</p>\n",
         scatter(results, summary),
         intervals.concat(),
@@ -25,7 +24,7 @@ pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
 
 /// Processor time to the right, peak memory upwards: the best allocator is at the lower left.
 fn scatter(results: &Results, summary: &Summary<'_>) -> String {
-    let (width, height) = (460.0, 420.0);
+    let (width, height) = (460.0, 500.0);
     let (left, right, top, bottom) = (52.0, width - 16.0, 14.0, height - 46.0);
     let points: Vec<_> = (0..results.allocators.len())
         .filter_map(|index| {
@@ -33,92 +32,39 @@ fn scatter(results: &Results, summary: &Summary<'_>) -> String {
             Some((index, overall(Measure::Cpu)?, overall(Measure::Peak)?))
         })
         .collect();
-    let x = LogAxis::new(
-        points.iter().flat_map(|(_, time, _)| [time.low, time.high]),
-        left,
-        right,
-    );
-    let y = LogAxis::new(
-        points.iter().flat_map(|(_, _, peak)| [peak.low, peak.high]),
-        bottom,
-        top,
-    );
+    let x = LogAxis::new(points.iter().flat_map(|(_, time, _)| [time.low, time.high]), left, right);
+    let y = LogAxis::new(points.iter().flat_map(|(_, _, peak)| [peak.low, peak.high]), bottom, top);
 
     let mut content = String::new();
     for tick in x.ticks() {
         let class = if tick == 1.0 { "one" } else { "grid" };
         content += &line((x.place(tick), top), (x.place(tick), bottom), class);
-        content += &text(
-            x.place(tick),
-            bottom + 17.0,
-            Anchor::Middle,
-            "tick",
-            &times(tick),
-        );
+        content += &text(x.place(tick), bottom + 17.0, Anchor::Middle, "tick", &times(tick));
     }
     for tick in y.ticks() {
         let class = if tick == 1.0 { "one" } else { "grid" };
         content += &line((left, y.place(tick)), (right, y.place(tick)), class);
-        content += &text(
-            left - 7.0,
-            y.place(tick) + 4.0,
-            Anchor::End,
-            "tick",
-            &times(tick),
-        );
+        content += &text(left - 7.0, y.place(tick) + 4.0, Anchor::End, "tick", &times(tick));
     }
     let middle = (left + right) / 2.0;
-    content += &text(
-        middle,
-        height - 8.0,
-        Anchor::Middle,
-        "axis",
-        "processor time \u{2192} slower",
-    );
-    content += &text(
-        left + 8.0,
-        top + 12.0,
-        Anchor::Start,
-        "axis",
-        "\u{2191} more peak memory",
-    );
-    content += &text(
-        left + 8.0,
-        bottom - 9.0,
-        Anchor::Start,
-        "axis",
-        "\u{2199} better",
-    );
+    content +=
+        &text(middle, height - 8.0, Anchor::Middle, "axis", "processor time \u{2192} slower");
+    content += &text(left + 8.0, top + 12.0, Anchor::Start, "axis", "\u{2191} more peak memory");
+    content += &text(left + 8.0, bottom - 9.0, Anchor::Start, "axis", "\u{2199} better");
     for (index, time, peak) in points {
         let (at_x, at_y) = (x.place(time.value), y.place(peak.value));
         content += &format!("<g class=\"s{}\">\n", index % COLOURS);
-        content += &line(
-            (x.place(time.low), at_y),
-            (x.place(time.high), at_y),
-            "error",
-        );
-        content += &line(
-            (at_x, y.place(peak.low)),
-            (at_x, y.place(peak.high)),
-            "error",
-        );
+        content += &line((x.place(time.low), at_y), (x.place(time.high), at_y), "error");
+        content += &line((at_x, y.place(peak.low)), (at_x, y.place(peak.high)), "error");
         content += &format!("<circle cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"7\" class=\"dot\"/>\n");
         // Towards the side that has room.
-        let (shift, anchor) = if at_x > middle {
-            (-12.0, Anchor::End)
-        } else {
-            (12.0, Anchor::Start)
-        };
+        let (shift, anchor) =
+            if at_x > middle { (-12.0, Anchor::End) } else { (12.0, Anchor::Start) };
         let name = &results.allocators[index].name;
         content += &text(at_x + shift, at_y - 9.0, anchor, "label", name);
         content += "</g>\n";
     }
-    chart(
-        width,
-        height,
-        "Processor time against peak memory of every allocator",
-        &content,
-    )
+    chart(width, height, "Processor time against peak memory of every allocator", &content)
 }
 
 /// One measure: a dot with its interval for every allocator.
@@ -127,42 +73,24 @@ fn forest(results: &Results, summary: &Summary<'_>, measure: Measure) -> String 
     let ranking = summary.ranking(measure);
     let (width, left, right) = (560.0, 104.0, 396.0);
     let bottom = 6.0 + ROW * ranking.len() as f64;
-    let ends = ranking
-        .iter()
-        .flat_map(|(_, estimate)| [estimate.low, estimate.high]);
+    let ends = ranking.iter().flat_map(|(_, estimate)| [estimate.low, estimate.high]);
     let axis = LogAxis::new(ends, left, right);
     let mut content = String::new();
     for tick in axis.ticks() {
         let class = if tick == 1.0 { "one" } else { "grid" };
         content += &line((axis.place(tick), 0.0), (axis.place(tick), bottom), class);
-        content += &text(
-            axis.place(tick),
-            bottom + 14.0,
-            Anchor::Middle,
-            "tick",
-            &times(tick),
-        );
+        content += &text(axis.place(tick), bottom + 14.0, Anchor::Middle, "tick", &times(tick));
     }
     for (row, (index, estimate)) in ranking.iter().enumerate() {
         let y = 6.0 + ROW * (row as f64 + 0.5);
         let name = &results.allocators[*index].name;
         content += &text(left - 12.0, y + 4.0, Anchor::End, "name", name);
         content += &format!("<g class=\"s{}\">\n", index % COLOURS);
-        content += &line(
-            (axis.place(estimate.low), y),
-            (axis.place(estimate.high), y),
-            "span",
-        );
+        content += &line((axis.place(estimate.low), y), (axis.place(estimate.high), y), "span");
         let x = axis.place(estimate.value);
         content += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"dot\"/>\n</g>\n");
         let interval = format!("({:.2} to {:.2})", estimate.low, estimate.high);
-        content += &text(
-            right + 58.0,
-            y + 4.0,
-            Anchor::End,
-            "value",
-            &times(estimate.value),
-        );
+        content += &text(right + 58.0, y + 4.0, Anchor::End, "value", &times(estimate.value));
         if *index != summary.baseline {
             content += &text(right + 66.0, y + 4.0, Anchor::Start, "tick", &interval);
         }

@@ -13,7 +13,8 @@ pub enum Anchor {
 /// A chart `width` by `height`, which scales with the page; `label` is for those who do not see it.
 pub fn chart(width: f64, height: f64, label: &str, content: &str) -> String {
     format!(
-        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{}\">\n{content}</svg>\n",
+        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{}\">\n\
+         {content}</svg>\n",
         escape(label)
     )
 }
@@ -52,10 +53,11 @@ pub fn linear_ticks(highest: f64, wanted: usize) -> Vec<f64> {
         .find(|step| *step >= rough * 0.999)
         .unwrap_or(10.0 * magnitude);
     let count = (highest / step).ceil() as usize;
-    (0..=count.max(1))
-        .map(|index| index as f64 * step)
-        .collect()
+    (0..=count.max(1)).map(|index| index as f64 * step).collect()
 }
+
+/// What a tick's number needs along the axis.
+const TICK_ROOM: f64 = 42.0;
 
 /// A logarithmic axis.
 pub struct LogAxis {
@@ -73,12 +75,7 @@ impl LogAxis {
             low = low.min(value / 1.08);
             high = high.max(value * 1.08);
         }
-        Self {
-            low,
-            high,
-            start,
-            end,
-        }
+        Self { low, high, start, end }
     }
 
     /// Where `value` stands.
@@ -89,20 +86,18 @@ impl LogAxis {
 
     /// Numbers to write at the axis; a wide axis gets fewer.
     pub fn ticks(&self) -> Vec<f64> {
-        const FINE: [f64; 17] = [
-            0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0,
-        ];
+        const FINE: [f64; 17] =
+            [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0];
         const COARSE: [f64; 9] = [0.01, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0];
-        let ticks: &[f64] = if self.high / self.low < 3.0 {
-            &FINE
-        } else {
-            &COARSE
-        };
-        ticks
-            .iter()
-            .copied()
-            .filter(|tick| (self.low..=self.high).contains(tick))
-            .collect()
+        let ticks: &[f64] = if self.high / self.low < 3.0 { &FINE } else { &COARSE };
+        let mut chosen = vec![1.0];
+        for tick in ticks.iter().copied().filter(|tick| (self.low..=self.high).contains(tick)) {
+            let clear = |other: &f64| (self.place(tick) - self.place(*other)).abs() >= TICK_ROOM;
+            if chosen.iter().all(clear) {
+                chosen.push(tick);
+            }
+        }
+        chosen
     }
 }
 
@@ -130,10 +125,13 @@ mod tests {
         let axis = LogAxis::new([0.5, 4.0].into_iter(), 100.0, 300.0);
         assert!(axis.ticks().contains(&1.0));
         let places = [0.5, 1.0, 4.0].map(|value| axis.place(value));
-        assert!(
-            places.is_sorted() && places[0] > 100.0 && places[2] < 300.0,
-            "{places:?}"
-        );
+        assert!(places.is_sorted() && places[0] > 100.0 && places[2] < 300.0, "{places:?}");
         assert_eq!(axis.place(0.0), 100.0);
+        for narrow in [1.0, 1.3, 2.0, 2.6, 9.0] {
+            let axis = LogAxis::new([narrow].into_iter(), 0.0, 300.0);
+            let mut places: Vec<_> = axis.ticks().iter().map(|tick| axis.place(*tick)).collect();
+            places.sort_by(f64::total_cmp);
+            assert!(places.windows(2).all(|pair| pair[1] - pair[0] >= TICK_ROOM), "{places:?}");
+        }
     }
 }

@@ -28,14 +28,9 @@ const COLUMNS: [Column; 11] = [
         show: seconds,
         less_is_better: Some(true),
     },
+    Column { title: "user", figure: |run| run.user_s, show: seconds, less_is_better: Some(true) },
     Column {
-        title: "program",
-        figure: |run| run.user_s,
-        show: seconds,
-        less_is_better: Some(true),
-    },
-    Column {
-        title: "kernel",
+        title: "system",
         figure: |run| run.system_s,
         show: seconds,
         less_is_better: Some(true),
@@ -47,13 +42,13 @@ const COLUMNS: [Column; 11] = [
         less_is_better: Some(true),
     },
     Column {
-        title: "at the end",
+        title: "end",
         figure: |run| run.rss_end_kib as f64,
         show: memory,
         less_is_better: Some(true),
     },
     Column {
-        title: "at the start",
+        title: "start",
         figure: |run| run.rss_start_kib as f64,
         show: memory,
         less_is_better: None,
@@ -65,7 +60,7 @@ const COLUMNS: [Column; 11] = [
         less_is_better: Some(true),
     },
     Column {
-        title: "major faults",
+        title: "major",
         figure: |run| run.major_faults as f64,
         show: count,
         less_is_better: None,
@@ -77,32 +72,34 @@ const COLUMNS: [Column; 11] = [
         less_is_better: None,
     },
     Column {
-        title: "preemptions",
+        title: "preempted",
         figure: |run| run.involuntary_switches as f64,
         show: count,
         less_is_better: None,
     },
 ];
 
+/// What stands above the tables.
+pub const NOTE: &str = "Medians over the rounds, and below them the median deviation. Times are \
+those of one run: elapsed, and charged to the process in user and system mode. Memory is resident \
+memory: its peak, its end when everything was freed, its start before the work. Faults are minor \
+ones, major ones read from disk; a thread waits of its own will or is preempted.";
+
 /// A table for each workload.
 pub fn workloads(results: &Results, summary: &Summary<'_>) -> String {
-    (0..results.workloads.len())
-        .map(|index| workload(results, summary, index))
-        .collect()
+    (0..results.workloads.len()).map(|index| workload(results, summary, index)).collect()
 }
 
 fn workload(results: &Results, summary: &Summary<'_>, index: usize) -> String {
     let facts = &results.workloads[index];
-    let heads: Vec<_> = COLUMNS
-        .iter()
-        .map(|column| format!("<th>{}</th>", column.title))
-        .collect();
+    let heads: Vec<_> = COLUMNS.iter().map(|column| format!("<th>{}</th>", column.title)).collect();
     let rows: Vec<_> = (0..results.allocators.len())
         .map(|allocator| row(results, summary, index, allocator))
         .collect();
     format!(
-        "<details open=\"open\">\n<summary>{} <span>one operation is one of the {}</span></summary>\n\
-         <div class=\"wide\">\n<table>\n<tr><th class=\"left\">allocator</th>{}</tr>\n{}</table>\n\
+        "<details open=\"open\">\n<summary>{} \
+         <span>one operation is one of the {}</span></summary>\n<div class=\"wide\">\n\
+         <table>\n<tr><th class=\"left\">allocator</th>{}</tr>\n{}</table>\n\
          </div>\n</details>\n",
         escape(&facts.name),
         escape(&facts.unit),
@@ -151,13 +148,7 @@ fn is_best(
     };
     let medians: Vec<f64> = (0..results.allocators.len())
         .filter_map(|allocator| summary.spread(allocator, workload, column.figure))
-        .map(|spread| {
-            if less_is_better {
-                spread.median
-            } else {
-                -spread.median
-            }
-        })
+        .map(|spread| if less_is_better { spread.median } else { -spread.median })
         .collect();
     let own = if less_is_better { median } else { -median };
     medians.iter().all(|other| own <= *other) && medians.iter().any(|other| own < *other)
@@ -170,10 +161,7 @@ pub fn machine(results: &Results) -> String {
     let facts = [
         ("Date", machine.date.clone()),
         ("Commit", machine.commit.clone()),
-        (
-            "Processor",
-            format!("{}, {} usable", machine.cpu, machine.cpus),
-        ),
+        ("Processor", format!("{}, {} usable", machine.cpu, machine.cpus)),
         ("Memory", memory(machine.memory_mib as f64 * 1024.0)),
         ("Kernel", machine.kernel.clone()),
         ("Transparent huge pages", machine.huge_pages.clone()),
@@ -208,17 +196,18 @@ pub fn machine(results: &Results) -> String {
     format!(
         "<section>\n<h2>Machine and method</h2>\n<dl>\n{}</dl>\n<div class=\"wide\">\n<table>\n\
          <tr><th class=\"left\">allocator</th><th class=\"left\">what it is</th>\
-         <th class=\"left\">version</th><th class=\"left\">proof that it was in use</th></tr>\n{}</table>\n\
-         </div>\n{METHOD}</section>\n",
+         <th class=\"left\">version</th><th class=\"left\">proof that it was in use</th></tr>\n\
+         {}</table>\n</div>\n{METHOD}</section>\n",
         facts.concat(),
         allocators.concat(),
     )
 }
 
 const METHOD: &str = "<p class=\"note\">Every run is a process of its own, in which the allocator \
-under test is the global allocator. It does a fixed amount of work, with inputs prepared before the \
-clock starts; every block is written to, large ones once per page. Rounds are interleaved: each runs \
-every workload under all allocators in turn, and who begins rotates. A short warm-up comes first and \
-is not counted. Processor time is what the kernel charged to the process, without the thread that \
-samples its memory every 10&#160;ms. Intervals come from a bootstrap over the rounds (2,000 draws, \
-rounds paired). Two allocators are told apart only where the interval of their ratio leaves out 1.</p>\n";
+under test is the global allocator. It does a fixed amount of work, with inputs prepared before \
+the clock starts; every block is written to, large ones once per page. Rounds are interleaved: \
+each runs every workload under all allocators in turn, and who begins rotates. A short warm-up \
+comes first and is not counted. Processor time is what the kernel charged to the process, without \
+the thread that samples its memory every 10&#160;ms. Intervals come from a bootstrap over the \
+rounds (2,000 draws, rounds paired). Two allocators are told apart only where the interval of \
+their ratio leaves out 1.</p>\n";

@@ -1,0 +1,162 @@
+//! The program as its users meet it: what it refuses, and that a report comes out at the end.
+//!
+//! The runners here are shell scripts that answer like real ones, so that this package needs no
+//! allocator; the real ones are tested where they are built, in `comparisons`.
+
+use bench_harness::child::{Answer, Description, PROTOCOL};
+use bench_harness::results::Results;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder that is removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("bench-{test}-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("the temporary folder is writable");
+        Self(path)
+    }
+
+    /// A runner that describes itself and answers every workload with `answer` (shell code).
+    fn add_runner(&self, name: &str, order: u32, answer: &str) {
+        let described = Answer::Described(Description {
+            protocol: PROTOCOL,
+            name: name.to_owned(),
+            title: name.to_owned(),
+            order,
+            version: "1".to_owned(),
+            proof: "a script".to_owned(),
+        });
+        let described = serde_json::to_string(&described).expect("it can be written");
+        let script = format!(
+            "#!/bin/sh\nif [ \"$1\" = --describe ]; then echo '{described}'; else {answer}; fi\n"
+        );
+        let path = self.0.join(format!("run-{name}"));
+        fs::write(&path, script).expect("it is writable");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        // A folder that stays behind is a nuisance, but no reason to fail.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Shell code that prints a measurement of `seconds` with `checksum`.
+fn measured(seconds: f64, checksum: u64) -> String {
+    format!(
+        "echo '{{\"measured\":{{\"operations\":1000,\"checksum\":{checksum},\"wall_s\":{seconds},\
+         \"user_s\":{seconds},\"system_s\":0.0,\"minor_faults\":1,\"major_faults\":0,\
+         \"voluntary_switches\":0,\"involuntary_switches\":0,\"rss_start_kib\":1000,\
+         \"rss_peak_kib\":3000,\"rss_end_kib\":2000,\"timeline\":[[0,1000],[10,3000]]}}}}'"
+    )
+}
+
+fn bench(arguments: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_stratalloc-bench");
+    Command::new(program).args(arguments).output().expect("the program can be started")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().expect("temporary paths are text")
+}
+
+#[test]
+fn a_bad_command_line_ends_with_status_2_and_says_why() {
+    let cases: [(&[&str], &str); 8] = [
+        (&[], "Usage"),
+        (&["walk"], "unrecognized subcommand"),
+        (&["run", "--rounds", "0"], "--rounds"),
+        (&["run", "--threads", "1"], "--threads"),
+        (&["run", "--scale", "0"], "--scale"),
+        (&["run", "--preload", "nothing"], "NAME=PATH"),
+        (&["run", "--workload", "none"], "there is no workload 'none'"),
+        (&["run", "--bin-dir", "/nonexistent"], "is not a folder"),
+    ];
+    for (arguments, expected) in cases {
+        let output = bench(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(expected), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn an_allocator_that_is_not_there_is_a_usage_error_and_one_that_fails_is_not() {
+    let folder = Folder::new("absent");
+    folder.add_runner("good", 0, &measured(0.5, 1));
+    let bin = path(&folder.0);
+    let absent = bench(&["run", "--bin-dir", bin, "--out", bin, "-a", "absent"]);
+    assert_eq!(absent.status.code(), Some(2), "{}", text(&absent.stderr));
+
+    fs::write(folder.0.join("run-bad"), "#!/bin/sh\necho broken >&2; exit 3\n").expect("writable");
+    let bad = folder.0.join("run-bad");
+    fs::set_permissions(bad, fs::Permissions::from_mode(0o755)).expect("it is ours");
+    let wanted = bench(&["run", "--bin-dir", bin, "--out", bin, "-a", "bad"]);
+    assert_eq!(wanted.status.code(), Some(1));
+    assert!(text(&wanted.stderr).contains("broken"), "{}", text(&wanted.stderr));
+
+    // Not asked for by name, it costs its column only.
+    let others = bench(&["run", "--bin-dir", bin, "--out", bin, "-w", "trees", "-r", "1"]);
+    assert_eq!(others.status.code(), Some(0), "{}", text(&others.stderr));
+    assert!(text(&others.stderr).contains("bad: left out"), "{}", text(&others.stderr));
+}
+
+#[test]
+fn a_run_leaves_results_and_report_and_they_can_be_rewritten() {
+    let folder = Folder::new("run");
+    folder.add_runner("quick", 0, &measured(0.25, 7));
+    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
+    folder.add_runner("wrong", 2, &measured(0.5, 8));
+    folder.add_runner("crash", 3, "echo 'double free' >&2; kill -ABRT $$");
+    let out = folder.0.join("out");
+    let arguments = ["run", "--bin-dir", path(&folder.0), "--out", path(&out), "--rounds", "2"];
+    let output = bench(&[&arguments[..], &["-w", "trees,larson"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(said.contains("| quick | 0.50× (0.50-0.50)"), "{said}");
+    assert!(said.contains(path(&out.join("report.html"))), "{said}");
+
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    let rows = |name: &str| results.runs.iter().filter(|run| run.allocator == name).count();
+    assert_eq!((rows("quick"), rows("ptmalloc"), rows("crash")), (4, 4, 0));
+    let failures = |name: &str| {
+        let of_name = results.failures.iter().filter(|failure| failure.allocator == name);
+        of_name.map(|failure| failure.reason.clone()).collect::<Vec<_>>()
+    };
+    assert!(failures("crash").iter().all(|reason| reason.contains("double free")), "{results:?}");
+    assert_eq!(failures("crash").len(), 2, "a workload that failed is not tried again");
+    assert!(failures("wrong").iter().any(|reason| reason.contains("checksum")), "{results:?}");
+
+    let page = fs::read_to_string(out.join("report.html")).expect("it was written");
+    let again = folder.0.join("again");
+    let saved = out.join("results.json");
+    let report = ["report", path(&saved), "--out", path(&again)];
+    assert_eq!(bench(&report).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(again.join("report.html")).expect("it was written"), page);
+
+    let missing = bench(&["report", "/nonexistent.json"]);
+    assert_eq!(missing.status.code(), Some(1));
+    assert!(text(&missing.stderr).contains("/nonexistent.json"));
+}
+
+#[test]
+fn the_list_names_every_workload() {
+    let folder = Folder::new("list");
+    folder.add_runner("good", 0, "true");
+    let output = bench(&["list", "--bin-dir", path(&folder.0)]);
+    let said = text(&output.stdout);
+    for workload in bench_harness::workloads::ALL {
+        assert!(said.contains(workload.name), "{said}");
+    }
+    assert!(said.contains("a script"), "{said}");
+}
