@@ -94,6 +94,10 @@ impl<O: Os> PageHeap<O> {
         let mut target = addr;
         // SAFETY: the mapping belongs to the caller, and is whole.
         if !unsafe { self.os.resize(addr, old, new) } {
+            if new < old {
+                // Cutting fails only where nothing else works either, and moving never shortens.
+                return false;
+            }
             let Some(place) = map_aligned(&self.os, new, HUGE_SIZE, 0) else {
                 return false;
             };
