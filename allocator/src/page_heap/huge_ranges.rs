@@ -120,24 +120,29 @@ impl HugeRanges {
         Some(best)
     }
 
-    /// Takes up to `most` huge pages from the start of the first range that `wanted` accepts, the longest
-    /// ranges first. Returns the first record and the number taken.
+    /// Takes up to `most` huge pages out of the first range in which `start` finds a place to begin (an
+    /// index below the range's length), the longest ranges first. Returns the first record and the number
+    /// taken.
     pub fn take_where(
         &mut self,
         most: usize,
-        mut wanted: impl FnMut(*mut HugePage, usize) -> bool,
+        mut start: impl FnMut(*mut HugePage, usize) -> Option<usize>,
     ) -> Option<(*mut HugePage, usize)> {
         for list in (0..LISTS).rev().filter(|list| self.occupied >> list & 1 != 0) {
             let mut node = self.lists[list].first();
             while !node.is_null() {
-                // SAFETY: nodes of the list are live and head their ranges.
+                // SAFETY: nodes of the list are live and head their ranges; `skip` is inside the range.
                 unsafe {
                     let have = (*node).range_len;
-                    if wanted(node, have) {
-                        let len = have.min(most);
+                    if let Some(skip) = start(node, have) {
+                        let len = (have - skip).min(most);
                         self.unlink(node);
-                        self.leave(node, have, len);
-                        return Some((node, len));
+                        if skip > 0 {
+                            self.link(node, skip);
+                        }
+                        let first = record((*node).addr + skip * HUGE_SIZE);
+                        self.leave(first, have - skip, len);
+                        return Some((first, len));
                     }
                     node = self.lists[list].next(node);
                 }
@@ -146,10 +151,10 @@ impl HugeRanges {
         None
     }
 
-    /// Marks the first `len` records of an unlinked range of `have` as used and links the rest again.
+    /// Marks the first `len` of `have` free records as used and links the rest again.
     ///
     /// # Safety
-    /// `first` headed a range of `have` that was just unlinked; `len <= have`.
+    /// `first` is the first of `have` contiguous records of a range that was just unlinked; `len <= have`.
     unsafe fn leave(&mut self, first: *mut HugePage, have: usize, len: usize) {
         // SAFETY: all records of the range are live and belong to the caller.
         unsafe {
@@ -174,6 +179,33 @@ impl HugeRanges {
             }
         }
         count
+    }
+
+    /// Panics unless every range is filed under its length, knows its ends, consists of free huge pages,
+    /// and is maximal. Returns how many huge pages there are.
+    #[cfg(test)]
+    pub fn check_invariants(&self) -> usize {
+        let mut total = 0;
+        let free =
+            // SAFETY: records are never freed, and the caller holds the lock.
+            |addr| unsafe { record(addr).as_ref() }.is_some_and(|r| r.state == HugeState::Free);
+        for (index, list) in self.lists.iter().enumerate() {
+            assert_eq!(list.is_empty(), self.occupied >> index & 1 == 0);
+            let mut node = list.first();
+            while !node.is_null() {
+                // SAFETY: nodes of the list are live and head ranges of live records.
+                unsafe {
+                    let (addr, len) = ((*node).addr, (*node).range_len);
+                    assert_eq!(Self::list_of(len), index);
+                    assert!((0..len).all(|i| free(addr + i * HUGE_SIZE)));
+                    assert_eq!((*record(addr + (len - 1) * HUGE_SIZE)).range_first, node);
+                    assert!(!free(addr - HUGE_SIZE) && !free(addr + len * HUGE_SIZE), "not joined");
+                    total += len;
+                    node = list.next(node);
+                }
+            }
+        }
+        total
     }
 }
 

@@ -54,12 +54,13 @@ impl Inner {
         (surplus / STEP_SHARE).max(surplus.min(STEP_LEAST))
     }
 
-    /// Takes up to `most` free huge pages with resident memory out of the ranges: first and number.
+    /// Takes up to `most` free huge pages out of the ranges, the first of which has resident memory, so
+    /// that every call makes progress: first and number.
     fn hold_range(&mut self, most: usize) -> Option<(*mut HugePage, usize)> {
         self.ranges.take_where(most, |first, len| {
             // SAFETY: records are never freed; a range consists of `len` of them.
             (0..len)
-                .any(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 })
+                .find(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 })
         })
     }
 }
