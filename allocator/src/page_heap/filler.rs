@@ -115,4 +115,25 @@ impl Filler {
             }
         }
     }
+
+    /// Panics unless every huge page is filed under its longest run and `belongs` says that it is in the
+    /// right filler. Returns how many there are.
+    #[cfg(test)]
+    pub fn check_invariants(&self, mut belongs: impl FnMut(&HugePage) -> bool) -> usize {
+        let mut count = 0;
+        for (index, list) in self.lists.iter().enumerate() {
+            assert_eq!(list.is_empty(), self.occupied[index / 64] >> (index % 64) & 1 == 0);
+            let mut node = list.first();
+            while !node.is_null() {
+                // SAFETY: nodes of the list are live, and the caller holds the lock.
+                unsafe {
+                    assert_eq!((*node).longest as usize, index + 1);
+                    assert!(belongs(&*node), "in the other filler's list");
+                    node = list.next(node);
+                }
+                count += 1;
+            }
+        }
+        count
+    }
 }

@@ -1,0 +1,296 @@
+//! An operating system under the test's control: real memory out of an arena of its own, calls that fail
+//! when told to, and a clock moved by hand. It asserts the contract of [`Os`] on every call: nothing is
+//! unmapped, released or moved that is not mapped.
+//!
+//! Arenas are separated by gaps and recycled, so that the heaps of tests that run at the same time are
+//! never neighbours in the page map, which all of them share.
+
+use crate::config::{HUGE_SIZE, PAGE_SIZE};
+use crate::os::Os;
+use crate::page::page_map::PAGE_MAP;
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::ptr;
+use std::sync::{Mutex, MutexGuard};
+
+/// Address space of one arena, the unused huge page at either end included.
+const ARENA: usize = 2 << 30;
+
+/// Arenas that no test uses at the moment.
+static ARENAS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// More calls than any honest sequence makes: beyond it a loop inside the heap does not end.
+const CALLS_MAX: usize = 200_000;
+
+/// Which of the calls that may fail do.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Failing {
+    /// None.
+    Never,
+    /// The one with this number, counted from now on.
+    Once(usize),
+    /// The one with this number and all later ones.
+    From(usize),
+}
+
+struct State {
+    /// Start and end of what is mapped.
+    mapped: BTreeMap<usize, usize>,
+    failing: Failing,
+    /// Calls that may fail, since `fail` was called.
+    failable: usize,
+    calls: usize,
+    releases: usize,
+    now_ms: u64,
+}
+
+/// The scripted system.
+pub struct ScriptedOs {
+    base: usize,
+    state: Mutex<State>,
+}
+
+impl ScriptedOs {
+    pub fn new() -> Self {
+        let recycled = ARENAS.lock().unwrap().pop();
+        let base = recycled.unwrap_or_else(|| {
+            let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+            let bytes = ARENA + HUGE_SIZE;
+            // SAFETY: a new mapping disturbs no other.
+            let raw = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
+            assert_ne!(raw, libc::MAP_FAILED, "address space for an arena");
+            (raw as usize).next_multiple_of(HUGE_SIZE)
+        });
+        let state = State {
+            mapped: BTreeMap::new(),
+            failing: Failing::Never,
+            failable: 0,
+            calls: 0,
+            releases: 0,
+            now_ms: 1_000,
+        };
+        Self { base, state: Mutex::new(state) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// Where mappings can be.
+    pub fn range(&self) -> Range<usize> {
+        self.base + HUGE_SIZE..self.base + ARENA - HUGE_SIZE
+    }
+
+    /// Bytes mapped now.
+    pub fn mapped_bytes(&self) -> usize {
+        self.state().mapped.iter().map(|(start, end)| end - start).sum()
+    }
+
+    /// Makes calls fail from now on.
+    pub fn fail(&self, failing: Failing) {
+        let mut state = self.state();
+        state.failing = failing;
+        state.failable = 0;
+    }
+
+    /// Calls made since `fail` that could have failed.
+    pub fn failable_calls(&self) -> usize {
+        self.state().failable
+    }
+
+    /// Calls of `release` so far.
+    pub fn releases(&self) -> usize {
+        self.state().releases
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, ms: u64) {
+        self.state().now_ms += ms;
+    }
+}
+
+impl Drop for ScriptedOs {
+    fn drop(&mut self) {
+        // A test that failed may have left anything behind: its arena is not used again.
+        if std::thread::panicking() {
+            return;
+        }
+        for addr in self.range().step_by(HUGE_SIZE) {
+            if !PAGE_MAP.huge(addr).is_null() {
+                PAGE_MAP.set_huge(addr, ptr::null_mut());
+            }
+        }
+        forget(self.base, ARENA);
+        ARENAS.lock().unwrap().push(self.base);
+    }
+}
+
+/// Drops content and access.
+fn forget(addr: usize, bytes: usize) {
+    // SAFETY: part of an arena; its owner gave the range up.
+    unsafe {
+        assert_eq!(libc::madvise(addr as *mut _, bytes, libc::MADV_DONTNEED), 0);
+        assert_eq!(libc::mprotect(addr as *mut _, bytes, libc::PROT_NONE), 0);
+    }
+}
+
+impl State {
+    /// Counts a call; whether it is to fail.
+    fn fails(&mut self) -> bool {
+        self.failable += 1;
+        match self.failing {
+            Failing::Never => false,
+            Failing::Once(n) => self.failable == n,
+            Failing::From(n) => self.failable >= n,
+        }
+    }
+
+    fn count(&mut self) {
+        self.calls += 1;
+        assert!(self.calls < CALLS_MAX, "the heap calls the system for ever");
+    }
+
+    fn is_free(&self, start: usize, end: usize) -> bool {
+        self.mapped.range(..end).next_back().is_none_or(|(_, &last)| last <= start)
+    }
+
+    fn assert_mapped(&self, start: usize, end: usize) {
+        let mut at = start;
+        while at < end {
+            let (_, &last) = self.mapped.range(..=at).next_back().expect("not mapped");
+            assert!(last > at, "{at:#x} is not mapped");
+            at = last;
+        }
+    }
+
+    /// The highest free place of `bytes` in `range`, as the kernel would choose.
+    fn place(&self, range: Range<usize>, bytes: usize) -> Option<usize> {
+        let mut top = range.end;
+        for (&start, &end) in self.mapped.iter().rev() {
+            if top - end >= bytes {
+                break;
+            }
+            top = start;
+        }
+        let start = top.checked_sub(bytes)?;
+        (start >= range.start && self.is_free(start, top)).then_some(start)
+    }
+
+    fn enter(&mut self, start: usize, end: usize) {
+        assert!(self.is_free(start, end));
+        self.mapped.insert(start, end);
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: part of the arena, and free until now.
+        assert_eq!(unsafe { libc::mprotect(start as *mut _, end - start, access) }, 0);
+    }
+
+    /// Unmaps `[start, end)`, all of which is mapped.
+    fn cut(&mut self, start: usize, end: usize) {
+        self.assert_mapped(start, end);
+        let touched: Vec<(usize, usize)> =
+            self.mapped.range(..end).map(|(&s, &e)| (s, e)).filter(|&(_, e)| e > start).collect();
+        for (s, e) in touched {
+            self.mapped.remove(&s);
+            if s < start {
+                self.mapped.insert(s, start);
+            }
+            if e > end {
+                self.mapped.insert(end, e);
+            }
+        }
+        forget(start, end - start);
+    }
+}
+
+fn assert_pages(addr: usize, bytes: usize) {
+    assert!(bytes > 0 && addr.is_multiple_of(4096) && bytes.is_multiple_of(4096));
+}
+
+impl Os for ScriptedOs {
+    fn map(&self, bytes: usize, hint: usize) -> Option<usize> {
+        assert_pages(hint, bytes);
+        let mut state = self.state();
+        state.count();
+        if state.fails() {
+            return None;
+        }
+        let range = self.range();
+        let hinted = hint >= range.start
+            && hint.checked_add(bytes)? <= range.end
+            && state.is_free(hint, hint + bytes);
+        let start = if hinted { hint } else { state.place(range, bytes)? };
+        state.enter(start, start + bytes);
+        Some(start)
+    }
+
+    unsafe fn unmap(&self, addr: usize, bytes: usize) {
+        assert_pages(addr, bytes);
+        let mut state = self.state();
+        state.count();
+        state.cut(addr, addr + bytes);
+    }
+
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+        assert_pages(addr, bytes);
+        let mut state = self.state();
+        state.count();
+        state.releases += 1;
+        state.assert_mapped(addr, addr + bytes);
+        if state.fails() {
+            return false;
+        }
+        // SAFETY: mapped memory of the arena whose content the caller gave up.
+        assert_eq!(unsafe { libc::madvise(addr as *mut _, bytes, libc::MADV_DONTNEED) }, 0);
+        true
+    }
+
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize) {
+        self.state().assert_mapped(addr, addr + bytes);
+    }
+
+    unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
+        assert_pages(addr, old);
+        assert_pages(addr, new);
+        let mut state = self.state();
+        state.count();
+        state.assert_mapped(addr, addr + old);
+        if state.fails() {
+            return false;
+        }
+        if new < old {
+            state.cut(addr + new, addr + old);
+        } else if new > old {
+            if addr + new > self.range().end || !state.is_free(addr + old, addr + new) {
+                return false;
+            }
+            state.enter(addr + old, addr + new);
+        }
+        true
+    }
+
+    unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
+        assert_pages(from, old);
+        assert_pages(to, new);
+        assert!(new >= old && (from + old <= to || to + new <= from));
+        let mut state = self.state();
+        state.count();
+        state.assert_mapped(from, from + old);
+        state.assert_mapped(to, to + new);
+        if state.fails() {
+            return false;
+        }
+        // SAFETY: both ranges are mapped and do not overlap.
+        unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, old) };
+        state.cut(from, from + old);
+        true
+    }
+
+    fn page_size(&self) -> usize {
+        // The kernel's granule; the heap only asks whether it is larger than its own page.
+        PAGE_SIZE.min(4096)
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.state().now_ms
+    }
+}
