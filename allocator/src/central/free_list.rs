@@ -300,7 +300,7 @@ impl Inner {
             if index >= record.carved as usize {
                 if fresh_end == usize::MAX {
                     fresh_end = (addr | (TOUCH - 1)) + 1;
-                } else if addr >= fresh_end {
+                } else if addr >= fresh_end && !same_line {
                     break;
                 }
                 record.carved = index as u16 + 1;
