@@ -96,6 +96,11 @@ impl Results {
             .map(|run| (run.round, &run.measured))
     }
 
+    /// Rounds that were begun.
+    pub fn rounds(&self) -> usize {
+        self.runs.iter().map(|run| run.round).max().unwrap_or(0)
+    }
+
     /// Writes the file in one step.
     pub fn save(&self, path: &Path) -> io::Result<()> {
         let text = serde_json::to_string(self).map_err(io::Error::other)?;

@@ -138,11 +138,6 @@ impl<'a> Summary<'a> {
         ranking
     }
 
-    /// Rounds that were begun.
-    pub fn rounds(&self) -> usize {
-        self.results.runs.iter().map(|run| run.round).max().unwrap_or(0)
-    }
-
     /// Figures of both for the rounds that both have.
     fn pairs(
         &self,

@@ -1,5 +1,7 @@
 //! Numbers and texts as people read them.
 
+use crate::statistics::Estimate;
+
 /// `text` for use between tags and in quoted attributes.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
@@ -63,6 +65,20 @@ pub fn times(value: f64) -> String {
     if value < 0.0995 { format!("{value:.3}×") } else { format!("{}×", two(value)) }
 }
 
+/// The interval of an estimate, `(0.60 to 0.64)`; nothing where it has no width, as with one round.
+pub fn interval(estimate: &Estimate) -> String {
+    if estimate.low < estimate.high {
+        format!("({} to {})", two(estimate.low), two(estimate.high))
+    } else {
+        String::new()
+    }
+}
+
+/// A number of things: `1 round`, `3 rounds`.
+pub fn plural(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}
+
 /// Two decimals, or fewer for large numbers.
 pub fn two(value: f64) -> String {
     if value >= 99.5 {
@@ -92,6 +108,14 @@ mod tests {
         assert_eq!(times(0.617), "0.62×");
         assert_eq!(times(12.34), "12.3×");
         assert_eq!(seconds(0.0), "0 ms");
+    }
+
+    #[test]
+    fn intervals_are_shown_where_there_are_any() {
+        let estimate = |low, high| Estimate { value: 0.62, low, high };
+        assert_eq!(interval(&estimate(0.6, 0.641)), "(0.60 to 0.64)");
+        assert_eq!(interval(&estimate(0.62, 0.62)), "");
+        assert_eq!((plural(1, "round"), plural(3, "round")), ("1 round".into(), "3 rounds".into()));
     }
 
     #[test]

@@ -30,8 +30,11 @@ pub fn rows(results: &Results, summary: &Summary<'_>) -> String {
         .collect();
     format!(
         "<div class=\"workloads\">\n<div class=\"heads\">\n<span></span>\n\
-         <span>Processor time</span>\n\
-         <span>Peak memory</span>\n</div>\n{}</div>\n",
+         <span>Processor time</span>\n<span>Peak memory</span>\n</div>\n\
+         <div class=\"workload all\">\n<div>\n<h3>All of them</h3>\n\
+         <p>geometric mean of the ratios below</p>\n</div>\n{}{}</div>\n{}</div>\n",
+        means(results, summary, Measure::Cpu),
+        means(results, summary, Measure::Peak),
         rows.concat()
     )
 }
@@ -44,7 +47,16 @@ const RIGHT: f64 = 282.0;
 /// Ratio at which a bar is cut off, lest one allocator flatten all the others.
 const LONGEST: f64 = 6.0;
 
-/// The bars of one workload and measure.
+/// The bars of all workloads together.
+fn means(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
+    let bars = (0..results.allocators.len())
+        .map(|index| summary.against_best(index, measure))
+        .map(|mean| mean.map(|ratio| Bar { ratio, ends: None, figure: String::new() }))
+        .collect();
+    draw(results, bars, &format!("{}, geometric mean over all workloads", measure.title()))
+}
+
+/// The bars of one workload.
 fn bars(
     results: &Results,
     summary: &Summary<'_>,
@@ -52,47 +64,61 @@ fn bars(
     measure: Measure,
     show: fn(f64) -> String,
 ) -> String {
-    let ratios: Vec<_> = (0..results.allocators.len())
-        .map(|index| summary.relative_to_best(index, workload, measure))
+    let bars = (0..results.allocators.len())
+        .map(|index| {
+            let ratio = summary.relative_to_best(index, workload, measure)?;
+            let spread = summary.spread(index, workload, |run| measure.of(run))?;
+            let best = spread.median / ratio;
+            let ends = Some((spread.min / best, spread.max / best));
+            Some(Bar { ratio, ends, figure: show(spread.median) })
+        })
         .collect();
-    let longest = ratios.iter().flatten().copied().fold(1.6, f64::max).min(LONGEST);
+    let name = &results.workloads[workload].name;
+    draw(results, bars, &format!("{} on {name}", measure.title()))
+}
+
+/// One bar, in units of the best allocator.
+struct Bar {
+    ratio: f64,
+    /// Best and worst round.
+    ends: Option<(f64, f64)>,
+    /// What stands behind the ratio.
+    figure: String,
+}
+
+/// Draws a bar for every allocator, or says that it has none.
+fn draw(results: &Results, bars: Vec<Option<Bar>>, label: &str) -> String {
+    let ratios = bars.iter().flatten().map(|bar| bar.ratio);
+    let longest = ratios.fold(1.6, f64::max).min(LONGEST);
     let place = |ratio: f64| LEFT + (ratio / longest).min(1.0) * (RIGHT - LEFT);
-    let height = ROW * ratios.len() as f64;
+    let height = ROW * bars.len() as f64;
     let mut content = line((place(1.0), 0.0), (place(1.0), height), "one");
-    for (index, ratio) in ratios.iter().enumerate() {
+    for (index, bar) in bars.iter().enumerate() {
         let y = ROW * index as f64;
-        let name = &results.allocators[index].name;
-        content += &text(LEFT - 8.0, y + 15.0, Anchor::End, "name", name);
-        let spread = summary.spread(index, workload, |run| measure.of(run));
-        let (Some(ratio), Some(spread)) = (ratio, spread) else {
+        content +=
+            &text(LEFT - 8.0, y + 15.0, Anchor::End, "name", &results.allocators[index].name);
+        let Some(Bar { ratio, ends, figure }) = bar else {
             content += &text(LEFT + 6.0, y + 15.0, Anchor::Start, "tick", "no measurement");
             continue;
         };
-        let best = spread.median / ratio;
         content += &format!(
-            "<g class=\"s{}\">\n<title>{}: {}, from {} to {}</title>\n\
-             <rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\" \
-             class=\"bar\"/>\n</g>\n",
-            index % COLOURS,
-            escape(name),
-            show(spread.median),
-            show(spread.min),
-            show(spread.max),
+            "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"{:.1}\" height=\"{:.1}\" rx=\"2\" \
+             class=\"bar s{}\"/>\n",
             y + 3.0,
             place(*ratio) - LEFT,
             ROW - 6.0,
+            index % COLOURS,
         );
         if *ratio > longest {
             let cut = RIGHT - 10.0;
             content += &line((cut - 3.0, y + ROW - 1.0), (cut + 3.0, y + 1.0), "cut");
-        } else {
-            let (from, to) = (place(spread.min / best), place(spread.max / best));
-            content += &line((from, y + ROW / 2.0), (to, y + ROW / 2.0), "whisker");
+        } else if let Some((from, to)) = *ends {
+            let middle = y + ROW / 2.0;
+            content += &line((place(from), middle), (place(to), middle), "whisker");
         }
         let class = if *ratio < 1.0 + 1e-9 { "value best" } else { "value" };
         content += &text(RIGHT + 48.0, y + 15.0, Anchor::End, class, &times(*ratio));
-        content += &text(WIDTH, y + 15.0, Anchor::End, "tick", &show(spread.median));
+        content += &text(WIDTH, y + 15.0, Anchor::End, "tick", figure);
     }
-    let label = format!("{} on {}", measure.title(), results.workloads[workload].name);
-    chart(WIDTH, height, &label, &content)
+    chart(WIDTH, height, label, &content)
 }

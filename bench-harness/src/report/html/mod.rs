@@ -6,7 +6,7 @@ mod overview;
 mod svg;
 mod tables;
 
-use super::format::{escape, times};
+use super::format::{self, escape, plural, times};
 use crate::results::Results;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
@@ -68,11 +68,11 @@ fn section(title: &str, note: &str, legend: &str, content: &str) -> String {
 fn header(results: &Results) -> String {
     let machine = &results.machine;
     format!(
-        "<header>\n<h1>Memory allocators side by side</h1>\n<p>{} allocators, {} workloads, {} \
-         rounds each &#183; {} &#215; {} &#183; {} &#183; {}</p>\n</header>\n",
-        results.allocators.len(),
-        results.workloads.len(),
-        results.runs.iter().map(|run| run.round).max().unwrap_or(0),
+        "<header>\n<h1>Memory allocators side by side</h1>\n\
+         <p>{}, {}, {} each &#183; {} &#215; {} &#183; {} &#183; {}</p>\n</header>\n",
+        plural(results.allocators.len(), "allocator"),
+        plural(results.workloads.len(), "workload"),
+        plural(results.rounds(), "round"),
         machine.cpus,
         escape(&machine.cpu),
         escape(&machine.kernel),
@@ -125,10 +125,7 @@ fn comparison(
 ) -> String {
     let name = |index: usize| escape(&results.allocators[index].name);
     let interval = |estimate: &Estimate| {
-        format!(
-            "<span class=\"interval\">(95 %: {:.2} to {:.2})</span>",
-            estimate.low, estimate.high
-        )
+        format!("<span class=\"interval\">{}</span>", format::interval(estimate))
     };
     match ranking {
         [(best, estimate), ..] if *best != summary.baseline => format!(

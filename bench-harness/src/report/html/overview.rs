@@ -1,6 +1,6 @@
 //! The summary's charts: time against memory at one glance, and every measure with its interval.
 
-use super::super::format::{escape, times};
+use super::super::format::{escape, interval, times};
 use super::COLOURS;
 use super::svg::{Anchor, LogAxis, chart, line, text};
 use crate::results::Results;
@@ -13,9 +13,9 @@ pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
     format!(
         "<div class=\"overview\">\n<figure>\n<figcaption>Time against memory</figcaption>\n\
          {}</figure>\n<div class=\"forest\">\n{}</div>\n</div>\n\
-         <p class=\"note\">Geometric means over all workloads, relative to {}; smaller is better. \
-         Bars span the interval that holds the true value with \
-         95&#160;% confidence.</p>\n",
+         <p class=\"note\">Geometric means over the workloads that both ran, relative to {}; \
+         smaller is better. Bars span the interval that holds the true value with 95&#160;% \
+         confidence.</p>\n",
         scatter(results, summary),
         intervals.concat(),
         escape(&results.allocators[summary.baseline].name),
@@ -89,7 +89,7 @@ fn forest(results: &Results, summary: &Summary<'_>, measure: Measure) -> String 
         content += &line((axis.place(estimate.low), y), (axis.place(estimate.high), y), "span");
         let x = axis.place(estimate.value);
         content += &format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"5\" class=\"dot\"/>\n</g>\n");
-        let interval = format!("({:.2} to {:.2})", estimate.low, estimate.high);
+        let interval = interval(estimate);
         content += &text(right + 58.0, y + 4.0, Anchor::End, "value", &times(estimate.value));
         if *index != summary.baseline {
             content += &text(right + 66.0, y + 4.0, Anchor::Start, "tick", &interval);
