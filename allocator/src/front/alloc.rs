@@ -2,6 +2,7 @@
 
 use super::{init, large};
 use crate::base::hint::unlikely;
+use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
@@ -16,6 +17,17 @@ pub fn allocate(size: usize) -> *mut u8 {
     }
     // SAFETY: just compared.
     allocate_class(unsafe { SizeClass::of_unchecked(size) })
+}
+
+/// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that have a
+/// slow path of their own to jump to (they set `errno` or throw), so that the hot path needs no frame.
+#[inline(always)]
+pub fn allocate_hot(size: usize) -> *mut u8 {
+    if unlikely(size > MAX_SMALL) {
+        return ptr::null_mut();
+    }
+    // SAFETY: just compared.
+    current().pop(unsafe { SizeClass::of_unchecked(size) })
 }
 
 /// An object of `class`; null without memory.
@@ -34,7 +46,20 @@ pub fn allocate_class(class: SizeClass) -> *mut u8 {
 fn allocate_class_slow(class: SizeClass) -> *mut u8 {
     let object = exchange::pop_slow(class);
     init::after_first_allocation();
+    if unlikely(object.is_null()) {
+        reclaim();
+        return exchange::pop_slow(class);
+    }
     object
+}
+
+/// The last resort before a request fails: sends home what this thread and the shared tiers hold, so that
+/// whole spans and huge pages become free.
+#[cold]
+pub fn reclaim() {
+    // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
+    unsafe { exchange::flush(current()) };
+    CENTRAL.drain();
 }
 
 /// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh from the

@@ -1,6 +1,6 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-use super::init;
+use super::{alloc, init};
 use crate::config::{DIRECT_BYTES, HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -41,11 +41,23 @@ fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
         return None;
     }
     init::after_first_allocation();
+    let size = size.max(1);
+    try_span_for(size, align).or_else(|| {
+        alloc::reclaim();
+        try_span_for(size, align)
+    })
+}
+
+fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
     if size > DIRECT_BYTES || align > HUGE_SIZE {
-        return PAGE_HEAP.allocate_direct(size.max(1), align);
+        let direct = PAGE_HEAP.allocate_direct(size, align);
+        // Address space may be short, and free huge pages hold a lot of it.
+        if direct.is_some() || align > HUGE_SIZE {
+            return direct;
+        }
     }
     let align = Length(align.div_ceil(PAGE_SIZE));
-    PAGE_HEAP.allocate(Length::for_bytes(size.max(1)), align, SizeClass::NONE)
+    PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)
 }
 
 /// Takes a large block back.

@@ -19,8 +19,10 @@ mod realloc;
 #[cfg(test)]
 mod tests;
 
-pub use alloc::allocate_class;
-pub use alloc::{allocate, allocate_aligned, allocate_aligned_zeroed, allocate_zeroed, good_size};
+pub use alloc::{
+    allocate, allocate_aligned, allocate_aligned_zeroed, allocate_class, allocate_hot,
+    allocate_zeroed, good_size,
+};
 pub use free::{
     deallocate, deallocate_class, deallocate_sized, deallocate_sized_aligned, usable_size,
     verify_own_cache,

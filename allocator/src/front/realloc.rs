@@ -2,7 +2,7 @@
 //! otherwise.
 
 use super::{alloc, free, large, misuse};
-use crate::config::{MAX_REQUEST, MAX_SMALL};
+use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL};
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use core::ptr;
@@ -60,17 +60,14 @@ pub unsafe fn reallocate_same_layout(
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {
         (Some(old), Some(new)) if old == new => return block,
-        (None, None) if new_size <= MAX_REQUEST => {
+        // A direct block that moves keeps alignments of up to a huge page, and must not have moved when
+        // the answer is null.
+        (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {
             let span = misuse::check_block(block, "realloc");
-            // SAFETY: a live large block of the caller's; alignments beyond a page hold for direct blocks
-            // that move only up to a huge page, hence the comparison.
+            // SAFETY: a live large block of the caller's.
             let moved = unsafe { large::resize(span, new_size) };
-            if !moved.is_null() && (moved as usize).is_multiple_of(align) {
-                return moved;
-            }
             if !moved.is_null() {
-                // SAFETY: as below, for the block where it is now.
-                return unsafe { copy_to_new(moved, old_size, new_size, align) };
+                return moved;
             }
         }
         _ => {}
