@@ -19,6 +19,17 @@ use crate::unwind;
 /// `operator new(size)`.
 #[inline(always)]
 fn new(size: usize) -> *mut c_void {
+    let block = front::allocate_hot(size);
+    if block.is_null() {
+        return new_slow(size);
+    }
+    block.cast()
+}
+
+/// Cold, as the slow part of `malloc`.
+#[cold]
+#[inline(never)]
+extern "C" fn new_slow(size: usize) -> *mut c_void {
     let block = front::allocate(size);
     if block.is_null() {
         // SAFETY: no duties; it throws, aborts, or returns a block.
@@ -30,6 +41,17 @@ fn new(size: usize) -> *mut c_void {
 /// `operator new(size, nothrow)`.
 #[inline(always)]
 fn new_nothrow(size: usize) -> *mut c_void {
+    let block = front::allocate_hot(size);
+    if block.is_null() {
+        return new_nothrow_slow(size);
+    }
+    block.cast()
+}
+
+/// Cold, as the slow part of `malloc`.
+#[cold]
+#[inline(never)]
+extern "C" fn new_nothrow_slow(size: usize) -> *mut c_void {
     let block = front::allocate(size);
     if block.is_null() {
         return new_failed_nothrow(size, DEFAULT_ALIGNMENT);

@@ -15,6 +15,17 @@ use crate::errno;
 /// memory is exhausted or `size` exceeds `PTRDIFF_MAX`.
 #[inline(always)]
 pub fn allocate(size: usize) -> *mut c_void {
+    let block = front::allocate_hot(size);
+    if block.is_null() {
+        return allocate_slow(size);
+    }
+    block.cast()
+}
+
+/// Cold: once per magazine, and for blocks so large that the call does not show.
+#[cold]
+#[inline(never)]
+extern "C" fn allocate_slow(size: usize) -> *mut c_void {
     let block = front::allocate(size);
     if block.is_null() {
         return errno::out_of_memory();
