@@ -119,6 +119,21 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         Some(Run { start, len: self.next_clear(start) - start })
     }
 
+    /// Number of words.
+    pub const fn word_count(&self) -> usize {
+        WORDS
+    }
+
+    /// Bits `index * 64 ..` as a word, the lowest first.
+    pub fn word(&self, index: usize) -> u64 {
+        self.words[index]
+    }
+
+    /// Replaces bits `index * 64 ..`.
+    pub fn set_word(&mut self, index: usize, bits: u64) {
+        self.words[index] = bits;
+    }
+
     /// Sets every bit that is set in `other`.
     pub fn union(&mut self, other: &Self) {
         for index in 0..WORDS {

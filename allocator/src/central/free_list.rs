@@ -79,6 +79,11 @@ impl Builder {
         self.chain.count += 1;
     }
 
+    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
+    fn shares_line(&self, addr: usize, size: usize) -> bool {
+        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
+    }
+
     fn finish(self) -> Chain {
         if !self.tail.is_null() {
             // SAFETY: `tail` is the last object appended.
@@ -155,10 +160,11 @@ impl CentralFreeList {
             }
             let mut emptied = List::new();
             let mut inner = self.inner.lock();
-            let mut last = ptr::null_mut();
+            let mut span = ptr::null_mut();
             for &addr in &addrs[..len] {
-                inner.put(class, addr, &mut last, &mut emptied, strict);
+                inner.put(class, addr, &mut span, &mut emptied, strict);
             }
+            inner.settle(class, span, &mut emptied);
             drop(inner);
             while let Some(span) = NonNull::new(emptied.pop_front()) {
                 // SAFETY: the span is out of the lists, and all of its objects are free.
@@ -217,9 +223,10 @@ impl CentralFreeList {
 
 /// The group for a span, or `None` if it has no free object.
 fn group_of(span: &Span) -> Option<usize> {
-    let objects = span.class.info().objects as usize;
-    let allocated = span.allocated as usize;
-    (allocated < objects).then(|| allocated * GROUPS / objects)
+    let info = span.class.info();
+    let allocated = u32::from(span.allocated);
+    // Rounded down, eighths of less than all objects are at most 7.
+    (span.allocated < info.objects).then(|| ((allocated * info.eighths) >> 16) as usize)
 }
 
 impl Inner {
@@ -284,31 +291,32 @@ impl Inner {
         // SAFETY: a node of the list is live; the lock guards it.
         let record = unsafe { &mut *span };
         let size = class.size();
-        let base = record.addr();
         let before = out.chain.count;
         let mut fresh_end = usize::MAX;
-        let mut index = record.free.next_set(0);
-        let objects = class.info().objects as usize;
-        while index < objects {
-            let addr = base + index * size;
-            let same_line = !out.tail.is_null()
-                && (out.tail as usize + size - 1) / LINE == addr / LINE
-                && out.tail as usize + size == addr;
-            if out.chain.count >= want && !same_line {
-                break;
-            }
-            if index >= record.carved as usize {
-                if fresh_end == usize::MAX {
-                    fresh_end = (addr | (TOUCH - 1)) + 1;
-                } else if addr >= fresh_end && !same_line {
+        for word in 0..record.free.word_count() {
+            let mut bits = record.free.word(word);
+            while bits != 0 {
+                let index = word * 64 + bits.trailing_zeros() as usize;
+                let addr = record.addr() + index * size;
+                if out.chain.count >= want && !out.shares_line(addr, size) {
                     break;
                 }
-                record.carved = index as u16 + 1;
+                if index >= record.carved as usize {
+                    if fresh_end == usize::MAX {
+                        fresh_end = (addr | (TOUCH - 1)) + 1;
+                    } else if addr >= fresh_end {
+                        break;
+                    }
+                    record.carved = index as u16 + 1;
+                }
+                bits &= bits - 1;
+                // SAFETY: the object is free, and ours once its bit is cleared, below.
+                unsafe { out.append(addr as *mut FreeObject) };
             }
-            record.free.clear_range(index, 1);
-            // SAFETY: the object is free, and now ours.
-            unsafe { out.append(addr as *mut FreeObject) };
-            index = record.free.next_set(index + 1);
+            record.free.set_word(word, bits);
+            if bits != 0 {
+                break;
+            }
         }
         let taken = out.chain.count - before;
         record.allocated += taken as u16;
@@ -318,21 +326,23 @@ impl Inner {
         fresh_end == usize::MAX
     }
 
-    /// Marks the object at `addr` as free in its span; spans that become entirely free are moved to
-    /// `emptied`. `last` is the span of the object before, which is likely this one's too.
+    /// Marks the object at `addr` as free in its span. `current` is the span of the object before, which
+    /// is likely this one's too; when it is another, the one before is settled.
     fn put(
         &mut self,
         class: SizeClass,
         addr: usize,
-        last: &mut *mut Span,
+        current: &mut *mut Span,
         emptied: &mut List<Span>,
         strict: bool,
     ) {
-        let mut span = *last;
-        // SAFETY: `last` is null or a live span of this class.
+        let mut span = *current;
+        // SAFETY: `current` is null or a live span of this class.
         let inside =
             !span.is_null() && unsafe { addr.wrapping_sub((*span).addr()) < (*span).bytes() };
         if !inside {
+            self.settle(class, span, emptied);
+            *current = ptr::null_mut();
             span = PAGE_MAP.span(addr);
         }
         // SAFETY: what the page map holds is a record; records are never unmapped, and those of spans of
@@ -360,20 +370,26 @@ impl Inner {
         }
         record.allocated -= 1;
         self.free += 1;
-        *last = span;
-        // SAFETY: `span` is a live span of this class; an entirely free one belongs to us alone.
+        // Only now: a span that an earlier object of the batch emptied must not be settled twice.
+        *current = span;
+    }
+
+    /// Puts a span that objects came home to where it belongs now: into the list of its group, or, if it
+    /// is entirely free, out of this list and into `emptied`. Null is a no-op.
+    fn settle(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
+        // SAFETY: null or a live span of this class, guarded by the lock; an entirely free one belongs to
+        // us alone.
         unsafe {
-            if record.allocated == 0 {
-                if record.group != Span::UNLISTED {
-                    self.unlist(span);
-                }
-                self.spans -= 1;
-                self.free -= class.info().objects as usize;
-                emptied.push_front(span);
-                *last = ptr::null_mut();
-            } else {
-                self.relist(span);
+            let Some(record) = span.as_ref() else { return };
+            if record.allocated > 0 {
+                return self.relist(span);
             }
+            if record.group != Span::UNLISTED {
+                self.unlist(span);
+            }
+            self.spans -= 1;
+            self.free -= class.info().objects as usize;
+            emptied.push_front(span);
         }
     }
 }

@@ -9,8 +9,8 @@ use core::fmt;
 
 /// Where every byte taken from the OS is. In bytes unless named `_count`.
 ///
-/// `mapped = in_use + thread_cache_free + transfer_cache_free + central_free + span_tails
-/// + page_heap_free + page_heap_released`, to the byte, always. While other threads allocate, the figures
+/// To the byte, always: `mapped` is the sum of `in_use`, `thread_cache_free`, `transfer_cache_free`,
+/// `central_free`, `span_tails`, `page_heap_free` and `page_heap_released`. While other threads allocate, the figures
 /// of the caches may be a moment older than the rest; blocks on the move then count as in use.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]

@@ -27,6 +27,9 @@ pub struct ClassInfo {
     pub objects: u16,
     /// `ceil(2^40 / size)`: offset in span times this, shifted right by 40, is the object's number.
     pub reciprocal: u64,
+    /// `floor(2^16 * 8 / objects)`: allocated objects times this, shifted right by 16, is how many eighths
+    /// of a span are allocated, rounded down.
+    pub eighths: u32,
 }
 
 const STEP: usize = MIN_ALIGN;
@@ -36,17 +39,20 @@ static INFO: [ClassInfo; CLASS_COUNT] = make_info();
 static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
 
 const fn make_info() -> [ClassInfo; CLASS_COUNT] {
-    let mut info = [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0 }; CLASS_COUNT];
+    let mut info =
+        [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0 }; CLASS_COUNT];
     let mut class = 1;
     let mut size = STEP;
     while class < CLASS_COUNT {
         let pages = span_pages(size);
         let fit = pages * PAGE_SIZE / size;
+        let objects = if fit < MAX_SPAN_OBJECTS { fit } else { MAX_SPAN_OBJECTS };
         info[class] = ClassInfo {
             size: size as u32,
             pages: pages as u16,
-            objects: if fit < MAX_SPAN_OBJECTS { fit } else { MAX_SPAN_OBJECTS } as u16,
+            objects: objects as u16,
             reciprocal: (1u64 << 40).div_ceil(size as u64),
+            eighths: ((8 << 16) / objects) as u32,
         };
         // Eight steps per doubling; below 128 the step is the minimum.
         size += if size < 128 { STEP } else { (1 << size.ilog2()) / 8 };
@@ -99,6 +105,10 @@ impl SizeClass {
     /// # Safety
     /// `size <= MAX_SMALL`.
     #[inline(always)]
+    #[allow(
+        clippy::manual_div_ceil,
+        reason = "div_ceil cannot rely on the bound and costs the hot path"
+    )]
     pub const unsafe fn of_unchecked(size: usize) -> Self {
         debug_assert!(size <= MAX_SMALL);
         // SAFETY: the table covers every slot of sizes up to MAX_SMALL.

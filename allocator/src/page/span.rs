@@ -104,7 +104,7 @@ impl Span {
     pub fn place_of(&self, addr: usize) -> Place {
         let info = self.class.info();
         let offset = addr - self.addr();
-        let index = (offset as u64 * info.reciprocal >> 40) as usize;
+        let index = ((offset as u64 * info.reciprocal) >> 40) as usize;
         if index * info.size as usize == offset && index < info.objects as usize {
             Place::Object(index)
         } else {

@@ -89,11 +89,11 @@ impl Filler {
             // SAFETY: nodes of the list are live.
             unsafe {
                 let used = (*node).used_pages;
-                if best.is_none() || used > best_used {
-                    if let Some(start) = (*node).best_run(pages, align) {
-                        best = Some((node, start));
-                        best_used = used;
-                    }
+                if (best.is_none() || used > best_used)
+                    && let Some(start) = (*node).best_run(pages, align)
+                {
+                    best = Some((node, start));
+                    best_used = used;
                 }
                 node = self.lists[list].next(node);
             }
