@@ -117,7 +117,8 @@ static void impossible_requests(void) {
 
 /* free keeps errno (POSIX.1-2024, glibc 2.33), whatever it has to do. */
 static void free_keeps_errno(void) {
-    static const size_t sizes[] = {1, 100, 5000, 100 * KIB, 300 * KIB, 2 * MIB, 40 * MIB, 200 * MIB};
+    static const size_t sizes[] = {1, 100, 5000, 100 * KIB, 300 * KIB,
+                                   2 * MIB, 40 * MIB, 200 * MIB};
     size_t i, j;
     for (i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         void *blocks[20];
@@ -256,13 +257,15 @@ static void *aligned_by(unsigned form, size_t alignment, size_t size) {
 static void aligned_forms(void) {
     size_t alignment, i, n;
     for (alignment = 8; alignment <= 4 * MIB; alignment *= 2) {
-        size_t sizes[] = {0, 1, 8, 100, alignment - 1, alignment, alignment + 1, 3 * alignment, 100000};
+        size_t sizes[] = {0, 1, 8, 100, alignment - 1, alignment, alignment + 1,
+                          3 * alignment, 100000};
         size_t copies = alignment <= 64 * KIB ? 12 : 2, copy;
         for (n = 0, copy = 0; copy < copies; copy++) {
             for (i = 0; i < sizeof sizes / sizeof *sizes; i++, n++) {
                 size_t size = copies == 2 ? lesser(sizes[i], alignment + 1) : sizes[i];
                 void *start = aligned_by((unsigned)(n % 3), alignment, size);
-                CHECK(start && is_aligned(start, alignment), "%zu at %zu: %p", size, alignment, start);
+                CHECK(start && is_aligned(start, alignment), "%zu at %zu: %p", size, alignment,
+                      start);
                 CHECK(api.malloc_usable_size(start) >= size, "%zu at %zu", size, alignment);
                 keep(n, start, size);
             }

@@ -1,5 +1,5 @@
-// std::bad_alloc from containers that fill the address space (RLIMIT_AS, set by the caller), caught,
-// and everything works again: three times over, and on threads.
+// std::bad_alloc from containers that fill the address space (RLIMIT_AS, set by the caller) is
+// caught, and everything works again: three times over, and on threads.
 #include "check.h"
 
 #include <map>

@@ -84,6 +84,8 @@ struct alignas(64) Padded {
     std::string text;
 };
 
+std::string text_of(unsigned value) { return std::string(value % 64, char('A' + value % 26)); }
+
 // Made on one thread, released on whichever is last.
 void shared_ownership() {
     std::vector<std::shared_ptr<Padded>> shared;
@@ -95,7 +97,7 @@ void shared_ownership() {
             for (unsigned i = 0; i < 30000; i++) {
                 auto mine = std::make_shared<Padded>();
                 mine->value = i;
-                mine->text = std::string(i % 64, char('A' + i % 26));
+                mine->text = text_of(i);
                 CHECK(is_aligned(mine.get(), 64), "%p", (void *)mine.get());
                 std::shared_ptr<Padded> other;
                 {
@@ -109,8 +111,7 @@ void shared_ownership() {
                     }
                 }
                 if (other)
-                    CHECK(other->text == std::string(other->value % 64, char('A' + other->value % 26)),
-                          "the text of %u", other->value);
+                    CHECK(other->text == text_of(other->value), "the text of %u", other->value);
             }
         });
     }

@@ -146,7 +146,8 @@ static void small_blocks_on_threads(void) {
     size_t t, bytes = 0;
     pthread_barrier_init(&phase, NULL, THREADS);
     for (t = 0; t < THREADS; t++)
-        CHECK(pthread_create(&threads[t], NULL, fill_on_thread, (void *)(uintptr_t)t) == 0, "thread");
+        CHECK(pthread_create(&threads[t], NULL, fill_on_thread, (void *)(uintptr_t)t) == 0,
+              "thread");
     for (t = 0; t < THREADS; t++) {
         CHECK(pthread_join(threads[t], NULL) == 0, "join");
         bytes += thread_bytes[t];

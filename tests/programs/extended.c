@@ -14,7 +14,8 @@ static void predicted_sizes(void) {
         void *block = malloc(size);
         size_t usable = malloc_usable_size(block);
         CHECK(block && usable >= size, "%zu", size);
-        CHECK(nallocx(size, 0) == usable, "%zu: nallocx %zu, usable %zu", size, nallocx(size, 0), usable);
+        CHECK(nallocx(size, 0) == usable, "%zu: nallocx %zu, usable %zu", size,
+              nallocx(size, 0), usable);
         CHECK(malloc_good_size(size) == usable, "%zu: %zu", size, malloc_good_size(size));
         CHECK(malloc_size(block) == usable, "%zu: malloc_size %zu", size, malloc_size(block));
         CHECK(malloc_good_size(usable) == usable, "a good size %zu is good", usable);

@@ -58,8 +58,8 @@ int main(int argc, char **argv) {
         if (early == 0 && started >= total / 10) early = resident_bytes();
     }
     late = resident_bytes();
-    printf("resident after %d threads: %zu KiB, after %d: %zu KiB\n", total / 10, early / KIB, total,
-           late / KIB);
+    printf("resident after %d threads: %zu KiB, after %d: %zu KiB\n", total / 10,
+           early / KIB, total, late / KIB);
     CHECK(late < early + 8 * MIB, "grew from %zu to %zu bytes", early, late);
     return 0;
 }

@@ -11,5 +11,7 @@ gzip --no-name --stdout all.tar | gzip --decompress | sha256sum
 mkdir out
 tar -xf all.tar.xz -C out
 cat out/files/* | sort --numeric-sort --parallel=2 | uniq --count | sha256sum
-grep --recursive --no-filename 'line 29[0-9]* of' out | sed 's/line \([0-9]*\)/\1 line/' | sort | sha256sum
-find out -type f | sort | xargs cat | awk '{ count[$1 % 100]++ } END { for (k in count) n += count[k] * k; print n }'
+grep --recursive --no-filename 'line 29[0-9]* of' out | sed 's/line \([0-9]*\)/\1 line/' | sort |
+    sha256sum
+find out -type f | sort | xargs cat |
+    awk '{ count[$1 % 100]++ } END { for (k in count) n += count[k] * k; print n }'

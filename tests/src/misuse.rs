@@ -2,8 +2,8 @@
 //!
 //! A report is one line on stderr that has [`PREFIX`], the kind and the pointer in hexadecimal, and
 //! `SIGABRT` follows. `allocator/src/front/misuse.rs` lists the texts. The cases are those of
-//! `tests/programs/misuse.c`; a case may be reported under more than one kind where the allocator may
-//! see it in more than one place. Change texts here and nowhere else.
+//! `tests/programs/misuse.c`; a case may be reported under more than one kind where the
+//! allocator may see it in more than one place. Change texts here and nowhere else.
 
 /// What every report starts with.
 pub const PREFIX: &str = "stratalloc: ";

@@ -35,7 +35,8 @@ pub fn run_traced(mut command: Command, limit: Duration) -> Finished {
 }
 
 /// Runs what `make` builds twice, plain and preloaded (each in a fresh temporary folder as working
-/// directory), and checks that both succeed and print the same on stdout. Returns the preloaded run.
+/// directory), and checks that both succeed and print the same on stdout. Returns the
+/// preloaded run.
 #[track_caller]
 pub fn same_output(limit: Duration, make: impl Fn() -> Command) -> Finished {
     let fresh = || tempfile::tempdir().expect("a temporary folder");

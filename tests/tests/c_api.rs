@@ -24,7 +24,8 @@ fn contract_when_linked_statically() {
     run_cases("api.c", Link::Static, LIMIT);
 }
 
-/// The process runs on glibc's allocator and uses ours beside it: neither may see the other's blocks.
+/// The process runs on glibc's allocator and uses ours beside it: neither may see the
+/// other's blocks.
 #[test]
 fn contract_when_opened_at_run_time() {
     run_cases("api.c", Link::Dlopen, LIMIT);
@@ -50,7 +51,8 @@ fn statistics_when_linked_statically() {
     run_cases("info.c", Link::Static, LIMIT);
 }
 
-/// Scripts read what ptmalloc prints: the same labels, in the same order, as `label = number` (C3.4).
+/// Scripts read what ptmalloc prints: the same labels, in the same order, as
+/// `label = number` (C3.4).
 #[test]
 fn malloc_stats_has_the_shape_of_ptmalloc() {
     let mut program = command("info.c", Link::Preload);
