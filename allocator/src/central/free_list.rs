@@ -304,7 +304,7 @@ impl Inner {
                 if index >= record.carved as usize {
                     if fresh_end == usize::MAX {
                         fresh_end = (addr | (TOUCH - 1)) + 1;
-                    } else if addr >= fresh_end {
+                    } else if addr >= fresh_end && !out.shares_line(addr, size) {
                         break;
                     }
                     record.carved = index as u16 + 1;
