@@ -80,7 +80,7 @@ impl Block {
         self.written = bytes;
         for word in words(self.addr, bytes) {
             // SAFETY: inside the block, which the model owns.
-            unsafe { word.write(self.tag ^ word as usize - self.addr) };
+            unsafe { word.write(self.tag ^ (word as usize - self.addr)) };
         }
     }
 
@@ -89,7 +89,7 @@ impl Block {
         for word in words(self.addr, self.written.min(bytes)) {
             // SAFETY: inside the block, which the model owns.
             let found = unsafe { word.read() };
-            assert_eq!(found, self.tag ^ word as usize - self.addr, "content changed");
+            assert_eq!(found, self.tag ^ (word as usize - self.addr), "content changed");
         }
     }
 

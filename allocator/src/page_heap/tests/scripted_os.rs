@@ -40,7 +40,6 @@ struct State {
     /// Calls that may fail, since `fail` was called.
     failable: usize,
     calls: usize,
-    releases: usize,
     now_ms: u64,
 }
 
@@ -66,7 +65,6 @@ impl ScriptedOs {
             failing: Failing::Never,
             failable: 0,
             calls: 0,
-            releases: 0,
             now_ms: 1_000,
         };
         Self { base, state: Mutex::new(state) }
@@ -96,11 +94,6 @@ impl ScriptedOs {
     /// Calls made since `fail` that could have failed.
     pub fn failable_calls(&self) -> usize {
         self.state().failable
-    }
-
-    /// Calls of `release` so far.
-    pub fn releases(&self) -> usize {
-        self.state().releases
     }
 
     /// Lets time pass.
@@ -234,7 +227,6 @@ impl Os for ScriptedOs {
         assert_pages(addr, bytes);
         let mut state = self.state();
         state.count();
-        state.releases += 1;
         state.assert_mapped(addr, addr + bytes);
         if state.fails() {
             return false;
