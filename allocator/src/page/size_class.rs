@@ -251,7 +251,7 @@ mod tests {
         for class in SizeClass::all() {
             let info = class.info();
             for offset in 0..info.pages as u64 * PAGE_SIZE as u64 {
-                assert_eq!(offset * info.reciprocal >> 40, offset / u64::from(info.size));
+                assert_eq!((offset * info.reciprocal) >> 40, offset / u64::from(info.size));
             }
         }
     }

@@ -134,9 +134,8 @@ impl ThreadCache {
         let object = object.cast::<FreeObject>();
         let room = Self::at(&self.rooms, class);
         // Relaxed: only the owner writes.
-        let left = room.load(Ordering::Relaxed);
         // SAFETY: with room in the magazine, `object` is a small object (caller): two words.
-        if left == 0 || unsafe { (*object).mark } == FREE_MARK {
+        if room.load(Ordering::Relaxed) == 0 || unsafe { (*object).mark } == FREE_MARK {
             return false;
         }
         let head = Self::at(&self.heads, class);
@@ -149,7 +148,9 @@ impl ThreadCache {
         // when the head is. (The kernel's copy sees one thread's stores in order; on x86-64 this keeps
         // the compiler from reordering them and costs nothing.)
         head.store(object, Ordering::Release);
-        room.store(left - 1, Ordering::Relaxed);
+        // A second load: a compare and a decrement in memory are two instructions less than a value kept
+        // in a register.
+        room.store(room.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         true
     }
 
