@@ -53,7 +53,7 @@ fn means(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
         .map(|index| summary.against_best(index, measure))
         .map(|mean| mean.map(|ratio| Bar { ratio, ends: None, figure: String::new() }))
         .collect();
-    draw(results, bars, &format!("{}, geometric mean over all workloads", measure.title()))
+    draw(results, bars, measure, "all workloads")
 }
 
 /// The bars of one workload.
@@ -73,8 +73,7 @@ fn bars(
             Some(Bar { ratio, ends, figure: show(spread.median) })
         })
         .collect();
-    let name = &results.workloads[workload].name;
-    draw(results, bars, &format!("{} on {name}", measure.title()))
+    draw(results, bars, measure, &results.workloads[workload].name)
 }
 
 /// One bar, in units of the best allocator.
@@ -87,7 +86,7 @@ struct Bar {
 }
 
 /// Draws a bar for every allocator, or says that it has none.
-fn draw(results: &Results, bars: Vec<Option<Bar>>, label: &str) -> String {
+fn draw(results: &Results, bars: Vec<Option<Bar>>, measure: Measure, work: &str) -> String {
     let ratios = bars.iter().flatten().map(|bar| bar.ratio);
     let longest = ratios.fold(1.6, f64::max).min(LONGEST);
     let place = |ratio: f64| LEFT + (ratio / longest).min(1.0) * (RIGHT - LEFT);
@@ -120,5 +119,8 @@ fn draw(results: &Results, bars: Vec<Option<Bar>>, label: &str) -> String {
         content += &text(RIGHT + 48.0, y + 15.0, Anchor::End, class, &times(*ratio));
         content += &text(WIDTH, y + 15.0, Anchor::End, "tick", figure);
     }
-    chart(WIDTH, height, label, &content)
+    let title = measure.title();
+    let chart = chart(WIDTH, height, &format!("{title} on {work}"), &content);
+    // A narrow screen has no room for the heads of the columns.
+    format!("<div>\n<p class=\"narrow\">{title}</p>\n{chart}</div>\n")
 }

@@ -14,8 +14,8 @@ pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
         "<div class=\"overview\">\n<figure>\n<figcaption>Time against memory</figcaption>\n\
          {}</figure>\n<div class=\"forest\">\n{}</div>\n</div>\n\
          <p class=\"note\">Geometric means over the workloads that both ran, relative to {}; \
-         smaller is better. Bars span the interval that holds the true value with 95&#160;% \
-         confidence.</p>\n",
+         smaller is better. Bars, lines and brackets give the interval that holds the true value \
+         with 95&#160;% confidence.</p>\n",
         scatter(results, summary),
         intervals.concat(),
         escape(&results.allocators[summary.baseline].name),
