@@ -28,7 +28,10 @@ static void verify_and_free_all(size_t count) {
     for (i = 0; i < count; i++)
         CHECK(filled(live[i].start, live[i].size, live[i].seed), "block %zu of %zu bytes changed",
               i, live[i].size);
-    for (i = 0; i < count; i++) api.free(live[i].start);
+    for (i = 0; i < count; i++) {
+        api.free(live[i].start);
+        live[i].start = NULL;
+    }
 }
 
 static void keep(size_t i, void *start, size_t size) {
@@ -147,7 +150,7 @@ static void calloc_is_zero(void) {
                 CHECK(round == 0 || all_zero(live[j].start, sizes[i]), "dirty: %zu", sizes[i]);
                 memset(live[j].start, 0xff, api.malloc_usable_size(live[j].start));
             }
-            for (j = 0; j < many; j++) api.free(live[j].start);
+            for (j = 0; j < many; j++) api.free(live[j].start), live[j].start = NULL;
         }
     }
     for (i = 0; i < 20000; i++) {
