@@ -16,6 +16,9 @@ use std::sync::{Mutex, MutexGuard};
 /// Address space of one arena, the unused huge page at either end included.
 const ARENA: usize = 2 << 30;
 
+/// More than any alignment that tests ask for, so that equal calls take equal courses in every arena.
+const ARENA_ALIGN: usize = 64 << 20;
+
 /// Arenas that no test uses at the moment.
 static ARENAS: Mutex<Vec<usize>> = Mutex::new(Vec::new());
 
@@ -54,11 +57,11 @@ impl ScriptedOs {
         let recycled = ARENAS.lock().unwrap().pop();
         let base = recycled.unwrap_or_else(|| {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-            let bytes = ARENA + HUGE_SIZE;
+            let bytes = ARENA + ARENA_ALIGN;
             // SAFETY: a new mapping disturbs no other.
             let raw = unsafe { libc::mmap(ptr::null_mut(), bytes, libc::PROT_NONE, flags, -1, 0) };
             assert_ne!(raw, libc::MAP_FAILED, "address space for an arena");
-            (raw as usize).next_multiple_of(HUGE_SIZE)
+            (raw as usize).next_multiple_of(ARENA_ALIGN)
         });
         let state = State {
             mapped: BTreeMap::new(),
