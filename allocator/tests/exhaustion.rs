@@ -1,4 +1,5 @@
-//! What happens when the address space is used up, in a process of its own with a limit set on itself.
+//! What happens when the address space is used up, in a process of its own with a limit set on
+//! itself.
 
 use stratalloc::{MallocExtension, front};
 
@@ -28,8 +29,8 @@ fn signature(block: *mut u8) -> usize {
     unsafe { block.cast::<usize>().read() }
 }
 
-/// `NULL` is the answer, in every call, and a later `free` makes room again: nothing aborts, no block is
-/// lost, no content changes, and most of what the system would have given was of use.
+/// `NULL` is the answer, in every call, and a later `free` makes room again: nothing aborts, no
+/// block is lost, no content changes, and most of what the system would have given was of use.
 #[test]
 fn exhausted_memory_is_an_answer_and_not_an_end() {
     // Before the limit: nothing of the test itself may run out of memory.

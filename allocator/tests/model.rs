@@ -1,8 +1,8 @@
-//! The whole allocator against a plain model: random sequences of every call, after each of which all
-//! blocks are where and what the model says, and the snapshot accounts for every byte.
+//! The whole allocator against a plain model: random sequences of every call, after each of which
+//! all blocks are where and what the model says, and the snapshot accounts for every byte.
 //!
-//! This file has a process of its own and a single test: nobody else uses the allocator (Rust's global
-//! one here is the system's), so that sums can be compared exactly.
+//! This file has a process of its own and a single test: nobody else uses the allocator (Rust's
+//! global one here is the system's), so that sums can be compared exactly.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -51,7 +51,8 @@ struct Block {
     size: usize,
     align: usize,
     usable: usize,
-    /// Whether `size` and `align` still name the block's class: `reallocate` may leave a block in place.
+    /// Whether `size` and `align` still name the block's class: `reallocate` may leave a block in
+    /// place.
     has_layout: bool,
     tag: u8,
 }
@@ -75,8 +76,8 @@ impl Block {
         }
     }
 
-    /// Panics unless the first `len` bytes are as they were filled, by the block `origin`, whose pattern
-    /// came here with the content.
+    /// Panics unless the first `len` bytes are as they were filled, by the block `origin`, whose
+    /// pattern came here with the content.
     fn check(&self, origin: &Block, len: usize) {
         for offset in origin.offsets(origin.usable).filter(|&offset| offset < len) {
             // SAFETY: inside the block, which the model owns.
@@ -241,8 +242,9 @@ impl Drop for Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Blocks do not overlap, are aligned, keep their content, are zero where promised; every byte of the
-    /// process's memory is accounted for at every step; and when everything is free, everything goes back.
+    /// Blocks do not overlap, are aligned, keep their content, are zero where promised; every byte
+    /// of the process's memory is accounted for at every step; and when everything is free,
+    /// everything goes back.
     #[test]
     fn blocks_are_sound_and_every_byte_is_accounted_for(
         calls in prop::collection::vec(call(), 1..150),

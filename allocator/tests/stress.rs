@@ -1,8 +1,8 @@
-//! Threads that come and go and hand blocks to each other, in a Rust program whose global allocator is
-//! ours: every vector, channel and thread handle below is served by it too.
+//! Threads that come and go and hand blocks to each other, in a Rust program whose global allocator
+//! is ours: every vector, channel and thread handle below is served by it too.
 //!
-//! Every block is filled with a pattern of its own, which whoever frees it checks: two owners of one byte
-//! cannot both find what they wrote.
+//! Every block is filled with a pattern of its own, which whoever frees it checks: two owners of
+//! one byte cannot both find what they wrote.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -121,7 +121,8 @@ fn until() -> Instant {
     Instant::now() + Duration::from_secs(SECONDS)
 }
 
-/// Blocks in shared slots: any thread may free what any other allocated (the pattern of caches and maps).
+/// Blocks in shared slots: any thread may free what any other allocated (the pattern of caches and
+/// maps).
 #[test]
 fn blocks_exchanged_through_slots_stay_intact() {
     static SLOTS: [AtomicPtr<Block>; 512] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 512];
@@ -186,11 +187,13 @@ fn producers_and_consumers_do_not_pile_up_memory() {
         }
     });
     assert!(moved.load(Ordering::Relaxed) > 1_000);
-    // At most 20 batches of 100 blocks of a few KiB on average are alive, the other tests' included.
+    // At most 20 batches of 100 blocks of a few KiB on average are alive, the other tests'
+    // included.
     assert!(peak < 512 << 20, "{peak} bytes mapped");
 }
 
-/// Threads that live for a moment: what they cached must not stay behind, and their caches are reused.
+/// Threads that live for a moment: what they cached must not stay behind, and their caches are
+/// reused.
 #[test]
 fn short_threads_leave_nothing_behind() {
     let end = until();

@@ -174,8 +174,8 @@ const SIZES: [usize; 9] = [16, 32, 48, 64, 112, 240, 1024, 5120, 32 * 1024];
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
-    /// Whatever order objects come and go in: none is given to two, all belong to spans, the list's sums
-    /// are right, and spans go home as soon as they are empty (C1.1: else memory cannot).
+    /// Whatever order objects come and go in: none is given to two, all belong to spans, the list's
+    /// sums are right, and spans go home as soon as they are empty (C1.1: else memory cannot).
     #[test]
     fn no_object_is_given_twice_and_empty_spans_go_back(
         size in prop::sample::select(&SIZES[..]),
@@ -203,8 +203,8 @@ proptest! {
         prop_assert_eq!(model.source.spans(), 0);
     }
 
-    /// Two threads that write to their own blocks must not fight for a cache line: what is carved out of
-    /// fresh memory goes to one thread line by line.
+    /// Two threads that write to their own blocks must not fight for a cache line: what is carved
+    /// out of fresh memory goes to one thread line by line.
     #[test]
     fn a_fresh_cache_line_is_never_split_between_two_fetches(
         size in prop::sample::select(&[16usize, 32, 48, 80, 96, 112, 144, 160, 208, 352][..]),
@@ -225,8 +225,8 @@ proptest! {
     }
 }
 
-/// Memory that nobody asked for is not touched: a fetch for many objects carves one OS page of a fresh
-/// span at a time.
+/// Memory that nobody asked for is not touched: a fetch for many objects carves one OS page of a
+/// fresh span at a time.
 #[test]
 fn fresh_memory_is_carved_a_page_at_a_time() {
     let mut model = Model::new(64);
@@ -268,7 +268,8 @@ fn objects_come_from_the_fullest_span() {
     model.check();
 }
 
-/// Without memory the answer is "none", and nothing is lost: objects that come home are served again.
+/// Without memory the answer is "none", and nothing is lost: objects that come home are served
+/// again.
 #[test]
 fn without_memory_a_fetch_is_empty_and_later_ones_work() {
     let mut model = Model::new(5120);
@@ -289,8 +290,8 @@ fn without_memory_a_fetch_is_empty_and_later_ones_work() {
     model.check();
 }
 
-/// A forked child takes home what vanished threads held; objects that had come home already, and links
-/// that point into the middle of something, must not count twice or abort.
+/// A forked child takes home what vanished threads held; objects that had come home already, and
+/// links that point into the middle of something, must not count twice or abort.
 #[test]
 fn salvage_passes_over_what_is_free_already() {
     let mut model = Model::new(48);
@@ -300,8 +301,8 @@ fn salvage_passes_over_what_is_free_already() {
     model.release(&gone[..10]);
     let mut strange = gone.clone();
     strange.push(keep + 16);
-    // SAFETY: all are objects of spans that live, and the test uses none of them any more but `keep`,
-    // whose content the odd link overwrites.
+    // SAFETY: all are objects of spans that live, and the test uses none of them any more but
+    // `keep`, whose content the odd link overwrites.
     unsafe { model.list.salvage(&model.source, model.class, chain(&strange)) };
     model.held.retain(|&addr| addr == keep);
     model.check();
@@ -339,8 +340,8 @@ fn threads_that_share_a_list_never_share_an_object() {
     model.check();
 }
 
-/// The transfer cache hands out whole magazines, the last one first, holds no more than its bounds, and
-/// always has room for two: one that a producer leaves while a consumer is on its way.
+/// The transfer cache hands out whole magazines, the last one first, holds no more than its bounds,
+/// and always has room for two: one that a producer leaves while a consumer is on its way.
 #[test]
 fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
     for size in [16, 1024, 32 * 1024] {

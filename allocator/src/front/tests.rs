@@ -1,5 +1,5 @@
-//! Properties of the entry points that need a look inside. The comparison with a model, with exact sums,
-//! is in `allocator/tests`: it needs a process of its own.
+//! Properties of the entry points that need a look inside. The comparison with a model, with exact
+//! sums, is in `allocator/tests`: it needs a process of its own.
 
 use super::*;
 use crate::config::{FREE_MARK, MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
@@ -18,8 +18,8 @@ fn bytes<'a>(block: *mut u8, len: usize) -> &'a mut [u8] {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// The magazines hold what their counts say whatever order objects come and go in, across growth,
-    /// exchange with the central tier and scavenging.
+    /// The magazines hold what their counts say whatever order objects come and go in, across
+    /// growth, exchange with the central tier and scavenging.
     #[test]
     fn magazines_hold_what_their_counts_say(
         runs in prop::collection::vec((0usize..1_500, 1usize..400, any::<bool>()), 1..60),
@@ -85,8 +85,8 @@ fn requests_beyond_ptrdiff_max_are_refused() {
     }
 }
 
-/// The mark of a free object is a number that a program may store: it makes `free` look closer, and must
-/// not make it abort, nor leave the block unfreed.
+/// The mark of a free object is a number that a program may store: it makes `free` look closer, and
+/// must not make it abort, nor leave the block unfreed.
 #[test]
 fn a_program_may_store_the_mark_of_free_objects() {
     for size in SizeClass::all().map(SizeClass::size) {
@@ -120,7 +120,8 @@ fn fresh_blocks_do_not_carry_the_mark() {
     }
 }
 
-/// `calloc` clears what was used before, and knows what was not: dirty memory must never get through.
+/// `calloc` clears what was used before, and knows what was not: dirty memory must never get
+/// through.
 #[test]
 fn zeroed_memory_is_zero_after_every_kind_of_use() {
     for size in [1, 16, 1_000, MAX_SMALL, MAX_SMALL + 1, 100_000, 3 << 20, 65 << 20] {
@@ -137,8 +138,8 @@ fn zeroed_memory_is_zero_after_every_kind_of_use() {
     }
 }
 
-/// A block with a mapping of its own moves by page tables: content stays, what is new reads as zero as
-/// the kernel gives it, and alignments beyond a huge page survive.
+/// A block with a mapping of its own moves by page tables: content stays, what is new reads as zero
+/// as the kernel gives it, and alignments beyond a huge page survive.
 #[test]
 fn direct_blocks_keep_content_and_alignment_when_resized() {
     for align in [16, 1 << 21, 1 << 22, 1 << 24] {
@@ -159,8 +160,8 @@ fn direct_blocks_keep_content_and_alignment_when_resized() {
     }
 }
 
-/// C allows `realloc` to leave a block that shrinks a little where it is, and programs count on it being
-/// cheap; a block that shrinks a lot must not pin what it does not need.
+/// C allows `realloc` to leave a block that shrinks a little where it is, and programs count on it
+/// being cheap; a block that shrinks a lot must not pin what it does not need.
 #[test]
 fn shrinking_a_little_stays_and_shrinking_a_lot_moves() {
     let block = allocate(1_000);
@@ -177,8 +178,8 @@ fn shrinking_a_little_stays_and_shrinking_a_lot_moves() {
     }
 }
 
-/// A destructor that runs after the cache of its thread was taken down may still allocate and free, as
-/// C++ thread-locals and other libraries' keys do.
+/// A destructor that runs after the cache of its thread was taken down may still allocate and free,
+/// as C++ thread-locals and other libraries' keys do.
 #[test]
 fn a_thread_may_allocate_after_its_cache_is_gone() {
     struct Late(Cell<u32>, libc::pthread_key_t);

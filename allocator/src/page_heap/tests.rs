@@ -1,4 +1,5 @@
-//! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved by hand.
+//! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved
+//! by hand.
 
 mod model;
 mod scripted_os;
@@ -76,9 +77,10 @@ fn run(model: &mut Model, call: &Call) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Everything above the page heap writes into what it hands out: spans must not overlap, must keep
-    /// their content, must be zero where they claim it, and must be found by address. And no page may get
-    /// lost: the sums hold at every step, and in the end all of it is free and goes back.
+    /// Everything above the page heap writes into what it hands out: spans must not overlap, must
+    /// keep their content, must be zero where they claim it, and must be found by address. And no
+    /// page may get lost: the sums hold at every step, and in the end all of it is free and goes
+    /// back.
     #[test]
     fn spans_are_disjoint_found_and_kept_and_no_page_is_lost(
         calls in prop::collection::vec(call(), 1..120),
@@ -93,8 +95,8 @@ proptest! {
         model.drain();
     }
 
-    /// A system that is short of memory fails some calls and grants others; whatever fails, the heap
-    /// stays whole.
+    /// A system that is short of memory fails some calls and grants others; whatever fails, the
+    /// heap stays whole.
     #[test]
     fn a_system_that_fails_now_and_then_does_no_harm(
         calls in prop::collection::vec((call(), prop::bool::weighted(0.3)), 1..80),
@@ -172,8 +174,8 @@ fn pulse(model: &mut Model) {
     model.check();
 }
 
-/// C1.1: what a program does not need any more leaves the process without anyone asking, within about
-/// the decay time, wherever it lies.
+/// C1.1: what a program does not need any more leaves the process without anyone asking, within
+/// about the decay time, wherever it lies.
 #[test]
 fn memory_that_stays_free_goes_back_within_the_decay_time() {
     let mut model = Model::new();
@@ -198,8 +200,8 @@ fn memory_that_stays_free_goes_back_within_the_decay_time() {
     model.drain();
 }
 
-/// C2.2: a program that frees and allocates the same memory over and over keeps it: giving it back would
-/// cost a fault for every page in every wave.
+/// C2.2: a program that frees and allocates the same memory over and over keeps it: giving it back
+/// would cost a fault for every page in every wave.
 #[test]
 fn memory_used_in_waves_stays() {
     let mut model = Model::new();
@@ -218,8 +220,8 @@ fn memory_used_in_waves_stays() {
     model.drain();
 }
 
-/// The case that once looped for ever: a range whose first huge page is released already, and a request
-/// for less than the range.
+/// The case that once looped for ever: a range whose first huge page is released already, and a
+/// request for less than the range.
 #[test]
 fn release_goes_on_behind_huge_pages_that_were_released_before() {
     let mut model = Model::new();

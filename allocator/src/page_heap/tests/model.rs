@@ -17,8 +17,8 @@ use std::ptr::NonNull;
 const STRIDE: usize = 4096;
 
 impl<O: Os> PageHeap<O> {
-    /// Panics unless lists, records and sums of a heap whose memory lies in `range` agree; for moments at
-    /// which no release is under way.
+    /// Panics unless lists, records and sums of a heap whose memory lies in `range` agree; for
+    /// moments at which no release is under way.
     pub fn check_invariants(&self, range: Range<usize>) {
         let inner = self.inner.lock();
         let (mut huge_pages, mut used, mut resident, mut released) = (0, 0, 0, 0);
@@ -254,7 +254,8 @@ impl Model {
         self.heap.check_invariants(self.os().range());
     }
 
-    /// Frees everything and gives it back: nothing may stay resident, and all huge pages must be free.
+    /// Frees everything and gives it back: nothing may stay resident, and all huge pages must be
+    /// free.
     pub fn drain(&mut self) {
         while !self.blocks.is_empty() {
             self.free(0);

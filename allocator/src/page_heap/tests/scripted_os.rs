@@ -1,9 +1,9 @@
-//! An operating system under the test's control: real memory out of an arena of its own, calls that fail
-//! when told to, and a clock moved by hand. It asserts the contract of [`Os`] on every call: nothing is
-//! unmapped, released or moved that is not mapped.
+//! An operating system under the test's control: real memory out of an arena of its own, calls that
+//! fail when told to, and a clock moved by hand. It asserts the contract of [`Os`] on every call:
+//! nothing is unmapped, released or moved that is not mapped.
 //!
-//! Arenas are separated by gaps and recycled, so that the heaps of tests that run at the same time are
-//! never neighbours in the page map, which all of them share.
+//! Arenas are separated by gaps and recycled, so that the heaps of tests that run at the same time
+//! are never neighbours in the page map, which all of them share.
 
 use crate::config::{HUGE_SIZE, PAGE_SIZE};
 use crate::os::Os;
@@ -16,7 +16,8 @@ use std::sync::{Mutex, MutexGuard};
 /// Address space of one arena, the unused huge page at either end included.
 const ARENA: usize = 2 << 30;
 
-/// More than any alignment that tests ask for, so that equal calls take equal courses in every arena.
+/// More than any alignment that tests ask for, so that equal calls take equal courses in every
+/// arena.
 const ARENA_ALIGN: usize = 64 << 20;
 
 /// Arenas that no test uses at the moment.
