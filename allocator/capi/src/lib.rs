@@ -18,6 +18,7 @@
 #![no_std]
 
 mod aligned;
+mod at_exit;
 mod bad_alloc;
 mod control;
 mod cxx_runtime;
@@ -32,7 +33,3 @@ mod statistics;
 mod text;
 mod unwind;
 mod xml;
-
-// The core gives this object a name, because assembly refers to it, and the linker would export
-// every name that is given. Another copy of the core in the same process must not bind to ours.
-core::arch::global_asm!(".hidden stratalloc_empty_cache_0_1");

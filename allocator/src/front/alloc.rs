@@ -100,7 +100,7 @@ fn zeroed(block: *mut u8, size: usize) -> *mut u8 {
 
 /// The usable size that a request for `size` bytes at `align` would get; 0 if it is too large to be served.
 pub fn good_size(size: usize, align: usize) -> usize {
-    if size > MAX_REQUEST {
+    if size > MAX_REQUEST || align > MAX_REQUEST {
         return 0;
     }
     match SizeClass::of_aligned(size, align) {

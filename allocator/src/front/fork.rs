@@ -24,25 +24,25 @@ pub fn register() {
 }
 
 unsafe extern "C" fn prepare() {
-    registry::fork_lock().acquire();
+    registry::fork_lock().acquire_for_fork();
     CENTRAL.for_each_lock(|lock| match lock {
-        ForkLock::Transfer(cache) => cache.fork_lock().acquire(),
-        ForkLock::List(list) => list.fork_lock().acquire(),
+        ForkLock::Transfer(cache) => cache.fork_lock().acquire_for_fork(),
+        ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
     });
-    PAGE_HEAP.fork_lock().acquire();
-    METADATA.fork_lock().acquire();
+    PAGE_HEAP.fork_lock().acquire_for_fork();
+    METADATA.fork_lock().acquire_for_fork();
 }
 
 unsafe extern "C" fn parent() {
     // SAFETY: `prepare` took every one of these locks in this thread.
     unsafe {
-        METADATA.fork_lock().release();
-        PAGE_HEAP.fork_lock().release();
+        METADATA.fork_lock().release_for_fork();
+        PAGE_HEAP.fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
-            ForkLock::Transfer(cache) => cache.fork_lock().release(),
-            ForkLock::List(list) => list.fork_lock().release(),
+            ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
+            ForkLock::List(list) => list.fork_lock().release_for_fork(),
         });
-        registry::fork_lock().release();
+        registry::fork_lock().release_for_fork();
     }
 }
 

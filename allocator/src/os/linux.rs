@@ -4,8 +4,6 @@ use super::Os;
 use super::syscall::{call, failed};
 use super::thread_slot;
 use crate::sync::{AtomicU32, Futex, Rank};
-use core::num::NonZeroUsize;
-use once_cell::race::OnceNonZeroUsize;
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -54,13 +52,8 @@ impl Os for Linux {
     }
 
     fn page_size(&self) -> usize {
-        static SIZE: OnceNonZeroUsize = OnceNonZeroUsize::new();
-        SIZE.get_or_init(|| {
-            // SAFETY: `getauxval` reads a vector that the kernel wrote at start.
-            let size = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
-            NonZeroUsize::new(size).unwrap_or(NonZeroUsize::MIN)
-        })
-        .get()
+        // SAFETY: `getauxval` reads a vector that the kernel wrote at start; it makes no system call.
+        unsafe { libc::getauxval(libc::AT_PAGESZ) as usize }
     }
 
     fn now_ms(&self) -> u64 {

@@ -19,6 +19,7 @@ global_asm!(
     ".type stratalloc_thread_slot_0_1, @object",
     ".size stratalloc_thread_slot_0_1, 16",
     "stratalloc_thread_slot_0_1:",
+    ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
     ".popsection",

@@ -92,11 +92,18 @@ impl<T, F: Futex> Lock<T, F> {
         Guard { lock: self }
     }
 
-    /// Waits for the lock without a guard: for `fork`, which takes all locks in one call and gives them
-    /// up in another.
+    /// Waits for the lock without a guard.
     #[inline]
-    pub fn acquire(&self) {
+    fn acquire(&self) {
         F::acquiring(self.rank);
+        self.acquire_for_fork();
+    }
+
+    /// Waits for the lock, to be given up by `release_for_fork` or `reset_in_child`: for `fork` handlers,
+    /// which take all locks in one call and give them up in another. Ranks are not checked, as the locks of
+    /// all size classes have the same.
+    #[inline]
+    pub fn acquire_for_fork(&self) {
         // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote to
         // the data is visible. Relaxed on failure: nothing is read on the strength of it.
         if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
@@ -133,12 +140,22 @@ impl<T, F: Futex> Lock<T, F> {
     /// # Safety
     /// The caller holds it through `acquire`, and uses no reference to the data any more.
     #[inline]
-    pub unsafe fn release(&self) {
+    unsafe fn release(&self) {
+        // SAFETY: handed through.
+        unsafe { self.release_for_fork() };
+        F::released(self.rank);
+    }
+
+    /// Undoes `acquire_for_fork` in the parent.
+    ///
+    /// # Safety
+    /// The caller holds the lock, and uses no reference to the data any more.
+    #[inline]
+    pub unsafe fn release_for_fork(&self) {
         // Release: pairs with the Acquire in `acquire`; publishes the writes to the data.
         if self.word.swap(FREE, Ordering::Release) == CONTENDED {
             F::wake_one(&self.word);
         }
-        F::released(self.rank);
     }
 
     /// Makes the lock free again in a forked child, where the threads that may sleep on it are gone.
@@ -148,10 +165,9 @@ impl<T, F: Futex> Lock<T, F> {
     pub unsafe fn reset_in_child(&self) {
         // Relaxed: there is no other thread to order against.
         self.word.store(FREE, Ordering::Relaxed);
-        F::released(self.rank);
     }
 
-    /// The data, for a caller that holds the lock through `acquire`.
+    /// The data, for a caller that holds the lock through `acquire_for_fork`.
     pub const fn data_ptr(&self) -> *mut T {
         self.data.get()
     }
