@@ -59,13 +59,14 @@ pub extern "C" fn nallocx(size: usize, flags: c_int) -> usize {
     front::good_size(size, alignment)
 }
 
-/// jemalloc's sized free: `flags` name the alignment of the request. Null is a no-op.
+/// jemalloc's sized free: `flags` name the alignment of the request. Null is a no-op. As with
+/// [`crate::standard::free_sized`], the size does not tell the class.
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator, not used again; `size` lies between what was
 /// asked for and `malloc_usable_size(block)`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn sdallocx(block: *mut c_void, size: usize, flags: c_int) {
-    // SAFETY: the caller vouches for size and alignment.
-    unsafe { aligned::deallocate_sized(block, size, alignment_of(flags)) }
+pub unsafe extern "C" fn sdallocx(block: *mut c_void, _size: usize, _flags: c_int) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
 }

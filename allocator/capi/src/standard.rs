@@ -132,14 +132,15 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
 }
 
 /// C23's `free_sized`: `free` for a block of `malloc`, `calloc` or `realloc` whose requested size
-/// the caller knows, which spares the look-up.
+/// the caller knows. The size does not tell the class: `realloc` may have shortened the block in
+/// place, and the look-up is what finds the true one.
 ///
 /// # Safety
 /// As [`free`]; `size` is the size that was asked for.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn free_sized(block: *mut c_void, size: usize) {
-    // SAFETY: those functions align to 16, and the caller vouches for `size`.
-    unsafe { front::deallocate_sized(block.cast(), size) }
+pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
+    // SAFETY: the duties are the same.
+    unsafe { front::deallocate(block.cast()) }
 }
 
 /// C23's `free_aligned_sized`: `free` for a block of `aligned_alloc(alignment, size)`.
