@@ -5,7 +5,7 @@ use core::ffi::{c_int, c_void};
 
 use allocator::front;
 
-use crate::aligned::{self, DEFAULT_ALIGNMENT};
+use crate::aligned::DEFAULT_ALIGNMENT;
 
 /// The low six bits of jemalloc's `flags` hold log2 of the alignment (`MALLOCX_LG_ALIGN`,
 /// `MALLOCX_ALIGN`). The others choose zeroing, an arena or a thread cache; they do not change
