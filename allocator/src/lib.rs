@@ -12,27 +12,37 @@
 #[cfg(all(test, not(loom)))]
 extern crate std;
 
+// In layer order, and apart, so that the formatter does not sort them.
 mod config;
 
 mod base;
+
+mod sync;
+
+#[cfg(not(loom))]
+mod os;
+
+#[cfg(not(loom))]
+mod page;
+
+#[cfg(not(loom))]
+mod page_heap;
+
 #[cfg(not(loom))]
 mod central;
+
 #[cfg(not(loom))]
-mod faces;
+mod thread_cache;
+
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub mod front;
+
 #[cfg(not(loom))]
 mod observe;
+
 #[cfg(not(loom))]
-mod os;
-#[cfg(not(loom))]
-mod page;
-#[cfg(not(loom))]
-mod page_heap;
-mod sync;
-#[cfg(not(loom))]
-mod thread_cache;
+mod faces;
 
 #[cfg(not(loom))]
 pub use faces::{MallocExtension, Stratalloc};
