@@ -34,10 +34,10 @@ pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8;
 pub const MAX_SPAN_OBJECTS: usize = 512;
 
 /// Bytes that a span of small objects aims for (fewer if `MAX_SPAN_OBJECTS` fill less).
-pub const SPAN_TARGET_BYTES: usize = 64 * 1024;
+pub const SPAN_TARGET_BYTES: usize = 32 * 1024;
 
 /// Fewest objects in a span: with fewer, each refill of a magazine would go to the page heap.
-pub const MIN_SPAN_OBJECTS: usize = 4;
+pub const MIN_SPAN_OBJECTS: usize = 2;
 
 /// Most objects in one magazine. Past a hundred the lock of the transfer cache no longer shows.
 pub const MAGAZINE_MAX_OBJECTS: usize = 128;
@@ -47,9 +47,9 @@ pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 pub const MAGAZINE_START_BYTES: usize = 256;
 
 /// Most magazines that one transfer cache holds.
-pub const TRANSFER_SLOTS: usize = 32;
+pub const TRANSFER_SLOTS: usize = 64;
 /// Most bytes that one transfer cache holds (at least two magazines are always admitted).
-pub const TRANSFER_MAX_BYTES: usize = 128 * 1024;
+pub const TRANSFER_MAX_BYTES: usize = 256 * 1024;
 
 /// Slow-path events of one thread between two looks at which of its magazines went unused.
 pub const SCAVENGE_INTERVAL: u32 = 512;
@@ -63,9 +63,13 @@ pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
 pub const GROWTH_FRACTION: usize = 8;
 
-/// Heap size in huge pages from which growth asks the kernel for transparent huge pages: from here on the
-/// rounding to 2 MiB is under a tenth of the heap, and a fault costs a quarter per byte.
-pub const THP_MIN_HUGE: usize = 16;
+/// Heap size in huge pages from which growth for a block beyond a huge page asks the kernel for
+/// transparent huge pages: such blocks are mostly used whole, the rounding is small against the heap, and a
+/// first touch costs a fifth (0.4 against 2 us per 4 KiB).
+pub const THP_MIN_HUGE_LARGE: usize = 16;
+/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and because
+/// on a virtual machine a huge page that the host has to find first costs up to 8 us per 4 KiB.
+pub const THP_MIN_HUGE_SMALL: usize = 256;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.
 pub const DECAY_MS: u64 = 2_000;

@@ -6,7 +6,10 @@ use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
 use super::release::Decay;
 use crate::base::list::List;
-use crate::config::{GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE};
+use crate::config::{
+    GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_LARGE,
+    THP_MIN_HUGE_SMALL,
+};
 use crate::os::{Guard, Lock, Os, map_aligned};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
@@ -352,13 +355,15 @@ impl Inner {
     /// Maps at least `need` contiguous huge pages and adds them to the free ranges.
     fn grow<O: Os>(&mut self, os: &O, need: usize) -> Option<()> {
         let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
-        self.map_huge(os, wish).or_else(|| if wish > need { self.map_huge(os, need) } else { None })
+        let threshold = if need > 1 { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
+        let huge_backed = self.huge_pages >= threshold;
+        self.map_huge(os, wish, huge_backed)
+            .or_else(|| if wish > need { self.map_huge(os, need, huge_backed) } else { None })
     }
 
-    fn map_huge<O: Os>(&mut self, os: &O, count: usize) -> Option<()> {
+    fn map_huge<O: Os>(&mut self, os: &O, count: usize, huge_backed: bool) -> Option<()> {
         let bytes = count.checked_mul(HUGE_SIZE)?;
         let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
-        let huge_backed = self.huge_pages >= THP_MIN_HUGE;
         let entered = if PAGE_MAP.ensure(addr, bytes) {
             self.enter_records(addr, count, huge_backed)
         } else {
