@@ -1,7 +1,7 @@
 //! Measuring one piece of work in this process: clock, processor time, faults, switches, memory.
 //!
 //! Owns nothing between runs. What it reads comes from `getrusage` and `/proc/self`; while the work
-//! runs, nothing here allocates through the allocator under test (see [`sampler`]).
+//! runs, nothing here allocates through the allocator under test (see `sampler`).
 
 mod memory;
 mod sampler;

@@ -1,6 +1,6 @@
 //! The report of a result file: one HTML page, Markdown tables, and CSV.
 //!
-//! Everything here is a function from [`Results`] to text; nothing is measured, and only [`write`]
+//! Everything here is a function from [`Results`] to text; nothing is measured, and only [`write()`]
 //! touches the disk. The page needs nothing but itself: style and charts are inside.
 
 mod csv;
