@@ -347,7 +347,7 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
     for size in [16, 1024, 32 * 1024] {
         let class = SizeClass::of(size).unwrap();
         let cache = TransferCache::new();
-        let mut storage = vec![[0usize; 2]; 200 * 40];
+        let mut storage = vec![[0usize; 2]; 200 * (TRANSFER_SLOTS + 1)];
         let mut chains = Vec::new();
         for part in storage.chunks_mut(200) {
             // A chain's objects are looked at only as links: two words each are enough.
