@@ -41,21 +41,25 @@ pub const MIN_SPAN_OBJECTS: usize = 2;
 
 /// Most objects in one magazine. Past a hundred the lock of the transfer cache no longer shows.
 pub const MAGAZINE_MAX_OBJECTS: usize = 128;
-/// Most bytes in one magazine; with the spare, a thread holds twice this per hot class.
+/// Most bytes in one magazine by default; with the spare, a thread holds twice this per hot class.
 pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 /// Bytes that a magazine starts with: one miss touches no more than this of a class never used before.
 pub const MAGAZINE_START_BYTES: usize = 256;
 
+/// Bytes that the limits of all threads' magazines may add up to by default: what a thousand threads hold
+/// stays small against what they use.
+pub const THREAD_CACHE_TOTAL_BYTES: usize = 32 << 20;
+
 /// Most magazines that one transfer cache holds.
 pub const TRANSFER_SLOTS: usize = 64;
-/// Most bytes that one transfer cache holds (at least two magazines are always admitted).
+/// Most bytes that one transfer cache holds by default (at least two magazines are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 256 * 1024;
 
 /// Slow-path events of one thread between two looks at which of its magazines went unused.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 
-/// A block of more than this many bytes gets a mapping of its own, which `realloc` can move by page
-/// tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
+/// By default a block of more than this many bytes gets a mapping of its own, which `realloc` can move by
+/// page tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
 pub const DIRECT_BYTES: usize = 64 << 20;
 
 /// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it grows by.

@@ -23,6 +23,9 @@ mod sync;
 mod os;
 
 #[cfg(not(loom))]
+mod parameters;
+
+#[cfg(not(loom))]
 mod page;
 
 #[cfg(not(loom))]
@@ -44,6 +47,8 @@ mod observe;
 #[cfg(not(loom))]
 mod faces;
 
+#[cfg(not(loom))]
+pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 #[cfg(not(loom))]
 pub use faces::{MallocExtension, Stratalloc};
 #[cfg(not(loom))]

@@ -98,15 +98,18 @@ extern "C" {
  *   lists included, but keeps pad bytes of it resident. 1 if anything was given back, else 0.
  *
  * int mallopt(int name, int value);
- *   1 if the library provides what programs set this value for, by its design and without storing
- *   the value; 0 if it does not, or if name is unknown. errno is unchanged.
- *     M_MMAP_THRESHOLD  1 for value >= 0. Fixed at 64 MiB: smaller blocks have no mapping of their
- *                       own, and are reused while resident when freed; larger ones have one each.
- *     M_MMAP_MAX        1 for value >= 0. Same; 0 does not keep blocks of 64 MiB and more from
- *                       having a mapping.
- *     M_TRIM_THRESHOLD  1 for value >= -1. Freed memory stays resident for a decay time of seconds,
- *                       so requests that follow each other do not fault; then it goes back, also
- *                       with -1. A real-time program that must never fault cannot rely on it.
+ *   1 if the library sets this value, or provides by its design what programs set it for; 0 if it
+ *   does neither, or if name is unknown. errno is unchanged. The options that it sets are described
+ *   in docs/tuning.md; the environment can set them too, and mallopt comes after it.
+ *     M_MMAP_THRESHOLD  1 for value >= 0. From 64 MiB on it becomes the option direct_bytes: blocks
+ *                       of more bytes have a mapping of their own. A lower value leaves it at 64
+ *                       MiB (and brings a higher one down to that): smaller blocks are reused
+ *                       while resident when freed, and their memory goes back by decay.
+ *     M_MMAP_MAX        1 for value >= 0. 0: no block has a mapping of its own (direct_bytes =
+ *                       never), until a higher value is set. There is no other limit.
+ *     M_TRIM_THRESHOLD  1 for value >= -1. -1: free memory is not given back (decay_ms = never)
+ *                       until malloc_trim is called, or until a value from 0 on is set, which brings
+ *                       the default decay back. Blocks with mappings are unmapped when freed.
  *     M_TOP_PAD         1 for 0 to 2 MiB. The heap grows by multiples of 2 MiB.
  *     M_MXFAST          1 for 1 to 160. Small blocks are always cached by each thread; 0, which
  *                       would switch that off, is refused.

@@ -1,10 +1,13 @@
 //! A last check when the process ends: a pointer into the middle of a small block may still lie in a
-//! magazine of the thread that calls `exit`, where nothing has looked at it yet.
+//! magazine of the thread that calls `exit`, where nothing has looked at it yet. The option
+//! `verify_at_exit` switches it off.
 
-use allocator::front;
+use allocator::{Parameters, front};
 
 extern "C" fn verify() {
-    front::verify_own_cache();
+    if Parameters::verify_at_exit() {
+        front::verify_own_cache();
+    }
 }
 
 /// Run by the dynamic loader after the program's own destructors, and by `exit` in static programs.

@@ -4,9 +4,10 @@
 //! still in a processor cache. Moving one costs the lock and two words.
 
 use super::chain::Chain;
-use crate::config::{TRANSFER_MAX_BYTES, TRANSFER_SLOTS};
+use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
 use crate::sync::Rank;
 
 /// The transfer cache of one class. Thread-safe.
@@ -32,7 +33,8 @@ impl TransferCache {
         let bytes = (inner.objects + chain.count) * class.size();
         let len = inner.len;
         // Two magazines always fit, so that a producer and a consumer can run without the spans.
-        if len == TRANSFER_SLOTS || (len >= 2 && bytes > TRANSFER_MAX_BYTES) {
+        let full = len >= 2 && bytes > parameters::get(Id::TransferCacheBytes);
+        if len == TRANSFER_SLOTS || full {
             return Some(chain);
         }
         inner.chains[len] = chain;

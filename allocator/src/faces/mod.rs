@@ -3,6 +3,8 @@
 
 mod extension;
 mod global;
+mod parameters;
 
 pub use extension::MallocExtension;
 pub use global::Stratalloc;
+pub use parameters::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};

@@ -44,6 +44,7 @@ pub fn allocate_class(class: SizeClass) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass) -> *mut u8 {
+    init::before_first_allocation();
     let object = exchange::pop_slow(class);
     init::after_first_allocation();
     if unlikely(object.is_null()) {

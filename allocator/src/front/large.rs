@@ -1,11 +1,12 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
 use super::{alloc, init};
-use crate::config::{DIRECT_BYTES, HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
+use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
+use crate::parameters::{self, Id};
 use core::ptr::{self, NonNull};
 
 /// `size` bytes at a multiple of `align`; null without memory.
@@ -40,6 +41,7 @@ fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return None;
     }
+    init::before_first_allocation();
     init::after_first_allocation();
     let size = size.max(1);
     try_span_for(size, align).or_else(|| {
@@ -49,7 +51,7 @@ fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 }
 
 fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
-    if size > DIRECT_BYTES || align > HUGE_SIZE {
+    if size > parameters::get(Id::DirectBytes) || align > HUGE_SIZE {
         let direct = PAGE_HEAP.allocate_direct(size, align);
         // Address space may be short, and free huge pages hold a lot of it.
         if direct.is_some() || align > HUGE_SIZE {
@@ -80,11 +82,12 @@ pub unsafe fn free(span: NonNull<Span>) {
 /// # Safety
 /// `span` is that of a live large block of the caller's.
 pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
+    let direct_bytes = parameters::get(Id::DirectBytes);
     // SAFETY: handed through; a live record.
     unsafe {
         let done = match span.as_ref().state {
-            SpanState::Direct if size > DIRECT_BYTES => PAGE_HEAP.resize_direct(span, size),
-            SpanState::Large if size <= DIRECT_BYTES => {
+            SpanState::Direct if size > direct_bytes => PAGE_HEAP.resize_direct(span, size),
+            SpanState::Large if size <= direct_bytes => {
                 PAGE_HEAP.resize(span, Length::for_bytes(size))
             }
             _ => false,

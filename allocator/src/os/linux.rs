@@ -9,6 +9,24 @@ use crate::sync::{AtomicU32, Futex, Rank};
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Linux;
 
+/// Writes `text` to stderr, without touching `errno` and without being a cancellation point. An error
+/// ends it quietly: there is no one left to be told.
+pub fn write_stderr(text: &[u8]) {
+    let mut rest = text;
+    while !rest.is_empty() {
+        let args = [2, rest.as_ptr() as usize, rest.len(), 0, 0, 0];
+        // SAFETY: the pointer and the length describe `rest`, which the kernel only reads.
+        let written = unsafe { call(libc::SYS_write, args) };
+        if written == -(libc::EINTR as isize) {
+            continue;
+        }
+        if failed(written) || written == 0 {
+            return;
+        }
+        rest = rest.get(written as usize..).unwrap_or(&[]);
+    }
+}
+
 impl Os for Linux {
     fn map(&self, bytes: usize, hint: usize) -> Option<usize> {
         let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
@@ -34,8 +52,8 @@ impl Os for Linux {
         !failed(unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) })
     }
 
-    unsafe fn advise_huge(&self, addr: usize, bytes: usize) {
-        let advice = libc::MADV_HUGEPAGE as usize;
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool) {
+        let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE } as usize;
         // SAFETY: changes how the range is backed, not what it holds. Kernels without the feature refuse.
         unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) };
     }

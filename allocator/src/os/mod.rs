@@ -34,11 +34,12 @@ pub trait Os {
     /// `[addr, addr + bytes)` was mapped by `map`, and nobody needs the content.
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool;
 
-    /// Asks for transparent huge pages on first touch.
+    /// Asks for transparent huge pages on first touch, or, if they are not `wanted`, for none, whatever
+    /// the system's setting is.
     ///
     /// # Safety
     /// `[addr, addr + bytes)` was mapped by `map`.
-    unsafe fn advise_huge(&self, addr: usize, bytes: usize);
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool);
 
     /// Resizes a mapping without moving it. Returns whether it could.
     ///

@@ -8,6 +8,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
+use crate::parameters::{self, HugePages};
 use core::ptr::NonNull;
 
 /// Figures of the direct blocks.
@@ -43,6 +44,11 @@ impl<O: Os> PageHeap<O> {
         let bytes = bytes.checked_next_multiple_of(PAGE_SIZE)?;
         // Huge-page alignment costs address space only and lets the kernel use huge pages.
         let addr = map_aligned(&self.os, bytes, align.max(HUGE_SIZE), 0)?;
+        let policy = parameters::huge_pages();
+        if policy != HugePages::Auto {
+            // SAFETY: just mapped.
+            unsafe { self.os.advise_huge(addr, bytes, policy == HugePages::Always) };
+        }
         let mut inner = self.lock();
         let span = if PAGE_MAP.ensure(addr, 1) { inner.new_record() } else { None };
         let Some(span) = span else {

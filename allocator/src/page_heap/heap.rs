@@ -16,6 +16,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
+use crate::parameters::{self, HugePages, Id};
 use crate::sync::Rank;
 use core::ptr::NonNull;
 
@@ -356,7 +357,12 @@ impl Inner {
     fn grow<O: Os>(&mut self, os: &O, need: usize) -> Option<()> {
         let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
         let threshold = if need > 1 { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
-        let huge_backed = self.huge_pages >= threshold;
+        let huge_backed = match parameters::huge_pages() {
+            HugePages::Never => false,
+            // Memory that goes back page by page at once would break them up as soon as they are made.
+            HugePages::Auto => self.huge_pages >= threshold && parameters::get(Id::DecayMs) != 0,
+            HugePages::Always => true,
+        };
         self.map_huge(os, wish, huge_backed)
             .or_else(|| if wish > need { self.map_huge(os, need, huge_backed) } else { None })
     }
@@ -374,8 +380,10 @@ impl Inner {
             if entered < count {
                 os.unmap(addr + entered * HUGE_SIZE, (count - entered) * HUGE_SIZE);
             }
-            if huge_backed && entered > 0 {
-                os.advise_huge(addr, entered * HUGE_SIZE);
+            if entered > 0 && huge_backed {
+                os.advise_huge(addr, entered * HUGE_SIZE, true);
+            } else if entered > 0 && parameters::huge_pages() == HugePages::Never {
+                os.advise_huge(addr, entered * HUGE_SIZE, false);
             }
         }
         self.lowest = addr;

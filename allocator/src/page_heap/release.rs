@@ -3,7 +3,8 @@
 //! The decay works from a low-water mark: the pages that stayed free and resident through a whole step
 //! were not needed in it, and a share of them goes back. A program that frees and allocates in waves
 //! keeps what its waves need; one that has calmed down loses the surplus within about the decay time.
-//! Steps are taken on page-heap operations, by a coarse clock (C1.1, C2.2).
+//! Steps are taken on page-heap operations, by a coarse clock (C1.1, C2.2). The decay time is the
+//! parameter `decay_ms`; with 0 every operation gives back all there is.
 //!
 //! Whole huge pages go first. The calls into the kernel are made without the lock: the pages are held
 //! back from allocation meanwhile.
@@ -11,16 +12,17 @@
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
-use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::config::{DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::Os;
 use crate::page::units::Length;
+use crate::parameters::{self, Id, NEVER};
 
 /// The decay's memory. Guarded by the page heap's lock.
 pub(super) struct Decay {
     /// Fewest free resident pages since the last step.
     pub low: usize,
-    /// When the next step is due; 0 before the first.
-    next_ms: u64,
+    /// When the last step was, so that a new decay time counts at once; `None` before the first.
+    last_ms: Option<u64>,
 }
 
 /// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths are
@@ -31,7 +33,22 @@ const STEP_LEAST: usize = PAGES_PER_HUGE;
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, next_ms: 0 }
+        Self { low: 0, last_ms: None }
+    }
+
+    /// The pages that a step should give back at `now` with `free` pages free and resident, for a decay
+    /// time of `time_ms`, which is neither 0 nor `NEVER`; 0 if no step is due.
+    fn step(&mut self, time_ms: usize, now: u64, free: usize) -> usize {
+        let first = self.last_ms.is_none();
+        if self.last_ms.is_some_and(|last| now < last + time_ms as u64 / DECAY_STEPS) {
+            return 0;
+        }
+        self.last_ms = Some(now);
+        let surplus = core::mem::replace(&mut self.low, free);
+        if first || surplus == 0 {
+            return 0;
+        }
+        (surplus / STEP_SHARE).max(surplus.min(STEP_LEAST))
     }
 }
 
@@ -41,17 +58,11 @@ impl Inner {
         if self.free_resident == 0 && self.decay.low == 0 {
             return 0;
         }
-        let now = os.now_ms();
-        if now < self.decay.next_ms {
-            return 0;
+        match parameters::get(Id::DecayMs) {
+            0 => self.free_resident,
+            NEVER => 0,
+            time_ms => self.decay.step(time_ms, os.now_ms(), self.free_resident),
         }
-        let first = self.decay.next_ms == 0;
-        self.decay.next_ms = now + DECAY_MS / DECAY_STEPS;
-        let surplus = core::mem::replace(&mut self.decay.low, self.free_resident);
-        if first || surplus == 0 {
-            return 0;
-        }
-        (surplus / STEP_SHARE).max(surplus.min(STEP_LEAST))
     }
 
     /// Takes up to `most` free huge pages out of the ranges, the first of which has resident memory, so

@@ -9,16 +9,12 @@
 
 use super::cache::ThreadCache;
 use crate::central::CENTRAL;
-use crate::config::{
-    MAGAZINE_MAX_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL,
-};
+use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
 
-/// Bytes that the limits of all threads' magazines may add up to.
-const TOTAL_MAX: usize = 32 << 20;
-
-/// Bytes that they add up to now. Touched when a limit changes, which is rare.
+/// Bytes that the limits of all threads' magazines add up to now. Touched when a limit changes, which is rare.
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 
 /// The limit that a class starts with.
@@ -28,7 +24,7 @@ pub fn start_limit(class: SizeClass) -> usize {
 
 /// The limit that a class grows to at most.
 pub fn max_limit(class: SizeClass) -> usize {
-    (MAGAZINE_MAX_BYTES / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
+    (parameters::get(Id::MagazineMaxBytes) / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
 /// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
@@ -40,7 +36,8 @@ pub fn grow(cache: &ThreadCache, class: SizeClass) {
     }
     let more = (new - old) * class.size();
     // Relaxed: a statistic that decides nothing but sizes; no other memory depends on it.
-    if TOTAL.fetch_add(more, Ordering::Relaxed) + more > TOTAL_MAX && old > 0 {
+    let bound = parameters::get(Id::ThreadCacheTotalBytes);
+    if TOTAL.fetch_add(more, Ordering::Relaxed) + more > bound && old > 0 {
         TOTAL.fetch_sub(more, Ordering::Relaxed);
         return;
     }

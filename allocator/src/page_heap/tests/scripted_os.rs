@@ -240,7 +240,7 @@ impl Os for ScriptedOs {
         true
     }
 
-    unsafe fn advise_huge(&self, addr: usize, bytes: usize) {
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize, _wanted: bool) {
         self.state().assert_mapped(addr, addr + bytes);
     }
 

@@ -1,0 +1,182 @@
+//! The environment, read once: inside the first slow path, so without memory, and before anything that
+//! the values decide.
+//!
+//! Weakest first: glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`, `STRATALLOC_<NAME>`.
+//! Of glibc's, those that have a meaning here are honoured and all others ignored in silence, since they
+//! were set for another allocator; `docs/tuning.md` lists them. Other variables that start with
+//! `STRATALLOC_` are not looked at: the prefix is not ours alone.
+//!
+//! A program that runs with more rights than its user (`AT_SECURE`) does not let the user tune it.
+//! An allocation from within (there is none) or by another thread meanwhile uses what is set so far. If
+//! `environ` is still null, as before libc has started, the next slow path tries again.
+
+use super::options::{self, Found};
+use super::value::decimal;
+use super::{HugePages, Id, NEVER, Parameter};
+use crate::config::{DIRECT_BYTES, MAX_REQUEST};
+use crate::sync::{AtomicU32, Ordering};
+use core::ffi::{CStr, c_char};
+
+const UNREAD: u32 = 0;
+const READING: u32 = 1;
+const READ: u32 = 2;
+
+/// Whether the environment was read. Relaxed: values are numbers that nothing else depends on, and a
+/// thread that sees them late acts as if it had come earlier.
+static STATE: AtomicU32 = AtomicU32::new(UNREAD);
+
+unsafe extern "C" {
+    /// POSIX's; null before libc has started and after `clearenv`.
+    static environ: *const *const c_char;
+}
+
+/// Reads the environment if that was not done yet. For slow paths: one load when it was.
+#[inline]
+pub fn read_environment_once() {
+    if STATE.load(Ordering::Relaxed) != READ {
+        read_now();
+    }
+}
+
+/// Cold: once in the life of a process.
+#[cold]
+fn read_now() {
+    // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our back.
+    let variables = unsafe { (&raw const environ).read_volatile() };
+    if variables.is_null() {
+        return;
+    }
+    let relaxed = Ordering::Relaxed;
+    if STATE.compare_exchange(UNREAD, READING, relaxed, relaxed).is_err() {
+        return;
+    }
+    // SAFETY: reads the vector that the kernel wrote at start.
+    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let mut help = false;
+    read(Variables { next: variables }, secure, &mut |found| match found {
+        Found::Set(id, number) => super::store(id, number),
+        Found::Help => help = true,
+        mistake => options::complain(mistake),
+    });
+    STATE.store(READ, Ordering::Relaxed);
+    if help {
+        options::print_help(super::get);
+    }
+}
+
+/// The strings `NAME=value` of a process.
+#[derive(Clone, Copy)]
+struct Variables {
+    next: *const *const c_char,
+}
+
+impl Iterator for Variables {
+    type Item = &'static [u8];
+
+    fn next(&mut self) -> Option<&'static [u8]> {
+        // SAFETY: `next` points into an array of strings that a null ends, and was not behind it yet.
+        // Whoever changes the environment from another thread now breaks POSIX's rules for it.
+        unsafe {
+            let text = self.next.read();
+            if text.is_null() {
+                return None;
+            }
+            self.next = self.next.add(1);
+            Some(CStr::from_ptr(text).to_bytes())
+        }
+    }
+}
+
+/// Reads `variables`, each `NAME=value`; what was found goes to `sink`, the strongest last.
+pub fn read<'a>(
+    variables: impl Iterator<Item = &'a [u8]> + Clone,
+    secure: bool,
+    sink: &mut impl FnMut(Found<'a>),
+) {
+    if secure {
+        return;
+    }
+    for variable in variables.clone() {
+        if let Some((name, value)) = split(variable, b'=')
+            && let Some(name) = name.strip_prefix(b"MALLOC_")
+            && let Some((id, number)) = glibc(name.strip_suffix(b"_").unwrap_or(name), value)
+        {
+            sink(Found::Set(id, number));
+        }
+    }
+    for variable in variables.clone() {
+        if let Some(list) = variable.strip_prefix(b"GLIBC_TUNABLES=") {
+            read_tunables(list, sink);
+        }
+    }
+    for variable in variables.clone() {
+        if let Some(list) = variable.strip_prefix(b"STRATALLOC_OPTIONS=") {
+            options::read_list(list, sink);
+        }
+    }
+    for variable in variables {
+        if let Some(rest) = variable.strip_prefix(b"STRATALLOC_")
+            && let Some((name, value)) = split(rest, b'=')
+            && let Some(parameter) = Parameter::by_name(name)
+        {
+            sink(options::read_value(parameter, value));
+        }
+    }
+}
+
+/// glibc's own string: `glibc.malloc.name=value:...`.
+fn read_tunables<'a>(list: &'a [u8], sink: &mut impl FnMut(Found<'a>)) {
+    for item in list.split(|&byte| byte == b':') {
+        if let Some((name, value)) = split(item, b'=')
+            && let Some(name) = name.strip_prefix(b"glibc.malloc.")
+            && let Some((id, number)) = glibc(name, value)
+        {
+            sink(Found::Set(id, number));
+        }
+    }
+}
+
+/// What a setting of glibc's malloc means here; `None` if nothing, or if the value is none.
+fn glibc(name: &[u8], value: &[u8]) -> Option<(Id, usize)> {
+    let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+    let number = glibc_number(value)?;
+    if is("trim_threshold") {
+        return (number > MAX_REQUEST).then_some((Id::DecayMs, NEVER));
+    }
+    if is("mmap_max") {
+        return (number == 0).then_some((Id::DirectBytes, NEVER));
+    }
+    if is("mmap_threshold") {
+        // Below, a mapping per block is what C2.2 wants to get rid of.
+        return (DIRECT_BYTES..=MAX_REQUEST).contains(&number).then_some((Id::DirectBytes, number));
+    }
+    if is("hugetlb") {
+        return (number == 1).then_some((Id::HugePages, HugePages::Always as usize));
+    }
+    None
+}
+
+/// A number as glibc reads it: decimal, hexadecimal behind `0x`, octal behind `0`; a negative one wraps.
+fn glibc_number(text: &[u8]) -> Option<usize> {
+    let (negative, digits) = match text.trim_ascii() {
+        [b'-', rest @ ..] => (true, rest),
+        rest => (false, rest),
+    };
+    let number = match digits {
+        [b'0', b'x' | b'X', hex @ ..] => radix(hex, 16)?,
+        [b'0', octal @ ..] if !octal.is_empty() => radix(octal, 8)?,
+        _ => decimal(digits)?,
+    };
+    Some(if negative { number.wrapping_neg() } else { number })
+}
+
+fn radix(digits: &[u8], radix: u32) -> Option<usize> {
+    let text = core::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?;
+    usize::from_str_radix(text, radix).ok()
+}
+
+/// The parts before and behind the first `byte`.
+fn split(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let at = text.iter().position(|&found| found == byte)?;
+    Some((&text[..at], &text[at + 1..]))
+}

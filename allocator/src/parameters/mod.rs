@@ -1,0 +1,245 @@
+//! What can be set without rebuilding: one table of parameters, and their values.
+//!
+//! The table is the only list of options there is: the parser, the text of `STRATALLOC_OPTIONS=help`, the
+//! Rust face and a test of `docs/tuning.md` read it. A parameter is in it only if a tier acts on it.
+//!
+//! A value is one relaxed atomic that slow paths load when they need it; hot paths read none. Every
+//! value may change at any time, and counts from the next slow path on.
+//!
+//! * `value`: a value as text, both ways.
+//! * `options`: `name=value,name=value`, and what is said about mistakes.
+//! * `environment`: the environment of the process, read once; glibc's own variables.
+//!
+//! No locks, no memory: the environment is read inside the first allocation.
+
+mod environment;
+mod options;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use environment::read_environment_once;
+pub use value::{Kind, Value};
+
+use crate::config::{
+    DECAY_MS, DIRECT_BYTES, MAGAZINE_MAX_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES,
+    MAX_REQUEST, MAX_SMALL, THREAD_CACHE_TOTAL_BYTES, TRANSFER_MAX_BYTES,
+};
+use crate::sync::{AtomicUsize, Ordering};
+
+/// A value that is never reached: no decay by itself, no block large enough.
+pub const NEVER: usize = usize::MAX;
+
+/// Longest decay time in milliseconds: a day.
+const LONGEST_MS: usize = 24 * 60 * 60 * 1_000;
+
+/// Which parameter: its place in [`TABLE`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Id {
+    /// See [`TABLE`], here and below.
+    DecayMs,
+    /// Its value is a [`HugePages`].
+    HugePages,
+    /// Compared with the size asked for.
+    DirectBytes,
+    /// Compared with the sum of all limits.
+    ThreadCacheTotalBytes,
+    /// Divided by the object size.
+    MagazineMaxBytes,
+    /// Compared with the bytes of one class.
+    TransferCacheBytes,
+    /// 0 or 1.
+    VerifyAtExit,
+}
+
+/// When the kernel is asked for transparent huge pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HugePages {
+    /// It is asked not to use them.
+    Never,
+    /// It is asked for them once the heap is large enough that rounding to 2 MiB is small against it.
+    Auto,
+    /// It is asked for them from the first byte on.
+    Always,
+}
+
+/// One parameter: what it means, what it takes, what it costs.
+#[derive(Debug)]
+pub struct Parameter {
+    id: Id,
+    /// Its name in `STRATALLOC_OPTIONS`; in upper case behind `STRATALLOC_`, that of its variable.
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    default: usize,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+    /// What changing it costs.
+    pub cost: &'static str,
+    /// The clauses of the contract that it belongs to; `-` if none.
+    pub clause: &'static str,
+}
+
+/// Every parameter, in the order of [`Id`].
+pub static TABLE: [Parameter; COUNT] = [
+    Parameter {
+        id: Id::DecayMs,
+        name: "decay_ms",
+        kind: Kind::Time { most: LONGEST_MS },
+        default: DECAY_MS as usize,
+        meaning: "How long free pages stay resident before they go back to the system; 0: they go \
+                  at once; never: only when asked (malloc_trim).",
+        cost: "Shorter: a system call and fresh page faults more often. Longer: memory that nobody \
+               uses stays resident.",
+        clause: "C1.1, C2.2",
+    },
+    Parameter {
+        id: Id::HugePages,
+        name: "huge_pages",
+        kind: Kind::Choice { words: &["never", "auto", "always"] },
+        default: HugePages::Auto as usize,
+        meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; auto: \
+                  once the heap is large, and not with decay_ms=0.",
+        cost: "always: small programs take up to 2 MiB more. never: first touch costs about five \
+               times as much, and more TLB misses.",
+        clause: "C2.4",
+    },
+    Parameter {
+        id: Id::DirectBytes,
+        name: "direct_bytes",
+        kind: Kind::Bytes { least: MAX_SMALL, most: MAX_REQUEST, never: true },
+        default: DIRECT_BYTES,
+        meaning: "Blocks of more than this many bytes get a mapping of their own, which free \
+                  unmaps at once; never: none does.",
+        cost: "Lower: system calls and page faults on every request of such blocks. Higher: realloc \
+               copies what it could have remapped.",
+        clause: "C1.2, C2.3",
+    },
+    Parameter {
+        id: Id::ThreadCacheTotalBytes,
+        name: "thread_cache_total_bytes",
+        kind: Kind::Bytes { least: 0, most: MAX_REQUEST, never: false },
+        default: THREAD_CACHE_TOTAL_BYTES,
+        meaning: "What the magazine limits of all threads may add up to before they stop growing; \
+                  every class of a thread can still open a small magazine.",
+        cost: "Lower: more exchanges through the shared tiers, hence locks. Higher: more memory held \
+               by threads that do not use it.",
+        clause: "C1.6",
+    },
+    Parameter {
+        id: Id::MagazineMaxBytes,
+        name: "magazine_max_bytes",
+        kind: Kind::Bytes {
+            least: MAGAZINE_START_BYTES,
+            most: MAGAZINE_MAX_OBJECTS * MAX_SMALL,
+            never: false,
+        },
+        default: MAGAZINE_MAX_BYTES,
+        meaning: "The most bytes that a magazine grows to (and the most objects are 128); a thread \
+                  has up to two per size class.",
+        cost: "Lower: more exchanges through the shared tiers. Higher: more free memory per thread, \
+               and colder.",
+        clause: "C1.6",
+    },
+    Parameter {
+        id: Id::TransferCacheBytes,
+        name: "transfer_cache_bytes",
+        kind: Kind::Bytes { least: 0, most: MAX_REQUEST, never: false },
+        default: TRANSFER_MAX_BYTES,
+        meaning: "The most bytes of each size class that wait in whole magazines between threads; \
+                  two magazines are always admitted, and at most 64.",
+        cost: "Lower: objects go home to their spans one by one more often. Higher: more free memory \
+               that no other class can use.",
+        clause: "C1.6",
+    },
+    Parameter {
+        id: Id::VerifyAtExit,
+        name: "verify_at_exit",
+        kind: Kind::Switch,
+        default: 1,
+        meaning: "Whether the C library checks, when the process exits, that what lies in the last \
+                  thread's magazines are whole blocks.",
+        cost: "on: microseconds at exit. off: a pointer into the middle of a block that was freed \
+               last may go unnoticed.",
+        clause: "-",
+    },
+];
+
+/// Number of parameters.
+pub const COUNT: usize = 7;
+
+/// The values. Relaxed throughout: a number that no other memory depends on.
+static VALUES: [AtomicUsize; COUNT] = [
+    AtomicUsize::new(TABLE[0].default),
+    AtomicUsize::new(TABLE[1].default),
+    AtomicUsize::new(TABLE[2].default),
+    AtomicUsize::new(TABLE[3].default),
+    AtomicUsize::new(TABLE[4].default),
+    AtomicUsize::new(TABLE[5].default),
+    AtomicUsize::new(TABLE[6].default),
+];
+
+const _: () = {
+    let mut index = 0;
+    while index < COUNT {
+        assert!(TABLE[index].id as usize == index, "the table is in the order of `Id`");
+        assert!(TABLE[index].kind.admits(TABLE[index].default), "defaults are in range");
+        index += 1;
+    }
+};
+
+impl Parameter {
+    /// The value it starts with if nobody says otherwise.
+    pub const fn default(&self) -> Value {
+        Value { kind: self.kind, number: self.default }
+    }
+
+    /// The value that holds now.
+    pub fn current(&self) -> Value {
+        read_environment_once();
+        Value { kind: self.kind, number: get(self.id) }
+    }
+
+    /// Sets the value from text, as in the environment. Returns whether the text is a value of its kind,
+    /// and in range; if not, nothing changes.
+    pub fn set_text(&self, text: &[u8]) -> bool {
+        self.kind.parse(text).is_some_and(|number| set(self.id, number))
+    }
+
+    /// The parameter called `name`.
+    pub fn by_name(name: &[u8]) -> Option<&'static Self> {
+        TABLE.iter().find(|parameter| name.eq_ignore_ascii_case(parameter.name.as_bytes()))
+    }
+}
+
+/// The value of a parameter, for slow paths.
+#[inline]
+pub fn get(id: Id) -> usize {
+    // Relaxed: see `VALUES`.
+    VALUES[id as usize].load(Ordering::Relaxed)
+}
+
+/// Sets a value for good: the environment is read before, so that it cannot undo this. Returns whether
+/// the value is in range; if not, nothing changes.
+pub fn set(id: Id, number: usize) -> bool {
+    read_environment_once();
+    let admitted = TABLE[id as usize].kind.admits(number);
+    if admitted {
+        store(id, number);
+    }
+    admitted
+}
+
+fn store(id: Id, number: usize) {
+    // Relaxed: see `VALUES`.
+    VALUES[id as usize].store(number, Ordering::Relaxed);
+}
+
+/// [`Id::HugePages`] as what it stands for.
+pub fn huge_pages() -> HugePages {
+    match get(Id::HugePages) {
+        0 => HugePages::Never,
+        1 => HugePages::Auto,
+        _ => HugePages::Always,
+    }
+}

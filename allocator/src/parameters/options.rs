@@ -1,0 +1,119 @@
+//! `name=value,name=value`: reading it, and what is said on stderr about mistakes (prefix
+//! `stratalloc: `, a line each) and in answer to `help`.
+//!
+//! Reading changes nothing by itself: what was found goes to a sink, so that tests can look at it.
+
+use super::{Id, Parameter, TABLE};
+use crate::base::fixed_buf::FixedBuf;
+use crate::os::linux::write_stderr;
+use core::fmt::{self, Write};
+
+/// What was found in an option string or a variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// A parameter and a value that it takes.
+    Set(Id, usize),
+    /// A parameter, and text that is no value of it.
+    BadValue(Id, &'a [u8]),
+    /// A name that no parameter has.
+    Unknown(&'a [u8]),
+    /// The wish to see the table.
+    Help,
+}
+
+/// Reads an option string. Empty items are passed over; of two values for one name the last counts.
+pub fn read_list<'a>(text: &'a [u8], sink: &mut impl FnMut(Found<'a>)) {
+    for item in text.split(|&byte| byte == b',') {
+        let item = item.trim_ascii();
+        if item.is_empty() {
+            continue;
+        }
+        let equals = item.iter().position(|&byte| byte == b'=');
+        let (name, value) = match equals {
+            Some(at) => (item[..at].trim_ascii(), &item[at + 1..]),
+            None => (item, &item[item.len()..]),
+        };
+        if equals.is_none() && name == b"help" {
+            sink(Found::Help);
+            continue;
+        }
+        match Parameter::by_name(name) {
+            Some(parameter) => sink(read_value(parameter, value)),
+            None => sink(Found::Unknown(name)),
+        }
+    }
+}
+
+/// Reads the value of a parameter.
+pub fn read_value<'a>(parameter: &Parameter, value: &'a [u8]) -> Found<'a> {
+    match parameter.kind.parse(value) {
+        Some(number) => Found::Set(parameter.id, number),
+        None => Found::BadValue(parameter.id, value),
+    }
+}
+
+/// Says on stderr what is wrong with something that was found, if anything is.
+pub fn complain(found: Found<'_>) {
+    match found {
+        Found::Set(..) | Found::Help => {}
+        Found::Unknown(name) => say(format_args!(
+            "stratalloc: unknown option \"{}\" ignored; STRATALLOC_OPTIONS=help lists them",
+            Shown(name)
+        )),
+        Found::BadValue(id, value) => {
+            let parameter = &TABLE[id as usize];
+            say(format_args!(
+                "stratalloc: bad value \"{}\" for option {} ignored; it takes {}",
+                Shown(value),
+                parameter.name,
+                parameter.kind
+            ));
+        }
+    }
+}
+
+/// Prints the table on stderr, values of the moment included.
+pub fn print_help(value_of: impl Fn(Id) -> usize) {
+    say(format_args!(
+        "stratalloc {} options: STRATALLOC_OPTIONS=\"name=value,name=value\", or a variable each: \
+         STRATALLOC_<NAME>=value",
+        env!("CARGO_PKG_VERSION")
+    ));
+    for parameter in &TABLE {
+        let now = super::Value { kind: parameter.kind, number: value_of(parameter.id) };
+        say(format_args!(
+            "  {} = {now}   (default {}; {}: {})",
+            parameter.name,
+            parameter.default(),
+            parameter.kind.unit(),
+            parameter.kind
+        ));
+        say(format_args!("      {} [{}]", parameter.meaning, parameter.clause));
+        say(format_args!("      {}", parameter.cost));
+    }
+}
+
+/// Writes one line.
+fn say(line: fmt::Arguments<'_>) {
+    let mut text = FixedBuf::<512>::new();
+    // Writing to a `FixedBuf` cannot fail.
+    let _ = text.write_fmt(line);
+    let _ = text.write_str("\n");
+    write_stderr(text.as_bytes());
+}
+
+/// Bytes from outside, cut off and made harmless for a terminal.
+struct Shown<'a>(&'a [u8]);
+
+/// Most bytes shown.
+const SHOWN_MAX: usize = 60;
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for &byte in &self.0[..self.0.len().min(SHOWN_MAX)] {
+            let harmless = byte == b' ' || byte.is_ascii_graphic();
+            out.write_char(if harmless { char::from(byte) } else { '?' })?;
+        }
+        out.write_str(if self.0.len() > SHOWN_MAX { "..." } else { "" })
+    }
+}
