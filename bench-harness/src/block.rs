@@ -25,7 +25,7 @@ pub struct Block {
 // any thread.
 unsafe impl Send for Block {}
 
-// SAFETY: a shared `Block` can only be read; it is written to by `new` alone.
+// SAFETY: a shared `Block` can only be read; writing takes an exclusive one.
 unsafe impl Sync for Block {}
 
 impl Block {
@@ -62,7 +62,13 @@ impl Block {
         }
     }
 
-    /// The mark that the block was created with, read back from its memory.
+    /// Writes another mark to the first byte and to every further OS page.
+    #[inline]
+    pub fn rewrite(&mut self, mark: u8) {
+        self.write(mark);
+    }
+
+    /// The mark that was last written, read back from its memory.
     #[inline]
     pub fn mark(&self) -> u8 {
         // SAFETY: the first byte exists and was written by `new`.

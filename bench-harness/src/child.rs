@@ -8,13 +8,15 @@
 
 use crate::block::Block;
 use crate::measure::{Measurement, measure};
+use crate::scenarios::{self, Context, Observed, Tuning};
 use crate::workloads::{self, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Changes when driver and runner must be rebuilt together.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// What a runner is compiled with: the allocator under test, and how to recognise it.
 pub struct Subject {
@@ -35,6 +37,12 @@ pub struct Subject {
     /// Bytes that another allocator of this process counts as handed out: it must not be the one in
     /// use.
     pub other_live_bytes: Option<fn() -> usize>,
+    /// Sets the allocator as a scenario wants it, where it has such settings.
+    pub tune: Option<fn(Tuning) -> Result<(), String>>,
+    /// `malloc_trim(0)`, where this process has another one than the C library's.
+    pub trim: Option<fn() -> bool>,
+    /// The allocator's own call that releases all free memory.
+    pub release: Option<fn()>,
 }
 
 /// Tells a runner which library must serve `malloc`; read by [`preloaded`].
@@ -72,6 +80,8 @@ pub enum Answer {
     Described(Description),
     /// To a workload.
     Measured(Measurement),
+    /// To a scenario.
+    Observed(Observed),
     /// The allocator could not be proved to be in use, or the run was impossible: the reason.
     Refused(String),
 }
@@ -81,6 +91,7 @@ pub enum Answer {
 enum Request {
     Describe,
     Run { workload: String, threads: usize, scale: f64, seed: u64 },
+    Show { scenario: String, case: String, tuning: Tuning, scale: f64, seed: u64, rest: Duration },
 }
 
 /// The whole of a runner's `main`.
@@ -90,6 +101,9 @@ pub fn main(subject: &Subject) -> ExitCode {
         Ok(Request::Describe) => describe(subject),
         Ok(Request::Run { workload, threads, scale, seed }) => {
             run(subject, &workload, Settings { threads, scale, seed })
+        }
+        Ok(request @ Request::Show { .. }) => {
+            show(subject, request).map_or_else(Answer::Refused, Answer::Observed)
         }
         Err(reason) => {
             eprintln!("{}: {reason}\nThis program is started by stratalloc-bench.", subject.name);
@@ -112,7 +126,20 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             scale: scale.parse().map_err(|_| format!("not a number: {scale}"))?,
             seed: number(seed)?,
         }),
-        _ => Err("expected --describe, or --run WORKLOAD THREADS SCALE SEED".to_owned()),
+        ["--show", scenario, case, tuning, scale, seed, rest] => Ok(Request::Show {
+            scenario: scenario.to_owned(),
+            case: case.to_owned(),
+            tuning: Tuning::ALL
+                .into_iter()
+                .find(|known| known.name() == tuning)
+                .ok_or_else(|| format!("not a tuning: {tuning}"))?,
+            scale: scale.parse().map_err(|_| format!("not a number: {scale}"))?,
+            seed: number(seed)?,
+            rest: Duration::from_millis(number(rest)?),
+        }),
+        _ => Err("expected --describe, --run WORKLOAD THREADS SCALE SEED, or \
+                  --show SCENARIO CASE TUNING SCALE SEED REST"
+            .to_owned()),
     }
 }
 
@@ -143,6 +170,34 @@ fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {
         Ok(measurement) => Answer::Measured(measurement),
         Err(error) => Answer::Refused(format!("measuring failed: {error}")),
     }
+}
+
+/// One case of a scenario: what was seen, or why there is nothing.
+fn show(subject: &Subject, request: Request) -> Result<Observed, String> {
+    let Request::Show { scenario, case, tuning, scale, seed, rest } = request else {
+        return Err("no scenario was asked for".to_owned());
+    };
+    let found = scenarios::find(&scenario);
+    let found = found.filter(|found| found.cases.contains(&case.as_str()));
+    let found = found.ok_or_else(|| format!("there is no scenario {scenario} with {case}"))?;
+    match subject.tune {
+        _ if tuning == Tuning::Default => {}
+        Some(tune) => tune(tuning)?,
+        None => return Err("it cannot be tuned".to_owned()),
+    }
+    let context = Context {
+        case: &case,
+        scale,
+        seed,
+        rest,
+        // SAFETY: the C library's function may be called at any time, from any thread.
+        trim: subject.trim.unwrap_or(|| unsafe { libc::malloc_trim(0) } != 0),
+        release: subject.release,
+    };
+    let observed = (found.run)(&context).map_err(|error| format!("it failed: {error}"))?;
+    // After the scenario, so that the heap it started with was untouched.
+    prove(subject)?;
+    Ok(observed)
 }
 
 /// Blocks that the proof allocates.
@@ -216,6 +271,9 @@ mod tests {
             owns: Some(|_| true),
             witness: Some(|| Ok("seen".to_owned())),
             other_live_bytes: Some(|| 0),
+            tune: None,
+            trim: None,
+            release: None,
         }
     }
 
@@ -251,6 +309,16 @@ mod tests {
         assert_eq!(parse("--describe"), Ok(Request::Describe));
         let run = Request::Run { workload: "trees".to_owned(), threads: 2, scale: 0.5, seed: 7 };
         assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
+        let show = Request::Show {
+            scenario: "walk".to_owned(),
+            case: "walk".to_owned(),
+            tuning: Tuning::Pinned,
+            scale: 0.5,
+            seed: 7,
+            rest: Duration::from_millis(20),
+        };
+        assert_eq!(parse("--show walk walk pinned 0.5 7 20"), Ok(show));
+        assert!(parse("--show walk walk loose 0.5 7 20").is_err());
         for bad in ["", "--run trees", "--run trees two 0.5 7", "--describe it"] {
             assert!(parse(bad).is_err(), "{bad}");
         }
@@ -263,6 +331,18 @@ mod tests {
         let line = serde_json::to_string(&answer).expect("it can be written");
         assert!(!line.contains('\n'));
         assert_eq!(serde_json::from_str::<Answer>(&line).expect("it can be read"), answer);
+        let request = |tuning, case: &str| Request::Show {
+            scenario: "walk".to_owned(),
+            case: case.to_owned(),
+            tuning,
+            scale: 0.01,
+            seed: 1,
+            rest: Duration::ZERO,
+        };
+        assert!(show(&subject(), request(Tuning::Default, "walk")).is_ok());
+        let reason = show(&subject(), request(Tuning::Pinned, "walk")).expect_err("no settings");
+        assert!(reason.contains("cannot be tuned"), "{reason}");
+        assert!(show(&subject(), request(Tuning::Default, "run")).is_err());
         let unknown = run(&subject(), "none", Settings { threads: 2, scale: 0.001, seed: 1 });
         assert_eq!(unknown, Answer::Refused("there is no workload none".to_owned()));
     }

@@ -12,6 +12,7 @@
 //!  results            the result file;  statistics, summary: what may be said about it
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
 //!  measure            clock, processor time, faults, resident memory over time
+//!  scenarios          what documents claim, step by step, and whether it holds
 //!  workloads          the work itself;  block, random: what it is made of
 //! ```
 //!
@@ -23,6 +24,8 @@ pub mod random;
 pub mod workloads;
 
 pub mod measure;
+
+pub mod scenarios;
 
 pub mod child;
 pub mod results;

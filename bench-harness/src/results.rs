@@ -6,6 +6,7 @@
 use crate::child::Description;
 use crate::machine::Machine;
 use crate::measure::Measurement;
+use crate::scenarios::{Observed, Tuning};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -29,6 +30,9 @@ pub struct Results {
     pub workloads: Vec<WorkloadFacts>,
     /// Every run that gave a measurement.
     pub runs: Vec<Run>,
+    /// Every case of a scenario that was shown.
+    #[serde(default)]
+    pub scenarios: Vec<Shown>,
     /// Every allocator or run that did not, and why.
     pub failures: Vec<Failure>,
 }
@@ -70,6 +74,21 @@ pub struct Run {
     pub round: usize,
     /// What was measured.
     pub measured: Measurement,
+}
+
+/// One case of a scenario under one allocator.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Shown {
+    /// Name of the scenario.
+    pub scenario: String,
+    /// The case.
+    pub case: String,
+    /// Name of the allocator.
+    pub allocator: String,
+    /// How it was set.
+    pub tuning: Tuning,
+    /// What was seen.
+    pub observed: Observed,
 }
 
 /// Something that could not be measured.
@@ -192,6 +211,7 @@ pub(crate) mod samples {
             allocators: allocators.iter().enumerate().map(description).collect(),
             workloads: workloads.iter().map(facts).collect(),
             runs,
+            scenarios: Vec::new(),
             failures: Vec::new(),
         }
     }

@@ -10,6 +10,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+/// The scripts below know of no scenario.
+const NO: &str = "--no-scenarios";
+
 /// A folder that is removed in the end.
 struct Folder(PathBuf);
 
@@ -72,7 +75,7 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn a_bad_command_line_ends_with_status_2_and_says_why() {
-    let cases: [(&[&str], &str); 8] = [
+    let cases: [(&[&str], &str); 10] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand"),
         (&["run", "--rounds", "0"], "--rounds"),
@@ -80,6 +83,8 @@ fn a_bad_command_line_ends_with_status_2_and_says_why() {
         (&["run", "--scale", "0"], "--scale"),
         (&["run", "--preload", "nothing"], "NAME=PATH"),
         (&["run", "--workload", "none"], "there is no workload 'none'"),
+        (&["scenarios", "-s", "none"], "there is no scenario 'none'"),
+        (&["scenarios", "--rest", "0"], "--rest"),
         (&["run", "--bin-dir", "/nonexistent"], "is not a folder"),
     ];
     for (arguments, expected) in cases {
@@ -106,7 +111,7 @@ fn an_allocator_that_is_not_there_is_a_usage_error_and_one_that_fails_is_not() {
     assert!(text(&wanted.stderr).contains("broken"), "{}", text(&wanted.stderr));
 
     // Not asked for by name, it costs its column only.
-    let others = bench(&["run", "--bin-dir", bin, "--out", bin, "-w", "trees", "-r", "1"]);
+    let others = bench(&["run", "--bin-dir", bin, "--out", bin, "-w", "trees", "-r", "1", NO]);
     assert_eq!(others.status.code(), Some(0), "{}", text(&others.stderr));
     assert!(text(&others.stderr).contains("bad: left out"), "{}", text(&others.stderr));
 }
@@ -119,7 +124,7 @@ fn a_run_leaves_results_and_report_and_they_can_be_rewritten() {
     folder.add_runner("wrong", 2, &measured(0.5, 8));
     folder.add_runner("crash", 3, "echo 'double free' >&2; kill -ABRT $$");
     let out = folder.0.join("out");
-    let arguments = ["run", "--bin-dir", path(&folder.0), "--out", path(&out), "--rounds", "2"];
+    let arguments = ["run", "--bin-dir", path(&folder.0), "--out", path(&out), NO, "--rounds", "2"];
     let output = bench(&[&arguments[..], &["-w", "trees,larson"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
@@ -159,4 +164,43 @@ fn the_list_names_every_workload() {
         assert!(said.contains(workload.name), "{said}");
     }
     assert!(said.contains("a script"), "{said}");
+}
+
+#[test]
+fn scenarios_complete_the_report_of_an_earlier_run() {
+    let folder = Folder::new("scenarios");
+    let observed = |end: f64| {
+        format!(
+            "case \"$1\" in --run) {};; *) echo '{{\"observed\":{{\"rows\":[{{\"label\":\"only the \
+             last kept\",\"figures\":[4096.0,1.0,4096.0,{end}]}}],\"curves\":[{{\"label\":\"c\",\
+             \"points\":[[0.0,1.0]]}}]}}}}';; esac",
+            measured(0.5, 7)
+        )
+    };
+    folder.add_runner("quick", 0, &observed(100.0));
+    folder.add_runner("ptmalloc", 1, &observed(4096.0));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let place = ["--bin-dir", bin, "--out", path(&out)];
+    let run = bench(&[&["run", "-w", "trees", "-r", "1", NO][..], &place].concat());
+    assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
+    let wanted = ["scenarios", "-s", "holes"];
+    for _ in 0..2 {
+        let shown = bench(&[&wanted[..], &place].concat());
+        assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+        let said = text(&shown.stdout);
+        assert!(said.contains("C1.1 (holes), ptmalloc: confirmed: "), "{said}");
+        assert!(said.contains("| quick |"), "the earlier run is kept: {said}");
+    }
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!((results.runs.len(), results.scenarios.len()), (2, 8), "four cases of each");
+    let page = fs::read_to_string(out.join("report.html")).expect("it was written");
+    assert!(page.contains("What the documents say") && page.contains("Workload by workload"));
+
+    // The same with a process that gave its memory back, and one that fails.
+    folder.add_runner("ptmalloc", 1, &observed(100.0));
+    folder.add_runner("quick", 0, "echo broken >&2; exit 3");
+    let shown = bench(&[&wanted[..], &place].concat());
+    assert!(text(&shown.stdout).contains("ptmalloc: not confirmed: "), "{}", text(&shown.stdout));
+    assert_eq!(shown.status.code(), Some(1));
+    assert!(text(&shown.stderr).contains("broken"), "{}", text(&shown.stderr));
 }

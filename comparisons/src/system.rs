@@ -8,6 +8,8 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use bench_harness::scenarios::Tuning;
+
 type Counters = unsafe extern "C" fn() -> libc::mallinfo2;
 
 /// Bytes that ptmalloc counts as handed out; 0 where the C library has no such counter.
@@ -28,6 +30,38 @@ pub fn ptmalloc_live_bytes() -> usize {
     // SAFETY: it may be called at any time, from any thread.
     let counters = unsafe { read() };
     counters.uordblks + counters.hblkhd
+}
+
+/// Sets ptmalloc as a scenario wants it.
+pub fn tune_ptmalloc(tuning: Tuning) -> Result<(), String> {
+    let settings: &[(libc::c_int, libc::c_int)] = match tuning {
+        Tuning::Default => &[],
+        Tuning::Pinned => &[(libc::M_MMAP_THRESHOLD, 131_072)],
+        Tuning::Remedy => &[(libc::M_MMAP_MAX, 0), (libc::M_TRIM_THRESHOLD, -1)],
+    };
+    for &(parameter, value) in settings {
+        // SAFETY: it takes two numbers and refuses what it does not know.
+        if unsafe { libc::mallopt(parameter, value) } != 1 {
+            return Err(format!("mallopt({parameter}, {value}) was refused"));
+        }
+    }
+    Ok(())
+}
+
+/// The call by which gperftools, and libraries that follow it, release all free memory; none where
+/// the process has no such function.
+pub fn gperftools_release() -> Option<fn()> {
+    let name = c"MallocExtension_ReleaseFreeMemory";
+    // SAFETY: the name is a C string.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    let release: fn() = || {
+        let name = c"MallocExtension_ReleaseFreeMemory";
+        // SAFETY: the name is a C string.
+        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+        // SAFETY: it was there before, and takes and returns nothing wherever it exists.
+        unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn()>(symbol)() }
+    };
+    (!symbol.is_null()).then_some(release)
 }
 
 /// The library or program whose `malloc` this process calls.

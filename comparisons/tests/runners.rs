@@ -2,6 +2,7 @@
 
 use bench_harness::child::Answer;
 use bench_harness::measure::Measurement;
+use bench_harness::scenarios::{self, Tuning};
 use bench_harness::workloads;
 use comparisons::registry::PEERS;
 use std::collections::HashMap;
@@ -59,6 +60,35 @@ fn all_allocators_do_the_same_work() {
             assert!(measured.rss_peak_kib >= measured.rss_start_kib, "{name}: {measured:?}");
         }
     }
+}
+
+#[test]
+fn every_program_shows_every_scenario() {
+    for scenario in scenarios::ALL {
+        for (name, program) in PROGRAMS {
+            let tuned = scenario
+                .tunings
+                .iter()
+                .filter(|tuning| name == "ptmalloc" || **tuning == Tuning::Default);
+            for tuning in tuned {
+                let case = scenario.cases[0];
+                let arguments = ["--show", scenario.name, case, tuning.name(), "0.01", "1", "30"];
+                match ask(program, &arguments) {
+                    Answer::Observed(observed) => {
+                        assert!(!observed.rows.is_empty(), "{name}: {}", scenario.name);
+                    }
+                    other => panic!("{name} on {}: {other:?}", scenario.name),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_runner_without_settings_refuses_a_tuning() {
+    let arguments = ["--show", "walk", "walk", "pinned", "0.01", "1", "30"];
+    let answer = ask(PROGRAMS[2].1, &arguments);
+    assert_eq!(answer, Answer::Refused("it cannot be tuned".to_owned()));
 }
 
 #[test]

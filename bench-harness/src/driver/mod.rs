@@ -4,9 +4,11 @@
 //! [`Results`]. It neither prints nor decides where files go: a caller watches through a callback.
 
 mod runner;
+mod scenarios;
 mod spawn;
 
 pub use runner::{Preload, Runner, find};
+pub use scenarios::{Show, plan, show};
 pub use spawn::SpawnError;
 
 use crate::child::Answer;
@@ -170,6 +172,7 @@ impl Series {
             Ok(Answer::Measured(measured)) => Ok(measured),
             Ok(Answer::Refused(reason)) => Err(reason),
             Ok(Answer::Described(_)) => Err("it described itself instead".to_owned()),
+            Ok(Answer::Observed(_)) => Err("it showed a scenario instead".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

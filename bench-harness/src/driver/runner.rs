@@ -126,7 +126,7 @@ impl Runner {
                 Err("it was built for another version of this program".to_owned())
             }
             Answer::Refused(reason) => Err(reason),
-            Answer::Measured(_) => {
+            Answer::Measured(_) | Answer::Observed(_) => {
                 Err("it measured something instead of describing itself".to_owned())
             }
         }

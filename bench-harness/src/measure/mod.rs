@@ -8,6 +8,7 @@ mod sampler;
 mod usage;
 
 pub use sampler::Sample;
+pub use usage::Usage;
 
 use crate::workloads::{Outcome, Work};
 use memory::{peak_kib, resident_kib};
@@ -16,7 +17,6 @@ use serde::{Deserialize, Serialize};
 use std::io;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
-use usage::Usage;
 
 /// How long the process rests after the work before its final memory is read: long enough for the
 /// last threads to be gone, short enough that no allocator's decay has set in.

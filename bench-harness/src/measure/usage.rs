@@ -6,11 +6,17 @@ use std::mem::MaybeUninit;
 /// Counters of `getrusage`.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Usage {
+    /// Processor time in user mode, in seconds.
     pub user_s: f64,
+    /// Processor time in the kernel, in seconds.
     pub system_s: f64,
+    /// Page faults that needed no reading from disk.
     pub minor_faults: u64,
+    /// Page faults that did.
     pub major_faults: u64,
+    /// Times that a thread waited of its own will.
     pub voluntary_switches: u64,
+    /// Times that a thread was preempted.
     pub involuntary_switches: u64,
 }
 

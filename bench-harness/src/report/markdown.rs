@@ -1,6 +1,7 @@
 //! The report as Markdown: conclusions, one table per measure, machine.
 
 use super::format::{count, interval, memory, plural, seconds, times};
+use super::scenarios::{figure, shown, verdicts};
 use crate::results::Results;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
@@ -8,11 +9,13 @@ use crate::summary::{Measure, Summary};
 /// The whole report.
 pub fn page(results: &Results) -> String {
     let mut text = format!("# Memory allocators side by side\n\n{}\n", summary(results));
-    if let Some(conclusions) = Summary::new(results) {
+    let conclusions = Summary::new(results).filter(|_| !results.workloads.is_empty());
+    if let Some(conclusions) = conclusions {
         for table in TABLES {
             text += &details(results, &conclusions, table);
         }
     }
+    text += &documents(results);
     if !results.failures.is_empty() {
         text += "\n## Left out\n\n";
         for failure in &results.failures {
@@ -26,6 +29,9 @@ pub fn page(results: &Results) -> String {
 
 /// The geometric means, as a table.
 pub fn summary(results: &Results) -> String {
+    if results.workloads.is_empty() && !results.scenarios.is_empty() {
+        return "No workload was run.\n".to_owned();
+    }
     let Some(summary) = Summary::new(results) else {
         return "No allocator could be measured.\n".to_owned();
     };
@@ -106,6 +112,56 @@ fn details(results: &Results, summary: &Summary<'_>, table: Table) -> String {
     text
 }
 
+/// What the documents say, and what was seen.
+fn documents(results: &Results) -> String {
+    let scenarios = shown(results);
+    if scenarios.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n## What the documents say, and what this machine shows\n".to_owned();
+    for (scenario, settings) in &scenarios {
+        text += &format!("\n### {}\n\n{}\n\n", scenario.title, scenario.does);
+        for verdict in verdicts(results, scenario, settings) {
+            text += &format!("- {}: the documents say that {}.\n", verdict.clause, verdict.says);
+            for (name, finding) in &verdict.baseline {
+                let (name, said) = (cell(name), &finding.figures);
+                text += &format!("  - {name}: **{}**: {said}.\n", finding.verdict());
+            }
+            for (name, finding) in &verdict.others {
+                text += &format!("  - {}: {}.\n", cell(name), finding.figures);
+            }
+        }
+        let heads: Vec<_> = scenario.columns.iter().map(|column| column.title).collect();
+        let rule = "--:|".repeat(heads.len());
+        text += &format!("\n| | allocator | {} |\n|---|---|{rule}\n", heads.join(" | "));
+        for setting in settings {
+            for row in &setting.rows {
+                let figures = scenario.columns.iter().zip(&row.figures);
+                let cells: Vec<_> =
+                    figures.map(|(column, value)| figure(*value, column.unit)).collect();
+                let (label, name) = (cell(&row.label), cell(&setting.name));
+                text += &format!("| {label} | {name} | {} |\n", cells.join(" | "));
+            }
+        }
+    }
+    text
+}
+
+/// The verdicts on ptmalloc alone, a line each, for a terminal.
+pub fn verdict_lines(results: &Results) -> String {
+    let mut text = String::new();
+    for (scenario, settings) in &shown(results) {
+        for verdict in verdicts(results, scenario, settings) {
+            for (name, finding) in &verdict.baseline {
+                let (clause, word) = (verdict.clause, finding.verdict());
+                let said = &finding.figures;
+                text += &format!("{clause} ({}), {name}: {word}: {said}\n", scenario.name);
+            }
+        }
+    }
+    text
+}
+
 fn machine(results: &Results) -> String {
     let machine = &results.machine;
     let versions: Vec<_> = results
@@ -139,6 +195,20 @@ mod tests {
     use super::*;
     use crate::results::Failure;
     use crate::results::samples::results;
+
+    #[test]
+    fn scenarios_have_their_claims_and_their_figures() {
+        let results = crate::report::scenarios::tests::sample();
+        let page = page(&results);
+        for scenario in crate::scenarios::ALL {
+            assert!(page.contains(scenario.title), "{}", scenario.name);
+            assert!(scenario.claims.iter().all(|claim| page.contains(claim.says)));
+        }
+        assert!(page.contains("**confirmed**") && page.contains("**not confirmed**"));
+        let lines = verdict_lines(&results);
+        assert!(lines.contains("C1.1 (holes), ptmalloc: confirmed: "), "{lines}");
+        assert!(!lines.contains("new<1>"), "{lines}");
+    }
 
     #[test]
     fn every_table_has_every_workload_and_allocator() {

@@ -7,6 +7,7 @@ mod csv;
 mod format;
 mod html;
 mod markdown;
+mod scenarios;
 
 use crate::results::Results;
 use std::fs;
@@ -35,6 +36,11 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     fs::write(&files.markdown, markdown::page(results))?;
     fs::write(&files.csv, csv::table(results))?;
     Ok(files)
+}
+
+/// What became of the documents' claims, a line each, for a terminal.
+pub fn verdicts_text(results: &Results) -> String {
+    markdown::verdict_lines(results)
 }
 
 /// The conclusion in a few lines, for a terminal.

@@ -23,6 +23,9 @@ fn main() -> ExitCode {
         owns: Some(owns),
         witness: None,
         other_live_bytes: Some(system::ptmalloc_live_bytes),
+        tune: None,
+        trim: None,
+        release: Some(purge),
     })
 }
 
@@ -43,6 +46,18 @@ fn version() -> String {
     // Before the hash of the source that it was built from: 5.3.1-0-g81034ce1....
     let text = text.to_string_lossy();
     text.split('-').next().unwrap_or_default().to_owned()
+}
+
+/// Empties this thread's cache, then gives back the unused pages of all arenas.
+fn purge() {
+    // 4096 stands for all arenas (`MALLCTL_ARENAS_ALL`).
+    for command in [c"thread.tcache.flush", c"arena.4096.purge"] {
+        // SAFETY: neither command reads or writes anything through the pointers. A process without
+        // a thread cache refuses the first, which leaves nothing to flush.
+        unsafe {
+            mallctl(command.as_ptr(), ptr::null_mut(), ptr::null_mut(), ptr::null_mut(), 0);
+        }
+    }
 }
 
 /// Whether jemalloc has an arena that this block lies in.

@@ -22,6 +22,10 @@ fn main() -> ExitCode {
             owns: None,
             witness: None,
             other_live_bytes: None,
+            tune: Some(system::tune_ptmalloc),
+            trim: None,
+            // It has no other call than `malloc_trim`.
+            release: None,
         }),
         Some((name, library)) => child::main(&Subject {
             title: format!("{name}, preloaded from {}", library.display()),
@@ -32,6 +36,9 @@ fn main() -> ExitCode {
             owns: None,
             witness: Some(preloaded_library_serves),
             other_live_bytes: Some(system::ptmalloc_live_bytes),
+            tune: None,
+            trim: None,
+            release: system::gperftools_release(),
         }),
     }
 }

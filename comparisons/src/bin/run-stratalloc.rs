@@ -21,5 +21,10 @@ fn main() -> ExitCode {
             bytes => Ok(format!("it has taken {bytes} bytes from the system")),
         }),
         other_live_bytes: Some(system::ptmalloc_live_bytes),
+        tune: None,
+        trim: Some(|| MallocExtension::trim(0) > 0),
+        release: Some(|| {
+            MallocExtension::release_free_memory();
+        }),
     })
 }

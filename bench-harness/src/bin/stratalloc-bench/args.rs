@@ -18,7 +18,9 @@ pub struct Arguments {
 pub enum Command {
     /// Run workloads under allocators and write the report
     Run(Run),
-    /// List the workloads, and the allocators with the proof that each is in use
+    /// Show what documents claim about freeing, faults and memory, and write the report
+    Scenarios(Scenarios),
+    /// List the workloads and scenarios, and the allocators with the proof that each is in use
     List(Peers),
     /// Write the report of a result file again
     Report(Report),
@@ -50,7 +52,7 @@ pub struct Run {
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
     /// Start no round that would end later than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 240)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -67,9 +69,42 @@ pub struct Run {
     /// Folder for the report and the results [default: report, in the build folder]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Leave out the scenarios that follow the rounds
+    #[arg(long)]
+    pub no_scenarios: bool,
     #[command(flatten)]
     pub peers: Peers,
 }
+
+#[derive(Args)]
+pub struct Scenarios {
+    /// Only these allocators (may be repeated, or separated by commas)
+    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    pub allocators: Vec<String>,
+    /// Only these scenarios (may be repeated, or separated by commas)
+    #[arg(short, long = "scenario", value_name = "NAME", value_delimiter = ',')]
+    pub scenarios: Vec<String>,
+    /// Seconds to watch the memory after a load has ended
+    #[arg(long, value_name = "SECONDS", default_value_t = REST, value_parser = positive)]
+    pub rest: f64,
+    /// Stop a single process after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub run_limit: u64,
+    /// Factor on the amount of work
+    #[arg(long, default_value_t = 1.0, value_parser = positive)]
+    pub scale: f64,
+    /// Where the random numbers start
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder of the report; results of an earlier run there are kept and completed
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub peers: Peers,
+}
+
+/// Seconds of rest after a load, unless told otherwise.
+pub const REST: f64 = 3.0;
 
 #[derive(Args)]
 pub struct Report {

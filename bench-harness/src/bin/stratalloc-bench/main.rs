@@ -6,6 +6,7 @@
 mod args;
 mod progress;
 mod run;
+mod scenarios;
 
 use args::{Arguments, Command, Peers, Report};
 use bench_harness::results::Results;
@@ -32,6 +33,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Problem {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Command::List(peers) => list(&peers),
         Command::Report(arguments) => rewrite(&arguments),
     };
@@ -53,6 +55,10 @@ fn list(peers: &Peers) -> Result<(), Problem> {
     for workload in workloads::ALL {
         let threads = if workload.threaded { "threads" } else { "one thread" };
         println!("  {:18} {} ({threads})", workload.name, workload.stands_for);
+    }
+    println!("\nScenarios:");
+    for scenario in bench_harness::scenarios::ALL {
+        println!("  {:18} {}", scenario.name, scenario.title);
     }
     println!("\nAllocators:");
     let (runners, failures) = driver::find(&runner_folder(peers)?, &peers.preload, |_| true)?;

@@ -1,11 +1,12 @@
 //! `run`: chooses allocators and workloads, runs them, and leaves results and report behind.
 
-use crate::args::Run;
+use crate::args::{Peers, REST, Run};
 use crate::progress::Progress;
 use crate::{Problem, runner_folder, write_report};
 use bench_harness::driver::{self, Event, Limits, Runner};
 use bench_harness::machine::Machine;
 use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
+use bench_harness::scenarios::ALL;
 use bench_harness::workloads::{self, Workload};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::time::Duration;
 
 pub fn run(arguments: &Run) -> Result<(), Problem> {
     let chosen = choose_workloads(&arguments.workloads)?;
-    let (runners, failures) = choose_runners(arguments)?;
+    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
     let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = folder.join("results.json");
@@ -49,6 +50,11 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
         }
     });
     progress.done();
+    if !arguments.no_scenarios {
+        let rest = if arguments.quick { 1.0 } else { REST };
+        let rest = Duration::from_secs_f64(rest.min(rest * results.plan.scale * 10.0));
+        crate::scenarios::show_all(&mut results, &runners, ALL, rest, limits.run);
+    }
     results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     if results.runs.is_empty() {
         return Err("nothing could be measured".into());
@@ -82,15 +88,17 @@ fn choose_workloads(names: &[String]) -> Result<Vec<&'static Workload>, Problem>
     Ok(workloads::ALL.iter().filter(|workload| wanted(workload.name)).collect())
 }
 
-fn choose_runners(arguments: &Run) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
-    let names = &arguments.allocators;
-    let preloads = &arguments.peers.preload;
+pub fn choose_runners(
+    names: &[String],
+    peers: &Peers,
+) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
+    let preloads = &peers.preload;
     let is_preload = |name: &str| preloads.iter().any(|preload| preload.name == name);
     // What is preloaded was asked for, whatever other names say.
     let wanted = |name: &str| {
         names.is_empty() || is_preload(name) || names.iter().any(|wanted| wanted == name)
     };
-    let (runners, failures) = driver::find(&runner_folder(&arguments.peers)?, preloads, wanted)?;
+    let (runners, failures) = driver::find(&runner_folder(peers)?, preloads, wanted)?;
     for name in names {
         let found = runners.iter().any(|runner| runner.name() == name)
             || failures.iter().any(|failure| failure.allocator == *name);
@@ -138,12 +146,13 @@ fn empty_results(
         allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
         workloads: chosen.iter().map(facts).collect(),
         runs: Vec::new(),
+        scenarios: Vec::new(),
         failures,
     }
 }
 
 /// The folder `report` in the build folder that this program lies in, or else in the current one.
-fn default_folder() -> Result<PathBuf, Problem> {
+pub fn default_folder() -> Result<PathBuf, Problem> {
     let program = std::env::current_exe()?;
     let profile = program.parent();
     let build = profile.filter(|folder| folder.ends_with("release") || folder.ends_with("debug"));

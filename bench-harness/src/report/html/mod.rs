@@ -3,6 +3,7 @@
 mod bars;
 mod curves;
 mod overview;
+mod scenarios;
 mod svg;
 mod tables;
 
@@ -17,8 +18,9 @@ const COLOURS: usize = 10;
 /// The whole page.
 pub fn page(results: &Results) -> String {
     let body = match Summary::new(results) {
-        Some(summary) => sections(results, &summary),
-        None => "<p>No allocator could be measured.</p>".to_owned(),
+        Some(summary) if !results.workloads.is_empty() => sections(results, &summary),
+        _ if !results.scenarios.is_empty() => documents(results),
+        _ => "<p>No allocator could be measured.</p>".to_owned(),
     };
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
@@ -54,9 +56,23 @@ fn sections(results: &Results, summary: &Summary<'_>) -> String {
             &legend,
             &curves::grid(results, summary),
         ),
+        documents(results),
         section("All figures", tables::NOTE, "", &tables::workloads(results, summary)),
     ]
     .concat()
+}
+
+/// The part about the documents, where scenarios were shown.
+fn documents(results: &Results) -> String {
+    if results.scenarios.is_empty() {
+        return String::new();
+    }
+    section(
+        "What the documents say, and what this machine shows",
+        scenarios::NOTE,
+        &legend(results),
+        &scenarios::list(results),
+    )
 }
 
 fn section(title: &str, note: &str, legend: &str, content: &str) -> String {
@@ -259,6 +275,27 @@ mod tests {
         let cards = page.split("class=\"cards\"").nth(1).expect("there are cards");
         assert!(cards.starts_with(">\n<div class=\"card s0\">"), "{}", &cards[..80]);
         assert!(cards.contains("the least peak memory"));
+    }
+
+    #[test]
+    fn page_states_every_claim_with_a_verdict_and_all_figures() {
+        let results = crate::report::scenarios::tests::sample();
+        let page = page(&results);
+        assert!(elements(&page) > 200);
+        for scenario in crate::scenarios::ALL {
+            assert!(page.contains(&escape(scenario.title)), "{}", scenario.name);
+            assert!(scenario.claims.iter().all(|claim| page.contains(&escape(claim.says))));
+        }
+        assert!(page.contains("confirmed") && page.contains("not confirmed"));
+        assert!(page.contains("new&lt;1&gt;") && page.contains("ptmalloc, with the remedy"));
+        assert!(!page.contains("NaN"));
+
+        let mut alone = results;
+        alone.workloads.clear();
+        alone.runs.clear();
+        let page = super::page(&alone);
+        assert!(elements(&page) > 200 && page.contains("What the documents say"));
+        assert!(!page.contains("Workload by workload"));
     }
 
     #[test]
