@@ -50,6 +50,6 @@ mod faces;
 #[cfg(not(loom))]
 pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 #[cfg(not(loom))]
-pub use faces::{MallocExtension, Stratalloc};
+pub use faces::{MallocExtension, NotSettable, Ownership, Property, PropertyKey, Stratalloc};
 #[cfg(not(loom))]
-pub use observe::Snapshot;
+pub use observe::{BlockHistogram, Snapshot};

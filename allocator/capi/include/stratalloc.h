@@ -108,8 +108,9 @@ extern "C" {
  *     M_MMAP_MAX        1 for value >= 0. 0: no block has a mapping of its own (direct_bytes =
  *                       never), until a higher value is set. There is no other limit.
  *     M_TRIM_THRESHOLD  1 for value >= -1. -1: free memory is not given back (decay_ms = never)
- *                       until malloc_trim is called, or until a value from 0 on is set, which brings
- *                       the default decay back. Blocks with mappings are unmapped when freed.
+ *                       until malloc_trim is called, or until a value from 0 on is set, which
+ *                       brings the default decay back. Blocks with mappings are unmapped when
+ *                       freed.
  *     M_TOP_PAD         1 for 0 to 2 MiB. The heap grows by multiples of 2 MiB.
  *     M_MXFAST          1 for 1 to 160. Small blocks are always cached by each thread; 0, which
  *                       would switch that off, is refused.
@@ -185,12 +186,41 @@ void *__libc_valloc(size_t size) STRATALLOC_NOTHROW;
 void *__libc_pvalloc(size_t size) STRATALLOC_NOTHROW;
 int __posix_memalign(void **out, size_t alignment, size_t size) STRATALLOC_NOTHROW;
 
-/* gperftools. Gives everything that is free back to the system. */
-void MallocExtension_ReleaseFreeMemory(void) STRATALLOC_NOTHROW;
+/* gperftools' MallocExtension, in C and C++: see gperftools/malloc_extension_c.h and
+ * gperftools/malloc_extension.h beside this file. */
 
-/* gperftools. Writes the tiers, as malloc_stats prints them, into buffer: NUL-terminated, cut off
- * after length - 1 bytes; 2048 bytes hold it all. Does nothing if buffer is NULL or length < 1. */
-void MallocExtension_GetStats(char *buffer, int length) STRATALLOC_NOTHROW;
+/* jemalloc. Reads, writes or triggers what name says. Returns 0 or an error number; errno is left
+ * alone.
+ *
+ *   name                 type           here
+ *   epoch                uint64_t, r/w  counts the writes; figures are of the moment of the call
+ *   version              const char *   as stratalloc_version
+ *   background_thread    bool           false
+ *   stats.allocated      size_t         blocks the program holds, rounded up to size classes
+ *   stats.active         size_t         spans and large blocks, whole pages
+ *   stats.resident       size_t         active, free pages that hold memory, and metadata: an
+ *                                       upper bound, as untouched pages of blocks count
+ *   stats.mapped         size_t         the same
+ *   stats.retained       size_t         free pages that hold no memory: released, or untouched
+ *   stats.metadata       size_t         addresses for the allocator's own records
+ *   thread.tcache.flush  none           gives up the calling thread's cache
+ *   arenas.narenas       unsigned       1: all threads share one page heap
+ *   arena.<i>.purge      none           gives all free memory back, as malloc_trim(0); i is 0, or
+ *                                       4096 for all arenas
+ *
+ * Every other name is ENOENT, among them thread.allocated and thread.deallocated: counting them
+ * would cost every malloc and free. EINVAL: *old_length or new_length is not the size of the type;
+ * what fits was copied, and *old_length says how much. EPERM: data for what is read-only, or for
+ * what has none. */
+int mallctl(const char *name, void *old, size_t *old_length, void *new_, size_t new_length)
+    STRATALLOC_NOTHROW;
+
+/* The same in two steps, for names used often: mallctlnametomib gives the name as at most *depth
+ * numbers and sets *depth to how many these are; ENOENT for a name not in the table. In
+ * arena.<i>.purge the second number is i and may be replaced. */
+int mallctlnametomib(const char *name, size_t *mib, size_t *depth) STRATALLOC_NOTHROW;
+int mallctlbymib(const size_t *mib, size_t depth, void *old, size_t *old_length, void *new_,
+                 size_t new_length) STRATALLOC_NOTHROW;
 
 /* Name and version, for example "stratalloc 0.1.0". Never NULL, not to be freed. Looking this
  * symbol up with dlsym is a way to see whether the library is in the process. */

@@ -25,6 +25,8 @@ mod cxx_runtime;
 mod errno;
 mod extensions;
 mod libc_names;
+mod mallctl;
+mod malloc_extension;
 mod mallopt;
 mod operators;
 mod panic;

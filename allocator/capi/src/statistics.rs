@@ -88,7 +88,7 @@ pub extern "C" fn mallinfo() -> libc::mallinfo {
 }
 
 /// `value`, or `INT_MAX` if it does not fit.
-fn saturate(value: usize) -> c_int {
+pub fn saturate(value: usize) -> c_int {
     c_int::try_from(value).unwrap_or(c_int::MAX)
 }
 

@@ -7,6 +7,7 @@ mod free_list;
 #[cfg(test)]
 mod tests;
 mod transfer_cache;
+pub mod verify;
 
 pub use free_list::{CentralFreeList, SpanSource};
 pub use transfer_cache::TransferCache;
@@ -114,6 +115,14 @@ impl Central {
     /// Whether the object at `addr` lies free in the shared tier: for the double-free check only.
     pub fn holds(&self, class: SizeClass, addr: usize) -> bool {
         self.transfer[class.index()].holds(addr) || self.lists[class.index()].holds(addr)
+    }
+
+    /// Whether everything in the tier is as it should be: the chains in the transfer caches, and the
+    /// bitmaps and groups of the spans. Walks everything, under one lock at a time.
+    pub fn is_sound(&self) -> bool {
+        SizeClass::all().all(|class| {
+            self.transfer[class.index()].is_sound(class) && self.lists[class.index()].is_sound()
+        })
     }
 
     /// The figures of a class.

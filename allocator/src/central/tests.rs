@@ -148,7 +148,7 @@ impl Model {
 
     /// Everything that must hold between two calls.
     fn check(&self) {
-        self.list.check_invariants();
+        assert!(self.list.is_sound(), "bitmaps, groups and counts of the spans agree");
         let size = self.class.size();
         let mut sorted = self.held.clone();
         sorted.sort_unstable();

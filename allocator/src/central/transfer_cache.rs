@@ -4,6 +4,7 @@
 //! still in a processor cache. Moving one costs the lock and two words.
 
 use super::chain::Chain;
+use super::verify::chain_is_sound;
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
@@ -64,6 +65,15 @@ impl TransferCache {
     /// Number of objects here.
     pub fn objects(&self) -> usize {
         self.inner.lock().objects
+    }
+
+    /// Whether every chain holds as many free objects of `class` as it says, and all of them together
+    /// as many as are counted. Walks everything.
+    pub fn is_sound(&self, class: SizeClass) -> bool {
+        let inner = self.inner.lock();
+        let chains = &inner.chains[..inner.len];
+        let objects: usize = chains.iter().map(|chain| chain.count).sum();
+        objects == inner.objects && chains.iter().all(|chain| chain_is_sound(class, *chain))
     }
 
     /// The lock, for `fork`.

@@ -1,28 +1,55 @@
 //! The allocator's controls, named as gperftools names them.
 
+use super::property::Property;
 use crate::central::CENTRAL;
-use crate::observe::Snapshot;
+use crate::config::DECAY_MS;
+use crate::front;
+use crate::observe::{self, BlockHistogram, Snapshot};
 use crate::page_heap::PAGE_HEAP;
+use crate::parameters::{self, Id};
 use crate::thread_cache::{current, exchange};
 
 /// The allocator's controls. All functions are thread-safe and may be called at any time.
 ///
 /// ```
-/// let before = stratalloc::MallocExtension::stats();
-/// let released = stratalloc::MallocExtension::release_free_memory();
+/// use stratalloc::MallocExtension;
+///
+/// let before = MallocExtension::stats();
+/// let released = MallocExtension::release_free_memory();
 /// println!("{} bytes were in use, {released} went back to the OS", before.in_use);
 /// ```
 pub struct MallocExtension;
 
+/// Whose memory a pointer names; see [`MallocExtension::ownership`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ownership {
+    /// This allocator's.
+    Owned,
+    /// Somebody else's: another allocator, a stack, a file, nobody.
+    NotOwned,
+}
+
+/// Why [`MallocExtension::set_property`] refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotSettable;
+
+impl core::fmt::Display for NotSettable {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        out.write_str("the allocator has no property of this name that can be set")
+    }
+}
+
+impl core::error::Error for NotSettable {}
+
 impl MallocExtension {
-    /// Gives all that is free back to the OS: this thread's cache, the shared tiers, and the page heap's
-    /// free pages (C1.5). Returns the bytes that left the process.
+    /// Gives all that is free back to the OS: this thread's cache, the shared tiers, and the page
+    /// heap's free pages (C1.5). Returns the bytes that left the process.
     pub fn release_free_memory() -> usize {
         Self::trim(0)
     }
 
-    /// As [`release_free_memory`](Self::release_free_memory), but keeps up to `pad` free bytes in the page
-    /// heap, as `malloc_trim` does. Returns the bytes that left the process.
+    /// As [`release_free_memory`](Self::release_free_memory), but keeps up to `pad` free bytes in
+    /// the page heap, as `malloc_trim` does. Returns the bytes that left the process.
     pub fn trim(pad: usize) -> usize {
         // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
         unsafe { exchange::flush(current()) };
@@ -31,14 +58,175 @@ impl MallocExtension {
         PAGE_HEAP.release_bytes(free.saturating_sub(pad))
     }
 
-    /// Gives up to `bytes` of free pages back to the OS, leaving all caches alone. Returns the bytes that
-    /// left the process.
+    /// Gives up to `bytes` of free pages back to the OS, leaving all caches alone. Returns the
+    /// bytes that left the process; more than asked for by less than a huge page, as pages go back
+    /// in runs.
     pub fn release_to_system(bytes: usize) -> usize {
         PAGE_HEAP.release_bytes(bytes)
     }
 
+    /// How eagerly free pages go back to the OS without being asked, on gperftools' scale of 0 to
+    /// 10: the default decay time divided by the one that holds. 0: never; 1: the default, 2
+    /// seconds; 10: within a tenth of that, or at once.
+    pub fn memory_release_rate() -> f64 {
+        parameters::read_environment_once();
+        match parameters::get(Id::DecayMs) {
+            parameters::NEVER => 0.0,
+            0 => Self::MAX_RELEASE_RATE,
+            time => (DECAY_MS as f64 / time as f64).min(Self::MAX_RELEASE_RATE),
+        }
+    }
+
+    /// Sets that rate, and with it the parameter `decay_ms`: `2000 / rate`, or never for 0 and
+    /// less. Rates above 10 count as 10; what is not a number changes nothing.
+    pub fn set_memory_release_rate(rate: f64) {
+        if rate.is_nan() {
+            return;
+        }
+        let time = if rate <= 0.0 {
+            parameters::NEVER
+        } else {
+            // A rate that is hardly above 0 gives a time out of range, which is never, below.
+            let time = DECAY_MS as f64 / rate.min(Self::MAX_RELEASE_RATE);
+            time.min(f64::from(u32::MAX)) as usize
+        };
+        if !parameters::set(Id::DecayMs, time) {
+            parameters::set(Id::DecayMs, parameters::NEVER);
+        }
+    }
+
+    /// The highest rate that means anything.
+    const MAX_RELEASE_RATE: f64 = 10.0;
+
     /// Where every byte is at this moment.
     pub fn stats() -> Snapshot {
         Snapshot::take()
+    }
+
+    /// How many blocks of which size the program holds at this moment.
+    pub fn block_histogram() -> BlockHistogram {
+        BlockHistogram::take()
+    }
+
+    /// The value of a property, by its [`Property`] or by a name that gperftools or Google's
+    /// tcmalloc gave it; `None` if there is no property of that name.
+    ///
+    /// ```
+    /// use stratalloc::{MallocExtension, Property};
+    ///
+    /// assert!(MallocExtension::property("generic.current_allocated_bytes").is_some());
+    /// assert!(MallocExtension::property(Property::HeapSize).is_some());
+    /// assert_eq!(MallocExtension::property("no.such.property"), None);
+    /// ```
+    pub fn property<'a>(which: impl Into<PropertyKey<'a>>) -> Option<usize> {
+        which.into().resolve().map(Property::value)
+    }
+
+    /// Sets a property. Two can be set: [`Property::MaxThreadCaches`] and
+    /// [`Property::AggressiveDecommit`].
+    ///
+    /// # Errors
+    /// [`NotSettable`] if the property is read-only or does not exist.
+    pub fn set_property<'a>(
+        which: impl Into<PropertyKey<'a>>,
+        value: usize,
+    ) -> Result<(), NotSettable> {
+        which.into().resolve().ok_or(NotSettable)?.set(value)
+    }
+
+    /// Bytes that may be used behind `block`: at least what was asked for; 0 for null.
+    ///
+    /// # Safety
+    /// `block` is null or a live block of this allocator (anything else aborts).
+    pub unsafe fn allocated_size(block: *const u8) -> usize {
+        // SAFETY: handed through.
+        unsafe { front::usable_size(block.cast_mut()) }
+    }
+
+    /// Bytes that an allocation of `size` bytes would really get; 0 if it cannot be served.
+    /// Allocates nothing.
+    pub fn estimated_allocated_size(size: usize) -> usize {
+        front::good_size(size, crate::config::MIN_ALIGN)
+    }
+
+    /// Whose memory `pointer` names. Exact for pointers to the start of live blocks and for memory
+    /// that was never this allocator's. A pointer into a small block is recognised wherever it
+    /// points, one into a large block only if it points to its start. The memory is not touched.
+    pub fn ownership(pointer: *const u8) -> Ownership {
+        if observe::is_owned(pointer as usize) { Ownership::Owned } else { Ownership::NotOwned }
+    }
+
+    /// Bytes in the calling thread's cache.
+    pub fn thread_cache_size() -> usize {
+        let cache = current();
+        crate::page::size_class::SizeClass::all()
+            .map(|class| (cache.loaded_count(class) + cache.spare_count(class)) * class.size())
+            .sum()
+    }
+
+    /// For a thread about to wait for long: gives up its whole cache, to the spans. Its next
+    /// allocations begin with small magazines again.
+    pub fn mark_thread_idle() {
+        // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
+        unsafe { exchange::flush(current()) }
+    }
+
+    /// For a thread about to wait for a little: hands its cache to the threads that go on, as far
+    /// as these have room for it (transfer caches), and keeps what it learnt about sizes.
+    pub fn mark_thread_temporarily_idle() {
+        // SAFETY: as above.
+        unsafe { exchange::hand_over(current()) }
+    }
+
+    /// For a thread that goes on after one of the two above. Nothing is left to do: a cache fills
+    /// with the first allocations. Exists so that code written for gperftools has the pair.
+    pub fn mark_thread_busy() {}
+
+    /// Whether the allocator's records agree with each other: the calling thread's cache object by
+    /// object, the transfer caches likewise, the bitmaps of all spans with free objects, and those
+    /// of the page heap. Takes one lock at a time and walks everything behind it: for tests and
+    /// hunting corruption, not for production.
+    pub fn verify_all_memory() -> bool {
+        observe::all_memory_is_sound()
+    }
+
+    /// Whether a block starts at `block` that is not known to be free. One that lies free in
+    /// another thread's cache is not found out.
+    ///
+    /// # Safety
+    /// `block` is a pointer that came from this allocator, freed or not, or never did; memory that
+    /// this allocator holds is read.
+    pub unsafe fn verify_block(block: *const u8) -> bool {
+        observe::block_is_live(block as usize)
+    }
+}
+
+/// A [`Property`], or the name of one.
+#[derive(Clone, Copy, Debug)]
+pub enum PropertyKey<'a> {
+    /// The property itself.
+    Known(Property),
+    /// Its name.
+    Named(&'a str),
+}
+
+impl PropertyKey<'_> {
+    fn resolve(self) -> Option<Property> {
+        match self {
+            Self::Known(property) => Some(property),
+            Self::Named(name) => Property::from_name(name),
+        }
+    }
+}
+
+impl From<Property> for PropertyKey<'_> {
+    fn from(property: Property) -> Self {
+        Self::Known(property)
+    }
+}
+
+impl<'a> From<&'a str> for PropertyKey<'a> {
+    fn from(name: &'a str) -> Self {
+        Self::Named(name)
     }
 }

@@ -4,7 +4,9 @@
 mod extension;
 mod global;
 mod parameters;
+mod property;
 
-pub use extension::MallocExtension;
+pub use extension::{MallocExtension, NotSettable, Ownership, PropertyKey};
 pub use global::Stratalloc;
 pub use parameters::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
+pub use property::Property;

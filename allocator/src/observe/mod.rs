@@ -1,5 +1,10 @@
-//! What the allocator knows about itself, read without disturbing it: a snapshot of every tier.
+//! What the allocator knows about itself, read without disturbing it: a snapshot of every tier, the sizes
+//! of the blocks in use, and whether its records agree with each other.
 
+mod histogram;
 mod snapshot;
+mod verify;
 
+pub use histogram::BlockHistogram;
 pub use snapshot::Snapshot;
+pub use verify::{all_memory_is_sound, block_is_live, is_owned};

@@ -54,30 +54,16 @@ pub struct Snapshot {
 impl Snapshot {
     /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
     pub fn take() -> Self {
-        let mut cached = [0usize; crate::config::CLASS_COUNT];
         let mut out = Self::default();
-        registry::for_each(|cache| {
-            for class in SizeClass::all() {
-                cached[class.index()] += cache.loaded_count(class) + cache.spare_count(class);
-            }
+        for_each_class(|class, now| {
+            let size = class.size();
+            out.central_free += now.central * size;
+            out.transfer_cache_free += now.transfer * size;
+            out.thread_cache_free += now.thread * size;
+            out.span_tails += now.span_bytes - now.objects * size;
+            out.in_use += now.in_use * size;
+            out.in_use_count += now.in_use;
         });
-        for class in SizeClass::all() {
-            let stats = CENTRAL.stats(class);
-            let info = class.info();
-            let (size, objects) = (class.size(), info.objects as usize * stats.spans);
-            let span_bytes = info.pages as usize * crate::config::PAGE_SIZE * stats.spans;
-            // The caches were read a moment earlier: what does not fit was on the move.
-            let free = stats.free.min(objects);
-            let transfer = stats.transfer.min(objects - free);
-            let thread = cached[class.index()].min(objects - free - transfer);
-            let in_use = objects - free - transfer - thread;
-            out.central_free += free * size;
-            out.transfer_cache_free += transfer * size;
-            out.thread_cache_free += thread * size;
-            out.span_tails += span_bytes - objects * size;
-            out.in_use += in_use * size;
-            out.in_use_count += in_use;
-        }
         out.add_page_heap();
         out.metadata = METADATA.mapped();
         out.thread_count = registry::count();
@@ -108,6 +94,44 @@ impl Snapshot {
         self.direct_mapped_count_peak = direct.peak_count;
         self.span_count = pages.span_count;
         self.free_run_count = pages.free_run_count;
+    }
+}
+
+/// Where the objects of one class are. `objects` is the sum of the four below it.
+pub(super) struct ClassUse {
+    /// Bytes of the class's spans.
+    pub span_bytes: usize,
+    /// Objects in those spans.
+    pub objects: usize,
+    /// Free in the spans.
+    pub central: usize,
+    /// Free in the transfer cache.
+    pub transfer: usize,
+    /// Free in thread caches.
+    pub thread: usize,
+    /// With the program.
+    pub in_use: usize,
+}
+
+/// Calls `visit` for every class with where its objects are now. No lock is held meanwhile.
+pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
+    let mut cached = [0usize; crate::config::CLASS_COUNT];
+    registry::for_each(|cache| {
+        for class in SizeClass::all() {
+            cached[class.index()] += cache.loaded_count(class) + cache.spare_count(class);
+        }
+    });
+    for class in SizeClass::all() {
+        let stats = CENTRAL.stats(class);
+        let info = class.info();
+        let objects = info.objects as usize * stats.spans;
+        let span_bytes = info.pages as usize * crate::config::PAGE_SIZE * stats.spans;
+        // The caches were read a moment earlier: what does not fit was on the move.
+        let central = stats.free.min(objects);
+        let transfer = stats.transfer.min(objects - central);
+        let thread = cached[class.index()].min(objects - central - transfer);
+        let in_use = objects - central - transfer - thread;
+        visit(class, ClassUse { span_bytes, objects, central, transfer, thread, in_use });
     }
 }
 

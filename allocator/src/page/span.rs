@@ -120,13 +120,18 @@ impl Span {
         }
     }
 
+    /// Whether the invariant of a small span holds.
+    pub fn is_sound(&self) -> bool {
+        let objects = self.class.info().objects as usize;
+        self.free.count() + self.allocated as usize == objects
+            && self.free.next_set(objects) >= objects
+            && self.carved as usize <= objects
+    }
+
     /// Panics unless the invariant of a small span holds.
     #[cfg(test)]
     pub fn check_invariants(&self) {
-        let objects = self.class.info().objects as usize;
-        assert_eq!(self.free.count() + self.allocated as usize, objects);
-        assert!(self.free.next_set(objects) >= objects, "free bits behind the last object");
-        assert!(self.carved as usize <= objects);
+        assert!(self.is_sound(), "bitmap, count and carved objects of a span agree");
     }
 }
 

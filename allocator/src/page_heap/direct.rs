@@ -1,7 +1,7 @@
 //! Blocks so large that each gets a mapping of its own: `realloc` moves their page tables instead of their
 //! bytes, and `free` unmaps them at once (C1.2 keeps smaller ones).
 
-use super::heap::{Allocated, PageHeap};
+use super::heap::{Allocated, Inner, PageHeap};
 use crate::config::{HUGE_SIZE, PAGE_SIZE};
 use crate::os::{Os, map_aligned};
 use crate::page::page_map::PAGE_MAP;
@@ -29,11 +29,19 @@ impl DirectStats {
         Self { bytes: 0, count: 0, peak_bytes: 0, peak_count: 0 }
     }
 
-    fn change(&mut self, bytes: isize, count: isize) {
-        self.bytes = self.bytes.wrapping_add_signed(bytes);
-        self.count = self.count.wrapping_add_signed(count);
+    /// Counts a block that goes from `old` to `new` bytes; 0: none.
+    fn change(&mut self, old: usize, new: usize) {
+        self.bytes = self.bytes + new - old;
+        self.count = self.count + usize::from(new > 0) - usize::from(old > 0);
         self.peak_bytes = self.peak_bytes.max(self.bytes);
         self.peak_count = self.peak_count.max(self.count);
+    }
+}
+
+impl Inner {
+    fn note_direct(&mut self, old: usize, new: usize) {
+        self.direct.change(old, new);
+        self.large_sizes.change(old, new);
     }
 }
 
@@ -62,7 +70,7 @@ impl<O: Os> PageHeap<O> {
         record.fresh = true;
         // SAFETY: the record is ours and unused.
         unsafe { span.write(record) };
-        inner.direct.change(bytes as isize, 1);
+        inner.note_direct(0, bytes);
         PAGE_MAP.insert(span.as_ptr(), start, pages, SizeClass::NONE);
         Some(span)
     }
@@ -78,7 +86,7 @@ impl<O: Os> PageHeap<O> {
         let mut inner = self.lock();
         // Before the address space can be mapped again by another thread.
         PAGE_MAP.remove(start, pages, SizeClass::NONE);
-        inner.direct.change(-(pages.bytes() as isize), -1);
+        inner.note_direct(pages.bytes(), 0);
         // SAFETY: as above.
         unsafe { inner.recycle_record(span) };
         drop(inner);
@@ -129,7 +137,7 @@ impl<O: Os> PageHeap<O> {
         record.pages = Length(new / PAGE_SIZE);
         record.fresh = false;
         PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
-        inner.direct.change(new as isize - old as isize, 0);
+        inner.note_direct(old, new);
         true
     }
 }

@@ -4,6 +4,7 @@ use super::direct::DirectStats;
 use super::filler::Filler;
 use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
+use super::large_sizes::LargeSizes;
 use super::release::Decay;
 use crate::base::list::List;
 use crate::config::{
@@ -45,6 +46,8 @@ pub(super) struct Inner {
     large_count: usize,
     large_bytes: usize,
     pub direct: DirectStats,
+    /// Sizes of large and direct blocks.
+    pub large_sizes: LargeSizes,
     pub decay: Decay,
     /// Start of the most recently mapped region; the next one is asked for right below it.
     lowest: usize,
@@ -97,6 +100,7 @@ impl<O: Os> PageHeap<O> {
                     large_count: 0,
                     large_bytes: 0,
                     direct: DirectStats::new(),
+                    large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
                     lowest: 0,
                 },
@@ -121,7 +125,7 @@ impl<O: Os> PageHeap<O> {
             span.write(Span::new(start, pages, state, class));
             (*span.as_ptr()).fresh = fresh;
         }
-        inner.note_large(state, pages.bytes() as isize, 1);
+        inner.note_large(state, 0, pages.bytes());
         PAGE_MAP.insert(span.as_ptr(), start, pages, class);
         let due = inner.decay_due(&self.os);
         drop(inner);
@@ -139,7 +143,7 @@ impl<O: Os> PageHeap<O> {
         unsafe {
             let record = span.as_ref();
             PAGE_MAP.remove(record.start, record.pages, record.class);
-            inner.note_large(record.state, -(record.bytes() as isize), -1);
+            inner.note_large(record.state, record.bytes(), 0);
             let touched = Length::for_bytes(record.touched_bytes()).0;
             inner.give_pages(record.start, record.pages.0, record.pages.0 - touched);
             inner.recycle_record(span);
@@ -165,7 +169,7 @@ impl<O: Os> PageHeap<O> {
         } else if pages > old && !inner.take_behind(record.start.plus(old.0), pages.0 - old.0) {
             return false;
         }
-        inner.note_large(record.state, pages.bytes() as isize - old.bytes() as isize, 0);
+        inner.note_large(record.state, old.bytes(), pages.bytes());
         record.pages = pages;
         record.fresh = false;
         true
@@ -228,10 +232,12 @@ impl Inner {
         }
     }
 
-    fn note_large(&mut self, state: SpanState, bytes: isize, count: isize) {
+    /// Counts a span that goes from `old` to `new` bytes (0: none), if it is a large block.
+    fn note_large(&mut self, state: SpanState, old: usize, new: usize) {
         if state == SpanState::Large {
-            self.large_bytes = self.large_bytes.wrapping_add_signed(bytes);
-            self.large_count = self.large_count.wrapping_add_signed(count);
+            self.large_bytes = self.large_bytes + new - old;
+            self.large_count = self.large_count + usize::from(new > 0) - usize::from(old > 0);
+            self.large_sizes.change(old, new);
         }
     }
 

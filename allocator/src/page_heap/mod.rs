@@ -10,6 +10,8 @@
 //! * `heap`: allocation, freeing, growth.
 //! * `release`: giving memory back, at once or with the decay.
 //! * `direct`: blocks with mappings of their own.
+//! * `large_sizes`: how many large blocks there are of which size.
+//! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
@@ -19,9 +21,11 @@ mod filler;
 mod heap;
 mod huge_page;
 mod huge_ranges;
+mod large_sizes;
 mod release;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 pub use heap::PageHeap;
 

@@ -124,6 +124,27 @@ pub fn holds(class: SizeClass, object: *mut u8) -> bool {
     cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
 }
 
+/// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches. The
+/// limits stay, so that the next burst of this thread begins with magazines of full size.
+///
+/// # Safety
+/// The calling thread owns the cache.
+pub unsafe fn hand_over(cache: &ThreadCache) {
+    for class in SizeClass::all() {
+        // A placeholder's limits are all 0, and it is never written to.
+        let limit = cache.limit(class);
+        if limit == 0 && cache.loaded_count(class) == 0 {
+            continue;
+        }
+        for chain in [cache.take_loaded(class, limit), cache.take_spare(class)] {
+            if !chain.is_empty() {
+                // SAFETY: the magazine was the cache's, and now is ours.
+                unsafe { CENTRAL.give(class, chain) };
+            }
+        }
+    }
+}
+
 /// Sends everything in `cache` to the central tier.
 ///
 /// # Safety

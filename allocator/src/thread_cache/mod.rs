@@ -5,10 +5,13 @@
 //! * `exchange`: what happens when a magazine is empty or full.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
+//! * `verify`: checking a cache of the calling thread, object by object.
 
 mod cache;
 pub mod exchange;
 pub mod registry;
 mod sizing;
+mod verify;
 
 pub use cache::current;
+pub use verify::is_sound;

@@ -1,0 +1,229 @@
+//! gperftools' `MallocExtension`, by the C names that gperftools exports (C1.5, C3.7). The C++
+//! class of `gperftools/malloc_extension.h` is a header over these.
+//!
+//! Every function is one call of the Rust face; what is here is only C's side of it: `int` for
+//! truth, NUL-terminated names, out-parameters. Functions of gperftools that describe its own
+//! inside (heap samples, free lists by name) are not there.
+
+use core::ffi::{CStr, c_char, c_int, c_void};
+
+use allocator::{BlockHistogram, MallocExtension, Ownership};
+
+use crate::statistics;
+
+/// gperftools' length of a histogram.
+const HISTOGRAM_SIZE: usize = 64;
+
+const _: () = assert!(HISTOGRAM_SIZE == BlockHistogram::BUCKETS);
+
+/// Gives all free memory back to the OS.
+#[unsafe(export_name = "MallocExtension_ReleaseFreeMemory")]
+pub extern "C" fn release_free_memory() {
+    MallocExtension::release_free_memory();
+}
+
+/// Gives at least `bytes` of free pages back to the OS, or all there are; caches keep what they
+/// have.
+#[unsafe(export_name = "MallocExtension_ReleaseToSystem")]
+pub extern "C" fn release_to_system(bytes: usize) {
+    MallocExtension::release_to_system(bytes);
+}
+
+/// How eagerly free pages go back by themselves; see [`MallocExtension::set_memory_release_rate`].
+#[unsafe(export_name = "MallocExtension_SetMemoryReleaseRate")]
+pub extern "C" fn set_memory_release_rate(rate: f64) {
+    MallocExtension::set_memory_release_rate(rate);
+}
+
+/// The rate that holds.
+#[unsafe(export_name = "MallocExtension_GetMemoryReleaseRate")]
+pub extern "C" fn memory_release_rate() -> f64 {
+    MallocExtension::memory_release_rate()
+}
+
+/// The tiers as text, NUL-terminated, cut off at `length - 1` bytes. Nothing is written if `length`
+/// is not positive or `buffer` is null.
+///
+/// # Safety
+/// `buffer` is null or valid for writing `length` bytes.
+#[unsafe(export_name = "MallocExtension_GetStats")]
+pub unsafe extern "C" fn get_stats(buffer: *mut c_char, length: c_int) {
+    let Ok(length) = usize::try_from(length) else {
+        return;
+    };
+    if buffer.is_null() || length == 0 {
+        return;
+    }
+    let text = statistics::tiers_as_text();
+    let count = text.as_bytes().len().min(length - 1);
+    // SAFETY: `count + 1 <= length` bytes are the caller's to write, and our text is on our stack.
+    unsafe {
+        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_bytes().as_ptr(), count);
+        buffer.add(count).write(0);
+    }
+}
+
+/// `name` as a string that can be compared; null and what is not UTF-8 name nothing.
+///
+/// # Safety
+/// `name` is null or NUL-terminated, and lives as long as the result.
+unsafe fn name_of<'a>(name: *const c_char) -> Option<&'a str> {
+    if name.is_null() {
+        return None;
+    }
+    // SAFETY: not null, and NUL-terminated by the caller's word.
+    unsafe { CStr::from_ptr(name) }.to_str().ok()
+}
+
+/// Stores the value of the property `name` in `value`; 1 if there is one of that name, else 0.
+///
+/// # Safety
+/// `name` is null or NUL-terminated; `value` is null or valid for a write.
+#[unsafe(export_name = "MallocExtension_GetNumericProperty")]
+pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut usize) -> c_int {
+    // SAFETY: handed through.
+    let found = unsafe { name_of(name) }.and_then(MallocExtension::property);
+    match found {
+        Some(number) if !value.is_null() => {
+            // SAFETY: not null, and valid by the caller's word.
+            unsafe { value.write(number) };
+            1
+        }
+        _ => 0,
+    }
+}
+
+/// Sets the property `name`; 1 if it could, 0 if there is none of that name or it only tells.
+///
+/// # Safety
+/// `name` is null or NUL-terminated.
+#[unsafe(export_name = "MallocExtension_SetNumericProperty")]
+pub unsafe extern "C" fn set_numeric_property(name: *const c_char, value: usize) -> c_int {
+    // SAFETY: handed through.
+    let name = unsafe { name_of(name) };
+    c_int::from(name.is_some_and(|name| MallocExtension::set_property(name, value).is_ok()))
+}
+
+/// For a thread about to wait for long: gives up its cache.
+#[unsafe(export_name = "MallocExtension_MarkThreadIdle")]
+pub extern "C" fn mark_thread_idle() {
+    MallocExtension::mark_thread_idle();
+}
+
+/// For a thread about to wait for a little: hands its cache to the others.
+#[unsafe(export_name = "MallocExtension_MarkThreadTemporarilyIdle")]
+pub extern "C" fn mark_thread_temporarily_idle() {
+    MallocExtension::mark_thread_temporarily_idle();
+}
+
+/// For a thread that goes on: nothing is left to do.
+#[unsafe(export_name = "MallocExtension_MarkThreadBusy")]
+pub extern "C" fn mark_thread_busy() {
+    MallocExtension::mark_thread_busy();
+}
+
+/// Bytes in the calling thread's cache.
+#[unsafe(export_name = "MallocExtension_GetThreadCacheSize")]
+pub extern "C" fn thread_cache_size() -> usize {
+    MallocExtension::thread_cache_size()
+}
+
+/// Bytes that `malloc(size)` would really give; 0 if it would fail.
+#[unsafe(export_name = "MallocExtension_GetEstimatedAllocatedSize")]
+pub extern "C" fn estimated_allocated_size(size: usize) -> usize {
+    MallocExtension::estimated_allocated_size(size)
+}
+
+/// Bytes behind `block`; 0 for null.
+///
+/// # Safety
+/// `block` is null or a live block of this allocator.
+#[unsafe(export_name = "MallocExtension_GetAllocatedSize")]
+pub unsafe extern "C" fn allocated_size(block: *const c_void) -> usize {
+    // SAFETY: the duties are the same.
+    unsafe { MallocExtension::allocated_size(block.cast()) }
+}
+
+/// `enum MallocExtension_Ownership`: 1 owned, 2 not. "Unknown" (0) is never the answer.
+#[unsafe(export_name = "MallocExtension_GetOwnership")]
+pub extern "C" fn ownership(pointer: *const c_void) -> c_int {
+    match MallocExtension::ownership(pointer.cast()) {
+        Ownership::Owned => 1,
+        Ownership::NotOwned => 2,
+    }
+}
+
+/// 1 if the allocator's records agree with each other, else 0.
+#[unsafe(export_name = "MallocExtension_VerifyAllMemory")]
+pub extern "C" fn verify_all_memory() -> c_int {
+    c_int::from(MallocExtension::verify_all_memory())
+}
+
+/// 1 if `block` is null or a live block, else 0.
+///
+/// # Safety
+/// As [`MallocExtension::verify_block`].
+unsafe fn is_live(block: *const c_void) -> c_int {
+    // SAFETY: the duties are the same.
+    c_int::from(block.is_null() || unsafe { MallocExtension::verify_block(block.cast()) })
+}
+
+/// 1 if `block` is null or a live block of `operator new`, else 0. (Blocks do not tell by which
+/// call they were allocated, so the three functions of this kind answer alike.)
+///
+/// # Safety
+/// `block` is null or a pointer that some allocator gave out.
+#[unsafe(export_name = "MallocExtension_VerifyNewMemory")]
+pub unsafe extern "C" fn verify_new_memory(block: *const c_void) -> c_int {
+    // SAFETY: the duties are the same.
+    unsafe { is_live(block) }
+}
+
+/// As [`verify_new_memory`], for `operator new[]`.
+///
+/// # Safety
+/// As [`verify_new_memory`].
+#[unsafe(export_name = "MallocExtension_VerifyArrayNewMemory")]
+pub unsafe extern "C" fn verify_array_new_memory(block: *const c_void) -> c_int {
+    // SAFETY: the duties are the same.
+    unsafe { is_live(block) }
+}
+
+/// As [`verify_new_memory`], for `malloc`.
+///
+/// # Safety
+/// As [`verify_new_memory`].
+#[unsafe(export_name = "MallocExtension_VerifyMallocMemory")]
+pub unsafe extern "C" fn verify_malloc_memory(block: *const c_void) -> c_int {
+    // SAFETY: the duties are the same.
+    unsafe { is_live(block) }
+}
+
+/// Number and bytes of the blocks in use, and how many there are of `2^i` to `2^(i + 1) - 1` bytes.
+/// Numbers that do not fit an `int` are `INT_MAX`. Always 1.
+///
+/// # Safety
+/// `blocks` and `total` are null or valid for a write, `histogram` is null or has room for 64.
+#[unsafe(export_name = "MallocExtension_MallocMemoryStats")]
+pub unsafe extern "C" fn malloc_memory_stats(
+    blocks: *mut c_int,
+    total: *mut usize,
+    histogram: *mut c_int,
+) -> c_int {
+    let counts = MallocExtension::block_histogram().counts;
+    // SAFETY: by the caller's word, where not null.
+    unsafe {
+        if !blocks.is_null() {
+            blocks.write(statistics::saturate(counts.iter().sum()));
+        }
+        if !total.is_null() {
+            total.write(MallocExtension::stats().in_use);
+        }
+        if !histogram.is_null() {
+            for (log2, count) in counts.iter().enumerate() {
+                histogram.add(log2).write(statistics::saturate(*count));
+            }
+        }
+    }
+    1
+}

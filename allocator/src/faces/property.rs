@@ -1,0 +1,154 @@
+//! Numeric properties by name, so that monitoring written for gperftools or Google's tcmalloc keeps
+//! working. Every one is a view of one [`Snapshot`]; nothing is counted here.
+
+use super::extension::NotSettable;
+use crate::observe::Snapshot;
+use crate::parameters::{self, Id};
+
+/// A number that the allocator tells about itself. In bytes, but for the one that is a switch.
+///
+/// `HeapSize` is, to the byte, the sum of `CurrentAllocated`, `ThreadCacheFree`,
+/// `TransferCacheFree`, `CentralCacheFree`, `SpanTails`, `PageHeapFree` and `PageHeapUnmapped` of
+/// the same moment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Property {
+    /// `generic.current_allocated_bytes`: [`Snapshot::in_use`].
+    CurrentAllocated,
+    /// `generic.heap_size`: [`Snapshot::mapped`].
+    HeapSize,
+    /// `generic.physical_memory_used` and `generic.total_physical_bytes`: `mapped -
+    /// page_heap_released`. From above: pages of blocks that the program never touched count.
+    PhysicalMemoryUsed,
+    /// `tcmalloc.current_total_thread_cache_bytes` and `tcmalloc.thread_cache_free_bytes`:
+    /// [`Snapshot::thread_cache_free`].
+    ThreadCacheFree,
+    /// `tcmalloc.transfer_cache_free_bytes`: [`Snapshot::transfer_cache_free`].
+    TransferCacheFree,
+    /// `tcmalloc.central_cache_free_bytes`: [`Snapshot::central_free`].
+    CentralCacheFree,
+    /// `stratalloc.span_tail_bytes`: [`Snapshot::span_tails`].
+    SpanTails,
+    /// `tcmalloc.pageheap_free_bytes`: [`Snapshot::page_heap_free`].
+    PageHeapFree,
+    /// `tcmalloc.pageheap_unmapped_bytes`: [`Snapshot::page_heap_released`].
+    PageHeapUnmapped,
+    /// `tcmalloc.slack_bytes`: `page_heap_free + page_heap_released`.
+    Slack,
+    /// `stratalloc.metadata_bytes`: [`Snapshot::metadata`].
+    Metadata,
+    /// `tcmalloc.max_total_thread_cache_bytes`: what the caches of all threads may grow to
+    /// together. Can be set. What threads have been granted already is not taken away, but shrinks
+    /// as it goes unused; beyond the bound a thread still gets the smallest magazine of each class
+    /// it uses. The parameter `thread_cache_total_bytes`.
+    MaxThreadCaches,
+    /// `tcmalloc.aggressive_memory_decommit`: 1 if free pages go back to the OS at once, else 0.
+    /// Can be set: 1 sets the parameter `decay_ms` to 0, and 0 sets it to its default if it was 0.
+    AggressiveDecommit,
+}
+
+/// Every name with its property.
+const NAMES: [(&str, Property); 15] = [
+    ("generic.current_allocated_bytes", Property::CurrentAllocated),
+    ("generic.heap_size", Property::HeapSize),
+    ("generic.physical_memory_used", Property::PhysicalMemoryUsed),
+    ("generic.total_physical_bytes", Property::PhysicalMemoryUsed),
+    ("tcmalloc.current_total_thread_cache_bytes", Property::ThreadCacheFree),
+    ("tcmalloc.thread_cache_free_bytes", Property::ThreadCacheFree),
+    ("tcmalloc.transfer_cache_free_bytes", Property::TransferCacheFree),
+    ("tcmalloc.central_cache_free_bytes", Property::CentralCacheFree),
+    ("tcmalloc.pageheap_free_bytes", Property::PageHeapFree),
+    ("tcmalloc.pageheap_unmapped_bytes", Property::PageHeapUnmapped),
+    ("tcmalloc.slack_bytes", Property::Slack),
+    ("tcmalloc.max_total_thread_cache_bytes", Property::MaxThreadCaches),
+    ("tcmalloc.aggressive_memory_decommit", Property::AggressiveDecommit),
+    ("stratalloc.span_tail_bytes", Property::SpanTails),
+    ("stratalloc.metadata_bytes", Property::Metadata),
+];
+
+impl Property {
+    /// The property that is called `name`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        NAMES.iter().find(|(known, _)| *known == name).map(|(_, property)| *property)
+    }
+
+    /// Its value now.
+    pub(super) fn value(self) -> usize {
+        match self {
+            Self::MaxThreadCaches | Self::AggressiveDecommit => self.value_in(&Snapshot::default()),
+            _ => self.value_in(&Snapshot::take()),
+        }
+    }
+
+    /// Its value at the moment of a snapshot. Those that are settings, not measurements, have the
+    /// value of now.
+    pub fn value_in(self, then: &Snapshot) -> usize {
+        match self {
+            Self::CurrentAllocated => then.in_use,
+            Self::HeapSize => then.mapped,
+            Self::PhysicalMemoryUsed => then.mapped - then.page_heap_released,
+            Self::ThreadCacheFree => then.thread_cache_free,
+            Self::TransferCacheFree => then.transfer_cache_free,
+            Self::CentralCacheFree => then.central_free,
+            Self::SpanTails => then.span_tails,
+            Self::PageHeapFree => then.page_heap_free,
+            Self::PageHeapUnmapped => then.page_heap_released,
+            Self::Slack => then.page_heap_free + then.page_heap_released,
+            Self::Metadata => then.metadata,
+            Self::MaxThreadCaches => {
+                parameters::read_environment_once();
+                parameters::get(Id::ThreadCacheTotalBytes)
+            }
+            Self::AggressiveDecommit => {
+                parameters::read_environment_once();
+                usize::from(parameters::get(Id::DecayMs) == 0)
+            }
+        }
+    }
+
+    pub(super) fn set(self, value: usize) -> Result<(), NotSettable> {
+        let done = match self {
+            Self::MaxThreadCaches => parameters::set(Id::ThreadCacheTotalBytes, value),
+            Self::AggressiveDecommit => match value {
+                0 if self.value() == 0 => true,
+                0 => parameters::set(Id::DecayMs, crate::config::DECAY_MS as usize),
+                _ => parameters::set(Id::DecayMs, 0),
+            },
+            _ => false,
+        };
+        if done { Ok(()) } else { Err(NotSettable) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tiers_add_up_to_the_heap_to_the_byte_by_their_property_names() {
+        let now = Snapshot::take();
+        let value = |name: &str| Property::from_name(name).unwrap().value_in(&now);
+        let tiers = [
+            "generic.current_allocated_bytes",
+            "tcmalloc.thread_cache_free_bytes",
+            "tcmalloc.transfer_cache_free_bytes",
+            "tcmalloc.central_cache_free_bytes",
+            "stratalloc.span_tail_bytes",
+            "tcmalloc.pageheap_free_bytes",
+            "tcmalloc.pageheap_unmapped_bytes",
+        ];
+        let sum: usize = tiers.iter().map(|name| value(name)).sum();
+        assert_eq!(sum, value("generic.heap_size"));
+    }
+
+    #[test]
+    fn what_is_measured_cannot_be_set() {
+        for (name, property) in NAMES {
+            let settable =
+                matches!(property, Property::MaxThreadCaches | Property::AggressiveDecommit);
+            let set = property.set(property.value());
+            assert_eq!(set.is_ok(), settable, "{name}");
+        }
+        assert_eq!(Property::from_name("generic.unheard_of"), None);
+    }
+}

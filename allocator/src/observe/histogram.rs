@@ -1,0 +1,30 @@
+//! How many blocks of which size the program holds.
+
+use super::snapshot::for_each_class;
+use crate::page_heap::PAGE_HEAP;
+
+/// The blocks that the program holds, by the power of two that their size reaches.
+///
+/// Sizes are usable sizes: rounded up to the size class, or to whole pages for large blocks.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct BlockHistogram {
+    /// `counts[i]` blocks have `2^i` to `2^(i + 1) - 1` bytes.
+    pub counts: [usize; Self::BUCKETS],
+}
+
+impl BlockHistogram {
+    /// Number of buckets: one for each bit of a size.
+    pub const BUCKETS: usize = usize::BITS as usize;
+
+    /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
+    pub fn take() -> Self {
+        let mut counts = [0; Self::BUCKETS];
+        for_each_class(|class, now| counts[class.size().ilog2() as usize] += now.in_use);
+        let large = PAGE_HEAP.large_sizes();
+        for (log2, count) in counts.iter_mut().enumerate() {
+            *count += large.count(log2);
+        }
+        Self { counts }
+    }
+}
