@@ -2,12 +2,10 @@
 //! magazine of the thread that calls `exit`, where nothing has looked at it yet. The option
 //! `verify_at_exit` switches it off.
 
-use allocator::{Parameters, front};
+use allocator::front;
 
 extern "C" fn verify() {
-    if Parameters::verify_at_exit() {
-        front::verify_own_cache();
-    }
+    front::verify_at_exit();
 }
 
 /// Run by the dynamic loader after the program's own destructors, and by `exit` in static programs.

@@ -6,9 +6,9 @@ use core::time::Duration;
 
 pub use crate::parameters::{HugePages, Kind as ParameterKind, Parameter, Value as ParameterValue};
 
-/// The allocator's parameters. All can be read and set at any time, by any thread; a new value counts from
-/// the next slow path on, and what was decided before stays. They start with their defaults, or with what
-/// the environment says (`STRATALLOC_OPTIONS`, see `docs/tuning.md`).
+/// The allocator's parameters. All can be read and set at any time, by any thread; a new value
+/// counts from the next slow path on, and what was decided before stays. They start with their
+/// defaults, or with what the environment says (`STRATALLOC_OPTIONS`, see `docs/tuning.md`).
 ///
 /// ```
 /// use core::time::Duration;
@@ -57,7 +57,8 @@ impl Parameters {
         done.then_some(()).ok_or(OutOfRange { kind: Some(parameter.kind) })
     }
 
-    /// `decay_ms`: how long free pages stay resident; `None`: until someone asks for them (C1.1, C2.2).
+    /// `decay_ms`: how long free pages stay resident; `None`: until someone asks for them (C1.1,
+    /// C2.2).
     pub fn decay() -> Option<Duration> {
         let time = get(Id::DecayMs);
         (time != NEVER).then(|| Duration::from_millis(time as u64))
@@ -84,7 +85,8 @@ impl Parameters {
         parameters::set(Id::HugePages, policy as usize);
     }
 
-    /// `direct_bytes`: blocks of more bytes than this get a mapping of their own (C1.2); `usize::MAX`: none.
+    /// `direct_bytes`: blocks of more bytes than this get a mapping of their own (C1.2);
+    /// `usize::MAX`: none.
     pub fn direct_bytes() -> usize {
         get(Id::DirectBytes)
     }
@@ -136,7 +138,8 @@ impl Parameters {
         set(Id::TransferCacheBytes, bytes)
     }
 
-    /// `verify_at_exit`: whether the C library checks the last thread's magazines when the process exits.
+    /// `verify_at_exit`: whether the C library checks the last thread's magazines when the process
+    /// exits.
     pub fn verify_at_exit() -> bool {
         get(Id::VerifyAtExit) != 0
     }

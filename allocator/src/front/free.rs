@@ -8,6 +8,7 @@ use crate::config::{FREE_MARK, MAX_SMALL};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
+use crate::parameters::{self, Id};
 use crate::thread_cache::{current, exchange};
 
 /// Takes a block back. Null is a no-op.
@@ -105,6 +106,15 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     }
     // SAFETY: checked: a live span's record.
     unsafe { misuse::check_block(block, "malloc_usable_size").as_ref().bytes() }
+}
+
+/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
+/// read the environment: where no allocation has done so, there is nothing to check, and so late in a
+/// process the variables may be gone.
+pub fn verify_at_exit() {
+    if parameters::get(Id::VerifyAtExit) != 0 {
+        verify_own_cache();
+    }
 }
 
 /// Checks every object in the calling thread's magazines: that it is the start of an object of its class.

@@ -25,6 +25,6 @@ pub use alloc::{
 };
 pub use free::{
     deallocate, deallocate_class, deallocate_sized, deallocate_sized_aligned, usable_size,
-    verify_own_cache,
+    verify_at_exit, verify_own_cache,
 };
 pub use realloc::{reallocate, reallocate_same_layout};

@@ -172,3 +172,20 @@ impl<O: Os> PageHeap<O> {
         if ok { runs.count() } else { 0 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A decay time that is shortened at run time counts at once, not after the long wait that was due.
+    #[test]
+    fn a_new_decay_time_counts_at_once() {
+        let mut decay = Decay::new();
+        let free = 100 * PAGES_PER_HUGE;
+        assert_eq!(decay.step(80_000, 1_000, free), 0, "the first step only takes the mark");
+        assert_eq!(decay.step(80_000, 10_999, free), 0, "an eighth of the time has not passed");
+        assert_eq!(decay.step(800, 1_100, free), free / STEP_SHARE);
+        assert_eq!(decay.step(800, 1_199, free), 0);
+        assert_eq!(decay.step(800, 1_200, free), free / STEP_SHARE);
+    }
+}

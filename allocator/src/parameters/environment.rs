@@ -1,14 +1,14 @@
-//! The environment, read once: inside the first slow path, so without memory, and before anything that
-//! the values decide.
+//! The environment, read once: inside the first slow path, so without memory, and before anything
+//! that the values decide.
 //!
-//! Weakest first: glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`, `STRATALLOC_<NAME>`.
-//! Of glibc's, those that have a meaning here are honoured and all others ignored in silence, since they
-//! were set for another allocator; `docs/tuning.md` lists them. Other variables that start with
-//! `STRATALLOC_` are not looked at: the prefix is not ours alone.
+//! Weakest first: glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`,
+//! `STRATALLOC_<NAME>`. Of glibc's, those that have a meaning here are honoured and all others
+//! ignored in silence, since they were set for another allocator; `docs/tuning.md` lists them.
+//! Other variables that start with `STRATALLOC_` are not looked at: the prefix is not ours alone.
 //!
 //! A program that runs with more rights than its user (`AT_SECURE`) does not let the user tune it.
-//! An allocation from within (there is none) or by another thread meanwhile uses what is set so far. If
-//! `environ` is still null, as before libc has started, the next slow path tries again.
+//! An allocation from within (there is none) or by another thread meanwhile uses what is set so
+//! far. If `environ` is still null, as before libc has started, the next slow path tries again.
 
 use super::options::{self, Found};
 use super::value::decimal;
@@ -21,8 +21,8 @@ const UNREAD: u32 = 0;
 const READING: u32 = 1;
 const READ: u32 = 2;
 
-/// Whether the environment was read. Relaxed: values are numbers that nothing else depends on, and a
-/// thread that sees them late acts as if it had come earlier.
+/// Whether the environment was read. Relaxed: values are numbers that nothing else depends on, and
+/// a thread that sees them late acts as if it had come earlier.
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
 unsafe extern "C" {
@@ -41,7 +41,8 @@ pub fn read_environment_once() {
 /// Cold: once in the life of a process.
 #[cold]
 fn read_now() {
-    // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our back.
+    // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our
+    // back.
     let variables = unsafe { (&raw const environ).read_volatile() };
     if variables.is_null() {
         return;
@@ -74,8 +75,8 @@ impl Iterator for Variables {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        // SAFETY: `next` points into an array of strings that a null ends, and was not behind it yet.
-        // Whoever changes the environment from another thread now breaks POSIX's rules for it.
+        // SAFETY: `next` points into an array of strings that a null ends, and was not behind it
+        // yet. Whoever changes the environment from another thread now breaks POSIX's rules for it.
         unsafe {
             let text = self.next.read();
             if text.is_null() {
@@ -156,7 +157,8 @@ fn glibc(name: &[u8], value: &[u8]) -> Option<(Id, usize)> {
     None
 }
 
-/// A number as glibc reads it: decimal, hexadecimal behind `0x`, octal behind `0`; a negative one wraps.
+/// A number as glibc reads it: decimal, hexadecimal behind `0x`, octal behind `0`; a negative one
+/// wraps.
 fn glibc_number(text: &[u8]) -> Option<usize> {
     let (negative, digits) = match text.trim_ascii() {
         [b'-', rest @ ..] => (true, rest),

@@ -1,7 +1,8 @@
 //! What can be set without rebuilding: one table of parameters, and their values.
 //!
-//! The table is the only list of options there is: the parser, the text of `STRATALLOC_OPTIONS=help`, the
-//! Rust face and a test of `docs/tuning.md` read it. A parameter is in it only if a tier acts on it.
+//! The table is the only list of options there is: the parser, the text of
+//! `STRATALLOC_OPTIONS=help`, the Rust face and a test of `docs/tuning.md` read it. A parameter is
+//! in it only if a tier acts on it.
 //!
 //! A value is one relaxed atomic that slow paths load when they need it; hot paths read none. Every
 //! value may change at any time, and counts from the next slow path on.
@@ -57,7 +58,8 @@ pub enum Id {
 pub enum HugePages {
     /// It is asked not to use them.
     Never,
-    /// It is asked for them once the heap is large enough that rounding to 2 MiB is small against it.
+    /// It is asked for them once the heap is large enough that rounding to 2 MiB is small against
+    /// it.
     Auto,
     /// It is asked for them from the first byte on.
     Always,
@@ -98,8 +100,8 @@ pub static TABLE: [Parameter; COUNT] = [
         name: "huge_pages",
         kind: Kind::Choice { words: &["never", "auto", "always"] },
         default: HugePages::Auto as usize,
-        meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; auto: \
-                  once the heap is large, and not with decay_ms=0.",
+        meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; \
+                  auto: once the heap is large, and not with decay_ms=0.",
         cost: "always: small programs take up to 2 MiB more. never: first touch costs about five \
                times as much, and more TLB misses.",
         clause: "C2.4",
@@ -111,8 +113,8 @@ pub static TABLE: [Parameter; COUNT] = [
         default: DIRECT_BYTES,
         meaning: "Blocks of more than this many bytes get a mapping of their own, which free \
                   unmaps at once; never: none does.",
-        cost: "Lower: system calls and page faults on every request of such blocks. Higher: realloc \
-               copies what it could have remapped.",
+        cost: "Lower: system calls and page faults on every request of such blocks. Higher: \
+               realloc copies what it could have remapped.",
         clause: "C1.2, C2.3",
     },
     Parameter {
@@ -122,8 +124,8 @@ pub static TABLE: [Parameter; COUNT] = [
         default: THREAD_CACHE_TOTAL_BYTES,
         meaning: "What the magazine limits of all threads may add up to before they stop growing; \
                   every class of a thread can still open a small magazine.",
-        cost: "Lower: more exchanges through the shared tiers, hence locks. Higher: more memory held \
-               by threads that do not use it.",
+        cost: "Lower: more exchanges through the shared tiers, hence locks. Higher: more memory \
+               held by threads that do not use it.",
         clause: "C1.6",
     },
     Parameter {
@@ -137,8 +139,8 @@ pub static TABLE: [Parameter; COUNT] = [
         default: MAGAZINE_MAX_BYTES,
         meaning: "The most bytes that a magazine grows to (and the most objects are 128); a thread \
                   has up to two per size class.",
-        cost: "Lower: more exchanges through the shared tiers. Higher: more free memory per thread, \
-               and colder.",
+        cost: "Lower: more exchanges through the shared tiers. Higher: more free memory per \
+               thread, and colder.",
         clause: "C1.6",
     },
     Parameter {
@@ -148,8 +150,8 @@ pub static TABLE: [Parameter; COUNT] = [
         default: TRANSFER_MAX_BYTES,
         meaning: "The most bytes of each size class that wait in whole magazines between threads; \
                   two magazines are always admitted, and at most 64.",
-        cost: "Lower: objects go home to their spans one by one more often. Higher: more free memory \
-               that no other class can use.",
+        cost: "Lower: objects go home to their spans one by one more often. Higher: more free \
+               memory that no other class can use.",
         clause: "C1.6",
     },
     Parameter {
@@ -200,8 +202,8 @@ impl Parameter {
         Value { kind: self.kind, number: get(self.id) }
     }
 
-    /// Sets the value from text, as in the environment. Returns whether the text is a value of its kind,
-    /// and in range; if not, nothing changes.
+    /// Sets the value from text, as in the environment. Returns whether the text is a value of its
+    /// kind, and in range; if not, nothing changes.
     pub fn set_text(&self, text: &[u8]) -> bool {
         self.kind.parse(text).is_some_and(|number| set(self.id, number))
     }
@@ -219,8 +221,8 @@ pub fn get(id: Id) -> usize {
     VALUES[id as usize].load(Ordering::Relaxed)
 }
 
-/// Sets a value for good: the environment is read before, so that it cannot undo this. Returns whether
-/// the value is in range; if not, nothing changes.
+/// Sets a value for good: the environment is read before, so that it cannot undo this. Returns
+/// whether the value is in range; if not, nothing changes.
 pub fn set(id: Id, number: usize) -> bool {
     read_environment_once();
     let admitted = TABLE[id as usize].kind.admits(number);

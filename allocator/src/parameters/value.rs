@@ -1,7 +1,8 @@
 //! Values as text: `64MiB`, `500ms`, `never`, `on`.
 //!
-//! What `Value` displays, `Kind::parse` reads back as the same number. Units are powers of 1,024, with or
-//! without the `iB`; upper and lower case are the same, and blanks around a value do not count.
+//! What `Value` displays, `Kind::parse` reads back as the same number. Units are powers of 1,024,
+//! with or without the `iB`; upper and lower case are the same, and blanks around a value do not
+//! count.
 
 use super::NEVER;
 use core::fmt;
@@ -106,7 +107,9 @@ fn byte_unit(name: &[u8]) -> Option<usize> {
 fn split_number(text: &[u8]) -> Option<(usize, &[u8])> {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
-    Some((decimal(digits)?, rest.trim_ascii_start()))
+    // The number that stands for `never` is none that counts something.
+    let number = decimal(digits).filter(|&number| number != NEVER)?;
+    Some((number, rest.trim_ascii_start()))
 }
 
 /// The number with these decimal digits, at least one.
