@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use stratalloc::{MallocExtension, Ownership, Property};
-use stratalloc_tests::compile::{Link, run_cases};
-use stratalloc_tests::process::exclusive;
+use stratalloc_tests::compile::{Link, command, run_cases};
+use stratalloc_tests::process::{exclusive, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -79,4 +79,48 @@ fn rust_sees_the_same_controls() {
     MallocExtension::set_memory_release_rate(f64::NAN);
     assert!((MallocExtension::memory_release_rate() - 4.0).abs() < 1e-9, "not a number, no change");
     assert!(MallocExtension::verify_all_memory());
+}
+
+/// Operators look figures up by what they see: a label, an element, a name.
+#[test]
+fn the_documentation_explains_every_line_and_every_name() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let read =
+        |path: &str| std::fs::read_to_string(root.join(path)).expect("a text of the project");
+    let documentation = read("docs/stats.md");
+    let explained = |word: &str| documentation.contains(&format!("`{word}`"));
+
+    let printed = run(command("extension_document.c", Link::Preload), LIMIT).expect_success();
+    let errors = printed.errors();
+    let lines = errors.lines().filter_map(|line| line.split_once('='));
+    let labels: Vec<&str> = lines.map(|(label, _)| label.trim()).collect();
+    assert!(labels.len() > 20, "{errors}");
+    for label in labels {
+        assert!(explained(label), "docs/stats.md does not explain the line {label:?}");
+    }
+
+    let mut info = command("info.c", Link::Preload);
+    info.arg("print_info");
+    let xml = run(info, LIMIT).expect_success().text();
+    for tag in xml.lines().filter(|line| !line.starts_with("</")) {
+        let start = tag.split(" size").next().unwrap_or(tag).split(" count").next().unwrap_or(tag);
+        let start = start.split(" version=\"0").next().unwrap_or(start);
+        assert!(documentation.contains(start), "docs/stats.md does not explain {start}");
+    }
+
+    let headers = read("allocator/capi/include/gperftools/malloc_extension_c.h")
+        + &read("allocator/capi/src/mallctl.rs");
+    let prefixes = ["generic.", "tcmalloc.", "stratalloc.", "stats.", "arenas.", "thread.tcache."];
+    let word = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_');
+    let names = headers.split(word).map(|name| name.trim_end_matches('.'));
+    let names: Vec<&str> = names
+        .filter(|name| {
+            prefixes.iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
+        })
+        .filter(|name| *name != "stratalloc.h")
+        .collect();
+    assert!(names.len() > 20, "{names:?}");
+    for name in names {
+        assert!(explained(name), "docs/stats.md does not explain {name}");
+    }
 }
