@@ -5,8 +5,10 @@
 //! allocators take (`[heap]` and `[ anon ]`).
 
 use super::claims::in_mib;
-use super::column;
-use super::{Chart, Claim, Context, Figures, Finding, Observed, Row, Scenario, Tuning, Unit};
+use super::{
+    Chart, Claim, Context, Curve, Figures, Finding, Observed, Row, Scenario, Tuning, Unit,
+};
+use super::{column, mib};
 use crate::block::Block;
 use std::fs;
 use std::io;
@@ -22,7 +24,7 @@ pub const SCENARIO: Scenario = Scenario {
     name: "status",
     title: "A process's memory in /proc",
     does: "The fields of /proc/PID/status, and resident memory by kind of mapping, before 64 MiB \
-           of blocks are allocated and written to, with them, and after they are freed.",
+           of blocks are allocated and written to, with them, and after they are freed one by one.",
     cases: &["status"],
     tunings: &[Tuning::Default],
     columns: &[
@@ -30,7 +32,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("allocated", Unit::Kib),
         column("freed", Unit::Kib),
     ],
-    chart: Chart::Bars { column: "allocated" },
+    chart: Chart::Curves { across: "% of the work", up: "MiB" },
     claims: &[
         Claim {
             clause: "C5.1",
@@ -81,17 +83,31 @@ fn fields_agree(figures: &Figures<'_>) -> Option<Finding> {
 
 /// Bytes that are allocated.
 const BYTES: usize = 64 << 20;
+/// Looks while the blocks are allocated, and as many while they are freed.
+const SAMPLES: usize = 20;
+/// Fields that are drawn.
+const DRAWN: [&str; 3] = ["VmSize", "VmRSS", "RssAnon"];
 /// Size of each block.
 const SIZE: usize = 4_000;
 
 fn run(context: &Context<'_>) -> io::Result<Observed> {
     let count = context.scaled(BYTES, 4 << 20) / SIZE;
     let mut blocks = Vec::with_capacity(count);
+    let mut samples = Vec::with_capacity(2 * SAMPLES + 1);
     let before = look()?;
-    blocks.extend((0..count).map(|_| Block::new(SIZE, 1)));
-    let full = look()?;
-    drop(blocks);
-    let freed = look()?;
+    samples.push(before);
+    for sample in 1..=SAMPLES {
+        while blocks.len() < count * sample / SAMPLES {
+            blocks.push(Block::new(SIZE, 1));
+        }
+        samples.push(look()?);
+    }
+    let full = samples[SAMPLES];
+    for sample in (0..SAMPLES).rev() {
+        blocks.truncate(count * sample / SAMPLES);
+        samples.push(look()?);
+    }
+    let freed = samples[2 * SAMPLES];
     let mut rows: Vec<_> = FIELDS
         .iter()
         .chain(&KINDS)
@@ -99,7 +115,14 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
         .map(|(index, label)| Row::new(label, &[before[index], full[index], freed[index]]))
         .collect();
     rows.push(Row::new(ASKED, &[0.0, (count * SIZE) as f64 / 1024.0, 0.0]));
-    Ok(Observed { rows, curves: Vec::new() })
+    let curves = DRAWN.iter().filter_map(|name| {
+        let field = FIELDS.iter().position(|field| field == name)?;
+        let share = 100.0 / (2 * SAMPLES) as f64;
+        let points = samples.iter().enumerate();
+        let points = points.map(|(index, seen)| (index as f64 * share, mib(seen[field] as u64)));
+        Some(Curve { label: (*name).to_owned(), points: points.collect() })
+    });
+    Ok(Observed { rows, curves: curves.collect() })
 }
 
 /// Every field, then every kind.

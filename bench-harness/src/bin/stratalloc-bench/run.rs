@@ -51,8 +51,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     });
     progress.done();
     if !arguments.no_scenarios {
-        let rest = if arguments.quick { 1.0 } else { REST };
-        let rest = Duration::from_secs_f64(rest.min(rest * results.plan.scale * 10.0));
+        let rest = Duration::from_secs_f64(if arguments.quick { 1.0 } else { REST });
         crate::scenarios::show_all(&mut results, &runners, ALL, rest, limits.run);
     }
     results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
