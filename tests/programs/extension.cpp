@@ -39,6 +39,9 @@ static void pointers() {
     CHECK(extension->GetEstimatedAllocatedSize(4000) == extension->GetAllocatedSize(block.get()),
           "estimate");
     CHECK(extension->VerifyArrayNewMemory(block.get()), "verify");
+    void *plain = opaque(malloc(100));
+    CHECK(extension->VerifyMallocMemory(plain) && extension->VerifyNewMemory(nullptr), "verify");
+    free(plain);
     extension->MarkThreadTemporarilyIdle();
     extension->MarkThreadBusy();
     extension->MarkThreadIdle();
