@@ -36,6 +36,9 @@ pub const MAX_SPAN_OBJECTS: usize = 512;
 /// Bytes that a span of small objects aims for (fewer if `MAX_SPAN_OBJECTS` fill less).
 pub const SPAN_TARGET_BYTES: usize = 32 * 1024;
 
+/// Most OS pages (of 4 KiB) in a span of small objects: a set of them is one word of 32 bits.
+pub const MAX_SPAN_OS_PAGES: usize = 32;
+
 /// Fewest objects in a span: with fewer, each refill of a magazine would go to the page heap.
 pub const MIN_SPAN_OBJECTS: usize = 2;
 

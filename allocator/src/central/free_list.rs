@@ -40,17 +40,19 @@ pub trait SpanSource {
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
-    inner: Lock<Inner>,
+    pub(super) inner: Lock<Inner>,
 }
 
-struct Inner {
-    groups: [List<Span>; GROUPS],
+pub(super) struct Inner {
+    pub(super) groups: [List<Span>; GROUPS],
     /// Bit per group: not empty.
     occupied: u8,
     /// Free objects in all spans.
-    free: usize,
+    pub(super) free: usize,
     /// Spans, the full ones included.
     spans: usize,
+    /// OS pages of the spans that were given back and not used since.
+    pub(super) released: usize,
 }
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
@@ -95,8 +97,13 @@ impl Builder {
 
 impl CentralFreeList {
     pub const fn new() -> Self {
-        let inner =
-            Inner { groups: [const { List::new() }; GROUPS], occupied: 0, free: 0, spans: 0 };
+        let inner = Inner {
+            groups: [const { List::new() }; GROUPS],
+            occupied: 0,
+            free: 0,
+            spans: 0,
+            released: 0,
+        };
         Self { inner: Lock::new(Rank::Central, inner) }
     }
 
@@ -251,7 +258,7 @@ impl Inner {
     ///
     /// # Safety
     /// `span` is a live span of this class.
-    unsafe fn relist(&mut self, span: *mut Span) {
+    pub(super) unsafe fn relist(&mut self, span: *mut Span) {
         // SAFETY: live, and guarded by the lock.
         unsafe {
             let new = group_of(&*span).map_or(Span::UNLISTED, |group| group as u8);
@@ -296,6 +303,7 @@ impl Inner {
         let size = class.size();
         let before = out.chain.count;
         let mut fresh_end = usize::MAX;
+        let mut first = usize::MAX;
         for word in 0..record.free.word_count() {
             let mut bits = record.free.word(word);
             while bits != 0 {
@@ -313,6 +321,7 @@ impl Inner {
                     record.carved = index as u16 + 1;
                 }
                 bits &= bits - 1;
+                first = first.min(addr);
                 // SAFETY: the object is free, and ours once its bit is cleared, below.
                 unsafe { out.append(addr as *mut FreeObject) };
             }
@@ -324,6 +333,9 @@ impl Inner {
         let taken = out.chain.count - before;
         record.allocated += taken as u16;
         self.free -= taken;
+        if record.released != 0 && taken > 0 {
+            self.note_use(record, first, out.tail as usize + size - 1);
+        }
         // SAFETY: a live span of this class.
         unsafe { self.relist(span) };
         fresh_end == usize::MAX
@@ -379,7 +391,7 @@ impl Inner {
 
     /// Puts a span that objects came home to where it belongs now: into the list of its group, or, if it
     /// is entirely free, out of this list and into `emptied`. Null is a no-op.
-    fn settle(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
+    pub(super) fn settle(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
         // SAFETY: null or a live span of this class, guarded by the lock; an entirely free one belongs to
         // us alone.
         unsafe {
@@ -391,6 +403,7 @@ impl Inner {
                 self.unlist(span);
             }
             self.spans -= 1;
+            self.released -= record.released.count_ones() as usize;
             self.free -= class.info().objects as usize;
             emptied.push_front(span);
         }

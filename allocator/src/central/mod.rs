@@ -4,6 +4,9 @@
 
 pub mod chain;
 mod free_list;
+mod release;
+#[cfg(test)]
+mod release_tests;
 #[cfg(test)]
 mod tests;
 mod transfer_cache;
@@ -110,6 +113,14 @@ impl Central {
                 unsafe { self.lists[class.index()].release(&Pages, class, chain) };
             }
         }
+    }
+
+    /// Gives back the OS pages of partly used spans on which no object lives. Returns the bytes.
+    pub fn release_pages(&self) -> usize {
+        let release = |class: SizeClass| {
+            self.lists[class.index()].release_pages(&Pages, &crate::os::Linux, class)
+        };
+        SizeClass::all().map(release).sum()
     }
 
     /// Whether the object at `addr` lies free in the shared tier: for the double-free check only.

@@ -15,10 +15,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A source that counts, refuses when told to, and checks what it gets back.
-struct Source {
+pub(super) struct Source {
     class: SizeClass,
     /// Addresses of the spans handed out, and their records.
-    live: Mutex<HashMap<usize, NonNull<Span>>>,
+    pub live: Mutex<HashMap<usize, NonNull<Span>>>,
     /// Spans that it still hands out.
     left: AtomicUsize,
 }
@@ -86,11 +86,11 @@ impl SpanSource for Source {
 }
 
 /// A list, its source, and the objects that are out.
-struct Model {
-    class: SizeClass,
-    source: Source,
-    list: CentralFreeList,
-    held: Vec<usize>,
+pub(super) struct Model {
+    pub class: SizeClass,
+    pub source: Source,
+    pub list: CentralFreeList,
+    pub held: Vec<usize>,
 }
 
 /// The addresses of a chain's objects; panics unless they are linked and marked.
@@ -122,12 +122,12 @@ fn chain(addrs: &[usize]) -> Chain {
 }
 
 impl Model {
-    fn new(size: usize) -> Self {
+    pub fn new(size: usize) -> Self {
         let class = SizeClass::of(size).unwrap();
         Self { class, source: Source::new(class), list: CentralFreeList::new(), held: Vec::new() }
     }
 
-    fn fetch(&mut self, want: usize) -> Vec<usize> {
+    pub fn fetch(&mut self, want: usize) -> Vec<usize> {
         let got = objects(self.list.fetch(&self.source, self.class, want));
         for &addr in &got {
             // All of it may be written to.
@@ -139,7 +139,7 @@ impl Model {
     }
 
     /// Gives the objects at these places of `held` back.
-    fn release(&mut self, addrs: &[usize]) {
+    pub fn release(&mut self, addrs: &[usize]) {
         let gone: HashSet<usize> = addrs.iter().copied().collect();
         self.held.retain(|addr| !gone.contains(addr));
         // SAFETY: the model holds the objects and gives them up.
@@ -147,7 +147,7 @@ impl Model {
     }
 
     /// Everything that must hold between two calls.
-    fn check(&self) {
+    pub fn check(&self) {
         assert!(self.list.is_sound(), "bitmaps, groups and counts of the spans agree");
         let size = self.class.size();
         let mut sorted = self.held.clone();
@@ -169,7 +169,7 @@ impl Model {
     }
 }
 
-const SIZES: [usize; 9] = [16, 32, 48, 64, 112, 240, 1024, 5120, 32 * 1024];
+pub(super) const SIZES: [usize; 9] = [16, 32, 48, 64, 112, 240, 1024, 5120, 32 * 1024];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]

@@ -42,8 +42,8 @@ impl core::fmt::Display for NotSettable {
 impl core::error::Error for NotSettable {}
 
 impl MallocExtension {
-    /// Gives all that is free back to the OS: this thread's cache, the shared tiers, and the page
-    /// heap's free pages (C1.5). Returns the bytes that left the process.
+    /// Gives all that is free back to the OS: this thread's cache, the shared tiers (OS pages inside
+    /// half-used spans too), and the page heap's free pages (C1.5). Returns the bytes that left the process.
     pub fn release_free_memory() -> usize {
         Self::trim(0)
     }
@@ -54,8 +54,9 @@ impl MallocExtension {
         // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
         unsafe { exchange::flush(current()) };
         CENTRAL.drain();
+        let inside_spans = CENTRAL.release_pages();
         let free = PAGE_HEAP.stats().free;
-        PAGE_HEAP.release_bytes(free.saturating_sub(pad))
+        inside_spans + PAGE_HEAP.release_bytes(free.saturating_sub(pad))
     }
 
     /// Gives up to `bytes` of free pages back to the OS, leaving all caches alone. Returns the

@@ -243,6 +243,7 @@ mod tests {
             assert!(used <= bytes && (bytes - used) * 16 <= bytes, "{info:?}");
             assert!(info.objects as usize <= MAX_SPAN_OBJECTS);
             assert!(info.objects as usize >= MIN_SPAN_OBJECTS);
+            assert!(bytes <= crate::config::MAX_SPAN_OS_PAGES * 4096);
         }
     }
 

@@ -29,6 +29,9 @@ pub enum SpanState {
     Direct = 3,
 }
 
+/// A set of the 4 KiB pages of a small span, the first one in the lowest bit.
+pub type OsPages = u32;
+
 /// A span's record.
 #[repr(C, align(64))]
 pub struct Span {
@@ -49,6 +52,10 @@ pub struct Span {
     pub allocated: u16,
     /// Objects that were ever handed out; from here on the memory was never touched.
     pub carved: u16,
+    /// OS pages of a small span that were given back and not used since; see `central::release`.
+    pub released: OsPages,
+    /// OS pages of a small span that are being given back: the objects on them are taken meanwhile.
+    pub held: OsPages,
     /// Free objects.
     pub free: Bitmap<{ MAX_SPAN_OBJECTS / 64 }>,
 }
@@ -86,6 +93,8 @@ impl Span {
             group: Self::UNLISTED,
             allocated: 0,
             carved: 0,
+            released: 0,
+            held: 0,
             free: Bitmap::new(),
         }
     }

@@ -1,0 +1,184 @@
+//! Giving back OS pages inside partly used spans: those on which no object lives.
+//!
+//! A span with one live object out of hundreds cannot go back to the page heap, but most of its memory
+//! can go back to the kernel. The objects on such pages are free in the bitmap; they are taken out of it
+//! while the kernel is called without the lock, and put back afterwards. Their content is not needed:
+//! nothing in a free object is, as the bitmap lies outside. The pages are faulted in again when an object
+//! on them is handed out.
+//!
+//! A page given back is noted in the span's record, so that it is not given back again before it was used.
+
+use super::SpanSource;
+use super::free_list::{CentralFreeList, Inner};
+use crate::base::list::List;
+use crate::config::MAX_SPAN_OS_PAGES;
+use crate::os::Os;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{OsPages, Span};
+use core::ops::Range;
+use core::ptr::{self, NonNull};
+
+/// Bytes in a page as the record counts them: the smallest page of the kernel.
+const OS_PAGE: usize = 4096;
+/// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile.
+const BATCH: usize = 256;
+
+impl CentralFreeList {
+    /// Gives back every OS page of the class's spans on which no object lives. Returns the bytes.
+    pub fn release_pages<S: SpanSource, O: Os>(
+        &self,
+        source: &S,
+        os: &O,
+        class: SizeClass,
+    ) -> usize {
+        if os.page_size() > OS_PAGE {
+            return 0;
+        }
+        let mut bytes = 0;
+        // Others may use pages as fast as they are given back: no more turns than there are spans.
+        let turns = self.stats().1 / BATCH + 2;
+        for _ in 0..turns {
+            let mut spans = [ptr::null_mut(); BATCH];
+            let count = self.inner.lock().hold_pages(&mut spans);
+            if count == 0 {
+                break;
+            }
+            let mut emptied = List::new();
+            let mut all = true;
+            for &span in &spans[..count] {
+                // SAFETY: a span with held pages has live objects or held ones, so its record stays; the
+                // fields read here change under a hold only, which is ours.
+                let (addr, pages) = unsafe { ((*span).addr(), (*span).held) };
+                // SAFETY: no object on the held pages is in use, and none is handed out.
+                let done = unsafe { release_runs(os, addr, pages) };
+                bytes += if done { pages.count_ones() as usize * OS_PAGE } else { 0 };
+                all &= done;
+                self.inner.lock().unhold_pages(class, span, done, &mut emptied);
+            }
+            while let Some(span) = NonNull::new(emptied.pop_front()) {
+                // SAFETY: the span is out of the lists, and all of its objects are free.
+                unsafe { source.free(span) };
+            }
+            if !all {
+                break;
+            }
+        }
+        bytes
+    }
+}
+
+/// Drops the content of the set `pages` of the span at `addr`. Returns whether the kernel did it.
+///
+/// # Safety
+/// Nobody needs the content.
+unsafe fn release_runs<O: Os>(os: &O, addr: usize, pages: OsPages) -> bool {
+    let mut left = u64::from(pages);
+    let mut all = true;
+    while left != 0 {
+        let start = left.trailing_zeros() as usize;
+        let len = (left >> start).trailing_ones() as usize;
+        // SAFETY: handed through.
+        all &= unsafe { os.release(addr + start * OS_PAGE, len * OS_PAGE) };
+        left &= !(((1 << len) - 1) << start);
+    }
+    all
+}
+
+/// The objects that touch OS page `page` of `span`: first, and number.
+fn objects_on(span: &Span, page: usize) -> Range<usize> {
+    let info = span.class.info();
+    let number = |offset: usize| ((offset as u64 * info.reciprocal) >> 40) as usize;
+    let end = number((page + 1) * OS_PAGE - 1) + 1;
+    number(page * OS_PAGE)..end.min(info.objects as usize)
+}
+
+/// The OS pages of `span` on which no object lives and that hold memory, as far as is known.
+fn releasable(span: &Span) -> OsPages {
+    let mut pages = 0;
+    for page in 0..span.bytes() / OS_PAGE {
+        let objects = objects_on(span, page);
+        // From `carved` on nothing was ever touched.
+        if objects.start >= objects.end || objects.start >= span.carved as usize {
+            break;
+        }
+        if span.free.count_range(objects.start, objects.len()) == objects.len() {
+            pages |= 1 << page;
+        }
+    }
+    pages & !span.released
+}
+
+impl Inner {
+    /// Takes the objects off releasable pages, of as many spans as there is room for. Returns how many.
+    fn hold_pages(&mut self, out: &mut [*mut Span; BATCH]) -> usize {
+        let mut count = 0;
+        for group in 0..self.groups.len() {
+            let mut node = self.groups[group].first();
+            while !node.is_null() && count < BATCH {
+                // SAFETY: a node of the list, guarded by the lock. The next one is looked up before the
+                // node may move to another list; there it is met again without a releasable page.
+                unsafe {
+                    let next = self.groups[group].next(node);
+                    let record = &mut *node;
+                    let pages = releasable(record);
+                    if pages != 0 && record.held == 0 {
+                        record.held = pages;
+                        self.take_objects(record);
+                        self.relist(node);
+                        out[count] = node;
+                        count += 1;
+                    }
+                    node = next;
+                }
+            }
+        }
+        count
+    }
+
+    /// Marks every object on the held pages as allocated.
+    fn take_objects(&mut self, span: &mut Span) {
+        let before = span.free.count();
+        for page in (0..MAX_SPAN_OS_PAGES).filter(|page| span.held >> page & 1 != 0) {
+            let objects = objects_on(span, page);
+            span.free.clear_range(objects.start, objects.len());
+        }
+        let taken = before - span.free.count();
+        span.allocated += taken as u16;
+        self.free -= taken;
+    }
+
+    /// Undoes `hold_pages` for one span, whose pages were released if `released`.
+    fn unhold_pages(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        released: bool,
+        emptied: &mut List<Span>,
+    ) {
+        // SAFETY: a span of this class with held objects, guarded by the lock.
+        let record = unsafe { &mut *span };
+        let pages = core::mem::take(&mut record.held);
+        let before = record.free.count();
+        for page in (0..MAX_SPAN_OS_PAGES).filter(|page| pages >> page & 1 != 0) {
+            let objects = objects_on(record, page);
+            record.free.set_range(objects.start, objects.len());
+        }
+        let given = record.free.count() - before;
+        record.allocated -= given as u16;
+        self.free += given;
+        if released {
+            record.released |= pages;
+            self.released += pages.count_ones() as usize;
+        }
+        self.settle(class, span, emptied);
+    }
+
+    /// Notes that `[first, last]` of `span` is about to be used.
+    pub(super) fn note_use(&mut self, span: &mut Span, first: usize, last: usize) {
+        let start = (first - span.addr()) / OS_PAGE;
+        let end = (last - span.addr()) / OS_PAGE;
+        let used = ((1u64 << (end + 1)) - (1u64 << start)) as OsPages & span.released;
+        span.released &= !used;
+        self.released -= used.count_ones() as usize;
+    }
+}
