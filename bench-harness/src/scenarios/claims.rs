@@ -58,7 +58,7 @@ pub fn in_mib(kib: f64) -> String {
 
 /// KiB in words.
 pub fn in_kib(kib: f64) -> String {
-    format!("{kib:.0} KiB")
+    format!("{}{:.0} KiB", if kib < 0.0 { "−" } else { "" }, kib.abs())
 }
 
 /// A share in words.

@@ -24,7 +24,8 @@ pub const SCENARIO: Scenario = Scenario {
     name: "status",
     title: "A process's memory in /proc",
     does: "The fields of /proc/PID/status, and resident memory by kind of mapping, before 64 MiB \
-           of blocks are allocated and written to, with them, and after they are freed one by one.",
+           of blocks are allocated and written to, with them, and after they are freed \
+           one by one. The curves run across the work, in percent.",
     cases: &["status"],
     tunings: &[Tuning::Default],
     columns: &[
@@ -32,7 +33,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("allocated", Unit::Kib),
         column("freed", Unit::Kib),
     ],
-    chart: Chart::Curves { across: "% of the work", up: "MiB" },
+    chart: Chart::Curves { across: "%", up: "MiB" },
     claims: &[
         Claim {
             clause: "C5.1",
