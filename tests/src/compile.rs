@@ -106,7 +106,9 @@ pub fn program(source: &str, link: Link) -> PathBuf {
         (Link::Shared, Some(library)) => {
             let dir = library.parent().expect("folder of the library");
             command.arg("-Wl,--no-as-needed").arg("-L").arg(dir);
-            command.arg(format!("-Wl,-rpath,{}", dir.display()));
+            // The old tag, because LD_LIBRARY_PATH, which cargo sets for tests, outranks the new one: a
+            // debug build of the library beside the test would be loaded instead.
+            command.arg(format!("-Wl,--disable-new-dtags,-rpath,{}", dir.display()));
             command.arg(joined("-l:", library.file_name().expect("name of the library")));
         }
         (Link::Static, Some(library)) => {
