@@ -6,11 +6,11 @@
 //! allocator to see that a test itself is right, set `STRATALLOC_SO` (and `STRATALLOC_A` for the
 //! tests that link statically) to a path. Does not know how programs are compiled or run.
 
+use once_cell::sync::OnceCell;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 
 /// Full path of the shared library under test.
 pub fn shared() -> PathBuf {
@@ -37,16 +37,17 @@ pub fn programs_dir() -> PathBuf {
 fn locate(variable: &str, file: &str) -> PathBuf {
     let path = match env::var_os(variable) {
         Some(path) => PathBuf::from(path),
-        None => built_dir().join(file),
+        None => built_dir().unwrap_or_else(|e| panic!("{e}")).join(file),
     };
     path.canonicalize().unwrap_or_else(|e| panic!("no library at {}: {e}", path.display()))
 }
 
-/// Builds `stratalloc-capi` once per process and returns the folder of its artefacts. Cargo's own
-/// lock on the target folder orders test processes that do this at the same time.
-fn built_dir() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
+/// Builds `stratalloc-capi` once per process and returns the folder of its artefacts; a build that
+/// failed is tried again by the next test, which so fails with cargo's own words too. Cargo's
+/// own lock on the target folder orders test processes that do this at the same time.
+fn built_dir() -> Result<&'static Path, String> {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    let built = BUILT.get_or_try_init(|| {
         let target = target_dir();
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let output = Command::new(cargo)
@@ -54,12 +55,12 @@ fn built_dir() -> &'static Path {
             .arg(&target)
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
-            .expect("cargo can be started");
-        assert!(
-            output.status.success(),
-            "building the C library failed:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        target.join("release")
-    })
+            .map_err(|e| format!("cargo cannot be started: {e}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("building the C library failed:\n{said}"));
+        }
+        Ok(target.join("release"))
+    });
+    built.map(PathBuf::as_path)
 }

@@ -95,6 +95,13 @@ impl<O: Os> PageHeap<O> {
         Length(self.release(bytes.div_ceil(PAGE_SIZE))).bytes()
     }
 
+    /// Takes a decay step if one is due: for callers that come by now and then without pages to
+    /// allocate or free.
+    pub fn tick(&self) {
+        let due = self.lock().decay_due(&self.os);
+        self.run_decay(due);
+    }
+
     /// Carries out a decay step found due.
     pub(super) fn run_decay(&self, due: usize) {
         if due > 0 {

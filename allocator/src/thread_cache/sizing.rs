@@ -11,6 +11,7 @@ use super::cache::ThreadCache;
 use crate::central::CENTRAL;
 use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -52,6 +53,10 @@ pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
     cache.set_limit(class, new);
 }
 
+/// Exchanges of a thread between two looks at the decay's clock: a program that only uses small objects may
+/// never reach the page heap otherwise.
+const TICK_INTERVAL: u32 = 64;
+
 /// Notes an exchange of `class` with the tier above, and scavenges when it is time.
 pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
     let word = &cache.active[class.index() / 32];
@@ -59,6 +64,9 @@ pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
     word.store(word.load(Ordering::Relaxed) | 1 << (class.index() % 32), Ordering::Relaxed);
     let left = cache.countdown.load(Ordering::Relaxed) - 1;
     cache.countdown.store(left, Ordering::Relaxed);
+    if left.is_multiple_of(TICK_INTERVAL) {
+        PAGE_HEAP.tick();
+    }
     if left == 0 {
         cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
         scavenge(cache);
