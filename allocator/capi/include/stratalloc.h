@@ -151,8 +151,8 @@ extern "C" {
 /* free under its old SunOS name. */
 void cfree(void *block) STRATALLOC_NOTHROW;
 
-/* C23. free for a block of malloc(size), calloc (size = the product) or realloc(..., size), which
- * spares a look-up. NULL is ignored. A wrong size is misuse. */
+/* C23. free for a block of malloc(size), calloc (size = the product) or realloc(..., size). NULL is
+ * ignored. The size is not relied upon: realloc may have shortened the block in place. */
 void free_sized(void *block, size_t size) STRATALLOC_NOTHROW;
 
 /* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. */
