@@ -8,7 +8,7 @@
 //! | `background_thread` | `bool` | false: there is none |
 //! | `stats.allocated` | `size_t` | `in_use` |
 //! | `stats.active` | `size_t` | spans and large blocks: `mapped` less free pages |
-//! | `stats.resident` | `size_t` | `mapped - page_heap_released + metadata`, an upper bound |
+//! | `stats.resident` | `size_t` | `mapped - page_heap_released - central_released + metadata`, an upper bound |
 //! | `stats.mapped` | `size_t` | the same |
 //! | `stats.retained` | `size_t` | `page_heap_released` |
 //! | `stats.metadata` | `size_t` | `metadata`, address space |
@@ -203,7 +203,7 @@ unsafe fn act(node: Node, data: Data) -> c_int {
 /// A figure of `stats`, in bytes.
 fn value_of(figure: Node) -> usize {
     let now = MallocExtension::stats();
-    let resident = now.mapped - now.page_heap_released + now.metadata;
+    let resident = now.mapped - now.page_heap_released - now.central_released + now.metadata;
     match figure {
         Node::Active => now.mapped - now.page_heap_released - now.page_heap_free,
         Node::Mapped | Node::Resident => resident,

@@ -33,7 +33,8 @@ impl Ptmalloc {
     pub fn from_snapshot(now: &Snapshot) -> Self {
         let in_use = now.in_use.saturating_sub(now.direct_mapped);
         let fast = now.thread_cache_free + now.transfer_cache_free;
-        let free = fast + now.central_free + now.span_tails + now.page_heap_free;
+        let inside_spans = (now.central_free + now.span_tails).saturating_sub(now.central_released);
+        let free = fast + inside_spans + now.page_heap_free;
         Self { arena: in_use + free, in_use, free, fast }
     }
 }

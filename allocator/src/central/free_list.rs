@@ -200,6 +200,11 @@ impl CentralFreeList {
         (inner.free, inner.spans)
     }
 
+    /// OS pages of the class's spans that were given back and not used since.
+    pub fn released(&self) -> usize {
+        self.inner.lock().released
+    }
+
     /// The lock, for `fork`.
     pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
         &self.inner

@@ -58,6 +58,8 @@ pub struct CentralStats {
     pub free: usize,
     /// Spans of the class.
     pub spans: usize,
+    /// Bytes of OS pages inside them that were given back and not used since.
+    pub released: usize,
 }
 
 impl Central {
@@ -139,7 +141,12 @@ impl Central {
     /// The figures of a class.
     pub fn stats(&self, class: SizeClass) -> CentralStats {
         let (free, spans) = self.lists[class.index()].stats();
-        CentralStats { transfer: self.transfer[class.index()].objects(), free, spans }
+        CentralStats {
+            transfer: self.transfer[class.index()].objects(),
+            free,
+            spans,
+            released: self.lists[class.index()].released() * release::OS_PAGE,
+        }
     }
 
     /// Calls `visit` for every lock of the tier, in rank order: for `fork`.

@@ -19,7 +19,7 @@ use core::ops::Range;
 use core::ptr::{self, NonNull};
 
 /// Bytes in a page as the record counts them: the smallest page of the kernel.
-const OS_PAGE: usize = 4096;
+pub(super) const OS_PAGE: usize = 4096;
 /// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile.
 const BATCH: usize = 256;
 

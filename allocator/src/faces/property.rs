@@ -18,7 +18,7 @@ pub enum Property {
     /// `generic.heap_size`: [`Snapshot::mapped`].
     HeapSize,
     /// `generic.physical_memory_used` and `generic.total_physical_bytes`: `mapped -
-    /// page_heap_released`. From above: pages of blocks that the program never touched count.
+    /// page_heap_released - central_released`. From above: pages of blocks that the program never touched count.
     PhysicalMemoryUsed,
     /// `tcmalloc.current_total_thread_cache_bytes` and `tcmalloc.thread_cache_free_bytes`:
     /// [`Snapshot::thread_cache_free`].
@@ -86,7 +86,9 @@ impl Property {
         match self {
             Self::CurrentAllocated => then.in_use,
             Self::HeapSize => then.mapped,
-            Self::PhysicalMemoryUsed => then.mapped - then.page_heap_released,
+            Self::PhysicalMemoryUsed => {
+                then.mapped - then.page_heap_released - then.central_released
+            }
             Self::ThreadCacheFree => then.thread_cache_free,
             Self::TransferCacheFree => then.transfer_cache_free,
             Self::CentralCacheFree => then.central_free,

@@ -27,6 +27,9 @@ pub struct Snapshot {
     pub transfer_cache_free: usize,
     /// Free objects in the spans of the central free lists, touched or not.
     pub central_free: usize,
+    /// Part of `central_free` and `span_tails`: OS pages inside spans that a trim gave back and that were
+    /// not used since. They hold no memory.
+    pub central_released: usize,
     /// Bytes at the end of spans that no object fills.
     pub span_tails: usize,
     /// Free pages of the page heap that hold memory.
@@ -58,6 +61,7 @@ impl Snapshot {
         for_each_class(|class, now| {
             let size = class.size();
             out.central_free += now.central * size;
+            out.central_released += now.released;
             out.transfer_cache_free += now.transfer * size;
             out.thread_cache_free += now.thread * size;
             out.span_tails += now.span_bytes - now.objects * size;
@@ -111,6 +115,8 @@ pub(super) struct ClassUse {
     pub thread: usize,
     /// With the program.
     pub in_use: usize,
+    /// Bytes of OS pages inside the spans that were given back.
+    pub released: usize,
 }
 
 /// Calls `visit` for every class with where its objects are now. No lock is held meanwhile.
@@ -131,7 +137,18 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
         let transfer = stats.transfer.min(objects - central);
         let thread = cached[class.index()].min(objects - central - transfer);
         let in_use = objects - central - transfer - thread;
-        visit(class, ClassUse { span_bytes, objects, central, transfer, thread, in_use });
+        visit(
+            class,
+            ClassUse {
+                span_bytes,
+                objects,
+                central,
+                transfer,
+                thread,
+                in_use,
+                released: stats.released,
+            },
+        );
     }
 }
 

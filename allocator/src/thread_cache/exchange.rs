@@ -150,6 +150,9 @@ pub unsafe fn hand_over(cache: &ThreadCache) {
 /// # Safety
 /// The calling thread owns the cache.
 pub unsafe fn flush(cache: &ThreadCache) {
+    if cache.kind != Kind::Live {
+        return;
+    }
     for class in SizeClass::all() {
         for chain in [cache.take_loaded(class, 0), cache.take_spare(class)] {
             if !chain.is_empty() {
