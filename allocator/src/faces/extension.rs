@@ -51,9 +51,7 @@ impl MallocExtension {
     /// As [`release_free_memory`](Self::release_free_memory), but keeps up to `pad` free bytes in
     /// the page heap, as `malloc_trim` does. Returns the bytes that left the process.
     pub fn trim(pad: usize) -> usize {
-        // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
-        unsafe { exchange::flush(current()) };
-        CENTRAL.drain();
+        front::reclaim();
         let inside_spans = CENTRAL.release_pages();
         let free = PAGE_HEAP.stats().free;
         inside_spans + PAGE_HEAP.release_bytes(free.saturating_sub(pad))

@@ -54,8 +54,8 @@ fn allocate_class_slow(class: SizeClass) -> *mut u8 {
     object
 }
 
-/// The last resort before a request fails: sends home what this thread and the shared tiers hold, so that
-/// whole spans and huge pages become free.
+/// Sends home what this thread and the shared tiers hold, so that whole spans and huge pages become free:
+/// the last resort before a request fails, and the first step of a trim.
 #[cold]
 pub fn reclaim() {
     // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.

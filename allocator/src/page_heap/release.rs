@@ -3,7 +3,8 @@
 //! The decay works from a low-water mark: the pages that stayed free and resident through a whole step
 //! were not needed in it, and a share of them goes back. A program that frees and allocates in waves
 //! keeps what its waves need; one that has calmed down loses the surplus within about the decay time.
-//! Steps are taken on page-heap operations, by a coarse clock (C1.1, C2.2). The decay time is the
+//! Steps are taken on page-heap operations and now and then on a thread's exchanges with the central tier
+//! (`tick`), by a coarse clock (C1.1, C2.2). The decay time is the
 //! parameter `decay_ms`; with 0 every operation gives back all there is.
 //!
 //! Whole huge pages go first. The calls into the kernel are made without the lock: the pages are held
