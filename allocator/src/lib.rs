@@ -39,6 +39,10 @@ mod thread_cache;
 
 #[cfg(not(loom))]
 #[doc(hidden)]
+pub mod profile;
+
+#[cfg(not(loom))]
+#[doc(hidden)]
 pub mod front;
 
 #[cfg(not(loom))]

@@ -10,6 +10,7 @@
 //! test with a message that says what to install. `ci/test` installs all of it.
 
 pub mod compile;
+pub mod ctl;
 pub mod layers;
 pub mod library;
 pub mod misuse;

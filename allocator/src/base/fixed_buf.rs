@@ -14,6 +14,14 @@ impl<const N: usize> FixedBuf<N> {
         Self { bytes: [0; N], len: 0 }
     }
 
+    /// Appends a byte, unless the buffer is full.
+    pub fn push(&mut self, byte: u8) {
+        if self.len < N {
+            self.bytes[self.len] = byte;
+            self.len += 1;
+        }
+    }
+
     /// What was written so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]

@@ -25,7 +25,7 @@ unsafe impl GlobalAlloc for Stratalloc {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match SizeClass::of_aligned(layout.size(), layout.align()) {
-            Some(class) => front::allocate_class(class),
+            Some(class) => front::allocate_class(class, layout.size()),
             None => front::allocate_aligned(layout.size(), layout.align()),
         }
     }

@@ -1,12 +1,12 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
-use super::{init, large};
+use super::{init, large, watched};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::thread_cache::{current, exchange};
+use crate::thread_cache::{current, exchange, in_slot};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -16,7 +16,7 @@ pub fn allocate(size: usize) -> *mut u8 {
         return large::allocate(size, MIN_ALIGN);
     }
     // SAFETY: just compared.
-    allocate_class(unsafe { SizeClass::of_unchecked(size) })
+    allocate_class(unsafe { SizeClass::of_unchecked(size) }, size)
 }
 
 /// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that have a
@@ -27,30 +27,48 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
         return ptr::null_mut();
     }
     // SAFETY: just compared.
-    current().pop(unsafe { SizeClass::of_unchecked(size) })
+    in_slot().pop(unsafe { SizeClass::of_unchecked(size) })
 }
 
-/// An object of `class`; null without memory.
+/// An object of `class` for a request of `size` bytes; null without memory.
 #[inline(always)]
-pub fn allocate_class(class: SizeClass) -> *mut u8 {
-    let object = current().pop(class);
+pub fn allocate_class(class: SizeClass, size: usize) -> *mut u8 {
+    let object = in_slot().pop(class);
     if unlikely(object.is_null()) {
-        return allocate_class_slow(class);
+        return allocate_class_slow(class, size);
     }
     object
 }
 
-/// Cold: once per magazine.
+/// Cold: once per magazine, unless allocations are watched.
 #[cold]
 #[inline(never)]
-fn allocate_class_slow(class: SizeClass) -> *mut u8 {
+fn allocate_class_slow(class: SizeClass, size: usize) -> *mut u8 {
+    if let Some(twin) = in_slot().as_counted() {
+        let object = if twin.count(size) {
+            watched::sample(twin, class, size)
+        } else {
+            twin.own().pop(class)
+        };
+        if !object.is_null() {
+            return object;
+        }
+    }
+    refill(class, size)
+}
+
+/// An object of `class` when the loaded magazine has none.
+#[cold]
+#[inline(never)]
+fn refill(class: SizeClass, size: usize) -> *mut u8 {
     init::before_first_allocation();
-    let object = exchange::pop_slow(class);
+    let mut object = exchange::pop_slow(class);
     init::after_first_allocation();
     if unlikely(object.is_null()) {
         reclaim();
-        return exchange::pop_slow(class);
+        object = exchange::pop_slow(class);
     }
+    watched::trace(object, size);
     object
 }
 
@@ -77,7 +95,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     match SizeClass::of_aligned(size, align) {
-        Some(class) => allocate_class(class),
+        Some(class) => allocate_class(class, size),
         None => large::allocate(size, align),
     }
 }
@@ -85,7 +103,7 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 /// `size` zeroed bytes at a multiple of `align`, a power of two; null as `allocate`.
 pub fn allocate_aligned_zeroed(size: usize, align: usize) -> *mut u8 {
     match SizeClass::of_aligned(size, align) {
-        Some(class) => zeroed(allocate_class(class), size),
+        Some(class) => zeroed(allocate_class(class, size), size),
         None => large::allocate_zeroed(size, align),
     }
 }

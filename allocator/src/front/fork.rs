@@ -5,6 +5,7 @@
 use crate::central::{CENTRAL, ForkLock};
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
+use crate::profile;
 use crate::thread_cache::registry;
 
 unsafe extern "C" {
@@ -30,6 +31,7 @@ unsafe extern "C" fn prepare() {
         ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
     });
     PAGE_HEAP.fork_lock().acquire_for_fork();
+    profile::acquire_for_fork();
     METADATA.fork_lock().acquire_for_fork();
 }
 
@@ -37,6 +39,7 @@ unsafe extern "C" fn parent() {
     // SAFETY: `prepare` took every one of these locks in this thread.
     unsafe {
         METADATA.fork_lock().release_for_fork();
+        profile::release_for_fork();
         PAGE_HEAP.fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
@@ -51,6 +54,7 @@ unsafe extern "C" fn child() {
     unsafe {
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
+        profile::reset_in_child();
         PAGE_HEAP.fork_lock().reset_in_child();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().reset_in_child(),

@@ -1,7 +1,7 @@
 //! Giving blocks back: the hot path, and where it leads when the magazine is full, the block is large, or
 //! the pointer is suspect.
 
-use super::{large, misuse};
+use super::{large, misuse, watched};
 use crate::base::hint::unlikely;
 use crate::central::chain::FreeObject;
 use crate::config::{FREE_MARK, MAX_SMALL};
@@ -9,7 +9,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{current, exchange};
+use crate::thread_cache::{current, exchange, in_slot};
 
 /// Takes a block back. Null is a no-op.
 ///
@@ -21,7 +21,7 @@ pub unsafe fn deallocate(block: *mut u8) {
     // SAFETY: a pointer that a program got from an allocator is below 2^48.
     let class = unsafe { PAGE_MAP.class_unchecked(block as usize) };
     // SAFETY: the page map knows the class; foreign and null have class 0, which the cache has no room for.
-    if unlikely(!unsafe { current().push(class, block) }) {
+    if unlikely(!unsafe { in_slot().push(class, block) }) {
         // SAFETY: handed through.
         unsafe { deallocate_slow(block) }
     }
@@ -34,7 +34,7 @@ pub unsafe fn deallocate(block: *mut u8) {
 #[inline(always)]
 pub unsafe fn deallocate_class(class: SizeClass, block: *mut u8) {
     // SAFETY: handed through.
-    if unlikely(!unsafe { current().push(class, block) }) {
+    if unlikely(!unsafe { in_slot().push(class, block) }) {
         // SAFETY: handed through.
         unsafe { deallocate_slow(block) }
     }
@@ -68,10 +68,26 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
     }
 }
 
-/// Cold: once per magazine, for large blocks, null, and everything suspect.
+/// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations are
+/// watched.
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_slow(block: *mut u8) {
+    if let Some(twin) = in_slot().as_counted() {
+        // By the page map, also where the caller knows a class: a sampled block has a span of its own.
+        // SAFETY: as in `deallocate`.
+        if unsafe { twin.own().push(PAGE_MAP.class_unchecked(block as usize), block) } {
+            return;
+        }
+    }
+    // SAFETY: handed through.
+    unsafe { give_back(block) }
+}
+
+/// Takes back a block for which the loaded magazine has no room.
+#[cold]
+#[inline(never)]
+unsafe fn give_back(block: *mut u8) {
     if block.is_null() {
         return;
     }
@@ -87,6 +103,7 @@ unsafe fn deallocate_slow(block: *mut u8) {
     if unsafe { (*block.cast::<FreeObject>()).mark } == FREE_MARK {
         misuse::check_not_free(class, block);
     }
+    watched::forget(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
     unsafe { exchange::push_slow(class, block) }
 }

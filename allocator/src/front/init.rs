@@ -5,12 +5,19 @@
 
 use super::fork;
 use crate::parameters;
-use crate::thread_cache::registry;
+use crate::profile::{self, Mode};
+use crate::thread_cache::registry::{self, Caching};
+use core::arch::{asm, global_asm};
 
 /// Called on slow paths, before anything that an option decides.
 #[inline]
 pub fn before_first_allocation() {
     parameters::read_environment_once();
+    match profile::decide_once() {
+        None | Some(Mode::Off) => {}
+        Some(Mode::Sample) => registry::set_caching(Caching::Counted),
+        Some(Mode::Trace) => registry::set_caching(Caching::Never),
+    }
 }
 
 /// Called on slow paths, after memory was handed out or before it is taken from the page heap.
@@ -18,5 +25,38 @@ pub fn before_first_allocation() {
 pub fn after_first_allocation() {
     if registry::first_call() {
         fork::register();
+        if profile::mode() == Mode::Trace && !exit_is_hooked() {
+            // SAFETY: a function of this library, which is never unloaded.
+            unsafe { libc::atexit(report_at_exit) };
+        }
     }
+}
+
+global_asm!(".weak stratalloc_hooks_exit_0_1", ".hidden stratalloc_hooks_exit_0_1");
+
+/// Whether this is in the C library, which has a hook at exit of its own: it runs after the destructors of
+/// C++, which `atexit` from here would not. The library defines the symbol, Rust programs do not.
+fn exit_is_hooked() -> bool {
+    let address: usize;
+    // SAFETY: reads a word of the global offset table.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        asm!(
+            "mov {}, qword ptr [rip + stratalloc_hooks_exit_0_1@GOTPCREL]",
+            out(reg) address,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+        #[cfg(target_arch = "aarch64")]
+        asm!(
+            "adrp {0}, :got:stratalloc_hooks_exit_0_1",
+            "ldr {0}, [{0}, :got_lo12:stratalloc_hooks_exit_0_1]",
+            out(reg) address,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    address != 0
+}
+
+extern "C" fn report_at_exit() {
+    profile::report::at_exit();
 }

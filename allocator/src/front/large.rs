@@ -1,6 +1,6 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-use super::{alloc, init};
+use super::{alloc, init, watched};
 use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -44,10 +44,13 @@ fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
     init::before_first_allocation();
     init::after_first_allocation();
     let size = size.max(1);
-    try_span_for(size, align).or_else(|| {
+    let span = try_span_for(size, align).or_else(|| {
         alloc::reclaim();
         try_span_for(size, align)
-    })
+    });
+    // SAFETY: a span that is ours.
+    watched::large(span.map(|span| unsafe { span.as_ref().addr() }), size);
+    span
 }
 
 fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
@@ -67,6 +70,8 @@ fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
 pub unsafe fn free(span: NonNull<Span>) {
+    // SAFETY: a live record.
+    watched::forget(unsafe { span.as_ref().addr() as *mut u8 });
     // SAFETY: handed through; a live record.
     unsafe {
         match span.as_ref().state {
@@ -85,6 +90,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
     let direct_bytes = parameters::get(Id::DirectBytes);
     // SAFETY: handed through; a live record.
     unsafe {
+        let before = span.as_ref().addr() as *mut u8;
         let done = match span.as_ref().state {
             SpanState::Direct if size > direct_bytes => PAGE_HEAP.resize_direct(span, size),
             SpanState::Large if size <= direct_bytes => {
@@ -92,6 +98,11 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
             }
             _ => false,
         };
-        if done { span.as_ref().addr() as *mut u8 } else { ptr::null_mut() }
+        if !done {
+            return ptr::null_mut();
+        }
+        let block = span.as_ref().addr() as *mut u8;
+        watched::resized(before, block, size);
+        block
     }
 }

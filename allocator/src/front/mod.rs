@@ -4,6 +4,7 @@
 //! * `large`: blocks beyond the size classes.
 //! * `realloc`: changing a block's size.
 //! * `misuse`: what `free` says before it aborts.
+//! * `watched`: what is recorded for leak reports and heap profiles, where that is wanted.
 //! * `init`, `fork`: the first call, and `fork`.
 //!
 //! Sizes and alignments are in bytes. Failure is a null pointer; `errno` is never touched: setting it is
@@ -18,6 +19,7 @@ mod misuse;
 mod realloc;
 #[cfg(test)]
 mod tests;
+mod watched;
 
 pub use alloc::{
     allocate, allocate_aligned, allocate_aligned_zeroed, allocate_class, allocate_hot,

@@ -1,7 +1,7 @@
 //! Changing a block's size: in place where it fits, by moving page tables for the biggest, by copying
 //! otherwise.
 
-use super::{alloc, free, large, misuse};
+use super::{alloc, free, large, misuse, watched};
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL};
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
@@ -31,6 +31,7 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         }
     }
     if new_size <= old && new_size >= old / 2 {
+        watched::resized(block, block, new_size);
         return block;
     }
     let new = alloc::allocate(new_size);
@@ -59,7 +60,10 @@ pub unsafe fn reallocate_same_layout(
     let old_class = SizeClass::of_aligned(old_size, align);
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {
-        (Some(old), Some(new)) if old == new => return block,
+        (Some(old), Some(new)) if old == new => {
+            watched::resized(block, block, new_size);
+            return block;
+        }
         // A direct block that moves keeps alignments of up to a huge page, and must not have moved when
         // the answer is null.
         (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {

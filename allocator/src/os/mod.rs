@@ -4,7 +4,9 @@
 //! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
 //! fail and move the clock by hand.
 
+pub mod files;
 pub mod linux;
+pub mod process;
 mod syscall;
 pub mod thread_slot;
 

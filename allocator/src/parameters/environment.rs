@@ -11,6 +11,7 @@
 //! far. If `environ` is still null, as before libc has started, the next slow path tries again.
 
 use super::options::{self, Found};
+use super::texts;
 use super::value::decimal;
 use super::{HugePages, Id, NEVER, Parameter};
 use crate::config::{DIRECT_BYTES, MAX_REQUEST};
@@ -38,6 +39,11 @@ pub fn read_environment_once() {
     }
 }
 
+/// Whether that was done.
+pub fn environment_was_read() -> bool {
+    STATE.load(Ordering::Relaxed) == READ
+}
+
 /// Cold: once in the life of a process.
 #[cold]
 fn read_now() {
@@ -57,6 +63,7 @@ fn read_now() {
     read(Variables { next: variables }, secure, &mut |found| match found {
         Found::Set(id, number) => super::store(id, number),
         Found::Help => help = true,
+        Found::Text(id, value) if texts::keep(id, value) => {}
         mistake => options::complain(mistake),
     });
     STATE.store(READ, Ordering::Relaxed);
@@ -118,9 +125,12 @@ pub fn read<'a>(
     for variable in variables {
         if let Some(rest) = variable.strip_prefix(b"STRATALLOC_")
             && let Some((name, value)) = split(rest, b'=')
-            && let Some(parameter) = Parameter::by_name(name)
         {
-            sink(options::read_value(parameter, value));
+            if let Some(parameter) = Parameter::by_name(name) {
+                sink(options::read_value(parameter, value));
+            } else if let Some(id) = texts::by_name(name) {
+                sink(Found::Text(id, value));
+            }
         }
     }
 }

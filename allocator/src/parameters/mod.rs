@@ -9,6 +9,7 @@
 //!
 //! * `value`: a value as text, both ways.
 //! * `options`: `name=value,name=value`, and what is said about mistakes.
+//! * `texts`: the few parameters that are paths or lists of names.
 //! * `environment`: the environment of the process, read once; glibc's own variables.
 //!
 //! No locks, no memory: the environment is read inside the first allocation.
@@ -17,9 +18,11 @@ mod environment;
 mod options;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod value;
 
-pub use environment::read_environment_once;
+pub use environment::{environment_was_read, read_environment_once};
+pub use texts::{TextId, text};
 pub use value::{Kind, Value};
 
 use crate::config::{
@@ -51,6 +54,24 @@ pub enum Id {
     TransferCacheBytes,
     /// 0 or 1.
     VerifyAtExit,
+    /// 0 unless every allocation is traced; see [`LeakReport`].
+    LeakReport,
+    /// `NEVER` unless allocations are sampled.
+    SampleInterval,
+}
+
+/// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(dead_code, reason = "the table names the words; only two of them are compared with")]
+pub enum LeakReport {
+    /// Nothing.
+    Off,
+    /// Every allocation; a report for people.
+    On,
+    /// Every allocation; a report for machines.
+    Json,
+    /// Every allocation; no report at exit, but on demand.
+    Trace,
 }
 
 /// When the kernel is asked for transparent huge pages.
@@ -165,10 +186,32 @@ pub static TABLE: [Parameter; COUNT] = [
                last may go unnoticed.",
         clause: "-",
     },
+    Parameter {
+        id: Id::LeakReport,
+        name: "leak_report",
+        kind: Kind::Choice { words: &["off", "on", "json", "trace"] },
+        default: LeakReport::Off as usize,
+        meaning: "Traces every allocation from the start and reports at exit what is outstanding, by \
+                  stack, for people (on) or machines (json); trace: only on demand.",
+        cost: "Not off: no thread has a cache, and each call walks the stack: tens of times slower. \
+               Changing it later only changes what is said at exit.",
+        clause: "C6.2, C6.3",
+    },
+    Parameter {
+        id: Id::SampleInterval,
+        name: "sample_interval",
+        kind: Kind::Bytes { least: 1, most: MAX_REQUEST, never: true },
+        default: NEVER,
+        meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good value; \
+                  never: no thread counts. Must be set at the start to be changed later.",
+        cost: "Not never: about 24 instructions more for an allocation and its free together. Shorter: \
+               more stacks walked, and a page for each sampled block.",
+        clause: "C6.2",
+    },
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 7;
+pub const COUNT: usize = 9;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = [
@@ -179,6 +222,8 @@ static VALUES: [AtomicUsize; COUNT] = [
     AtomicUsize::new(TABLE[4].default),
     AtomicUsize::new(TABLE[5].default),
     AtomicUsize::new(TABLE[6].default),
+    AtomicUsize::new(TABLE[7].default),
+    AtomicUsize::new(TABLE[8].default),
 ];
 
 const _: () = {

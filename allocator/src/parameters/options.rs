@@ -3,6 +3,7 @@
 //!
 //! Reading changes nothing by itself: what was found goes to a sink, so that tests can look at it.
 
+use super::texts::{self, TEXTS, TextId};
 use super::{Id, Parameter, TABLE};
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::write_stderr;
@@ -17,6 +18,8 @@ pub enum Found<'a> {
     BadValue(Id, &'a [u8]),
     /// A name that no parameter has.
     Unknown(&'a [u8]),
+    /// A parameter that is text, and the text.
+    Text(TextId, &'a [u8]),
     /// The wish to see the table.
     Help,
 }
@@ -39,7 +42,10 @@ pub fn read_list<'a>(text: &'a [u8], sink: &mut impl FnMut(Found<'a>)) {
         }
         match Parameter::by_name(name) {
             Some(parameter) => sink(read_value(parameter, value)),
-            None => sink(Found::Unknown(name)),
+            None => sink(match texts::by_name(name) {
+                Some(id) => Found::Text(id, value.trim_ascii()),
+                None => Found::Unknown(name),
+            }),
         }
     }
 }
@@ -56,6 +62,10 @@ pub fn read_value<'a>(parameter: &Parameter, value: &'a [u8]) -> Found<'a> {
 pub fn complain(found: Found<'_>) {
     match found {
         Found::Set(..) | Found::Help => {}
+        Found::Text(id, _) => say(format_args!(
+            "stratalloc: text for option {} ignored: it is too long",
+            TEXTS[id as usize].name
+        )),
         Found::Unknown(name) => say(format_args!(
             "stratalloc: unknown option \"{}\" ignored; STRATALLOC_OPTIONS=help lists them",
             Shown(name)
@@ -90,6 +100,16 @@ pub fn print_help(value_of: impl Fn(Id) -> usize) {
         ));
         say(format_args!("      {} [{}]", parameter.meaning, parameter.clause));
         say(format_args!("      {}", parameter.cost));
+    }
+    print_texts();
+}
+
+/// Prints the parameters that are text.
+fn print_texts() {
+    for text in &TEXTS {
+        let now = Shown(texts::text(text.id()).unwrap_or(b"(not set)"));
+        say(format_args!("  {} = {now}   (text)", text.name));
+        say(format_args!("      {}", text.meaning));
     }
 }
 

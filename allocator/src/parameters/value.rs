@@ -79,6 +79,9 @@ impl Kind {
                     _ => return None,
                 }
             }
+            // Choices that begin with "off" are switches with more than one way of being on.
+            Self::Choice { words: ["off", ..] } if is("0") => 0,
+            Self::Choice { words: ["off", ..] } if is("1") => 1,
             Self::Choice { words } => words.iter().position(|word| is(word))?,
             Self::Switch if is("on") || is("1") || is("true") || is("yes") => 1,
             Self::Switch if is("off") || is("0") || is("false") || is("no") => 0,

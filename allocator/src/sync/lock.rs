@@ -26,8 +26,10 @@ pub enum Rank {
     Central = 2,
     /// The page heap.
     PageHeap = 3,
+    /// A shard of the profile's tables.
+    Profile = 4,
     /// The metadata arena.
-    Metadata = 4,
+    Metadata = 5,
 }
 
 /// Sleeping and waking on a lock word, and the per-thread record of held ranks: the OS tier's part of a

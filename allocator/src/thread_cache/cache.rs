@@ -10,6 +10,7 @@
 //! all accesses are relaxed and compile to plain moves, with one exception that matters to `fork`, see
 //! [`ThreadCache::push`].
 
+use super::counted::CountedCache;
 use crate::base::list::{Links, Node};
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::{CLASS_COUNT, FREE_MARK};
@@ -27,6 +28,8 @@ pub enum Kind {
     Exited,
     /// A thread's own cache.
     Live,
+    /// The twin of a thread's own cache that counts; see `counted`.
+    Counted,
 }
 
 /// A thread's cache. The hot arrays come first; they are separate arrays, not an array of magazines, so
@@ -74,8 +77,16 @@ static EMPTY: ThreadCache = ThreadCache::new(Kind::Empty);
 pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// The calling thread's cache, or a placeholder.
-#[inline(always)]
+#[inline]
 pub fn current() -> &'static ThreadCache {
+    let named = in_slot();
+    named.as_counted().map_or(named, CountedCache::own)
+}
+
+/// What the calling thread's slot names: as `current`, but for threads that count their twin. For the hot
+/// paths.
+#[inline(always)]
+pub fn in_slot() -> &'static ThreadCache {
     // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
     // fields that others may write at the same time are atomics.
     unsafe { &*thread_slot::get().cast() }

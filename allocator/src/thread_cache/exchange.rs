@@ -13,7 +13,7 @@ fn own_cache() -> Option<&'static ThreadCache> {
     match cache.kind {
         Kind::Live => Some(cache),
         Kind::Empty => registry::register(),
-        Kind::Exited => None,
+        Kind::Exited | Kind::Counted => None,
     }
 }
 

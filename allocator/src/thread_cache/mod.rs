@@ -2,16 +2,19 @@
 //! synchronisation, and a spare one.
 //!
 //! * `cache`: the record, and the operations of the hot paths.
+//! * `counted`: what stands in for the cache of a thread that counts what it allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
 //! * `verify`: checking a cache of the calling thread, object by object.
 
 mod cache;
+mod counted;
 pub mod exchange;
 pub mod registry;
 mod sizing;
 mod verify;
 
-pub use cache::current;
+pub use cache::{current, in_slot};
+pub use counted::CountedCache;
 pub use verify::is_sound;

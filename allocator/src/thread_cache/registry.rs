@@ -8,8 +8,8 @@
 //! others. They become *orphans* and are emptied one by one as the child needs memory, so that a child
 //! that only calls `exec` pays nothing.
 
-use super::cache::{EXITED, Kind, ThreadCache, current};
-use super::exchange;
+use super::cache::{EXITED, Kind, ThreadCache, current, in_slot};
+use super::{counted, exchange};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -19,12 +19,14 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
 use core::ffi::c_void;
-use core::ptr;
+use core::ptr::{self, NonNull};
 
 struct Registry {
     live: List<ThreadCache>,
     recycled: List<ThreadCache>,
     orphans: List<ThreadCache>,
+    /// Twins (`counted`) that no thread uses.
+    twins: List<ThreadCache>,
     live_count: usize,
 }
 
@@ -33,7 +35,13 @@ unsafe impl Send for Registry {}
 
 static REGISTRY: Lock<Registry> = Lock::new(
     Rank::Registry,
-    Registry { live: List::new(), recycled: List::new(), orphans: List::new(), live_count: 0 },
+    Registry {
+        live: List::new(),
+        recycled: List::new(),
+        orphans: List::new(),
+        twins: List::new(),
+        live_count: 0,
+    },
 );
 
 /// Number of orphans: read without the lock on slow paths, 0 unless this is a forked child.
@@ -42,12 +50,29 @@ static ORPHANS: AtomicUsize = AtomicUsize::new(0);
 /// The `pthread` key whose destructor takes caches down, plus one; 0: not made yet.
 static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 
+/// How threads get their caches. It is decided before a second thread allocates (`profile`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Caching {
+    /// Each has one.
+    Plain,
+    /// Each has one, and counts what it takes from it.
+    Counted,
+    /// None has one: each call takes the slow path and uses the central tier.
+    Never,
+}
+
+/// A [`Caching`].
+static CACHING: AtomicU32 = AtomicU32::new(Caching::Plain as u32);
+
 /// Called once, by the first thread that gets a cache, when it has it: the front tier's chance to
 /// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
 static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
 
 /// Gives the calling thread, which has none, a cache. `None` without memory for one.
 pub fn register() -> Option<&'static ThreadCache> {
+    if caching() == Caching::Never {
+        return None;
+    }
     let cache = {
         let mut registry = REGISTRY.lock();
         let mut cache = registry.recycled.pop_front();
@@ -64,6 +89,10 @@ pub fn register() -> Option<&'static ThreadCache> {
     };
     // From here on this thread can allocate, which the calls below may do.
     thread_slot::set(cache.cast());
+    if caching() == Caching::Counted {
+        // SAFETY: records are never freed.
+        counted::install(unsafe { &*cache });
+    }
     arm_exit(cache);
     // SAFETY: records are never freed.
     Some(unsafe { &*cache })
@@ -100,6 +129,7 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
     if !ptr::eq(current(), cache) {
         return;
     }
+    let twin = in_slot().as_counted().map(|twin| ptr::from_ref(twin).cast_mut().cast());
     thread_slot::set((&raw const EXITED).cast_mut().cast());
     // SAFETY: the cache was this thread's, which does not use it any more.
     unsafe {
@@ -108,6 +138,40 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
         registry.live.remove(cache);
         registry.live_count -= 1;
         registry.recycled.push_front(cache);
+        if let Some(twin) = twin {
+            registry.twins.push_front(twin);
+        }
+    }
+}
+
+/// A twin that no thread uses any more.
+pub fn take_twin() -> Option<NonNull<ThreadCache>> {
+    NonNull::new(REGISTRY.lock().twins.pop_front())
+}
+
+/// Decides how threads get their caches from now on, the calling one included.
+pub fn set_caching(caching: Caching) {
+    // Relaxed: set before a second thread allocates.
+    CACHING.store(caching as u32, Ordering::Relaxed);
+    if in_slot().kind == Kind::Live {
+        match caching {
+            Caching::Plain => {}
+            Caching::Counted => counted::install(current()),
+            Caching::Never => {
+                // SAFETY: the calling thread's own cache, which it does not use any more.
+                unsafe { exchange::flush(current()) };
+                thread_slot::set((&raw const EXITED).cast_mut().cast());
+            }
+        }
+    }
+}
+
+fn caching() -> Caching {
+    // Relaxed: see `set_caching`.
+    match CACHING.load(Ordering::Relaxed) {
+        1 => Caching::Counted,
+        2 => Caching::Never,
+        _ => Caching::Plain,
     }
 }
 

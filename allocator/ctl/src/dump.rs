@@ -1,0 +1,146 @@
+//! What the allocator writes: see `profile::dump` in the allocator for the form. Anything else is refused
+//! with the line that does not fit.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail, ensure};
+
+/// Thousandths: the unit of counts in a dump.
+pub const COUNT_UNIT: u64 = 1_000;
+
+/// Classes of lifetimes, in words.
+pub const LIFETIMES: [&str; 6] =
+    ["under 1 ms", "under 10 ms", "under 100 ms", "under 1 s", "under 1 min", "longer"];
+
+/// What a stack allocated: counts in thousandths, bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tally {
+    pub live_count: u64,
+    pub live_bytes: u64,
+    pub total_count: u64,
+    pub total_bytes: u64,
+    pub peak_count: u64,
+    pub peak_bytes: u64,
+    pub lifetimes: [u64; LIFETIMES.len()],
+}
+
+impl Tally {
+    /// Adds another's figures.
+    pub fn add(&mut self, other: &Self) {
+        self.live_count += other.live_count;
+        self.live_bytes += other.live_bytes;
+        self.total_count += other.total_count;
+        self.total_bytes += other.total_bytes;
+        self.peak_count += other.peak_count;
+        self.peak_bytes += other.peak_bytes;
+        self.lifetimes.iter_mut().zip(other.lifetimes).for_each(|(sum, more)| *sum += more);
+    }
+}
+
+/// A stack: return addresses, innermost first.
+#[derive(Debug)]
+pub struct Stack {
+    pub tally: Tally,
+    pub frames: Vec<u64>,
+}
+
+/// A mapping of a file.
+#[derive(Debug)]
+pub struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    pub offset: u64,
+    pub path: PathBuf,
+}
+
+/// A dump.
+#[derive(Debug, Default)]
+pub struct Dump {
+    pub pid: u32,
+    pub mode: String,
+    pub interval: u64,
+    pub clock_ms: u64,
+    pub lost: u64,
+    pub live_bytes: u64,
+    pub peak_bytes: u64,
+    pub stacks: Vec<Stack>,
+    pub mappings: Vec<Mapping>,
+}
+
+impl Dump {
+    /// Reads a dump.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut lines = text.lines();
+        let header = lines.next().unwrap_or_default();
+        ensure!(
+            header == "stratalloc profile 1",
+            "not a dump of stratalloc, or of another version"
+        );
+        let mut dump = Self::default();
+        for line in lines.by_ref() {
+            if line == "mappings" {
+                break;
+            }
+            dump.read_line(line).with_context(|| format!("in the line {line:?}"))?;
+        }
+        for line in lines.by_ref() {
+            if line == "end" {
+                return Ok(dump);
+            }
+            let mapping = parse_mapping(line);
+            dump.mappings.extend(mapping.with_context(|| format!("in the line {line:?}"))?);
+        }
+        bail!("the dump is cut off")
+    }
+
+    fn read_line(&mut self, line: &str) -> Result<()> {
+        let mut words = line.split_ascii_whitespace();
+        let name = words.next().context("an empty line")?;
+        let mut number = || -> Result<u64> { Ok(words.next().context("too few words")?.parse()?) };
+        match name {
+            "pid" => self.pid = u32::try_from(number()?)?,
+            "mode" => self.mode = words.next().context("no mode")?.to_owned(),
+            "interval" => self.interval = number()?,
+            "clock_ms" => self.clock_ms = number()?,
+            "lost" => self.lost = number()?,
+            "live_bytes" => {
+                self.live_bytes = number()?;
+                words.next();
+                self.peak_bytes = words.next().context("no peak")?.parse()?;
+            }
+            "stack" => {
+                let mut tally = Tally {
+                    live_count: number()?,
+                    live_bytes: number()?,
+                    total_count: number()?,
+                    total_bytes: number()?,
+                    peak_count: number()?,
+                    peak_bytes: number()?,
+                    ..Tally::default()
+                };
+                for count in &mut tally.lifetimes {
+                    *count = number()?;
+                }
+                ensure!(words.next() == Some("@"), "no @ before the addresses");
+                let frames = words.map(|word| u64::from_str_radix(word, 16));
+                self.stacks.push(Stack { tally, frames: frames.collect::<Result<_, _>>()? });
+            }
+            _ => bail!("unknown"),
+        }
+        Ok(())
+    }
+}
+
+/// A line of `/proc/PID/maps`; `None` if no file is mapped there.
+fn parse_mapping(line: &str) -> Result<Option<Mapping>> {
+    let mut fields = line.splitn(6, ' ');
+    let mut field = || fields.next().context("too few words");
+    let (start, end) = field()?.split_once('-').context("no range")?;
+    let (start, end) = (u64::from_str_radix(start, 16)?, u64::from_str_radix(end, 16)?);
+    let _protection = field()?;
+    let offset = u64::from_str_radix(field()?, 16)?;
+    let (_device, _inode) = (field()?, field()?);
+    let path = fields.next().unwrap_or_default().trim();
+    let is_named = path.starts_with('/') || path == "[vdso]";
+    Ok(is_named.then(|| Mapping { start, end, offset, path: PathBuf::from(path) }))
+}

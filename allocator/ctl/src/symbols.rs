@@ -1,0 +1,131 @@
+//! From addresses of a process to functions, files and lines, by the files that are mapped there: their
+//! debug information (`addr2line`), else their tables of symbols. Names are demangled.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use addr2line::Loader;
+use object::{Object as _, ObjectSegment as _};
+
+use crate::dump::{Dump, Mapping};
+
+/// One function on a stack. A call that was inlined is a frame too.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
+pub struct Frame {
+    /// The function's name, demangled; `None` where nobody knows it.
+    pub function: Option<String>,
+    /// Source file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Line in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The file that the code is in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<PathBuf>,
+    /// Where in its module: an address as the file counts them.
+    pub offset: u64,
+}
+
+/// A file with code.
+struct Module {
+    loader: Loader,
+    /// Of each segment: position in the file, length, address.
+    segments: Vec<(u64, u64, u64)>,
+}
+
+/// What is known about the addresses of one process.
+pub struct Symbols<'a> {
+    dump: &'a Dump,
+    modules: HashMap<&'a Path, Option<Module>>,
+    known: HashMap<u64, Vec<Frame>>,
+}
+
+impl<'a> Symbols<'a> {
+    /// Nothing yet; files are opened when an address is in them.
+    pub fn new(dump: &'a Dump) -> Self {
+        Self { dump, modules: HashMap::new(), known: HashMap::new() }
+    }
+
+    /// The mapping that `address` is in.
+    pub fn mapping(&self, address: u64) -> Option<(usize, &'a Mapping)> {
+        let mut mappings = self.dump.mappings.iter().enumerate();
+        mappings.find(|(_, mapping)| (mapping.start..mapping.end).contains(&address))
+    }
+
+    /// The functions at a return address, inlined ones first.
+    pub fn frames(&mut self, address: u64) -> Vec<Frame> {
+        if let Some(frames) = self.known.get(&address) {
+            return frames.clone();
+        }
+        let frames = self.look_up(address);
+        self.known.insert(address, frames.clone());
+        frames
+    }
+
+    fn look_up(&mut self, address: u64) -> Vec<Frame> {
+        // The call is before the address that it returns to.
+        let call = address.wrapping_sub(1);
+        let Some((_, mapping)) = self.mapping(call) else {
+            return vec![Frame { offset: address, ..Frame::default() }];
+        };
+        let in_file = call - mapping.start + mapping.offset;
+        let module = self.modules.entry(&mapping.path).or_insert_with(|| open(&mapping.path));
+        let unnamed =
+            |offset| Frame { module: Some(mapping.path.clone()), offset, ..Frame::default() };
+        let Some(module) = module else { return vec![unnamed(in_file + 1)] };
+        let segment = module
+            .segments
+            .iter()
+            .find(|(position, length, _)| (*position..position + length).contains(&in_file));
+        let Some((position, _, start)) = segment else { return vec![unnamed(in_file + 1)] };
+        let probe = in_file - position + start;
+        let mut frames = Vec::new();
+        if let Ok(mut found) = module.loader.find_frames(probe) {
+            while let Ok(Some(frame)) = found.next() {
+                let function = frame.function.as_ref().and_then(|name| name.demangle().ok());
+                let location = frame.location.as_ref();
+                frames.push(Frame {
+                    function: function.map(|name| tidy(&name)),
+                    file: location.and_then(|at| at.file).map(str::to_owned),
+                    line: location.and_then(|at| at.line),
+                    ..unnamed(probe + 1)
+                });
+            }
+        }
+        // Without debug information there is no frame, or one without a name.
+        let symbol = module.loader.find_symbol(probe);
+        let symbol = symbol.map(|name| tidy(&addr2line::demangle_auto(name.into(), None)));
+        match frames.last_mut() {
+            Some(last) => {
+                if last.function.is_none() {
+                    last.function = symbol;
+                }
+            }
+            None => frames.push(Frame { function: symbol, ..unnamed(probe + 1) }),
+        }
+        frames
+    }
+}
+
+/// A name without the hash that Rust's older mangling puts behind it.
+fn tidy(name: &str) -> String {
+    match name.rsplit_once("::h") {
+        Some((rest, hash)) if hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()) => {
+            rest.to_owned()
+        }
+        _ => name.to_owned(),
+    }
+}
+
+fn open(path: &Path) -> Option<Module> {
+    let bytes = fs::read(path).ok()?;
+    let file = object::File::parse(&*bytes).ok()?;
+    let segments = file.segments().map(|segment| {
+        let (position, length) = segment.file_range();
+        (position, length, segment.address())
+    });
+    let segments = segments.collect();
+    Some(Module { loader: Loader::new(path).ok()?, segments })
+}

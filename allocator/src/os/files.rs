@@ -1,0 +1,203 @@
+//! Files and the process's own mappings, for what is written when somebody asks: buffered output to a file
+//! descriptor, reading a file piece by piece. Raw calls, so that `errno` stays; no memory.
+
+use super::syscall::{call, failed};
+use crate::base::fixed_buf::FixedBuf;
+use core::ffi::CStr;
+use core::fmt::{self, Write};
+
+/// An open file descriptor, closed at the end of its life.
+pub struct File(usize);
+
+/// Bytes that are written and read at once.
+const BUFFER: usize = 4096;
+
+impl File {
+    /// Opens a file; `flags` as for `open`. Closed by `exec`.
+    pub fn open(path: &CStr, flags: i32) -> Option<Self> {
+        let at = libc::AT_FDCWD as usize;
+        let flags = (flags | libc::O_CLOEXEC) as usize;
+        // SAFETY: a path that a NUL ends.
+        let fd =
+            unsafe { call(libc::SYS_openat, [at, path.as_ptr() as usize, flags, 0o600, 0, 0]) };
+        (!failed(fd)).then_some(Self(fd as usize))
+    }
+
+    /// A file without a name, in memory. Closed by `exec`.
+    pub fn in_memory(name: &CStr) -> Option<Self> {
+        let args = [name.as_ptr() as usize, libc::MFD_CLOEXEC as usize, 0, 0, 0, 0];
+        // SAFETY: a name that a NUL ends.
+        let fd = unsafe { call(libc::SYS_memfd_create, args) };
+        (!failed(fd)).then_some(Self(fd as usize))
+    }
+
+    /// The descriptor.
+    pub fn fd(&self) -> usize {
+        self.0
+    }
+
+    /// Sets the position to the start.
+    pub fn rewind(&self) {
+        // SAFETY: no memory is involved.
+        unsafe { call(libc::SYS_lseek, [self.0, 0, libc::SEEK_SET as usize, 0, 0, 0]) };
+    }
+
+    /// Reads up to `buffer.len()` bytes; 0 at the end, or after an error.
+    pub fn read(&self, buffer: &mut [u8]) -> usize {
+        loop {
+            let args = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
+            // SAFETY: the buffer is ours to write to.
+            let count = unsafe { call(libc::SYS_read, args) };
+            if count != -(libc::EINTR as isize) {
+                return if failed(count) { 0 } else { count as usize };
+            }
+        }
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        // SAFETY: the descriptor is ours and is not used any more.
+        unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// Writes all of `bytes`; `false` after an error.
+pub fn write_all(fd: usize, mut bytes: &[u8]) -> bool {
+    while !bytes.is_empty() {
+        let args = [fd, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0];
+        // SAFETY: the pointer and the length describe `bytes`, which the kernel only reads.
+        let written = unsafe { call(libc::SYS_write, args) };
+        if written == -(libc::EINTR as isize) {
+            continue;
+        }
+        if failed(written) || written == 0 {
+            return false;
+        }
+        bytes = bytes.get(written as usize..).unwrap_or(&[]);
+    }
+    true
+}
+
+/// Buffered output. After an error nothing more is written, and `finish` says so.
+pub struct Output {
+    fd: usize,
+    buffer: [u8; BUFFER],
+    len: usize,
+    sound: bool,
+}
+
+impl Output {
+    /// Output to the descriptor `fd`, which stays the caller's.
+    pub fn to(fd: usize) -> Self {
+        Self { fd, buffer: [0; BUFFER], len: 0, sound: true }
+    }
+
+    /// Writes bytes that need not be text.
+    pub fn put(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let take = bytes.len().min(BUFFER - self.len);
+            self.buffer[self.len..self.len + take].copy_from_slice(&bytes[..take]);
+            self.len += take;
+            bytes = &bytes[take..];
+            if self.len == BUFFER {
+                self.flush();
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        self.sound = self.sound && write_all(self.fd, &self.buffer[..self.len]);
+        self.len = 0;
+    }
+
+    /// Writes what is left; whether all was written.
+    pub fn finish(mut self) -> bool {
+        self.flush();
+        self.sound
+    }
+}
+
+impl Write for Output {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.put(text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Copies a file to `out`.
+pub fn copy(path: &CStr, out: &mut Output) {
+    let Some(file) = File::open(path, libc::O_RDONLY) else { return };
+    let mut buffer = [0; 1024];
+    loop {
+        match file.read(&mut buffer) {
+            0 => return,
+            count => out.put(&buffer[..count]),
+        }
+    }
+}
+
+/// The file that is mapped at an address of this process.
+pub struct Mapped {
+    /// Where the address is in the file.
+    pub offset: usize,
+    /// The file's path, as the kernel shows it.
+    pub path: FixedBuf<512>,
+}
+
+/// What is mapped at `addr`; `None` for memory without a file or a name.
+pub fn mapped_at(addr: usize) -> Option<Mapped> {
+    let file = File::open(c"/proc/self/maps", libc::O_RDONLY)?;
+    let (mut line, mut len) = ([0u8; 1024], 0);
+    let mut buffer = [0; 1024];
+    loop {
+        let count = file.read(&mut buffer);
+        if count == 0 {
+            return None;
+        }
+        for &byte in &buffer[..count] {
+            if byte != b'\n' {
+                // The path of an overlong line is cut.
+                if len < line.len() {
+                    line[len] = byte;
+                    len += 1;
+                }
+                continue;
+            }
+            if let Some(found) = parse_mapping(&line[..len], addr) {
+                return found;
+            }
+            len = 0;
+        }
+    }
+}
+
+/// `None` if the line is about other addresses.
+fn parse_mapping(line: &[u8], addr: usize) -> Option<Option<Mapped>> {
+    let line = core::str::from_utf8(line).ok()?;
+    let mut rest = line;
+    let mut word = || {
+        let trimmed = rest.trim_start();
+        let end = trimmed.find(' ').unwrap_or(trimmed.len());
+        let (word, after) = trimmed.split_at(end);
+        rest = after;
+        word
+    };
+    let (start, end) = word().split_once('-')?;
+    let hex = |text| usize::from_str_radix(text, 16).ok();
+    let (start, end) = (hex(start)?, hex(end)?);
+    if !(start..end).contains(&addr) {
+        return None;
+    }
+    let _protection = word();
+    let offset = hex(word())?;
+    let (_device, _inode) = (word(), word());
+    let name = rest.trim_start();
+    if name.is_empty() {
+        return Some(None);
+    }
+    let mut path = FixedBuf::new();
+    // Writing to a `FixedBuf` cannot fail.
+    let _ = path.write_str(name);
+    Some(Some(Mapped { offset: offset + (addr - start), path }))
+}

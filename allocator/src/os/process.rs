@@ -1,0 +1,88 @@
+//! Running a program and waiting for it, without the C library: no memory, no handlers of `fork`.
+
+use super::syscall::{call, failed};
+use core::ffi::{CStr, c_char};
+use core::ptr;
+
+/// The kernel's set of signals.
+type SignalSet = u64;
+
+/// Runs `program` with `arguments` (the last is null) and an empty environment, with descriptor `stdin` as
+/// its input and `output` as its output, and waits for its end. Whether it ran and exited with 0. Signals of
+/// the calling thread wait meanwhile, so that no handler of the program's sees the child.
+pub fn run(program: &CStr, arguments: &[*const c_char], stdin: usize, output: usize) -> bool {
+    debug_assert!(arguments.last().is_some_and(|last| last.is_null()));
+    let all: SignalSet = !0;
+    let mut before: SignalSet = 0;
+    set_mask(libc::SIG_SETMASK, &all, Some(&mut before));
+    // SAFETY: a plain fork: the child has a copy of this stack.
+    let child = unsafe { call(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0, 0]) };
+    if child == 0 {
+        become_program(program, arguments, stdin, output, before);
+    }
+    let done = !failed(child) && wait_for(child as usize);
+    set_mask(libc::SIG_SETMASK, &before, None);
+    done
+}
+
+/// The child's part: nothing but system calls.
+fn become_program(
+    program: &CStr,
+    arguments: &[*const c_char],
+    stdin: usize,
+    output: usize,
+    mask: SignalSet,
+) -> ! {
+    let no_environment: [*const c_char; 1] = [ptr::null()];
+    // SAFETY: descriptors are numbers; the strings and vectors outlive the calls, and end as they must.
+    unsafe {
+        // Out of the way of 0 and 1 first; `dup3` clears the mark that closes a descriptor on `exec`.
+        let input = call(libc::SYS_fcntl, [stdin, libc::F_DUPFD as usize, 3, 0, 0, 0]);
+        let output = call(libc::SYS_fcntl, [output, libc::F_DUPFD as usize, 3, 0, 0, 0]);
+        let moved = [
+            call(libc::SYS_dup3, [input as usize, 0, 0, 0, 0, 0]),
+            call(libc::SYS_dup3, [output as usize, 1, 0, 0, 0, 0]),
+        ];
+        if !moved.into_iter().any(failed) {
+            set_mask(libc::SIG_SETMASK, &mask, None);
+            let (path, environment) = (program.as_ptr() as usize, no_environment.as_ptr() as usize);
+            let arguments = arguments.as_ptr() as usize;
+            call(libc::SYS_execve, [path, arguments, environment, 0, 0, 0]);
+        }
+        call(libc::SYS_exit_group, [127, 0, 0, 0, 0, 0]);
+    }
+    unreachable!("exit_group does not return")
+}
+
+/// Whether the child ended by exiting with 0.
+fn wait_for(child: usize) -> bool {
+    let mut status: i32 = 0;
+    loop {
+        let args = [child, &raw mut status as usize, 0, 0, 0, 0];
+        // SAFETY: a valid target for the status.
+        let result = unsafe { call(libc::SYS_wait4, args) };
+        if result == -(libc::ECHILD as isize) {
+            // The program ignores SIGCHLD: the kernel waited, and keeps no status.
+            return true;
+        }
+        if result != -(libc::EINTR as isize) {
+            return !failed(result) && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
+        }
+    }
+}
+
+fn set_mask(how: i32, mask: &SignalSet, before: Option<&mut SignalSet>) {
+    let before = before.map_or(0, |before| ptr::from_mut(before) as usize);
+    let args = [how as usize, ptr::from_ref(mask) as usize, before, size_of::<SignalSet>(), 0, 0];
+    // SAFETY: valid sets of the kernel's size.
+    unsafe { call(libc::SYS_rt_sigprocmask, args) };
+}
+
+/// Whether a word can be read at `addr`, a multiple of its size. Asks the kernel by a call that reads a set
+/// of signals and then fails: what to do with it is not a thing it can do.
+pub fn is_readable(addr: usize) -> bool {
+    const NO_OPERATION: usize = 0x7fff;
+    // SAFETY: the kernel reads the address or finds that it cannot, and changes nothing.
+    let result = unsafe { call(libc::SYS_rt_sigprocmask, [NO_OPERATION, addr, 0, 8, 0, 0]) };
+    addr != 0 && result == -(libc::EINVAL as isize)
+}

@@ -1,0 +1,123 @@
+//! Parameters that are text: paths and lists of names, which no number can stand for.
+//!
+//! They are set by the environment only, once, and copied: programs that change their title write over the
+//! memory in which the kernel put the variables. What is too long is refused, not cut.
+
+use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+
+/// Which text: its place in [`TEXTS`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextId {
+    /// Where the leak report goes; stderr if not set.
+    LeakReportFile,
+    /// Functions whose allocations are left out of leak reports.
+    LeakSuppressions,
+    /// The program that turns addresses into names.
+    CtlPath,
+    /// The control socket: `1`, or a path.
+    Control,
+}
+
+/// One such parameter.
+#[derive(Debug)]
+pub struct TextParameter {
+    id: TextId,
+    /// Its name, as that of a [`super::Parameter`].
+    pub name: &'static str,
+    /// What it means, in a sentence.
+    pub meaning: &'static str,
+}
+
+impl TextParameter {
+    /// Which one.
+    pub const fn id(&self) -> TextId {
+        self.id
+    }
+}
+
+/// Every one, in the order of [`TextId`].
+pub static TEXTS: [TextParameter; COUNT] = [
+    TextParameter {
+        id: TextId::LeakReportFile,
+        name: "leak_report_file",
+        meaning: "File that the leak report at exit is appended to instead of stderr; %p stands for the \
+                  process's number.",
+    },
+    TextParameter {
+        id: TextId::LeakSuppressions,
+        name: "leak_suppressions",
+        meaning: "Names of functions, with colons between; allocations with one of them on their stack \
+                  are left out of the leak report. * stands for any text.",
+    },
+    TextParameter {
+        id: TextId::CtlPath,
+        name: "ctl_path",
+        meaning: "The program stratalloc-ctl, which the leak report at exit is made with; if not set, it \
+                  is looked for beside the file that the allocator is in.",
+    },
+    TextParameter {
+        id: TextId::Control,
+        name: "control",
+        meaning: "1: the process listens for stratalloc-ctl on a socket in a private folder; a path: on \
+                  that socket (%p stands for the process's number).",
+    },
+];
+
+const COUNT: usize = 4;
+
+const _: () = {
+    let mut index = 0;
+    while index < COUNT {
+        assert!(TEXTS[index].id as usize == index, "the table is in the order of `TextId`");
+        index += 1;
+    }
+};
+
+/// Longest text in bytes.
+const LONGEST: usize = 512;
+
+/// One text. `len` is stored by Release when the bytes are there, and loaded by Acquire; they do not change
+/// afterwards.
+struct Slot {
+    len: AtomicUsize,
+    bytes: UnsafeCell<[u8; LONGEST]>,
+}
+
+// SAFETY: written by the one thread that reads the environment, before `len` says that there is something.
+unsafe impl Sync for Slot {}
+
+static SLOTS: [Slot; COUNT] =
+    [const { Slot { len: AtomicUsize::new(0), bytes: UnsafeCell::new([0; LONGEST]) } }; COUNT];
+
+/// The text of a parameter; `None` if it was not set.
+pub fn text(id: TextId) -> Option<&'static [u8]> {
+    let slot = &SLOTS[id as usize];
+    // Acquire: see `Slot`.
+    let len = slot.len.load(Ordering::Acquire);
+    // SAFETY: see `Slot`: the first `len` bytes do not change any more.
+    (len > 0).then(|| unsafe { core::slice::from_raw_parts(slot.bytes.get().cast(), len) })
+}
+
+/// Keeps `value`. Only for the thread that reads the environment; the first value stays. Returns whether it
+/// is short enough.
+pub fn keep(id: TextId, value: &[u8]) -> bool {
+    let slot = &SLOTS[id as usize];
+    if value.len() > LONGEST {
+        return false;
+    }
+    if slot.len.load(Ordering::Relaxed) == 0 {
+        // SAFETY: nobody reads before `len` is stored, and nobody else writes (caller).
+        unsafe {
+            slot.bytes.get().cast::<u8>().copy_from_nonoverlapping(value.as_ptr(), value.len())
+        };
+        // Release: see `Slot`.
+        slot.len.store(value.len(), Ordering::Release);
+    }
+    true
+}
+
+/// The text parameter called `name`.
+pub fn by_name(name: &[u8]) -> Option<TextId> {
+    let found = TEXTS.iter().find(|text| name.eq_ignore_ascii_case(text.name.as_bytes()));
+    found.map(|text| text.id)
+}

@@ -1,0 +1,157 @@
+//! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock and its
+//! pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used again.
+
+use super::COUNT_UNIT;
+use super::stacks::StackRef;
+use crate::os::Lock;
+use crate::page::metadata::METADATA;
+use crate::sync::Rank;
+use core::ptr;
+
+/// A watched block.
+#[derive(Clone, Copy)]
+pub struct Block {
+    /// Bytes asked for.
+    pub size: usize,
+    /// What it stands for, in thousandths of a block.
+    pub count: usize,
+    /// Who allocated it.
+    pub stack: StackRef,
+    /// When, by the coarse clock.
+    pub born_ms: u64,
+}
+
+impl Block {
+    /// Bytes that it stands for.
+    pub fn estimated_bytes(&self) -> usize {
+        (self.size as u128 * self.count as u128 / COUNT_UNIT as u128) as usize
+    }
+}
+
+/// There is no room for another block.
+#[derive(Debug)]
+pub struct Full;
+
+struct Node {
+    next: *mut Node,
+    addr: usize,
+    block: Block,
+}
+
+const SHARDS: usize = 8;
+/// Chains of one shard: 1 MiB of pointers, resident only where used.
+const CHAINS: usize = 1 << 17;
+/// Bytes by which the pool of a shard grows.
+const POOL_CHUNK: usize = 1 << 20;
+/// Most blocks that one shard holds: 8 million in all, in half a gibibyte.
+const MAX_BLOCKS: usize = 1 << 20;
+
+struct Shard {
+    chains: *mut [*mut Node; CHAINS],
+    unused: *mut Node,
+    pool: usize,
+    pool_end: usize,
+    count: usize,
+}
+
+// SAFETY: the nodes are used under the shard's lock only, by any thread.
+unsafe impl Send for Shard {}
+
+static TABLE: [Lock<Shard>; SHARDS] = [const {
+    Lock::new(
+        Rank::Profile,
+        Shard { chains: ptr::null_mut(), unused: ptr::null_mut(), pool: 0, pool_end: 0, count: 0 },
+    )
+}; SHARDS];
+
+/// The shard and the chain of an address. Blocks lie at multiples of 16.
+fn place_of(addr: usize) -> (usize, usize) {
+    let hash = (addr >> 4).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    (hash >> 61, (hash >> 40) % CHAINS)
+}
+
+const _: () = assert!(SHARDS == 8, "three bits of the hash choose the shard");
+
+impl Shard {
+    /// The link that leads to the node of `addr`, or the one that ends its chain; null before the first
+    /// block of the shard.
+    fn link_to(&mut self, chain: usize, addr: usize) -> *mut *mut Node {
+        if self.chains.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the table is mapped; `chain` is below CHAINS; links lead to nodes of this shard.
+        unsafe {
+            let mut link = &raw mut (*self.chains)[chain];
+            while !(*link).is_null() && (**link).addr != addr {
+                link = &raw mut (**link).next;
+            }
+            link
+        }
+    }
+
+    /// Memory for a node.
+    fn new_node(&mut self) -> Option<*mut Node> {
+        if self.count >= MAX_BLOCKS {
+            return None;
+        }
+        if !self.unused.is_null() {
+            let node = self.unused;
+            // SAFETY: a node of the pool.
+            self.unused = unsafe { (*node).next };
+            return Some(node);
+        }
+        if self.pool + size_of::<Node>() > self.pool_end {
+            self.pool = METADATA.allocate_table(POOL_CHUNK)?;
+            self.pool_end = self.pool + POOL_CHUNK;
+        }
+        let node = self.pool as *mut Node;
+        self.pool += size_of::<Node>();
+        Some(node)
+    }
+}
+
+/// Enters a block; the one that was known at its address, whose end nobody saw, if there was any.
+pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
+    let (shard, chain) = place_of(addr);
+    let mut shard = TABLE[shard].lock();
+    if shard.chains.is_null() {
+        let table = METADATA.allocate_table(CHAINS * size_of::<*mut Node>()).ok_or(Full)?;
+        shard.chains = table as *mut _;
+    }
+    let link = shard.link_to(chain, addr);
+    // SAFETY: the table is there, so this is a link of the shard's, under its lock; a fresh node is ours.
+    unsafe {
+        if !(*link).is_null() {
+            return Ok(Some(core::mem::replace(&mut (**link).block, block)));
+        }
+        let node = shard.new_node().ok_or(Full)?;
+        node.write(Node { next: ptr::null_mut(), addr, block });
+        *link = node;
+    }
+    shard.count += 1;
+    Ok(None)
+}
+
+/// Takes a block out, if it is known.
+pub fn remove(addr: usize) -> Option<Block> {
+    let (shard, chain) = place_of(addr);
+    let mut shard = TABLE[shard].lock();
+    let link = shard.link_to(chain, addr);
+    // SAFETY: null or a link of the shard's, under its lock.
+    unsafe {
+        if link.is_null() || (*link).is_null() {
+            return None;
+        }
+        let node = *link;
+        *link = (*node).next;
+        (*node).next = shard.unused;
+        shard.unused = node;
+        shard.count -= 1;
+        Some((*node).block)
+    }
+}
+
+/// Every lock, for `fork`.
+pub fn fork_locks() -> impl Iterator<Item = &'static Lock<impl Sized>> {
+    TABLE.iter()
+}

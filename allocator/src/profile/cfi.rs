@@ -1,0 +1,263 @@
+//! How to leave the frame at an address, from the unwind tables (`.eh_frame`) of the object that it is in.
+//!
+//! glibc's `_dl_find_object` (2.35 and later) finds the tables without a lock, also while another thread or
+//! this one is inside `dlopen`. `gimli` reads them, with all its state on the stack. Compilers need few
+//! kinds of rules: the caller's stack pointer is the stack or the frame pointer plus a number, and the
+//! caller's frame pointer lies at a known distance below. Such a rule is one word, and a table of recent
+//! ones by address makes the next walk through the same code cheap. Other rules are not followed.
+//!
+//! An object that is unloaded leaves its rules in the table; if another is loaded to the same place, walks
+//! through it may end early or name wrong callers. They stay safe, as every read is checked.
+
+use super::readable::Reader;
+use super::unwind::Registers;
+use crate::sync::{AtomicUsize, Ordering};
+use core::arch::{asm, global_asm};
+use core::ffi::c_void;
+use core::slice;
+use gimli::{
+    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, Pointer,
+    Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
+    X86_64,
+};
+
+/// A rule: from the registers of a frame to those of its caller.
+///
+/// | bits | meaning |
+/// |---|---|
+/// | 0..3 | [`Kind`] |
+/// | 3..32 | offset of the caller's stack pointer from the base register, signed |
+/// | 32..64 | offset of the saved frame pointer from the caller's stack pointer, signed; 0: not saved |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rule(usize);
+
+/// What the caller's stack pointer is computed from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+enum Kind {
+    /// The stack pointer.
+    Sp = 1,
+    /// The frame pointer.
+    Fp = 2,
+    /// The word that lies at the frame pointer plus the offset (stacks realigned by compilers); the caller's
+    /// frame pointer lies where this frame's points.
+    AtFp = 3,
+    /// This is the kernel's return path from a signal handler: registers lie in a `ucontext_t`.
+    Signal = 4,
+    /// There is no caller.
+    End = 5,
+    /// The tables know the address, and the rule is none of these.
+    Unsupported = 6,
+}
+
+impl Rule {
+    fn new(kind: Kind, offset: i64, fp_offset: i64) -> Self {
+        let fits = (-(1 << 28)..1 << 28).contains(&offset) && i32::try_from(fp_offset).is_ok();
+        if !fits {
+            return Self(Kind::Unsupported as usize);
+        }
+        let offset = (offset as usize & ((1 << 29) - 1)) << 3;
+        Self(kind as usize | offset | (fp_offset as u32 as usize) << 32)
+    }
+
+    /// The registers of the caller of the frame `at`, and whether that frame was a signal trampoline.
+    pub fn apply(self, at: Registers, reader: &mut Reader) -> Option<(Registers, bool)> {
+        let offset = (self.0 as u32 as i32 >> 3) as isize;
+        let base = match self.0 & 7 {
+            kind if kind == Kind::Sp as usize => at.sp,
+            kind if kind == Kind::Fp as usize || kind == Kind::AtFp as usize => at.fp,
+            kind if kind == Kind::Signal as usize => return signal(at, reader),
+            _ => return None,
+        };
+        let mut sp = base.wrapping_add_signed(offset);
+        let realigned = self.0 & 7 == Kind::AtFp as usize;
+        if realigned {
+            sp = reader.word(sp)?;
+        }
+        // The return address lies below: a step that does not go up would never end.
+        if sp <= at.sp {
+            return None;
+        }
+        let pc = reader.word(sp.checked_sub(8)?)?;
+        let fp = match (self.0 >> 32) as u32 as i32 as isize {
+            0 if realigned => reader.word(at.fp)?,
+            0 => at.fp,
+            saved => reader.word(sp.wrapping_add_signed(saved))?,
+        };
+        Some((Registers { pc, sp, fp }, false))
+    }
+}
+
+/// What a signal interrupted: the handler returned to a trampoline whose stack pointer names a
+/// `ucontext_t`.
+fn signal(at: Registers, reader: &mut Reader) -> Option<(Registers, bool)> {
+    const REGISTERS: usize = core::mem::offset_of!(libc::ucontext_t, uc_mcontext)
+        + core::mem::offset_of!(libc::mcontext_t, gregs);
+    let mut register = |index: i32| reader.word(at.sp.checked_add(REGISTERS + 8 * index as usize)?);
+    let fp = register(libc::REG_RBP)?;
+    let sp = register(libc::REG_RSP)?;
+    let pc = register(libc::REG_RIP)?;
+    Some((Registers { pc, sp, fp }, true))
+}
+
+/// Rules remembered, by address: a power of two.
+const CACHE_LEN: usize = 8_192;
+
+/// One entry: the rule, and the address xored with a hash of the rule. Two threads that write it at the
+/// same time leave a pair that does not fit together, and so is not found.
+struct Entry {
+    tag: AtomicUsize,
+    rule: AtomicUsize,
+}
+
+/// Relaxed throughout: an entry that is seen half or late is not found, or found later.
+static CACHE: [Entry; CACHE_LEN] =
+    [const { Entry { tag: AtomicUsize::new(0), rule: AtomicUsize::new(0) } }; CACHE_LEN];
+
+fn scramble(word: usize) -> usize {
+    let product = word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    product ^ product >> 29
+}
+
+/// The rule at `pc`; `None` if no table knows the address.
+pub fn rule(pc: usize) -> Option<Rule> {
+    let entry = &CACHE[scramble(pc) & (CACHE_LEN - 1)];
+    let known = entry.rule.load(Ordering::Relaxed);
+    if known != 0 && entry.tag.load(Ordering::Relaxed) == pc ^ scramble(known) {
+        return Some(Rule(known));
+    }
+    let rule = look_up(pc)?;
+    entry.rule.store(rule.0, Ordering::Relaxed);
+    entry.tag.store(pc ^ scramble(rule.0), Ordering::Relaxed);
+    Some(rule)
+}
+
+/// glibc's `struct dl_find_object`.
+#[repr(C)]
+struct FoundObject {
+    flags: u64,
+    map_start: usize,
+    map_end: usize,
+    link_map: *mut c_void,
+    eh_frame_hdr: usize,
+    reserved: [u64; 7],
+}
+
+global_asm!(".weak _dl_find_object");
+
+/// The address of `_dl_find_object`; 0 where the C library has none.
+fn find_object_address() -> usize {
+    let address: usize;
+    // SAFETY: reads a word of the global offset table.
+    unsafe {
+        asm!(
+            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
+            out(reg) address,
+            options(pure, readonly, nostack, preserves_flags),
+        );
+    }
+    address
+}
+
+/// The object that `pc` is in.
+fn find_object(pc: usize) -> Option<FoundObject> {
+    type Find = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> libc::c_int;
+    let address = find_object_address();
+    if address == 0 {
+        return None;
+    }
+    // SAFETY: the function's documented type.
+    let find = unsafe { core::mem::transmute::<usize, Find>(address) };
+    let mut found = FoundObject {
+        flags: 0,
+        map_start: 0,
+        map_end: 0,
+        link_map: core::ptr::null_mut(),
+        eh_frame_hdr: 0,
+        reserved: [0; 7],
+    };
+    // SAFETY: a valid target; any address may be asked for.
+    let result = unsafe { find(pc as *mut c_void, &raw mut found) };
+    let has_table = found.eh_frame_hdr != 0 && found.eh_frame_hdr < found.map_end;
+    (result == 0 && has_table).then_some(found)
+}
+
+/// Room for the state of one look-up: 17 registers have rules, and states are seldom saved twice.
+struct OnStack;
+
+impl UnwindContextStorage<usize> for OnStack {
+    type Rules = [(Register, RegisterRule<usize>); 32];
+    type Stack = [UnwindTableRow<usize, Self>; 4];
+}
+
+type Bytes = EndianSlice<'static, NativeEndian>;
+
+/// The bytes from `start` to the end of the object.
+fn bytes(start: usize, end: usize) -> Bytes {
+    // SAFETY: tables of a loaded object, which are mapped read-only for as long as it is loaded; a frame of
+    // this thread returns into it. What lies between them and the object's end is not read.
+    let bytes = unsafe { slice::from_raw_parts(start as *const u8, end.saturating_sub(start)) };
+    EndianSlice::new(bytes, NativeEndian)
+}
+
+/// Cold: once per address.
+#[cold]
+#[inline(never)]
+fn look_up(pc: usize) -> Option<Rule> {
+    let object = find_object(pc)?;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(object.eh_frame_hdr as u64);
+    let hdr = EhFrameHdr::from(bytes(object.eh_frame_hdr, object.map_end));
+    let hdr = hdr.parse(&bases, 8).ok()?;
+    let Pointer::Direct(start) = hdr.eh_frame_ptr() else { return None };
+    let frames = EhFrame::from(bytes(usize::try_from(start).ok()?, object.map_end));
+    let bases = bases.set_eh_frame(start);
+    let table = hdr.table()?;
+    let entry = table
+        .fde_for_address(&frames, &bases, pc as u64, |section, bases, offset| {
+            section.cie_from_offset(bases, offset)
+        })
+        .ok()?;
+    if entry.is_signal_trampoline() {
+        return Some(Rule::new(Kind::Signal, 0, 0));
+    }
+    let mut context = UnwindContext::<usize, OnStack>::new_in();
+    let row = entry.unwind_info_for_address(&frames, &bases, &mut context, pc as u64).ok()?;
+    Some(from_row(row, &frames).unwrap_or(Rule::new(Kind::Unsupported, 0, 0)))
+}
+
+/// A row of the table as a rule; `None` if it is of no supported kind.
+fn from_row(row: &UnwindTableRow<usize, OnStack>, frames: &EhFrame<Bytes>) -> Option<Rule> {
+    let (kind, offset) = match row.cfa() {
+        CfaRule::RegisterAndOffset { register: X86_64::RSP, offset } => (Kind::Sp, *offset),
+        CfaRule::RegisterAndOffset { register: X86_64::RBP, offset } => (Kind::Fp, *offset),
+        CfaRule::RegisterAndOffset { .. } => return None,
+        CfaRule::Expression(expression) => {
+            let mut operations = expression.get(frames).ok()?.operations(entry_encoding());
+            let Ok(Some(Operation::RegisterOffset { register: X86_64::RBP, offset, .. })) =
+                operations.next()
+            else {
+                return None;
+            };
+            let Ok(Some(Operation::Deref { .. })) = operations.next() else { return None };
+            (Kind::AtFp, offset)
+        }
+    };
+    match row.register(X86_64::RA) {
+        Some(RegisterRule::Offset(-8)) => {}
+        Some(RegisterRule::Undefined) => return Some(Rule::new(Kind::End, 0, 0)),
+        _ => return None,
+    }
+    let fp_offset = match row.register(X86_64::RBP) {
+        None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => 0,
+        Some(RegisterRule::Offset(at)) => at,
+        // Realigned stacks: the caller's frame pointer lies where this frame's points.
+        Some(RegisterRule::Expression(_)) if kind == Kind::AtFp => 0,
+        _ => return None,
+    };
+    Some(Rule::new(kind, offset, fp_offset))
+}
+
+/// How expressions in `.eh_frame` are encoded on this machine.
+const fn entry_encoding() -> gimli::Encoding {
+    gimli::Encoding { address_size: 8, format: gimli::Format::Dwarf32, version: 4 }
+}

@@ -1,0 +1,66 @@
+//! Everything known, as lines of text: for `stratalloc-ctl`, which turns addresses into names.
+//!
+//! ```text
+//! stratalloc profile 1
+//! pid 1234
+//! mode trace
+//! interval 0
+//! clock_ms 567
+//! lost 0
+//! live_bytes 100 peak_bytes 200
+//! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
+//! mappings
+//! (the lines of /proc/self/maps)
+//! end
+//! ```
+//!
+//! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms, 100 ms,
+//! 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read stack by stack while
+//! the process goes on.
+
+use super::{LOST, Mode, mode, stacks};
+use crate::os::files::{Output, copy};
+use crate::os::{Linux, Os};
+use crate::parameters::{self, Id};
+use crate::sync::Ordering;
+use core::fmt::Write;
+
+/// Writes the dump.
+pub fn write(out: &mut Output) {
+    let (mode, interval) = match mode() {
+        Mode::Off => ("off", 0),
+        Mode::Trace => ("trace", 0),
+        Mode::Sample => ("sample", parameters::get(Id::SampleInterval)),
+    };
+    let lost = LOST.load(Ordering::Relaxed);
+    let (live, peak) = stacks::sums();
+    // SAFETY: takes nothing and cannot fail.
+    let pid = unsafe { libc::getpid() };
+    // Writing to `Output` does not fail; it remembers errors.
+    let _ = writeln!(out, "stratalloc profile 1\npid {pid}\nmode {mode}\ninterval {interval}");
+    let _ = writeln!(out, "clock_ms {}\nlost {lost}", Linux.now_ms());
+    let _ = writeln!(out, "live_bytes {live} peak_bytes {peak}");
+    stacks::for_each(|frames, tally| {
+        let _ = write!(
+            out,
+            "stack {} {} {} {} {} {}",
+            tally.live_count,
+            tally.live_bytes,
+            tally.total_count,
+            tally.total_bytes,
+            tally.peak_count,
+            tally.peak_bytes
+        );
+        for count in tally.lifetimes {
+            let _ = write!(out, " {count}");
+        }
+        let _ = write!(out, " @");
+        for frame in frames {
+            let _ = write!(out, " {frame:x}");
+        }
+        let _ = writeln!(out);
+    });
+    out.put(b"mappings\n");
+    copy(c"/proc/self/maps", out);
+    out.put(b"end\n");
+}

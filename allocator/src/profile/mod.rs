@@ -1,0 +1,157 @@
+//! Who holds memory: outstanding blocks by the stack that allocated them, for leak reports and heap
+//! profiles (C6.2).
+//!
+//! Two ways of watching, decided once, when the environment is read, and none by default:
+//!
+//! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow path.
+//! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on the mean.
+//!   The slot of a thread names a twin of its cache that is always empty and full
+//!   (`thread_cache::counted`), where bytes are counted down.
+//!
+//! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode`].
+//!
+//! * `unwind`, `cfi`, `readable`: the stack of the calling thread, as return addresses.
+//! * `stacks`: every distinct stack, once, and what it allocated.
+//! * `blocks`: the outstanding blocks, by address.
+//! * `sampler`: when the next sample is due, and what it stands for.
+//! * `dump`: all of it as text, with raw addresses and the process's mappings.
+//! * `report`: the report at exit.
+//!
+//! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost. Locks are
+//! sharded and of one rank; no two of them are held at a time, except by `fork`.
+
+mod blocks;
+#[cfg(target_arch = "x86_64")]
+mod cfi;
+pub mod dump;
+mod readable;
+pub mod report;
+pub mod sampler;
+mod stacks;
+mod unwind;
+
+use crate::os::{Linux, Lock, Os};
+use crate::parameters::{self, Id, NEVER};
+use crate::sync::{AtomicU8, AtomicUsize, Ordering};
+use blocks::Block;
+
+/// How allocations are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Not at all.
+    Off,
+    /// Each of them.
+    Trace,
+    /// By chance, in proportion to size.
+    Sample,
+}
+
+const UNDECIDED: u8 = 0;
+const OFF: u8 = 1;
+const TRACE: u8 = 2;
+const SAMPLE: u8 = 3;
+
+/// Relaxed throughout: written once, before the process has a second thread that allocates.
+static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
+
+/// Blocks that were to be recorded and found no room. Relaxed: a count that nothing depends on.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Thousandths: the unit of counts, as a sampled block stands for a fraction of a block too.
+pub const COUNT_UNIT: usize = 1_000;
+
+/// How allocations are watched.
+#[inline]
+pub fn mode() -> Mode {
+    match MODE.load(Ordering::Relaxed) {
+        TRACE => Mode::Trace,
+        SAMPLE => Mode::Sample,
+        _ => Mode::Off,
+    }
+}
+
+/// Decides the mode if that was not done yet and the environment was read. Returns the mode if it was
+/// decided now.
+#[inline]
+pub fn decide_once() -> Option<Mode> {
+    if MODE.load(Ordering::Relaxed) != UNDECIDED || !parameters::environment_was_read() {
+        return None;
+    }
+    let decided = if parameters::get(Id::LeakReport) != 0 {
+        TRACE
+    } else if parameters::get(Id::SampleInterval) != NEVER {
+        SAMPLE
+    } else {
+        OFF
+    };
+    MODE.store(decided, Ordering::Relaxed);
+    Some(mode())
+}
+
+/// Records a block of `size` bytes that was just allocated and stands for `count` thousandths of a block.
+#[cold]
+#[inline(never)]
+pub fn record(addr: usize, size: usize, count: usize) {
+    let mut frames = [0; unwind::MAX_FRAMES];
+    let depth = unwind::capture(&mut frames);
+    let stack = stacks::intern(&frames[..depth]);
+    let block = stack.map(|stack| Block { size, count, stack, born_ms: Linux.now_ms() });
+    match block.map(|block| (blocks::insert(addr, block), block)) {
+        Some((Ok(replaced), block)) => {
+            if let Some(old) = replaced {
+                note_freed(&old);
+            }
+            stacks::note_allocated(block.stack, block.estimated_bytes(), block.count);
+        }
+        Some((Err(blocks::Full), _)) | None => {
+            LOST.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Forgets a block that is about to be given back, if it was recorded. Returns what it stood for.
+pub fn forget(addr: usize) -> Option<usize> {
+    let block = blocks::remove(addr)?;
+    note_freed(&block);
+    Some(block.count)
+}
+
+fn note_freed(block: &Block) {
+    let age = Linux.now_ms().saturating_sub(block.born_ms);
+    stacks::note_freed(block.stack, block.estimated_bytes(), block.count, age);
+}
+
+/// Follows a block that `realloc` resized, and moved if `old != new`: to the stack that resized it.
+pub fn resized(old: usize, new: usize, size: usize) {
+    if let Some(count) = forget(old) {
+        record(new, size, count);
+    }
+}
+
+/// Takes all locks, for `fork`.
+pub fn acquire_for_fork() {
+    blocks::fork_locks().for_each(Lock::acquire_for_fork);
+    stacks::fork_locks().for_each(Lock::acquire_for_fork);
+}
+
+/// Undoes `acquire_for_fork` in the parent.
+///
+/// # Safety
+/// The calling thread called `acquire_for_fork`.
+pub unsafe fn release_for_fork() {
+    // SAFETY: handed through.
+    stacks::fork_locks().for_each(|lock| unsafe { lock.release_for_fork() });
+    // SAFETY: handed through.
+    blocks::fork_locks().for_each(|lock| unsafe { lock.release_for_fork() });
+}
+
+/// Makes all locks free again in a forked child.
+///
+/// # Safety
+/// The forking thread called `acquire_for_fork`, and no other thread exists.
+pub unsafe fn reset_in_child() {
+    // SAFETY: handed through.
+    stacks::fork_locks().for_each(|lock| unsafe { lock.reset_in_child() });
+    // SAFETY: handed through.
+    blocks::fork_locks().for_each(|lock| unsafe { lock.reset_in_child() });
+}

@@ -1,0 +1,42 @@
+//! When the next sample is due, and what a sample stands for.
+//!
+//! Samples are a Poisson process over the bytes that a thread allocates: the distance between two is drawn
+//! from the exponential distribution with mean `sample_interval`. A block of `s` bytes is so sampled with
+//! the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and `s / p` bytes, which makes the
+//! sums unbiased.
+
+use super::COUNT_UNIT;
+use crate::parameters::{self, Id, NEVER};
+
+/// Bytes after which a thread looks again whether samples are wanted.
+const OFF_INTERVAL: isize = 16 << 20;
+
+/// Whether samples are wanted now.
+pub fn is_wanted() -> bool {
+    parameters::get(Id::SampleInterval) != NEVER
+}
+
+/// Bytes until the next sample, drawn with the generator whose state is `random`.
+pub fn draw(random: &mut u64) -> isize {
+    let interval = parameters::get(Id::SampleInterval);
+    if interval == NEVER {
+        return OFF_INTERVAL;
+    }
+    // Xorshift: fast, and good enough for distances. The state is never 0.
+    *random ^= *random << 13;
+    *random ^= *random >> 7;
+    *random ^= *random << 17;
+    // 53 bits, moved into (0, 1].
+    let uniform = ((*random >> 11) + 1) as f64 / (1u64 << 53) as f64;
+    (-libm::log(uniform) * interval as f64) as isize
+}
+
+/// What a sampled block of `size` bytes stands for, in thousandths of a block.
+pub fn weight(size: usize) -> usize {
+    let interval = parameters::get(Id::SampleInterval);
+    if interval == NEVER {
+        return COUNT_UNIT;
+    }
+    let chance = -libm::expm1(-(size.max(1) as f64) / interval as f64);
+    (COUNT_UNIT as f64 / chance + 0.5) as usize
+}

@@ -1,0 +1,48 @@
+//! Where `stratalloc-ctl` is; builds it when nobody named one by the variable `STRATALLOC_CTL`.
+//!
+//! And where the Rust programs of `tests/programs` are, which cargo builds as examples of this crate. Both
+//! come from the profile that the running test was built in.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+
+use once_cell::sync::OnceCell;
+
+use crate::library::target_dir;
+
+/// Full path of `stratalloc-ctl`.
+#[track_caller]
+pub fn program() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    let built = BUILT.get_or_try_init(|| -> Result<PathBuf, String> {
+        if let Some(path) = env::var_os("STRATALLOC_CTL") {
+            return Ok(PathBuf::from(path));
+        }
+        cargo(&["build", "--package", "stratalloc-ctl"])?;
+        Ok(target_dir().join("debug/stratalloc-ctl"))
+    });
+    built.unwrap_or_else(|said| panic!("{said}")).clone()
+}
+
+/// Full path of the Rust program `tests/programs/<name>.rs`.
+#[track_caller]
+pub fn example(name: &str) -> PathBuf {
+    let built = cargo(&["build", "--package", "stratalloc-tests", "--example", name]);
+    built.unwrap_or_else(|said| panic!("{said}"));
+    target_dir().join("debug/examples").join(name)
+}
+
+fn cargo(arguments: &[&str]) -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let output = Command::new(cargo)
+        .args(arguments)
+        .arg("--target-dir")
+        .arg(target_dir())
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .map_err(|e| format!("cargo cannot be started: {e}"))?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() { Ok(()) } else { Err(format!("cargo {arguments:?}:\n{said}")) }
+}
