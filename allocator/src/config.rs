@@ -44,6 +44,8 @@ pub const MIN_SPAN_OBJECTS: usize = 2;
 
 /// Most objects in one magazine. Past a hundred the lock of the transfer cache no longer shows.
 pub const MAGAZINE_MAX_OBJECTS: usize = 128;
+/// Longer than any magazine: its objects, and some that a cache line added.
+pub const MAGAZINE_MAX_COUNT: usize = 2 * MAGAZINE_MAX_OBJECTS;
 /// Most bytes in one magazine by default; with the spare, a thread holds twice this per hot class.
 pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 /// Bytes that a magazine starts with: one miss touches no more than this of a class never used before.
@@ -82,6 +84,33 @@ pub const THP_MIN_HUGE_SMALL: usize = 256;
 pub const DECAY_MS: u64 = 2_000;
 /// Decay steps per decay time.
 pub const DECAY_STEPS: u64 = 8;
+/// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths are
+/// gone after it.
+pub const STEP_SHARE: usize = 4;
+/// Bytes of a size class below which what lies idle in its spans goes back whole, so that the decay ends.
+pub const STEP_LEAST_BYTES: usize = 64 * 1024;
+/// Most system calls that one step makes for pages inside spans: a call takes about a microsecond, so that
+/// this is 1 % of a processor.
+pub const STEP_MOST_CALLS: usize = 2_048;
+
+/// Heap size in huge pages from which the background thread may be started.
+pub const BACKGROUND_MIN_HUGE: usize = 4;
+/// The same without waiting for the first step of the decay: beside 32 MiB a thread costs nothing.
+pub const BACKGROUND_AT_ONCE_HUGE: usize = 16;
+
+/// Bytes that come into use without having been resident, after which as many are given back that lie idle
+/// inside spans, or more (`GROWTH_PRICE`).
+pub const GROWTH_STEP: usize = 1 << 20;
+/// Most bytes given back at once for that: two milliseconds' work.
+pub const GROWTH_MOST: usize = 4 << 20;
+/// Bytes given back for each byte of growth: with less, what was too much at the start would stay.
+pub const GROWTH_PRICE: usize = 2;
+/// Such occasions between two looks at which magazines lie idle in the transfer caches.
+pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
+/// Idle bytes that are left alone then.
+pub const GROWTH_TOLERATED: usize = 4 << 20;
+/// The same as a share of the bytes in spans.
+pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
 /// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;

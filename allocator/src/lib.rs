@@ -38,6 +38,9 @@ mod central;
 mod thread_cache;
 
 #[cfg(not(loom))]
+mod background;
+
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod profile;
 

@@ -8,6 +8,8 @@
 //! link is often a cache miss.
 
 use super::chain::{Chain, FreeObject};
+use super::idle::Patience;
+use super::release::OS_PAGE;
 use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::config::{FREE_MARK, MAGAZINE_MAX_OBJECTS};
@@ -36,6 +38,11 @@ pub trait SpanSource {
     /// # Safety
     /// `span` came from `allocate`, and all of its objects are free.
     unsafe fn free(&self, span: NonNull<Span>);
+
+    /// Told that `bytes` of pages inside spans that had been given back come into use again.
+    fn refaulted(&self, bytes: usize) {
+        let _ = bytes;
+    }
 }
 
 /// The central free list of one class. Thread-safe.
@@ -53,6 +60,12 @@ pub(super) struct Inner {
     spans: usize,
     /// OS pages of the spans that were given back and not used since.
     pub(super) released: usize,
+    /// OS pages that ceased to count as released since `fetch` last looked.
+    pub(super) refaulted: usize,
+    /// Fewest free objects since each of the two who ask for it last did, see `idle`.
+    pub(super) low: [usize; 2],
+    /// When to search the spans for idle pages again, see `idle`.
+    pub(super) patience: Patience,
 }
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
@@ -103,6 +116,9 @@ impl CentralFreeList {
             free: 0,
             spans: 0,
             released: 0,
+            refaulted: 0,
+            low: [0; 2],
+            patience: Patience::new(),
         };
         Self { inner: Lock::new(Rank::Central, inner) }
     }
@@ -115,7 +131,11 @@ impl CentralFreeList {
             let mut inner = self.inner.lock();
             while builder.chain.count < want && inner.take_from_fullest(class, want, &mut builder) {
             }
+            let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
+            if refaulted > 0 {
+                source.refaulted(refaulted * OS_PAGE);
+            }
             if builder.chain.count > 0 {
                 return builder.finish();
             }
@@ -194,15 +214,10 @@ impl CentralFreeList {
         }
     }
 
-    /// Free objects, and spans.
-    pub fn stats(&self) -> (usize, usize) {
+    /// Free objects, spans, and OS pages of the spans that were given back and not used since.
+    pub fn stats(&self) -> (usize, usize, usize) {
         let inner = self.inner.lock();
-        (inner.free, inner.spans)
-    }
-
-    /// OS pages of the class's spans that were given back and not used since.
-    pub fn released(&self) -> usize {
-        self.inner.lock().released
+        (inner.free, inner.spans, inner.released)
     }
 
     /// The lock, for `fork`.
@@ -338,6 +353,7 @@ impl Inner {
         let taken = out.chain.count - before;
         record.allocated += taken as u16;
         self.free -= taken;
+        self.low = self.low.map(|low| low.min(self.free));
         if record.released != 0 && taken > 0 {
             self.note_use(record, first, out.tail as usize + size - 1);
         }
@@ -410,6 +426,7 @@ impl Inner {
             self.spans -= 1;
             self.released -= record.released.count_ones() as usize;
             self.free -= class.info().objects as usize;
+            self.low = self.low.map(|low| low.min(self.free));
             emptied.push_front(span);
         }
     }

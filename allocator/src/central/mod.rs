@@ -3,7 +3,9 @@
 //! one lock and a few words, however many objects move.
 
 pub mod chain;
+mod decay;
 mod free_list;
+pub mod idle;
 mod release;
 #[cfg(test)]
 mod release_tests;
@@ -16,12 +18,15 @@ pub use free_list::{CentralFreeList, SpanSource};
 pub use transfer_cache::TransferCache;
 
 use crate::config::CLASS_COUNT;
+use crate::os::Linux;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use chain::Chain;
+use core::cell::Cell;
 use core::ptr::NonNull;
+use release::Budget;
 
 /// The shared tier of the process: everything is indexed by class.
 pub struct Central {
@@ -36,16 +41,35 @@ pub static CENTRAL: Central = Central {
 };
 
 /// The page heap, as the central free lists see it.
-struct Pages;
+struct Pages {
+    /// Bytes of spans taken that were not resident.
+    grown: Cell<usize>,
+}
+
+impl Pages {
+    const fn new() -> Self {
+        Self { grown: Cell::new(0) }
+    }
+}
 
 impl SpanSource for Pages {
     fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
-        PAGE_HEAP.allocate(Length(class.info().pages as usize), Length(1), class)
+        let span = PAGE_HEAP.allocate(Length(class.info().pages as usize), Length(1), class)?;
+        // SAFETY: fresh from the page heap, and ours.
+        let span_ref = unsafe { span.as_ref() };
+        if span_ref.fresh {
+            self.grown.set(self.grown.get() + span_ref.bytes());
+        }
+        Some(span)
     }
 
     unsafe fn free(&self, span: NonNull<Span>) {
         // SAFETY: handed through.
         unsafe { PAGE_HEAP.free(span) }
+    }
+
+    fn refaulted(&self, bytes: usize) {
+        self.grown.set(self.grown.get() + bytes);
     }
 }
 
@@ -70,7 +94,12 @@ impl Central {
         if !waiting.is_empty() {
             return waiting;
         }
-        self.lists[class.index()].fetch(&Pages, class, want)
+        let pages = Pages::new();
+        let chain = self.lists[class.index()].fetch(&pages, class, want);
+        if pages.grown.get() > 0 {
+            self.note_growth(pages.grown.get());
+        }
+        chain
     }
 
     /// Takes a chain of free objects.
@@ -80,7 +109,7 @@ impl Central {
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
         if let Some(rejected) = self.transfer[class.index()].push(class, chain) {
             // SAFETY: handed through.
-            unsafe { self.lists[class.index()].release(&Pages, class, rejected) }
+            unsafe { self.lists[class.index()].release(&Pages::new(), class, rejected) }
         }
     }
 
@@ -90,7 +119,7 @@ impl Central {
     /// As `give`.
     pub unsafe fn give_home(&self, class: SizeClass, chain: Chain) {
         // SAFETY: handed through.
-        unsafe { self.lists[class.index()].release(&Pages, class, chain) }
+        unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) }
     }
 
     /// As `give_home` for a chain left by a thread that did not survive a `fork`: objects that are free
@@ -100,7 +129,7 @@ impl Central {
     /// As `give`, but some objects may have been given before.
     pub unsafe fn give_home_salvaged(&self, class: SizeClass, chain: Chain) {
         // SAFETY: handed through.
-        unsafe { self.lists[class.index()].salvage(&Pages, class, chain) }
+        unsafe { self.lists[class.index()].salvage(&Pages::new(), class, chain) }
     }
 
     /// Sends everything in the transfer caches home, so that empty spans can go back to the page heap.
@@ -112,7 +141,7 @@ impl Central {
                     break;
                 }
                 // SAFETY: the chain came from the transfer cache of this class and is ours now.
-                unsafe { self.lists[class.index()].release(&Pages, class, chain) };
+                unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) };
             }
         }
     }
@@ -120,7 +149,12 @@ impl Central {
     /// Gives back the OS pages of partly used spans on which no object lives. Returns the bytes.
     pub fn release_pages(&self) -> usize {
         let release = |class: SizeClass| {
-            self.lists[class.index()].release_pages(&Pages, &crate::os::Linux, class)
+            self.lists[class.index()].release_pages(
+                &Pages::new(),
+                &Linux,
+                class,
+                &mut Budget::unbounded(),
+            )
         };
         SizeClass::all().map(release).sum()
     }
@@ -140,12 +174,12 @@ impl Central {
 
     /// The figures of a class.
     pub fn stats(&self, class: SizeClass) -> CentralStats {
-        let (free, spans) = self.lists[class.index()].stats();
+        let (free, spans, released) = self.lists[class.index()].stats();
         CentralStats {
             transfer: self.transfer[class.index()].objects(),
             free,
             spans,
-            released: self.lists[class.index()].released() * release::OS_PAGE,
+            released: released * release::OS_PAGE,
         }
     }
 

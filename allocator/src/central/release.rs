@@ -23,13 +23,41 @@ pub(super) const OS_PAGE: usize = 4096;
 /// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile.
 const BATCH: usize = 256;
 
+/// How much may be given back; reduced by what is.
+pub struct Budget {
+    /// OS pages. (The last span may exceed it.)
+    pub pages: usize,
+    /// System calls.
+    pub calls: usize,
+}
+
+impl Budget {
+    /// All there is.
+    pub const fn unbounded() -> Self {
+        Self { pages: usize::MAX, calls: usize::MAX }
+    }
+
+    /// Accounts for `pages` given back one run at a time.
+    fn spend(&mut self, pages: OsPages) {
+        let runs = (pages & !(pages << 1)).count_ones();
+        self.pages = self.pages.saturating_sub(pages.count_ones() as usize);
+        self.calls = self.calls.saturating_sub(runs as usize);
+    }
+
+    pub fn is_spent(&self) -> bool {
+        self.pages == 0 || self.calls == 0
+    }
+}
+
 impl CentralFreeList {
-    /// Gives back every OS page of the class's spans on which no object lives. Returns the bytes.
+    /// Gives back OS pages of the class's spans on which no object lives, as many as `budget` allows, those
+    /// of the emptiest spans first. Returns the bytes.
     pub fn release_pages<S: SpanSource, O: Os>(
         &self,
         source: &S,
         os: &O,
         class: SizeClass,
+        budget: &mut Budget,
     ) -> usize {
         if os.page_size() > OS_PAGE {
             return 0;
@@ -39,7 +67,7 @@ impl CentralFreeList {
         let turns = self.stats().1 / BATCH + 2;
         for _ in 0..turns {
             let mut spans = [ptr::null_mut(); BATCH];
-            let count = self.inner.lock().hold_pages(&mut spans);
+            let count = self.inner.lock().hold_pages(&mut spans, budget);
             if count == 0 {
                 break;
             }
@@ -59,7 +87,7 @@ impl CentralFreeList {
                 // SAFETY: the span is out of the lists, and all of its objects are free.
                 unsafe { source.free(span) };
             }
-            if !all {
+            if !all || budget.is_spent() {
                 break;
             }
         }
@@ -110,11 +138,11 @@ fn releasable(span: &Span) -> OsPages {
 
 impl Inner {
     /// Takes the objects off releasable pages, of as many spans as there is room for. Returns how many.
-    fn hold_pages(&mut self, out: &mut [*mut Span; BATCH]) -> usize {
+    fn hold_pages(&mut self, out: &mut [*mut Span; BATCH], budget: &mut Budget) -> usize {
         let mut count = 0;
         for group in 0..self.groups.len() {
             let mut node = self.groups[group].first();
-            while !node.is_null() && count < BATCH {
+            while !node.is_null() && count < BATCH && !budget.is_spent() {
                 // SAFETY: a node of the list, guarded by the lock. The next one is looked up before the
                 // node may move to another list; there it is met again without a releasable page.
                 unsafe {
@@ -123,6 +151,7 @@ impl Inner {
                     let pages = releasable(record);
                     if pages != 0 && record.held == 0 {
                         record.held = pages;
+                        budget.spend(pages);
                         self.take_objects(record);
                         self.relist(node);
                         out[count] = node;
@@ -180,5 +209,6 @@ impl Inner {
         let used = ((1u64 << (end + 1)) - (1u64 << start)) as OsPages & span.released;
         span.released &= !used;
         self.released -= used.count_ones() as usize;
+        self.refaulted += used.count_ones() as usize;
     }
 }

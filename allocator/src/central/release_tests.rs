@@ -1,5 +1,6 @@
 //! Properties of giving back OS pages inside spans: over an OS that overwrites what it is given.
 
+use super::release::Budget;
 use super::tests::{Model, SIZES};
 use crate::os::Os;
 use proptest::prelude::*;
@@ -74,11 +75,11 @@ proptest! {
             model.release(&gone);
             model.check();
             if os.refuse.get() {
-                prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class), 0);
+                prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
                 model.check();
                 os.refuse.set(false);
             }
-            let bytes = model.list.release_pages(&model.source, &os, model.class);
+            let bytes = model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
             let seen: usize = os.released.borrow().iter().map(|run| run.1).sum();
             prop_assert_eq!(bytes, seen);
             model.check();
@@ -96,7 +97,7 @@ proptest! {
             }
             os.released.borrow_mut().clear();
             // Nothing is left to give back.
-            prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class), 0);
+            prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
         }
         let rest = model.held.clone();
         model.release(&rest);

@@ -4,6 +4,7 @@
 //! still in a processor cache. Moving one costs the lock and two words.
 
 use super::chain::Chain;
+use super::idle::Asker;
 use super::verify::chain_is_sound;
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
@@ -20,11 +21,20 @@ struct Inner {
     chains: [Chain; TRANSFER_SLOTS],
     len: usize,
     objects: usize,
+    /// Fewest chains since each asker last called `take_idle`.
+    low: [usize; 2],
+}
+
+impl Inner {
+    fn note_low(&mut self) {
+        self.low = self.low.map(|low| low.min(self.len));
+    }
 }
 
 impl TransferCache {
     pub const fn new() -> Self {
-        let inner = Inner { chains: [Chain::EMPTY; TRANSFER_SLOTS], len: 0, objects: 0 };
+        let inner =
+            Inner { chains: [Chain::EMPTY; TRANSFER_SLOTS], len: 0, objects: 0, low: [0; 2] };
         Self { inner: Lock::new(Rank::Transfer, inner) }
     }
 
@@ -53,6 +63,30 @@ impl TransferCache {
         inner.len -= 1;
         let chain = inner.chains[inner.len];
         inner.objects -= chain.count;
+        inner.note_low();
+        chain
+    }
+
+    /// Number of magazines that lay here since `asker` last called. They are the oldest.
+    pub fn take_idle(&self, asker: Asker) -> usize {
+        let mut inner = self.inner.lock();
+        let len = inner.len;
+        core::mem::replace(&mut inner.low[asker as usize], len)
+    }
+
+    /// The magazine that has waited longest, if `left` is not 0 and there is one; one less is left then.
+    pub fn pop_oldest(&self, left: &mut usize) -> Chain {
+        let mut inner = self.inner.lock();
+        if *left == 0 || inner.len == 0 {
+            return Chain::EMPTY;
+        }
+        *left -= 1;
+        let len = inner.len;
+        let chain = inner.chains[0];
+        inner.chains.copy_within(1..len, 0);
+        inner.len -= 1;
+        inner.objects -= chain.count;
+        inner.note_low();
         chain
     }
 

@@ -7,7 +7,7 @@ use crate::front;
 use crate::observe::{self, BlockHistogram, Snapshot};
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{current, exchange};
+use crate::thread_cache::exchange;
 
 /// The allocator's controls. All functions are thread-safe and may be called at any time.
 ///
@@ -157,24 +157,19 @@ impl MallocExtension {
 
     /// Bytes in the calling thread's cache.
     pub fn thread_cache_size() -> usize {
-        let cache = current();
-        crate::page::size_class::SizeClass::all()
-            .map(|class| (cache.loaded_count(class) + cache.spare_count(class)) * class.size())
-            .sum()
+        exchange::own_bytes()
     }
 
     /// For a thread about to wait for long: gives up its whole cache, to the spans. Its next
     /// allocations begin with small magazines again.
     pub fn mark_thread_idle() {
-        // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
-        unsafe { exchange::flush(current()) }
+        exchange::flush_own();
     }
 
     /// For a thread about to wait for a little: hands its cache to the threads that go on, as far
     /// as these have room for it (transfer caches), and keeps what it learnt about sizes.
     pub fn mark_thread_temporarily_idle() {
-        // SAFETY: as above.
-        unsafe { exchange::hand_over(current()) }
+        exchange::hand_over_own();
     }
 
     /// For a thread that goes on after one of the two above. Nothing is left to do: a cache fills

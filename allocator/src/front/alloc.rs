@@ -1,12 +1,13 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
 use super::{init, large, watched};
+use crate::background;
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::thread_cache::{current, exchange, in_slot};
+use crate::thread_cache::{exchange, in_slot, in_slot_to_pop, park};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -27,13 +28,14 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
         return ptr::null_mut();
     }
     // SAFETY: just compared.
-    in_slot().pop(unsafe { SizeClass::of_unchecked(size) })
+    let class = unsafe { SizeClass::of_unchecked(size) };
+    in_slot_to_pop(class).pop(class)
 }
 
 /// An object of `class` for a request of `size` bytes; null without memory.
 #[inline(always)]
 pub fn allocate_class(class: SizeClass, size: usize) -> *mut u8 {
-    let object = in_slot().pop(class);
+    let object = in_slot_to_pop(class).pop(class);
     if unlikely(object.is_null()) {
         return allocate_class_slow(class, size);
     }
@@ -64,6 +66,7 @@ fn refill(class: SizeClass, size: usize) -> *mut u8 {
     init::before_first_allocation();
     let mut object = exchange::pop_slow(class);
     init::after_first_allocation();
+    background::start_if_wanted();
     if unlikely(object.is_null()) {
         reclaim();
         object = exchange::pop_slow(class);
@@ -72,12 +75,12 @@ fn refill(class: SizeClass, size: usize) -> *mut u8 {
     object
 }
 
-/// Sends home what this thread and the shared tiers hold, so that whole spans and huge pages become free:
+/// Sends home what the threads and the shared tiers hold, so that whole spans and huge pages become free:
 /// the last resort before a request fails, and the first step of a trim.
 #[cold]
 pub fn reclaim() {
-    // SAFETY: the calling thread's own cache, or a placeholder, which holds nothing.
-    unsafe { exchange::flush(current()) };
+    exchange::flush_own();
+    park::park_others();
     CENTRAL.drain();
 }
 

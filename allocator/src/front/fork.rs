@@ -3,6 +3,7 @@
 //! adopts the caches of the threads that it does not have.
 
 use crate::central::{CENTRAL, ForkLock};
+use crate::os::worker;
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile;
@@ -52,6 +53,7 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: `prepare` took every one of these locks in this thread, and no other thread exists.
     unsafe {
+        worker::reset_in_child();
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
         profile::reset_in_child();

@@ -2,6 +2,7 @@
 //! the pointer is suspect.
 
 use super::{large, misuse, watched};
+use crate::background;
 use crate::base::hint::unlikely;
 use crate::central::chain::FreeObject;
 use crate::config::{FREE_MARK, MAX_SMALL};
@@ -9,7 +10,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{current, exchange, in_slot};
+use crate::thread_cache::{exchange, in_slot};
 
 /// Takes a block back. Null is a no-op.
 ///
@@ -105,7 +106,8 @@ unsafe fn give_back(block: *mut u8) {
     }
     watched::forget(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
-    unsafe { exchange::push_slow(class, block) }
+    unsafe { exchange::push_slow(class, block) };
+    background::start_if_wanted();
 }
 
 /// Bytes that the program may use behind `block`; 0 for null.
@@ -138,7 +140,9 @@ pub fn verify_at_exit() {
 /// Aborts with a line on stderr if not. For the end of the process, when a pointer into the middle of a
 /// small block may still lie there.
 pub fn verify_own_cache() {
-    let cache = current();
+    let Some(cache) = exchange::enter_if_live() else {
+        return;
+    };
     for class in SizeClass::all() {
         for chain in [cache.loaded(class), cache.spare(class)] {
             let mut object = chain.head;

@@ -1,6 +1,8 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
 use super::{alloc, init, watched};
+use crate::background;
+use crate::central::CENTRAL;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -62,7 +64,13 @@ fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
         }
     }
     let align = Length(align.div_ceil(PAGE_SIZE));
-    PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)
+    let span = PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)?;
+    // SAFETY: a span that is ours.
+    let (fresh, bytes) = unsafe { (span.as_ref().fresh, span.as_ref().bytes()) };
+    if fresh {
+        CENTRAL.note_growth(bytes);
+    }
+    Some(span)
 }
 
 /// Takes a large block back.
@@ -79,6 +87,7 @@ pub unsafe fn free(span: NonNull<Span>) {
             _ => PAGE_HEAP.free(span),
         }
     }
+    background::start_if_wanted();
 }
 
 /// Changes a large block to `size` bytes without copying, if that can be done; the block's address

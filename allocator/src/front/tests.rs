@@ -4,10 +4,20 @@
 use super::*;
 use crate::config::{FREE_MARK, MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
-use crate::thread_cache::current;
+use crate::thread_cache::{exchange, park};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::ptr;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Checks the calling thread's cache, unless another test has parked it.
+fn check_own_cache() {
+    if let Some(cache) = exchange::enter_if_live() {
+        cache.check_invariants();
+    }
+}
 
 /// `len` bytes that a test owns.
 fn bytes<'a>(block: *mut u8, len: usize) -> &'a mut [u8] {
@@ -35,13 +45,13 @@ proptest! {
                     held.push(allocate(size));
                 }
             }
-            current().check_invariants();
+            check_own_cache();
         }
         for block in held {
             // SAFETY: as above.
             unsafe { deallocate(block) };
         }
-        current().check_invariants();
+        check_own_cache();
         verify_own_cache();
     }
 }
@@ -101,7 +111,7 @@ fn a_program_may_store_the_mark_of_free_objects() {
         }
     }
     verify_own_cache();
-    current().check_invariants();
+    check_own_cache();
 }
 
 /// A block that the program never wrote to does not carry the mark, so its `free` is not suspected.
@@ -236,4 +246,101 @@ fn null_is_no_block() {
         deallocate_sized_aligned(ptr::null_mut(), 100, 64);
         assert_eq!(usable_size(ptr::null_mut()), 0);
     }
+}
+
+/// Fills or checks a block by its address.
+fn pattern(block: *mut u8, size: usize, check: bool) {
+    for offset in (0..size).step_by(8) {
+        let value = (block as u64).wrapping_mul(0x9E37_79B9) ^ offset as u64;
+        // SAFETY: a live block of `size` bytes, a multiple of 8, of this test.
+        unsafe {
+            let word = block.add(offset).cast::<u64>();
+            if check {
+                assert_eq!(word.read(), value, "{block:p} at {offset}: a block with two owners");
+            } else {
+                word.write(value);
+            }
+        }
+    }
+}
+
+/// Parking may hit a thread at any instruction of its hot paths. Two owners of one block would write over
+/// each other's pattern.
+#[test]
+fn caches_are_parked_while_their_threads_allocate() {
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut emptied = 0;
+    thread::scope(|scope| {
+        for seed in 0..3_usize {
+            scope.spawn(move || {
+                let mut held: Vec<(*mut u8, usize)> = Vec::new();
+                let mut number = seed * 77 + 1;
+                while Instant::now() < end {
+                    for _ in 0..500 {
+                        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(99);
+                        let choice = number >> 33;
+                        if held.len() > 40 || (choice & 1 == 0 && !held.is_empty()) {
+                            let (block, size) = held.swap_remove(choice % held.len());
+                            pattern(block, size, true);
+                            // SAFETY: a live block that is given up.
+                            unsafe { deallocate(block) };
+                        } else {
+                            let size = 16 + choice % 12 * 24;
+                            let block = allocate(size);
+                            pattern(block, size, false);
+                            held.push((block, size));
+                        }
+                    }
+                }
+                for (block, size) in held {
+                    pattern(block, size, true);
+                    // SAFETY: as above.
+                    unsafe { deallocate(block) };
+                }
+                verify_own_cache();
+            });
+        }
+        let mut pause = 1_u32;
+        while Instant::now() < end {
+            emptied += park::park_others();
+            pause = pause.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            for _ in 0..pause >> 20 {
+                core::hint::spin_loop();
+            }
+        }
+    });
+    assert!(emptied > 10, "{emptied} caches emptied are too few to tell");
+}
+
+/// What a sleeping thread has cached can be used by others, and the thread goes on afterwards.
+#[test]
+fn a_sleeping_thread_keeps_next_to_nothing() {
+    let (asleep, is_asleep) = mpsc::channel();
+    let (wake, woken) = mpsc::channel::<()>();
+    let sleeper = thread::spawn(move || {
+        let blocks: Vec<_> = (0..4_000).map(|i| allocate(16 + i % 60 * 16)).collect();
+        for block in blocks {
+            // SAFETY: a live block that is given up.
+            unsafe { deallocate(block) };
+        }
+        let before = exchange::own_bytes();
+        asleep.send(before).unwrap();
+        woken.recv().unwrap();
+        // Goes on as if nothing had been.
+        let block = allocate(100);
+        pattern(block, 96, false);
+        pattern(block, 96, true);
+        // SAFETY: as above.
+        unsafe { deallocate(block) };
+        let after = exchange::own_bytes();
+        verify_own_cache();
+        (before, after)
+    });
+    let before = is_asleep.recv().unwrap();
+    assert!(before > 100_000, "{before} bytes cached are too few to tell");
+    park::park_others();
+    wake.send(()).unwrap();
+    let (_, after) = sleeper.join().unwrap();
+    // The magazine of the class announced last stays: 16 KiB at most.
+    assert!(after < 20_000, "{after} of {before} bytes still cached");
 }

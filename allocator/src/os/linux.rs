@@ -27,6 +27,34 @@ pub fn write_stderr(text: &[u8]) {
     }
 }
 
+/// Makes every thread of the process that is running now pass a full memory barrier; one that is not will
+/// when it runs next. The other half of a `compiler_fence` on a hot path. Returns whether the kernel can.
+pub fn barrier_everywhere() -> bool {
+    // The numbers of `MEMBARRIER_CMD_PRIVATE_EXPEDITED` and its registration (Linux 4.14).
+    const EXPEDITED: usize = 1 << 3;
+    const REGISTER: usize = 1 << 4;
+    // SAFETY: the call touches no memory of ours.
+    let barrier =
+        |command| !failed(unsafe { call(libc::SYS_membarrier, [command, 0, 0, 0, 0, 0]) });
+    // Refused before it is registered, and after `exec`.
+    barrier(EXPEDITED) || (barrier(REGISTER) && barrier(EXPEDITED))
+}
+
+/// The calling thread's number.
+pub fn thread_number() -> u32 {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { call(libc::SYS_gettid, [0; 6]) as u32 }
+}
+
+/// Whether this process has a thread of that number.
+pub fn thread_exists(number: u32) -> bool {
+    // SAFETY: signal 0 asks only.
+    unsafe {
+        let process = call(libc::SYS_getpid, [0; 6]) as usize;
+        !failed(call(libc::SYS_tgkill, [process, number as usize, 0, 0, 0, 0]))
+    }
+}
+
 impl Os for Linux {
     fn map(&self, bytes: usize, hint: usize) -> Option<usize> {
         let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;

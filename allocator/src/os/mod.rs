@@ -9,6 +9,7 @@ pub mod linux;
 pub mod process;
 mod syscall;
 pub mod thread_slot;
+pub mod worker;
 
 pub use linux::Linux;
 

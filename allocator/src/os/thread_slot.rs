@@ -1,13 +1,18 @@
-//! Two words of thread-local storage: the thread's cache, and the ranks of the locks it holds (which
-//! debug builds check).
+//! Four words of thread-local storage: what the thread's operations use as its cache, the class of its
+//! latest hot allocation, the ranks of the locks it holds (which debug builds check), and its own cache
+//! whatever the first word says.
 //!
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,
 //! for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared library calls
-//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 16 bytes
+//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 32 bytes
 //! fits the surplus that glibc keeps for libraries opened at run time.
 //!
 //! The first word starts as the address of `EMPTY`, which the thread-cache tier defines: a cache whose
 //! every magazine is empty and full at once, so the fast paths never ask whether a thread is set up.
+//!
+//! The first word is the only one that another thread ever writes: who parks the cache of a sleeping
+//! thread stores the address of `PARKED` there (`thread_cache::park`, which has the protocol). The second
+//! is read for that, by the same.
 
 use core::arch::{asm, global_asm};
 
@@ -17,10 +22,12 @@ global_asm!(
     ".globl stratalloc_thread_slot_0_1",
     ".hidden stratalloc_thread_slot_0_1",
     ".type stratalloc_thread_slot_0_1, @object",
-    ".size stratalloc_thread_slot_0_1, 16",
+    ".size stratalloc_thread_slot_0_1, 32",
     "stratalloc_thread_slot_0_1:",
     ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
+    ".quad 0",
+    ".quad 0",
     ".quad 0",
     ".popsection",
 );
@@ -72,9 +79,9 @@ fn slot() -> *mut usize {
 #[inline(always)]
 pub fn get() -> *mut u8 {
     let value: *mut u8;
-    // SAFETY: as in `slot`, with the load of the word folded into the second instruction. The word is
-    // only ever written by its own thread (`set`), so the read needs no atomicity; `readonly` keeps
-    // the compiler from moving it over calls and stores that may change it.
+    // SAFETY: as in `slot`, with the load of the word folded into the second instruction. An aligned word
+    // is read whole, whoever writes it; `readonly` keeps the compiler from moving the read over calls and
+    // stores that may change it.
     unsafe {
         asm!(
             "mov {0}, qword ptr [rip + stratalloc_thread_slot_0_1@GOTTPOFF]",
@@ -100,14 +107,84 @@ pub fn set(value: *mut u8) {
     unsafe { slot().cast::<*mut u8>().write(value) }
 }
 
-/// The second word: a bit per rank of lock that the thread holds.
-pub fn held_ranks() -> usize {
-    // SAFETY: as in `set`; the slot has two words.
-    unsafe { slot().add(1).read() }
+/// Announces in the second word that the thread is about to take an object of class number `class` from
+/// its cache, and then reads the first word. In this order: who stores to the first word and then makes
+/// this thread pass a barrier knows from the second which class an operation may be under way in.
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+pub fn announce_and_get(class: u8) -> *mut u8 {
+    let value: *mut u8;
+    // SAFETY: as in `get`; the slot's second word is this thread's. It is written, so the block is neither
+    // pure nor read-only, and keeps its place among this thread's other accesses.
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + stratalloc_thread_slot_0_1@GOTTPOFF]",
+            "mov byte ptr fs:[{0} + 8], {1}",
+            "mov {0}, qword ptr fs:[{0}]",
+            out(reg) value,
+            in(reg_byte) class,
+            options(nostack, preserves_flags),
+        );
+    }
+    value
 }
 
-/// Writes the second word.
+/// As on x86-64.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+pub fn announce_and_get(class: u8) -> *mut u8 {
+    let slot = slot();
+    // SAFETY: as in `get` and `set`. Volatile accesses stay in order as seen by this thread.
+    unsafe {
+        slot.add(1).cast::<u8>().write_volatile(class);
+        slot.cast::<*mut u8>().read_volatile()
+    }
+}
+
+/// The third word: a bit per rank of lock that the thread holds.
+pub fn held_ranks() -> usize {
+    // SAFETY: as in `set`; the slot has four words.
+    unsafe { slot().add(2).read() }
+}
+
+/// Writes the third word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: as in `set`; the slot has two words.
-    unsafe { slot().add(1).write(ranks) }
+    // SAFETY: as in `set`; the slot has four words.
+    unsafe { slot().add(2).write(ranks) }
+}
+
+/// The fourth word: the thread's own cache, null if it has none.
+pub fn own() -> *mut u8 {
+    // SAFETY: as in `set`; the slot has four words.
+    unsafe { slot().add(3).cast::<*mut u8>().read() }
+}
+
+/// Writes the fourth word.
+pub fn set_own(value: *mut u8) {
+    // SAFETY: as in `set`; the slot has four words.
+    unsafe { slot().add(3).cast::<*mut u8>().write(value) }
+}
+
+/// Where the calling thread's words are, for others that must reach the first two.
+pub fn address() -> *mut usize {
+    slot()
+}
+
+/// Words in the slot.
+pub const WORDS: usize = 4;
+
+/// The distance in bytes from a thread pointer to that thread's words: the same in all threads.
+pub fn offset_from_thread_pointer() -> isize {
+    let base: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads the thread pointer; see `slot`.
+    unsafe {
+        asm!("mov {0}, qword ptr fs:[0]", out(reg) base, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads the thread pointer; see `slot`.
+    unsafe {
+        asm!("mrs {0}, tpidr_el0", out(reg) base, options(pure, nomem, nostack, preserves_flags));
+    }
+    slot() as isize - base as isize
 }

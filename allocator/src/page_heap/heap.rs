@@ -8,10 +8,10 @@ use super::large_sizes::LargeSizes;
 use super::release::Decay;
 use crate::base::list::List;
 use crate::config::{
-    GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_LARGE,
-    THP_MIN_HUGE_SMALL,
+    BACKGROUND_AT_ONCE_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE,
+    THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
 };
-use crate::os::{Guard, Lock, Os, map_aligned};
+use crate::os::{Guard, Lock, Os, map_aligned, worker};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -199,6 +199,14 @@ impl<O: Os> PageHeap<O> {
         }
     }
 
+    /// Bytes in spans, and free resident bytes that were so ever since the last call.
+    pub fn take_idle(&self) -> (usize, usize) {
+        let mut inner = self.inner.lock();
+        let free = inner.free_resident;
+        let low = core::mem::replace(&mut inner.decay.low_in_growth, free);
+        (Length(inner.used).bytes(), Length(low).bytes())
+    }
+
     /// The lock, for `fork`.
     pub fn fork_lock(&self) -> &Lock<impl Sized + use<O>> {
         &self.inner
@@ -296,7 +304,7 @@ impl Inner {
             *free_resident += huge.resident_free();
         });
         self.used += pages;
-        self.decay.low = self.decay.low.min(self.free_resident);
+        self.decay.note_free(self.free_resident);
         released == pages
     }
 
@@ -412,6 +420,9 @@ impl Inner {
         }
         if entered > 0 {
             self.huge_pages += entered;
+            if self.huge_pages >= BACKGROUND_AT_ONCE_HUGE {
+                worker::want();
+            }
             // SAFETY: the records were just made, and all their pages are free.
             unsafe { self.ranges.insert(record(addr), entered) };
         }

@@ -13,8 +13,10 @@
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
-use crate::config::{DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
-use crate::os::Os;
+use crate::config::{
+    BACKGROUND_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
+};
+use crate::os::{Os, worker};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 
@@ -22,47 +24,62 @@ use crate::parameters::{self, Id, NEVER};
 pub(super) struct Decay {
     /// Fewest free resident pages since the last step.
     pub low: usize,
+    /// Fewest free resident pages since `take_idle` was called.
+    pub low_in_growth: usize,
     /// When the last step was, so that a new decay time counts at once; `None` before the first.
     last_ms: Option<u64>,
 }
 
-/// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths are
-/// gone after it.
-const STEP_SHARE: usize = 4;
+/// Free resident pages from which the background thread is started without waiting for a step: 16 MiB.
+const BACKGROUND_FREE_PAGES: usize = 8 * PAGES_PER_HUGE;
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None }
+        Self { low: 0, low_in_growth: 0, last_ms: None }
+    }
+
+    /// Notes that `free` pages are free and resident.
+    pub fn note_free(&mut self, free: usize) {
+        self.low = self.low.min(free);
+        self.low_in_growth = self.low_in_growth.min(free);
     }
 
     /// The pages that a step should give back at `now` with `free` pages free and resident, for a decay
-    /// time of `time_ms`, which is neither 0 nor `NEVER`; 0 if no step is due.
-    fn step(&mut self, time_ms: usize, now: u64, free: usize) -> usize {
+    /// time of `time_ms`, which is neither 0 nor `NEVER`; `None` if no step is due.
+    fn step(&mut self, time_ms: usize, now: u64, free: usize) -> Option<usize> {
         let first = self.last_ms.is_none();
         if self.last_ms.is_some_and(|last| now < last + time_ms as u64 / DECAY_STEPS) {
-            return 0;
+            return None;
         }
         self.last_ms = Some(now);
         let surplus = core::mem::replace(&mut self.low, free);
-        if first || surplus == 0 {
-            return 0;
+        if first {
+            return None;
         }
-        (surplus / STEP_SHARE).max(surplus.min(STEP_LEAST))
+        Some((surplus / STEP_SHARE).max(surplus.min(STEP_LEAST)))
     }
 }
 
 impl Inner {
     /// The pages that a decay step should give back now; 0 almost always.
     pub fn decay_due<O: Os>(&mut self, os: &O) -> usize {
-        if self.free_resident == 0 && self.decay.low == 0 {
+        if self.huge_pages < BACKGROUND_MIN_HUGE && self.free_resident == 0 && self.decay.low == 0 {
             return 0;
         }
         match parameters::get(Id::DecayMs) {
             0 => self.free_resident,
             NEVER => 0,
-            time_ms => self.decay.step(time_ms, os.now_ms(), self.free_resident),
+            time_ms => {
+                // A program that has done this much in less time than the first step waits for.
+                let large = self.free_resident >= BACKGROUND_FREE_PAGES;
+                let step = self.decay.step(time_ms, os.now_ms(), self.free_resident);
+                if self.huge_pages >= BACKGROUND_MIN_HUGE && (large || step.is_some()) {
+                    worker::want();
+                }
+                step.unwrap_or(0)
+            }
         }
     }
 
@@ -103,6 +120,11 @@ impl<O: Os> PageHeap<O> {
         self.run_decay(due);
     }
 
+    /// Whether free pages are resident, which steps of the decay will give back.
+    pub fn has_surplus(&self) -> bool {
+        self.lock().free_resident > 0
+    }
+
     /// Carries out a decay step found due.
     pub(super) fn run_decay(&self, due: usize) {
         if due > 0 {
@@ -131,7 +153,8 @@ impl<O: Os> PageHeap<O> {
                 }
             }
             inner.free_resident -= freed;
-            inner.decay.low = inner.decay.low.min(inner.free_resident);
+            let free = inner.free_resident;
+            inner.decay.note_free(free);
             // SAFETY: all pages of the range are free, and it is in no list.
             unsafe { inner.ranges.insert(first, len) };
             if !ok {
@@ -176,7 +199,8 @@ impl<O: Os> PageHeap<O> {
             huge.unhold(&runs, ok);
             *free_resident += huge.resident_free();
         });
-        inner.decay.low = inner.decay.low.min(inner.free_resident);
+        let free = inner.free_resident;
+        inner.decay.note_free(free);
         if ok { runs.count() } else { 0 }
     }
 }
@@ -190,10 +214,10 @@ mod tests {
     fn a_new_decay_time_counts_at_once() {
         let mut decay = Decay::new();
         let free = 100 * PAGES_PER_HUGE;
-        assert_eq!(decay.step(80_000, 1_000, free), 0, "the first step only takes the mark");
-        assert_eq!(decay.step(80_000, 10_999, free), 0, "an eighth of the time has not passed");
-        assert_eq!(decay.step(800, 1_100, free), free / STEP_SHARE);
-        assert_eq!(decay.step(800, 1_199, free), 0);
-        assert_eq!(decay.step(800, 1_200, free), free / STEP_SHARE);
+        assert_eq!(decay.step(80_000, 1_000, free), None, "the first step only takes the mark");
+        assert_eq!(decay.step(80_000, 10_999, free), None, "an eighth of the time has not passed");
+        assert_eq!(decay.step(800, 1_100, free), Some(free / STEP_SHARE));
+        assert_eq!(decay.step(800, 1_199, free), None);
+        assert_eq!(decay.step(800, 1_200, free), Some(free / STEP_SHARE));
     }
 }

@@ -54,6 +54,8 @@ pub enum Id {
     TransferCacheBytes,
     /// 0 or 1.
     VerifyAtExit,
+    /// 0 or 1.
+    Background,
     /// 0 unless every allocation is traced; see [`LeakReport`].
     LeakReport,
     /// `NEVER` unless allocations are sampled.
@@ -187,6 +189,18 @@ pub static TABLE: [Parameter; COUNT] = [
         clause: "-",
     },
     Parameter {
+        id: Id::Background,
+        name: "background",
+        kind: Kind::Switch,
+        default: 1,
+        meaning: "Whether a thread of the allocator's own may be started, once the heap has grown \
+                  beyond 8 MiB, to give memory back and to empty the caches of threads that \
+                  sleep; it ends when there is nothing left to do.",
+        cost: "on: a thread that wakes up four times a second while the program allocates. off: a \
+               program that goes quiet keeps what it has.",
+        clause: "C1.1, C2.2",
+    },
+    Parameter {
         id: Id::LeakReport,
         name: "leak_report",
         kind: Kind::Choice { words: &["off", "on", "json", "trace"] },
@@ -211,20 +225,18 @@ pub static TABLE: [Parameter; COUNT] = [
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 9;
+pub const COUNT: usize = 10;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
-static VALUES: [AtomicUsize; COUNT] = [
-    AtomicUsize::new(TABLE[0].default),
-    AtomicUsize::new(TABLE[1].default),
-    AtomicUsize::new(TABLE[2].default),
-    AtomicUsize::new(TABLE[3].default),
-    AtomicUsize::new(TABLE[4].default),
-    AtomicUsize::new(TABLE[5].default),
-    AtomicUsize::new(TABLE[6].default),
-    AtomicUsize::new(TABLE[7].default),
-    AtomicUsize::new(TABLE[8].default),
-];
+static VALUES: [AtomicUsize; COUNT] = {
+    let mut values = [const { AtomicUsize::new(0) }; COUNT];
+    let mut index = 0;
+    while index < COUNT {
+        values[index] = AtomicUsize::new(TABLE[index].default);
+        index += 1;
+    }
+    values
+};
 
 const _: () = {
     let mut index = 0;

@@ -10,6 +10,9 @@ pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Orderi
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
+#[cfg(not(loom))]
+pub use core::sync::atomic::compiler_fence;
+
 /// A cell whose content is reached through a raw pointer, for as long as the closure runs.
 #[cfg(not(loom))]
 pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);

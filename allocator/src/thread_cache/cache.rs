@@ -5,15 +5,15 @@
 //! So "not a small object" and "thread not set up" need no tests of their own on the hot paths: they end
 //! in the slow path like an empty or a full magazine.
 //!
-//! Writers: the owning thread only. Readers: the owner, and for statistics anyone (`rooms`, `capacities`,
-//! the spares' counts), who may see values that are a moment old. That is why the fields are atomics;
-//! all accesses are relaxed and compile to plain moves, with one exception that matters to `fork`, see
-//! [`ThreadCache::push`].
+//! Writers: the owning thread only, but for who parks the cache of a sleeping thread, see `park`. Readers:
+//! the owner, and for statistics anyone (`rooms`, `capacities`, the spares' counts), who may see values
+//! that are a moment old. That is why the fields are atomics; all accesses are relaxed and compile to
+//! plain moves, with one exception that matters to `fork` and to parking, see [`ThreadCache::push`].
 
 use super::counted::CountedCache;
 use crate::base::list::{Links, Node};
 use crate::central::chain::{Chain, FreeObject};
-use crate::config::{CLASS_COUNT, FREE_MARK};
+use crate::config::{CLASS_COUNT, FREE_MARK, MAGAZINE_MAX_COUNT};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
@@ -26,6 +26,8 @@ pub enum Kind {
     Empty,
     /// The placeholder of threads whose cache was taken down: they use the central tier directly.
     Exited,
+    /// The placeholder of threads that have a cache, which was parked while they slept.
+    Parked,
     /// A thread's own cache.
     Live,
     /// The twin of a thread's own cache that counts; see `counted`.
@@ -52,6 +54,20 @@ pub struct ThreadCache {
     pub(super) countdown: AtomicU32,
     /// Classes whose slow path ran since the last scavenge, 32 to a word.
     pub(super) active: [AtomicU32; 4],
+    /// Whether the owner is on a slow path, where it may change everything here.
+    pub(super) busy: AtomicU32,
+    /// How far the cache is parked, see `park`.
+    pub(super) parked: AtomicU32,
+    /// What `park` saw of the cache when it last looked, and how often in a row it saw the same.
+    pub(super) seen: AtomicU32,
+    /// See `seen`.
+    pub(super) rounds_asleep: AtomicU32,
+    /// The owner's number, and where its thread-local words are.
+    pub(super) thread: AtomicU32,
+    /// See `thread`.
+    pub(super) slot: AtomicPtr<usize>,
+    /// What the first of those words names while the cache is not parked: the cache, or its twin.
+    pub(super) named: AtomicPtr<ThreadCache>,
     /// What this is.
     pub kind: Kind,
     links: Links<ThreadCache>,
@@ -65,7 +81,7 @@ unsafe impl Node for ThreadCache {
     }
 }
 
-// SAFETY: all shared fields are atomics but `links`, which the registry's lock guards, and `kind`, which
+// SAFETY: all shared fields are atomics, but `links`, which the registry's lock guards, and `kind`, which
 // does not change while the cache is shared.
 unsafe impl Sync for ThreadCache {}
 
@@ -76,7 +92,11 @@ static EMPTY: ThreadCache = ThreadCache::new(Kind::Empty);
 /// Named by the slot of threads whose cache was taken down. Never written to.
 pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 
-/// The calling thread's cache, or a placeholder.
+/// Named by the slot of threads whose cache is parked. Never written to.
+pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
+
+/// The calling thread's cache, or a placeholder. What takes longer than one `push` or `pop` goes through
+/// `exchange::enter`.
 #[inline]
 pub fn current() -> &'static ThreadCache {
     let named = in_slot();
@@ -84,12 +104,20 @@ pub fn current() -> &'static ThreadCache {
 }
 
 /// What the calling thread's slot names: as `current`, but for threads that count their twin. For the hot
-/// paths.
+/// paths, for one `push` and nothing else.
 #[inline(always)]
 pub fn in_slot() -> &'static ThreadCache {
     // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
     // fields that others may write at the same time are atomics.
     unsafe { &*thread_slot::get().cast() }
+}
+
+/// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the class
+/// first, which whoever parks the cache relies on.
+#[inline(always)]
+pub fn in_slot_to_pop(class: SizeClass) -> &'static ThreadCache {
+    // SAFETY: as in `in_slot`.
+    unsafe { &*thread_slot::announce_and_get(class.index() as u8).cast() }
 }
 
 impl ThreadCache {
@@ -104,6 +132,13 @@ impl ThreadCache {
             limits: [const { AtomicU32::new(0) }; CLASS_COUNT],
             countdown: AtomicU32::new(crate::config::SCAVENGE_INTERVAL),
             active: [const { AtomicU32::new(0) }; 4],
+            busy: AtomicU32::new(0),
+            parked: AtomicU32::new(0),
+            seen: AtomicU32::new(0),
+            rounds_asleep: AtomicU32::new(0),
+            thread: AtomicU32::new(0),
+            slot: AtomicPtr::new(ptr::null_mut()),
+            named: AtomicPtr::new(ptr::null_mut()),
             kind,
             links: Links::new(),
         }
@@ -144,9 +179,10 @@ impl ThreadCache {
     pub unsafe fn push(&self, class: SizeClass, object: *mut u8) -> bool {
         let object = object.cast::<FreeObject>();
         let room = Self::at(&self.rooms, class);
-        // Relaxed: only the owner writes.
-        // SAFETY: with room in the magazine, `object` is a small object (caller): two words.
-        if room.load(Ordering::Relaxed) == 0 || unsafe { (*object).mark } == FREE_MARK {
+        // SAFETY: only this thread writes rooms, so that its own read need not be an atomic one, which the
+        // compiler does not merge with the comparison. With room in the magazine, `object` is a small
+        // object (caller): two words.
+        if unsafe { *room.as_ptr() == 0 || (*object).mark == FREE_MARK } {
             return false;
         }
         let head = Self::at(&self.heads, class);
@@ -167,6 +203,9 @@ impl ThreadCache {
 
     /// The length of the loaded magazine. Exact for the owner, a moment old for others.
     pub fn loaded_count(&self, class: SizeClass) -> usize {
+        if self.is_emptied(class) {
+            return 0;
+        }
         // Relaxed: see the module's comment.
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
         let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
@@ -233,6 +272,35 @@ impl ThreadCache {
         let chain = self.spare(class);
         self.set_spare(class, Chain::EMPTY);
         chain
+    }
+
+    /// Takes what the loaded magazine holds from under its owner, who may be about to put one object in
+    /// (see `park`). The chain's count is an upper bound.
+    pub(super) fn steal_loaded(&self, class: SizeClass) -> Chain {
+        // Acquire: pairs with the Release of `push`, so that the links are there. An exchange, so that the
+        // owner's store is either part of what is taken or comes after it.
+        let head = Self::at(&self.heads, class).swap(ptr::null_mut(), Ordering::Acquire);
+        Chain { head, count: MAGAZINE_MAX_COUNT }
+    }
+
+    /// Makes a class that `steal_loaded` was applied to whole again: what is there now, if anything, is one
+    /// object, whose link leads to what was taken.
+    pub(super) fn settle_stolen(&self, class: SizeClass) {
+        // Relaxed: the owner's own store, if any.
+        let object = Self::at(&self.heads, class).load(Ordering::Relaxed);
+        if object.is_null() {
+            self.set_loaded(class, Chain::EMPTY, 0);
+        } else {
+            // SAFETY: an object that this thread has put here.
+            unsafe { (*object).next = ptr::null_mut() };
+            self.set_loaded(class, Chain { head: object, count: 1 }, 1);
+        }
+    }
+
+    /// The head of the loaded magazine.
+    pub(super) fn head(&self, class: SizeClass) -> *mut FreeObject {
+        // Relaxed: for who knows that the value is settled, or only compares it.
+        Self::at(&self.heads, class).load(Ordering::Relaxed)
     }
 
     /// The limit of `class`.

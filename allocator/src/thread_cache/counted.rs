@@ -6,7 +6,6 @@
 
 use super::cache::{Kind, ThreadCache};
 use super::registry;
-use crate::os::thread_slot;
 use crate::page::metadata::METADATA;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use core::ptr::{self, NonNull};
@@ -97,5 +96,5 @@ pub fn install(own: &ThreadCache) {
             random: AtomicUsize::new(0),
         });
     }
-    thread_slot::set(twin.as_ptr().cast());
+    registry::name(own, twin.as_ptr().cast());
 }

@@ -1,29 +1,76 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
 use super::cache::{Kind, ThreadCache, current};
-use super::{registry, sizing};
+use super::{park, registry, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
+use crate::sync::{Ordering, compiler_fence};
+use core::ops::Deref;
+use core::ptr;
 
-/// The calling thread's cache, made now if it has none; `None` after it was taken down, or without
-/// memory for one.
-fn own_cache() -> Option<&'static ThreadCache> {
-    let cache = current();
-    match cache.kind {
-        Kind::Live => Some(cache),
-        Kind::Empty => registry::register(),
-        Kind::Exited | Kind::Counted => None,
+/// The calling thread's cache while it is on a slow path: nobody parks it meanwhile.
+pub struct Entered {
+    cache: &'static ThreadCache,
+    before: u32,
+}
+
+impl Deref for Entered {
+    type Target = ThreadCache;
+
+    fn deref(&self) -> &ThreadCache {
+        self.cache
     }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Release: who parks the cache and finds it not busy sees it as it is now.
+        self.cache.busy.store(self.before, Ordering::Release);
+    }
+}
+
+/// The calling thread's cache for a slow path, made now if it has none; `None` after it was taken down, or
+/// without memory for one.
+pub fn enter() -> Option<Entered> {
+    loop {
+        if let Some(entered) = enter_if_live() {
+            return Some(entered);
+        }
+        match current().kind {
+            Kind::Live => {}
+            Kind::Empty if registry::register() => {}
+            Kind::Parked => park::resume(),
+            Kind::Empty | Kind::Exited | Kind::Counted => return None,
+        }
+    }
+}
+
+/// The calling thread's cache, if it has one and that is not parked.
+pub fn enter_if_live() -> Option<Entered> {
+    let cache = current();
+    if cache.kind != Kind::Live {
+        return None;
+    }
+    // Relaxed: only this thread writes. Then the slot once more, in this order: who parks the cache writes
+    // the slot, makes this thread pass a barrier, and reads the flag. Either it sees the flag, or this
+    // thread sees the slot.
+    let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
+    cache.busy.store(1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    ptr::eq(current(), cache).then_some(entered)
 }
 
 /// An object of `class` for a thread whose loaded magazine is empty; null without memory.
 #[cold]
 #[inline(never)]
 pub fn pop_slow(class: SizeClass) -> *mut u8 {
-    let Some(cache) = own_cache() else {
+    // Before the cache is entered: it sends a whole cache home.
+    registry::adopt_one_orphan();
+    let Some(cache) = enter() else {
         return pop_uncached(class);
     };
+    let cache = &*cache;
     let object = cache.pop(class);
     if !object.is_null() {
         // The cache came into being a moment ago, and registering it used and filled it.
@@ -31,7 +78,6 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     }
     let mut chain = cache.take_spare(class);
     if chain.is_empty() {
-        registry::adopt_one_orphan();
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)));
@@ -77,11 +123,12 @@ fn pop_uncached(class: SizeClass) -> *mut u8 {
 /// `object` is an object of `class` that the caller gives up.
 pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     // SAFETY, for the whole function: `object` is a small object and belongs to us.
-    let Some(cache) = own_cache() else {
+    let Some(cache) = enter() else {
         // SAFETY: as above.
         unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
         return;
     };
+    let cache = &*cache;
     if cache.loaded_count(class) >= cache.limit(class) {
         make_room(cache, class);
     } else {
@@ -119,9 +166,10 @@ fn make_room(cache: &ThreadCache, class: SizeClass) {
 
 /// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
 pub fn holds(class: SizeClass, object: *mut u8) -> bool {
-    let cache = current();
     let addr = object as usize;
-    cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
+    enter_if_live().is_some_and(|cache| {
+        cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
+    })
 }
 
 /// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches. The
@@ -129,9 +177,8 @@ pub fn holds(class: SizeClass, object: *mut u8) -> bool {
 ///
 /// # Safety
 /// The calling thread owns the cache.
-pub unsafe fn hand_over(cache: &ThreadCache) {
+unsafe fn hand_over(cache: &ThreadCache) {
     for class in SizeClass::all() {
-        // A placeholder's limits are all 0, and it is never written to.
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
             continue;
@@ -145,14 +192,32 @@ pub unsafe fn hand_over(cache: &ThreadCache) {
     }
 }
 
+/// Sends everything that the calling thread has cached to the central tier.
+pub fn flush_own() {
+    if let Some(cache) = enter_if_live() {
+        // SAFETY: the calling thread's own.
+        unsafe { flush(&cache) };
+    }
+}
+
+/// Offers everything that the calling thread has cached to the threads that go on.
+pub fn hand_over_own() {
+    if let Some(cache) = enter_if_live() {
+        // SAFETY: the calling thread's own.
+        unsafe { hand_over(&cache) };
+    }
+}
+
+/// Bytes that the calling thread has cached.
+pub fn own_bytes() -> usize {
+    enter_if_live().map_or(0, |cache| cache.held_bytes())
+}
+
 /// Sends everything in `cache` to the central tier.
 ///
 /// # Safety
 /// The calling thread owns the cache.
-pub unsafe fn flush(cache: &ThreadCache) {
-    if cache.kind != Kind::Live {
-        return;
-    }
+pub(super) unsafe fn flush(cache: &ThreadCache) {
     for class in SizeClass::all() {
         for chain in [cache.take_loaded(class, 0), cache.take_spare(class)] {
             if !chain.is_empty() {

@@ -4,6 +4,7 @@
 //! * `cache`: the record, and the operations of the hot paths.
 //! * `counted`: what stands in for the cache of a thread that counts what it allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
+//! * `park`: taking what the threads that sleep have cached.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
 //! * `verify`: checking a cache of the calling thread, object by object.
@@ -11,10 +12,11 @@
 mod cache;
 mod counted;
 pub mod exchange;
+pub mod park;
 pub mod registry;
 mod sizing;
 mod verify;
 
-pub use cache::{current, in_slot};
+pub use cache::{EXITED, in_slot, in_slot_to_pop};
 pub use counted::CountedCache;
-pub use verify::is_sound;
+pub use verify::own_is_sound;

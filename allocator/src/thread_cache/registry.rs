@@ -7,13 +7,18 @@
 //! After a `fork` the child has one thread, but the registry still lists the caches of the parent's
 //! others. They become *orphans* and are emptied one by one as the child needs memory, so that a child
 //! that only calls `exec` pays nothing.
+//!
+//! A thread keeps the address of its cache in a thread-local word of its own, whatever its slot names: the
+//! slot may name a placeholder while the cache is parked (see `park`).
 
-use super::cache::{EXITED, Kind, ThreadCache, current, in_slot};
-use super::{counted, exchange};
+use super::cache::{EXITED, Kind, ThreadCache};
+use super::{counted, exchange, park};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
-use crate::os::{Lock, thread_slot};
+use crate::config::MAGAZINE_MAX_COUNT;
+use crate::os::linux::thread_number;
+use crate::os::{Guard, Lock, thread_slot};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -21,8 +26,8 @@ use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
 
-struct Registry {
-    live: List<ThreadCache>,
+pub(super) struct Registry {
+    pub(super) live: List<ThreadCache>,
     recycled: List<ThreadCache>,
     orphans: List<ThreadCache>,
     /// Twins (`counted`) that no thread uses.
@@ -68,34 +73,47 @@ static CACHING: AtomicU32 = AtomicU32::new(Caching::Plain as u32);
 /// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
 static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
 
-/// Gives the calling thread, which has none, a cache. `None` without memory for one.
-pub fn register() -> Option<&'static ThreadCache> {
+/// The registry, for this tier's other files.
+pub(super) fn lock() -> Guard<'static, Registry> {
+    REGISTRY.lock()
+}
+
+/// Gives the calling thread, which has none, a cache. Returns whether there was memory for it, and it is
+/// to have one.
+pub fn register() -> bool {
     if caching() == Caching::Never {
-        return None;
+        return false;
     }
     let cache = {
         let mut registry = REGISTRY.lock();
         let mut cache = registry.recycled.pop_front();
         if cache.is_null() {
-            cache = METADATA.allocate::<ThreadCache>()?.as_ptr();
+            let Some(fresh) = METADATA.allocate::<ThreadCache>() else {
+                return false;
+            };
+            cache = fresh.as_ptr();
         }
         // SAFETY: the record is unused; a recycled one is in no list any more.
         unsafe {
             cache.write(ThreadCache::new(Kind::Live));
+            // Relaxed, here and below: the lock orders.
+            (*cache).thread.store(thread_number(), Ordering::Relaxed);
+            (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
+            (*cache).named.store(cache, Ordering::Relaxed);
+            thread_slot::set_own(cache.cast());
+            thread_slot::set(cache.cast());
             registry.live.push_front(cache);
         }
         registry.live_count += 1;
         cache
     };
-    // From here on this thread can allocate, which the calls below may do.
-    thread_slot::set(cache.cast());
+    // By now this thread can allocate, which the calls below may do.
     if caching() == Caching::Counted {
         // SAFETY: records are never freed.
         counted::install(unsafe { &*cache });
     }
     arm_exit(cache);
-    // SAFETY: records are never freed.
-    Some(unsafe { &*cache })
+    true
 }
 
 /// Makes `thread_exit` run when the calling thread ends.
@@ -126,20 +144,33 @@ fn arm_exit(cache: *mut ThreadCache) {
 /// The key's destructor: takes the calling thread's cache down.
 unsafe extern "C" fn thread_exit(cache: *mut c_void) {
     let cache = cache.cast::<ThreadCache>();
-    if !ptr::eq(current(), cache) {
+    if !ptr::eq(thread_slot::own(), cache.cast()) {
         return;
     }
-    let twin = in_slot().as_counted().map(|twin| ptr::from_ref(twin).cast_mut().cast());
-    thread_slot::set((&raw const EXITED).cast_mut().cast());
-    // SAFETY: the cache was this thread's, which does not use it any more.
+    retire(cache);
+}
+
+/// Takes the calling thread's cache down: from here on it uses the central tier.
+fn retire(cache: *mut ThreadCache) {
+    // Out of the list before anything else, so that nobody parks it any more.
+    let named = {
+        let mut registry = REGISTRY.lock();
+        // SAFETY: the calling thread's own cache, in the list since it was made.
+        unsafe { registry.live.remove(cache) };
+        registry.live_count -= 1;
+        thread_slot::set((&raw const EXITED).cast_mut().cast());
+        thread_slot::set_own(ptr::null_mut());
+        // SAFETY: as above. Relaxed: the lock orders.
+        unsafe { (*cache).named.load(Ordering::Relaxed) }
+    };
+    // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
+        park::make_whole(&*cache);
         exchange::flush(&*cache);
         let mut registry = REGISTRY.lock();
-        registry.live.remove(cache);
-        registry.live_count -= 1;
         registry.recycled.push_front(cache);
-        if let Some(twin) = twin {
-            registry.twins.push_front(twin);
+        if !ptr::eq(named, cache) {
+            registry.twins.push_front(named);
         }
     }
 }
@@ -149,20 +180,29 @@ pub fn take_twin() -> Option<NonNull<ThreadCache>> {
     NonNull::new(REGISTRY.lock().twins.pop_front())
 }
 
+/// Lets the calling thread's slot name `named` instead of the thread's own cache.
+pub(super) fn name(cache: &ThreadCache, named: *mut ThreadCache) {
+    // The lock keeps others from parking the cache at the same time.
+    let _registry = REGISTRY.lock();
+    park::make_whole(cache);
+    // Relaxed: the lock orders.
+    cache.named.store(named, Ordering::Relaxed);
+    thread_slot::set(named.cast());
+}
+
 /// Decides how threads get their caches from now on, the calling one included.
 pub fn set_caching(caching: Caching) {
     // Relaxed: set before a second thread allocates.
     CACHING.store(caching as u32, Ordering::Relaxed);
-    if in_slot().kind == Kind::Live {
-        match caching {
-            Caching::Plain => {}
-            Caching::Counted => counted::install(current()),
-            Caching::Never => {
-                // SAFETY: the calling thread's own cache, which it does not use any more.
-                unsafe { exchange::flush(current()) };
-                thread_slot::set((&raw const EXITED).cast_mut().cast());
-            }
-        }
+    let own = thread_slot::own().cast::<ThreadCache>();
+    if own.is_null() {
+        return;
+    }
+    match caching {
+        Caching::Plain => {}
+        // SAFETY: records are never freed.
+        Caching::Counted => counted::install(unsafe { &*own }),
+        Caching::Never => retire(own),
     }
 }
 
@@ -186,6 +226,19 @@ pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
                 visit(&*node);
                 node = list.next(node);
             }
+        }
+    }
+}
+
+/// As `for_each`, for threads of this process alone.
+pub(super) fn for_each_live(mut visit: impl FnMut(&ThreadCache)) {
+    let registry = REGISTRY.lock();
+    let mut node = registry.live.first();
+    while !node.is_null() {
+        // SAFETY: as in `for_each`.
+        unsafe {
+            visit(&*node);
+            node = registry.live.next(node);
         }
     }
 }
@@ -221,7 +274,9 @@ pub unsafe fn orphan_others() {
         // SAFETY: nodes of the list are live.
         unsafe {
             let next = registry.live.next(node);
-            if !ptr::eq(node, current()) {
+            if ptr::eq(node, thread_slot::own().cast()) {
+                (*node).thread.store(thread_number(), Ordering::Relaxed);
+            } else {
                 registry.live.remove(node);
                 registry.live_count -= 1;
                 registry.orphans.push_front(node);
@@ -249,9 +304,10 @@ pub fn adopt_one_orphan() {
         // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
         // only links that lead to free objects of the class are followed.
         unsafe {
-            for head in [(*cache).loaded(class).head, (*cache).spare(class).head] {
-                salvage(class, head);
-            }
+            // Where a cache was parked, what is left is one object, whose link leads to others' memory.
+            let most = if (*cache).is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT };
+            salvage(class, (*cache).head(class), most);
+            salvage(class, (*cache).spare(class).head, MAGAZINE_MAX_COUNT);
         }
     }
     let mut registry = REGISTRY.lock();
@@ -259,15 +315,16 @@ pub fn adopt_one_orphan() {
     unsafe { registry.recycled.push_front(cache) };
 }
 
-/// Sends home what can be reached from `head`, counting anew: the thread may have been between two stores.
+/// Sends home what can be reached from `head`, at most `most` objects, counting anew: the thread may have
+/// been between two stores.
 ///
 /// # Safety
 /// `head` is null or was the head of a magazine of `class` when its thread vanished.
-unsafe fn salvage(class: SizeClass, head: *mut FreeObject) {
+unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     let mut count = 0;
     let mut object = head;
     // Longer than any magazine means a link that was never one.
-    while !object.is_null() && count < 2 * crate::config::MAGAZINE_MAX_OBJECTS {
+    while !object.is_null() && count < most {
         // SAFETY: any address may be looked up that is below the map's range.
         let known = object as usize >> 48 == 0
             && unsafe { PAGE_MAP.class_unchecked(object as usize) } == class;

@@ -3,11 +3,16 @@
 //! them.
 
 use super::cache::ThreadCache;
+use super::exchange::enter_if_live;
 use crate::central::verify::chain_is_sound;
 use crate::page::size_class::SizeClass;
 
-/// Whether every magazine of `cache` is what its counts say. For the owner.
-pub fn is_sound(cache: &ThreadCache) -> bool {
+/// Whether every magazine of the calling thread is what its counts say.
+pub fn own_is_sound() -> bool {
+    enter_if_live().is_none_or(|cache| is_sound(&cache))
+}
+
+fn is_sound(cache: &ThreadCache) -> bool {
     SizeClass::all().all(|class| {
         chain_is_sound(class, cache.loaded(class)) && chain_is_sound(class, cache.spare(class))
     })

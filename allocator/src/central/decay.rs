@@ -1,0 +1,103 @@
+//! Giving back what lies idle in the shared tier without being asked: bit by bit as time goes by, and at
+//! once when the process grows elsewhere.
+//!
+//! Time alone is not enough. A program whose sizes change runs through a phase in a second, and would hold
+//! what every one of them needed at its peak (C1.6). But when its memory grows, it pays a page fault for
+//! each page; giving back an idle page for it costs about half of that, and keeps the sum level. A program
+//! that has what it needs, and only moves it about, never gets here.
+
+use super::idle::Asker;
+use super::release::{Budget, OS_PAGE};
+use super::{Central, Pages};
+use crate::config::{
+    CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
+    GROWTH_TOLERATED_SHARE, STEP_LEAST_BYTES, STEP_MOST_CALLS, STEP_SHARE,
+};
+use crate::os::Linux;
+use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
+use crate::sync::{AtomicUsize, Ordering};
+
+/// Bytes that came into use without having been resident, since idle ones were last given back for them.
+static GROWTH: AtomicUsize = AtomicUsize::new(0);
+/// Times that this was done.
+static STEPS: AtomicUsize = AtomicUsize::new(0);
+
+impl Central {
+    /// A step of the decay: gives back a share of what lay idle since the last one. Returns whether there
+    /// is more to come.
+    pub fn decay_step(&self) -> bool {
+        let mut found = false;
+        let mut calls = STEP_MOST_CALLS;
+        for class in SizeClass::all() {
+            let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
+            let share = (idle / STEP_SHARE).max(idle.min(STEP_LEAST_BYTES));
+            let mut budget = Budget { pages: share / OS_PAGE, calls };
+            found |= self.release_idle(class, &mut budget);
+            calls = budget.calls;
+        }
+        found
+    }
+
+    /// Gives back idle pages of a class, unless a search found none a moment ago. Returns whether there
+    /// were any.
+    fn release_idle(&self, class: SizeClass, budget: &mut Budget) -> bool {
+        let list = &self.lists[class.index()];
+        if budget.is_spent() || !list.may_search() {
+            return false;
+        }
+        let before = budget.pages;
+        list.release_pages(&Pages::new(), &Linux, class, budget);
+        list.note_search(before - budget.pages)
+    }
+
+    /// Sends home the magazines that lay in the transfer caches since `asker` last called.
+    pub fn drain_idle(&self, asker: Asker) {
+        for class in SizeClass::all() {
+            let cache = &self.transfer[class.index()];
+            let mut idle = cache.take_idle(asker);
+            loop {
+                let chain = cache.pop_oldest(&mut idle);
+                if chain.is_empty() {
+                    break;
+                }
+                // SAFETY: the chain came from the transfer cache of this class and is ours now.
+                unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) };
+            }
+        }
+    }
+
+    /// Notes that the process came to use `bytes` of memory that were not resident. For every so many of
+    /// them, idle memory is given back, if there is much of it.
+    pub fn note_growth(&self, bytes: usize) {
+        // Relaxed: sums that decide when to do something, not what.
+        if GROWTH.fetch_add(bytes, Ordering::Relaxed) + bytes < GROWTH_STEP {
+            return;
+        }
+        let grown = GROWTH.swap(0, Ordering::Relaxed).min(GROWTH_MOST);
+        if STEPS.fetch_add(1, Ordering::Relaxed).is_multiple_of(GROWTH_STEPS_TO_DRAIN) {
+            self.drain_idle(Asker::Growth);
+        }
+        let mut idle = [0; CLASS_COUNT];
+        for class in SizeClass::all() {
+            idle[class.index()] = self.lists[class.index()].take_idle(class, Asker::Growth);
+        }
+        let (used, idle_pages) = PAGE_HEAP.take_idle();
+        let all = idle.iter().sum::<usize>() + idle_pages;
+        if all < GROWTH_TOLERATED.max(used / GROWTH_TOLERATED_SHARE) {
+            return;
+        }
+        // Whole free pages first: they come in long runs.
+        let wanted = GROWTH_PRICE * grown;
+        let done = PAGE_HEAP.release_bytes(idle_pages.min(wanted));
+        let mut budget = Budget { pages: wanted.saturating_sub(done) / OS_PAGE, calls: usize::MAX };
+        while !budget.is_spent() {
+            let most = SizeClass::all().max_by_key(|class| idle[class.index()]);
+            let Some(class) = most.filter(|class| idle[class.index()] >= OS_PAGE) else {
+                return;
+            };
+            idle[class.index()] = 0;
+            self.release_idle(class, &mut budget);
+        }
+    }
+}

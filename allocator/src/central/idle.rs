@@ -1,0 +1,65 @@
+//! What lies idle in a central free list: free objects that nobody has wanted for a while.
+//!
+//! The measure is a low-water mark: as many objects as were free at every moment since the last look. Two
+//! look, at moments of their own: the decay, by the clock, and growth elsewhere, by bytes.
+//!
+//! Idle objects need not fill whole OS pages. A search that found none is not repeated at once.
+
+use super::free_list::CentralFreeList;
+use super::release::OS_PAGE;
+use crate::page::size_class::SizeClass;
+
+/// Who looks.
+#[derive(Clone, Copy)]
+pub enum Asker {
+    /// The decay.
+    Decay = 0,
+    /// Growth elsewhere.
+    Growth = 1,
+}
+
+/// After how many calls a search is worth while: twice as many after each that found little.
+pub(super) struct Patience {
+    wait: u16,
+    length: u16,
+}
+
+/// Most calls passed over between two searches.
+const MOST_PATIENCE: u16 = 32;
+
+impl Patience {
+    pub const fn new() -> Self {
+        Self { wait: 0, length: 1 }
+    }
+}
+
+impl CentralFreeList {
+    /// Bytes of memory, resident as far as is known, in objects that were free ever since `asker` asked
+    /// last.
+    pub fn take_idle(&self, class: SizeClass, asker: Asker) -> usize {
+        let mut inner = self.inner.lock();
+        let free = inner.free;
+        let low = core::mem::replace(&mut inner.low[asker as usize], free);
+        (low * class.size()).saturating_sub(inner.released * OS_PAGE)
+    }
+
+    /// Whether to search for idle pages now. To be followed by `note_search` if so.
+    pub fn may_search(&self) -> bool {
+        let patience = &mut self.inner.lock().patience;
+        let now = patience.wait == 0;
+        patience.wait = patience.wait.saturating_sub(1);
+        now
+    }
+
+    /// Notes how many OS pages a search found. Returns whether it was any.
+    pub fn note_search(&self, pages: usize) -> bool {
+        let patience = &mut self.inner.lock().patience;
+        if pages > 0 {
+            *patience = Patience::new();
+        } else {
+            patience.wait = patience.length;
+            patience.length = (patience.length * 2).min(MOST_PATIENCE);
+        }
+        pages > 0
+    }
+}

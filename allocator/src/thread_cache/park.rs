@@ -1,0 +1,211 @@
+//! Taking what sleeping threads have cached, at no cost to the threads that are awake.
+//!
+//! A thread's magazines belong to the thread, and its hot paths use no atomic instruction. So nobody may
+//! touch them - unless it is known which operation of the thread could be under way. To *park* a cache:
+//!
+//! 1. Store the address of `PARKED` to the thread's slot. An operation that reads the slot from now on
+//!    finds a cache that is empty and full, and takes a slow path that waits for us (`resume`).
+//! 2. Make the thread pass a barrier (`membarrier`). Now at most one hot operation of it can be under way
+//!    that had read the slot before: one `pop` or one `push`. It may have stopped anywhere, for any time.
+//! 3. Had a `pop` been under way, the thread would have announced its class before it read the slot
+//!    (`thread_slot::announce_and_get`). So no magazine is popped from but the one of the class announced
+//!    last; that one stays as it is.
+//! 4. All others can at most be pushed to. Taking the chain is an exchange of the head with null: the object
+//!    pushed is either in what was taken, or the head that is found later; its link may then lead to an
+//!    object that was taken, but only the thread itself looks at it, on `resume`, and cuts it off.
+//! 5. Slow paths do more than that, and say so: a cache whose owner is `busy` is left alone.
+//!
+//! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
+//! would be four instructions of a pair instead; `docs/design.md` has what else was measured.)
+//!
+//! Which threads sleep is a guess from their caches' counts, looked at now and then; a wrong guess costs a
+//! thread a few microseconds and its magazines, no more.
+
+use super::cache::{Kind, PARKED, ThreadCache};
+use super::{registry, sizing};
+use crate::central::CENTRAL;
+use crate::central::chain::Chain;
+use crate::os::linux::{barrier_everywhere, thread_exists};
+use crate::os::thread_slot;
+use crate::page::size_class::SizeClass;
+use crate::sync::Ordering;
+
+/// Value of `parked`: not parked.
+const NOT: u32 = 0;
+/// Value of `parked`: the slot names the placeholder, and everything is in place.
+const INTACT: u32 = 1;
+/// Value of `parked`, plus a class's number: all but that class was taken.
+const EMPTIED: u32 = 2;
+/// Value of `rounds_asleep`: to be parked next, whatever was seen.
+const CHOSEN: u32 = u32::MAX;
+
+/// Caches parked per turn under the registry's lock, which threads need to be born and to end.
+const BATCH: usize = 8;
+/// Bytes below which a cache is not worth it.
+const LEAST_BYTES: usize = 2048;
+
+impl ThreadCache {
+    /// Whether the loaded magazine of `class` was taken while the cache was parked.
+    pub(super) fn is_emptied(&self, class: SizeClass) -> bool {
+        // Relaxed: changed by others only while the owner is kept from using the cache.
+        let parked = self.parked.load(Ordering::Relaxed);
+        parked >= EMPTIED && parked - EMPTIED != class.index() as u32
+    }
+
+    /// Bytes in all magazines.
+    pub(super) fn held_bytes(&self) -> usize {
+        SizeClass::all()
+            .map(|class| (self.loaded_count(class) + self.spare_count(class)) * class.size())
+            .sum()
+    }
+
+    /// A number that is likely another one if the owner has used the cache in between.
+    fn fingerprint(&self) -> u32 {
+        SizeClass::all().fold(0, |sum: u32, class| {
+            let head = self.head(class) as usize >> 4;
+            (sum.rotate_left(5) ^ head as u32 ^ self.loaded_count(class) as u32)
+                .wrapping_mul(0x9E37_79B1)
+        })
+    }
+}
+
+/// Looks at every cache, and parks those that were the same in `rounds` looks in a row. Returns how many
+/// were parked, and how many hold something and may be parked later.
+pub fn park_sleepers(rounds: u32) -> (usize, usize) {
+    let mut chosen = 0;
+    let mut later = 0;
+    registry::for_each_live(|cache| {
+        // Relaxed, throughout: the registry's lock orders what only its holders use.
+        if cache.parked.load(Ordering::Relaxed) >= EMPTIED || cache.held_bytes() < LEAST_BYTES {
+            return;
+        }
+        let seen = cache.fingerprint();
+        let same = cache.seen.load(Ordering::Relaxed) == seen;
+        let asleep = if same { cache.rounds_asleep.load(Ordering::Relaxed) + 1 } else { 0 };
+        cache.seen.store(seen, Ordering::Relaxed);
+        if asleep >= rounds {
+            cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
+            chosen += 1;
+        } else {
+            cache.rounds_asleep.store(asleep, Ordering::Relaxed);
+            later += 1;
+        }
+    });
+    (if chosen > 0 { park_chosen() } else { 0 }, later)
+}
+
+/// Parks the cache of every thread but the calling one: for explicit trims, and when memory has run out.
+/// Returns how many were emptied.
+pub fn park_others() -> usize {
+    let own = thread_slot::own();
+    let mut chosen = 0;
+    registry::for_each_live(|cache| {
+        let other = !core::ptr::eq(core::ptr::from_ref(cache).cast(), own);
+        if other && cache.parked.load(Ordering::Relaxed) < EMPTIED && cache.held_bytes() > 0 {
+            cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
+            chosen += 1;
+        }
+    });
+    if chosen > 0 { park_chosen() } else { 0 }
+}
+
+/// Parks the chosen caches. Returns how many were emptied.
+fn park_chosen() -> usize {
+    let mut done = 0;
+    loop {
+        let registry = registry::lock();
+        let mut batch = [const { None }; BATCH];
+        let mut len = 0;
+        let mut node = registry.live.first();
+        while !node.is_null() && len < BATCH {
+            // SAFETY: nodes of the list are live, records are never freed, and the fields that their
+            // owners use meanwhile are atomics.
+            let cache: &'static ThreadCache = unsafe { &*node };
+            if cache.rounds_asleep.load(Ordering::Relaxed) == CHOSEN {
+                cache.rounds_asleep.store(0, Ordering::Relaxed);
+                // A thread that ended without its destructors being run may have left no memory at its
+                // slot.
+                if thread_exists(cache.thread.load(Ordering::Relaxed)) {
+                    batch[len] = Some(cache);
+                    len += 1;
+                }
+            }
+            // SAFETY: as above.
+            node = unsafe { registry.live.next(node) };
+        }
+        if len == 0 {
+            return done;
+        }
+        for cache in batch.iter().flatten() {
+            cache.parked.store(INTACT, Ordering::Relaxed);
+            // SAFETY: the thread is listed, so it has not taken its cache down, which it would do under the
+            // lock that is held here; its thread-local words are there.
+            unsafe { slot_of(cache).write_volatile((&raw const PARKED) as usize) };
+        }
+        if !barrier_everywhere() {
+            // They resume with everything in place. Without the call no cache is ever emptied.
+            return 0;
+        }
+        for cache in batch.iter().flatten() {
+            // Acquire: pairs with the Release of `Entered::drop`.
+            if cache.busy.load(Ordering::Acquire) == 0 {
+                empty(cache);
+                done += 1;
+            }
+        }
+    }
+}
+
+/// The thread-local words of the cache's owner.
+fn slot_of(cache: &ThreadCache) -> *mut usize {
+    cache.slot.load(Ordering::Relaxed)
+}
+
+/// Step 3 and 4: takes everything but the magazine of the class announced last.
+fn empty(cache: &ThreadCache) {
+    // SAFETY: as in `park_chosen`. The owner may write the byte at any time; only what was written
+    // before the barrier matters, and one byte is read whole.
+    let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
+    cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
+    for class in SizeClass::all() {
+        give_home(class, cache.take_spare(class));
+        if cache.is_emptied(class) {
+            give_home(class, cache.steal_loaded(class));
+            if cache.limit(class) > 0 {
+                sizing::shrink(cache, class, 0);
+            }
+        }
+    }
+}
+
+/// Sends home what was taken.
+fn give_home(class: SizeClass, chain: Chain) {
+    if !chain.is_empty() {
+        // SAFETY: the objects were a cache's whose owner cannot reach them any more.
+        unsafe { CENTRAL.give_home(class, chain) };
+    }
+}
+
+/// Gives the calling thread, whose slot names `PARKED`, its cache back.
+#[cold]
+pub fn resume() {
+    // Waits for who is parking.
+    let _registry = registry::lock();
+    let cache = thread_slot::own().cast::<ThreadCache>();
+    // SAFETY: a thread with that placeholder has a cache, and records are never freed.
+    let cache = unsafe { &*cache };
+    debug_assert!(cache.kind == Kind::Live);
+    make_whole(cache);
+    thread_slot::set(cache.named.load(Ordering::Relaxed).cast());
+}
+
+/// Brings the magazines in order that were taken. For the owner, with no operation under way, when nobody
+/// can be parking the cache.
+pub fn make_whole(cache: &ThreadCache) {
+    if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
+        for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
+            cache.settle_stolen(class);
+        }
+    }
+    cache.parked.store(NOT, Ordering::Relaxed);
+}
