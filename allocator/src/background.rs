@@ -19,6 +19,15 @@ const STEP_MS: core::ops::RangeInclusive<u64> = 20..=1_000;
 const LOOK_MS: u64 = 1_000;
 /// Looks at which a thread's cache must have been the same for the thread to count as asleep.
 const LOOKS_ASLEEP: u32 = 2;
+/// Bytes given back inside spans by a step, and free resident bytes of the page heap, from which on the
+/// thread goes on. What is less may come from the little that a quiet program still does.
+const LEAST_STEP: usize = 64 * 1024;
+/// See `LEAST_STEP`.
+const LEAST_SURPLUS: usize = 1 << 20;
+/// Bytes in caches that were parked, and in caches of threads that are awake, from which the thread goes on.
+const LEAST_PARKED: usize = 64 * 1024;
+/// See `LEAST_PARKED`.
+const LEAST_AWAKE: usize = 256 * 1024;
 /// Looks in a row without anything to do after which the thread ends.
 const LOOKS_QUIET: u32 = 3;
 
@@ -51,12 +60,13 @@ extern "C" fn run() {
         // Taken back before looking: a wish that comes later is not lost.
         worker::unwant();
         PAGE_HEAP.tick();
-        let mut busy = CENTRAL.decay_step() | PAGE_HEAP.has_surplus();
+        let mut busy =
+            CENTRAL.decay_step() >= LEAST_STEP || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
         if since_look >= LOOK_MS {
             since_look = 0;
             CENTRAL.drain_idle(Asker::Decay);
-            let (parked, later) = park::park_sleepers(LOOKS_ASLEEP);
-            busy |= parked > 0 || later > 0;
+            let look = park::park_sleepers(LOOKS_ASLEEP);
+            busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             quiet += 1;
         }
         if busy {

@@ -24,31 +24,29 @@ static GROWTH: AtomicUsize = AtomicUsize::new(0);
 static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 impl Central {
-    /// A step of the decay: gives back a share of what lay idle since the last one. Returns whether there
-    /// is more to come.
-    pub fn decay_step(&self) -> bool {
-        let mut found = false;
+    /// A step of the decay: gives back a share of what lay idle since the last one. Returns the bytes.
+    pub fn decay_step(&self) -> usize {
+        let mut bytes = 0;
         let mut calls = STEP_MOST_CALLS;
         for class in SizeClass::all() {
             let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
             let share = (idle / STEP_SHARE).max(idle.min(STEP_LEAST_BYTES));
             let mut budget = Budget { pages: share / OS_PAGE, calls };
-            found |= self.release_idle(class, &mut budget);
+            bytes += self.release_idle(class, &mut budget);
             calls = budget.calls;
         }
-        found
+        bytes
     }
 
-    /// Gives back idle pages of a class, unless a search found none a moment ago. Returns whether there
-    /// were any.
-    fn release_idle(&self, class: SizeClass, budget: &mut Budget) -> bool {
+    /// Gives back idle pages of a class, unless a search found none a moment ago. Returns the bytes.
+    fn release_idle(&self, class: SizeClass, budget: &mut Budget) -> usize {
         let list = &self.lists[class.index()];
         if budget.is_spent() || !list.may_search() {
-            return false;
+            return 0;
         }
-        let before = budget.pages;
-        list.release_pages(&Pages::new(), &Linux, class, budget);
-        list.note_search(before - budget.pages)
+        let bytes = list.release_pages(&Pages::new(), &Linux, class, budget);
+        list.note_search(bytes > 0);
+        bytes
     }
 
     /// Sends home the magazines that lay in the transfer caches since `asker` last called.

@@ -51,15 +51,14 @@ impl CentralFreeList {
         now
     }
 
-    /// Notes how many OS pages a search found. Returns whether it was any.
-    pub fn note_search(&self, pages: usize) -> bool {
+    /// Notes whether a search found any idle page.
+    pub fn note_search(&self, found: bool) {
         let patience = &mut self.inner.lock().patience;
-        if pages > 0 {
+        if found {
             *patience = Patience::new();
         } else {
             patience.wait = patience.length;
             patience.length = (patience.length * 2).min(MOST_PATIENCE);
         }
-        pages > 0
     }
 }

@@ -120,9 +120,9 @@ impl<O: Os> PageHeap<O> {
         self.run_decay(due);
     }
 
-    /// Whether free pages are resident, which steps of the decay will give back.
-    pub fn has_surplus(&self) -> bool {
-        self.lock().free_resident > 0
+    /// Bytes of free pages that are resident, which steps of the decay will give back.
+    pub fn free_resident_bytes(&self) -> usize {
+        Length(self.lock().free_resident).bytes()
     }
 
     /// Carries out a decay step found due.

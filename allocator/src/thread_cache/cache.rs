@@ -58,9 +58,9 @@ pub struct ThreadCache {
     pub(super) busy: AtomicU32,
     /// How far the cache is parked, see `park`.
     pub(super) parked: AtomicU32,
-    /// What `park` saw of the cache when it last looked, and how often in a row it saw the same.
+    /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
-    /// See `seen`.
+    /// Looks in a row at which next to nothing had happened.
     pub(super) rounds_asleep: AtomicU32,
     /// The owner's number, and where its thread-local words are.
     pub(super) thread: AtomicU32,

@@ -18,13 +18,15 @@
 //! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
 //! would be four instructions of a pair instead; `docs/design.md` has what else was measured.)
 //!
-//! Which threads sleep is a guess from their caches' counts, looked at now and then; a wrong guess costs a
-//! thread a few microseconds and its magazines, no more.
+//! Which threads sleep is a guess: those that hardly exchange anything with the central tier. A thread that
+//! lives on what it has cached looks the same, but is none the worse for it: to be parked costs it a few
+//! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::{Kind, PARKED, ThreadCache};
 use super::{registry, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
+use crate::config::SCAVENGE_INTERVAL;
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -42,7 +44,9 @@ const CHOSEN: u32 = u32::MAX;
 /// Caches parked per turn under the registry's lock, which threads need to be born and to end.
 const BATCH: usize = 8;
 /// Bytes below which a cache is not worth it.
-const LEAST_BYTES: usize = 2048;
+const LEAST_BYTES: usize = 16 * 1024;
+/// Exchanges between two looks up to which a thread counts as asleep.
+const FEW_EXCHANGES: u32 = 8;
 
 impl ThreadCache {
     /// Whether the loaded magazine of `class` was taken while the cache was parked.
@@ -59,39 +63,48 @@ impl ThreadCache {
             .sum()
     }
 
-    /// A number that is likely another one if the owner has used the cache in between.
-    fn fingerprint(&self) -> u32 {
-        SizeClass::all().fold(0, |sum: u32, class| {
-            let head = self.head(class) as usize >> 4;
-            (sum.rotate_left(5) ^ head as u32 ^ self.loaded_count(class) as u32)
-                .wrapping_mul(0x9E37_79B1)
-        })
+    /// Exchanges with the central tier since the last call, unless they were very many.
+    fn take_exchanges(&self) -> u32 {
+        // Relaxed: one counts, the other looks now and then.
+        let now = self.countdown.load(Ordering::Relaxed);
+        let seen = self.seen.load(Ordering::Relaxed);
+        self.seen.store(now, Ordering::Relaxed);
+        (seen + SCAVENGE_INTERVAL - now) % SCAVENGE_INTERVAL
     }
 }
 
-/// Looks at every cache, and parks those that were the same in `rounds` looks in a row. Returns how many
-/// were parked, and how many hold something and may be parked later.
-pub fn park_sleepers(rounds: u32) -> (usize, usize) {
-    let mut chosen = 0;
-    let mut later = 0;
+/// What a look at all caches found, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// In caches that were parked.
+    pub parked: usize,
+    /// In caches of threads that are awake.
+    pub awake: usize,
+}
+
+/// Looks at every cache, and parks those whose owners did next to nothing between `rounds` looks in a row.
+pub fn park_sleepers(rounds: u32) -> Look {
+    let mut look = Look::default();
     registry::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
-        if cache.parked.load(Ordering::Relaxed) >= EMPTIED || cache.held_bytes() < LEAST_BYTES {
+        let held = cache.held_bytes();
+        if cache.parked.load(Ordering::Relaxed) >= EMPTIED || held < LEAST_BYTES {
             return;
         }
-        let seen = cache.fingerprint();
-        let same = cache.seen.load(Ordering::Relaxed) == seen;
-        let asleep = if same { cache.rounds_asleep.load(Ordering::Relaxed) + 1 } else { 0 };
-        cache.seen.store(seen, Ordering::Relaxed);
-        if asleep >= rounds {
+        let drowsy = cache.take_exchanges() <= FEW_EXCHANGES;
+        let asleep = if drowsy { cache.rounds_asleep.load(Ordering::Relaxed) + 1 } else { 0 };
+        if asleep > rounds {
             cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
-            chosen += 1;
+            look.parked += held;
         } else {
             cache.rounds_asleep.store(asleep, Ordering::Relaxed);
-            later += 1;
+            look.awake += held;
         }
     });
-    (if chosen > 0 { park_chosen() } else { 0 }, later)
+    if look.parked > 0 {
+        park_chosen();
+    }
+    look
 }
 
 /// Parks the cache of every thread but the calling one: for explicit trims, and when memory has run out.
