@@ -50,6 +50,15 @@ impl Block {
         unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
     }
 
+    /// Allocates `size` bytes and writes `byte` to all of them, so that every page on which the block
+    /// lies is touched, however small it is.
+    #[inline]
+    pub fn filled(size: usize, byte: u8) -> Self {
+        let mut block = Self::new(size, byte);
+        block.fill(byte);
+        block
+    }
+
     /// Writes `mark` to the first byte of the block and of each further OS page.
     #[inline]
     fn write(&self, mark: u8) {
@@ -66,6 +75,15 @@ impl Block {
     #[inline]
     pub fn rewrite(&mut self, mark: u8) {
         self.write(mark);
+    }
+
+    /// Writes `byte` to every byte.
+    #[inline]
+    pub fn fill(&mut self, byte: u8) {
+        // SAFETY: the block is `size` bytes long and borrowed exclusively.
+        unsafe { self.address.as_ptr().write_bytes(byte, self.size) };
+        // Otherwise the writing could be left out where nothing reads it.
+        std::hint::black_box(self.address);
     }
 
     /// The mark that was last written, read back from its memory.

@@ -12,7 +12,7 @@ use crate::scenarios::{self, Context, Observed, Tuning};
 use crate::workloads::{self, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// Changes when driver and runner must be rebuilt together.
@@ -92,6 +92,7 @@ enum Request {
     Describe,
     Run { workload: String, threads: usize, scale: f64, seed: u64 },
     Show { scenario: String, case: String, tuning: Tuning, scale: f64, seed: u64, rest: Duration },
+    Fill { seed: u64 },
 }
 
 /// The whole of a runner's `main`.
@@ -105,6 +106,11 @@ pub fn main(subject: &Subject) -> ExitCode {
         Ok(request @ Request::Show { .. }) => {
             show(subject, request).map_or_else(Answer::Refused, Answer::Observed)
         }
+        // A scenario of this very program reads the answer, which is no `Answer`: there is no memory
+        // left to make one.
+        Ok(Request::Fill { seed }) => {
+            return ExitCode::from(u8::from(scenarios::address_limit::fill(seed).is_err()));
+        }
         Err(reason) => {
             eprintln!("{}: {reason}\nThis program is started by stratalloc-bench.", subject.name);
             return ExitCode::from(2);
@@ -113,6 +119,16 @@ pub fn main(subject: &Subject) -> ExitCode {
     let refused = matches!(answer, Answer::Refused(_));
     println!("{}", serde_json::to_string(&answer).expect("an answer holds no unusual values"));
     if refused { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Asks for what [`Context::filler`] promises.
+const FILL: &str = "--fill";
+
+/// This program, started again to fill its memory.
+fn filler() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg(FILL);
+    command
 }
 
 fn parse(arguments: &[String]) -> Result<Request, String> {
@@ -137,6 +153,7 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             seed: number(seed)?,
             rest: Duration::from_millis(number(rest)?),
         }),
+        [FILL, seed] => Ok(Request::Fill { seed: number(seed)? }),
         _ => Err("expected --describe, --run WORKLOAD THREADS SCALE SEED, or \
                   --show SCENARIO CASE TUNING SCALE SEED REST"
             .to_owned()),
@@ -193,6 +210,7 @@ fn show(subject: &Subject, request: Request) -> Result<Observed, String> {
         // SAFETY: the C library's function may be called at any time, from any thread.
         trim: subject.trim.unwrap_or(|| unsafe { libc::malloc_trim(0) } != 0),
         release: subject.release,
+        filler,
     };
     let observed = (found.run)(&context).map_err(|error| format!("it failed: {error}"))?;
     // After the scenario, so that the heap it started with was untouched.
@@ -318,6 +336,7 @@ mod tests {
             rest: Duration::from_millis(20),
         };
         assert_eq!(parse("--show walk walk pinned 0.5 7 20"), Ok(show));
+        assert_eq!(parse("--fill 7"), Ok(Request::Fill { seed: 7 }));
         assert!(parse("--show walk walk loose 0.5 7 20").is_err());
         for bad in ["", "--run trees", "--run trees two 0.5 7", "--describe it"] {
             assert!(parse(bad).is_err(), "{bad}");

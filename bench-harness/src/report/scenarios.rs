@@ -57,18 +57,21 @@ fn settings<'a>(results: &'a Results, scenario: &Scenario) -> Vec<Setting<'a>> {
 
 /// A claim, and what became of it.
 pub struct Verdict {
-    /// Clause of the contract.
-    pub clause: &'static str,
-    /// What the documents say.
-    pub says: &'static str,
-    /// What the C library's allocator shows, by tuning; empty where it was not run.
+    /// The claim.
+    pub claim: &'static Claim,
+    /// What those show that it is held against: the C library's allocator, by tuning, or, where it
+    /// is a goal, every allocator. Empty where none was run.
     pub baseline: Vec<(String, Finding)>,
     /// What the others show.
     pub others: Vec<(String, Finding)>,
 }
 
 /// The verdicts on the claims of a scenario.
-pub fn verdicts(results: &Results, scenario: &Scenario, settings: &[Setting<'_>]) -> Vec<Verdict> {
+pub fn verdicts(
+    results: &Results,
+    scenario: &'static Scenario,
+    settings: &[Setting<'_>],
+) -> Vec<Verdict> {
     scenario.claims.iter().map(|claim| verdict(results, scenario, settings, claim)).collect()
 }
 
@@ -76,7 +79,7 @@ fn verdict(
     results: &Results,
     scenario: &Scenario,
     settings: &[Setting<'_>],
-    claim: &Claim,
+    claim: &'static Claim,
 ) -> Verdict {
     let (mut baseline, mut others) = (Vec::new(), Vec::new());
     for setting in settings {
@@ -87,10 +90,10 @@ fn verdict(
             continue;
         }
         let Some(finding) = (claim.check)(&figures) else { continue };
-        let list = if is_baseline { &mut baseline } else { &mut others };
+        let list = if is_baseline || claim.is_goal() { &mut baseline } else { &mut others };
         list.push((setting.name.clone(), finding));
     }
-    Verdict { clause: claim.clause, says: claim.says, baseline, others }
+    Verdict { claim, baseline, others }
 }
 
 /// A figure with its unit.

@@ -1,21 +1,52 @@
-//! What a document claims, and how figures decide it.
+//! What a document claims, or what this project aims at, and how figures decide it.
 //!
 //! The check of a claim is a function from the rows of one allocator to a [`Finding`]; it knows no
 //! allocator by name. The report asks it for the C library's allocator, of which the documents
-//! speak, and for the others, to say whether they behave in the same way.
+//! speak, and for the others, to say whether they behave in the same way. A goal is held against
+//! every allocator alike.
 
 use super::{Column, Row, Tuning};
 
-/// One claim.
+/// Stands in the place of a clause where the claim is a goal: what an allocator ought to do.
+pub const GOAL: &str = "goal";
+
+/// One claim, or one goal.
 pub struct Claim {
-    /// Clause of the contract.
+    /// Clause of the contract, or [`GOAL`].
     pub clause: &'static str,
-    /// What the documents say, as the second half of "The documents say that ...".
+    /// What the documents say, as the second half of "The documents say that ..."; or the goal, as
+    /// the second half of "The goal is that ...".
     pub says: &'static str,
     /// The tunings that it is held against; empty for those of its scenario that are no remedy.
     pub tunings: &'static [Tuning],
     /// Decides it; none where figures are missing.
     pub check: fn(&Figures<'_>) -> Option<Finding>,
+}
+
+impl Claim {
+    /// Whether it is a goal, which every allocator is held against.
+    pub fn is_goal(&self) -> bool {
+        self.clause == GOAL
+    }
+
+    /// The claim or the goal as a sentence, without its full stop.
+    pub fn sentence(&self) -> String {
+        if self.is_goal() {
+            format!("The goal is that {}", self.says)
+        } else {
+            format!("{}: the documents say that {}", self.clause, self.says)
+        }
+    }
+
+    /// The verdict of a finding in words.
+    pub fn verdict(&self, finding: &Finding) -> &'static str {
+        match (self.is_goal(), finding.holds) {
+            (false, true) => "confirmed",
+            (false, false) => "not confirmed",
+            (true, true) => "met",
+            (true, false) => "missed",
+        }
+    }
 }
 
 /// What came out of a check.
@@ -25,13 +56,6 @@ pub struct Finding {
     pub holds: bool,
     /// The figures that decided.
     pub figures: String,
-}
-
-impl Finding {
-    /// The verdict in words.
-    pub fn verdict(&self) -> &'static str {
-        if self.holds { "confirmed" } else { "not confirmed" }
-    }
 }
 
 /// The rows of one allocator under one tuning.
@@ -68,6 +92,7 @@ pub fn percent(share: f64) -> String {
 
 #[cfg(test)]
 pub mod tests {
+    use super::{Claim, GOAL};
     use crate::scenarios::{Figures, Finding, Row, find};
 
     /// What claim number `index` of a scenario says about made-up rows.
@@ -95,8 +120,13 @@ pub mod tests {
 
     #[test]
     fn verdicts_follow_the_figures() {
-        let finding = |holds| Finding { holds, figures: String::new() };
-        assert_eq!(finding(true).verdict(), "confirmed");
-        assert_eq!(finding(false).verdict(), "not confirmed");
+        let words = |clause, holds| {
+            let claim = Claim { clause, says: "", tunings: &[], check: |_| None };
+            claim.verdict(&Finding { holds, figures: String::new() })
+        };
+        assert_eq!(words("C1.1", true), "confirmed");
+        assert_eq!(words("C1.1", false), "not confirmed");
+        assert_eq!(words(GOAL, true), "met");
+        assert_eq!(words(GOAL, false), "missed");
     }
 }

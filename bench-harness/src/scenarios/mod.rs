@@ -6,24 +6,28 @@
 //! figures and with curves ([`Observed`]); whether a documented claim holds is computed from those
 //! rows by its [`Claim`], here and nowhere else, so that no verdict is written down beforehand.
 
+pub(crate) mod address_limit;
 mod claims;
-mod creep;
 mod first_touch;
 mod fork_snapshot;
 mod holes;
+mod idle_burst;
+mod idle_threads;
 mod large_cycle;
 mod neighbours;
 mod reading;
 mod requests;
+mod shifting_mix;
 mod status;
 mod trim;
 mod walk;
 
-pub use claims::{Claim, Figures, Finding};
+pub use claims::{Claim, Figures, Finding, GOAL};
 pub use reading::Reading;
 
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::process::Command;
 use std::time::Duration;
 
 /// How the C library's allocator is set before a scenario begins.
@@ -75,6 +79,8 @@ pub struct Context<'a> {
     pub trim: fn() -> bool,
     /// The allocator's own call that releases all free memory, where it has one.
     pub release: Option<fn()>,
+    /// Starts this program again, so that it calls [`address_limit::fill`]; lacks the seed.
+    pub filler: fn() -> Command,
 }
 
 impl Context<'_> {
@@ -159,7 +165,10 @@ pub const ALL: &[&Scenario] = &[
     &walk::SCENARIO,
     &neighbours::SCENARIO,
     &trim::SCENARIO,
-    &creep::SCENARIO,
+    &shifting_mix::SCENARIO,
+    &idle_burst::SCENARIO,
+    &idle_threads::SCENARIO,
+    &address_limit::SCENARIO,
     &first_touch::SCENARIO,
     &requests::SCENARIO,
     &status::SCENARIO,
@@ -225,6 +234,7 @@ mod tests {
             // SAFETY: it may be called at any time; the tests' allocator is the system's.
             trim: || unsafe { libc::malloc_trim(0) != 0 },
             release: None,
+            filler: address_limit::tests::filler,
         }
     }
 

@@ -43,7 +43,7 @@ fn statement(verdict: &Verdict) -> String {
         format!(
             "<li><b>{}</b>: <b class=\"{class}\">{}</b>: {}.</li>\n",
             escape(name),
-            finding.verdict(),
+            verdict.claim.verdict(finding),
             escape(&finding.figures)
         )
     };
@@ -56,9 +56,8 @@ fn statement(verdict: &Verdict) -> String {
         verdict.baseline.iter().map(finding).collect()
     };
     format!(
-        "<li>{}: the documents say that {}.\n<ul>\n{baseline}{}</ul>\n</li>\n",
-        verdict.clause,
-        escape(verdict.says),
+        "<li>{}.\n<ul>\n{baseline}{}</ul>\n</li>\n",
+        escape(&verdict.claim.sentence()),
         verdict.others.iter().map(other).collect::<String>(),
     )
 }
