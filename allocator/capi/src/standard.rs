@@ -26,7 +26,7 @@ pub fn allocate(size: usize) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn allocate_slow(size: usize) -> *mut c_void {
-    let block = front::allocate(size);
+    let block = front::allocate_after_hot(size);
     if block.is_null() {
         return errno::out_of_memory();
     }

@@ -7,7 +7,7 @@ use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::thread_cache::{exchange, in_slot, in_slot_to_pop, park};
+use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -47,22 +47,43 @@ pub fn allocate_class(class: SizeClass, size: usize) -> *mut u8 {
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize) -> *mut u8 {
     if let Some(twin) = in_slot().as_counted() {
-        let object = if twin.count(size) {
-            watched::sample(twin, class, size)
-        } else {
-            twin.own().pop(class)
-        };
-        if !object.is_null() {
-            return object;
-        }
+        return allocate_counted(twin, class, size);
     }
     refill(class, size)
+}
+
+/// An object of `class` for a thread that counts. Every exit but the usual one is a jump, so that this needs
+/// no frame.
+#[inline(always)]
+fn allocate_counted(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
+    if unlikely(twin.count(size)) {
+        return watched::sample(twin, class, size);
+    }
+    let object = twin.own().pop(class);
+    if unlikely(object.is_null()) {
+        return refill(class, size);
+    }
+    object
+}
+
+/// [`allocate`] for a caller for whom [`allocate_hot`] had nothing: straight to what is slower.
+#[inline(always)]
+pub fn allocate_after_hot(size: usize) -> *mut u8 {
+    if unlikely(size > MAX_SMALL) {
+        return large::allocate(size, MIN_ALIGN);
+    }
+    // SAFETY: just compared.
+    let class = unsafe { SizeClass::of_unchecked(size) };
+    match in_slot().as_counted() {
+        Some(twin) => allocate_counted(twin, class, size),
+        None => refill(class, size),
+    }
 }
 
 /// An object of `class` when the loaded magazine has none.
 #[cold]
 #[inline(never)]
-fn refill(class: SizeClass, size: usize) -> *mut u8 {
+pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     init::before_first_allocation();
     let mut object = exchange::pop_slow(class);
     init::after_first_allocation();

@@ -24,7 +24,7 @@ pub unsafe fn deallocate(block: *mut u8) {
     // SAFETY: the page map knows the class; foreign and null have class 0, which the cache has no room for.
     if unlikely(!unsafe { in_slot().push(class, block) }) {
         // SAFETY: handed through.
-        unsafe { deallocate_slow(block) }
+        unsafe { deallocate_mapped_slow(block, class) }
     }
 }
 
@@ -74,10 +74,18 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_slow(block: *mut u8) {
+    // By the page map, also where the caller knows a class: a sampled block has a span of its own.
+    // SAFETY: as in `deallocate`.
+    unsafe { deallocate_mapped_slow(block, PAGE_MAP.class_unchecked(block as usize)) }
+}
+
+/// Cold: as `deallocate_slow`, for a block of which the page map says that it has this class.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
     if let Some(twin) = in_slot().as_counted() {
-        // By the page map, also where the caller knows a class: a sampled block has a span of its own.
         // SAFETY: as in `deallocate`.
-        if unsafe { twin.own().push(PAGE_MAP.class_unchecked(block as usize), block) } {
+        if unsafe { twin.own().push(class, block) } {
             return;
         }
     }

@@ -22,8 +22,8 @@ mod tests;
 mod watched;
 
 pub use alloc::{
-    allocate, allocate_aligned, allocate_aligned_zeroed, allocate_class, allocate_hot,
-    allocate_zeroed, good_size, reclaim,
+    allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
+    allocate_hot, allocate_zeroed, good_size, reclaim,
 };
 pub use free::{
     deallocate, deallocate_class, deallocate_sized, deallocate_sized_aligned, usable_size,

@@ -4,6 +4,7 @@
 //! small block has a span of its own, which the page map knows as large: whoever frees it, by whatever
 //! call, comes to the slow path, and frees of all others are not looked at.
 
+use super::alloc;
 use crate::base::hint::unlikely;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
@@ -20,7 +21,7 @@ pub fn trace(object: *mut u8, size: usize) {
 }
 
 /// An object of `class` for a thread whose countdown ended: a sampled one with a span of its own, or one of
-/// its cache's if no sample is due after all; null if the cache has none.
+/// its cache's if no sample is due after all; null without memory.
 #[cold]
 #[inline(never)]
 pub fn sample(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
@@ -34,7 +35,8 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
             return addr as *mut u8;
         }
     }
-    twin.own().pop(class)
+    let object = twin.own().pop(class);
+    if object.is_null() { alloc::refill(class, size) } else { object }
 }
 
 /// Records a large block where that is wanted, or if its sample is due.
