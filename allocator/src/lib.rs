@@ -55,6 +55,10 @@ mod observe;
 mod faces;
 
 #[cfg(not(loom))]
+#[doc(hidden)]
+pub mod control;
+
+#[cfg(not(loom))]
 pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 #[cfg(not(loom))]
 pub use faces::{MallocExtension, NotSettable, Ownership, Property, PropertyKey, Stratalloc};

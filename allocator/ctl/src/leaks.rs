@@ -60,7 +60,7 @@ pub fn text(dump: &Dump, mut groups: Vec<Group>, figures: Figures, limit: usize)
             String::new()
         };
         let _ = writeln!(out, "\n{bytes} bytes in {count} allocations{each} from stack");
-        for frame in &group.frames {
+        for frame in group.frames.iter().take_while(|frame| !is_runtime(frame)) {
             let _ = writeln!(out, "    {}", shown(frame));
         }
         if group.frames.is_empty() {
@@ -71,6 +71,11 @@ pub fn text(dump: &Dump, mut groups: Vec<Group>, figures: Figures, limit: usize)
         let _ = writeln!(out, "\n({} smaller groups are not shown)", groups.len() - limit);
     }
     out
+}
+
+/// Whether this is where Rust's runtime begins: from here on outwards all threads look the same.
+fn is_runtime(frame: &Frame) -> bool {
+    frame.function.as_deref() == Some("std::sys::backtrace::__rust_begin_short_backtrace")
 }
 
 /// A frame on a line: `function at file:line`, or `function (module+offset)`.

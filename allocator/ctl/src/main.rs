@@ -24,6 +24,7 @@ mod top;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -145,7 +146,17 @@ fn read(path: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("stratalloc-ctl: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     let first = std::env::args().nth(1).unwrap_or_default();
     if first.is_empty() || first.starts_with('-') || ["report", "help"].contains(&first.as_str()) {
         let OfflineAction::Report(report) = Offline::parse().action;

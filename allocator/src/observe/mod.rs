@@ -3,8 +3,10 @@
 
 mod histogram;
 mod snapshot;
+mod text;
 mod verify;
 
 pub use histogram::BlockHistogram;
 pub use snapshot::Snapshot;
+pub use text::{write_classes, write_metrics};
 pub use verify::{all_memory_is_sound, block_is_live, is_owned};

@@ -60,6 +60,8 @@ pub enum Id {
     LeakReport,
     /// `NEVER` unless allocations are sampled.
     SampleInterval,
+    /// 0 or the place of the signal's name.
+    DumpSignal,
 }
 
 /// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
@@ -218,14 +220,24 @@ pub static TABLE: [Parameter; COUNT] = [
         default: NEVER,
         meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good value; \
                   never: no thread counts. Must be set at the start to be changed later.",
-        cost: "Not never: about 24 instructions more for an allocation and its free together. Shorter: \
+        cost: "Not never: about 31 instructions more for an allocation and its free together. Shorter: \
                more stacks walked, and a page for each sampled block.",
+        clause: "C6.2",
+    },
+    Parameter {
+        id: Id::DumpSignal,
+        name: "dump_signal",
+        kind: Kind::Choice { words: &["off", "usr1", "usr2"] },
+        default: 0,
+        meaning: "Signal that makes the process write what is outstanding to the file that profile_file \
+                  names, for stratalloc-ctl report. Read at the start; not if the program uses the signal.",
+        cost: "Not off: a thread that sleeps.",
         clause: "C6.2",
     },
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 10;
+pub const COUNT: usize = 11;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {
@@ -248,6 +260,11 @@ const _: () = {
 };
 
 impl Parameter {
+    /// Whether it is this one.
+    pub fn is(&self, id: Id) -> bool {
+        self.id == id
+    }
+
     /// The value it starts with if nobody says otherwise.
     pub const fn default(&self) -> Value {
         Value { kind: self.kind, number: self.default }

@@ -16,6 +16,8 @@ pub enum TextId {
     CtlPath,
     /// The control socket: `1`, or a path.
     Control,
+    /// Where a profile goes that a signal asked for.
+    ProfileFile,
 }
 
 /// One such parameter.
@@ -61,9 +63,15 @@ pub static TEXTS: [TextParameter; COUNT] = [
         meaning: "1: the process listens for stratalloc-ctl on a socket in a private folder; a path: on \
                   that socket (%p stands for the process's number).",
     },
+    TextParameter {
+        id: TextId::ProfileFile,
+        name: "profile_file",
+        meaning: "File that a profile is written to when dump_signal comes; if not set, stratalloc-%p.dump \
+                  (%p stands for the process's number).",
+    },
 ];
 
-const COUNT: usize = 4;
+const COUNT: usize = 5;
 
 const _: () = {
     let mut index = 0;

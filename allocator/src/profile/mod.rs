@@ -128,6 +128,11 @@ pub fn resized(old: usize, new: usize, size: usize) {
     }
 }
 
+/// Bytes outstanding as far as they are watched, now and at most.
+pub fn sums() -> (usize, usize) {
+    stacks::sums()
+}
+
 /// Takes all locks, for `fork`.
 pub fn acquire_for_fork() {
     blocks::fork_locks().for_each(Lock::acquire_for_fork);

@@ -1,0 +1,86 @@
+//! One request, a line, and its answer: a line `ok` or `error: why`, then text.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `stats` | where every byte is |
+//! | `top` | the same by size class, in columns |
+//! | `metrics` | the same as OpenMetrics text |
+//! | `profile` | a dump (`profile::dump`) |
+//! | `trim` | gives all free memory back; how many bytes left the process |
+//! | `release N` | gives up to N bytes of free pages back; likewise |
+//! | `set NAME=VALUE` | sets an option |
+
+use crate::faces::MallocExtension;
+use crate::observe::{self, Snapshot};
+use crate::os::files::Output;
+use crate::parameters::{Id, Parameter};
+use crate::profile::{self, Mode, dump};
+use core::fmt::Write;
+
+/// Answers one request.
+pub fn answer(request: &[u8], out: &mut Output) {
+    match try_answer(request, out) {
+        Ok(()) => {}
+        Err(reason) => {
+            // Writing to `Output` does not fail; it remembers errors.
+            let _ = writeln!(out, "error: {reason}");
+        }
+    }
+}
+
+fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
+    let request = core::str::from_utf8(request).map_err(|_| "not a request")?;
+    let mut words = request.split_ascii_whitespace();
+    let command = words.next().ok_or("not a request")?;
+    let argument = words.next();
+    if words.next().is_some() {
+        return Err("too many words");
+    }
+    match (command, argument) {
+        ("stats", None) => {
+            out.put(b"ok\n");
+            let _ = write!(out, "{}", Snapshot::take());
+        }
+        ("top", None) => {
+            out.put(b"ok\n");
+            let _ = observe::write_classes(out);
+        }
+        ("metrics", None) => {
+            out.put(b"ok\n");
+            let _ = observe::write_metrics(out);
+        }
+        ("profile", None) => {
+            if profile::mode() == Mode::Off {
+                return Err("the process was started with neither leak_report nor sample_interval");
+            }
+            out.put(b"ok\n");
+            dump::write(out);
+        }
+        ("trim", None) => {
+            let released = MallocExtension::trim(0);
+            let _ = writeln!(out, "ok\n{released} bytes given back");
+        }
+        ("release", Some(bytes)) => {
+            let bytes = bytes.parse().map_err(|_| "release takes a number of bytes")?;
+            let released = MallocExtension::release_to_system(bytes);
+            let _ = writeln!(out, "ok\n{released} bytes given back");
+        }
+        ("set", Some(option)) => {
+            let (name, value) = option.split_once('=').ok_or("set takes NAME=VALUE")?;
+            let parameter = Parameter::by_name(name.as_bytes()).ok_or("no option has this name")?;
+            if parameter.is(Id::SampleInterval) && profile::mode() != Mode::Sample {
+                return Err("sample_interval can only be changed if it was set at the start");
+            }
+            if !parameter.set_text(value.as_bytes()) {
+                return Err("the option does not take this value");
+            }
+            let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
+        }
+        ("release" | "set", None) => return Err("an argument is missing"),
+        ("stats" | "top" | "metrics" | "profile" | "trim", Some(_)) => {
+            return Err("takes no argument");
+        }
+        _ => return Err("unknown request"),
+    }
+    Ok(())
+}

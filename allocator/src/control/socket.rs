@@ -1,0 +1,210 @@
+//! The control socket: where it is, and who may talk.
+//!
+//! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there. Either way its folder must be the
+//! user's own and closed to others (mode 0700), or is made so; if it is anybody else's, nothing is opened,
+//! and a line on stderr says so. On each connection the kernel says who the peer is: this user or root.
+//! A peer has a few seconds to send a short line and to take the answer. The socket is removed at exit, by
+//! the process that made it.
+
+use super::requests;
+use crate::base::fixed_buf::FixedBuf;
+use crate::os::files::Output;
+use crate::os::linux::write_stderr;
+use crate::parameters::{TextId, text};
+use crate::profile::report::with_pid;
+use crate::sync::{AtomicUsize, Ordering};
+use core::ffi::{CStr, c_int};
+use core::fmt::Write;
+use core::ptr;
+
+/// Longest request in bytes.
+const LONGEST_REQUEST: usize = 256;
+
+/// Seconds that a peer may keep us waiting for the next piece.
+const PATIENCE_SECONDS: i64 = 5;
+
+/// Pieces that a request may come in.
+const MOST_PIECES: usize = 16;
+
+/// The listening descriptor, plus one; 0: none. Relaxed: a number that is set before the thread exists.
+static LISTENING: AtomicUsize = AtomicUsize::new(0);
+/// The process that made the socket. Relaxed: as above.
+static OWNER: AtomicUsize = AtomicUsize::new(0);
+
+/// A path that a NUL ends.
+type Path = FixedBuf<640>;
+
+/// The listening descriptor, or -1.
+pub fn listening() -> c_int {
+    LISTENING.load(Ordering::Relaxed) as c_int - 1
+}
+
+/// Closes a forked child's copy.
+pub fn close_in_child() {
+    let fd = LISTENING.swap(0, Ordering::Relaxed);
+    if fd != 0 {
+        // SAFETY: ours, and not used any more.
+        unsafe { libc::close(fd as c_int - 1) };
+    }
+}
+
+/// The socket's path, as `control` says.
+fn path() -> Path {
+    match text(TextId::Control) {
+        Some(value) if value != b"1" => with_pid(value),
+        _ => {
+            let mut path = Path::new();
+            // SAFETY: both take nothing and cannot fail. Writing to a `FixedBuf` cannot fail.
+            let (user, process) = unsafe { (libc::geteuid(), libc::getpid()) };
+            let _ = write!(path, "/tmp/stratalloc-{user}/{process}.sock\0");
+            path
+        }
+    }
+}
+
+/// Opens the socket. Whether that worked; if not, it was said why.
+pub fn open() -> bool {
+    let path = path();
+    let result = CStr::from_bytes_until_nul(path.as_bytes())
+        .map_err(|_| "the path is too long")
+        .and_then(|path| open_at(path));
+    let Err(reason) = result else { return true };
+    let mut line = FixedBuf::<800>::new();
+    let _ = line.write_str("stratalloc: no control socket: ");
+    let _ = line.write_str(reason);
+    let _ = line.write_str("\n");
+    write_stderr(line.as_bytes());
+    false
+}
+
+fn open_at(path: &CStr) -> Result<(), &'static str> {
+    let bytes = path.to_bytes_with_nul();
+    let mut address =
+        libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+    if bytes.len() > address.sun_path.len() {
+        return Err("the path is too long");
+    }
+    for (to, &from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = from as _;
+    }
+    make_private(path)?;
+    // SAFETY: plain calls; the address is complete and ends with a NUL. The folder is ours alone, so what is
+    // removed is a socket that a process of ours left behind.
+    unsafe {
+        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
+        if fd < 0 {
+            return Err("the system gives no socket");
+        }
+        libc::unlink(path.as_ptr());
+        let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
+        let bound = libc::bind(fd, (&raw const address).cast(), length) == 0
+            && libc::chmod(path.as_ptr(), 0o600) == 0
+            && libc::listen(fd, 4) == 0;
+        if !bound {
+            libc::close(fd);
+            return Err("it cannot be made at its path");
+        }
+        OWNER.store(libc::getpid() as usize, Ordering::Relaxed);
+        LISTENING.store(fd as usize + 1, Ordering::Relaxed);
+        libc::atexit(remove);
+    }
+    Ok(())
+}
+
+/// Makes the folder of `path` if need be, and checks that it is a folder, ours, and closed to others.
+fn make_private(path: &CStr) -> Result<(), &'static str> {
+    let bytes = path.to_bytes();
+    let mut folder = Path::new();
+    match bytes.iter().rposition(|&byte| byte == b'/') {
+        Some(0) => folder.push(b'/'),
+        Some(end) => bytes[..end].iter().for_each(|&byte| folder.push(byte)),
+        None => folder.push(b'.'),
+    }
+    folder.push(0);
+    // SAFETY: a path that a NUL ends, as just written; a valid target for what is found.
+    unsafe {
+        let folder = folder.as_bytes().as_ptr().cast();
+        libc::mkdir(folder, 0o700);
+        let mut found: libc::stat = core::mem::zeroed();
+        if libc::lstat(folder, &raw mut found) != 0 {
+            return Err("its folder cannot be made");
+        }
+        let is_folder = found.st_mode & libc::S_IFMT == libc::S_IFDIR;
+        if !is_folder || found.st_uid != libc::geteuid() || found.st_mode & 0o077 != 0 {
+            return Err("its folder is not this user's own and closed to all others (mode 0700)");
+        }
+    }
+    Ok(())
+}
+
+/// Removes the socket, in the process that made it.
+extern "C" fn remove() {
+    // SAFETY: takes nothing and cannot fail.
+    if OWNER.load(Ordering::Relaxed) == unsafe { libc::getpid() } as usize {
+        let path = path();
+        // SAFETY: a path that a NUL ends.
+        unsafe { libc::unlink(path.as_bytes().as_ptr().cast()) };
+    }
+}
+
+/// Accepts one connection and serves it to its end.
+pub fn serve_one() {
+    // SAFETY: plain calls with valid targets; the descriptor is closed once.
+    unsafe {
+        let peer = libc::accept4(listening(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC);
+        if peer < 0 {
+            // No more descriptors, for example: trying again at once would only burn time.
+            libc::poll(ptr::null_mut(), 0, 100);
+            return;
+        }
+        let time = libc::timeval { tv_sec: PATIENCE_SECONDS, tv_usec: 0 };
+        for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+            let length = size_of::<libc::timeval>() as libc::socklen_t;
+            libc::setsockopt(peer, libc::SOL_SOCKET, option, (&raw const time).cast(), length);
+        }
+        if may_talk(peer) {
+            talk(peer);
+        }
+        libc::close(peer);
+    }
+}
+
+/// Whether the peer runs as this user, or as root.
+fn may_talk(peer: c_int) -> bool {
+    let mut who = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: valid targets of the right size.
+    unsafe {
+        libc::getsockopt(
+            peer,
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut who).cast(),
+            &raw mut length,
+        ) == 0
+            && (who.uid == libc::geteuid() || who.uid == 0)
+    }
+}
+
+/// Reads a request and answers it.
+fn talk(peer: c_int) {
+    let (mut line, mut len) = ([0u8; LONGEST_REQUEST], 0);
+    let mut out = Output::to(peer as usize);
+    for _ in 0..MOST_PIECES {
+        let room = &mut line[len..];
+        // SAFETY: the room is ours to write to.
+        let count = unsafe { libc::recv(peer, room.as_mut_ptr().cast(), room.len(), 0) };
+        let Ok(count @ 1..) = usize::try_from(count) else { break };
+        len += count;
+        if let Some(end) = line[..len].iter().position(|&byte| byte == b'\n') {
+            requests::answer(&line[..end], &mut out);
+            out.finish();
+            return;
+        }
+        if len == line.len() {
+            break;
+        }
+    }
+    out.put(b"error: not a request\n");
+    out.finish();
+}
