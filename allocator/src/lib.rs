@@ -61,6 +61,8 @@ pub mod control;
 #[cfg(not(loom))]
 pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 #[cfg(not(loom))]
-pub use faces::{MallocExtension, NotSettable, Ownership, Property, PropertyKey, Stratalloc};
+pub use faces::{
+    MallocExtension, NotSettable, Ownership, ProfileError, Property, PropertyKey, Stratalloc,
+};
 #[cfg(not(loom))]
 pub use observe::{BlockHistogram, Snapshot};

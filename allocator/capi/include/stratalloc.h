@@ -222,6 +222,18 @@ int mallctlnametomib(const char *name, size_t *mib, size_t *depth) STRATALLOC_NO
 int mallctlbymib(const size_t *mib, size_t depth, void *old, size_t *old_length, void *new_,
                  size_t new_length) STRATALLOC_NOTHROW;
 
+/* Writes who holds memory to the file `path` (%p in it stands for the process's number), over what was
+ * there: every outstanding block, or a sample, by the stack that allocated it. `stratalloc-ctl report`
+ * turns the file into a report, a pprof profile or a flame graph. 0, or an error number: ENOTSUP if the
+ * process was started with neither the option leak_report nor sample_interval, EIO if the file cannot be
+ * written. Allocates nothing. */
+int stratalloc_write_profile(const char *path) STRATALLOC_NOTHROW;
+
+/* Writes the figures of this moment as OpenMetrics text, NUL-terminated, cut off at `length` bytes.
+ * Returns the length of the whole text, without the NUL, as snprintf does; 16 KiB are enough in most
+ * processes. Allocates nothing. */
+size_t stratalloc_metrics(char *buffer, size_t length) STRATALLOC_NOTHROW;
+
 /* Name and version, for example "stratalloc 0.1.0". Never NULL, not to be freed. Looking this
  * symbol up with dlsym is a way to see whether the library is in the process. */
 const char *stratalloc_version(void) STRATALLOC_NOTHROW;

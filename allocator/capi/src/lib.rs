@@ -30,6 +30,7 @@ mod malloc_extension;
 mod mallopt;
 mod operators;
 mod panic;
+mod profile;
 mod standard;
 mod statistics;
 mod text;

@@ -142,32 +142,37 @@ fn is_ours(frame: &Frame) -> bool {
     is_library || is_entry(frame) || frame.function.as_deref().is_some_and(named)
 }
 
-/// How many items, from the inner end, are the allocator's: all up to the entry point, if there is one
-/// within reach (functions inlined into it may have names that say nothing), and what is ours beyond.
-fn count_ours<'a, F>(items: impl Iterator<Item = F> + Clone) -> usize
-where
-    F: Iterator<Item = &'a Frame> + Clone,
-{
+/// How many of a stack's calls, from the inner end, are the allocator's: all up to the entry point, if there
+/// is one within reach, and what is ours beyond. Each call is the functions inlined at an address, and last
+/// the one that they are in.
+fn count_ours(calls: &[Vec<Frame>]) -> usize {
     /// Deeper than this, a function with such a name is somebody else's.
-    const REACH: usize = 24;
-    let entry = items.clone().take(REACH).position(|mut item| item.any(is_entry));
+    const REACH: usize = 16;
+    let is_last = |call: &Vec<Frame>, what: fn(&Frame) -> bool| call.last().is_some_and(what);
+    let entry = calls.iter().take(REACH).position(|call| is_last(call, is_entry));
     let inside = entry.map_or(0, |at| at + 1);
-    inside + items.skip(inside).take_while(|item| item.clone().all(is_ours)).count()
+    inside + calls[inside..].iter().take_while(|call| is_last(call, is_ours)).count()
 }
 
 /// The frames of a stack, the allocator's own cut off.
 pub fn frames(symbols: &mut Symbols<'_>, addresses: &[u64]) -> Vec<Frame> {
-    let all: Vec<Frame> = addresses.iter().flat_map(|&address| symbols.frames(address)).collect();
-    let ours = count_ours(all.iter().map(std::iter::once));
+    let calls: Vec<Vec<Frame>> = addresses.iter().map(|&at| symbols.frames(at)).collect();
+    let ours = count_ours(&calls);
+    let all: Vec<&Frame> = calls[ours..].iter().flatten().collect();
+    // What of ours was inlined into the program's function.
+    let inlined = all.iter().take_while(|frame| is_ours(frame)).count();
     // A stack of nothing but ours says more than an empty one.
-    if ours == all.len() { all } else { all[ours..].to_vec() }
+    if inlined == all.len() {
+        return calls.into_iter().flatten().collect();
+    }
+    all[inlined..].iter().map(|&frame| frame.clone()).collect()
 }
 
 /// How many of a stack's addresses, from the inner end, are nothing but the allocator's own.
 pub fn own_addresses(symbols: &mut Symbols<'_>, addresses: &[u64]) -> usize {
-    let all: Vec<Vec<Frame>> = addresses.iter().map(|&address| symbols.frames(address)).collect();
-    let ours = count_ours(all.iter().map(|frames| frames.iter()));
-    if ours == all.len() { 0 } else { ours }
+    let calls: Vec<Vec<Frame>> = addresses.iter().map(|&at| symbols.frames(at)).collect();
+    let ours = count_ours(&calls);
+    if ours == calls.len() { 0 } else { ours }
 }
 
 /// The groups of a dump, in no order.

@@ -99,7 +99,12 @@ impl<'a> Symbols<'a> {
         let symbol = symbol.map(|name| tidy(&addr2line::demangle_auto(name.into(), None)));
         match frames.last_mut() {
             Some(last) => {
-                if last.function.is_none() {
+                // Debug information of lines alone has names without their paths.
+                let is_longer = |symbol: &String| match &last.function {
+                    None => true,
+                    Some(name) => symbol.ends_with(&format!("::{name}")),
+                };
+                if symbol.as_ref().is_some_and(is_longer) {
                     last.function = symbol;
                 }
             }

@@ -6,3 +6,4 @@ pub mod fatal;
 pub mod fixed_buf;
 pub mod hint;
 pub mod list;
+pub mod probe;

@@ -11,11 +11,10 @@
 mod requests;
 mod socket;
 
-use crate::os::files::{File, Output};
 use crate::parameters::{self, Id, TextId, text};
-use crate::profile::{dump, report::with_pid};
+use crate::profile::dump;
 use crate::sync::{AtomicUsize, Ordering};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
 /// Bytes of stack: buffers of a few KiB, and what the C library puts there for itself.
@@ -138,19 +137,7 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
             let mut count = 0u64;
             // SAFETY: a valid target of eight bytes.
             unsafe { libc::read(wake as c_int, (&raw mut count).cast(), 8) };
-            write_profile(text(TextId::ProfileFile).unwrap_or(PROFILE_FILE));
+            dump::write_to(text(TextId::ProfileFile).unwrap_or(PROFILE_FILE));
         }
     }
-}
-
-/// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was there.
-/// Whether that worked.
-pub fn write_profile(name: &[u8]) -> bool {
-    let path = with_pid(name);
-    let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) else { return false };
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-    let Some(file) = File::open(path, flags) else { return false };
-    let mut out = Output::to(file.fd());
-    dump::write(&mut out);
-    out.finish()
 }

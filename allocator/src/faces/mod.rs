@@ -5,8 +5,10 @@ mod extension;
 mod global;
 mod parameters;
 mod property;
+mod watching;
 
 pub use extension::{MallocExtension, NotSettable, Ownership, PropertyKey};
 pub use global::Stratalloc;
 pub use parameters::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 pub use property::Property;
+pub use watching::ProfileError;

@@ -3,6 +3,7 @@
 use super::{init, large, watched};
 use crate::background;
 use crate::base::hint::unlikely;
+use crate::base::probe::probe;
 use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
@@ -84,6 +85,7 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
+    probe!("refill", size, class.size());
     init::before_first_allocation();
     let mut object = exchange::pop_slow(class);
     init::after_first_allocation();
@@ -100,6 +102,7 @@ pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
 /// the last resort before a request fails, and the first step of a trim.
 #[cold]
 pub fn reclaim() {
+    probe!("reclaim", 0, 0);
     exchange::flush_own();
     park::park_others();
     CENTRAL.drain();

@@ -4,8 +4,9 @@
 use super::{large, misuse, watched};
 use crate::background;
 use crate::base::hint::unlikely;
+use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
-use crate::config::{FREE_MARK, MAX_SMALL};
+use crate::config::{FREE_MARK, MAX_SMALL, PAGE_SIZE};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
@@ -37,7 +38,7 @@ pub unsafe fn deallocate_class(class: SizeClass, block: *mut u8) {
     // SAFETY: handed through.
     if unlikely(!unsafe { in_slot().push(class, block) }) {
         // SAFETY: handed through.
-        unsafe { deallocate_slow(block) }
+        unsafe { deallocate_class_slow(block, class) }
     }
 }
 
@@ -74,9 +75,21 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_slow(block: *mut u8) {
-    // By the page map, also where the caller knows a class: a sampled block has a span of its own.
     // SAFETY: as in `deallocate`.
     unsafe { deallocate_mapped_slow(block, PAGE_MAP.class_unchecked(block as usize)) }
+}
+
+/// Cold: as `deallocate_slow`, for a block that was asked for with a size of this class. A sampled one is none
+/// of the class, as it has a span of its own; spans start on a page, which few other blocks do.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_class_slow(block: *mut u8, class: SizeClass) {
+    if unlikely((block as usize).is_multiple_of(PAGE_SIZE)) {
+        // SAFETY: handed through.
+        return unsafe { deallocate_slow(block) };
+    }
+    // SAFETY: handed through.
+    unsafe { deallocate_mapped_slow(block, class) }
 }
 
 /// Cold: as `deallocate_slow`, for a block of which the page map says that it has this class.
@@ -97,6 +110,7 @@ unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
 #[cold]
 #[inline(never)]
 unsafe fn give_back(block: *mut u8) {
+    probe!("give_back", block, 0);
     if block.is_null() {
         return;
     }

@@ -2,6 +2,7 @@
 
 use super::{alloc, init, watched};
 use crate::background;
+use crate::base::probe::probe;
 use crate::central::CENTRAL;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
@@ -50,6 +51,7 @@ fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
         alloc::reclaim();
         try_span_for(size, align)
     });
+    probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     watched::large(span.map(|span| unsafe { span.as_ref().addr() }), size);
     span
@@ -78,6 +80,9 @@ fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
 pub unsafe fn free(span: NonNull<Span>) {
+    // SAFETY: a live record.
+    let record = unsafe { span.as_ref() };
+    probe!("large_free", record.addr(), record.bytes());
     // SAFETY: a live record.
     watched::forget(unsafe { span.as_ref().addr() as *mut u8 });
     // SAFETY: handed through; a live record.

@@ -18,11 +18,13 @@
 //! 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read stack by stack while
 //! the process goes on.
 
+use super::report::with_pid;
 use super::{LOST, Mode, mode, stacks};
-use crate::os::files::{Output, copy};
+use crate::os::files::{File, Output, copy};
 use crate::os::{Linux, Os};
 use crate::parameters::{self, Id};
 use crate::sync::Ordering;
+use core::ffi::CStr;
 use core::fmt::Write;
 
 /// Writes the dump.
@@ -63,4 +65,16 @@ pub fn write(out: &mut Output) {
     out.put(b"mappings\n");
     copy(c"/proc/self/maps", out);
     out.put(b"end\n");
+}
+
+/// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was there.
+/// Whether that worked.
+pub fn write_to(name: &[u8]) -> bool {
+    let path = with_pid(name);
+    let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) else { return false };
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
+    let Some(file) = File::open(path, flags) else { return false };
+    let mut out = Output::to(file.fd());
+    write(&mut out);
+    out.finish()
 }

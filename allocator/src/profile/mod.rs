@@ -30,6 +30,7 @@ pub mod sampler;
 mod stacks;
 mod unwind;
 
+use crate::base::probe::probe;
 use crate::os::{Linux, Lock, Os};
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
@@ -92,6 +93,7 @@ pub fn decide_once() -> Option<Mode> {
 #[cold]
 #[inline(never)]
 pub fn record(addr: usize, size: usize, count: usize) {
+    probe!("record", addr, size);
     let mut frames = [0; unwind::MAX_FRAMES];
     let depth = unwind::capture(&mut frames);
     let stack = stacks::intern(&frames[..depth]);
