@@ -115,6 +115,24 @@ impl Results {
             .map(|run| (run.round, &run.measured))
     }
 
+    /// Empties the curves of those runs of a pair whose clock time is not among the middle ones: they
+    /// are never shown, and would make the file, which is written after every run, ten times as
+    /// large.
+    pub fn thin_out(&mut self, allocator: &str, workload: &str) {
+        let mut of_pair: Vec<&mut Run> = self
+            .runs
+            .iter_mut()
+            .filter(|run| run.allocator == allocator && run.workload == workload)
+            .collect();
+        of_pair.sort_by(|left, right| left.measured.wall_s.total_cmp(&right.measured.wall_s));
+        let middle = of_pair.len().saturating_sub(1) / 2;
+        for (place, run) in of_pair.into_iter().enumerate() {
+            if place.abs_diff(middle) > 1 {
+                run.measured.timeline = Vec::new();
+            }
+        }
+    }
+
     /// Rounds that were begun.
     pub fn rounds(&self) -> usize {
         self.runs.iter().map(|run| run.round).max().unwrap_or(0)
@@ -164,6 +182,7 @@ pub(crate) mod samples {
             rss_start_kib: 2_000,
             rss_peak_kib: peak_kib,
             rss_end_kib: peak_kib / 2,
+            rss_mean_kib: peak_kib * 3 / 4,
             timeline: (0..5).map(|n| Sample { at_ms: 10 * n, rss_kib: peak_kib }).collect(),
         }
     }
@@ -220,6 +239,14 @@ pub(crate) mod samples {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_runs_of_middling_length_keep_their_curves() {
+        let mut results = samples::results(&["a"], &["x"], 7, |_, _, round| round as f64, |_| 1);
+        results.thin_out("a", "x");
+        let kept = results.runs.iter().filter(|run| !run.measured.timeline.is_empty());
+        assert_eq!(kept.map(|run| run.round).collect::<Vec<_>>(), [3, 4, 5]);
+    }
 
     #[test]
     fn a_saved_file_reads_back_the_same_and_leaves_nothing_beside_it() {

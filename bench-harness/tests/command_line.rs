@@ -204,3 +204,56 @@ fn scenarios_complete_the_report_of_an_earlier_run() {
     assert_eq!(shown.status.code(), Some(1));
     assert!(text(&shown.stderr).contains("broken"), "{}", text(&shown.stderr));
 }
+
+#[test]
+fn a_series_that_was_interrupted_goes_on_where_it_ended() {
+    let folder = Folder::new("resume");
+    folder.add_runner("quick", 0, &measured(0.25, 7));
+    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
+    let (bin, file) = (path(&folder.0), folder.0.join("saved.json"));
+    let first = ["run", "--bin-dir", bin, "--out", bin, NO, "-w", "trees,larson", "-r", "4"];
+    let done = bench(&[&first[..], &["--save", path(&file)]].concat());
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(!folder.0.join("results.json").exists(), "they were to be saved elsewhere");
+
+    // As if it had been stopped in the third round; what was kept bears a mark.
+    let mut results = Results::load(&file).expect("it was written");
+    assert_eq!(results.runs.len(), 16);
+    results.runs.truncate(9);
+    results.runs.iter_mut().for_each(|run| run.measured.minor_faults = 77);
+    results.save(&file).expect("it is writable");
+    let resume = ["run", "--bin-dir", bin, NO, "--resume", path(&file)];
+    let resumed = bench(&resume);
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
+    let results = Results::load(&file).expect("it was written");
+    let kept = results.runs.iter().filter(|run| run.measured.minor_faults == 77);
+    assert_eq!((kept.count(), results.runs.len()), (9, 16));
+    for round in 1..=4 {
+        assert_eq!(results.runs.iter().filter(|run| run.round == round).count(), 4);
+    }
+    assert!(folder.0.join("report.html").exists(), "the report stands beside the results");
+
+    // More rounds can be asked for; other settings cannot, nor other allocators.
+    assert_eq!(bench(&[&resume[..], &["-r", "5"]].concat()).status.code(), Some(0));
+    assert_eq!(Results::load(&file).expect("it was written").runs.len(), 20);
+    assert_eq!(bench(&[&resume[..], &["--seed", "2"]].concat()).status.code(), Some(2));
+    fs::remove_file(folder.0.join("run-quick")).expect("it is ours");
+    assert_ne!(bench(&resume).status.code(), Some(0));
+}
+
+#[test]
+fn a_short_time_costs_rounds_but_no_rows() {
+    let folder = Folder::new("budget");
+    folder.add_runner("quick", 0, &measured(0.25, 7));
+    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let output =
+        bench(&["run", "--bin-dir", bin, "--out", path(&out), NO, "-r", "9", "--time-budget", "0"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stderr);
+    assert!(said.contains("the time is enough for 3 rounds, and even these"), "{said}");
+    assert!(said.contains("round 1 of 9") && said.contains("round 3 of 3"), "{said}");
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    let rows = 2 * bench_harness::workloads::ALL.len();
+    assert_eq!((results.rounds(), results.runs.len()), (3, 3 * rows));
+}

@@ -3,20 +3,21 @@
 //! Owns the processes it starts, one at a time, and nothing else; what they say goes into
 //! [`Results`]. It neither prints nor decides where files go: a caller watches through a callback.
 
+mod forecast;
 mod runner;
 mod scenarios;
+mod series;
 mod spawn;
 
 pub use runner::{Preload, Runner, find};
 pub use scenarios::{Show, plan, show};
+pub use series::run_all;
 pub use spawn::SpawnError;
 
-use crate::child::Answer;
-use crate::measure::Measurement;
 use crate::results::{Failure, Results, Run};
 use crate::summary::BASELINE;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// One run to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,17 +48,33 @@ pub fn round(number: usize, workloads: usize, runners: usize) -> Vec<Step> {
 /// those that do not work.
 const WARM_UP: f64 = 0.05;
 
+/// Rounds that are done whatever the time: with fewer, an interval says nothing.
+pub const LEAST_ROUNDS: usize = 3;
+
 /// What happened, for whoever watches.
 pub enum Event<'a> {
     /// A run is about to start.
-    Starting(Step),
+    Starting(Step, Outlook),
     /// A run has ended and its outcome is in the results, which want to be saved.
     Finished(Step, &'a Results),
-    /// No further round is started: it would not fit into the time.
-    OutOfTime {
-        /// The rounds that were completed.
+    /// A round has ended, and fewer rounds than asked for will fit into the time.
+    FewerRounds {
+        /// The rounds there will be.
         rounds: usize,
+        /// Whether even these are expected to take longer than the time.
+        late: bool,
     },
+}
+
+/// What is expected.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Outlook {
+    /// The last round.
+    pub rounds: usize,
+    /// Time until its end.
+    pub left: Duration,
+    /// Share of the whole time that has passed.
+    pub done: f64,
 }
 
 /// Limits of a series.
@@ -65,37 +82,10 @@ pub enum Event<'a> {
 pub struct Limits {
     /// Rounds to be done.
     pub rounds: usize,
-    /// Rounds that would end later are not started, except the first.
+    /// Whole rounds are dropped that would end later, but never the first [`LEAST_ROUNDS`].
     pub time: Duration,
     /// A single run that takes longer is stopped and counts as a failure.
     pub run: Duration,
-}
-
-/// Runs everything; what is measured and what fails is added to `results`, whose lists of workloads
-/// and runners decide what is run. `runners` must be in the order of `results.allocators`.
-pub fn run_all(
-    results: &mut Results,
-    runners: &[Runner],
-    limits: Limits,
-    mut watch: impl FnMut(Event<'_>),
-) {
-    let start = Instant::now();
-    let mut series = Series { broken: Vec::new(), limits };
-    let mut longest_round = Duration::ZERO;
-    for number in 0..=limits.rounds {
-        if number > 1 && start.elapsed() + longest_round > limits.time {
-            watch(Event::OutOfTime { rounds: number - 1 });
-            break;
-        }
-        let round_start = Instant::now();
-        for step in round(number, results.workloads.len(), runners.len()) {
-            watch(Event::Starting(step));
-            series.step(results, runners, step);
-            watch(Event::Finished(step, results));
-        }
-        longest_round = longest_round.max(round_start.elapsed());
-    }
-    outvote(results);
 }
 
 /// Takes out the runs that came to another checksum than most runs of their workload: their
@@ -117,63 +107,6 @@ fn outvote(results: &mut Results) {
             );
             let workload = Some(run.workload);
             results.failures.push(Failure { allocator: run.allocator, workload, reason });
-        }
-    }
-}
-
-/// What is remembered between runs.
-struct Series {
-    /// Pairs of runner and workload that failed and are not tried again.
-    broken: Vec<(usize, usize)>,
-    limits: Limits,
-}
-
-impl Series {
-    fn step(&mut self, results: &mut Results, runners: &[Runner], step: Step) {
-        if self.broken.contains(&(step.runner, step.workload)) {
-            return;
-        }
-        let runner = &runners[step.runner];
-        let workload = results.workloads[step.workload].name.clone();
-        match self.run(results, runner, step, &workload) {
-            Ok(measured) if step.round > 0 => results.runs.push(Run {
-                allocator: runner.name().to_owned(),
-                workload,
-                round: step.round,
-                measured,
-            }),
-            Ok(_) => {}
-            Err(reason) => {
-                self.broken.push((step.runner, step.workload));
-                let allocator = runner.name().to_owned();
-                results.failures.push(Failure { allocator, workload: Some(workload), reason });
-            }
-        }
-    }
-
-    /// One run: the measurement, or the reason why there is none.
-    fn run(
-        &self,
-        results: &Results,
-        runner: &Runner,
-        step: Step,
-        workload: &str,
-    ) -> Result<Measurement, String> {
-        let plan = &results.plan;
-        let scale = if step.round == 0 { plan.scale * WARM_UP } else { plan.scale };
-        let arguments = [
-            "--run",
-            workload,
-            &plan.threads.to_string(),
-            &scale.to_string(),
-            &plan.seed.to_string(),
-        ];
-        match runner.ask(&arguments, self.limits.run) {
-            Ok(Answer::Measured(measured)) => Ok(measured),
-            Ok(Answer::Refused(reason)) => Err(reason),
-            Ok(Answer::Described(_)) => Err("it described itself instead".to_owned()),
-            Ok(Answer::Observed(_)) => Err("it showed a scenario instead".to_owned()),
-            Err(error) => Err(error.to_string()),
         }
     }
 }

@@ -49,7 +49,11 @@ pub struct Measurement {
     pub rss_peak_kib: u64,
     /// Resident memory shortly after the work, when everything has been freed.
     pub rss_end_kib: u64,
-    /// Resident memory while the work ran.
+    /// Resident memory, averaged over the time that the work took; 0 in files of before it was
+    /// measured.
+    #[serde(default)]
+    pub rss_mean_kib: u64,
+    /// Resident memory while the work ran; result files keep it of some runs only.
     pub timeline: Vec<Sample>,
 }
 
@@ -95,14 +99,33 @@ pub fn measure(work: Work) -> io::Result<Measurement> {
         rss_start_kib,
         rss_peak_kib: peak_kib()?.max(sampled_peak).max(rss_start_kib).max(rss_end_kib),
         rss_end_kib,
+        rss_mean_kib: mean_kib(&timeline).unwrap_or(rss_start_kib),
         timeline,
     })
+}
+
+/// The samples' average, each weighed by its time; none where no time passes between them.
+fn mean_kib(timeline: &[Sample]) -> Option<u64> {
+    let (mut area, mut time) = (0, 0);
+    for pair in timeline.windows(2) {
+        let step = u64::from(pair[1].at_ms - pair[0].at_ms);
+        area += step * (pair[0].rss_kib + pair[1].rss_kib) / 2;
+        time += step;
+    }
+    area.checked_div(time)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::block::{Block, OS_PAGE};
+
+    #[test]
+    fn the_mean_weighs_every_sample_by_its_time() {
+        let timeline = [(0, 1_000), (10, 1_000), (40, 3_000)].map(Sample::from);
+        assert_eq!(mean_kib(&timeline), Some((10 * 1_000 + 30 * 2_000) / 40));
+        assert_eq!(mean_kib(&timeline[..1]), None);
+    }
 
     #[test]
     fn sees_the_memory_the_faults_and_the_time_of_the_work() {
@@ -127,6 +150,8 @@ mod tests {
         assert!(measured.timeline.len() >= 3, "{} samples", measured.timeline.len());
         let highest = measured.timeline.iter().map(|sample| sample.rss_kib).max();
         assert!(highest.unwrap_or(0) as usize >= BYTES / 1024, "{:?}", measured.timeline);
+        let mean = measured.rss_mean_kib;
+        assert!(measured.rss_start_kib < mean && mean <= measured.rss_peak_kib, "{measured:?}");
         assert_eq!((measured.operations, measured.checksum), (1, 2));
     }
 }

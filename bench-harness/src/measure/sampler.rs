@@ -41,7 +41,7 @@ impl From<Sample> for (u32, u64) {
 /// Time between samples at first; doubles each time the record is full.
 const INTERVAL_US: u32 = 10_000;
 /// Samples that a record can hold.
-const CAPACITY: usize = 512;
+const CAPACITY: usize = 256;
 
 /// What both threads share; lives in a mapping of its own.
 struct Record {

@@ -45,14 +45,15 @@ pub struct Run {
     /// Only these workloads (may be repeated, or separated by commas)
     #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
     pub workloads: Vec<String>,
-    /// Rounds; each runs every workload once under every allocator
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
+    /// Rounds; each runs every workload once under every allocator [default: 10]
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: Option<u32>,
     /// A quick look: 3 rounds at a third of the work
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
-    /// Start no round that would end later than this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 180)]
+    /// Drop the last rounds where they would end later than this many seconds after the start; the
+    /// first three are run in any case, and every workload has as many as the others
+    #[arg(long, value_name = "SECONDS", default_value_t = 1500)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -69,6 +70,14 @@ pub struct Run {
     /// Folder for the report and the results [default: report, in the build folder]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// File of the results, saved after every run [default: results.json in that folder]
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
+    /// Go on where an interrupted run ended: do what this result file lacks, with its settings
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "quick", "threads", "scale", "seed", "allocators", "workloads", "save",
+    ])]
+    pub resume: Option<PathBuf>,
     /// Leave out the scenarios that follow the rounds
     #[arg(long)]
     pub no_scenarios: bool,
@@ -118,7 +127,7 @@ pub struct Report {
 impl Run {
     /// Rounds to be done.
     pub fn rounds(&self) -> usize {
-        if self.quick { 3 } else { self.rounds as usize }
+        if self.quick { 3 } else { self.rounds.map_or(10, |rounds| rounds as usize) }
     }
 
     /// Factor on the amount of work.

@@ -1,55 +1,56 @@
-//! The progress bar: what is running, how much is done, how long it will take.
+//! The progress: what is running, how much is done, how long it will take.
 //!
 //! It is drawn between the runs only, never while one is being measured. Where standard error is no
-//! terminal, a line at the start of each round has to do.
+//! terminal, a line at the start of each round and one every half a minute have to do.
 
-use bench_harness::driver::Step;
+use bench_harness::driver::{Outlook, Step};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
+use std::time::{Duration, Instant};
 
-/// Steps of the bar that a run of the warm-up takes; it does a twentieth of the work.
-const WARM_UP_WEIGHT: u64 = 1;
-/// Steps of the bar that a measured run takes.
-const RUN_WEIGHT: u64 = 20;
+/// Length of the bar, in steps.
+const LENGTH: u64 = 1_000;
+/// Time between lines where there is no bar.
+const PAUSE: Duration = Duration::from_secs(30);
 
 /// The bar, or what stands in for it.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    rounds: usize,
-    last_round: Option<usize>,
+    /// Round and time of the last line.
+    told: Option<(usize, Instant)>,
 }
 
 impl Progress {
-    /// For `rounds` rounds of `runs` runs each, and the warm-up.
-    pub fn new(rounds: usize, runs: usize) -> Self {
+    /// With nothing done yet.
+    pub fn new() -> Self {
         let bar = stderr().is_terminal().then(|| {
-            let length = runs as u64 * (WARM_UP_WEIGHT + RUN_WEIGHT * rounds as u64);
-            let template = "{bar:32.cyan/blue} {percent:>3} %  {eta:>4} left  {wide_msg}";
+            let template = "{bar:32.cyan/blue} {percent:>3} %  {wide_msg}";
             let style =
                 ProgressStyle::with_template(template).expect("the template is well-formed");
-            ProgressBar::new(length).with_style(style.progress_chars("━╸─"))
+            ProgressBar::new(LENGTH).with_style(style.progress_chars("━╸─"))
         });
-        Self { bar, rounds, last_round: None }
+        Self { bar, told: None }
     }
 
     /// A run begins.
-    pub fn starting(&mut self, step: Step, workload: &str, allocator: &str) {
+    pub fn starting(&mut self, step: Step, outlook: Outlook, workload: &str, allocator: &str) {
         let round = match step.round {
             0 => "warm-up".to_owned(),
-            number => format!("round {number} of {}", self.rounds),
+            number => format!("round {number} of {}, {} left", outlook.rounds, clock(outlook.left)),
         };
         match &self.bar {
-            Some(bar) => bar.set_message(format!("{round}: {workload}, {allocator}")),
-            None if self.last_round != Some(step.round) => eprintln!("{round}"),
-            None => {}
-        }
-        self.last_round = Some(step.round);
-    }
-
-    /// A run has ended.
-    pub fn finished(&self, step: Step) {
-        if let Some(bar) = &self.bar {
-            bar.inc(if step.round == 0 { WARM_UP_WEIGHT } else { RUN_WEIGHT });
+            Some(bar) => {
+                bar.set_position((outlook.done * LENGTH as f64) as u64);
+                bar.set_message(format!("{round}: {workload}, {allocator}"));
+            }
+            None => {
+                let due =
+                    |(number, at): (usize, Instant)| number != step.round || at.elapsed() >= PAUSE;
+                if self.told.is_none_or(due) {
+                    eprintln!("{round}: {workload}");
+                    self.told = Some((step.round, Instant::now()));
+                }
+            }
         }
     }
 
@@ -66,5 +67,22 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// `12:05`, in minutes and seconds.
+fn clock(time: Duration) -> String {
+    let seconds = time.as_secs_f64().round() as u64;
+    format!("{}:{:02}", seconds / 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_left_is_in_minutes_and_seconds() {
+        let clock = |seconds| clock(Duration::from_secs_f64(seconds));
+        assert_eq!([clock(0.2), clock(59.6), clock(725.0)], ["0:00", "1:00", "12:05"]);
     }
 }

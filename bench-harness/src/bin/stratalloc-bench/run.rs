@@ -13,29 +13,27 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub fn run(arguments: &Run) -> Result<(), Problem> {
-    let chosen = choose_workloads(&arguments.workloads)?;
-    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
-    let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
+    let Prepared { mut results, runners, path } = match &arguments.resume {
+        Some(file) => resumed(arguments, file)?,
+        None => begun(arguments)?,
+    };
+    let beside = || Some(path.parent()?.to_owned());
+    let resumed = arguments.resume.as_ref().and_then(|_| beside());
+    let folder = arguments.out.clone().or(resumed).map_or_else(default_folder, Ok)?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let path = folder.join("results.json");
-
-    for Failure { allocator, reason, .. } in &failures {
-        eprintln!("{allocator}: left out: {reason}");
-    }
-    let mut results = empty_results(arguments, &runners, &chosen, failures);
     let limits = Limits {
-        rounds: arguments.rounds(),
+        rounds: results.plan.rounds,
         time: Duration::from_secs(arguments.time_budget),
         run: Duration::from_secs(arguments.run_limit),
     };
-    let mut progress = Progress::new(limits.rounds, runners.len() * chosen.len());
+    let mut progress = Progress::new();
+    let names: Vec<_> = results.workloads.iter().map(|workload| workload.name.clone()).collect();
     let mut failures_told = results.failures.len();
     driver::run_all(&mut results, &runners, limits, |event| match event {
-        Event::Starting(step) => {
-            let workload = chosen[step.workload].name;
-            progress.starting(step, workload, runners[step.runner].name());
+        Event::Starting(step, outlook) => {
+            progress.starting(step, outlook, &names[step.workload], runners[step.runner].name());
         }
-        Event::Finished(step, results) => {
+        Event::Finished(_, results) => {
             for failure in &results.failures[failures_told..] {
                 let workload = failure.workload.as_deref().unwrap_or("");
                 progress.note(&format!("{} on {workload}: {}", failure.allocator, failure.reason));
@@ -43,10 +41,10 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
             failures_told = results.failures.len();
             // Should this fail, later ones may succeed; only the last one, below, has to.
             let _ = results.save(&path);
-            progress.finished(step);
         }
-        Event::OutOfTime { rounds } => {
-            progress.note(&format!("the time is used up after {rounds} rounds"));
+        Event::FewerRounds { rounds, late } => {
+            let more = if late { ", and even these will take longer" } else { "" };
+            progress.note(&format!("the time is enough for {rounds} rounds{more}"));
         }
     });
     progress.done();
@@ -72,6 +70,71 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     match results.failures.iter().find(asked) {
         Some(Failure { allocator, reason, .. }) => Err(format!("{allocator}: {reason}").into()),
         None => Ok(()),
+    }
+}
+
+/// What a series starts from.
+struct Prepared {
+    results: Results,
+    runners: Vec<Runner>,
+    /// The result file.
+    path: PathBuf,
+}
+
+/// A new series.
+fn begun(arguments: &Run) -> Result<Prepared, Problem> {
+    let chosen = choose_workloads(&arguments.workloads)?;
+    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    tell(&failures);
+    let path = match &arguments.save {
+        Some(path) => path.clone(),
+        None => {
+            let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
+            folder.join("results.json")
+        }
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    }
+    Ok(Prepared { results: empty_results(arguments, &runners, &chosen, failures), runners, path })
+}
+
+/// The series of a result file, which must be about the very allocators and workloads that there
+/// are now.
+fn resumed(arguments: &Run, file: &Path) -> Result<Prepared, Problem> {
+    let mut results =
+        Results::load(file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let names: Vec<_> = results.allocators.iter().map(|known| known.name.clone()).collect();
+    let (mut runners, failures) = choose_runners(&names, &arguments.peers)?;
+    tell(&failures);
+    runners.retain(|runner| names.iter().any(|name| name == runner.name()));
+    let same = runners.len() == results.allocators.len()
+        && runners.iter().zip(&results.allocators).all(|(runner, known)| {
+            (&runner.description.name, &runner.description.version) == (&known.name, &known.version)
+        });
+    if !same {
+        return Err("--resume: the allocators are not those of the file".into());
+    }
+    if let Some(gone) = results.workloads.iter().find(|one| workloads::find(&one.name).is_none()) {
+        return Err(format!("--resume: there is no workload '{}' any more", gone.name).into());
+    }
+    let commit = Machine::look().commit;
+    if commit != results.machine.commit {
+        let reason = format!(
+            "--resume: the file was begun at commit '{}', this is '{commit}'",
+            results.machine.commit
+        );
+        return Err(reason.into());
+    }
+    if let Some(rounds) = arguments.rounds {
+        results.plan.rounds = rounds as usize;
+    }
+    Ok(Prepared { results, runners, path: file.to_owned() })
+}
+
+fn tell(failures: &[Failure]) {
+    for Failure { allocator, reason, .. } in failures {
+        eprintln!("{allocator}: left out: {reason}");
     }
 }
 
