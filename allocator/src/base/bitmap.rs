@@ -134,6 +134,13 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.words[index] = bits;
     }
 
+    /// Clears every bit that is clear in `other`.
+    pub fn intersect(&mut self, other: &Self) {
+        for (word, other) in self.words.iter_mut().zip(&other.words) {
+            *word &= other;
+        }
+    }
+
     /// Sets every bit that is set in `other`.
     pub fn union(&mut self, other: &Self) {
         for index in 0..WORDS {

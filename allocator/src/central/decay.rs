@@ -80,15 +80,11 @@ impl Central {
         for class in SizeClass::all() {
             idle[class.index()] = self.lists[class.index()].take_idle(class, Asker::Growth);
         }
-        let (used, idle_pages) = PAGE_HEAP.take_idle();
-        let all = idle.iter().sum::<usize>() + idle_pages;
-        if all < GROWTH_TOLERATED.max(used / GROWTH_TOLERATED_SHARE) {
+        let tolerated = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
+        if idle.iter().sum::<usize>() < tolerated {
             return;
         }
-        // Whole free pages first: they come in long runs.
-        let wanted = GROWTH_PRICE * grown;
-        let done = PAGE_HEAP.release_bytes(idle_pages.min(wanted));
-        let mut budget = Budget { pages: wanted.saturating_sub(done) / OS_PAGE, calls: usize::MAX };
+        let mut budget = Budget { pages: GROWTH_PRICE * grown / OS_PAGE, calls: usize::MAX };
         while !budget.is_spent() {
             let most = SizeClass::all().max_by_key(|class| idle[class.index()]);
             let Some(class) = most.filter(|class| idle[class.index()] >= OS_PAGE) else {

@@ -1,15 +1,16 @@
 //! The spans of one size class: where objects come from and go home to.
 //!
-//! Spans with free objects are in eight lists by how full they are. Allocation takes from the fullest, so
-//! that the emptiest can drain and return to the page heap. A span that is entirely in use is in no list;
-//! one that is entirely free leaves at once.
+//! Spans with free objects are in lists by how full they are. Allocation takes from the fullest, so that
+//! the emptiest can drain and return to the page heap; but memory that was given back inside a span comes
+//! last, so that what is resident is used up first. A span that is entirely in use is in no list; one that
+//! is entirely free leaves at once.
 //!
 //! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
 //! link is often a cache miss.
 
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
-use super::release::OS_PAGE;
+use super::release::{OS_PAGE, offer, resident_objects};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::config::{FREE_MARK, MAGAZINE_MAX_OBJECTS};
@@ -20,8 +21,9 @@ use crate::page::span::{Place, Span};
 use crate::sync::Rank;
 use core::ptr::{self, NonNull};
 
-/// Number of occupancy groups.
-const GROUPS: usize = 8;
+/// Number of occupancy groups: spans whose free objects all lie on pages that were given back, and eight
+/// groups of the others.
+const GROUPS: usize = 9;
 
 /// Bytes that must not be carved by two threads: a cache line.
 const LINE: usize = 64;
@@ -53,7 +55,7 @@ pub struct CentralFreeList {
 pub(super) struct Inner {
     pub(super) groups: [List<Span>; GROUPS],
     /// Bit per group: not empty.
-    occupied: u8,
+    occupied: u16,
     /// Free objects in all spans.
     pub(super) free: usize,
     /// Spans, the full ones included.
@@ -254,9 +256,14 @@ impl CentralFreeList {
 /// The group for a span, or `None` if it has no free object.
 fn group_of(span: &Span) -> Option<usize> {
     let info = span.class.info();
-    let allocated = u32::from(span.allocated);
+    if span.allocated >= info.objects {
+        return None;
+    }
+    if span.released != 0 && resident_objects(span).count() == 0 {
+        return Some(0);
+    }
     // Rounded down, eighths of less than all objects are at most 7.
-    (span.allocated < info.objects).then(|| ((allocated * info.eighths) >> 16) as usize)
+    Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
 }
 
 impl Inner {
@@ -324,8 +331,10 @@ impl Inner {
         let before = out.chain.count;
         let mut fresh_end = usize::MAX;
         let mut first = usize::MAX;
-        for word in 0..record.free.word_count() {
-            let mut bits = record.free.word(word);
+        let offered = if record.released == 0 { record.free } else { offer(record) };
+        for word in 0..offered.word_count() {
+            let mut bits = offered.word(word);
+            let kept = record.free.word(word) & !bits;
             while bits != 0 {
                 let index = word * 64 + bits.trailing_zeros() as usize;
                 let addr = record.addr() + index * size;
@@ -345,7 +354,7 @@ impl Inner {
                 // SAFETY: the object is free, and ours once its bit is cleared, below.
                 unsafe { out.append(addr as *mut FreeObject) };
             }
-            record.free.set_word(word, bits);
+            record.free.set_word(word, kept | bits);
             if bits != 0 {
                 break;
             }
@@ -405,6 +414,7 @@ impl Inner {
             return;
         }
         record.allocated -= 1;
+        record.searched = false;
         self.free += 1;
         // Only now: a span that an earlier object of the batch emptied must not be settled twice.
         *current = span;

@@ -14,7 +14,7 @@ use crate::base::list::List;
 use crate::config::MAX_SPAN_OS_PAGES;
 use crate::os::Os;
 use crate::page::size_class::SizeClass;
-use crate::page::span::{OsPages, Span};
+use crate::page::span::{Objects, OsPages, Span};
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
@@ -120,8 +120,42 @@ fn objects_on(span: &Span, page: usize) -> Range<usize> {
     number(page * OS_PAGE)..end.min(info.objects as usize)
 }
 
+/// The free objects of `span` that need no page that was given back.
+pub(super) fn resident_objects(span: &Span) -> Objects {
+    let mut objects = span.free;
+    for page in (0..MAX_SPAN_OS_PAGES).filter(|page| span.released >> page & 1 != 0) {
+        let on_page = objects_on(span, page);
+        objects.clear_range(on_page.start, on_page.len());
+    }
+    objects
+}
+
+/// The free objects of `span` to be handed out first: those on resident pages; if there are none, those of
+/// one page that was given back.
+pub(super) fn offer(span: &Span) -> Objects {
+    let resident = resident_objects(span);
+    if resident.count() > 0 {
+        return resident;
+    }
+    let mut objects = Objects::new();
+    for page in (0..MAX_SPAN_OS_PAGES).filter(|page| span.released >> page & 1 != 0) {
+        let on_page = objects_on(span, page);
+        objects.set_range(on_page.start, on_page.len());
+        objects.intersect(&span.free);
+        if objects.count() > 0 {
+            break;
+        }
+    }
+    objects
+}
+
 /// The OS pages of `span` on which no object lives and that hold memory, as far as is known.
 fn releasable(span: &Span) -> OsPages {
+    let free = (span.class.info().objects - span.allocated) as usize;
+    // Not enough for one page, wherever they lie.
+    if free * span.class.size() < OS_PAGE {
+        return 0;
+    }
     let mut pages = 0;
     for page in 0..span.bytes() / OS_PAGE {
         let objects = objects_on(span, page);
@@ -148,7 +182,8 @@ impl Inner {
                 unsafe {
                     let next = self.groups[group].next(node);
                     let record = &mut *node;
-                    let pages = releasable(record);
+                    let searched = core::mem::replace(&mut record.searched, true);
+                    let pages = if searched { 0 } else { releasable(record) };
                     if pages != 0 && record.held == 0 {
                         record.held = pages;
                         budget.spend(pages);
@@ -195,6 +230,7 @@ impl Inner {
         let given = record.free.count() - before;
         record.allocated -= given as u16;
         self.free += given;
+        record.searched = released;
         if released {
             record.released |= pages;
             self.released += pages.count_ones() as usize;

@@ -3,7 +3,6 @@
 use super::{alloc, init, watched};
 use crate::background;
 use crate::base::probe::probe;
-use crate::central::CENTRAL;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -66,13 +65,7 @@ fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
         }
     }
     let align = Length(align.div_ceil(PAGE_SIZE));
-    let span = PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)?;
-    // SAFETY: a span that is ours.
-    let (fresh, bytes) = unsafe { (span.as_ref().fresh, span.as_ref().bytes()) };
-    if fresh {
-        CENTRAL.note_growth(bytes);
-    }
-    Some(span)
+    PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)
 }
 
 /// Takes a large block back.

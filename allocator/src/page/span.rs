@@ -29,6 +29,9 @@ pub enum SpanState {
     Direct = 3,
 }
 
+/// A set of the objects of a small span.
+pub type Objects = Bitmap<{ MAX_SPAN_OBJECTS / 64 }>;
+
 /// A set of the 4 KiB pages of a small span, the first one in the lowest bit.
 pub type OsPages = u32;
 
@@ -48,6 +51,8 @@ pub struct Span {
     pub fresh: bool,
     /// Occupancy group of the central free list that holds it, or `UNLISTED`.
     pub group: u8,
+    /// Whether `central::release` searched a small span and no object came home to it since.
+    pub searched: bool,
     /// Objects that are not free here: with programs, magazines or transfer caches.
     pub allocated: u16,
     /// Objects that were ever handed out; from here on the memory was never touched.
@@ -57,7 +62,7 @@ pub struct Span {
     /// OS pages of a small span that are being given back: the objects on them are taken meanwhile.
     pub held: OsPages,
     /// Free objects.
-    pub free: Bitmap<{ MAX_SPAN_OBJECTS / 64 }>,
+    pub free: Objects,
 }
 
 // SAFETY: returns the address of the field.
@@ -91,6 +96,7 @@ impl Span {
             state,
             fresh: false,
             group: Self::UNLISTED,
+            searched: false,
             allocated: 0,
             carved: 0,
             released: 0,

@@ -199,12 +199,9 @@ impl<O: Os> PageHeap<O> {
         }
     }
 
-    /// Bytes in spans, and free resident bytes that were so ever since the last call.
-    pub fn take_idle(&self) -> (usize, usize) {
-        let mut inner = self.inner.lock();
-        let free = inner.free_resident;
-        let low = core::mem::replace(&mut inner.decay.low_in_growth, free);
-        (Length(inner.used).bytes(), Length(low).bytes())
+    /// Bytes in spans.
+    pub fn used_bytes(&self) -> usize {
+        Length(self.inner.lock().used).bytes()
     }
 
     /// The lock, for `fork`.

@@ -24,8 +24,6 @@ use crate::parameters::{self, Id, NEVER};
 pub(super) struct Decay {
     /// Fewest free resident pages since the last step.
     pub low: usize,
-    /// Fewest free resident pages since `take_idle` was called.
-    pub low_in_growth: usize,
     /// When the last step was, so that a new decay time counts at once; `None` before the first.
     last_ms: Option<u64>,
 }
@@ -37,13 +35,12 @@ const STEP_LEAST: usize = PAGES_PER_HUGE;
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, low_in_growth: 0, last_ms: None }
+        Self { low: 0, last_ms: None }
     }
 
     /// Notes that `free` pages are free and resident.
     pub fn note_free(&mut self, free: usize) {
         self.low = self.low.min(free);
-        self.low_in_growth = self.low_in_growth.min(free);
     }
 
     /// The pages that a step should give back at `now` with `free` pages free and resident, for a decay
