@@ -76,11 +76,11 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     let step = Barrier::new(threads + 1);
     let mut points = Vec::with_capacity(512);
     thread::scope(|scope| {
+        let mut handles = Vec::with_capacity(threads);
         for index in 0..threads {
             let (random, step) = (Random::stream(context.seed, index), &step);
-            thread::Builder::new()
-                .stack_size(STACK)
-                .spawn_scoped(scope, move || live(random, step))?;
+            let thread = thread::Builder::new().stack_size(STACK);
+            handles.push(thread.spawn_scoped(scope, move || live(random, step))?);
         }
         // All are there and wait; only now does the counting begin.
         step.wait();
@@ -106,6 +106,10 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
         let outcome = watch();
         // They are let go whatever was seen.
         step.wait();
+        // The scope alone would not wait until they have given up their caches.
+        for handle in handles {
+            handle.join().map_err(|_| io::Error::other("a thread panicked"))?;
+        }
         outcome
     })?;
     let (after, end) = (points[0].1, points[points.len() - 1].1);

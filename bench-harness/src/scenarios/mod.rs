@@ -17,6 +17,7 @@ mod large_cycle;
 mod neighbours;
 mod reading;
 mod requests;
+mod service_idle;
 mod shifting_mix;
 mod status;
 mod trim;
@@ -168,6 +169,7 @@ pub const ALL: &[&Scenario] = &[
     &shifting_mix::SCENARIO,
     &idle_burst::SCENARIO,
     &idle_threads::SCENARIO,
+    &service_idle::SCENARIO,
     &address_limit::SCENARIO,
     &first_touch::SCENARIO,
     &requests::SCENARIO,

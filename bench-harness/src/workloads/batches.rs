@@ -11,6 +11,7 @@ use crate::random::Random;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "batches",
     stands_for: "query plans and compiler passes: batches of blocks freed in order or in reverse",
+    origin: "sh6 and sh8 of SmartHeap's benchmarks",
     unit: "blocks",
     threaded: true,
     prepare,

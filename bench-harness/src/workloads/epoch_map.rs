@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "epoch-map",
     stands_for: "a lock-free cache: entries retired by epochs, freed late and in bursts",
+    origin: "Fraser, \"Practical lock-freedom\", 2004, by crossbeam-epoch",
     unit: "operations",
     threaded: true,
     prepare,

@@ -14,6 +14,7 @@ use crate::random::Random;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "fragmentation",
     stands_for: "a long-running process: 60 MiB live at all times while the mix of sizes shifts",
+    origin: "contract clause C1.6",
     unit: "blocks",
     threaded: false,
     prepare,

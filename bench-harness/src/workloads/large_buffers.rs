@@ -12,6 +12,7 @@ use crate::random::Random;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "large-buffers",
     stands_for: "image and column stores: buffers of 64 KiB to 8 MiB replaced at random",
+    origin: "the large-object tests of mimalloc-bench",
     unit: "buffers",
     threaded: false,
     prepare,

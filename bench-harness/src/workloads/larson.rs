@@ -15,9 +15,10 @@ use std::thread;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "larson",
     stands_for: "a server: threads that replace random blocks, die, and hand their blocks over",
+    origin: "Larson and Krishnan, ISMM 1998",
     unit: "replacements",
     threaded: true,
-    prepare,
+    prepare: prepare::<Block>,
 };
 
 /// Blocks in each thread's table.
@@ -27,14 +28,33 @@ const GENERATIONS: usize = 12;
 /// Replacements of a full run, all threads together.
 const REPLACEMENTS: usize = 13_000_000;
 
-fn prepare(settings: Settings) -> Work {
+/// What the tables hold.
+pub(super) trait Piece: Send + 'static {
+    /// Allocates one and writes to it.
+    fn make(random: &mut Random) -> Self;
+    /// What it adds to the checksum, read back from its memory.
+    fn tally(&self) -> u64;
+}
+
+impl Piece for Block {
+    fn make(random: &mut Random) -> Self {
+        let size = random.between(16, 1_000);
+        Self::new(size, size as u8)
+    }
+
+    fn tally(&self) -> u64 {
+        u64::from(self.mark()) + self.size() as u64
+    }
+}
+
+pub(super) fn prepare<P: Piece>(settings: Settings) -> Work {
     let lives = settings.threads * GENERATIONS;
     let share = settings.scaled(REPLACEMENTS).div_ceil(lives);
     Box::new(move || {
         let (report, reports) = channel();
         for index in 0..settings.threads {
             let mut random = Random::stream(settings.seed, index);
-            let table = (0..TABLE).map(|_| block(&mut random)).collect();
+            let table = (0..TABLE).map(|_| P::make(&mut random)).collect();
             let lineage = Lineage { table, random, checksum: 0, share };
             let report = report.clone();
             thread::spawn(move || live(lineage, GENERATIONS, report));
@@ -47,8 +67,8 @@ fn prepare(settings: Settings) -> Work {
 }
 
 /// What a thread inherits and passes on.
-struct Lineage {
-    table: Vec<Block>,
+struct Lineage<P> {
+    table: Vec<P>,
     random: Random,
     checksum: u64,
     share: usize,
@@ -56,12 +76,12 @@ struct Lineage {
 
 /// One thread's life: replaces its share, then starts its successor, or reports and drops the
 /// table.
-fn live(mut lineage: Lineage, generations_left: usize, report: Sender<u64>) {
+fn live<P: Piece>(mut lineage: Lineage<P>, generations_left: usize, report: Sender<u64>) {
     for _ in 0..lineage.share {
         let place = lineage.random.below(TABLE);
-        let fresh = block(&mut lineage.random);
+        let fresh = P::make(&mut lineage.random);
         let old = std::mem::replace(&mut lineage.table[place], fresh);
-        lineage.checksum += u64::from(old.mark()) + old.size() as u64;
+        lineage.checksum += old.tally();
     }
     if generations_left > 1 {
         thread::spawn(move || live(lineage, generations_left - 1, report));
@@ -70,9 +90,4 @@ fn live(mut lineage: Lineage, generations_left: usize, report: Sender<u64>) {
         drop(lineage);
         report.send(checksum).expect("the workload waits for every lineage");
     }
-}
-
-fn block(random: &mut Random) -> Block {
-    let size = random.between(16, 1_000);
-    Block::new(size, size as u8)
 }

@@ -6,17 +6,33 @@
 //! allocator did the same work and that no block lost its contents. Inputs are made in `prepare`;
 //! the returned closure holds the work alone and is what gets timed.
 
+mod aligned;
+mod alloc_test;
+pub(crate) mod async_service;
 mod batches;
+mod cache_scratch;
+mod cache_thrash;
+mod cfrac;
 mod epoch_map;
+mod espresso;
 mod fragmentation;
+mod glibc_simple;
+mod glibc_thread;
+mod idle_pool;
+mod json;
 mod large_buffers;
 mod larson;
+mod larson_sized;
+mod mstress;
 mod producer_consumer;
 mod requests;
+mod rptest;
 mod small_objects;
 mod text_index;
+mod thread_churn;
 mod trees;
 mod vectors;
+mod zeroed;
 
 use std::thread;
 
@@ -56,6 +72,8 @@ pub struct Workload {
     pub name: &'static str,
     /// The real load that it stands for, in one sentence.
     pub stands_for: &'static str,
+    /// Where the pattern comes from.
+    pub origin: &'static str,
     /// What one operation is, in the plural: "requests".
     pub unit: &'static str,
     /// Whether it uses [`Settings::threads`] threads, or only one.
@@ -67,15 +85,31 @@ pub struct Workload {
 /// Every workload, in the order of the report.
 pub const ALL: &[Workload] = &[
     small_objects::WORKLOAD,
+    cfrac::WORKLOAD,
+    espresso::WORKLOAD,
     trees::WORKLOAD,
     text_index::WORKLOAD,
+    json::WORKLOAD,
     vectors::WORKLOAD,
+    glibc_simple::WORKLOAD,
+    glibc_thread::WORKLOAD,
     batches::WORKLOAD,
+    alloc_test::WORKLOAD,
     larson::WORKLOAD,
+    larson_sized::WORKLOAD,
+    mstress::WORKLOAD,
+    rptest::WORKLOAD,
     producer_consumer::WORKLOAD,
+    cache_scratch::WORKLOAD,
+    cache_thrash::WORKLOAD,
     epoch_map::WORKLOAD,
+    async_service::WORKLOAD,
+    thread_churn::WORKLOAD,
+    idle_pool::WORKLOAD,
     requests::WORKLOAD,
     large_buffers::WORKLOAD,
+    zeroed::WORKLOAD,
+    aligned::WORKLOAD,
     fragmentation::WORKLOAD,
 ];
 
@@ -131,6 +165,23 @@ mod tests {
             checksum(1) != checksum(2)
         });
         assert_eq!(differing.count(), ALL.len());
+    }
+
+    /// The table of `docs/workloads.md`, as it must be.
+    fn table() -> String {
+        let head = "| name | stands for | from | threads | unit |\n|---|---|---|---|---|\n";
+        let line = |workload: &Workload| {
+            let Workload { name, stands_for, origin, unit, threaded, .. } = workload;
+            let threads = if *threaded { "all" } else { "one" };
+            format!("| `{name}` | {stands_for} | {origin} | {threads} | {unit} |\n")
+        };
+        head.to_owned() + &ALL.iter().map(line).collect::<String>()
+    }
+
+    #[test]
+    fn the_documentation_lists_every_workload() {
+        let page = include_str!("../../../docs/workloads.md");
+        assert!(page.contains(&table()), "docs/workloads.md needs this table:\n\n{}", table());
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "producer-consumer",
     stands_for: "message queues and pipelines: every block is freed on another thread",
+    origin: "xmalloc-test, Lever and Boreham, USENIX 2000",
     unit: "messages",
     threaded: true,
     prepare,

@@ -15,6 +15,7 @@ use crate::random::Random;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "requests-2mib",
     stands_for: "a service that takes a 2 MiB buffer for every request (contract clause C2.2)",
+    origin: "contract clause C2.2",
     unit: "requests",
     threaded: true,
     prepare,

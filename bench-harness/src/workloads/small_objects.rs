@@ -12,6 +12,7 @@ use crate::random::Random;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "small-objects",
     stands_for: "an interpreter or compiler: temporaries of 16 to 256 bytes, some of which stay",
+    origin: "after cfrac and espresso, in made-up sizes",
     unit: "objects",
     threaded: false,
     prepare,

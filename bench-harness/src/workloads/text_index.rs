@@ -16,6 +16,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 pub(super) const WORKLOAD: Workload = Workload {
     name: "text-index",
     stands_for: "log processing and search indexing: owned strings, hash maps, lists of positions",
+    origin: "word indexes over text by Zipf's law",
     unit: "words",
     threaded: false,
     prepare,

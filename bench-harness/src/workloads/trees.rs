@@ -11,6 +11,7 @@ use std::hint::black_box;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "trees",
     stands_for: "parsers and document models: trees of small nodes built and torn down",
+    origin: "binary-trees, after Boehm's and Ellis's GCBench",
     unit: "nodes",
     threaded: false,
     prepare,

@@ -12,6 +12,7 @@ use std::hint::black_box;
 pub(super) const WORKLOAD: Workload = Workload {
     name: "vectors",
     stands_for: "buffers filled from a stream: many vectors that grow by doubling, 256 B to 1 MiB",
+    origin: "every standard vector",
     unit: "appends",
     threaded: false,
     prepare,
