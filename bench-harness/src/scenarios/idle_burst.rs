@@ -21,7 +21,7 @@ const SILENCE: &str = "no calls at all";
 pub const SCENARIO: Scenario = Scenario {
     name: "idle-burst",
     title: "Idle after a burst",
-    does: "300 MiB of blocks of 16 to 1,024 bytes are allocated and freed but for one in 8,192; \
+    does: "300 MiB of blocks of 64 to 4,096 bytes are allocated and freed but for one in 8,192; \
            then the process sleeps, with one allocation every fifth of a second, or with none. \
            Memory counts from the start; the curves begin when the blocks have been freed.",
     cases: &[CALLS, SILENCE],
@@ -89,15 +89,15 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     let mut random = Random::new(context.seed);
     let mut points = Vec::with_capacity(1024);
     // Touched beforehand and kept to the end, so that the table is not counted. The mean size of a
-    // block is 252 bytes.
+    // block is 1,008 bytes.
     let mut blocks: Vec<Option<Block>> = Vec::new();
-    blocks.resize_with(wanted / 200, || None);
+    blocks.resize_with(wanted / 800, || None);
     blocks.clear();
     let start = Reading::now()?;
     let grown = |reading: Reading| reading.rss_kib.saturating_sub(start.rss_kib);
     let mut bytes = 0;
     while bytes < wanted {
-        let block = Block::filled(random.log_between(16, 1024), 1);
+        let block = Block::filled(random.log_between(64, 4096), 1);
         bytes += block.size();
         blocks.push(Some(block));
     }
