@@ -7,7 +7,7 @@
 //! there is no row.
 
 use crate::block::Block;
-use crate::measure::{Measurement, measure};
+use crate::measure::{self, Hello, Measurement, Watch};
 use crate::scenarios::{self, Context, Observed, Tuning};
 use crate::workloads::{self, Settings};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// Changes when driver and runner must be rebuilt together.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// What a runner is compiled with: the allocator under test, and how to recognise it.
 pub struct Subject {
@@ -80,6 +80,10 @@ pub enum Answer {
     Described(Description),
     /// To a workload.
     Measured(Measurement),
+    /// To a workload whose calls of the allocator were to be watched.
+    Watched(Watch),
+    /// To `--hello`.
+    Greeted(Hello),
     /// To a scenario.
     Observed(Observed),
     /// The allocator could not be proved to be in use, or the run was impossible: the reason.
@@ -90,7 +94,9 @@ pub enum Answer {
 #[derive(Debug, PartialEq)]
 enum Request {
     Describe,
+    Hello,
     Run { workload: String, threads: usize, scale: f64, seed: u64 },
+    Watch { workload: String, threads: usize, scale: f64, seed: u64, rest: Duration },
     Show { scenario: String, case: String, tuning: Tuning, scale: f64, seed: u64, rest: Duration },
     Fill { seed: u64 },
 }
@@ -102,6 +108,14 @@ pub fn main(subject: &Subject) -> ExitCode {
         Ok(Request::Describe) => describe(subject),
         Ok(Request::Run { workload, threads, scale, seed }) => {
             run(subject, &workload, Settings { threads, scale, seed })
+        }
+        Ok(Request::Hello) => match measure::hello() {
+            Ok(hello) => Answer::Greeted(hello),
+            Err(error) => Answer::Refused(format!("measuring failed: {error}")),
+        },
+        Ok(Request::Watch { workload, threads, scale, seed, rest }) => {
+            let settings = Settings { threads, scale, seed };
+            watch(subject, &workload, settings, rest).map_or_else(Answer::Refused, Answer::Watched)
         }
         Ok(request @ Request::Show { .. }) => {
             show(subject, request).map_or_else(Answer::Refused, Answer::Observed)
@@ -142,6 +156,14 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             scale: scale.parse().map_err(|_| format!("not a number: {scale}"))?,
             seed: number(seed)?,
         }),
+        ["--hello"] => Ok(Request::Hello),
+        ["--watch", workload, threads, scale, seed, rest] => Ok(Request::Watch {
+            workload: workload.to_owned(),
+            threads: number(threads)?.max(1) as usize,
+            scale: scale.parse().map_err(|_| format!("not a number: {scale}"))?,
+            seed: number(seed)?,
+            rest: Duration::from_millis(number(rest)?),
+        }),
         ["--show", scenario, case, tuning, scale, seed, rest] => Ok(Request::Show {
             scenario: scenario.to_owned(),
             case: case.to_owned(),
@@ -154,9 +176,11 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             rest: Duration::from_millis(number(rest)?),
         }),
         [FILL, seed] => Ok(Request::Fill { seed: number(seed)? }),
-        _ => Err("expected --describe, --run WORKLOAD THREADS SCALE SEED, or \
-                  --show SCENARIO CASE TUNING SCALE SEED REST"
-            .to_owned()),
+        _ => Err(
+            "expected --describe, --hello, --run WORKLOAD THREADS SCALE SEED, --watch WORKLOAD \
+                  THREADS SCALE SEED REST, or --show SCENARIO CASE TUNING SCALE SEED REST"
+                .to_owned(),
+        ),
     }
 }
 
@@ -178,7 +202,7 @@ fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {
     let Some(workload) = workloads::find(name) else {
         return Answer::Refused(format!("there is no workload {name}"));
     };
-    let measured = measure((workload.prepare)(settings));
+    let measured = measure::measure((workload.prepare)(settings));
     // After the work, so that the heap it started with was untouched.
     if let Err(reason) = prove(subject) {
         return Answer::Refused(reason);
@@ -187,6 +211,21 @@ fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {
         Ok(measurement) => Answer::Measured(measurement),
         Err(error) => Answer::Refused(format!("measuring failed: {error}")),
     }
+}
+
+/// A workload whose every call of the allocator is timed.
+fn watch(
+    subject: &Subject,
+    name: &str,
+    settings: Settings,
+    rest: Duration,
+) -> Result<Watch, String> {
+    let workload = workloads::find(name).ok_or_else(|| format!("there is no workload {name}"))?;
+    let watched = measure::watched(|| (workload.prepare)(settings), rest)
+        .map_err(|error| format!("measuring failed: {error}"))?;
+    // After the work, so that the heap it started with was untouched.
+    prove(subject)?;
+    Ok(watched)
 }
 
 /// One case of a scenario: what was seen, or why there is nothing.
@@ -327,6 +366,16 @@ mod tests {
         assert_eq!(parse("--describe"), Ok(Request::Describe));
         let run = Request::Run { workload: "trees".to_owned(), threads: 2, scale: 0.5, seed: 7 };
         assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
+        assert_eq!(parse("--hello"), Ok(Request::Hello));
+        let watch = Request::Watch {
+            workload: "trees".to_owned(),
+            threads: 2,
+            scale: 0.5,
+            seed: 7,
+            rest: Duration::from_millis(300),
+        };
+        assert_eq!(parse("--watch trees 2 0.5 7 300"), Ok(watch));
+        assert!(parse("--watch trees 2 0.5 7").is_err());
         let show = Request::Show {
             scenario: "walk".to_owned(),
             case: "walk".to_owned(),

@@ -6,20 +6,22 @@
 //! them in turn, keeps what they print, and writes the report.
 //!
 //! ```text
-//!  stratalloc-bench   run, list, report       (src/bin)
+//!  stratalloc-bench   run, compare, list, report  (src/bin)
 //!  report             HTML, Markdown, CSV     from a result file only
 //!  driver             find the runners, prove them, run them in rounds
-//!  results            the result file;  statistics, summary: what may be said about it
+//!  results            the result file;  statistics, summary, compare: what may be said about it
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
 //!  measure            clock, processor time, faults, resident memory over time
 //!  scenarios          what documents claim, step by step, and whether it holds
 //!  workloads          the work itself;  block, random: what it is made of
+//!  watch              the wrapper of every allocator that can time its calls
 //! ```
 //!
 //! Nothing here depends on an allocator, so a change in one never rebuilds the harness.
 
 pub mod block;
 pub mod random;
+pub mod watch;
 
 pub mod workloads;
 
@@ -33,6 +35,8 @@ pub mod results;
 pub mod machine;
 pub mod statistics;
 pub mod summary;
+
+pub mod compare;
 
 pub mod driver;
 pub mod report;

@@ -5,7 +5,7 @@
 
 use crate::child::Description;
 use crate::machine::Machine;
-use crate::measure::Measurement;
+use crate::measure::{Measurement, Watch};
 use crate::scenarios::{Observed, Tuning};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -33,6 +33,15 @@ pub struct Results {
     /// Every case of a scenario that was shown.
     #[serde(default)]
     pub scenarios: Vec<Shown>,
+    /// Every run whose calls were watched.
+    #[serde(default)]
+    pub watched: Vec<WatchedRun>,
+    /// What starting costs.
+    #[serde(default)]
+    pub startup: Vec<StartUp>,
+    /// Instructions of operations, where they were counted.
+    #[serde(default)]
+    pub instructions: Vec<Instructions>,
     /// Every allocator or run that did not, and why.
     pub failures: Vec<Failure>,
 }
@@ -46,8 +55,18 @@ pub struct Plan {
     pub rounds: usize,
     /// Factor on the amount of work.
     pub scale: f64,
+    /// The factor that was asked for, where the time did not suffice for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_scale: Option<f64>,
     /// Where the random numbers started.
     pub seed: u64,
+}
+
+impl Plan {
+    /// The factor on the work that was asked for.
+    pub fn asked(&self) -> f64 {
+        self.asked_scale.unwrap_or(self.scale)
+    }
 }
 
 /// What a reader must know about a workload.
@@ -74,6 +93,41 @@ pub struct Run {
     pub round: usize,
     /// What was measured.
     pub measured: Measurement,
+}
+
+/// One run whose calls of the allocator were watched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchedRun {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// What was seen.
+    pub watched: Watch,
+}
+
+/// What a process costs that does nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StartUp {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// From before the process is made until it has ended, of each start, in seconds.
+    pub wall_s: Vec<f64>,
+    /// Its highest resident memory.
+    pub rss_kib: Vec<u64>,
+    /// Instructions, where they were counted.
+    pub instructions: Option<u64>,
+}
+
+/// Instructions of one operation of a workload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Instructions {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// Name of the workload.
+    pub workload: String,
+    /// Of one operation, the workload's own included.
+    pub per_operation: f64,
 }
 
 /// One case of a scenario under one allocator.
@@ -133,6 +187,35 @@ impl Results {
         }
     }
 
+    /// The watched run of one allocator on one workload.
+    pub fn watch(&self, allocator: &str, workload: &str) -> Option<&Watch> {
+        let found = |run: &&WatchedRun| run.allocator == allocator && run.workload == workload;
+        self.watched.iter().find(found).map(|run| &run.watched)
+    }
+
+    /// Whether `earlier` was measured in the same way on the same programs, so that these results
+    /// may go on from there; if not, what is different.
+    pub fn continues(&self, earlier: &Self) -> Result<(), String> {
+        let programs = |results: &Self| -> Vec<(String, String)> {
+            let allocators = results.allocators.iter();
+            allocators.map(|known| (known.name.clone(), known.version.clone())).collect()
+        };
+        let differences = [
+            ("other threads", self.plan.threads == earlier.plan.threads),
+            ("another seed", self.plan.seed == earlier.plan.seed),
+            ("another scale", self.plan.asked() == earlier.plan.asked()),
+            ("another commit", self.machine.commit == earlier.machine.commit),
+            ("another processor", self.machine.cpu == earlier.machine.cpu),
+            ("another kernel", self.machine.kernel == earlier.machine.kernel),
+            ("other allocators or versions", programs(self) == programs(earlier)),
+            ("other workloads", self.workloads == earlier.workloads),
+        ];
+        match differences.iter().find(|(_, same)| !same) {
+            Some((what, _)) => Err(format!("the earlier results are of {what}")),
+            None => Ok(()),
+        }
+    }
+
     /// Rounds that were begun.
     pub fn rounds(&self) -> usize {
         self.runs.iter().map(|run| run.round).max().unwrap_or(0)
@@ -183,7 +266,7 @@ pub(crate) mod samples {
             rss_peak_kib: peak_kib,
             rss_end_kib: peak_kib / 2,
             rss_mean_kib: peak_kib * 3 / 4,
-            timeline: (0..5).map(|n| Sample { at_ms: 10 * n, rss_kib: peak_kib }).collect(),
+            timeline: (0..5).map(|n| Sample::from((10 * n, peak_kib))).collect(),
         }
     }
 
@@ -226,11 +309,14 @@ pub(crate) mod samples {
         Results {
             format: FORMAT,
             machine: Machine::default(),
-            plan: Plan { threads: 2, rounds, scale: 1.0, seed: 1 },
+            plan: Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
             allocators: allocators.iter().enumerate().map(description).collect(),
             workloads: workloads.iter().map(facts).collect(),
             runs,
             scenarios: Vec::new(),
+            watched: Vec::new(),
+            startup: Vec::new(),
+            instructions: Vec::new(),
             failures: Vec::new(),
         }
     }

@@ -13,6 +13,9 @@ use std::process::{Command, Output};
 /// The scripts below know of no scenario.
 const NO: &str = "--no-scenarios";
 
+/// Nor do they become another allocator by preloading one of this system.
+const OWN: &str = "--no-installed";
+
 /// A folder that is removed in the end.
 struct Folder(PathBuf);
 
@@ -111,7 +114,7 @@ fn an_allocator_that_is_not_there_is_a_usage_error_and_one_that_fails_is_not() {
     assert!(text(&wanted.stderr).contains("broken"), "{}", text(&wanted.stderr));
 
     // Not asked for by name, it costs its column only.
-    let others = bench(&["run", "--bin-dir", bin, "--out", bin, "-w", "trees", "-r", "1", NO]);
+    let others = bench(&["run", "--bin-dir", bin, "--out", bin, "-w", "trees", "-r", "1", NO, OWN]);
     assert_eq!(others.status.code(), Some(0), "{}", text(&others.stderr));
     assert!(text(&others.stderr).contains("bad: left out"), "{}", text(&others.stderr));
 }
@@ -124,7 +127,8 @@ fn a_run_leaves_results_and_report_and_they_can_be_rewritten() {
     folder.add_runner("wrong", 2, &measured(0.5, 8));
     folder.add_runner("crash", 3, "echo 'double free' >&2; kill -ABRT $$");
     let out = folder.0.join("out");
-    let arguments = ["run", "--bin-dir", path(&folder.0), "--out", path(&out), NO, "--rounds", "2"];
+    let arguments =
+        ["run", "--bin-dir", path(&folder.0), "--out", path(&out), NO, OWN, "--rounds", "2"];
     let output = bench(&[&arguments[..], &["-w", "trees,larson"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
@@ -155,10 +159,88 @@ fn a_run_leaves_results_and_report_and_they_can_be_rewritten() {
 }
 
 #[test]
+fn a_run_is_saved_twice_resumed_and_refused_where_the_work_is_another() {
+    let folder = Folder::new("resume");
+    folder.add_runner("ptmalloc", 0, &measured(0.5, 7));
+    // Notes each run that it is asked for.
+    let log = folder.0.join("log");
+    let noting = format!("echo \"$@\" >>'{}'; {}", path(&log), measured(0.25, 7));
+    folder.add_runner("quick", 1, &noting);
+    let (bin, out, copy) = (path(&folder.0), folder.0.join("out"), folder.0.join("copy.json"));
+    let run = |more: &[&str]| {
+        let fixed = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees"];
+        bench(&[&fixed[..], &["--save", path(&copy)], more].concat())
+    };
+    assert_eq!(run(&["-r", "2"]).status.code(), Some(0));
+    let saved = out.join("results.json");
+    let mut results = Results::load(&saved).expect("it was written");
+    assert_eq!(Results::load(&copy).expect("it was written"), results);
+    assert_eq!(results.runs.len(), 4);
+
+    // As if it had been interrupted in the second round.
+    let kept = |run: &bench_harness::results::Run| run.round == 1 || run.allocator == "ptmalloc";
+    results.runs.retain(kept);
+    results.save(&saved).expect("it is writable");
+    fs::remove_file(&log).expect("the runner wrote it");
+    let resumed = run(&["-r", "3", "--resume"]);
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
+    let results = Results::load(&saved).expect("it was written");
+    assert_eq!(results.runs.len(), 6);
+    let asked = fs::read_to_string(&log).expect("the runner wrote it");
+    let full =
+        asked.lines().filter(|line| line.starts_with("--run trees") && line.contains(" 1 1"));
+    assert_eq!(full.count(), 2, "the missing round and the new one: {asked}");
+
+    let other = run(&["-r", "3", "--resume", "--seed", "9"]);
+    assert_eq!(other.status.code(), Some(1));
+    assert!(text(&other.stderr).contains("another seed"), "{}", text(&other.stderr));
+    assert_eq!(Results::load(&saved).expect("it was left alone"), results);
+}
+
+#[test]
+fn rounds_that_do_not_fit_into_the_time_are_left_out_and_rows_are_not() {
+    let folder = Folder::new("budget");
+    let slow = format!("sleep 0.2; {}", measured(0.01, 7));
+    folder.add_runner("ptmalloc", 0, &slow);
+    folder.add_runner("quick", 1, &slow);
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees,larson"];
+    let ended = bench(&[&run[..], &["-r", "1000", "--time-budget", "1"]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("the time is used up"), "{}", text(&ended.stderr));
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert!(!results.runs.is_empty() && results.runs.len() < 400, "{}", results.runs.len());
+    assert_eq!(results.runs.len() % 4, 0, "whole rounds only");
+}
+
+#[test]
+fn a_comparison_ends_with_a_status_that_says_what_it_found() {
+    let folder = Folder::new("compare");
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let measure = |seconds: f64, to: &str| {
+        folder.add_runner("ptmalloc", 0, &measured(seconds, 7));
+        let to = folder.0.join(to);
+        let fixed = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees"];
+        let output = bench(&[&fixed[..], &["-r", "4", "--save", path(&to)]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        path(&to).to_owned()
+    };
+    let (old, new) = (measure(0.5, "old.json"), measure(0.8, "new.json"));
+    let worse = bench(&["compare", &old, &new]);
+    assert_eq!(worse.status.code(), Some(1), "{}", text(&worse.stderr));
+    assert!(text(&worse.stdout).contains("WORSE"), "{}", text(&worse.stdout));
+    assert_eq!(bench(&["compare", &new, &old]).status.code(), Some(0));
+    assert_eq!(bench(&["compare", &old, &old, "--all"]).status.code(), Some(0));
+    assert_eq!(bench(&["compare", &old, &new, "--tolerance", "90"]).status.code(), Some(0));
+    assert_eq!(bench(&["compare", &old, "/nonexistent.json"]).status.code(), Some(2));
+    assert_eq!(bench(&["compare", &old, &new, "-a", "absent"]).status.code(), Some(2));
+}
+
+#[test]
 fn the_list_names_every_workload() {
     let folder = Folder::new("list");
     folder.add_runner("good", 0, "true");
-    let output = bench(&["list", "--bin-dir", path(&folder.0)]);
+    let output = bench(&["list", "--bin-dir", path(&folder.0), OWN]);
     let said = text(&output.stdout);
     for workload in bench_harness::workloads::ALL {
         assert!(said.contains(workload.name), "{said}");
@@ -180,7 +262,7 @@ fn scenarios_complete_the_report_of_an_earlier_run() {
     folder.add_runner("quick", 0, &observed(100.0));
     folder.add_runner("ptmalloc", 1, &observed(4096.0));
     let (bin, out) = (path(&folder.0), folder.0.join("out"));
-    let place = ["--bin-dir", bin, "--out", path(&out)];
+    let place = ["--bin-dir", bin, "--out", path(&out), OWN];
     let run = bench(&[&["run", "-w", "trees", "-r", "1", NO][..], &place].concat());
     assert_eq!(run.status.code(), Some(0), "{}", text(&run.stderr));
     let wanted = ["scenarios", "-s", "holes"];
@@ -203,57 +285,4 @@ fn scenarios_complete_the_report_of_an_earlier_run() {
     assert!(text(&shown.stdout).contains("ptmalloc: not confirmed: "), "{}", text(&shown.stdout));
     assert_eq!(shown.status.code(), Some(1));
     assert!(text(&shown.stderr).contains("broken"), "{}", text(&shown.stderr));
-}
-
-#[test]
-fn a_series_that_was_interrupted_goes_on_where_it_ended() {
-    let folder = Folder::new("resume");
-    folder.add_runner("quick", 0, &measured(0.25, 7));
-    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
-    let (bin, file) = (path(&folder.0), folder.0.join("saved.json"));
-    let first = ["run", "--bin-dir", bin, "--out", bin, NO, "-w", "trees,larson", "-r", "4"];
-    let done = bench(&[&first[..], &["--save", path(&file)]].concat());
-    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
-    assert!(!folder.0.join("results.json").exists(), "they were to be saved elsewhere");
-
-    // As if it had been stopped in the third round; what was kept bears a mark.
-    let mut results = Results::load(&file).expect("it was written");
-    assert_eq!(results.runs.len(), 16);
-    results.runs.truncate(9);
-    results.runs.iter_mut().for_each(|run| run.measured.minor_faults = 77);
-    results.save(&file).expect("it is writable");
-    let resume = ["run", "--bin-dir", bin, NO, "--resume", path(&file)];
-    let resumed = bench(&resume);
-    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
-    let results = Results::load(&file).expect("it was written");
-    let kept = results.runs.iter().filter(|run| run.measured.minor_faults == 77);
-    assert_eq!((kept.count(), results.runs.len()), (9, 16));
-    for round in 1..=4 {
-        assert_eq!(results.runs.iter().filter(|run| run.round == round).count(), 4);
-    }
-    assert!(folder.0.join("report.html").exists(), "the report stands beside the results");
-
-    // More rounds can be asked for; other settings cannot, nor other allocators.
-    assert_eq!(bench(&[&resume[..], &["-r", "5"]].concat()).status.code(), Some(0));
-    assert_eq!(Results::load(&file).expect("it was written").runs.len(), 20);
-    assert_eq!(bench(&[&resume[..], &["--seed", "2"]].concat()).status.code(), Some(2));
-    fs::remove_file(folder.0.join("run-quick")).expect("it is ours");
-    assert_ne!(bench(&resume).status.code(), Some(0));
-}
-
-#[test]
-fn a_short_time_costs_rounds_but_no_rows() {
-    let folder = Folder::new("budget");
-    folder.add_runner("quick", 0, &measured(0.25, 7));
-    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
-    let (bin, out) = (path(&folder.0), folder.0.join("out"));
-    let output =
-        bench(&["run", "--bin-dir", bin, "--out", path(&out), NO, "-r", "9", "--time-budget", "0"]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let said = text(&output.stderr);
-    assert!(said.contains("the time is enough for 3 rounds, and even these"), "{said}");
-    assert!(said.contains("round 1 of 9") && said.contains("round 3 of 3"), "{said}");
-    let results = Results::load(&out.join("results.json")).expect("it was written");
-    let rows = 2 * bench_harness::workloads::ALL.len();
-    assert_eq!((results.rounds(), results.runs.len()), (3, 3 * rows));
 }

@@ -64,6 +64,64 @@ pub fn gperftools_release() -> Option<fn()> {
     (!symbol.is_null()).then_some(release)
 }
 
+/// mimalloc's number of its version as people write it: 20403 and 243 are both 2.4.3.
+pub fn mimalloc_version(number: i32) -> String {
+    let (unit, short) = if number >= 10_000 { (100, number) } else { (10, number) };
+    format!("{}.{}.{}", short / (unit * unit), short / unit % unit, short % unit)
+}
+
+/// The function of this name in this process, whichever library it comes from.
+fn function(name: &CStr) -> Option<*mut libc::c_void> {
+    // SAFETY: the name is a C string.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    (!symbol.is_null()).then_some(symbol)
+}
+
+/// The version that a preloaded library tells by a function of its own, where it has one.
+pub fn told_version() -> Option<String> {
+    type Mimalloc = extern "C" fn() -> libc::c_int;
+    type Gperftools =
+        unsafe extern "C" fn(*mut libc::c_int, *mut libc::c_int, *mut *const libc::c_char);
+    type Mallctl = unsafe extern "C" fn(
+        *const libc::c_char,
+        *mut libc::c_void,
+        *mut usize,
+        *mut libc::c_void,
+        usize,
+    ) -> libc::c_int;
+    if let Some(symbol) = function(c"mi_version") {
+        // SAFETY: mimalloc's function of this name takes nothing and returns an `int`.
+        let version = unsafe { std::mem::transmute::<*mut libc::c_void, Mimalloc>(symbol) };
+        return Some(format!("mimalloc {}", mimalloc_version(version())));
+    }
+    // Before jemalloc's, which libraries that follow several others have too.
+    if let Some(symbol) = function(c"tc_version") {
+        let (mut major, mut minor, mut patch) = (0, 0, std::ptr::null());
+        // SAFETY: gperftools' function of this name writes two numbers and a constant string.
+        unsafe {
+            let version = std::mem::transmute::<*mut libc::c_void, Gperftools>(symbol);
+            version(&mut major, &mut minor, &mut patch);
+        }
+        return Some(format!("gperftools {major}.{minor}"));
+    }
+    let symbol = function(c"mallctl")?;
+    let mut text: *const libc::c_char = std::ptr::null();
+    let mut size = size_of_val(&text);
+    // SAFETY: jemalloc's function of this name yields one pointer to a constant C string for
+    // "version", and there is room for it.
+    let failure = unsafe {
+        let control = std::mem::transmute::<*mut libc::c_void, Mallctl>(symbol);
+        let room = std::ptr::from_mut(&mut text).cast();
+        control(c"version".as_ptr(), room, &mut size, std::ptr::null_mut(), 0)
+    };
+    if failure != 0 || text.is_null() {
+        return None;
+    }
+    // SAFETY: the call succeeded, so the pointer names a constant C string.
+    let text = unsafe { CStr::from_ptr(text) }.to_string_lossy();
+    Some(text.split('-').next().unwrap_or_default().to_owned())
+}
+
 /// The library or program whose `malloc` this process calls.
 pub fn malloc_provider() -> Option<PathBuf> {
     // SAFETY: the name is a C string.
@@ -95,6 +153,17 @@ pub fn malloc_comes_from(library: &Path) -> Result<String, String> {
     }
 }
 
+/// Whether `malloc` is the C library's own.
+pub fn malloc_comes_from_libc() -> Result<String, String> {
+    let provider = malloc_provider().ok_or("nothing tells where malloc comes from")?;
+    let name = provider.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with("libc.so") || name.starts_with("libc-") {
+        Ok(format!("malloc comes from {}", provider.display()))
+    } else {
+        Err(format!("not in use: malloc comes from {}", provider.display()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,6 +175,13 @@ mod tests {
         assert!(malloc_comes_from(&provider).is_ok());
         let reason = malloc_comes_from(Path::new("/bin/sh")).expect_err("it has none");
         assert!(reason.contains("libc.so"), "{reason}");
+    }
+
+    #[test]
+    fn mimallocs_two_ways_of_counting_versions_read_alike() {
+        assert_eq!(mimalloc_version(243), "2.4.3");
+        assert_eq!(mimalloc_version(20_403), "2.4.3");
+        assert_eq!(mimalloc_version(30_412), "3.4.12");
     }
 
     #[test]

@@ -8,9 +8,11 @@ use comparisons::registry::PEERS;
 use std::collections::HashMap;
 use std::process::Command;
 
-const PROGRAMS: [(&str, &str); 3] = [
+/// Those of this package; peers that may fail to build have packages of their own.
+const PROGRAMS: [(&str, &str); 4] = [
     ("stratalloc", env!("CARGO_BIN_EXE_run-stratalloc")),
     ("ptmalloc", env!("CARGO_BIN_EXE_run-ptmalloc")),
+    ("ptmalloc-remedy", env!("CARGO_BIN_EXE_run-ptmalloc-remedy")),
     ("jemalloc", env!("CARGO_BIN_EXE_run-jemalloc")),
 ];
 
@@ -31,10 +33,11 @@ fn measure(program: &str, workload: &str) -> Measurement {
 
 #[test]
 fn every_peer_has_a_program_that_proves_its_allocator() {
-    assert_eq!(
-        PROGRAMS.map(|(name, _)| name).as_slice(),
-        PEERS.iter().map(|peer| peer.name).collect::<Vec<_>>()
-    );
+    let places: Vec<_> = PROGRAMS
+        .iter()
+        .map(|(name, _)| PEERS.iter().position(|peer| peer.name == *name).expect("it has a place"))
+        .collect();
+    assert!(places.is_sorted(), "{places:?}");
     for (name, program) in PROGRAMS {
         match ask(program, &["--describe"]) {
             Answer::Described(described) => {
@@ -63,6 +66,52 @@ fn all_allocators_do_the_same_work() {
 }
 
 #[test]
+fn every_program_watches_its_calls() {
+    for (name, program) in PROGRAMS {
+        match ask(program, &["--watch", "trees", "2", "0.01", "5", "10"]) {
+            Answer::Watched(watched) => {
+                let latency = watched.latency.expect("trees are made of blocks");
+                assert!(latency.calls > 1_000 && latency.p50_ns > 0.0, "{name}: {latency:?}");
+                assert!(latency.p99_ns <= latency.p999_ns, "{name}: {latency:?}");
+                let live = watched.timeline.iter().map(|(_, _, live)| *live).max();
+                assert!(live < Some(watched.rss_peak_kib), "{name}: {watched:?}");
+                assert_eq!(watched.checksum, measure(program, "trees").checksum, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+        assert!(matches!(ask(program, &["--hello"]), Answer::Greeted(_)), "{name}");
+    }
+}
+
+#[test]
+fn a_preload_that_nobody_asked_for_is_noticed() {
+    let folder = std::env::temp_dir().join(format!("unasked-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the temporary folder is writable");
+    let (source, library) = (folder.join("own.c"), folder.join("libown.so"));
+    // Hands out memory that is never freed.
+    let text = "#include <stddef.h>\nstatic char room[1 << 26]; static size_t used;\n\
+                void *malloc(size_t n) { size_t at = __atomic_fetch_add(&used, (n + 15) & ~15ul, 0);\n\
+                return room + at; }\nvoid free(void *p) { (void)p; }\n\
+                void *calloc(size_t n, size_t m) { return malloc(n * m); }\n\
+                void *realloc(void *p, size_t n) { char *q = malloc(n); size_t i;\n\
+                if (p) for (i = 0; i < n; i++) q[i] = ((char *)p)[i]; return q; }\n";
+    std::fs::write(&source, text).expect("it is writable");
+    let mut compile = Command::new("cc");
+    compile.args(["-shared", "-fPIC", "-fno-builtin", "-o"]).arg(&library).arg(&source);
+    assert!(compile.status().expect("there is a C compiler").success());
+    for (name, program) in &PROGRAMS[1..3] {
+        let output = Command::new(program)
+            .arg("--describe")
+            .env("LD_PRELOAD", &library)
+            .output()
+            .expect("it can be started");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("refused") && !output.status.success(), "{name}: {said}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it is ours");
+}
+
+#[test]
 fn every_program_shows_every_scenario() {
     for scenario in scenarios::ALL {
         for (name, program) in PROGRAMS {
@@ -87,7 +136,7 @@ fn every_program_shows_every_scenario() {
 #[test]
 fn a_runner_without_settings_refuses_a_tuning() {
     let arguments = ["--show", "walk", "walk", "pinned", "0.01", "1", "30"];
-    let answer = ask(PROGRAMS[2].1, &arguments);
+    let answer = ask(PROGRAMS[3].1, &arguments);
     assert_eq!(answer, Answer::Refused("it cannot be tuned".to_owned()));
 }
 

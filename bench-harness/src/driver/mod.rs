@@ -3,21 +3,25 @@
 //! Owns the processes it starts, one at a time, and nothing else; what they say goes into
 //! [`Results`]. It neither prints nor decides where files go: a caller watches through a callback.
 
-mod forecast;
+mod extras;
+mod installed;
+mod instructions;
 mod runner;
 mod scenarios;
-mod series;
 mod spawn;
 
+pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
+pub use installed::installed;
 pub use runner::{Preload, Runner, find};
 pub use scenarios::{Show, plan, show};
-pub use series::run_all;
 pub use spawn::SpawnError;
 
-use crate::results::{Failure, Results, Run};
+use crate::child::Answer;
+use crate::measure::Measurement;
+use crate::results::{Failure, Plan, Results, Run};
 use crate::summary::BASELINE;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// One run to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,33 +52,22 @@ pub fn round(number: usize, workloads: usize, runners: usize) -> Vec<Step> {
 /// those that do not work.
 const WARM_UP: f64 = 0.05;
 
-/// Rounds that are done whatever the time: with fewer, an interval says nothing.
-pub const LEAST_ROUNDS: usize = 3;
-
 /// What happened, for whoever watches.
 pub enum Event<'a> {
     /// A run is about to start.
-    Starting(Step, Outlook),
+    Starting(Step),
     /// A run has ended and its outcome is in the results, which want to be saved.
     Finished(Step, &'a Results),
-    /// A round has ended, and fewer rounds than asked for will fit into the time.
-    FewerRounds {
-        /// The rounds there will be.
-        rounds: usize,
-        /// Whether even these are expected to take longer than the time.
-        late: bool,
+    /// The work was cut so that enough rounds fit into the time.
+    Scaled {
+        /// The factor that is used.
+        scale: f64,
     },
-}
-
-/// What is expected.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Outlook {
-    /// The last round.
-    pub rounds: usize,
-    /// Time until its end.
-    pub left: Duration,
-    /// Share of the whole time that has passed.
-    pub done: f64,
+    /// No further round is started: it would not fit into the time.
+    OutOfTime {
+        /// The rounds that were completed.
+        rounds: usize,
+    },
 }
 
 /// Limits of a series.
@@ -82,10 +75,138 @@ pub struct Outlook {
 pub struct Limits {
     /// Rounds to be done.
     pub rounds: usize,
-    /// Whole rounds are dropped that would end later, but never the first [`LEAST_ROUNDS`].
+    /// Rounds that would end later are not started, except the first.
     pub time: Duration,
     /// A single run that takes longer is stopped and counts as a failure.
     pub run: Duration,
+}
+
+/// Rounds that should fit into the time, or those that were asked for where they are fewer: the work
+/// is cut to a smaller scale for them, because intervals from fewer rounds say little.
+const WANTED_ROUNDS: usize = 5;
+/// No less than this part of the work is done, whatever the time.
+const LEAST_WORK: f64 = 0.1;
+
+/// Runs the warm-up: every workload once under every runner, with little work. Failures are added
+/// to `results`. Returns how long a full round will take, as far as this tells.
+pub fn warm_up(
+    results: &mut Results,
+    runners: &[Runner],
+    limits: Limits,
+    mut watch: impl FnMut(Event<'_>),
+) -> Warm {
+    let mut warm = Warm { broken: Vec::new(), fixed: Duration::ZERO, work: Duration::ZERO };
+    for step in round(0, results.workloads.len(), runners.len()) {
+        watch(Event::Starting(step));
+        let clock = Instant::now();
+        if let Some(measured) = one(&mut warm.broken, limits, results, runners, step) {
+            let work = Duration::from_secs_f64(measured.wall_s);
+            warm.fixed += clock.elapsed().saturating_sub(work);
+            warm.work += work.div_f64(WARM_UP);
+        }
+        watch(Event::Finished(step, results));
+    }
+    warm
+}
+
+/// What the warm-up told.
+#[derive(Debug)]
+pub struct Warm {
+    /// Pairs of runner and workload that failed and are not tried again.
+    broken: Vec<(usize, usize)>,
+    /// Time of a round that does not depend on the amount of work.
+    fixed: Duration,
+    /// Time of a round that does, at the plan's scale.
+    work: Duration,
+}
+
+impl Warm {
+    /// How long a round takes with this part of the work.
+    pub fn round(&self, share: f64) -> Duration {
+        self.fixed + self.work.mul_f64(share)
+    }
+
+    /// The part of the work with which so many rounds, and `more` of a round's work besides, fit
+    /// into `time`; not less than [`LEAST_WORK`].
+    fn fitting(&self, rounds: usize, more: f64, time: Duration) -> f64 {
+        let rounds = rounds.min(WANTED_ROUNDS) as f64;
+        let left = time.saturating_sub(self.fixed.mul_f64(rounds + more.ceil()));
+        let wanted = self.work.mul_f64(rounds + more);
+        if wanted <= left {
+            return 1.0;
+        }
+        (left.as_secs_f64() / wanted.as_secs_f64()).max(LEAST_WORK)
+    }
+
+    /// Cuts the plan's work so that enough rounds fit into the time of `limits`, with `more` of a
+    /// round's work besides.
+    pub fn fit(
+        &mut self,
+        plan: &mut Plan,
+        limits: Limits,
+        more: f64,
+        mut watch: impl FnMut(Event<'_>),
+    ) {
+        let share = self.fitting(limits.rounds, more, limits.time);
+        if share < 1.0 {
+            plan.asked_scale = Some(plan.asked());
+            // Two digits, for a reader's sake.
+            plan.scale = (plan.scale * share * 100.0).floor().max(1.0) / 100.0;
+            self.work = self.work.mul_f64(share);
+            watch(Event::Scaled { scale: plan.scale });
+        }
+    }
+}
+
+/// Runs the rounds; what is measured and what fails is added to `results`, whose lists of workloads
+/// and runners decide what is run. Runs that the results hold already are not done again. `runners`
+/// must be in the order of `results.allocators`.
+pub fn run_all(
+    results: &mut Results,
+    runners: &[Runner],
+    mut warm: Warm,
+    limits: Limits,
+    mut watch: impl FnMut(Event<'_>),
+) {
+    let start = Instant::now();
+    let mut longest_round = Duration::ZERO;
+    for number in 1..=limits.rounds {
+        let missing: Vec<Step> = round(number, results.workloads.len(), runners.len())
+            .into_iter()
+            .filter(|step| !done(results, runners, *step))
+            .collect();
+        // A round that was interrupted is completed in any case: rows are compared by rounds.
+        let begun = missing.len() < results.workloads.len() * runners.len();
+        if number > 1 && !begun && start.elapsed() + longest_round > limits.time {
+            watch(Event::OutOfTime { rounds: number - 1 });
+            break;
+        }
+        let round_start = Instant::now();
+        for step in missing {
+            watch(Event::Starting(step));
+            if let Some(measured) = one(&mut warm.broken, limits, results, runners, step) {
+                results.runs.push(Run {
+                    allocator: runners[step.runner].name().to_owned(),
+                    workload: results.workloads[step.workload].name.clone(),
+                    round: step.round,
+                    measured,
+                });
+                let (allocator, workload) =
+                    (runners[step.runner].name(), results.workloads[step.workload].name.clone());
+                results.thin_out(allocator, &workload);
+            }
+            watch(Event::Finished(step, results));
+        }
+        longest_round = longest_round.max(round_start.elapsed());
+    }
+    outvote(results);
+}
+
+/// Whether the results hold this run already.
+fn done(results: &Results, runners: &[Runner], step: Step) -> bool {
+    let workload = &results.workloads[step.workload].name;
+    let mut known = results.measurements(runners[step.runner].name(), workload);
+    known.any(|(round, _)| round == step.round)
 }
 
 /// Takes out the runs that came to another checksum than most runs of their workload: their
@@ -111,6 +232,35 @@ fn outvote(results: &mut Results) {
     }
 }
 
+/// One run: the measurement; or none where it failed, now or before, which is noted.
+fn one(
+    broken: &mut Vec<(usize, usize)>,
+    limits: Limits,
+    results: &mut Results,
+    runners: &[Runner],
+    step: Step,
+) -> Option<Measurement> {
+    if broken.contains(&(step.runner, step.workload)) {
+        return None;
+    }
+    let runner = &runners[step.runner];
+    let workload = results.workloads[step.workload].name.clone();
+    let plan = &results.plan;
+    let scale = if step.round == 0 { plan.scale * WARM_UP } else { plan.scale };
+    let arguments =
+        ["--run", &workload, &plan.threads.to_string(), &scale.to_string(), &plan.seed.to_string()];
+    let reason = match runner.ask(&arguments, limits.run) {
+        Ok(Answer::Measured(measured)) => return Some(measured),
+        Ok(Answer::Refused(reason)) => reason,
+        Ok(_) => "it gave another answer than asked for".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    broken.push((step.runner, step.workload));
+    let allocator = runner.name().to_owned();
+    results.failures.push(Failure { allocator, workload: Some(workload), reason });
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,6 +283,34 @@ mod tests {
         let beginners: HashSet<_> = steps.chunks(3).map(|turns| turns[0].runner).collect();
         assert_eq!(beginners.len(), 3);
     }
+
+    #[test]
+    fn work_is_cut_to_fit_the_time_and_rounds_are_never_cut_below_the_least_work() {
+        let warm = |fixed, work| Warm {
+            broken: Vec::new(),
+            fixed: Duration::from_secs(fixed),
+            work: Duration::from_secs(work),
+        };
+        let time = Duration::from_secs;
+        // Five rounds of 10 s fit into a minute; of 100 s, half a round's work does.
+        assert_eq!(warm(0, 10).fitting(10, 0.0, time(60)), 1.0);
+        assert_eq!(warm(0, 100).fitting(10, 0.0, time(250)), 0.5);
+        assert_eq!(warm(0, 100).fitting(2, 0.0, time(100)), 0.5);
+        assert_eq!(warm(10, 100).fitting(4, 0.0, time(140)), 0.25);
+        assert_eq!(warm(10, 100).fitting(4, 0.0, time(1)), LEAST_WORK);
+        assert_eq!(warm(10, 100).round(0.5), time(60));
+
+        let mut plan = results(&[], &[], 0, |_, _, _| 1.0, |_| 1).plan;
+        let limits = Limits { rounds: 5, time: time(250), run: time(60) };
+        let mut told = 0;
+        let mut warm = warm(0, 100);
+        warm.fit(&mut plan, limits, 0.0, |_| told += 1);
+        assert_eq!((plan.scale, plan.asked_scale, told), (0.5, Some(1.0), 1));
+        assert_eq!((plan.asked(), warm.round(1.0)), (1.0, time(50)));
+        warm.fit(&mut plan, limits, 0.0, |_| told += 1);
+        assert_eq!((plan.scale, told), (0.5, 1));
+    }
+
     #[test]
     fn runs_with_another_checksum_are_outvoted_and_reported() {
         let outvoted = |allocators: &[&str], bad: &str| {

@@ -3,6 +3,7 @@
 //! A runner is any program called `run-...` in the folder that is searched; the `comparisons`
 //! package builds them. One that was found but cannot be proved costs its column and is reported.
 
+use super::instructions::collected;
 use super::spawn::{self, SpawnError};
 use crate::child::{Answer, Description, PRELOADED_NAME, PRELOADED_PATH, PROTOCOL};
 use crate::results::Failure;
@@ -18,6 +19,8 @@ use std::time::Duration;
 const PREFIX: &str = "run-";
 /// The runner that uses the C library's `malloc`, which a preloaded library replaces.
 const SYSTEM: &str = "run-ptmalloc";
+/// How the names of files end that say why a runner could not be built; `ci/bench` writes them.
+const FAILED: &str = ".failed";
 /// A runner that takes longer to say who it is does not work.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// A library to be measured by preloading it under the system's runner.
@@ -64,6 +67,11 @@ pub fn find(
         let file = program.file_name().unwrap_or_default().to_string_lossy();
         candidates.push((file[PREFIX.len()..].to_owned(), program.clone(), Vec::new()));
     }
+    for (name, reason) in unbuilt(folder)? {
+        if wanted(&name) {
+            failures.push(Failure { allocator: name, workload: None, reason });
+        }
+    }
     for Preload { name, path } in preloads {
         // The loader ignores a library that it cannot find, so a wrong path must not get that far.
         let library = match path.canonicalize() {
@@ -86,6 +94,11 @@ pub fn find(
             continue;
         }
         match Runner::introduce(program, environment) {
+            // A program that knows nothing of preloading describes itself instead.
+            Ok(runner) if runner.name() != name => {
+                let reason = format!("it says that it is {}", runner.name());
+                failures.push(Failure { allocator: name, workload: None, reason });
+            }
             Ok(runner) => runners.push(runner),
             Err(reason) => failures.push(Failure { allocator: name, workload: None, reason }),
         }
@@ -111,6 +124,24 @@ fn programs(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(programs)
 }
 
+/// The runners of `folder` that could not be built, and why.
+fn unbuilt(folder: &Path) -> io::Result<Vec<(String, String)>> {
+    let mut unbuilt = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let name = file.strip_prefix(PREFIX).and_then(|rest| rest.strip_suffix(FAILED));
+        if let Some(name) = name {
+            let text = fs::read(entry.path())?;
+            let text = String::from_utf8_lossy(&text);
+            let reason = format!("it could not be built: {}", text.trim());
+            unbuilt.push((name.to_owned(), reason));
+        }
+    }
+    unbuilt.sort();
+    Ok(unbuilt)
+}
+
 impl Runner {
     /// Asks the program who it is.
     fn introduce(
@@ -126,9 +157,7 @@ impl Runner {
                 Err("it was built for another version of this program".to_owned())
             }
             Answer::Refused(reason) => Err(reason),
-            Answer::Measured(_) | Answer::Observed(_) => {
-                Err("it measured something instead of describing itself".to_owned())
-            }
+            _ => Err("it measured something instead of describing itself".to_owned()),
         }
     }
 
@@ -141,6 +170,51 @@ impl Runner {
     pub fn ask(&self, arguments: &[&str], limit: Duration) -> Result<Answer, SpawnError> {
         ask(&self.program, &self.environment, arguments, limit)
     }
+
+    /// The same under callgrind: the answer, and how many instructions the whole process took.
+    pub fn count(&self, arguments: &[&str], limit: Duration) -> Result<(Answer, u64), String> {
+        let mut command = Command::new("valgrind");
+        command.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&self.program);
+        let mut command = prepared(command, &self.environment, arguments);
+        let ended = spawn::run(&mut command, limit).map_err(|error| match error {
+            SpawnError::Io(error) if error.kind() == io::ErrorKind::NotFound => {
+                "valgrind is not installed".to_owned()
+            }
+            error => error.to_string(),
+        })?;
+        let instructions = collected(&ended.errors).ok_or("callgrind gave no count")?;
+        Ok((answer(&ended).map_err(|error| error.to_string())?, instructions))
+    }
+}
+
+/// How the names of variables begin that set an allocator: what is meant for some other program
+/// would decide the comparison.
+const SETTINGS: [&str; 8] = [
+    "MALLOC_",
+    "_RJEM_MALLOC_",
+    "MIMALLOC_",
+    "TCMALLOC_",
+    "SNMALLOC_",
+    "RPMALLOC_",
+    "STRATALLOC_OPTIONS",
+    "GLIBC_TUNABLES",
+];
+
+/// `command` with a runner's environment and none of the settings that this process has.
+fn prepared(
+    mut command: Command,
+    environment: &[(&'static str, OsString)],
+    arguments: &[&str],
+) -> Command {
+    command.args(arguments).env_remove("LD_PRELOAD");
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if SETTINGS.iter().any(|setting| text.starts_with(setting)) {
+            command.env_remove(&name);
+        }
+    }
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    command
 }
 
 fn ask(
@@ -149,23 +223,17 @@ fn ask(
     arguments: &[&str],
     limit: Duration,
 ) -> Result<Answer, SpawnError> {
-    let mut command = Command::new(program);
-    command.args(arguments).env_remove("LD_PRELOAD").env_remove("GLIBC_TUNABLES");
-    // Tuning meant for some other program would decide the comparison: MALLOC_ARENA_MAX,
-    // MALLOC_CONF, ...
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        if text.starts_with("MALLOC_") || text.starts_with("_RJEM_MALLOC_") {
-            command.env_remove(&name);
-        }
-    }
-    command.envs(environment.iter().map(|(name, value)| (name, value)));
-    let ended = spawn::run(&mut command, limit)?;
+    let mut command = prepared(Command::new(program), environment, arguments);
+    answer(&spawn::run(&mut command, limit)?)
+}
+
+/// What a program that has ended said.
+fn answer(ended: &spawn::Ended) -> Result<Answer, SpawnError> {
     let line = ended.output.trim();
     match serde_json::from_str(line) {
         Ok(answer) => Ok(answer),
         Err(_) if ended.status.success() => Err(SpawnError::Nonsense(line.to_owned())),
-        Err(_) => Err(SpawnError::Ended(ended.status, ended.last_words)),
+        Err(_) => Err(SpawnError::Ended(ended.status, ended.last_words.clone())),
     }
 }
 
@@ -206,6 +274,7 @@ mod tests {
             ("run-crash", "echo 'free(): invalid pointer' >&2; kill -ABRT $$".to_owned()),
             ("run-silent", "true".to_owned()),
             ("run-refused", format!("echo '{}'; exit 1", refusal.expect("it can be written"))),
+            ("run-unbuilt.failed", "no compiler".to_owned()),
             ("other", "exit 9".to_owned()),
             ("run-unwanted", "exit 9".to_owned()),
         ];
@@ -220,7 +289,8 @@ mod tests {
             let failure = failures.iter().find(|failure| failure.allocator == name);
             failure.map(|failure| failure.reason.clone()).unwrap_or_default()
         };
-        assert_eq!(failures.len(), 4, "{failures:?}");
+        assert_eq!(failures.len(), 5, "{failures:?}");
+        assert!(reason("unbuilt").contains("no compiler"), "{failures:?}");
         assert!(reason("crash").contains("invalid pointer"), "{failures:?}");
         assert!(reason("silent").contains("no answer"), "{failures:?}");
         assert_eq!(reason("refused"), "not in use");

@@ -53,6 +53,8 @@ pub struct Ended {
     pub output: String,
     /// The last line of its standard error.
     pub last_words: String,
+    /// All of its standard error.
+    pub errors: String,
 }
 
 /// Runs `command` to its end, at most for `limit`.
@@ -85,9 +87,9 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> 
         return Err(SpawnError::TooLong(limit));
     }
     read?;
-    let errors = String::from_utf8_lossy(&errors);
+    let errors = String::from_utf8_lossy(&errors).into_owned();
     let last_words = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("").to_owned();
-    Ok(Ended { status, output, last_words })
+    Ok(Ended { status, output, last_words, errors })
 }
 
 #[cfg(test)]

@@ -6,6 +6,9 @@
 mod memory;
 mod sampler;
 mod usage;
+mod watched;
+
+pub use watched::{Hello, Watch, hello, watched};
 
 pub use sampler::Sample;
 pub use usage::Usage;

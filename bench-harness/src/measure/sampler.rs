@@ -9,6 +9,7 @@
 //! the thread was joined.
 
 use super::usage::Usage;
+use crate::watch;
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::ptr::{self, NonNull};
@@ -23,12 +24,15 @@ pub struct Sample {
     pub at_ms: u32,
     /// Resident memory.
     pub rss_kib: u64,
+    /// Memory that the program holds, where its calls are watched; otherwise 0.
+    pub live_kib: u64,
 }
 
-/// Result files hold pairs, which keeps them small.
+/// Result files hold pairs, which keeps them small: what was live is told apart, by a run that was
+/// watched.
 impl From<(u32, u64)> for Sample {
     fn from((at_ms, rss_kib): (u32, u64)) -> Self {
-        Self { at_ms, rss_kib }
+        Self { at_ms, rss_kib, live_kib: 0 }
     }
 }
 
@@ -156,7 +160,7 @@ impl Log {
             clock: Instant::now(),
             usage: Usage::default(),
             length: 0,
-            samples: [Sample { at_ms: 0, rss_kib: 0 }; CAPACITY],
+            samples: [Sample { at_ms: 0, rss_kib: 0, live_kib: 0 }; CAPACITY],
         }
     }
 
@@ -171,7 +175,9 @@ impl Log {
             return;
         };
         let at_ms = self.clock.elapsed().as_millis() as u32;
-        self.samples[self.length] = Sample { at_ms, rss_kib: pages * self.page_kib };
+        let live_kib = if watch::watching() { watch::live_bytes() / 1024 } else { 0 };
+        let rss_kib = pages * self.page_kib;
+        self.samples[self.length] = Sample { at_ms, rss_kib, live_kib };
         self.length += 1;
     }
 

@@ -1,7 +1,8 @@
 //! Runs a workload under jemalloc.
 
 use bench_harness::child::{self, Subject};
-use comparisons::{registry::JEMALLOC, system};
+use bench_harness::watch::Watched;
+use comparisons::registry::JEMALLOC;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
 use std::process::ExitCode;
@@ -10,22 +11,14 @@ use tikv_jemalloc_sys::mallctl;
 use tikv_jemallocator::Jemalloc;
 
 #[global_allocator]
-static ALLOCATOR: Jemalloc = Jemalloc;
+static ALLOCATOR: Watched<Jemalloc> = Watched(Jemalloc);
 
 fn main() -> ExitCode {
     child::main(&Subject {
-        name: JEMALLOC.name.to_owned(),
-        title: JEMALLOC.title.to_owned(),
-        order: JEMALLOC.order(),
-        version,
         // Its crate builds it without statistics, as users get it; it still knows its own blocks.
-        live_bytes: None,
         owns: Some(owns),
-        witness: None,
-        other_live_bytes: Some(system::ptmalloc_live_bytes),
-        tune: None,
-        trim: None,
         release: Some(purge),
+        ..JEMALLOC.subject(version)
     })
 }
 

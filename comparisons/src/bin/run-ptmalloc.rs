@@ -3,35 +3,31 @@
 
 use bench_harness::child::{self, Subject};
 use bench_harness::machine;
+use bench_harness::watch::Watched;
 use comparisons::registry::{PRELOADED_ORDER, PTMALLOC};
 use comparisons::system;
 use std::alloc::System;
 use std::process::ExitCode;
 
 #[global_allocator]
-static ALLOCATOR: System = System;
+static ALLOCATOR: Watched<System> = Watched(System);
 
 fn main() -> ExitCode {
     match child::preloaded() {
         None => child::main(&Subject {
-            name: PTMALLOC.name.to_owned(),
-            title: PTMALLOC.title.to_owned(),
-            order: PTMALLOC.order(),
-            version: || format!("glibc {}", machine::glibc()),
             live_bytes: Some(system::ptmalloc_live_bytes),
-            owns: None,
-            witness: None,
+            // A library that someone preloaded unasked must not pass for it.
+            witness: Some(system::malloc_comes_from_libc),
             other_live_bytes: None,
             tune: Some(system::tune_ptmalloc),
-            trim: None,
-            // It has no other call than `malloc_trim`.
-            release: None,
+            // It has no other call to release memory than `malloc_trim`.
+            ..PTMALLOC.subject(|| format!("glibc {}", machine::glibc()))
         }),
         Some((name, library)) => child::main(&Subject {
             title: format!("{name}, preloaded from {}", library.display()),
             name,
             order: PRELOADED_ORDER,
-            version: preloaded_file,
+            version: preloaded_version,
             live_bytes: None,
             owns: None,
             witness: Some(preloaded_library_serves),
@@ -43,10 +39,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// A library does not tell its version; the name of its file often does, once links are followed.
-fn preloaded_file() -> String {
-    let file = child::preloaded().and_then(|(_, library)| Some(library.file_name()?.to_owned()));
-    file.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+/// What the library tells of its version, or else the name of its file, once links are followed.
+fn preloaded_version() -> String {
+    let file = || child::preloaded().and_then(|(_, library)| Some(library.file_name()?.to_owned()));
+    let named = || file().map(|name| name.to_string_lossy().into_owned());
+    system::told_version().or_else(named).unwrap_or_default()
 }
 
 fn preloaded_library_serves() -> Result<String, String> {

@@ -20,6 +20,11 @@ pub enum Command {
     Run(Run),
     /// Show what documents claim about freeing, faults and memory, and write the report
     Scenarios(Scenarios),
+    /// Compare two result files: what changed from the first to the second, and how sure that is
+    ///
+    /// Ends with status 0 where nothing is worse, 1 where something is, 2 where the files cannot be
+    /// compared.
+    Compare(Compare),
     /// List the workloads and scenarios, and the allocators with the proof that each is in use
     List(Peers),
     /// Write the report of a result file again
@@ -35,6 +40,26 @@ pub struct Peers {
     /// Add a column: a malloc library, preloaded under the system's runner (may be repeated)
     #[arg(long, value_name = "NAME=PATH")]
     pub preload: Vec<Preload>,
+    /// Leave out the libraries that are found on the system by themselves
+    #[arg(long)]
+    pub no_installed: bool,
+}
+
+#[derive(Args)]
+pub struct Compare {
+    /// The earlier result file
+    pub old: PathBuf,
+    /// The later result file
+    pub new: PathBuf,
+    /// Judge only these allocators (may be repeated, or separated by commas)
+    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    pub allocators: Vec<String>,
+    /// Per cent of change that do not matter
+    #[arg(long, value_name = "PERCENT", default_value_t = 5.0, value_parser = percent)]
+    pub tolerance: f64,
+    /// Show the rows that did not change, too
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Args)]
@@ -45,15 +70,14 @@ pub struct Run {
     /// Only these workloads (may be repeated, or separated by commas)
     #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
     pub workloads: Vec<String>,
-    /// Rounds; each runs every workload once under every allocator [default: 10]
-    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: Option<u32>,
+    /// Rounds; each runs every workload once under every allocator
+    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
     /// A quick look: 3 rounds at a third of the work
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
-    /// Drop the last rounds where they would end later than this many seconds after the start; the
-    /// first three are run in any case, and every workload has as many as the others
-    #[arg(long, value_name = "SECONDS", default_value_t = 1500)]
+    /// End within about this many seconds: work is cut, and then rounds, but never a row
+    #[arg(long, value_name = "SECONDS", default_value_t = 1_500)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -70,17 +94,24 @@ pub struct Run {
     /// Folder for the report and the results [default: report, in the build folder]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// File of the results, saved after every run [default: results.json in that folder]
+    /// Keep the results in this file, too
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
-    /// Go on where an interrupted run ended: do what this result file lacks, with its settings
-    #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "quick", "threads", "scale", "seed", "allocators", "workloads", "save",
-    ])]
-    pub resume: Option<PathBuf>,
-    /// Leave out the scenarios that follow the rounds
+    /// Go on with the results that are in the folder of the report, if they are of the same work
+    #[arg(long)]
+    pub resume: bool,
+    /// Leave out the scenarios
     #[arg(long)]
     pub no_scenarios: bool,
+    /// Run every workload once more, timing each call of the allocator, and watch the memory
+    #[arg(long)]
+    pub latency: bool,
+    /// Count the instructions of every workload's operations (needs valgrind; takes its time)
+    #[arg(long)]
+    pub instructions: bool,
+    /// Seconds to wait for memory to go back after a run that was watched
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = positive)]
+    pub rest: f64,
     #[command(flatten)]
     pub peers: Peers,
 }
@@ -127,7 +158,7 @@ pub struct Report {
 impl Run {
     /// Rounds to be done.
     pub fn rounds(&self) -> usize {
-        if self.quick { 3 } else { self.rounds.map_or(10, |rounds| rounds as usize) }
+        if self.quick { 3 } else { self.rounds as usize }
     }
 
     /// Factor on the amount of work.
@@ -145,6 +176,13 @@ fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(number) if number > 0.0 && number <= 1000.0 => Ok(number),
         _ => Err("expected a number above 0, at most 1000".to_owned()),
+    }
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=1000.0).contains(&number) => Ok(number),
+        _ => Err("expected a number from 0 to 1000".to_owned()),
     }
 }
 

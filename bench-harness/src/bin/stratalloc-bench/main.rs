@@ -1,14 +1,16 @@
 //! `stratalloc-bench`: runs workloads under allocators, each in a process of its own, and reports.
 //!
 //! Exit status: 0 when the report was written, 1 when nothing could be measured or a wanted
-//! allocator failed, 2 when the command line makes no sense.
+//! allocator failed, 2 when the command line makes no sense. Of `compare`: 0 when nothing is worse,
+//! 1 when something is, 2 when the files cannot be read or compared.
 
 mod args;
 mod progress;
 mod run;
 mod scenarios;
 
-use args::{Arguments, Command, Peers, Report};
+use args::{Arguments, Command, Compare, Peers, Report};
+use bench_harness::compare::{Verdict, compare, table};
 use bench_harness::results::Results;
 use bench_harness::{driver, report, workloads};
 use clap::Parser;
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Scenarios(arguments) => scenarios::scenarios(&arguments),
+        Command::Compare(arguments) => return judge(&arguments),
         Command::List(peers) => list(&peers),
         Command::Report(arguments) => rewrite(&arguments),
     };
@@ -50,6 +53,26 @@ fn main() -> ExitCode {
     }
 }
 
+/// Compares two result files; the status is the verdict.
+fn judge(arguments: &Compare) -> ExitCode {
+    let load =
+        |path: &Path| Results::load(path).map_err(|error| format!("{}: {error}", path.display()));
+    let names = &arguments.allocators;
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
+    let rows = load(&arguments.old)
+        .and_then(|old| compare(&old, &load(&arguments.new)?, wanted, arguments.tolerance / 100.0));
+    match rows {
+        Ok(rows) => {
+            print!("{}", table(&rows, arguments.all));
+            ExitCode::from(u8::from(rows.iter().any(|row| row.verdict == Verdict::Worse)))
+        }
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::from(2)
+        }
+    }
+}
+
 fn list(peers: &Peers) -> Result<(), Problem> {
     println!("Workloads:");
     for workload in workloads::ALL {
@@ -61,7 +84,7 @@ fn list(peers: &Peers) -> Result<(), Problem> {
         println!("  {:18} {}", scenario.name, scenario.title);
     }
     println!("\nAllocators:");
-    let (runners, failures) = driver::find(&runner_folder(peers)?, &peers.preload, |_| true)?;
+    let (runners, failures) = driver::find(&runner_folder(peers)?, &preloads(peers)?, |_| true)?;
     for runner in &runners {
         let description = &runner.description;
         println!("  {:18} {} {}", description.name, description.title, description.version);
@@ -87,6 +110,20 @@ fn write_report(results: &Results, folder: &Path) -> Result<(), Problem> {
     println!("Report:  {}", files.html.display());
     println!("Tables:  {}, {}", files.markdown.display(), files.csv.display());
     Ok(())
+}
+
+/// The libraries to be preloaded: those that were named, and those that are found, unless a named
+/// one has their name.
+fn preloads(peers: &Peers) -> Result<Vec<driver::Preload>, Problem> {
+    let mut preloads = peers.preload.clone();
+    if !peers.no_installed {
+        for found in driver::installed(&runner_folder(peers)?) {
+            if preloads.iter().all(|known| known.name != found.name) {
+                preloads.push(found);
+            }
+        }
+    }
+    Ok(preloads)
 }
 
 /// Folder of the runner programs.

@@ -1,56 +1,96 @@
-//! The progress: what is running, how much is done, how long it will take.
+//! The progress bar: what is running, how much is done, how long it will take.
 //!
 //! It is drawn between the runs only, never while one is being measured. Where standard error is no
-//! terminal, a line at the start of each round and one every half a minute have to do.
+//! terminal, a line at the start of each round has to do.
 
-use bench_harness::driver::{Outlook, Step};
+use bench_harness::driver::Step;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, stderr};
 use std::time::{Duration, Instant};
 
-/// Length of the bar, in steps.
-const LENGTH: u64 = 1_000;
-/// Time between lines where there is no bar.
-const PAUSE: Duration = Duration::from_secs(30);
+/// Steps of the bar that a run of the warm-up takes; it does a twentieth of the work.
+const WARM_UP_WEIGHT: u64 = 1;
+/// Steps of the bar that a run takes which is watched or counted.
+const EXTRA_WEIGHT: u64 = 15;
+/// Steps of the bar that a measured run takes.
+const RUN_WEIGHT: u64 = 20;
 
 /// The bar, or what stands in for it.
 pub struct Progress {
     bar: Option<ProgressBar>,
-    /// Round and time of the last line.
-    told: Option<(usize, Instant)>,
+    rounds: usize,
+    last: String,
+    begin: Instant,
+    /// The time that there is.
+    time: Duration,
+    steps: u64,
+    all_steps: u64,
 }
 
 impl Progress {
-    /// With nothing done yet.
-    pub fn new() -> Self {
+    /// For `rounds` rounds of `runs` runs each, the warm-up, and `extras` further passes, which end
+    /// within `time`.
+    pub fn new(rounds: usize, runs: usize, extras: usize, time: Duration) -> Self {
+        let each = WARM_UP_WEIGHT + EXTRA_WEIGHT * extras as u64 + RUN_WEIGHT * rounds as u64;
+        let length = runs as u64 * each;
         let bar = stderr().is_terminal().then(|| {
             let template = "{bar:32.cyan/blue} {percent:>3} %  {wide_msg}";
             let style =
                 ProgressStyle::with_template(template).expect("the template is well-formed");
-            ProgressBar::new(LENGTH).with_style(style.progress_chars("━╸─"))
+            ProgressBar::new(length).with_style(style.progress_chars("━╸─"))
         });
-        Self { bar, told: None }
+        let last = String::new();
+        Self { bar, rounds, last, begin: Instant::now(), time, steps: 0, all_steps: length }
     }
 
     /// A run begins.
-    pub fn starting(&mut self, step: Step, outlook: Outlook, workload: &str, allocator: &str) {
+    pub fn starting(&mut self, step: Step, workload: &str, allocator: &str) {
         let round = match step.round {
             0 => "warm-up".to_owned(),
-            number => format!("round {number} of {}, {} left", outlook.rounds, clock(outlook.left)),
+            number => format!("round {number} of {}", self.rounds),
         };
+        self.extra(&round, workload, allocator);
+    }
+
+    /// A run of the pass called `what` begins.
+    pub fn extra(&mut self, what: &str, workload: &str, allocator: &str) {
+        let left = self.left();
         match &self.bar {
-            Some(bar) => {
-                bar.set_position((outlook.done * LENGTH as f64) as u64);
-                bar.set_message(format!("{round}: {workload}, {allocator}"));
-            }
-            None => {
-                let due =
-                    |(number, at): (usize, Instant)| number != step.round || at.elapsed() >= PAUSE;
-                if self.told.is_none_or(due) {
-                    eprintln!("{round}: {workload}");
-                    self.told = Some((step.round, Instant::now()));
-                }
-            }
+            Some(bar) => bar.set_message(format!("{left}{what}: {workload}, {allocator}")),
+            None if self.last != what => eprintln!("{left}{what}"),
+            None => {}
+        }
+        what.clone_into(&mut self.last);
+    }
+
+    /// A run has ended.
+    pub fn finished(&mut self, step: Step) {
+        self.advance(if step.round == 0 { WARM_UP_WEIGHT } else { RUN_WEIGHT });
+    }
+
+    /// A run of a further pass has ended.
+    pub fn extra_finished(&mut self) {
+        self.advance(EXTRA_WEIGHT);
+    }
+
+    fn advance(&mut self, steps: u64) {
+        self.steps += steps;
+        if let Some(bar) = &self.bar {
+            bar.inc(steps);
+        }
+    }
+
+    /// How long it will take: by what is done, but never more than the time that there is.
+    fn left(&self) -> String {
+        if self.steps == 0 {
+            return String::new();
+        }
+        let left = self.all_steps.saturating_sub(self.steps) as f64 / self.steps as f64;
+        let passed = self.begin.elapsed();
+        let left = passed.mul_f64(left).min(self.time.saturating_sub(passed));
+        match left.as_secs() {
+            seconds @ 0..=99 => format!("{seconds} s left  "),
+            seconds => format!("{} min left  ", seconds.div_ceil(60)),
         }
     }
 
@@ -67,22 +107,5 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-}
-
-/// `12:05`, in minutes and seconds.
-fn clock(time: Duration) -> String {
-    let seconds = time.as_secs_f64().round() as u64;
-    format!("{}:{:02}", seconds / 60, seconds % 60)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn time_left_is_in_minutes_and_seconds() {
-        let clock = |seconds| clock(Duration::from_secs_f64(seconds));
-        assert_eq!([clock(0.2), clock(59.6), clock(725.0)], ["0:00", "1:00", "12:05"]);
     }
 }

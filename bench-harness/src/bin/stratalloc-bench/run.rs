@@ -2,7 +2,7 @@
 
 use crate::args::{Peers, REST, Run};
 use crate::progress::Progress;
-use crate::{Problem, runner_folder, write_report};
+use crate::{Problem, preloads, runner_folder, write_report};
 use bench_harness::driver::{self, Event, Limits, Runner};
 use bench_harness::machine::Machine;
 use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
@@ -10,55 +10,153 @@ use bench_harness::scenarios::ALL;
 use bench_harness::workloads::{self, Workload};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub fn run(arguments: &Run) -> Result<(), Problem> {
-    let Prepared { mut results, runners, path } = match &arguments.resume {
-        Some(file) => resumed(arguments, file)?,
-        None => begun(arguments)?,
-    };
-    let beside = || Some(path.parent()?.to_owned());
-    let resumed = arguments.resume.as_ref().and_then(|_| beside());
-    let folder = arguments.out.clone().or(resumed).map_or_else(default_folder, Ok)?;
+    let chosen = choose_workloads(&arguments.workloads)?;
+    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let path = folder.join("results.json");
+
+    for Failure { allocator, reason, .. } in &failures {
+        eprintln!("{allocator}: left out: {reason}");
+    }
+    let mut results = empty_results(arguments, &runners, &chosen, failures);
+    if arguments.resume && path.exists() {
+        let mut earlier = Results::load(&path)
+            .map_err(|error| format!("--resume: {}: {error}", path.display()))?;
+        results.continues(&earlier).map_err(|reason| format!("--resume: {reason}"))?;
+        // What failed is tried again.
+        earlier.failures = std::mem::take(&mut results.failures);
+        earlier.plan.rounds = arguments.rounds();
+        results = earlier;
+    }
+    let begin = Instant::now();
     let limits = Limits {
-        rounds: results.plan.rounds,
+        rounds: arguments.rounds(),
         time: Duration::from_secs(arguments.time_budget),
         run: Duration::from_secs(arguments.run_limit),
     };
-    let mut progress = Progress::new();
-    let names: Vec<_> = results.workloads.iter().map(|workload| workload.name.clone()).collect();
-    let mut failures_told = results.failures.len();
-    driver::run_all(&mut results, &runners, limits, |event| match event {
-        Event::Starting(step, outlook) => {
-            progress.starting(step, outlook, &names[step.workload], runners[step.runner].name());
-        }
-        Event::Finished(_, results) => {
-            for failure in &results.failures[failures_told..] {
-                let workload = failure.workload.as_deref().unwrap_or("");
-                progress.note(&format!("{} on {workload}: {}", failure.allocator, failure.reason));
-            }
-            failures_told = results.failures.len();
-            // Should this fail, later ones may succeed; only the last one, below, has to.
-            let _ = results.save(&path);
-        }
-        Event::FewerRounds { rounds, late } => {
-            let more = if late { ", and even these will take longer" } else { "" };
-            progress.note(&format!("the time is enough for {rounds} rounds{more}"));
-        }
-    });
-    progress.done();
-    if !arguments.no_scenarios {
-        let rest = Duration::from_secs_f64(if arguments.quick { 1.0 } else { REST });
-        crate::scenarios::show_all(&mut results, &runners, ALL, rest, limits.run);
+    let files: Vec<&Path> =
+        [Some(path.as_path()), arguments.save.as_deref()].into_iter().flatten().collect();
+    measure(arguments, &mut results, &runners, limits, begin, &files);
+    for path in &files {
+        results.save(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     if results.runs.is_empty() {
         return Err("nothing could be measured".into());
     }
     write_report(&results, &folder)?;
     println!("Results: {}", path.display());
     missing(arguments, &results)
+}
+
+/// Measures everything that was asked for and that the results do not have yet, and saves them after
+/// every run. What takes a fixed time comes first, and the rounds fill what is left.
+fn measure(
+    arguments: &Run,
+    results: &mut Results,
+    runners: &[Runner],
+    limits: Limits,
+    begin: Instant,
+    files: &[&Path],
+) {
+    // Should this fail, later ones may succeed; only the last one, when all is done, has to.
+    let save = |results: &Results| files.iter().for_each(|path| drop(results.save(path)));
+    let left = || limits.time.saturating_sub(begin.elapsed());
+    if !arguments.no_scenarios {
+        let rest = Duration::from_secs_f64(if arguments.quick { 1.0 } else { REST });
+        crate::scenarios::show_all(results, runners, ALL, rest, limits.run, arguments.resume);
+        save(results);
+    }
+    if results.startup.is_empty() {
+        driver::start_up(results, runners, limits, arguments.instructions);
+    }
+
+    let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
+    let pairs = runners.len() * names.len();
+    let extras = usize::from(arguments.latency) + usize::from(arguments.instructions);
+    let mut progress = Progress::new(limits.rounds, pairs, extras, left());
+    let mut told = results.failures.len();
+    let mut hear = |event: Event<'_>| match event {
+        Event::Starting(step) => {
+            progress.starting(step, &names[step.workload], runners[step.runner].name());
+        }
+        Event::Finished(step, results) => {
+            tell_failures(&mut told, results, |line| progress.note(line));
+            if step.round > 0 {
+                save(results);
+            }
+            progress.finished(step);
+        }
+        Event::Scaled { scale } => progress.note(&format!(
+            "the work is cut to {scale} of its full amount, so that the rounds fit into the time"
+        )),
+        Event::OutOfTime { rounds } => {
+            progress.note(&format!("the time is used up after {rounds} rounds"));
+        }
+    };
+    let mut warm = driver::warm_up(results, runners, limits, &mut hear);
+    // Waiting for memory to go back takes its time whatever the work.
+    let waits = Duration::from_secs_f64(arguments.rest) * pairs as u32;
+    let waits = if arguments.latency { waits } else { Duration::ZERO };
+    if results.runs.is_empty() {
+        let share = if arguments.latency { WATCHED_WORK } else { 0.0 };
+        let limits = Limits { time: left().saturating_sub(waits), ..limits };
+        let mut plan = results.plan.clone();
+        warm.fit(&mut plan, limits, share, &mut hear);
+        results.plan = plan;
+    }
+    let mut hear_extra =
+        |what: &str, workload: &str, allocator: &str, results: Option<&Results>| match results {
+            None => progress.extra(what, workload, allocator),
+            Some(results) => {
+                tell_failures(&mut told, results, |line| progress.note(line));
+                save(results);
+                progress.extra_finished();
+            }
+        };
+    if arguments.latency {
+        let rest = Duration::from_secs_f64(arguments.rest);
+        driver::watch_all(results, runners, limits, rest, |workload, allocator, done| {
+            hear_extra("latency", workload, allocator, done);
+        });
+    }
+    if arguments.instructions {
+        driver::count_all(results, runners, limits, |workload, allocator, done| {
+            hear_extra("instructions", workload, allocator, done);
+        });
+    }
+    let limits = Limits { time: left(), ..limits };
+    let mut hear = |event: Event<'_>| match event {
+        Event::Starting(step) => {
+            progress.starting(step, &names[step.workload], runners[step.runner].name());
+        }
+        Event::Finished(step, results) => {
+            tell_failures(&mut told, results, |line| progress.note(line));
+            save(results);
+            progress.finished(step);
+        }
+        Event::Scaled { .. } => {}
+        Event::OutOfTime { rounds } => {
+            progress.note(&format!("the time is used up after {rounds} rounds"));
+        }
+    };
+    driver::run_all(results, runners, warm, limits, &mut hear);
+    progress.done();
+}
+
+/// A watched run costs about as much as this many full ones: it does less, but slower.
+const WATCHED_WORK: f64 = 2.0 * driver::WATCHED_SHARE;
+
+/// Tells the failures that were added since the last time.
+fn tell_failures(told: &mut usize, results: &Results, tell: impl Fn(&str)) {
+    for failure in results.failures.iter().skip(*told) {
+        let workload = failure.workload.as_deref().unwrap_or("");
+        tell(&format!("{} on {workload}: {}", failure.allocator, failure.reason));
+    }
+    *told = results.failures.len();
 }
 
 /// Fails where an allocator that was asked for by name has not given all its rows.
@@ -70,71 +168,6 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     match results.failures.iter().find(asked) {
         Some(Failure { allocator, reason, .. }) => Err(format!("{allocator}: {reason}").into()),
         None => Ok(()),
-    }
-}
-
-/// What a series starts from.
-struct Prepared {
-    results: Results,
-    runners: Vec<Runner>,
-    /// The result file.
-    path: PathBuf,
-}
-
-/// A new series.
-fn begun(arguments: &Run) -> Result<Prepared, Problem> {
-    let chosen = choose_workloads(&arguments.workloads)?;
-    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
-    tell(&failures);
-    let path = match &arguments.save {
-        Some(path) => path.clone(),
-        None => {
-            let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
-            folder.join("results.json")
-        }
-    };
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    }
-    Ok(Prepared { results: empty_results(arguments, &runners, &chosen, failures), runners, path })
-}
-
-/// The series of a result file, which must be about the very allocators and workloads that there
-/// are now.
-fn resumed(arguments: &Run, file: &Path) -> Result<Prepared, Problem> {
-    let mut results =
-        Results::load(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let names: Vec<_> = results.allocators.iter().map(|known| known.name.clone()).collect();
-    let (mut runners, failures) = choose_runners(&names, &arguments.peers)?;
-    tell(&failures);
-    runners.retain(|runner| names.iter().any(|name| name == runner.name()));
-    let same = runners.len() == results.allocators.len()
-        && runners.iter().zip(&results.allocators).all(|(runner, known)| {
-            (&runner.description.name, &runner.description.version) == (&known.name, &known.version)
-        });
-    if !same {
-        return Err("--resume: the allocators are not those of the file".into());
-    }
-    if let Some(gone) = results.workloads.iter().find(|one| workloads::find(&one.name).is_none()) {
-        return Err(format!("--resume: there is no workload '{}' any more", gone.name).into());
-    }
-    let commit = Machine::look().commit;
-    if commit != results.machine.commit {
-        let reason = format!(
-            "--resume: the file was begun at commit '{}', this is '{commit}'",
-            results.machine.commit
-        );
-        return Err(reason.into());
-    }
-    if let Some(rounds) = arguments.rounds {
-        results.plan.rounds = rounds as usize;
-    }
-    Ok(Prepared { results, runners, path: file.to_owned() })
-}
-
-fn tell(failures: &[Failure]) {
-    for Failure { allocator, reason, .. } in failures {
-        eprintln!("{allocator}: left out: {reason}");
     }
 }
 
@@ -154,13 +187,12 @@ pub fn choose_runners(
     names: &[String],
     peers: &Peers,
 ) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
-    let preloads = &peers.preload;
-    let is_preload = |name: &str| preloads.iter().any(|preload| preload.name == name);
+    let is_preload = |name: &str| peers.preload.iter().any(|preload| preload.name == name);
     // What is preloaded was asked for, whatever other names say.
     let wanted = |name: &str| {
         names.is_empty() || is_preload(name) || names.iter().any(|wanted| wanted == name)
     };
-    let (runners, failures) = driver::find(&runner_folder(peers)?, preloads, wanted)?;
+    let (runners, failures) = driver::find(&runner_folder(peers)?, &preloads(peers)?, wanted)?;
     for name in names {
         let found = runners.iter().any(|runner| runner.name() == name)
             || failures.iter().any(|failure| failure.allocator == *name);
@@ -203,12 +235,16 @@ fn empty_results(
             threads: arguments.threads(),
             rounds: arguments.rounds(),
             scale: arguments.scale(),
+            asked_scale: None,
             seed: arguments.seed,
         },
         allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
         workloads: chosen.iter().map(facts).collect(),
         runs: Vec::new(),
         scenarios: Vec::new(),
+        watched: Vec::new(),
+        startup: Vec::new(),
+        instructions: Vec::new(),
         failures,
     }
 }

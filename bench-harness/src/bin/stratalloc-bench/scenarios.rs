@@ -6,7 +6,7 @@ use crate::{Problem, write_report};
 use bench_harness::driver::{self, Runner};
 use bench_harness::machine::{self, Machine};
 use bench_harness::report;
-use bench_harness::results::{FORMAT, Failure, Plan, Results};
+use bench_harness::results::{FORMAT, Failure, Plan, Results, Shown};
 use bench_harness::scenarios::{self, Scenario};
 use std::fs;
 use std::path::Path;
@@ -27,7 +27,7 @@ pub fn scenarios(arguments: &Scenarios) -> Result<(), Problem> {
     (results.plan.scale, results.plan.seed) = (arguments.scale, arguments.seed);
     let rest = Duration::from_secs_f64(arguments.rest);
     let limit = Duration::from_secs(arguments.run_limit);
-    let failed = show_all(&mut results, &runners, &chosen, rest, limit);
+    let failed = show_all(&mut results, &runners, &chosen, rest, limit, false);
     results.plan = plan;
     results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     write_report(&results, &folder)?;
@@ -45,16 +45,27 @@ fn asked(arguments: &Scenarios, failure: &Failure) -> bool {
         || preloads.iter().any(|preload| preload.name == failure.allocator)
 }
 
-/// Runs all cases of `chosen` and prints what became of the claims; returns the first failure.
+/// Runs all cases of `chosen`, or those that the results lack, and prints what became of the claims;
+/// returns the first failure.
 pub fn show_all(
     results: &mut Results,
     runners: &[Runner],
     chosen: &[&'static Scenario],
     rest: Duration,
     limit: Duration,
+    only_missing: bool,
 ) -> Option<Failure> {
     let (mut last, mut first) = ("", None);
     for show in driver::plan(chosen, runners) {
+        let known = |shown: &Shown| {
+            shown.scenario == show.scenario.name
+                && shown.case == show.case
+                && shown.allocator == runners[show.runner].name()
+                && shown.tuning == show.tuning
+        };
+        if only_missing && results.scenarios.iter().any(known) {
+            continue;
+        }
         if show.scenario.name != last {
             last = show.scenario.name;
             eprintln!("scenario {last}");
@@ -91,12 +102,16 @@ fn earlier(path: &Path, arguments: &Scenarios, runners: &[Runner]) -> Results {
             threads: machine::cpus().max(2),
             rounds: 0,
             scale: arguments.scale,
+            asked_scale: None,
             seed: arguments.seed,
         },
         allocators: Vec::new(),
         workloads: Vec::new(),
         runs: Vec::new(),
         scenarios: Vec::new(),
+        watched: Vec::new(),
+        startup: Vec::new(),
+        instructions: Vec::new(),
         failures: Vec::new(),
     });
     for runner in runners {

@@ -1,0 +1,311 @@
+//! Watching every call of the global allocator: how long it took, and how much is live.
+//!
+//! A runner's global allocator is wrapped in [`Watched`]. While nobody watches, which is always so in
+//! the rounds that are timed, a call passes one test of a flag: a load and a branch that is never
+//! taken, the same for every allocator, preloaded ones included. The mode that watches
+//! (`--watch` of a runner) reads the clock before and after each call, so its times are for the
+//! latency table alone.
+//!
+//! Nothing here allocates: the counts are static memory, of which only what is used is ever touched.
+//! A thread counts in the slot that its number gives it. Slots are shared by threads that are
+//! `SLOTS` apart, so the counters are atomic; all are Relaxed, because they publish nothing and are
+//! read when the threads have been joined, or as a curve that may lag by a call.
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// An allocator that can be watched.
+pub struct Watched<A>(pub A);
+
+/// Whether anybody watches. Relaxed: set before the work's threads start.
+static WATCHING: AtomicBool = AtomicBool::new(false);
+
+// SAFETY: every call is passed on to the allocator inside, unchanged.
+unsafe impl<A: GlobalAlloc> GlobalAlloc for Watched<A> {
+    #[inline(always)]
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: the caller's promises are those that the allocator inside asks for.
+        let call = || unsafe { self.0.alloc(layout) };
+        if WATCHING.load(Relaxed) { timed(layout.size() as i64, call) } else { call() }
+    }
+
+    #[inline(always)]
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: as in `alloc`.
+        let call = || unsafe { self.0.dealloc(block, layout) };
+        if WATCHING.load(Relaxed) { timed(-(layout.size() as i64), call) } else { call() }
+    }
+
+    #[inline(always)]
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        let call = || unsafe { self.0.alloc_zeroed(layout) };
+        if WATCHING.load(Relaxed) { timed(layout.size() as i64, call) } else { call() }
+    }
+
+    #[inline(always)]
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: as in `alloc`.
+        let call = || unsafe { self.0.realloc(block, layout, size) };
+        let growth = size as i64 - layout.size() as i64;
+        if WATCHING.load(Relaxed) { timed(growth, call) } else { call() }
+    }
+}
+
+/// Slots for threads.
+const SLOTS: usize = 64;
+/// Buckets of one power of two: a bucket is 3 % wide.
+const PARTS: usize = 32;
+/// Buckets of a slot: times up to 2^38 ticks, which is more than a minute.
+const BUCKETS: usize = 2 * PARTS + 32 * PARTS;
+
+/// What the threads of one slot have counted.
+struct Slot {
+    live: AtomicI64,
+    longest: AtomicU64,
+    calls: [AtomicU64; BUCKETS],
+}
+
+static COUNTS: [Slot; SLOTS] = [const {
+    Slot {
+        live: AtomicI64::new(0),
+        longest: AtomicU64::new(0),
+        calls: [const { AtomicU64::new(0) }; BUCKETS],
+    }
+}; SLOTS];
+
+/// This thread's slot.
+fn slot() -> &'static Slot {
+    const NONE: usize = usize::MAX;
+    thread_local! {
+        // Without a destructor and initialised at compile time: usable at any moment of a thread's
+        // life, and never allocates.
+        static NUMBER: Cell<usize> = const { Cell::new(NONE) };
+    }
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    NUMBER.with(|number| {
+        if number.get() == NONE {
+            number.set(NEXT.fetch_add(1, Relaxed) % SLOTS);
+        }
+        &COUNTS[number.get()]
+    })
+}
+
+/// Makes the call and counts how long it took and by how many bytes it changed what is live.
+#[cold]
+#[inline(never)]
+fn timed<T>(growth: i64, call: impl FnOnce() -> T) -> T {
+    let start = ticks();
+    let result = call();
+    let took = ticks().saturating_sub(start);
+    let slot = slot();
+    slot.live.fetch_add(growth, Relaxed);
+    slot.longest.fetch_max(took, Relaxed);
+    slot.calls[bucket(took)].fetch_add(1, Relaxed);
+    result
+}
+
+/// A clock that is cheap to read: the processor's time stamp.
+#[cfg(target_arch = "x86_64")]
+fn ticks() -> u64 {
+    use std::arch::x86_64::{_mm_lfence, _rdtsc};
+    // SAFETY: both instructions exist on every x86-64 processor and touch no memory. The fences
+    // keep the call between the two readings.
+    unsafe {
+        _mm_lfence();
+        let ticks = _rdtsc();
+        _mm_lfence();
+        ticks
+    }
+}
+
+/// A clock that every machine has, in nanoseconds.
+#[cfg(not(target_arch = "x86_64"))]
+fn ticks() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is valid for writing, and the clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// The bucket of a time: exact up to 64 ticks, then [`PARTS`] for each power of two.
+fn bucket(ticks: u64) -> usize {
+    let ticks = ticks.min((1 << 38) - 1);
+    if ticks < 2 * PARTS as u64 {
+        return ticks as usize;
+    }
+    let shift = (ticks.ilog2() - PARTS.ilog2()) as usize;
+    2 * PARTS + (shift - 1) * PARTS + ((ticks >> shift) as usize - PARTS)
+}
+
+/// The middle of a bucket, in ticks.
+fn middle(bucket: usize) -> u64 {
+    if bucket < 2 * PARTS {
+        return bucket as u64;
+    }
+    let (shift, part) = ((bucket - 2 * PARTS) / PARTS + 1, (bucket - 2 * PARTS) % PARTS);
+    (((PARTS + part) as u64) << shift) + (1 << (shift - 1))
+}
+
+/// How long calls took, in nanoseconds. The readings of the clock are in it; `clock_ns` says how much
+/// of it they are.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Calls that were timed.
+    pub calls: u64,
+    /// Half of the calls took no longer.
+    pub p50_ns: f64,
+    /// 99 of 100.
+    pub p99_ns: f64,
+    /// 999 of 1,000.
+    pub p999_ns: f64,
+    /// All of them.
+    pub max_ns: f64,
+    /// What timing an empty call shows.
+    pub clock_ns: f64,
+}
+
+/// Begins to watch.
+pub fn begin() {
+    WATCHING.store(true, Relaxed);
+}
+
+/// Ends watching.
+pub fn end() {
+    WATCHING.store(false, Relaxed);
+}
+
+/// Whether calls are watched.
+pub fn watching() -> bool {
+    WATCHING.load(Relaxed)
+}
+
+/// Forgets the times so far, not what is live.
+pub fn forget_times() {
+    for slot in &COUNTS {
+        slot.longest.store(0, Relaxed);
+        // Zero stays untouched memory.
+        for calls in slot.calls.iter().filter(|calls| calls.load(Relaxed) > 0) {
+            calls.store(0, Relaxed);
+        }
+    }
+}
+
+/// Bytes that were asked for and not yet freed, since [`begin`].
+pub fn live_bytes() -> u64 {
+    COUNTS.iter().map(|slot| slot.live.load(Relaxed)).sum::<i64>().max(0) as u64
+}
+
+/// The times since [`begin`] or [`forget_times`], with so many nanoseconds to a tick. None where
+/// nothing was called.
+pub fn latency(tick_ns: f64) -> Option<Latency> {
+    // Tenths of nanoseconds keep single ticks apart.
+    let tenths = |ticks: f64| ((ticks * tick_ns * 10.0) as u64).max(1);
+    let mut times = Histogram::<u64>::new(3).expect("three digits are allowed");
+    let mut longest = 0;
+    for slot in &COUNTS {
+        longest = longest.max(slot.longest.load(Relaxed));
+        for (bucket, calls) in slot.calls.iter().enumerate() {
+            let calls = calls.load(Relaxed);
+            if calls > 0 {
+                let time = tenths(middle(bucket) as f64);
+                times.record_n(time, calls).expect("the histogram grows as needed");
+            }
+        }
+    }
+    let at = |quantile| times.value_at_quantile(quantile) as f64 / 10.0;
+    (!times.is_empty()).then(|| Latency {
+        calls: times.len(),
+        p50_ns: at(0.5),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        max_ns: longest as f64 * tick_ns,
+        clock_ns: empty_call() * tick_ns,
+    })
+}
+
+/// Ticks that timing nothing shows: the smallest of many tries.
+fn empty_call() -> f64 {
+    let tries = (0..1_000).map(|_| {
+        let start = ticks();
+        ticks().saturating_sub(start)
+    });
+    tries.min().unwrap_or(0) as f64
+}
+
+/// Relates ticks to nanoseconds over the time since it was made.
+pub struct Calibration {
+    clock: std::time::Instant,
+    ticks: u64,
+}
+
+impl Calibration {
+    /// Begins now.
+    pub fn start() -> Self {
+        Self { clock: std::time::Instant::now(), ticks: ticks() }
+    }
+
+    /// Nanoseconds to a tick.
+    pub fn tick_ns(&self) -> f64 {
+        let passed = ticks().saturating_sub(self.ticks).max(1);
+        self.clock.elapsed().as_nanos() as f64 / passed as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::alloc::System;
+
+    #[test]
+    fn a_bucket_holds_its_middle_and_is_three_per_cent_wide() {
+        for ticks in (0..300).chain((9..38).flat_map(|power| {
+            let at = 1_u64 << power;
+            [at - 1, at, at + 1, at + at / 3, at + at / 2]
+        })) {
+            let found = bucket(ticks);
+            assert!(found < BUCKETS, "{ticks}");
+            assert_eq!(bucket(middle(found)), found, "{ticks}");
+            let off = middle(found).abs_diff(ticks) as f64 / ticks.max(1) as f64;
+            assert!(off < 0.032, "{ticks}: {off}");
+        }
+        assert!(bucket(u64::MAX) < BUCKETS);
+    }
+
+    #[test]
+    fn calls_are_counted_while_watched_and_only_then() {
+        let allocator = Watched(System);
+        let layout = Layout::new::<[u64; 1000]>();
+        let pairs = |times: usize| {
+            for _ in 0..times {
+                // SAFETY: the layout is not empty; each block is freed once, with the layout that
+                // `realloc` left it with.
+                unsafe {
+                    let block = allocator.realloc(allocator.alloc(layout), layout, 16_000);
+                    allocator.dealloc(block, Layout::from_size_align_unchecked(16_000, 8));
+                }
+            }
+        };
+        pairs(50);
+        assert_eq!(latency(1.0), None);
+        let calibration = Calibration::start();
+        begin();
+        pairs(1_000);
+        // SAFETY: the layout is not empty.
+        let kept = unsafe { allocator.alloc_zeroed(layout) };
+        assert_eq!(live_bytes(), 8_000);
+        end();
+        pairs(50);
+        let seen = latency(calibration.tick_ns()).expect("there were calls");
+        assert_eq!(seen.calls, 3_001);
+        assert!(0.0 < seen.p50_ns && seen.p50_ns <= seen.p99_ns, "{seen:?}");
+        assert!(seen.p99_ns <= seen.p999_ns && seen.p999_ns <= seen.max_ns * 1.04, "{seen:?}");
+        forget_times();
+        assert_eq!(latency(1.0), None);
+        // SAFETY: it was made above with this layout.
+        unsafe { allocator.dealloc(kept, layout) };
+    }
+}
