@@ -114,6 +114,9 @@ fn real_programs_run_while_watched() {
         let source = library::programs_dir().join("compiled.cpp");
         compiler.args(["-O1", "-S", "-o", "-"]).arg(source);
         let finished = run(compiler, LIMIT).expect_success();
-        assert!(finished.text().contains("\t.ident\t") && finished.errors().is_empty(), "{finished}");
+        assert!(
+            finished.text().contains("\t.ident\t") && finished.errors().is_empty(),
+            "{finished}"
+        );
     }
 }

@@ -106,6 +106,8 @@ fn message(client: u32, last: bool, random: &mut Random) -> Message {
 mod tests {
     use super::super::server::Server;
     use super::*;
+    use std::net::TcpListener;
+    use std::thread;
 
     #[test]
     fn every_client_is_answered_and_the_sum_repeats() {
@@ -118,8 +120,11 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_is_gone_is_noticed() {
-        let address = Server::start(2).expect("loopback is there").address();
+    fn a_server_that_hangs_up_is_noticed() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("loopback is there");
+        let address = listener.local_addr().expect("it is bound");
+        let server = thread::spawn(move || drop(listener.accept()));
         assert!(run(address, 1, 1, 1, 1).is_err());
+        server.join().expect("it accepted and hung up");
     }
 }
