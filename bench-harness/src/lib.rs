@@ -9,7 +9,7 @@
 //!  stratalloc-bench   run, compare, list, report  (src/bin)
 //!  report             HTML, Markdown, CSV     from a result file only
 //!  driver             find the runners, prove them, run them in rounds
-//!  results            the result file;  statistics, summary, compare: what may be said about it
+//!  results            the result file;  statistics, summary, standing, compare: what it says
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
 //!  measure            clock, processor time, faults, resident memory over time
 //!  scenarios          what documents claim, step by step, and whether it holds
@@ -33,6 +33,7 @@ pub mod child;
 pub mod results;
 
 pub mod machine;
+pub mod standing;
 pub mod statistics;
 pub mod summary;
 

@@ -17,6 +17,20 @@ pub struct Spread {
     pub max: f64,
     /// Median distance from the median, which one wild run does not move.
     pub deviation: f64,
+    /// Values so far from the median that something disturbed the run, see [`is_outlier`].
+    pub outliers: usize,
+}
+
+/// Distances from the median, in median deviations, that noise alone hardly reaches: 3.5 standard
+/// deviations of a normal distribution (Iglewicz and Hoaglin).
+const FAR: f64 = 3.5 * 1.4826;
+/// Share of the median below which no distance counts, however steady the other values are.
+const NEAR: f64 = 0.05;
+
+/// Whether a value is far off the others, whose median and median deviation are known. Outliers are
+/// reported, not removed: medians bear them.
+fn is_outlier(value: f64, median: f64, deviation: f64) -> bool {
+    (value - median).abs() > (FAR * deviation).max(NEAR * median.abs())
 }
 
 impl Spread {
@@ -24,11 +38,14 @@ impl Spread {
     pub fn of(values: &[f64]) -> Option<Self> {
         let median = median(values)?;
         let distances: Vec<f64> = values.iter().map(|value| (value - median).abs()).collect();
+        let deviation = self::median(&distances)?;
+        let outlier = |value: &&f64| is_outlier(**value, median, deviation);
         Some(Self {
             median,
             min: values.iter().copied().fold(f64::INFINITY, f64::min),
             max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            deviation: self::median(&distances)?,
+            deviation,
+            outliers: values.iter().filter(outlier).count(),
         })
     }
 }
@@ -70,9 +87,7 @@ impl Estimate {
 }
 
 /// Times that the bootstrap draws.
-const RESAMPLES: usize = 2_000;
-/// The same where each draw is over all allocators and workloads at once.
-const FEWER_RESAMPLES: usize = 400;
+pub(crate) const RESAMPLES: usize = 2_000;
 
 /// The ratio of `subject` to `baseline` in the geometric mean over several groups (workloads), from
 /// measurements paired by round: `groups[g] = (subject, baseline)` with equally many values each.
@@ -84,14 +99,22 @@ const FEWER_RESAMPLES: usize = 400;
 pub fn ratio(groups: &[(Vec<f64>, Vec<f64>)]) -> Option<Estimate> {
     let value = ratio_over(groups, |length| (0..length).collect())?;
     let mut random = Random::new(1);
-    let mut drawn: Vec<f64> = (0..RESAMPLES)
+    let drawn = (0..RESAMPLES)
         .filter_map(|_| {
             ratio_over(groups, |length| (0..length).map(|_| random.below(length)).collect())
         })
         .collect();
+    Some(interval(value, drawn))
+}
+
+/// The interval that leaves out 2.5 % of what was drawn on either side.
+pub(crate) fn interval(value: f64, mut drawn: Vec<f64>) -> Estimate {
+    if drawn.is_empty() {
+        return Estimate { value, low: value, high: value };
+    }
     drawn.sort_by(f64::total_cmp);
-    let cut = RESAMPLES / 40; // 2.5 % on either side
-    Some(Estimate { value, low: drawn[cut], high: drawn[drawn.len() - 1 - cut] })
+    let cut = drawn.len() / 40;
+    Estimate { value, low: drawn[cut], high: drawn[drawn.len() - 1 - cut] }
 }
 
 /// The ratio of the medians of two series that nothing pairs, with an interval that holds the true
@@ -110,72 +133,6 @@ pub fn unpaired_ratio(subject: &[f64], baseline: &[f64]) -> Option<Estimate> {
     drawn.sort_by(f64::total_cmp);
     let cut = RESAMPLES / 200; // 0.5 % on either side
     Some(Estimate { value, low: drawn[cut], high: drawn[drawn.len() - 1 - cut] })
-}
-
-/// Values that lie further from the middle half of their series than one and a half times its width
-/// (Tukey's fences): disturbed runs, most likely. They are told, never dropped; the median does not
-/// need it.
-pub fn outliers(values: &[f64]) -> usize {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    if sorted.len() < 4 {
-        return 0;
-    }
-    let quartile = |share: f64| {
-        let place = share * (sorted.len() - 1) as f64;
-        let below = sorted[place.floor() as usize];
-        below + (sorted[place.ceil() as usize] - below) * place.fract()
-    };
-    let (low, high) = (quartile(0.25), quartile(0.75));
-    let reach = 1.5 * (high - low);
-    sorted.iter().filter(|value| **value < low - reach || **value > high + reach).count()
-}
-
-/// For each subject, the geometric mean over several groups (workloads) of its median divided by the
-/// smallest median that any of `rivals` has in that group, with its interval.
-///
-/// `groups[g][s]` holds the measurements of subject `s` by round; empty where it did not run. Rounds
-/// are drawn with replacement within each group, the same for all subjects. A subject is held
-/// against the groups that it has itself.
-pub fn against_best(groups: &[Vec<Vec<f64>>], rivals: &[usize]) -> Vec<Option<Estimate>> {
-    let subjects = groups.first().map_or(0, Vec::len);
-    let means = |choose: &mut dyn FnMut(usize) -> Vec<usize>| -> Vec<Option<f64>> {
-        let mut ratios = vec![Vec::new(); subjects];
-        for group in groups {
-            let rounds = group.iter().map(Vec::len).max().unwrap_or(0);
-            let chosen = choose(rounds);
-            let medians: Vec<Option<f64>> = group
-                .iter()
-                .map(|values| {
-                    // A series that lacks the last rounds is drawn from those that it has.
-                    let wrap = |round: &usize| values[round % values.len()];
-                    let drawn = if values.is_empty() { &[] } else { &chosen[..] };
-                    median(&drawn.iter().map(wrap).collect::<Vec<_>>())
-                })
-                .collect();
-            let best = rivals.iter().filter_map(|rival| medians[*rival]).min_by(f64::total_cmp);
-            let Some(best) = best else { continue };
-            for (ratios, median) in ratios.iter_mut().zip(&medians) {
-                ratios.extend(median.map(|median| median / best));
-            }
-        }
-        ratios.iter().map(|ratios| geometric_mean(ratios)).collect()
-    };
-    let values = means(&mut |rounds| (0..rounds).collect());
-    let mut random = Random::new(1);
-    let mut drawn = vec![Vec::with_capacity(FEWER_RESAMPLES); subjects];
-    for _ in 0..FEWER_RESAMPLES {
-        let sample = means(&mut |rounds| (0..rounds).map(|_| random.below(rounds)).collect());
-        for (drawn, mean) in drawn.iter_mut().zip(sample) {
-            drawn.extend(mean);
-        }
-    }
-    let interval = |(value, mut drawn): (Option<f64>, Vec<f64>)| {
-        drawn.sort_by(f64::total_cmp);
-        let cut = drawn.len() / 40; // 2.5 % on either side
-        Some(Estimate { value: value?, low: drawn[cut], high: drawn[drawn.len() - 1 - cut] })
-    };
-    values.into_iter().zip(drawn).map(interval).collect()
 }
 
 /// The ratio with, in each group, only the rounds that `choose` names (given how many there are).
@@ -215,8 +172,17 @@ mod tests {
     fn one_wild_run_moves_neither_median_nor_deviation() {
         let spread = Spread::of(&[10.0, 11.0, 9.0, 10.0, 900.0]).expect("there are values");
         assert_eq!((spread.median, spread.min, spread.max), (10.0, 9.0, 900.0));
-        assert_eq!(spread.deviation, 1.0);
+        assert_eq!((spread.deviation, spread.outliers), (1.0, 1));
         assert_eq!(Spread::of(&[]), None);
+    }
+
+    #[test]
+    fn an_outlier_is_far_off_in_units_of_the_noise_and_of_the_value() {
+        let outliers = |values: &[f64]| Spread::of(values).expect("there are values").outliers;
+        assert_eq!(outliers(&[10.0, 10.0, 10.0, 10.4]), 0, "steady, and near enough");
+        assert_eq!(outliers(&[10.0, 10.0, 10.0, 10.6]), 1);
+        assert_eq!(outliers(&[8.0, 10.0, 12.0, 14.0, 6.0]), 0, "noisy, but none stands out");
+        assert_eq!(outliers(&[1.0]), 0);
     }
 
     #[test]
@@ -248,37 +214,6 @@ mod tests {
     }
 
     #[test]
-    fn best_of_the_rivals_is_one_and_others_are_held_against_it() {
-        // Two groups, three subjects: the third is no rival and beats both.
-        let constant = |value: f64| vec![value; 4];
-        let groups = vec![
-            vec![constant(2.0), constant(4.0), constant(1.0)],
-            vec![constant(8.0), constant(2.0), constant(1.0)],
-        ];
-        let means = against_best(&groups, &[0, 1]);
-        let value = |index: usize| means[index].expect("all of them ran").value;
-        assert!(near(value(0), 2.0) && near(value(1), 2.0_f64.sqrt()), "{means:?}");
-        assert!(near(value(2), 0.5) && !means[2].expect("it ran").differs_from(0.5), "{means:?}");
-        // One that ran in one group only is held against that one.
-        let groups = vec![vec![constant(2.0), vec![1.0, 1.0]], vec![constant(8.0), Vec::new()]];
-        let means = against_best(&groups, &[0, 1]);
-        assert!(near(means[1].expect("it ran").value, 1.0), "{means:?}");
-        assert!(near(means[0].expect("it ran").value, 2.0_f64.sqrt()), "{means:?}");
-        assert!(against_best(&[], &[]).is_empty());
-    }
-
-    #[test]
-    fn the_interval_against_the_best_widens_with_the_noise() {
-        let noisy = vec![1.0, 1.4, 0.9, 1.1, 1.3];
-        let groups = vec![vec![noisy, vec![0.5; 5]]];
-        let means = against_best(&groups, &[0, 1]);
-        let noisy = means[0].expect("it ran");
-        assert!(noisy.low < noisy.value && noisy.value < noisy.high, "{noisy:?}");
-        let steady = means[1].expect("it ran");
-        assert!(near(steady.low, 1.0) && near(steady.high, 1.0), "{steady:?}");
-    }
-
-    #[test]
     fn unpaired_series_differ_only_where_they_do_not_overlap() {
         let old = [1.0, 1.02, 0.98, 1.01, 0.99];
         let slow: Vec<f64> = old.iter().map(|value| value * 1.3).collect();
@@ -287,13 +222,6 @@ mod tests {
         let same = unpaired_ratio(&[1.01, 0.97, 1.0], &old).expect("there are values");
         assert!(!same.differs_from(1.0), "{same:?}");
         assert_eq!(unpaired_ratio(&[], &old), None);
-    }
-
-    #[test]
-    fn an_outlier_is_far_outside_the_middle_half() {
-        assert_eq!(outliers(&[10.0, 10.1, 9.9, 10.0, 10.2, 30.0]), 1);
-        assert_eq!(outliers(&[10.0, 10.1, 9.9, 10.0, 10.2, 9.8]), 0);
-        assert_eq!(outliers(&[1.0, 100.0]), 0);
     }
 
     #[test]

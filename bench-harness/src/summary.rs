@@ -1,12 +1,14 @@
 //! What may be said about results: who is faster, who is leaner, by how much, and how sure that is.
 //!
 //! Everything is relative: to the baseline (the system's allocator, where it took part) with
-//! intervals, and to the best of each workload. Rounds that one side misses are left out on the
+//! intervals, and to the best peer of each workload. Rounds that one side misses are left out on the
 //! other side too.
 
 use crate::measure::Measurement;
 use crate::results::Results;
-use crate::statistics::{Estimate, Spread, geometric_mean, ratio};
+use crate::standing::{Standing, standings};
+use crate::statistics::{Estimate, Spread, ratio};
+use std::cell::OnceCell;
 
 /// The allocator that the others are held against.
 pub const BASELINE: &str = "ptmalloc";
@@ -20,13 +22,15 @@ pub enum Measure {
     Wall,
     /// Highest resident memory.
     Peak,
+    /// Resident memory, averaged over time.
+    Mean,
     /// Resident memory when everything was freed.
     End,
 }
 
 impl Measure {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 4] = [Self::Cpu, Self::Wall, Self::Peak, Self::End];
+    pub const ALL: [Self; 5] = [Self::Cpu, Self::Wall, Self::Peak, Self::Mean, Self::End];
 
     /// The figure of one run.
     pub fn of(self, measured: &Measurement) -> f64 {
@@ -34,6 +38,7 @@ impl Measure {
             Self::Cpu => measured.cpu_s(),
             Self::Wall => measured.wall_s,
             Self::Peak => measured.rss_peak_kib as f64,
+            Self::Mean => measured.mean_kib() as f64,
             Self::End => measured.rss_end_kib as f64,
         }
     }
@@ -44,6 +49,7 @@ impl Measure {
             Self::Cpu => "Processor time",
             Self::Wall => "Elapsed time",
             Self::Peak => "Peak memory",
+            Self::Mean => "Mean memory",
             Self::End => "Memory after all is freed",
         }
     }
@@ -52,6 +58,10 @@ impl Measure {
 /// Conclusions from results.
 pub struct Summary<'a> {
     results: &'a Results,
+    /// By allocator and workload: the rounds with what was measured in them.
+    measured: Vec<Vec<Vec<(usize, &'a Measurement)>>>,
+    /// By measure; computed when asked for.
+    standings: [OnceCell<Vec<Standing>>; Measure::ALL.len()],
     /// Index of the baseline among the allocators.
     pub baseline: usize,
 }
@@ -61,7 +71,24 @@ impl<'a> Summary<'a> {
     pub fn new(results: &'a Results) -> Option<Self> {
         let named = results.allocators.iter().position(|allocator| allocator.name == BASELINE);
         let baseline = if results.allocators.is_empty() { None } else { Some(named.unwrap_or(0)) };
-        Some(Self { results, baseline: baseline? })
+        let of_pair = |allocator: &'a str, workload: &'a str| {
+            results.measurements(allocator, workload).collect::<Vec<_>>()
+        };
+        let measured = results
+            .allocators
+            .iter()
+            .map(|allocator| {
+                let workloads = results.workloads.iter();
+                workloads.map(|workload| of_pair(&allocator.name, &workload.name)).collect()
+            })
+            .collect();
+        let standings = Default::default();
+        Some(Self { results, measured, standings, baseline: baseline? })
+    }
+
+    /// The measurements of an allocator on a workload (both by index), with their rounds.
+    pub fn measured(&self, allocator: usize, workload: usize) -> &[(usize, &'a Measurement)] {
+        &self.measured[allocator][workload]
     }
 
     /// Middle and spread of one allocator on one workload (both by index); none where it did not
@@ -72,17 +99,14 @@ impl<'a> Summary<'a> {
         workload: usize,
         figure: impl Fn(&Measurement) -> f64,
     ) -> Option<Spread> {
-        let measured = self.results.measurements(self.name(allocator), self.workload(workload));
+        let measured = self.measured(allocator, workload).iter();
         Spread::of(&measured.map(|(_, measured)| figure(measured)).collect::<Vec<_>>())
     }
 
     /// The run whose clock time is in the middle: the one whose memory curve is shown.
     pub fn typical(&self, allocator: usize, workload: usize) -> Option<&'a Measurement> {
-        let results = self.results;
-        let name = results.allocators[allocator].name.as_str();
-        let workload = results.workloads[workload].name.as_str();
-        let mut runs: Vec<_> =
-            results.measurements(name, workload).map(|(_, measured)| measured).collect();
+        let measured = self.measured(allocator, workload).iter();
+        let mut runs: Vec<_> = measured.map(|(_, measured)| *measured).collect();
         runs.sort_by(|left, right| left.wall_s.total_cmp(&right.wall_s));
         let middle = runs.len().saturating_sub(1) / 2;
         let curves = runs.iter().enumerate().filter(|(_, run)| !run.timeline.is_empty());
@@ -109,27 +133,11 @@ impl<'a> Summary<'a> {
         ratio(&groups)
     }
 
-    /// An allocator against the best of each workload, geometric mean over the workloads that it
-    /// ran.
-    pub fn against_best(&self, allocator: usize, measure: Measure) -> Option<f64> {
-        let ratios: Vec<f64> = (0..self.results.workloads.len())
-            .filter_map(|workload| self.relative_to_best(allocator, workload, measure))
-            .collect();
-        geometric_mean(&ratios)
-    }
-
-    /// An allocator's median divided by the smallest median of the workload: 1 is the best.
-    pub fn relative_to_best(
-        &self,
-        allocator: usize,
-        workload: usize,
-        measure: Measure,
-    ) -> Option<f64> {
-        let median = |allocator| {
-            self.spread(allocator, workload, |run| measure.of(run)).map(|spread| spread.median)
-        };
-        let best = (0..self.results.allocators.len()).filter_map(median).min_by(f64::total_cmp)?;
-        Some(median(allocator)? / best)
+    /// Where every allocator stands against the best peer of each workload, in their order.
+    pub fn standings(&self, measure: Measure) -> &[Standing] {
+        let place = Measure::ALL.iter().position(|known| *known == measure);
+        let cell = &self.standings[place.expect("every measure is among all")];
+        cell.get_or_init(|| standings(self.results, self, measure))
     }
 
     /// Allocators from best to worst in the geometric mean against the baseline.
@@ -149,24 +157,15 @@ impl<'a> Summary<'a> {
         workload: usize,
         measure: Measure,
     ) -> (Vec<f64>, Vec<f64>) {
-        let workload = self.workload(workload);
+        let partners = self.measured(other, workload);
         let mut pairs = (Vec::new(), Vec::new());
-        for (round, measured) in self.results.measurements(self.name(allocator), workload) {
-            let mut partners = self.results.measurements(self.name(other), workload);
-            if let Some((_, partner)) = partners.find(|(number, _)| *number == round) {
+        for (round, measured) in self.measured(allocator, workload) {
+            if let Some((_, partner)) = partners.iter().find(|(number, _)| number == round) {
                 pairs.0.push(measure.of(measured));
                 pairs.1.push(measure.of(partner));
             }
         }
         pairs
-    }
-
-    fn name(&self, allocator: usize) -> &str {
-        &self.results.allocators[allocator].name
-    }
-
-    fn workload(&self, workload: usize) -> &str {
-        &self.results.workloads[workload].name
     }
 }
 
@@ -194,9 +193,6 @@ mod tests {
         let memory = summary.ranking(Measure::Peak);
         assert_eq!(memory.iter().map(|entry| entry.0).collect::<Vec<_>>(), [0, 1]);
         assert!((memory[1].1.value - 2.0).abs() < 1e-9);
-        let best = summary.against_best(0, Measure::Cpu).expect("it ran");
-        assert!((best - 4.0).abs() < 1e-4, "{best}");
-        assert_eq!(summary.relative_to_best(1, 0, Measure::Cpu), Some(1.0));
     }
 
     #[test]

@@ -66,6 +66,14 @@ impl Measurement {
         self.user_s + self.system_s
     }
 
+    /// Resident memory, averaged over time; from the curve in files that do not have the figure.
+    pub fn mean_kib(&self) -> u64 {
+        match self.rss_mean_kib {
+            0 => mean_kib(&self.timeline).unwrap_or(self.rss_start_kib),
+            mean => mean,
+        }
+    }
+
     /// Operations per second of the clock.
     pub fn throughput(&self) -> f64 {
         self.operations as f64 / self.wall_s

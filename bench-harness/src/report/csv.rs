@@ -4,7 +4,7 @@ use crate::results::Results;
 
 const HEADER: &str = "workload,allocator,round,operations,wall_s,user_s,system_s,minor_faults,\
                       major_faults,voluntary_switches,involuntary_switches,rss_start_kib,\
-                      rss_peak_kib,rss_end_kib";
+                      rss_peak_kib,rss_mean_kib,rss_end_kib";
 
 /// The table with its header.
 pub fn table(results: &Results) -> String {
@@ -25,6 +25,7 @@ pub fn table(results: &Results) -> String {
             measured.involuntary_switches.to_string(),
             measured.rss_start_kib.to_string(),
             measured.rss_peak_kib.to_string(),
+            measured.rss_mean_kib.to_string(),
             measured.rss_end_kib.to_string(),
         ]
         .join(",")

@@ -1,9 +1,9 @@
 //! The report as Markdown: conclusions, one table per measure, machine.
 
-use super::format::{count, interval, memory, plural, seconds, times};
+use super::format::{count, memory, plural, seconds};
 use super::scenarios::{figure, shown, verdicts};
+use super::standing::{self, estimated};
 use crate::results::Results;
-use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
 
 /// The whole report.
@@ -48,23 +48,44 @@ pub fn summary(results: &Results) -> String {
     text += &format!("|---|{}\n", "--:|".repeat(titles.len()));
     for (index, allocator) in results.allocators.iter().enumerate() {
         let cells = Measure::ALL.map(|measure| {
-            summary.overall(index, summary.baseline, measure).map_or("-".to_owned(), estimated)
+            summary
+                .overall(index, summary.baseline, measure)
+                .map_or("-".to_owned(), |estimate| estimated(&estimate))
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
-    text += "\nThe same against the best allocator of each workload:\n\n";
+    text + &best_peers(results, &summary)
+}
+
+/// Everyone against the best peer of each workload: the conclusion, the means, the worst rows.
+fn best_peers(results: &Results, summary: &Summary<'_>) -> String {
+    let mut text = "\nAgainst the best peer of each workload:\n\n".to_owned();
+    let titles: Vec<_> =
+        standing::DECIDING.iter().map(|measure| measure.title().to_lowercase()).collect();
     text += &format!("| allocator | {} |\n", titles.join(" | "));
     text += &format!("|---|{}\n", "--:|".repeat(titles.len()));
     for (index, allocator) in results.allocators.iter().enumerate() {
-        let cells = Measure::ALL
-            .map(|measure| summary.against_best(index, measure).map_or("-".to_owned(), times));
+        let cells = standing::DECIDING.map(|measure| {
+            let overall = &summary.standings(measure)[index].overall;
+            overall.as_ref().map_or("-".to_owned(), estimated)
+        });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
+    let Some(sentences) = standing::sentences(results, summary) else { return text };
+    text += &format!("\n{}\n", cell(&sentences));
+    for measure in standing::DECIDING {
+        let rows: Vec<_> = standing::worst(results, summary, measure)
+            .iter()
+            .map(|row| {
+                let workload = cell(&results.workloads[row.workload].name);
+                let best = cell(&results.allocators[row.best].name);
+                format!("{workload} {} of {best}", estimated(&row.ratio))
+            })
+            .collect();
+        let rows = if rows.is_empty() { "none beyond doubt".to_owned() } else { rows.join("; ") };
+        text += &format!("\nFurthest behind in {}: {rows}.\n", measure.title().to_lowercase());
+    }
     text
-}
-
-fn estimated(estimate: Estimate) -> String {
-    format!("{} {}", times(estimate.value), interval(&estimate)).trim_end().to_owned()
 }
 
 /// A table of medians: what it is called, and how its figures are made and shown.
@@ -74,12 +95,13 @@ struct Table {
     show: fn(f64) -> String,
 }
 
-const TABLES: [Table; 8] = [
+const TABLES: [Table; 9] = [
     Table { title: "Operations per second", figure: |run| run.throughput(), show: count },
     Table { title: "Processor time", figure: |run| run.cpu_s(), show: seconds },
     Table { title: "Processor time in the kernel", figure: |run| run.system_s, show: seconds },
     Table { title: "Elapsed time", figure: |run| run.wall_s, show: seconds },
     Table { title: "Peak memory", figure: |run| run.rss_peak_kib as f64, show: memory },
+    Table { title: "Mean memory", figure: |run| Measure::Mean.of(run), show: memory },
     Table {
         title: "Memory after all is freed",
         figure: |run| run.rss_end_kib as f64,

@@ -8,6 +8,8 @@ mod format;
 mod html;
 mod markdown;
 mod scenarios;
+mod standing;
+mod svg_file;
 
 use crate::results::Results;
 use std::fs;
@@ -20,20 +22,26 @@ pub struct Files {
     pub html: PathBuf,
     /// The tables for people.
     pub markdown: PathBuf,
+    /// The summary's chart, where there is one.
+    pub picture: PathBuf,
     /// Every run, one per line, for other programs.
     pub csv: PathBuf,
 }
 
-/// Writes `report.html`, `report.md` and `runs.csv` to `folder`, which is made where it is missing.
+/// Writes `report.html`, `report.md`, `summary.svg` and `runs.csv` to `folder`, which is made where it is missing.
 pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     fs::create_dir_all(folder)?;
     let files = Files {
         html: folder.join("report.html"),
         markdown: folder.join("report.md"),
+        picture: folder.join("summary.svg"),
         csv: folder.join("runs.csv"),
     };
     fs::write(&files.html, html::page(results))?;
     fs::write(&files.markdown, markdown::page(results))?;
+    if let Some(picture) = svg_file::picture(results) {
+        fs::write(&files.picture, picture)?;
+    }
     fs::write(&files.csv, csv::table(results))?;
     Ok(files)
 }

@@ -1,4 +1,4 @@
-//! Memory over time: one small chart for every workload, one curve for every allocator.
+//! Memory over time: a chart for every workload, a curve for every allocator.
 
 use super::super::format::{escape, two};
 use super::COLOURS;
@@ -8,35 +8,21 @@ use crate::results::Results;
 use crate::summary::Summary;
 use std::fmt::Write;
 
-const WIDTH: f64 = 360.0;
-const HEIGHT: f64 = 210.0;
+const WIDTH: f64 = 900.0;
+const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 10.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = HEIGHT - 26.0;
 
-/// The charts of all workloads.
-pub fn grid(results: &Results, summary: &Summary<'_>) -> String {
-    let charts: Vec<_> = (0..results.workloads.len())
-        .map(|workload| {
-            let name = &results.workloads[workload].name;
-            format!(
-                "<figure class=\"curve\">\n<figcaption>{}</figcaption>\n{}</figure>\n",
-                escape(name),
-                curves(results, summary, workload)
-            )
-        })
-        .collect();
-    format!("<div class=\"curves\">\n{}</div>\n", charts.concat())
-}
-
-fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
+/// The chart of a workload.
+pub fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
     let runs: Vec<_> = (0..results.allocators.len())
         .filter_map(|index| Some((index, summary.typical(index, workload)?)))
         .collect();
     let longest = runs.iter().map(|(_, run)| run.wall_s).fold(0.0, f64::max);
     let highest = runs.iter().map(|(_, run)| run.rss_peak_kib as f64 / 1024.0).fold(0.0, f64::max);
-    let times = linear_ticks(longest, 4);
+    let times = linear_ticks(longest, 8);
     let amounts = linear_ticks(highest, 4);
     let (last_time, last_amount) = (times[times.len() - 1], amounts[amounts.len() - 1]);
     let x = |at_s: f64| LEFT + (at_s / last_time).min(1.0) * (RIGHT - LEFT);

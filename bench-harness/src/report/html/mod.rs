@@ -2,18 +2,22 @@
 
 mod bars;
 mod curves;
-mod overview;
+mod labels;
+mod matrix;
+pub mod overview;
 mod scenarios;
 mod svg;
 mod tables;
+mod workloads;
 
 use super::format::{self, escape, plural, times};
+use super::standing;
 use crate::results::Results;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
 
 /// Colours that the style gives to allocators; a further one begins anew.
-const COLOURS: usize = 10;
+const COLOURS: usize = 14;
 
 /// The whole page.
 pub fn page(results: &Results) -> String {
@@ -27,39 +31,59 @@ pub fn page(results: &Results) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
          <title>Memory allocators side by side</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-         <main>\n{}{body}{}{}</main>\n</body>\n</html>\n",
+         <main id=\"top\">\n{}{body}{}{}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
         include_str!("style.css"),
         header(results),
         failures(results),
         tables::machine(results),
+        include_str!("sort.js"),
     )
 }
 
 fn sections(results: &Results, summary: &Summary<'_>) -> String {
-    let legend = legend(results);
     [
         "<section>\n".to_owned(),
+        conclusion(results, summary),
         cards(results, summary),
         overview::charts(results, summary),
         "</section>\n".to_owned(),
         section(
-            "Workload by workload",
-            "Medians relative to the best allocator of each workload; shorter is better. The thin \
-             line runs from the best to the worst round.",
-            &legend,
-            &bars::rows(results, summary),
-        ),
-        section(
-            "Memory over time",
-            "Resident memory of the process while a run of middling length went on, and where it \
-             stood once everything had been freed (ring).",
-            &legend,
-            &curves::grid(results, summary),
+            "Every workload against its best peer",
+            "1\u{d7} is the peer that does best on the workload. Green is as good as that or better, \
+             orange 1.25\u{d7} and more, red 2\u{d7} and more. A click on a heading sorts; a \
+             workload's name leads to all its figures; the interval shows where the pointer rests.",
+            "",
+            &[Measure::Cpu, Measure::Peak].map(|measure| matrix::table(results, summary, measure)).concat(),
         ),
         documents(results),
-        section("All figures", tables::NOTE, "", &tables::workloads(results, summary)),
+        section(
+            "Workload by workload",
+            "Bars are medians relative to the best peer of the workload, shorter is better, with a \
+             thin line from the best to the worst round. Memory over time is that of a run of \
+             middling length; the ring is where it stood once everything had been freed.",
+            &legend(results),
+            &format!("<p class=\"note\">{}</p>\n", tables::NOTE),
+        ),
+        workloads::sections(results, summary),
     ]
     .concat()
+}
+
+/// What a reader should take home, in words.
+fn conclusion(results: &Results, summary: &Summary<'_>) -> String {
+    let Some(sentences) = standing::sentences(results, summary) else { return String::new() };
+    let worst = standing::DECIDING.map(|measure| matrix::worst_rows(results, summary, measure));
+    format!(
+        "<p class=\"conclusion\">{}</p>\n<div class=\"worst\">\n{}</div>\n",
+        escape(&sentences),
+        worst.concat()
+    )
+}
+
+/// The name of a workload's section in links.
+fn anchor(workload: &str) -> String {
+    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
+    format!("workload-{}", workload.chars().map(plain).collect::<String>())
 }
 
 /// The part about the documents, where scenarios were shown.
@@ -230,7 +254,10 @@ mod tests {
                 let end = reference.find(';').expect("a reference ends");
                 assert!(end > 1 && end < 8, "&{reference}");
             }
-            assert!(!before.contains('>') || open.last() == Some(&"style"), "{before}");
+            assert!(
+                !before.contains('>') || matches!(open.last(), Some(&"style" | &"script")),
+                "{before}"
+            );
             let (tag, after) = after.split_once('>').expect("a tag ends");
             assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
             if let Some(name) = tag.strip_prefix('/') {
@@ -251,9 +278,11 @@ mod tests {
     fn page_is_well_formed_and_needs_nothing_else() {
         let page = page(&sample());
         assert!(elements(&page) > 200);
-        for forbidden in ["http:", "https:", "src=", "<link", "<script", "url(", "NaN", "inf"] {
+        for forbidden in ["http:", "https:", "src=", "<link", "url(", "NaN", "inf"] {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(page.contains(include_str!("sort.js")), "the one script is ours");
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! The summary's charts: time against memory at one glance, and every measure with its interval.
 
 use super::super::format::{escape, interval, times};
+use super::super::standing::DECIDING;
 use super::COLOURS;
+use super::labels::place_labels;
 use super::svg::{Anchor, LogAxis, chart, line, text};
 use crate::results::Results;
 use crate::summary::{Measure, Summary};
@@ -13,8 +15,9 @@ pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
     format!(
         "<div class=\"overview\">\n<figure>\n<figcaption>Time against memory</figcaption>\n\
          {}</figure>\n<div class=\"forest\">\n{}</div>\n</div>\n\
-         <p class=\"note\">Geometric means over the workloads that both ran, relative to {}; \
-         smaller is better. Bars, lines and brackets give the interval that holds the true value \
+         <p class=\"note\">Above: geometric means over the workloads, relative to the best \
+         peer of each. Below it: relative to {}, over the workloads that both ran. Smaller is \
+         better. Bars, lines and brackets give the interval that holds the true value \
          with 95&#160;% confidence.</p>\n",
         scatter(results, summary),
         intervals.concat(),
@@ -24,14 +27,22 @@ pub fn charts(results: &Results, summary: &Summary<'_>) -> String {
 
 /// Processor time to the right, peak memory upwards: the best allocator is at the lower left.
 fn scatter(results: &Results, summary: &Summary<'_>) -> String {
-    let (width, height) = (460.0, 500.0);
+    scatter_content(results, summary).map_or(String::new(), |(width, height, content)| {
+        chart(width, height, "Processor time against peak memory of every allocator", &content)
+    })
+}
+
+/// Width, height and content of the same, to be framed elsewhere; none where no peer was measured.
+pub fn scatter_content(results: &Results, summary: &Summary<'_>) -> Option<(f64, f64, String)> {
+    let (width, height) = (640.0, 480.0);
     let (left, right, top, bottom) = (52.0, width - 16.0, 14.0, height - 46.0);
+    let [times_taken, peaks] = DECIDING.map(|measure| summary.standings(measure));
     let points: Vec<_> = (0..results.allocators.len())
-        .filter_map(|index| {
-            let overall = |measure| summary.overall(index, summary.baseline, measure);
-            Some((index, overall(Measure::Cpu)?, overall(Measure::Peak)?))
-        })
+        .filter_map(|index| Some((index, times_taken[index].overall?, peaks[index].overall?)))
         .collect();
+    if points.is_empty() {
+        return None;
+    }
     let x = LogAxis::new(points.iter().flat_map(|(_, time, _)| [time.low, time.high]), left, right);
     let y = LogAxis::new(points.iter().flat_map(|(_, _, peak)| [peak.low, peak.high]), bottom, top);
 
@@ -47,31 +58,41 @@ fn scatter(results: &Results, summary: &Summary<'_>) -> String {
         content += &text(left - 7.0, y.place(tick) + 4.0, Anchor::End, "tick", &times(tick));
     }
     let middle = (left + right) / 2.0;
+    content += &text(
+        middle,
+        height - 8.0,
+        Anchor::Middle,
+        "axis",
+        "processor time / best peer \u{2192} slower",
+    );
     content +=
-        &text(middle, height - 8.0, Anchor::Middle, "axis", "processor time \u{2192} slower");
-    content += &text(left + 8.0, top + 12.0, Anchor::Start, "axis", "\u{2191} more peak memory");
+        &text(left + 8.0, top + 12.0, Anchor::Start, "axis", "\u{2191} peak memory / best peer");
     content += &text(left + 8.0, bottom - 9.0, Anchor::Start, "axis", "\u{2199} better");
-    for (index, time, peak) in points {
-        let (at_x, at_y) = (x.place(time.value), y.place(peak.value));
+    let dots: Vec<_> =
+        points.iter().map(|(_, time, peak)| (x.place(time.value), y.place(peak.value))).collect();
+    let names: Vec<_> =
+        points.iter().map(|(index, ..)| results.allocators[*index].name.as_str()).collect();
+    let labels = place_labels(&dots, &names, (left, right), (top, bottom));
+    for (((index, time, peak), (at_x, at_y)), label) in points.iter().zip(dots).zip(labels) {
         content += &format!("<g class=\"s{}\">\n", index % COLOURS);
         content += &line((x.place(time.low), at_y), (x.place(time.high), at_y), "error");
         content += &line((at_x, y.place(peak.low)), (at_x, y.place(peak.high)), "error");
         content += &format!("<circle cx=\"{at_x:.1}\" cy=\"{at_y:.1}\" r=\"7\" class=\"dot\"/>\n");
-        // Towards the side that has room.
-        let (shift, anchor) =
-            if at_x > middle { (-12.0, Anchor::End) } else { (12.0, Anchor::Start) };
-        let name = &results.allocators[index].name;
-        content += &text(at_x + shift, at_y - 9.0, anchor, "label", name);
+        if label.led {
+            content += &line((at_x, at_y), (label.middle(), label.y - 4.0), "lead");
+        }
+        let name = &results.allocators[*index].name;
+        content += &text(label.x, label.y, Anchor::Start, "label", name);
         content += "</g>\n";
     }
-    chart(width, height, "Processor time against peak memory of every allocator", &content)
+    Some((width, height, content))
 }
 
 /// One measure: a dot with its interval for every allocator.
 fn forest(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
     const ROW: f64 = 24.0;
     let ranking = summary.ranking(measure);
-    let (width, left, right) = (560.0, 104.0, 396.0);
+    let (width, left, right) = (590.0, 128.0, 426.0);
     let bottom = 6.0 + ROW * ranking.len() as f64;
     let ends = ranking.iter().flat_map(|(_, estimate)| [estimate.low, estimate.high]);
     let axis = LogAxis::new(ends, left, right);

@@ -4,7 +4,7 @@ use super::super::format::{count, escape, memory, seconds};
 use super::COLOURS;
 use crate::measure::Measurement;
 use crate::results::Results;
-use crate::summary::Summary;
+use crate::summary::{Measure, Summary};
 
 /// A column: its heading, its figure, and how that is written.
 struct Column {
@@ -15,7 +15,7 @@ struct Column {
     less_is_better: Option<bool>,
 }
 
-const COLUMNS: [Column; 11] = [
+const COLUMNS: [Column; 12] = [
     Column {
         title: "per second",
         figure: |run| run.throughput(),
@@ -38,6 +38,12 @@ const COLUMNS: [Column; 11] = [
     Column {
         title: "peak",
         figure: |run| run.rss_peak_kib as f64,
+        show: memory,
+        less_is_better: Some(true),
+    },
+    Column {
+        title: "mean",
+        figure: |run| Measure::Mean.of(run),
         show: memory,
         less_is_better: Some(true),
     },
@@ -82,27 +88,21 @@ const COLUMNS: [Column; 11] = [
 /// What stands above the tables.
 pub const NOTE: &str = "Medians over the rounds, and below them the median deviation. Times are \
 those of one run: elapsed, and charged to the process in user and system mode. Memory is resident \
-memory: its peak, its end when everything was freed, its start before the work. Faults are minor \
-ones, major ones read from disk; a thread waits of its own will or is preempted.";
+memory: its peak, its mean over time, its end when everything was freed, its start before the work. Faults are minor \
+ones, major ones read from disk; a thread waits of its own will or is preempted. Outliers are rounds \
+that lie further from the median than noise explains (3.5 deviations, and a twentieth of the value): \
+they are counted, not removed. A click on a heading sorts.";
 
-/// A table for each workload.
-pub fn workloads(results: &Results, summary: &Summary<'_>) -> String {
-    (0..results.workloads.len()).map(|index| workload(results, summary, index)).collect()
-}
-
-fn workload(results: &Results, summary: &Summary<'_>, index: usize) -> String {
-    let facts = &results.workloads[index];
+/// The table of a workload.
+pub fn workload(results: &Results, summary: &Summary<'_>, index: usize) -> String {
     let heads: Vec<_> = COLUMNS.iter().map(|column| format!("<th>{}</th>", column.title)).collect();
     let rows: Vec<_> = (0..results.allocators.len())
         .map(|allocator| row(results, summary, index, allocator))
         .collect();
     format!(
-        "<details open=\"open\">\n<summary>{} \
-         <span>one operation is one of the {}</span></summary>\n<div class=\"wide\">\n\
-         <table>\n<tr><th class=\"left\">allocator</th>{}</tr>\n{}</table>\n\
-         </div>\n</details>\n",
-        escape(&facts.name),
-        escape(&facts.unit),
+        "<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>\
+         <th class=\"left\">allocator</th>{}<th>outliers</th></tr></thead>\n<tbody>\n{}</tbody>\n\
+         </table>\n</div>\n",
         heads.concat(),
         rows.concat(),
     )
@@ -121,18 +121,33 @@ fn row(results: &Results, summary: &Summary<'_>, workload: usize, allocator: usi
                 ""
             };
             format!(
-                "<td{class}>{} <small>&#177; {}</small></td>",
+                "<td{class} data-v=\"{:.6}\">{} <small>&#177; {}</small></td>",
+                spread.median,
                 (column.show)(spread.median),
                 (column.show)(spread.deviation)
             )
         })
         .collect();
     format!(
-        "<tr><th class=\"left\"><span class=\"s{}\"><i></i></span>{}</th>{}</tr>\n",
+        "<tr><th class=\"left\"><span class=\"s{}\"><i></i></span>{}</th>{}{}</tr>\n",
         allocator % COLOURS,
         escape(&results.allocators[allocator].name),
-        cells.concat()
+        cells.concat(),
+        outliers(summary, workload, allocator)
     )
+}
+
+/// How many runs were far off the others in time or in memory.
+fn outliers(summary: &Summary<'_>, workload: usize, allocator: usize) -> String {
+    let count = |figure: fn(&Measurement) -> f64| {
+        summary.spread(allocator, workload, figure).map(|spread| spread.outliers)
+    };
+    match (count(|run| run.cpu_s()), count(|run| run.rss_peak_kib as f64)) {
+        (Some(time), Some(memory)) => {
+            format!("<td data-v=\"{}\">{time} time, {memory} memory</td>", time + memory)
+        }
+        _ => "<td>&#8211;</td>".to_owned(),
+    }
 }
 
 /// Whether no allocator has a better median than this one, and some have a worse one.

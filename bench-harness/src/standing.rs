@@ -1,0 +1,199 @@
+//! Where an allocator stands: against the best peer of each workload.
+//!
+//! A peer is any allocator that is not ours. The scale is the same for all: the figure of an
+//! allocator divided by that of the peer which does best on the workload, so a peer can reach 1 and
+//! only ours can be below it. Over the workloads, the geometric mean.
+//!
+//! No peer is best everywhere, so this scale asks more than the comparison with any single one. The
+//! best peer is chosen anew in every draw of the bootstrap, as it would be if all were measured
+//! again; rounds are drawn for all allocators of a workload alike, because rounds share their
+//! disturbances.
+
+use crate::random::Random;
+use crate::results::Results;
+use crate::statistics::{Estimate, RESAMPLES, geometric_mean, interval, median};
+use crate::summary::{Measure, Summary};
+
+/// How the names of our own columns begin.
+const OURS: &str = "stratalloc";
+
+/// Whether an allocator of this name is ours.
+pub fn is_ours(name: &str) -> bool {
+    name.starts_with(OURS)
+}
+
+/// One row of the table: an allocator on a workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Index of the workload.
+    pub workload: usize,
+    /// Index of the best peer.
+    pub best: usize,
+    /// The figure divided by the best peer's.
+    pub ratio: Estimate,
+}
+
+/// One allocator in one measure.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Standing {
+    /// Geometric mean over the workloads that it ran; none where there are none.
+    pub overall: Option<Estimate>,
+    /// The workloads that it ran, in their order.
+    pub rows: Vec<Row>,
+}
+
+impl Standing {
+    /// The rows from the worst on.
+    pub fn worst(&self) -> Vec<&Row> {
+        let mut rows: Vec<_> = self.rows.iter().collect();
+        rows.sort_by(|left, right| right.ratio.value.total_cmp(&left.ratio.value));
+        rows
+    }
+
+    /// The row of a workload.
+    pub fn row(&self, workload: usize) -> Option<&Row> {
+        self.rows.iter().find(|row| row.workload == workload)
+    }
+}
+
+/// The figures of one workload: for every allocator, one per round, where there is one.
+type Figures = Vec<Vec<Option<f64>>>;
+
+/// Where every allocator stands, in the order of the results.
+pub fn standings(results: &Results, summary: &Summary<'_>, measure: Measure) -> Vec<Standing> {
+    let rounds = results.rounds();
+    let figures: Vec<Figures> = (0..results.workloads.len())
+        .map(|workload| {
+            let of_allocator = |allocator| {
+                let mut line = vec![None; rounds];
+                for (round, measured) in summary.measured(allocator, workload) {
+                    line[round - 1] = Some(measure.of(measured));
+                }
+                line
+            };
+            (0..results.allocators.len()).map(of_allocator).collect()
+        })
+        .collect();
+    let ours: Vec<bool> =
+        results.allocators.iter().map(|allocator| is_ours(&allocator.name)).collect();
+    // Where none is a peer, each is one to the others.
+    let peers: Vec<bool> = ours.iter().map(|is| !is || ours.iter().all(|is| *is)).collect();
+    stand(&figures, &peers)
+}
+
+fn stand(figures: &[Figures], peers: &[bool]) -> Vec<Standing> {
+    let all: Vec<_> =
+        figures.iter().map(|lines| ratios(lines, peers, &every_round(lines))).collect();
+    let mut random = Random::new(1);
+    let drawn: Vec<Vec<_>> = (0..RESAMPLES)
+        .map(|_| {
+            let draw = |lines: &Figures| {
+                let rounds = lines.first().map_or(0, Vec::len);
+                let chosen: Vec<_> = (0..rounds).map(|_| random.below(rounds)).collect();
+                ratios(lines, peers, &chosen)
+            };
+            figures.iter().map(draw).collect()
+        })
+        .collect();
+    (0..peers.len()).map(|allocator| standing(allocator, &all, &drawn)).collect()
+}
+
+/// The ratios of a workload's allocators to its best peer, and who that is.
+type Ratios = Option<(usize, Vec<Option<f64>>)>;
+
+fn standing(allocator: usize, all: &[Ratios], drawn: &[Vec<Ratios>]) -> Standing {
+    let of = |ratios: &Ratios| ratios.as_ref().and_then(|(_, ratios)| ratios[allocator]);
+    let mut rows = Vec::new();
+    for (workload, ratios) in all.iter().enumerate() {
+        let (Some((best, _)), Some(value)) = (ratios, of(ratios)) else { continue };
+        let draws = drawn.iter().filter_map(|draw| of(&draw[workload])).collect();
+        rows.push(Row { workload, best: *best, ratio: interval(value, draws) });
+    }
+    let values: Vec<_> = rows.iter().map(|row| row.ratio.value).collect();
+    let means = drawn
+        .iter()
+        .filter_map(|draw| geometric_mean(&draw.iter().filter_map(of).collect::<Vec<_>>()));
+    let overall = geometric_mean(&values).map(|value| interval(value, means.collect()));
+    Standing { overall, rows }
+}
+
+fn every_round(lines: &Figures) -> Vec<usize> {
+    (0..lines.first().map_or(0, Vec::len)).collect()
+}
+
+/// None where no peer has a figure. An allocator that has none of the chosen rounds counts with all
+/// that it has, lest the best peer be missing by chance.
+fn ratios(lines: &Figures, peers: &[bool], chosen: &[usize]) -> Ratios {
+    let middle = |line: &Vec<Option<f64>>| {
+        let drawn: Vec<f64> = chosen.iter().filter_map(|round| line[*round]).collect();
+        median(&drawn).or_else(|| median(&line.iter().flatten().copied().collect::<Vec<_>>()))
+    };
+    let medians: Vec<Option<f64>> = lines.iter().map(middle).collect();
+    let (best, least) = medians
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| peers[*index])
+        .filter_map(|(index, median)| median.map(|median| (index, median)))
+        .min_by(|left, right| left.1.total_cmp(&right.1))?;
+    Some((best, medians.iter().map(|median| median.map(|median| median / least)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples::results;
+
+    fn of(results: &Results) -> Vec<Standing> {
+        standings(results, &Summary::new(results).expect("there are allocators"), Measure::Cpu)
+    }
+
+    #[test]
+    fn only_ours_can_be_better_than_the_best_peer_of_each_workload() {
+        // On "x", "a" is the best peer with 2 s, on "y" "b" with 1 s.
+        let seconds = |allocator, workload, _| match (allocator, workload) {
+            (0, 0) => 1.0,
+            (0, _) => 1.5,
+            (1, 0) | (2, 1) => [2.0, 1.0][workload],
+            _ => 4.0,
+        };
+        let results = results(&["stratalloc", "a", "b"], &["x", "y"], 4, seconds, |_| 1);
+        let standings = of(&results);
+        let value = |index: usize| standings[index].overall.expect("it ran").value;
+        assert!((value(0) - (0.5_f64 * 1.5).sqrt()).abs() < 1e-9);
+        assert!((value(1) - 2.0).abs() < 1e-9 && (value(2) - 2.0_f64.sqrt()).abs() < 1e-9);
+        let worst = standings[0].worst();
+        assert_eq!((worst[0].workload, worst[0].best, worst[0].ratio.value), (1, 2, 1.5));
+        assert_eq!((worst[1].workload, worst[1].best), (0, 1));
+        assert!(worst[0].ratio.differs_from(1.0));
+    }
+
+    #[test]
+    fn noise_widens_the_interval_and_what_is_shared_does_not() {
+        // The third round is disturbed for all: ratios do not move.
+        let shared =
+            |allocator, _, round| (1.0 + allocator as f64) * if round == 3 { 9.0 } else { 1.0 };
+        let results_shared = results(&["stratalloc", "a"], &["x"], 5, shared, |_| 1);
+        let overall = of(&results_shared)[0].overall.expect("it ran");
+        assert!((overall.high - overall.low).abs() < 1e-9 && (overall.value - 0.5).abs() < 1e-9);
+        // Noise of its own: the interval holds 1, and it is not different.
+        let own = |allocator: usize, _, round: usize| {
+            1.0 + ((round * 7 + allocator * 3) % 5) as f64 / 10.0
+        };
+        let results_own = results(&["stratalloc", "a"], &["x"], 9, own, |_| 1);
+        let overall = of(&results_own)[0].overall.expect("it ran");
+        assert!(overall.low < overall.high && !overall.differs_from(1.0), "{overall:?}");
+    }
+
+    #[test]
+    fn what_was_not_run_is_no_row_and_two_of_ours_are_peers_to_each_other() {
+        let mut results = results(&["stratalloc", "a"], &["x", "y"], 3, |_, _, _| 1.0, |_| 1);
+        results.runs.retain(|run| run.allocator != "a" || run.workload == "x");
+        let standings = of(&results);
+        assert_eq!(standings[0].rows.len(), 1, "no peer ran the other one");
+        assert_eq!(standings[1].rows.len(), 1);
+        results.runs.retain(|run| run.allocator != "a");
+        assert_eq!(of(&results)[0], Standing::default());
+        results.allocators.truncate(1);
+        assert_eq!(of(&results)[0].overall.map(|overall| overall.value), Some(1.0));
+    }
+}
