@@ -65,6 +65,16 @@ fn sampled_estimates_are_near_the_truth() {
         let live: Value =
             serde_json::from_slice(&self::report(&path, &["--format", "json"])).expect("JSON");
         assert_eq!(sum(&live, "churn", "bytes"), 0.0, "what was freed is not outstanding");
+        // What was churned lived for less than a moment, and all of it ended.
+        let groups = report["groups"].as_array().expect("groups").iter();
+        let churn = groups.filter(|group| group["frames"][0]["function"] == "churn");
+        for group in churn {
+            let lifetimes = group["freed_by_lifetime"].as_object().expect("lifetimes");
+            let ended: f64 = lifetimes.values().filter_map(Value::as_f64).sum();
+            let began = group["total_allocations"].as_f64().expect("a number");
+            assert!(near(ended, began, 1e-6), "{group:#}");
+            assert_eq!(lifetimes["longer"].as_f64(), Some(0.0), "{group:#}");
+        }
         // All was freed, by another thread: nothing is outstanding, and the peak is known.
         let end = path.with_extension("end");
         let ended: Value =

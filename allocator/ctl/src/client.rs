@@ -1,11 +1,12 @@
 //! The control socket of a process: where it is, and one request over it.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 /// How long a process may take for the next piece of its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -17,12 +18,22 @@ pub struct Client {
 
 impl Client {
     /// The process with this number, or behind this socket.
-    pub fn new(target: &str) -> Self {
-        let socket = match target.parse::<u32>() {
-            Ok(pid) => default_folder().join(format!("{pid}.sock")),
-            Err(_) => PathBuf::from(target),
-        };
-        Self { socket }
+    ///
+    /// # Errors
+    /// If the folder in which this user's processes would have their sockets is somebody else's.
+    pub fn new(target: &str) -> Result<Self> {
+        let Ok(pid) = target.parse::<u32>() else { return Ok(Self { socket: target.into() }) };
+        let folder = default_folder();
+        if let Ok(found) = folder.symlink_metadata() {
+            // SAFETY: takes nothing and cannot fail.
+            let ours = found.uid() == unsafe { libc::geteuid() };
+            ensure!(
+                found.is_dir() && ours && found.mode() & 0o077 == 0,
+                "{} is not this user's own, and closed to others: who answers there may be anybody",
+                folder.display()
+            );
+        }
+        Ok(Self { socket: folder.join(format!("{pid}.sock")) })
     }
 
     /// Sends a request, a line, and returns the answer without the line that says whether it worked.

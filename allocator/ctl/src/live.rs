@@ -66,7 +66,7 @@ enum Command {
 /// Parses the command line and does what it says.
 pub fn run() -> Result<()> {
     let live = Live::parse();
-    let client = Client::new(&live.target);
+    let client = Client::new(&live.target)?;
     match live.command {
         Command::Stats => print!("{}", client.ask("stats")?),
         Command::Metrics => print!("{}", client.ask("metrics")?),
