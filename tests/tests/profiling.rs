@@ -70,6 +70,23 @@ fn the_fixed_example_in_rust_reports_nothing() {
     assert_eq!(report(program, "1").errors(), "");
 }
 
+/// Names of C++ are demangled, and what the program's own destructors free at exit, or the run-time library
+/// keeps, is no leak.
+#[test]
+fn leaks_of_a_c_plus_plus_program_are_reported_by_name() {
+    for link in [Link::Preload, Link::Shared, Link::Static] {
+        let leaks = report(command("leak.cpp", link), "1").errors();
+        let (headline, frames) = first_group(&leaks);
+        assert_eq!(headline, "4000 bytes in 1 allocations from stack", "{link:?}: {leaks}");
+        assert_eq!(frames[..2], ["shop::Cart::fill", "main"], "{link:?}: {leaks}");
+        assert!(leaks.contains("double* shop::make<double>(double) at "), "{link:?}: {leaks}");
+        assert!(leaks.starts_with("stratalloc: 4008 bytes in 2 allocations"), "{link:?}: {leaks}");
+        let mut fixed = command("leak.cpp", link);
+        fixed.arg("fixed");
+        assert_eq!(report(fixed, "1").errors(), "", "{link:?}");
+    }
+}
+
 /// Machines get the same figures, in a file of their own.
 #[test]
 fn a_report_for_machines_goes_to_a_file() {

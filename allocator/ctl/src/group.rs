@@ -50,7 +50,8 @@ pub struct Group {
 }
 
 /// What the C library and Rust's runtime keep for the life of the process, once or per thread.
-const BUILT_IN: [&str; 12] = [
+const BUILT_IN: [&str; 13] = [
+    "_GLOBAL__sub_I_eh_alloc.cc",
     "_dl_allocate_tls",
     "_dl_allocate_tls_init",
     "allocate_dtv",
@@ -79,9 +80,26 @@ impl Suppressions {
     }
 
     fn matches(&self, frames: &[Frame]) -> bool {
+        if is_loading(frames) {
+            return true;
+        }
         let functions = || frames.iter().filter_map(|frame| frame.function.as_deref());
         self.0.iter().any(|pattern| functions().any(|function| fits(pattern, function)))
     }
+}
+
+/// Whether this is a constructor of the run-time libraries, called by the loader: what these allocate before
+/// `main` (room for exceptions, for one) they keep. Their functions have no names in stripped files.
+fn is_loading(frames: &[Frame]) -> bool {
+    let is_of = |frame: &Frame, starts: &[&str]| {
+        let file = frame.module.as_ref().and_then(|path| path.file_name());
+        file.is_some_and(|file| {
+            let name = file.to_string_lossy();
+            starts.iter().any(|start| name.starts_with(start))
+        })
+    };
+    frames.last().is_some_and(|frame| is_of(frame, &["ld-linux"]))
+        && frames.iter().all(|frame| is_of(frame, &["ld-linux", "libc.so", "libstdc++.so"]))
 }
 
 /// Whether `text` fits `pattern`, where * stands for any text.
