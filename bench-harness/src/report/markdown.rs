@@ -1,5 +1,6 @@
 //! The report as Markdown: conclusions, one table per measure, machine.
 
+use super::extras;
 use super::format::{count, memory, plural, seconds};
 use super::scenarios::{figure, shown, verdicts};
 use super::standing::{self, estimated};
@@ -15,6 +16,9 @@ pub fn page(results: &Results) -> String {
             text += &details(results, &conclusions, table);
         }
     }
+    for table in extras::tables(results) {
+        text += &format!("\n## {}\n\n{}\n\n{}", table.title, table.note, plain(&table));
+    }
     text += &documents(results);
     if !results.failures.is_empty() {
         text += "\n## Left out\n\n";
@@ -25,6 +29,17 @@ pub fn page(results: &Results) -> String {
         }
     }
     text + &machine(results)
+}
+
+/// A table as it stands.
+fn plain(table: &extras::Table) -> String {
+    let rule = "---|".repeat(table.names) + &"--:|".repeat(table.heads.len() - table.names);
+    let mut text = format!("| {} |\n|{rule}\n", table.heads.join(" | "));
+    for row in &table.rows {
+        let cells: Vec<_> = row.iter().map(|text| cell(text)).collect();
+        text += &format!("| {} |\n", cells.join(" | "));
+    }
+    text
 }
 
 /// The geometric means, as a table.
@@ -244,6 +259,15 @@ mod tests {
         assert_eq!(text.matches("| workload | ptmalloc | a\\|b |").count(), TABLES.len());
         assert_eq!(text.matches("\n| y | ").count(), TABLES.len());
         assert!(text.contains("| a\\|b | 1.00× | 1.00× |"), "{text}");
+    }
+
+    #[test]
+    fn what_was_measured_once_has_its_tables() {
+        let text = page(&extras::tests::sample());
+        for part in ["## Latency of calls", "## Cost of starting", "## Instructions"] {
+            assert!(text.contains(part), "{part}");
+        }
+        assert!(text.contains("| x | b\\|<c> | 61.2 |"), "{text}");
     }
 
     #[test]

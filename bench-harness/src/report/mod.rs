@@ -4,6 +4,7 @@
 //! touches the disk. The page needs nothing but itself: style and charts are inside.
 
 mod csv;
+mod extras;
 mod format;
 mod html;
 mod markdown;

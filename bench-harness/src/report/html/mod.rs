@@ -2,6 +2,7 @@
 
 mod bars;
 mod curves;
+mod extras;
 mod labels;
 mod matrix;
 pub mod overview;
@@ -55,6 +56,7 @@ fn sections(results: &Results, summary: &Summary<'_>) -> String {
             "",
             &[Measure::Cpu, Measure::Peak].map(|measure| matrix::table(results, summary, measure)).concat(),
         ),
+        extras::sections(results),
         documents(results),
         section(
             "Workload by workload",
@@ -325,6 +327,15 @@ mod tests {
         let page = super::page(&alone);
         assert!(elements(&page) > 200 && page.contains("What the documents say"));
         assert!(!page.contains("Workload by workload"));
+    }
+
+    #[test]
+    fn tables_of_what_was_measured_once_are_there_and_can_be_sorted() {
+        let page = page(&crate::report::extras::tests::sample());
+        assert!(elements(&page) > 100);
+        for text in ["Latency of calls", "Cost of starting", "Instructions per", "b|&lt;c&gt;"] {
+            assert!(page.contains(text), "{text}");
+        }
     }
 
     #[test]

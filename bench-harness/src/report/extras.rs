@@ -1,0 +1,181 @@
+//! What was measured once rather than in rounds, as tables for every form of the report: latency,
+//! memory that goes back, start-up, instructions.
+
+use super::format::{count, memory, seconds};
+use crate::results::{Results, WatchedRun};
+use crate::statistics::median;
+
+/// A table of texts.
+pub struct Table {
+    /// Its title.
+    pub title: String,
+    /// What a reader must know.
+    pub note: String,
+    /// Headings; the first `names` columns hold names, the others figures.
+    pub heads: Vec<String>,
+    /// Columns of names.
+    pub names: usize,
+    /// The cells of each row.
+    pub rows: Vec<Vec<String>>,
+}
+
+/// All tables that have rows.
+pub fn tables(results: &Results) -> Vec<Table> {
+    let tables = [start_up(results), latency(results), instructions(results)];
+    tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
+}
+
+fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Table {
+    Table {
+        title: title.to_owned(),
+        note: note.to_owned(),
+        heads: heads.iter().map(|head| (*head).to_owned()).collect(),
+        names,
+        rows: Vec::new(),
+    }
+}
+
+fn start_up(results: &Results) -> Table {
+    let mut table = table(
+        "Cost of starting",
+        "A program that only starts, answers one line and ends: the medians of many starts. The \
+         runner's own code and libraries are in it, the same for all.",
+        1,
+        &["allocator", "elapsed", "peak memory", "instructions"],
+    );
+    for start in &results.startup {
+        let rss: Vec<f64> = start.rss_kib.iter().map(|kib| *kib as f64).collect();
+        let (Some(wall), Some(rss)) = (median(&start.wall_s), median(&rss)) else { continue };
+        let counted = start.instructions.map_or("-".to_owned(), |number| count(number as f64));
+        table.rows.push(vec![start.allocator.clone(), seconds(wall), memory(rss), counted]);
+    }
+    table
+}
+
+fn latency(results: &Results) -> Table {
+    let mut table = table(
+        "Latency of calls, and memory that goes back",
+        "From one run of each, apart from the rounds, in which the wrapper of the global allocator \
+         times every call of alloc, realloc and dealloc by the processor's time stamp; preloaded \
+         libraries are timed through the same wrapper. The clock's own share is named. Live is what \
+         the program had asked for at most; back is the time until nine tenths of the added memory \
+         were given back.",
+        2,
+        &[
+            "workload",
+            "allocator",
+            "p50",
+            "p99",
+            "p99.9",
+            "longest",
+            "clock",
+            "calls",
+            "peak",
+            "live",
+            "back",
+        ],
+    );
+    for WatchedRun { allocator, workload, watched } in &results.watched {
+        let ns = |value: f64| {
+            if value < 999.5 { format!("{value:.0} ns") } else { seconds(value / 1e9) }
+        };
+        let live = watched.timeline.iter().map(|(_, _, live)| *live).max().unwrap_or(0);
+        let back = match watched.back_s {
+            Some(time) => seconds(time),
+            None => format!("> {}", seconds(watched.waited_s)),
+        };
+        let mut row = vec![workload.clone(), allocator.clone()];
+        row.extend(match &watched.latency {
+            Some(seen) => [
+                ns(seen.p50_ns),
+                ns(seen.p99_ns),
+                ns(seen.p999_ns),
+                ns(seen.max_ns),
+                ns(seen.clock_ns),
+                count(seen.calls as f64),
+            ],
+            None => [const { String::new() }; 6].map(|_| "-".to_owned()),
+        });
+        row.extend([memory(watched.rss_peak_kib as f64), memory(live as f64), back]);
+        table.rows.push(row);
+    }
+    table
+}
+
+fn instructions(results: &Results) -> Table {
+    let mut table = table(
+        "Instructions per operation",
+        "Counted by callgrind, as the difference of two runs, so that starting drops out; the \
+         workload's own instructions are in it, the same for all.",
+        2,
+        &["workload", "allocator", "instructions"],
+    );
+    for counted in &results.instructions {
+        let figure = format!("{:.1}", counted.per_operation);
+        table.rows.push(vec![counted.workload.clone(), counted.allocator.clone(), figure]);
+    }
+    table
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::measure::Watch;
+    use crate::results::samples::results;
+    use crate::results::{Instructions, StartUp};
+    use crate::watch::Latency;
+
+    /// Results that fill every table.
+    pub fn sample() -> Results {
+        let wild = |_, _, round| if round == 5 { 9.0 } else { 1.0 + round as f64 / 100.0 };
+        let mut results = results(&["stratalloc", "b|<c>"], &["x"], 6, wild, |_| 4_000);
+        let (allocator, workload) = ("b|<c>".to_owned(), "x".to_owned());
+        let seen = Latency {
+            calls: 20_000,
+            p50_ns: 21.0,
+            p99_ns: 90.0,
+            p999_ns: 1_500.0,
+            max_ns: 2e6,
+            clock_ns: 9.0,
+        };
+        let watched = Watch {
+            checksum: 1,
+            latency: Some(seen),
+            timeline: vec![(0, 3_000, 100), (10, 5_000, 2_048)],
+            rss_peak_kib: 5_000,
+            back_s: None,
+            waited_s: 0.5,
+        };
+        results.watched.push(WatchedRun {
+            allocator: allocator.clone(),
+            workload: workload.clone(),
+            watched,
+        });
+        results.instructions.push(Instructions {
+            allocator: allocator.clone(),
+            workload,
+            per_operation: 61.25,
+        });
+        results.startup.push(StartUp {
+            allocator,
+            wall_s: vec![0.002, 0.001, 0.003],
+            rss_kib: vec![2_000],
+            instructions: Some(1_234_567),
+        });
+        results
+    }
+
+    #[test]
+    fn every_table_is_filled_and_as_wide_as_its_head() {
+        let tables = tables(&sample());
+        assert_eq!(tables.len(), 3);
+        for table in &tables {
+            assert!(table.rows.iter().all(|row| row.len() == table.heads.len()), "{}", table.title);
+            assert!(!table.title.is_empty() && !table.note.is_empty());
+        }
+        let cells: Vec<&str> = tables[1].rows[0].iter().map(String::as_str).collect();
+        assert_eq!(cells[2..6], ["21 ns", "90 ns", "0.002 ms", "2.00 ms"]);
+        assert_eq!(cells[9..], ["2.00 MiB", "> 500 ms"]);
+        assert_eq!(tables[0].rows[0][1..], ["2.00 ms", "1.95 MiB", "1.23 M"]);
+    }
+}

@@ -1,0 +1,69 @@
+//! The tables of what was measured once.
+
+use super::super::extras::{Table, tables};
+use super::super::format::escape;
+use super::section;
+use crate::results::Results;
+
+/// A section for each of them.
+pub fn sections(results: &Results) -> String {
+    tables(results)
+        .iter()
+        .map(|table| section(&escape(&table.title), &escape(&table.note), "", &html(table)))
+        .collect()
+}
+
+fn html(table: &Table) -> String {
+    let class = |column: usize| if column < table.names { " class=\"left\"" } else { "" };
+    let heads = table.heads.iter().enumerate();
+    let heads: String =
+        heads.map(|(column, head)| format!("<th{}>{}</th>", class(column), escape(head))).collect();
+    let cell = |(column, text): (usize, &String)| {
+        let sorted = amount(text).filter(|_| column >= table.names);
+        let sorted = sorted.map_or(String::new(), |amount| format!(" data-v=\"{amount}\""));
+        format!("<td{}{sorted}>{}</td>", class(column), escape(text))
+    };
+    let row = |cells: &Vec<String>| -> String {
+        let cells: String = cells.iter().enumerate().map(cell).collect();
+        format!("<tr>{cells}</tr>\n")
+    };
+    let rows: String = table.rows.iter().map(row).collect();
+    format!(
+        "<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>{heads}</tr></thead>\n\
+         <tbody>\n{rows}</tbody>\n</table>\n</div>\n"
+    )
+}
+
+/// What a figure with its unit amounts to, for sorting: `> 500 ms` is half a second.
+fn amount(text: &str) -> Option<f64> {
+    const UNITS: [(&str, f64); 9] = [
+        ("ns", 1e-9),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("KiB", 1.0),
+        ("MiB", 1024.0),
+        ("GiB", 1_048_576.0),
+        ("k", 1e3),
+        ("M", 1e6),
+        ("G", 1e9),
+    ];
+    let mut words = text.trim_start_matches("> ").split(' ');
+    let number: f64 = words.next()?.parse().ok()?;
+    let Some(unit) = words.next() else { return Some(number) };
+    let known = UNITS.iter().find(|(name, _)| *name == unit)?;
+    Some(number * known.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_sorted_by_what_they_amount_to() {
+        assert_eq!(amount("21 ns"), Some(21.0 * 1e-9));
+        assert_eq!(amount("> 500 ms"), Some(0.5));
+        assert_eq!(amount("2.00 MiB"), Some(2048.0));
+        assert_eq!(amount("61.2"), Some(61.2));
+        assert_eq!((amount("-"), amount("5 apples")), (None, None));
+    }
+}
