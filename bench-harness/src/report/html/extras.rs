@@ -36,8 +36,9 @@ fn html(table: &Table) -> String {
 
 /// What a figure with its unit amounts to, for sorting: `> 500 ms` is half a second.
 fn amount(text: &str) -> Option<f64> {
-    const UNITS: [(&str, f64); 9] = [
+    const UNITS: [(&str, f64); 10] = [
         ("ns", 1e-9),
+        ("µs", 1e-6),
         ("ms", 1e-3),
         ("s", 1.0),
         ("KiB", 1.0),
