@@ -39,8 +39,9 @@ pub fn text(dump: &Dump, mut groups: Vec<Group>, figures: Figures, limit: usize)
         Figures::Peak => "outstanding at the peak",
     };
     let mut out = format!(
-        "stratalloc: {bytes} bytes in {count} allocations {what}, from {} stacks (process {}{})\n",
+        "stratalloc: {bytes} bytes in {count} allocations {what}, from {} stack{} (process {}{})\n",
         groups.len(),
+        if groups.len() == 1 { "" } else { "s" },
         dump.pid,
         if dump.mode == "sample" {
             format!(", estimated from a sample every {} bytes", dump.interval)
