@@ -141,13 +141,18 @@ pub fn malloc_provider() -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(name.to_bytes())))
 }
 
+/// The name of a file without its folders, which are nobody's business in a report.
+pub fn file_name(file: &Path) -> String {
+    file.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 /// Whether `malloc` comes from `library`: what was seen, or what is in its place.
 pub fn malloc_comes_from(library: &Path) -> Result<String, String> {
     let provider = malloc_provider().ok_or("nothing tells where malloc comes from")?;
     let same =
         provider.canonicalize().is_ok_and(|found| Some(found) == library.canonicalize().ok());
     if same {
-        Ok(format!("malloc comes from {}", library.display()))
+        Ok(format!("malloc comes from {}", file_name(library)))
     } else {
         Err(format!("not in use: malloc comes from {}", provider.display()))
     }

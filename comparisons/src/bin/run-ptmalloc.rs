@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             ..PTMALLOC.subject(|| format!("glibc {}", machine::glibc()))
         }),
         Some((name, library)) => child::main(&Subject {
-            title: format!("{name}, preloaded from {}", library.display()),
+            title: format!("{name}, {} preloaded", system::file_name(&library)),
             name,
             order: PRELOADED_ORDER,
             version: preloaded_version,
