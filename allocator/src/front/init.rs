@@ -7,7 +7,7 @@ use super::fork;
 use crate::parameters;
 use crate::profile::{self, Mode};
 use crate::thread_cache::registry::{self, Caching};
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 
 /// Called on slow paths, before anything that an option decides.
 #[inline]
@@ -32,22 +32,25 @@ pub fn after_first_allocation() {
     }
 }
 
-global_asm!(".weak stratalloc_hooks_exit_0_1", ".hidden stratalloc_hooks_exit_0_1");
-
 /// Whether this is in the C library, which has a hook at exit of its own: it runs after the destructors of
 /// C++, which `atexit` from here would not. The library defines the symbol, Rust programs do not.
 fn exit_is_hooked() -> bool {
     let address: usize;
-    // SAFETY: reads a word of the global offset table.
+    // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because each
+    // object file that the function is compiled into must say so.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!(
+            ".weak stratalloc_hooks_exit_0_1",
+            ".hidden stratalloc_hooks_exit_0_1",
             "mov {}, qword ptr [rip + stratalloc_hooks_exit_0_1@GOTPCREL]",
             out(reg) address,
             options(pure, readonly, nostack, preserves_flags),
         );
         #[cfg(target_arch = "aarch64")]
         asm!(
+            ".weak stratalloc_hooks_exit_0_1",
+            ".hidden stratalloc_hooks_exit_0_1",
             "adrp {0}, :got:stratalloc_hooks_exit_0_1",
             "ldr {0}, [{0}, :got_lo12:stratalloc_hooks_exit_0_1]",
             out(reg) address,
