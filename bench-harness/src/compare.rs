@@ -123,10 +123,35 @@ pub fn table(rows: &[Row], all: bool) -> String {
             )
         })
         .collect();
+    lines.concat() + &totals(rows)
+}
+
+/// The same as a table in Markdown.
+pub fn markdown(rows: &[Row], all: bool) -> String {
+    let cell = |text: &str| text.replace('|', "\\|");
+    let mut text = "| verdict | workload | allocator | measure | new / old | 99 % interval |\n\
+                    |---|---|---|---|--:|---|\n"
+        .to_owned();
+    for row in rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
+        text += &format!(
+            "| {} | {} | {} | {} | {:.3} | {:.3} to {:.3} |\n",
+            row.verdict,
+            cell(&row.workload),
+            cell(&row.allocator),
+            row.measure.title().to_lowercase(),
+            row.ratio.value,
+            row.ratio.low,
+            row.ratio.high,
+        );
+    }
+    format!("{text}\n{}", totals(rows))
+}
+
+/// How many rows there are of each verdict.
+fn totals(rows: &[Row]) -> String {
     let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
     format!(
-        "{}{} rows: {} worse, {} better, {} the same, {} with too few rounds\n",
-        lines.concat(),
+        "{} rows: {} worse, {} better, {} the same, {} with too few rounds\n",
         rows.len(),
         count(Verdict::Worse),
         count(Verdict::Better),

@@ -211,6 +211,13 @@ fn rounds_that_do_not_fit_into_the_time_are_left_out_and_rows_are_not() {
     let results = Results::load(&out.join("results.json")).expect("it was written");
     assert!(!results.runs.is_empty() && results.runs.len() < 400, "{}", results.runs.len());
     assert_eq!(results.runs.len() % 4, 0, "whole rounds only");
+    // However short the time, there are three rounds: fewer would show no interval.
+    let none = folder.0.join("none");
+    let run = ["run", "--bin-dir", bin, "--out", path(&none), NO, OWN, "-w", "trees,larson"];
+    let ended = bench(&[&run[..], &["-r", "9", "--time-budget", "0"]].concat());
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+    let results = Results::load(&none.join("results.json")).expect("it was written");
+    assert_eq!((results.rounds(), results.runs.len()), (3, 12));
 }
 
 #[test]
@@ -230,6 +237,9 @@ fn a_comparison_ends_with_a_status_that_says_what_it_found() {
     assert_eq!(worse.status.code(), Some(1), "{}", text(&worse.stderr));
     assert!(text(&worse.stdout).contains("WORSE"), "{}", text(&worse.stdout));
     assert_eq!(bench(&["compare", &new, &old]).status.code(), Some(0));
+    let markdown = bench(&["compare", &old, &new, "--markdown"]);
+    assert_eq!(markdown.status.code(), Some(1));
+    assert!(text(&markdown.stdout).contains("| WORSE | trees | ptmalloc |"), "{markdown:?}");
     assert_eq!(bench(&["compare", &old, &old, "--all"]).status.code(), Some(0));
     assert_eq!(bench(&["compare", &old, &new, "--tolerance", "90"]).status.code(), Some(0));
     assert_eq!(bench(&["compare", &old, "/nonexistent.json"]).status.code(), Some(2));

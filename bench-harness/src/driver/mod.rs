@@ -158,6 +158,9 @@ impl Warm {
     }
 }
 
+/// Rounds that are done whatever the time: with fewer, intervals say nothing.
+const LEAST_ROUNDS: usize = 3;
+
 /// Runs the rounds; what is measured and what fails is added to `results`, whose lists of workloads
 /// and runners decide what is run. Runs that the results hold already are not done again. `runners`
 /// must be in the order of `results.allocators`.
@@ -177,7 +180,7 @@ pub fn run_all(
             .collect();
         // A round that was interrupted is completed in any case: rows are compared by rounds.
         let begun = missing.len() < results.workloads.len() * runners.len();
-        if number > 1 && !begun && start.elapsed() + longest_round > limits.time {
+        if number > LEAST_ROUNDS && !begun && start.elapsed() + longest_round > limits.time {
             watch(Event::OutOfTime { rounds: number - 1 });
             break;
         }

@@ -60,6 +60,9 @@ pub struct Compare {
     /// Show the rows that did not change, too
     #[arg(long)]
     pub all: bool,
+    /// Print the table as Markdown, for a comment on a change
+    #[arg(long)]
+    pub markdown: bool,
 }
 
 #[derive(Args)]
@@ -76,7 +79,7 @@ pub struct Run {
     /// A quick look: 3 rounds at a third of the work
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
-    /// End within about this many seconds: work is cut, and then rounds, but never a row
+    /// End within about this many seconds: work is cut, then rounds, but three are left, and all rows
     #[arg(long, value_name = "SECONDS", default_value_t = 1_500)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds

@@ -10,7 +10,7 @@ mod run;
 mod scenarios;
 
 use args::{Arguments, Command, Compare, Peers, Report};
-use bench_harness::compare::{Verdict, compare, table};
+use bench_harness::compare::{Verdict, compare, markdown, table};
 use bench_harness::results::Results;
 use bench_harness::{driver, report, workloads};
 use clap::Parser;
@@ -63,7 +63,8 @@ fn judge(arguments: &Compare) -> ExitCode {
         .and_then(|old| compare(&old, &load(&arguments.new)?, wanted, arguments.tolerance / 100.0));
     match rows {
         Ok(rows) => {
-            print!("{}", table(&rows, arguments.all));
+            let print = if arguments.markdown { markdown } else { table };
+            print!("{}", print(&rows, arguments.all));
             ExitCode::from(u8::from(rows.iter().any(|row| row.verdict == Verdict::Worse)))
         }
         Err(reason) => {
