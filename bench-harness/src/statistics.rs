@@ -17,7 +17,7 @@ pub struct Spread {
     pub max: f64,
     /// Median distance from the median, which one wild run does not move.
     pub deviation: f64,
-    /// Values so far from the median that something disturbed the run, see [`is_outlier`].
+    /// Values so far from the median that something disturbed the run, see `is_outlier`.
     pub outliers: usize,
 }
 

@@ -80,7 +80,7 @@ pub struct Context<'a> {
     pub trim: fn() -> bool,
     /// The allocator's own call that releases all free memory, where it has one.
     pub release: Option<fn()>,
-    /// Starts this program again, so that it calls [`address_limit::fill`]; lacks the seed.
+    /// Starts this program again, so that it calls `address_limit::fill`; lacks the seed.
     pub filler: fn() -> Command,
 }
 
