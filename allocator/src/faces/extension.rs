@@ -44,6 +44,20 @@ impl core::error::Error for NotSettable {}
 impl MallocExtension {
     /// Gives all that is free back to the OS: this thread's cache, the shared tiers (OS pages inside
     /// half-used spans too), and the page heap's free pages (C1.5). Returns the bytes that left the process.
+    ///
+    /// Also empties the caches of the other threads, whichever of them are not allocating right now.
+    ///
+    /// ```
+    /// use stratalloc::{MallocExtension, Stratalloc};
+    ///
+    /// #[global_allocator]
+    /// static GLOBAL: Stratalloc = Stratalloc;
+    ///
+    /// let mut blocks: Vec<Vec<u8>> = (0..10_000).map(|_| vec![1; 1_000]).collect();
+    /// blocks.truncate(10);
+    /// let released = MallocExtension::release_free_memory();
+    /// assert!(released > 8_000_000, "nearly all of ten million bytes are back with the OS");
+    /// ```
     pub fn release_free_memory() -> usize {
         Self::trim(0)
     }
@@ -60,6 +74,14 @@ impl MallocExtension {
     /// Gives up to `bytes` of free pages back to the OS, leaving all caches alone. Returns the
     /// bytes that left the process; more than asked for by less than a huge page, as pages go back
     /// in runs.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
+    /// drop(vec![1_u8; 8 << 20]);
+    /// let released = MallocExtension::release_to_system(1 << 20);
+    /// assert!((1 << 20..4 << 20).contains(&released));
+    /// ```
     pub fn release_to_system(bytes: usize) -> usize {
         PAGE_HEAP.release_bytes(bytes)
     }
@@ -78,6 +100,12 @@ impl MallocExtension {
 
     /// Sets that rate, and with it the parameter `decay_ms`: `2000 / rate`, or never for 0 and
     /// less. Rates above 10 count as 10; what is not a number changes nothing.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// MallocExtension::set_memory_release_rate(4.0);
+    /// assert_eq!(MallocExtension::memory_release_rate(), 4.0);
+    /// ```
     pub fn set_memory_release_rate(rate: f64) {
         if rate.is_nan() {
             return;
@@ -98,6 +126,15 @@ impl MallocExtension {
     const MAX_RELEASE_RATE: f64 = 10.0;
 
     /// Where every byte is at this moment.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
+    /// let block = vec![0_u8; 100_000];
+    /// let now = MallocExtension::stats();
+    /// assert!(now.in_use >= block.len());
+    /// assert!(now.mapped >= now.in_use + now.page_heap_free);
+    /// ```
     pub fn stats() -> Snapshot {
         Snapshot::take()
     }
@@ -126,6 +163,14 @@ impl MallocExtension {
     ///
     /// # Errors
     /// [`NotSettable`] if the property is read-only or does not exist.
+    ///
+    /// ```
+    /// # use stratalloc::{MallocExtension, Property};
+    /// MallocExtension::set_property(Property::MaxThreadCaches, 64 << 20)?;
+    /// assert_eq!(MallocExtension::property(Property::MaxThreadCaches), Some(64 << 20));
+    /// assert!(MallocExtension::set_property(Property::HeapSize, 1).is_err());
+    /// # Ok::<(), stratalloc::NotSettable>(())
+    /// ```
     pub fn set_property<'a>(
         which: impl Into<PropertyKey<'a>>,
         value: usize,
@@ -144,6 +189,12 @@ impl MallocExtension {
 
     /// Bytes that an allocation of `size` bytes would really get; 0 if it cannot be served.
     /// Allocates nothing.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// assert_eq!(MallocExtension::estimated_allocated_size(100), 112);
+    /// assert_eq!(MallocExtension::estimated_allocated_size(usize::MAX), 0);
+    /// ```
     pub fn estimated_allocated_size(size: usize) -> usize {
         front::good_size(size, crate::config::MIN_ALIGN)
     }
@@ -151,6 +202,16 @@ impl MallocExtension {
     /// Whose memory `pointer` names. Exact for pointers to the start of live blocks and for memory
     /// that was never this allocator's. A pointer into a small block is recognised wherever it
     /// points, one into a large block only if it points to its start. The memory is not touched.
+    ///
+    /// ```
+    /// # use stratalloc::{MallocExtension, Ownership};
+    /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
+    /// let block = Box::new(1_u64);
+    /// let local = 1_u64;
+    /// let owner = |value: &u64| MallocExtension::ownership(std::ptr::from_ref(value).cast());
+    /// assert_eq!(owner(&block), Ownership::Owned);
+    /// assert_eq!(owner(&local), Ownership::NotOwned);
+    /// ```
     pub fn ownership(pointer: *const u8) -> Ownership {
         if observe::is_owned(pointer as usize) { Ownership::Owned } else { Ownership::NotOwned }
     }
@@ -162,6 +223,17 @@ impl MallocExtension {
 
     /// For a thread about to wait for long: gives up its whole cache, to the spans. Its next
     /// allocations begin with small magazines again.
+    ///
+    /// Rarely needed: the caches of threads that sleep are emptied anyway, a few seconds later.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
+    /// drop(vec![vec![1_u8; 64]; 1_000]);
+    /// assert!(MallocExtension::thread_cache_size() > 0);
+    /// MallocExtension::mark_thread_idle();
+    /// assert_eq!(MallocExtension::thread_cache_size(), 0);
+    /// ```
     pub fn mark_thread_idle() {
         exchange::flush_own();
     }
@@ -180,6 +252,11 @@ impl MallocExtension {
     /// object, the transfer caches likewise, the bitmaps of all spans with free objects, and those
     /// of the page heap. Takes one lock at a time and walks everything behind it: for tests and
     /// hunting corruption, not for production.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// assert!(MallocExtension::verify_all_memory());
+    /// ```
     pub fn verify_all_memory() -> bool {
         observe::all_memory_is_sound()
     }
