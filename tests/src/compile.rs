@@ -95,6 +95,13 @@ pub fn program(source: &str, link: Link) -> PathBuf {
     if is_current(&output, &inputs) {
         return output;
     }
+    // One test compiles, the others wait: a program that is replaced while it runs cannot be looked up by
+    // its path any more, which leak reports do. Released when the file is closed.
+    let lock = fs::File::create(output.with_extension("lock")).expect("a file to lock");
+    lock.lock().expect("locking a file");
+    if is_current(&output, &inputs) {
+        return output;
+    }
     let scratch = scratch_name(&output);
     let mut command = compiler(&path);
     command.arg(&path).arg("-o").arg(&scratch);
