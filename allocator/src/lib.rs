@@ -46,6 +46,10 @@ pub mod profile;
 
 #[cfg(not(loom))]
 #[doc(hidden)]
+pub mod record;
+
+#[cfg(not(loom))]
+#[doc(hidden)]
 pub mod front;
 
 #[cfg(not(loom))]

@@ -199,10 +199,11 @@ fn describe(subject: &Subject) -> Answer {
 }
 
 fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {
-    let Some(workload) = workloads::find(name) else {
-        return Answer::Refused(format!("there is no workload {name}"));
+    let work = match workloads::prepare(name, settings) {
+        Ok(work) => work,
+        Err(reason) => return Answer::Refused(reason),
     };
-    let measured = measure::measure((workload.prepare)(settings));
+    let measured = measure::measure(work);
     // After the work, so that the heap it started with was untouched.
     if let Err(reason) = prove(subject) {
         return Answer::Refused(reason);
@@ -220,8 +221,7 @@ fn watch(
     settings: Settings,
     rest: Duration,
 ) -> Result<Watch, String> {
-    let workload = workloads::find(name).ok_or_else(|| format!("there is no workload {name}"))?;
-    let watched = measure::watched(|| (workload.prepare)(settings), rest)
+    let watched = measure::watched(|| workloads::prepare(name, settings), rest)
         .map_err(|error| format!("measuring failed: {error}"))?;
     // After the work, so that the heap it started with was untouched.
     prove(subject)?;

@@ -14,6 +14,7 @@
 //!  measure            clock, processor time, faults, resident memory over time
 //!  scenarios          what documents claim, step by step, and whether it holds
 //!  workloads          the work itself;  block, random: what it is made of
+//!  trace               recorded calls of real programs, decoded and replayed
 //!  watch              the wrapper of every allocator that can time its calls
 //! ```
 //!
@@ -23,6 +24,7 @@ pub mod block;
 pub mod random;
 pub mod watch;
 
+pub mod trace;
 pub mod workloads;
 
 pub mod measure;

@@ -1,12 +1,13 @@
-//! When the process ends: the leak report, where it is wanted, and a last check. A pointer into the middle of
+//! When the process ends: the leak report and the end of a trace, where they are wanted, and a last check. A pointer into the middle of
 //! a small block may still lie in a magazine of the thread that calls `exit`, where nothing has looked at it
 //! yet. The option `verify_at_exit` switches the check off.
 
-use allocator::{front, profile};
+use allocator::{front, profile, record};
 
 extern "C" fn verify() {
     front::verify_at_exit();
     profile::report::at_exit();
+    record::finish();
 }
 
 /// Run by the dynamic loader after the program's own destructors, and by `exit` in static programs.

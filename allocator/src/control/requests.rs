@@ -50,7 +50,7 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             let _ = observe::write_metrics(out);
         }
         ("profile", None) => {
-            if profile::mode() == Mode::Off {
+            if matches!(profile::mode(), Mode::Off | Mode::Record) {
                 return Err("the process was started with neither leak_report nor sample_interval");
             }
             out.put(b"ok\n");

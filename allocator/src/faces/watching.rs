@@ -34,7 +34,7 @@ impl MallocExtension {
     /// # Errors
     /// See [`ProfileError`].
     pub fn write_heap_profile(path: &str) -> Result<(), ProfileError> {
-        if profile::mode() == Mode::Off {
+        if matches!(profile::mode(), Mode::Off | Mode::Record) {
             return Err(ProfileError::NotWatching);
         }
         dump::write_to(path.as_bytes()).then_some(()).ok_or(ProfileError::NotWritten)

@@ -8,6 +8,7 @@ use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
+use crate::record::Call;
 use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park};
 use core::ptr;
 
@@ -114,7 +115,44 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
     if size > MAX_SMALL {
         return large::allocate_zeroed(size, MIN_ALIGN);
     }
-    zeroed(allocate(size), size)
+    // SAFETY: just compared.
+    zeroed(allocate_zeroed_class(unsafe { SizeClass::of_unchecked(size) }, size), size)
+}
+
+/// An object of `class` that is going to be zeroed: as `allocate_class`, but for what a trace says of it.
+#[inline(always)]
+fn allocate_zeroed_class(class: SizeClass, size: usize) -> *mut u8 {
+    let object = in_slot_to_pop(class).pop(class);
+    if unlikely(object.is_null()) {
+        return allocate_zeroed_class_slow(class, size);
+    }
+    object
+}
+
+/// Cold: as `allocate_class_slow`.
+#[cold]
+#[inline(never)]
+fn allocate_zeroed_class_slow(class: SizeClass, size: usize) -> *mut u8 {
+    watched::announce(Call::Zeroed);
+    allocate_class_slow(class, size)
+}
+
+/// An object of `class` for a request with an alignment: as `allocate_class`, but for what a trace says of it.
+#[inline(always)]
+fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
+    let object = in_slot_to_pop(class).pop(class);
+    if unlikely(object.is_null()) {
+        return allocate_aligned_class_slow(class, size, align);
+    }
+    object
+}
+
+/// Cold: as `allocate_class_slow`.
+#[cold]
+#[inline(never)]
+fn allocate_aligned_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
+    watched::announce_aligned(align);
+    allocate_class_slow(class, size)
 }
 
 /// `size` bytes at a multiple of `align`, a power of two; null as `allocate`.
@@ -122,7 +160,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
     debug_assert!(align.is_power_of_two());
     match SizeClass::of_aligned(size, align) {
-        Some(class) => allocate_class(class, size),
+        Some(class) => allocate_aligned_class(class, size, align),
         None => large::allocate(size, align),
     }
 }
@@ -130,7 +168,10 @@ pub fn allocate_aligned(size: usize, align: usize) -> *mut u8 {
 /// `size` zeroed bytes at a multiple of `align`, a power of two; null as `allocate`.
 pub fn allocate_aligned_zeroed(size: usize, align: usize) -> *mut u8 {
     match SizeClass::of_aligned(size, align) {
-        Some(class) => zeroed(allocate_class(class, size), size),
+        Some(class) if align > MIN_ALIGN => {
+            zeroed(allocate_aligned_class(class, size, align), size)
+        }
+        Some(class) => zeroed(allocate_zeroed_class(class, size), size),
         None => large::allocate_zeroed(size, align),
     }
 }

@@ -7,6 +7,7 @@ use crate::os::worker;
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile;
+use crate::record;
 use crate::thread_cache::registry;
 
 unsafe extern "C" {
@@ -33,6 +34,7 @@ unsafe extern "C" fn prepare() {
     });
     PAGE_HEAP.fork_lock().acquire_for_fork();
     profile::acquire_for_fork();
+    record::acquire_for_fork();
     METADATA.fork_lock().acquire_for_fork();
 }
 
@@ -40,6 +42,7 @@ unsafe extern "C" fn parent() {
     // SAFETY: `prepare` took every one of these locks in this thread.
     unsafe {
         METADATA.fork_lock().release_for_fork();
+        record::release_for_fork();
         profile::release_for_fork();
         PAGE_HEAP.fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
@@ -56,6 +59,7 @@ unsafe extern "C" fn child() {
         worker::reset_in_child();
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
+        record::reset_in_child();
         profile::reset_in_child();
         PAGE_HEAP.fork_lock().reset_in_child();
         CENTRAL.for_each_lock(|lock| match lock {

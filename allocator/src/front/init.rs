@@ -6,6 +6,7 @@
 use super::fork;
 use crate::parameters;
 use crate::profile::{self, Mode};
+use crate::record;
 use crate::thread_cache::registry::{self, Caching};
 use core::arch::asm;
 
@@ -17,6 +18,8 @@ pub fn before_first_allocation() {
         None | Some(Mode::Off) => {}
         Some(Mode::Sample) => registry::set_caching(Caching::Counted),
         Some(Mode::Trace) => registry::set_caching(Caching::Never),
+        Some(Mode::Record) if record::start() => registry::set_caching(Caching::Never),
+        Some(Mode::Record) => {}
     }
 }
 
@@ -25,7 +28,7 @@ pub fn before_first_allocation() {
 pub fn after_first_allocation() {
     if registry::first_call() {
         fork::register();
-        if profile::mode() == Mode::Trace && !exit_is_hooked() {
+        if matches!(profile::mode(), Mode::Trace | Mode::Record) && !exit_is_hooked() {
             // SAFETY: a function of this library, which is never unloaded.
             unsafe { libc::atexit(report_at_exit) };
         }
@@ -62,4 +65,5 @@ fn exit_is_hooked() -> bool {
 
 extern "C" fn report_at_exit() {
     profile::report::at_exit();
+    record::finish();
 }

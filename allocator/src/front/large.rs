@@ -9,13 +9,14 @@ use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
+use crate::record::Call;
 use core::ptr::{self, NonNull};
 
 /// `size` bytes at a multiple of `align`; null without memory.
 #[cold]
 #[inline(never)]
 pub fn allocate(size: usize, align: usize) -> *mut u8 {
-    match span_for(size, align) {
+    match span_for(size, align, false) {
         // SAFETY: a span that is ours.
         Some(span) => unsafe { span.as_ref().addr() as *mut u8 },
         None => ptr::null_mut(),
@@ -26,7 +27,7 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
-    let Some(span) = span_for(size, align) else {
+    let Some(span) = span_for(size, align, true) else {
         return ptr::null_mut();
     };
     // SAFETY: a span that is ours, of at least `size` bytes.
@@ -39,12 +40,16 @@ pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     }
 }
 
-fn span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return None;
     }
     init::before_first_allocation();
     init::after_first_allocation();
+    if zeroed {
+        watched::announce(Call::Zeroed);
+    }
+    watched::announce_aligned(align);
     let size = size.max(1);
     let span = try_span_for(size, align).or_else(|| {
         alloc::reclaim();

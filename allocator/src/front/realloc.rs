@@ -24,18 +24,23 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         _ => record.bytes(),
     };
     if record.state != SpanState::Small && new_size > MAX_SMALL && new_size <= MAX_REQUEST {
+        watched::resizing(block);
         // SAFETY: a live large block of the caller's.
         let moved = unsafe { large::resize(span, new_size) };
         if !moved.is_null() {
             return moved;
         }
+        watched::not_resized(block);
     }
     if new_size <= old && new_size >= old / 2 {
         watched::resized(block, block, new_size);
         return block;
     }
+    watched::resizing(block);
     let new = alloc::allocate(new_size);
-    if !new.is_null() {
+    if new.is_null() {
+        watched::not_resized(block);
+    } else {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
         unsafe {
             ptr::copy_nonoverlapping(block, new, old.min(new_size));
@@ -68,11 +73,13 @@ pub unsafe fn reallocate_same_layout(
         // the answer is null.
         (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {
             let span = misuse::check_block(block, "realloc");
+            watched::resizing(block);
             // SAFETY: a live large block of the caller's.
             let moved = unsafe { large::resize(span, new_size) };
             if !moved.is_null() {
                 return moved;
             }
+            watched::not_resized(block);
         }
         _ => {}
     }
@@ -84,8 +91,11 @@ pub unsafe fn reallocate_same_layout(
 /// As `reallocate_same_layout`.
 #[inline(never)]
 unsafe fn copy_to_new(block: *mut u8, old_size: usize, new_size: usize, align: usize) -> *mut u8 {
+    watched::resizing(block);
     let new = alloc::allocate_aligned(new_size, align);
-    if !new.is_null() {
+    if new.is_null() {
+        watched::not_resized(block);
+    } else {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
         unsafe {
             ptr::copy_nonoverlapping(block, new, old_size.min(new_size));

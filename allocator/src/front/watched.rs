@@ -1,4 +1,5 @@
-//! What the slow paths tell the profile. Each function does nothing, after one load, where nobody watches.
+//! What the slow paths tell the profile, or the recorder of traces. Each function does nothing, after one
+//! load, where nobody watches.
 //!
 //! A block is recorded when the caller is about to get it and forgotten before anybody else can. A sampled
 //! small block has a span of its own, which the page map knows as large: whoever frees it, by whatever
@@ -6,17 +7,60 @@
 
 use super::alloc;
 use crate::base::hint::unlikely;
+use crate::config::MIN_ALIGN;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
+use crate::record::{self, Call};
 use crate::thread_cache::{CountedCache, in_slot};
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
 pub fn trace(object: *mut u8, size: usize) {
-    if unlikely(profile::mode() == Mode::Trace) && !object.is_null() {
-        profile::record(object as usize, size, COUNT_UNIT);
+    match profile::mode() {
+        Mode::Trace if !object.is_null() => profile::record(object as usize, size, COUNT_UNIT),
+        Mode::Record => record::allocated(object as usize, size),
+        _ => {}
+    }
+}
+
+/// Whether a trace is recorded.
+#[inline]
+fn recording() -> bool {
+    unlikely(profile::mode() == Mode::Record)
+}
+
+/// Tells a trace what is special about the allocation that the calling thread is about to make.
+#[inline]
+pub fn announce(call: Call) {
+    if recording() {
+        record::announce(call);
+    }
+}
+
+/// The same for an alignment, if it is a special one.
+#[inline]
+pub fn announce_aligned(align: usize) {
+    if align > MIN_ALIGN {
+        announce(Call::Aligned(align.ilog2() as u8));
+    }
+}
+
+/// Tells a trace that `block` is about to be resized, by whatever means; `resized` follows, or the allocation
+/// of a block that takes its place, or `not_resized`.
+#[inline]
+pub fn resizing(block: *mut u8) {
+    if recording() {
+        record::resizing(block as usize);
+    }
+}
+
+/// Takes back `resizing`.
+#[inline]
+pub fn not_resized(block: *mut u8) {
+    if recording() {
+        record::not_resized(block as usize);
     }
 }
 
@@ -41,9 +85,13 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
 
 /// Records a large block where that is wanted, or if its sample is due.
 pub fn large(addr: Option<usize>, size: usize) {
+    let mode = profile::mode();
+    if mode == Mode::Record {
+        return record::allocated(addr.unwrap_or(0), size);
+    }
     let Some(addr) = addr else { return };
-    match profile::mode() {
-        Mode::Off => {}
+    match mode {
+        Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
             if let Some(twin) = in_slot().as_counted()
@@ -60,15 +108,21 @@ pub fn large(addr: Option<usize>, size: usize) {
 /// Forgets a block that is about to be given back.
 #[inline]
 pub fn forget(block: *mut u8) {
-    if unlikely(profile::mode() != Mode::Off) {
-        profile::forget(block as usize);
+    match profile::mode() {
+        Mode::Off => {}
+        Mode::Record => record::freed(block as usize),
+        Mode::Trace | Mode::Sample => {
+            profile::forget(block as usize);
+        }
     }
 }
 
 /// Follows a block that was resized without being copied.
 #[inline]
 pub fn resized(old: *mut u8, new: *mut u8, size: usize) {
-    if unlikely(profile::mode() != Mode::Off) {
-        profile::resized(old as usize, new as usize, size);
+    match profile::mode() {
+        Mode::Off => {}
+        Mode::Record => record::resized(old as usize, new as usize, size),
+        Mode::Trace | Mode::Sample => profile::resized(old as usize, new as usize, size),
     }
 }

@@ -36,6 +36,33 @@ impl File {
         self.0
     }
 
+    /// Makes sure that the disk has room for `length` bytes, and that the file is as long. Whether it has;
+    /// a file system that cannot tell is taken at its word.
+    pub fn reserve(&self, length: usize) -> bool {
+        // SAFETY: no memory is involved.
+        let result = unsafe { call(libc::SYS_fallocate, [self.0, 0, 0, length, 0, 0]) };
+        match result {
+            0 => true,
+            result if result == -(libc::EOPNOTSUPP as isize) => self.set_length(length),
+            _ => false,
+        }
+    }
+
+    /// Cuts or extends the file. Whether that worked.
+    pub fn set_length(&self, length: usize) -> bool {
+        // SAFETY: no memory is involved.
+        !failed(unsafe { call(libc::SYS_ftruncate, [self.0, length, 0, 0, 0, 0]) })
+    }
+
+    /// Maps a part of the file, so that what is written there is in the file; the address.
+    pub fn map_shared(&self, offset: usize, bytes: usize) -> Option<usize> {
+        let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+        let args = [0, bytes, protection, libc::MAP_SHARED as usize, self.0, offset];
+        // SAFETY: without MAP_FIXED a new mapping disturbs no other.
+        let addr = unsafe { call(libc::SYS_mmap, args) };
+        (!failed(addr)).then_some(addr as usize)
+    }
+
     /// Sets the position to the start.
     pub fn rewind(&self) {
         // SAFETY: no memory is involved.
@@ -60,6 +87,15 @@ impl Drop for File {
         // SAFETY: the descriptor is ours and is not used any more.
         unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
     }
+}
+
+/// Reads where a symbolic link leads, cut to `buffer.len()` bytes; how many there are, 0 after an error.
+pub fn read_link(path: &CStr, buffer: &mut [u8]) -> usize {
+    let at = libc::AT_FDCWD as usize;
+    let args = [at, path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
+    // SAFETY: a path that a NUL ends; the buffer is ours to write to.
+    let count = unsafe { call(libc::SYS_readlinkat, args) };
+    if failed(count) { 0 } else { count as usize }
 }
 
 /// Writes all of `bytes`; `false` after an error.

@@ -46,6 +46,12 @@ pub fn thread_number() -> u32 {
     unsafe { call(libc::SYS_gettid, [0; 6]) as u32 }
 }
 
+/// The number of this process, as the kernel knows it now.
+pub fn process_number() -> u32 {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { call(libc::SYS_getpid, [0; 6]) as u32 }
+}
+
 /// Whether this process has a thread of that number.
 pub fn thread_exists(number: u32) -> bool {
     // SAFETY: signal 0 asks only.

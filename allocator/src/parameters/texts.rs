@@ -18,6 +18,8 @@ pub enum TextId {
     Control,
     /// Where a profile goes that a signal asked for.
     ProfileFile,
+    /// Where every call is written to.
+    TraceFile,
 }
 
 /// One such parameter.
@@ -69,9 +71,16 @@ pub static TEXTS: [TextParameter; COUNT] = [
         meaning: "File that a profile is written to when dump_signal comes; if not set, stratalloc-%p.dump \
                   (%p stands for the process's number).",
     },
+    TextParameter {
+        id: TextId::TraceFile,
+        name: "trace_file",
+        meaning: "File that does not exist yet, to which every call is written, to be replayed by \
+                  stratalloc-bench (%p stands for the process's number). Each call then takes tens of times \
+                  as long, and leak_report and sample_interval do nothing.",
+    },
 ];
 
-const COUNT: usize = 5;
+const COUNT: usize = 6;
 
 const _: () = {
     let mut index = 0;

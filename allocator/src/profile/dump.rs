@@ -30,7 +30,7 @@ use core::fmt::Write;
 /// Writes the dump.
 pub fn write(out: &mut Output) {
     let (mode, interval) = match mode() {
-        Mode::Off => ("off", 0),
+        Mode::Off | Mode::Record => ("off", 0),
         Mode::Trace => ("trace", 0),
         Mode::Sample => ("sample", parameters::get(Id::SampleInterval)),
     };

@@ -8,6 +8,9 @@
 //!   The slot of a thread names a twin of its cache that is always empty and full
 //!   (`thread_cache::counted`), where bytes are counted down.
 //!
+//! A third one writes every call down and is not this module's but `record`'s; the mode says so, as one word
+//! is enough for slow paths to look at.
+//!
 //! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode`].
 //!
 //! * `unwind`, `cfi`, `readable`: the stack of the calling thread, as return addresses.
@@ -32,7 +35,7 @@ mod unwind;
 
 use crate::base::probe::probe;
 use crate::os::{Linux, Lock, Os};
-use crate::parameters::{self, Id, NEVER};
+use crate::parameters::{self, Id, NEVER, TextId, text};
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
 use blocks::Block;
 
@@ -45,12 +48,15 @@ pub enum Mode {
     Trace,
     /// By chance, in proportion to size.
     Sample,
+    /// Not here, but by the module `record`.
+    Record,
 }
 
 const UNDECIDED: u8 = 0;
 const OFF: u8 = 1;
 const TRACE: u8 = 2;
 const SAMPLE: u8 = 3;
+const RECORD: u8 = 4;
 
 /// Relaxed throughout: written once, before the process has a second thread that allocates.
 static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
@@ -67,6 +73,7 @@ pub fn mode() -> Mode {
     match MODE.load(Ordering::Relaxed) {
         TRACE => Mode::Trace,
         SAMPLE => Mode::Sample,
+        RECORD => Mode::Record,
         _ => Mode::Off,
     }
 }
@@ -78,7 +85,9 @@ pub fn decide_once() -> Option<Mode> {
     if MODE.load(Ordering::Relaxed) != UNDECIDED || !parameters::environment_was_read() {
         return None;
     }
-    let decided = if parameters::get(Id::LeakReport) != 0 {
+    let decided = if text(TextId::TraceFile).is_some() {
+        RECORD
+    } else if parameters::get(Id::LeakReport) != 0 {
         TRACE
     } else if parameters::get(Id::SampleInterval) != NEVER {
         SAMPLE

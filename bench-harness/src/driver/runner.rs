@@ -7,6 +7,7 @@ use super::instructions::collected;
 use super::spawn::{self, SpawnError};
 use crate::child::{Answer, Description, PRELOADED_NAME, PRELOADED_PATH, PROTOCOL};
 use crate::results::Failure;
+use crate::workloads::TRACES;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -159,6 +160,19 @@ impl Runner {
             Answer::Refused(reason) => Err(reason),
             _ => Err("it measured something instead of describing itself".to_owned()),
         }
+    }
+
+    /// Tells the program where the traces are that were named on the command line, each with its name as
+    /// a workload.
+    pub fn set_traces(&mut self, traces: &[(String, PathBuf)]) {
+        let mut lines = OsString::new();
+        for (name, path) in traces {
+            lines.push(name);
+            lines.push("=");
+            lines.push(path);
+            lines.push("\n");
+        }
+        self.environment.push((TRACES, lines));
     }
 
     /// Name of its allocator.

@@ -35,10 +35,13 @@ pub struct Watch {
 }
 
 /// Prepares and runs a workload, watched; afterwards waits for the memory, at most for `rest`.
-pub fn watched(prepare: impl FnOnce() -> Work, rest: Duration) -> io::Result<Watch> {
+pub fn watched(
+    prepare: impl FnOnce() -> Result<Work, String>,
+    rest: Duration,
+) -> io::Result<Watch> {
     let calibration = watch::Calibration::start();
     watch::begin();
-    let work = prepare();
+    let work = prepare().map_err(io::Error::other)?;
     watch::forget_times();
     let measured = measure(Box::new(move || {
         let outcome = work();
@@ -89,15 +92,15 @@ mod tests {
     fn memory_that_goes_back_is_seen_to_and_memory_that_stays_is_not() {
         const BYTES: usize = 64 << 20;
         let prepare = |keep: bool| {
-            move || -> Work {
-                Box::new(move || {
+            move || -> Result<Work, String> {
+                Ok(Box::new(move || {
                     // The C library maps blocks of this size by themselves and unmaps them.
                     let block = std::hint::black_box(vec![1_u8; BYTES]);
                     if keep {
                         std::mem::forget(block);
                     }
                     Outcome { operations: 1, checksum: 3 }
-                })
+                }))
             }
         };
         let rest = Duration::from_millis(30);

@@ -30,10 +30,14 @@ mod rptest;
 mod small_objects;
 mod text_index;
 mod thread_churn;
+mod trace_redis;
+mod trace_sqlite;
 mod trees;
 mod vectors;
 mod zeroed;
 
+use crate::trace;
+use std::path::Path;
 use std::thread;
 
 /// What a run is told to do.
@@ -111,11 +115,32 @@ pub const ALL: &[Workload] = &[
     zeroed::WORKLOAD,
     aligned::WORKLOAD,
     fragmentation::WORKLOAD,
+    trace_redis::WORKLOAD,
+    trace_sqlite::WORKLOAD,
 ];
 
 /// The workload called `name`.
 pub fn find(name: &str) -> Option<&'static Workload> {
     ALL.iter().find(|workload| workload.name == name)
+}
+
+/// How the names of workloads begin that are trace files named on the command line.
+pub const TRACE: &str = "trace:";
+
+/// Tells a runner where such files are: lines of name, `=` and path.
+pub(crate) const TRACES: &str = "STRATALLOC_BENCH_TRACES";
+
+/// Prepares the workload called `name`; the reason if there is none, or its trace cannot be read.
+pub fn prepare(name: &str, settings: Settings) -> Result<Work, String> {
+    if let Some(workload) = find(name) {
+        return Ok((workload.prepare)(settings));
+    }
+    let traces = std::env::var(TRACES).unwrap_or_default();
+    let mut known = traces.lines().filter_map(|line| line.split_once('='));
+    match known.find(|(known, _)| name == *known) {
+        Some((_, path)) => trace::work_from_file(Path::new(path), settings),
+        None => Err(format!("there is no workload {name}")),
+    }
 }
 
 /// Runs `body(0)` to `body(threads - 1)`, each on a thread of its own, and adds up what they

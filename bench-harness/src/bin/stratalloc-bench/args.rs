@@ -73,6 +73,9 @@ pub struct Run {
     /// Only these workloads (may be repeated, or separated by commas)
     #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
     pub workloads: Vec<String>,
+    /// Replay this trace, too, as a workload (may be repeated); with no --workload, only traces are run
+    #[arg(long = "trace", value_name = "FILE")]
+    pub traces: Vec<PathBuf>,
     /// Rounds; each runs every workload once under every allocator
     #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,

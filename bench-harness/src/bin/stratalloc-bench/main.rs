@@ -8,6 +8,7 @@ mod args;
 mod progress;
 mod run;
 mod scenarios;
+mod traces;
 
 use args::{Arguments, Command, Compare, Peers, Report};
 use bench_harness::compare::{Verdict, compare, markdown, table};

@@ -2,6 +2,7 @@
 
 use crate::args::{Peers, REST, Run};
 use crate::progress::Progress;
+use crate::traces;
 use crate::{Problem, preloads, runner_folder, write_report};
 use bench_harness::driver::{self, Event, Limits, Runner};
 use bench_harness::machine::Machine;
@@ -13,8 +14,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub fn run(arguments: &Run) -> Result<(), Problem> {
-    let chosen = choose_workloads(&arguments.workloads)?;
-    let (runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    let traces = traces::look(&arguments.traces)?;
+    let mut chosen: Vec<WorkloadFacts> = match (&arguments.workloads[..], &traces[..]) {
+        ([], [_, ..]) => Vec::new(),
+        (names, _) => choose_workloads(names)?.into_iter().map(facts).collect(),
+    };
+    chosen.extend(traces.iter().map(|trace| trace.facts.clone()));
+    let (mut runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    let files: Vec<_> = traces.into_iter().map(|trace| (trace.facts.name, trace.path)).collect();
+    runners.iter_mut().for_each(|runner| runner.set_traces(&files));
     let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = folder.join("results.json");
@@ -22,7 +30,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     for Failure { allocator, reason, .. } in &failures {
         eprintln!("{allocator}: left out: {reason}");
     }
-    let mut results = empty_results(arguments, &runners, &chosen, failures);
+    let mut results = empty_results(arguments, &runners, chosen, failures);
     if arguments.resume && path.exists() {
         let mut earlier = Results::load(&path)
             .map_err(|error| format!("--resume: {}: {error}", path.display()))?;
@@ -216,18 +224,21 @@ pub fn choose_runners(
     Ok((runners, failures))
 }
 
-fn empty_results(
-    arguments: &Run,
-    runners: &[Runner],
-    chosen: &[&Workload],
-    failures: Vec<Failure>,
-) -> Results {
-    let facts = |workload: &&Workload| WorkloadFacts {
+fn facts(workload: &Workload) -> WorkloadFacts {
+    WorkloadFacts {
         name: workload.name.to_owned(),
         stands_for: workload.stands_for.to_owned(),
         unit: workload.unit.to_owned(),
         threaded: workload.threaded,
-    };
+    }
+}
+
+fn empty_results(
+    arguments: &Run,
+    runners: &[Runner],
+    chosen: Vec<WorkloadFacts>,
+    failures: Vec<Failure>,
+) -> Results {
     Results {
         format: FORMAT,
         machine: Machine::look(),
@@ -239,7 +250,7 @@ fn empty_results(
             seed: arguments.seed,
         },
         allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
-        workloads: chosen.iter().map(facts).collect(),
+        workloads: chosen,
         runs: Vec::new(),
         scenarios: Vec::new(),
         watched: Vec::new(),

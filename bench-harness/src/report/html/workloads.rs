@@ -12,7 +12,9 @@ pub fn sections(results: &Results, summary: &Summary<'_>) -> String {
 
 fn section(results: &Results, summary: &Summary<'_>, index: usize) -> String {
     let workload = &results.workloads[index];
-    let threads = if workload.threaded {
+    let threads = if workload.threaded && workload.name.starts_with("trace") {
+        "on the threads that it was recorded on".to_owned()
+    } else if workload.threaded {
         format!("{} threads", results.plan.threads)
     } else {
         "one thread".to_owned()
