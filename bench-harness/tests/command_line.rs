@@ -296,3 +296,28 @@ fn scenarios_complete_the_report_of_an_earlier_run() {
     assert_eq!(shown.status.code(), Some(1));
     assert!(text(&shown.stderr).contains("broken"), "{}", text(&shown.stderr));
 }
+
+/// A trace is read before anything is run: one that is none is told with status 2, and a good one becomes a
+/// workload of its own.
+#[test]
+fn a_bad_trace_ends_with_status_2_and_a_good_one_is_a_workload() {
+    let folder = Folder::new("trace");
+    folder.add_runner("a", 1, &measured(0.1, 5));
+    let (bad, good) = (folder.0.join("bad.trace"), folder.0.join("good.trace"));
+    fs::write(&bad, b"strtrc1\n\x01\x06").expect("it is writable");
+    fs::write(&good, b"strtrc1\n\x01\x2a\x06").expect("it is writable");
+    let out = folder.0.join("out");
+    let run = |trace: &Path| {
+        let rounds = ["--rounds", "1", "--bin-dir", path(&folder.0), "--out", path(&out)];
+        bench(&[&["run", NO, OWN, "--trace", path(trace)][..], &rounds].concat())
+    };
+    let refused = run(&bad);
+    assert_eq!(refused.status.code(), Some(2), "{}", text(&refused.stderr));
+    assert!(text(&refused.stderr).contains("byte 10: there is no block 0"), "{refused:?}");
+    assert_eq!(run(&folder.0.join("none")).status.code(), Some(2));
+    let done = run(&good);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    let results = Results::load(&out.join("results.json")).expect("they were written");
+    let names: Vec<_> = results.workloads.iter().map(|workload| &workload.name[..]).collect();
+    assert_eq!(names, ["trace:good.trace"]);
+}
