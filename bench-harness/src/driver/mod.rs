@@ -13,7 +13,7 @@ mod spawn;
 pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use installed::installed;
 pub use runner::{Preload, Runner, find};
-pub use scenarios::{Show, plan, show};
+pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 
 use crate::child::Answer;
@@ -87,6 +87,10 @@ const WANTED_ROUNDS: usize = 5;
 /// No less than this part of the work is done, whatever the time.
 const LEAST_WORK: f64 = 0.1;
 
+/// The parts of the work that it is cut to: few, so that two series of the same budget are of the same work
+/// and can be compared.
+const LADDER: [f64; 6] = [0.7, 0.5, 0.35, 0.25, 0.15, LEAST_WORK];
+
 /// Runs the warm-up: every workload once under every runner, with little work. Failures are added
 /// to `results`. Returns how long a full round will take, as far as this tells.
 pub fn warm_up(
@@ -150,16 +154,16 @@ impl Warm {
         let share = self.fitting(limits.rounds, more, limits.time);
         if share < 1.0 {
             plan.asked_scale = Some(plan.asked());
-            // Two digits, for a reader's sake.
-            plan.scale = (plan.scale * share * 100.0).floor().max(1.0) / 100.0;
-            self.work = self.work.mul_f64(share);
+            let step = LADDER.into_iter().find(|step| *step <= share).unwrap_or(LEAST_WORK);
+            plan.scale *= step;
+            self.work = self.work.mul_f64(step);
             watch(Event::Scaled { scale: plan.scale });
         }
     }
 }
 
 /// Rounds that are done whatever the time: with fewer, intervals say nothing.
-const LEAST_ROUNDS: usize = 3;
+pub const LEAST_ROUNDS: usize = 3;
 
 /// Runs the rounds; what is measured and what fails is added to `results`, whose lists of workloads
 /// and runners decide what is run. Runs that the results hold already are not done again. `runners`

@@ -37,6 +37,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("blocks", Unit::Count),
     ],
     chart: Chart::Bars { column: "usable" },
+    sleeps: 0.0,
     claims: &[Claim {
         clause: GOAL,
         says: "more than 950 MiB of 1,024 can be used",

@@ -28,6 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("resident", Unit::Kib),
     ],
     chart: Chart::Bars { column: "time" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C2.1",

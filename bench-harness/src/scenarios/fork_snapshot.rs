@@ -36,6 +36,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("time", Unit::Seconds),
     ],
     chart: Chart::Bars { column: "copied, by faults" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C5.3",

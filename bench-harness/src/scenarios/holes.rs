@@ -30,6 +30,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("in the end", Unit::Kib),
     ],
     chart: Chart::Curves { across: "s", up: "MiB" },
+    sleeps: 1.0,
     claims: &[Claim {
         clause: "C1.1",
         says: "a freed small block is only marked as free: as long as a block above it is in use, \

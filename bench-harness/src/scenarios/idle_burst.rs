@@ -36,6 +36,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("below a tenth after", Unit::Seconds),
     ],
     chart: Chart::Curves { across: "s", up: "MiB" },
+    sleeps: RESTS as f64,
     claims: &[
         Claim {
             clause: GOAL,

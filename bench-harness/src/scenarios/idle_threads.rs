@@ -32,6 +32,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("seconds watched", Unit::Seconds),
     ],
     chart: Chart::Curves { across: "s", up: "KiB" },
+    sleeps: 8.0 / 3.0,
     claims: &[Claim {
         clause: GOAL,
         says: "less than 32 KiB is held for a thread 8 s after its work",

@@ -38,6 +38,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("mapped after", Unit::Kib),
     ],
     chart: Chart::Bars { column: "time" },
+    sleeps: 0.0,
     claims: &[Claim {
         clause: "C1.2, C2.3",
         says: "malloc of 128 KiB and more is a mapping of its own that free removes at once, so \

@@ -33,6 +33,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("after the rest", Unit::Kib),
     ],
     chart: Chart::Bars { column: "faults per request" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C2.2",

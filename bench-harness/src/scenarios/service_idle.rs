@@ -32,6 +32,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("below a tenth after", Unit::Seconds),
     ],
     chart: Chart::Curves { across: "s", up: "MiB" },
+    sleeps: 10.0 / 3.0,
     claims: &[Claim {
         clause: GOAL,
         says: "a service's memory is back 10 s after its load, but for a tenth of what that added",

@@ -35,6 +35,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("all freed", Unit::Kib),
     ],
     chart: Chart::Curves { across: "phases", up: "× in use" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C1.6",

@@ -34,6 +34,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("freed", Unit::Kib),
     ],
     chart: Chart::Curves { across: "%", up: "MiB" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C5.1",

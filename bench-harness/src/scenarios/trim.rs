@@ -31,6 +31,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("time to release", Unit::Seconds),
     ],
     chart: Chart::Bars { column: "trimmed" },
+    sleeps: 0.0,
     claims: &[Claim {
         clause: "C1.5",
         says: "malloc_trim gives the free pages back wherever they lie: resident memory falls, and \

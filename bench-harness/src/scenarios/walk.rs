@@ -28,6 +28,7 @@ pub const SCENARIO: Scenario = Scenario {
         column("change of mapped", Unit::Kib),
     ],
     chart: Chart::Curves { across: "step", up: "MiB" },
+    sleeps: 0.0,
     claims: &[
         Claim {
             clause: "C1.2",

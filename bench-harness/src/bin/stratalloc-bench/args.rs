@@ -82,7 +82,8 @@ pub struct Run {
     /// A quick look: 3 rounds at a third of the work
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
-    /// End within about this many seconds: work is cut, then rounds, but three are left, and all rows
+    /// End within about this many seconds, scenarios included: work is cut in steps, then rounds, but three
+    /// are left, and all rows
     #[arg(long, value_name = "SECONDS", default_value_t = 1_500)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds

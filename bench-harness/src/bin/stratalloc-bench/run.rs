@@ -4,7 +4,7 @@ use crate::args::{Peers, REST, Run};
 use crate::progress::Progress;
 use crate::traces;
 use crate::{Problem, preloads, runner_folder, write_report};
-use bench_harness::driver::{self, Event, Limits, Runner};
+use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
 use bench_harness::machine::Machine;
 use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
 use bench_harness::scenarios::ALL;
@@ -73,10 +73,31 @@ fn measure(
     // Should this fail, later ones may succeed; only the last one, when all is done, has to.
     let save = |results: &Results| files.iter().for_each(|path| drop(results.save(path)));
     let left = || limits.time.saturating_sub(begin.elapsed());
+    eprintln!(
+        "{} allocators, {} workloads, {} rounds; within about {:.0} min",
+        runners.len(),
+        results.workloads.len(),
+        limits.rounds,
+        limits.time.as_secs_f64() / 60.0
+    );
     if !arguments.no_scenarios {
         let rest = Duration::from_secs_f64(if arguments.quick { 1.0 } else { REST });
-        crate::scenarios::show_all(results, runners, ALL, rest, limits.run, arguments.resume);
-        save(results);
+        let manner = Manner { rest, limit: limits.run, lanes: driver::lanes() };
+        let shows = if arguments.resume {
+            crate::scenarios::missing(results, runners, ALL)
+        } else {
+            driver::plan(ALL, runners)
+        };
+        let needed = driver::estimate(&shows, manner);
+        if needed > limits.time.mul_f64(SCENARIOS_SHARE) {
+            eprintln!(
+                "scenarios: left out, as they need {:.0} min of the time; the command 'scenarios' adds them",
+                needed.as_secs_f64() / 60.0
+            );
+        } else {
+            crate::scenarios::show_all(results, runners, shows, manner);
+            save(results);
+        }
     }
     if results.startup.is_empty() {
         driver::start_up(results, runners, limits, arguments.instructions);
@@ -116,6 +137,21 @@ fn measure(
         warm.fit(&mut plan, limits, share, &mut hear);
         results.plan = plan;
     }
+    let per_round = warm.round(1.0);
+    let watching =
+        if arguments.latency { waits + per_round.mul_f64(WATCHED_WORK) } else { Duration::ZERO };
+    let rounds = left().saturating_sub(watching).as_secs_f64() / per_round.as_secs_f64().max(0.001);
+    progress.note(&format!(
+        "a round takes about {:.0} s{}; there is time for {:.0} of {}",
+        per_round.as_secs_f64(),
+        if arguments.latency {
+            format!(", timing every call once about {:.0} s", watching.as_secs_f64())
+        } else {
+            String::new()
+        },
+        rounds.floor().clamp(LEAST_ROUNDS as f64, (limits.rounds as f64).max(LEAST_ROUNDS as f64)),
+        limits.rounds
+    ));
     let mut hear_extra =
         |what: &str, workload: &str, allocator: &str, results: Option<&Results>| match results {
             None => progress.extra(what, workload, allocator),
@@ -154,6 +190,9 @@ fn measure(
     driver::run_all(results, runners, warm, limits, &mut hear);
     progress.done();
 }
+
+/// Part of the time that scenarios may take; if they need more, they are left out.
+const SCENARIOS_SHARE: f64 = 0.5;
 
 /// A watched run costs about as much as this many full ones: it does less, but slower.
 const WATCHED_WORK: f64 = 2.0 * driver::WATCHED_SHARE;

@@ -3,10 +3,10 @@
 use crate::args::Scenarios;
 use crate::run::{choose_runners, default_folder};
 use crate::{Problem, write_report};
-use bench_harness::driver::{self, Runner};
+use bench_harness::driver::{self, Manner, Runner, Show};
 use bench_harness::machine::{self, Machine};
 use bench_harness::report;
-use bench_harness::results::{FORMAT, Failure, Plan, Results, Shown};
+use bench_harness::results::{FORMAT, Failure, Plan, Results};
 use bench_harness::scenarios::{self, Scenario};
 use std::fs;
 use std::path::Path;
@@ -25,9 +25,13 @@ pub fn scenarios(arguments: &Scenarios) -> Result<(), Problem> {
     // The scale and the seed are those of the scenarios while they run; the file keeps the rounds'.
     let plan = results.plan.clone();
     (results.plan.scale, results.plan.seed) = (arguments.scale, arguments.seed);
-    let rest = Duration::from_secs_f64(arguments.rest);
-    let limit = Duration::from_secs(arguments.run_limit);
-    let failed = show_all(&mut results, &runners, &chosen, rest, limit, false);
+    let manner = Manner {
+        rest: Duration::from_secs_f64(arguments.rest),
+        limit: Duration::from_secs(arguments.run_limit),
+        lanes: driver::lanes(),
+    };
+    let shows = driver::plan(&chosen, &runners);
+    let failed = show_all(&mut results, &runners, shows, manner);
     results.plan = plan;
     results.save(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     write_report(&results, &folder)?;
@@ -45,38 +49,49 @@ fn asked(arguments: &Scenarios, failure: &Failure) -> bool {
         || preloads.iter().any(|preload| preload.name == failure.allocator)
 }
 
-/// Runs all cases of `chosen`, or those that the results lack, and prints what became of the claims;
-/// returns the first failure.
-pub fn show_all(
-    results: &mut Results,
-    runners: &[Runner],
-    chosen: &[&'static Scenario],
-    rest: Duration,
-    limit: Duration,
-    only_missing: bool,
-) -> Option<Failure> {
-    let (mut last, mut first) = ("", None);
-    for show in driver::plan(chosen, runners) {
-        let known = |shown: &Shown| {
+/// The cases of `chosen` that the results lack.
+pub fn missing(results: &Results, runners: &[Runner], chosen: &[&'static Scenario]) -> Vec<Show> {
+    let known = |show: &Show| {
+        results.scenarios.iter().any(|shown| {
             shown.scenario == show.scenario.name
                 && shown.case == show.case
                 && shown.allocator == runners[show.runner].name()
                 && shown.tuning == show.tuning
-        };
-        if only_missing && results.scenarios.iter().any(known) {
-            continue;
+        })
+    };
+    driver::plan(chosen, runners).into_iter().filter(|show| !known(show)).collect()
+}
+
+/// Runs these cases and prints what became of the claims; returns the first failure.
+pub fn show_all(
+    results: &mut Results,
+    runners: &[Runner],
+    shows: Vec<Show>,
+    manner: Manner,
+) -> Option<Failure> {
+    let (mut first, mut left, mut told) = (None, shows.len(), 0);
+    if left > 0 {
+        let minutes = driver::estimate(&shows, manner).as_secs_f64() / 60.0;
+        let lanes = manner.lanes;
+        eprintln!(
+            "scenarios: {left} processes, about {minutes:.1} min; those that mostly sleep {lanes} at a time"
+        );
+    }
+    let all = left;
+    driver::show_all(results, runners, shows, manner, |results, _, failure| {
+        left -= 1;
+        let tenths = (all - left) * 10 / all;
+        if tenths > told {
+            told = tenths;
+            eprintln!("scenarios: {} %", tenths * 10);
         }
-        if show.scenario.name != last {
-            last = show.scenario.name;
-            eprintln!("scenario {last}");
-        }
-        if let Some(failure) = driver::show(results, runners, show, rest, limit) {
+        if let Some(failure) = failure {
             let what = failure.workload.as_deref().unwrap_or("");
             eprintln!("{} on {what}: {}", failure.allocator, failure.reason);
             results.failures.push(failure.clone());
             first.get_or_insert(failure);
         }
-    }
+    });
     println!("What the documents say of ptmalloc:\n\n{}", report::verdicts_text(results));
     first
 }
