@@ -115,6 +115,11 @@ pub const GROWTH_TOLERATED_SHARE: usize = 32;
 /// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
 
+/// Places for guarded blocks (`guard`): 36 MiB of address space, of which only live blocks are resident.
+pub const GUARD_PLACES: usize = 1024;
+/// Most live blocks in them; the other half keeps freed ones from being used again at once.
+pub const GUARDED_MOST: usize = GUARD_PLACES / 2;
+
 /// Second word of an object that lies free in a magazine; see `thread_cache::object`.
 ///
 /// Any value works that programs do not store by habit and that fits a sign-extended 32-bit immediate;

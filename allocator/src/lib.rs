@@ -45,6 +45,9 @@ mod background;
 pub mod profile;
 
 #[cfg(not(loom))]
+mod guard;
+
+#[cfg(not(loom))]
 #[doc(hidden)]
 pub mod record;
 

@@ -10,6 +10,14 @@ use core::fmt::{self, Write};
 #[cold]
 #[inline(never)]
 pub fn fatal(message: fmt::Arguments<'_>) -> ! {
+    say(message);
+    abort()
+}
+
+/// The line alone: for who has more to say before the end.
+#[cold]
+#[inline(never)]
+pub fn say(message: fmt::Arguments<'_>) {
     let mut line = FixedBuf::<512>::new();
     // Writing to a `FixedBuf` cannot fail.
     let _ = line.write_str("stratalloc: ");
@@ -19,6 +27,10 @@ pub fn fatal(message: fmt::Arguments<'_>) -> ! {
     // SAFETY: the pointer and the length describe `line`, which outlives the call. A failed write has no
     // one left to be told to.
     unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+}
+
+/// Ends the process with `SIGABRT`.
+pub fn abort() -> ! {
     // SAFETY: `abort` has no preconditions.
     unsafe { libc::abort() }
 }

@@ -25,19 +25,15 @@ unsafe impl GlobalAlloc for Stratalloc {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match SizeClass::of_aligned(layout.size(), layout.align()) {
-            Some(class) => front::allocate_class(class, layout.size()),
+            Some(class) => front::allocate_class(class, layout.size(), layout.align()),
             None => front::allocate_aligned(layout.size(), layout.align()),
         }
     }
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        match SizeClass::of_aligned(layout.size(), layout.align()) {
-            // SAFETY: `alloc` chose the same class for the same layout.
-            Some(class) => unsafe { front::deallocate_class(class, block) },
-            // SAFETY: a block of ours that the caller gives up.
-            None => unsafe { front::deallocate(block) },
-        }
+        // SAFETY: a block from `alloc` with the same layout, which the caller gives up.
+        unsafe { front::deallocate_layout(block, layout.size(), layout.align()) }
     }
 
     #[inline]

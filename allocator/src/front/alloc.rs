@@ -19,7 +19,7 @@ pub fn allocate(size: usize) -> *mut u8 {
         return large::allocate(size, MIN_ALIGN);
     }
     // SAFETY: just compared.
-    allocate_class(unsafe { SizeClass::of_unchecked(size) }, size)
+    allocate_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN)
 }
 
 /// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that have a
@@ -34,12 +34,12 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
     in_slot_to_pop(class).pop(class)
 }
 
-/// An object of `class` for a request of `size` bytes; null without memory.
+/// An object of `class` for a request of `size` bytes at a multiple of `align`; null without memory.
 #[inline(always)]
-pub fn allocate_class(class: SizeClass, size: usize) -> *mut u8 {
+pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     let object = in_slot_to_pop(class).pop(class);
     if unlikely(object.is_null()) {
-        return allocate_class_slow(class, size);
+        return allocate_class_slow(class, size, align);
     }
     object
 }
@@ -47,9 +47,9 @@ pub fn allocate_class(class: SizeClass, size: usize) -> *mut u8 {
 /// Cold: once per magazine, unless allocations are watched.
 #[cold]
 #[inline(never)]
-fn allocate_class_slow(class: SizeClass, size: usize) -> *mut u8 {
+fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     if let Some(twin) = in_slot().as_counted() {
-        return allocate_counted(twin, class, size);
+        return allocate_counted(twin, class, size, align);
     }
     refill(class, size)
 }
@@ -57,9 +57,9 @@ fn allocate_class_slow(class: SizeClass, size: usize) -> *mut u8 {
 /// An object of `class` for a thread that counts. Every exit but the usual one is a jump, so that this needs
 /// no frame.
 #[inline(always)]
-fn allocate_counted(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
+fn allocate_counted(twin: &CountedCache, class: SizeClass, size: usize, align: usize) -> *mut u8 {
     if unlikely(twin.count(size)) {
-        return watched::sample(twin, class, size);
+        return watched::sample(twin, class, size, align);
     }
     let object = twin.own().pop(class);
     if unlikely(object.is_null()) {
@@ -77,7 +77,7 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
     // SAFETY: just compared.
     let class = unsafe { SizeClass::of_unchecked(size) };
     match in_slot().as_counted() {
-        Some(twin) => allocate_counted(twin, class, size),
+        Some(twin) => allocate_counted(twin, class, size, MIN_ALIGN),
         None => refill(class, size),
     }
 }
@@ -116,15 +116,15 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
         return large::allocate_zeroed(size, MIN_ALIGN);
     }
     // SAFETY: just compared.
-    zeroed(allocate_zeroed_class(unsafe { SizeClass::of_unchecked(size) }, size), size)
+    zeroed(allocate_zeroed_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN), size)
 }
 
 /// An object of `class` that is going to be zeroed: as `allocate_class`, but for what a trace says of it.
 #[inline(always)]
-fn allocate_zeroed_class(class: SizeClass, size: usize) -> *mut u8 {
+fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     let object = in_slot_to_pop(class).pop(class);
     if unlikely(object.is_null()) {
-        return allocate_zeroed_class_slow(class, size);
+        return allocate_zeroed_class_slow(class, size, align);
     }
     object
 }
@@ -132,9 +132,9 @@ fn allocate_zeroed_class(class: SizeClass, size: usize) -> *mut u8 {
 /// Cold: as `allocate_class_slow`.
 #[cold]
 #[inline(never)]
-fn allocate_zeroed_class_slow(class: SizeClass, size: usize) -> *mut u8 {
+fn allocate_zeroed_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     watched::announce(Call::Zeroed);
-    allocate_class_slow(class, size)
+    allocate_class_slow(class, size, align)
 }
 
 /// An object of `class` for a request with an alignment: as `allocate_class`, but for what a trace says of it.
@@ -152,7 +152,7 @@ fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u
 #[inline(never)]
 fn allocate_aligned_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     watched::announce_aligned(align);
-    allocate_class_slow(class, size)
+    allocate_class_slow(class, size, align)
 }
 
 /// `size` bytes at a multiple of `align`, a power of two; null as `allocate`.
@@ -171,7 +171,7 @@ pub fn allocate_aligned_zeroed(size: usize, align: usize) -> *mut u8 {
         Some(class) if align > MIN_ALIGN => {
             zeroed(allocate_aligned_class(class, size, align), size)
         }
-        Some(class) => zeroed(allocate_zeroed_class(class, size), size),
+        Some(class) => zeroed(allocate_zeroed_class(class, size, align), size),
         None => large::allocate_zeroed(size, align),
     }
 }

@@ -3,6 +3,7 @@
 //! adopts the caches of the threads that it does not have.
 
 use crate::central::{CENTRAL, ForkLock};
+use crate::guard;
 use crate::os::worker;
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
@@ -35,6 +36,7 @@ unsafe extern "C" fn prepare() {
     PAGE_HEAP.fork_lock().acquire_for_fork();
     profile::acquire_for_fork();
     record::acquire_for_fork();
+    guard::acquire_for_fork();
     METADATA.fork_lock().acquire_for_fork();
 }
 
@@ -43,6 +45,7 @@ unsafe extern "C" fn parent() {
     unsafe {
         METADATA.fork_lock().release_for_fork();
         record::release_for_fork();
+        guard::release_for_fork();
         profile::release_for_fork();
         PAGE_HEAP.fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
@@ -60,6 +63,7 @@ unsafe extern "C" fn child() {
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
         record::reset_in_child();
+        guard::reset_in_child();
         profile::reset_in_child();
         PAGE_HEAP.fork_lock().reset_in_child();
         CENTRAL.for_each_lock(|lock| match lock {

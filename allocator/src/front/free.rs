@@ -6,10 +6,12 @@ use crate::background;
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
-use crate::config::{FREE_MARK, MAX_SMALL, PAGE_SIZE};
+use crate::config::{FREE_MARK, MAX_SMALL};
+use crate::guard::{self, Claim};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
+use crate::page::units::Length;
 use crate::parameters::{self, Id};
 use crate::thread_cache::{exchange, in_slot};
 
@@ -29,19 +31,6 @@ pub unsafe fn deallocate(block: *mut u8) {
     }
 }
 
-/// Takes back an object whose class is known. Null is not allowed.
-///
-/// # Safety
-/// `block` is an object of `class` that is not used any more.
-#[inline(always)]
-pub unsafe fn deallocate_class(class: SizeClass, block: *mut u8) {
-    // SAFETY: handed through.
-    if unlikely(!unsafe { in_slot().push(class, block) }) {
-        // SAFETY: handed through.
-        unsafe { deallocate_class_slow(block, class) }
-    }
-}
-
 /// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a no-op.
 ///
 /// # Safety
@@ -50,10 +39,13 @@ pub unsafe fn deallocate_class(class: SizeClass, block: *mut u8) {
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     if unlikely(size > MAX_SMALL || block.is_null()) {
         // SAFETY: handed through.
-        return unsafe { deallocate_slow(block) };
+        return unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) };
     }
     // SAFETY: just compared; the class follows from the size.
-    unsafe { deallocate_class(SizeClass::of_unchecked(size), block) }
+    if unlikely(!unsafe { in_slot().push(SizeClass::of_unchecked(size), block) }) {
+        // SAFETY: handed through.
+        unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) }
+    }
 }
 
 /// Takes back a block that was asked for with `size` bytes at a multiple of `align`. Null is a no-op.
@@ -62,37 +54,75 @@ pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
 /// As [`deallocate_sized`], for `allocate_aligned(size, align)`.
 #[inline]
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize) {
+    if !block.is_null() {
+        // SAFETY: handed through.
+        unsafe { deallocate_layout(block, size, align) }
+    }
+}
+
+/// As [`deallocate_sized_aligned`], for a block that is not null.
+///
+/// # Safety
+/// As [`deallocate_sized_aligned`].
+#[inline(always)]
+pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     match SizeClass::of_aligned(size, align) {
+        // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
+        Some(class) if !unlikely(!unsafe { in_slot().push(class, block) }) => {}
         // SAFETY: handed through.
-        Some(class) if !block.is_null() => unsafe { deallocate_class(class, block) },
+        _ => unsafe { deallocate_claimed_slow(block, size, align) },
+    }
+}
+
+/// An alignment that says that the caller need not know it.
+const ANY_ALIGN: usize = 0;
+
+/// Cold: as `deallocate_mapped_slow`, for a block of which the caller claims to know size and alignment. Where
+/// allocations are watched the claim is checked: that of guarded and recorded blocks in full, that of others
+/// by its size class.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_claimed_slow(block: *mut u8, size: usize, align: usize) {
+    let addr = block as usize;
+    let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+    if unlikely(guard::owns(addr)) {
         // SAFETY: handed through.
-        _ => unsafe { deallocate_slow(block) },
+        return unsafe { give_back_guarded(block, Some(claim)) };
+    }
+    // SAFETY: a pointer that a program got from an allocator is below 2^48.
+    let mapped = unsafe { PAGE_MAP.class_unchecked(addr) };
+    if in_slot().as_counted().is_some() {
+        let claimed = SizeClass::of_aligned(size, align.max(1)).unwrap_or(SizeClass::NONE);
+        if unlikely(mapped != claimed) && !block.is_null() {
+            check_claim(block, claimed, claim);
+        } else if mapped == SizeClass::NONE {
+            watched::check_size(addr, claim);
+        }
+    }
+    // SAFETY: handed through.
+    unsafe { deallocate_mapped_slow(block, mapped) }
+}
+
+/// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span of its own
+/// that fits the claim.
+#[cold]
+fn check_claim(block: *mut u8, claimed: SizeClass, claim: Claim) {
+    let addr = block as usize;
+    watched::check_size(addr, claim);
+    let span = misuse::check_block(block, "free");
+    // SAFETY: checked: a live span's record.
+    let record = unsafe { span.as_ref() };
+    // A block of a small size has a span of its own only if it was sampled.
+    let own_span = record.state == SpanState::Large
+        && claimed != SizeClass::NONE
+        && record.pages == Length::for_bytes(claimed.size());
+    if !own_span {
+        misuse::wrong_size(addr, claim.size, record);
     }
 }
 
 /// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations are
-/// watched.
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_slow(block: *mut u8) {
-    // SAFETY: as in `deallocate`.
-    unsafe { deallocate_mapped_slow(block, PAGE_MAP.class_unchecked(block as usize)) }
-}
-
-/// Cold: as `deallocate_slow`, for a block that was asked for with a size of this class. A sampled one is none
-/// of the class, as it has a span of its own; spans start on a page, which few other blocks do.
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_class_slow(block: *mut u8, class: SizeClass) {
-    if unlikely((block as usize).is_multiple_of(PAGE_SIZE)) {
-        // SAFETY: handed through.
-        return unsafe { deallocate_slow(block) };
-    }
-    // SAFETY: handed through.
-    unsafe { deallocate_mapped_slow(block, class) }
-}
-
-/// Cold: as `deallocate_slow`, for a block of which the page map says that it has this class.
+/// watched. The page map says that the block has this class.
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
@@ -114,6 +144,10 @@ unsafe fn give_back(block: *mut u8) {
     if block.is_null() {
         return;
     }
+    if unlikely(guard::owns(block as usize)) {
+        // SAFETY: handed through.
+        return unsafe { give_back_guarded(block, None) };
+    }
     let found = misuse::check_block(block, "free");
     // SAFETY: checked: a live span's record.
     if unsafe { found.as_ref() }.state != SpanState::Small {
@@ -132,6 +166,18 @@ unsafe fn give_back(block: *mut u8) {
     background::start_if_wanted();
 }
 
+/// Takes back a guarded block.
+///
+/// # Safety
+/// As [`deallocate`]; the block lies in the pool of guarded blocks.
+#[cold]
+unsafe fn give_back_guarded(block: *mut u8, claim: Option<Claim>) {
+    guard::check_live(block as usize, claim, "free");
+    watched::forget(block);
+    // SAFETY: a live guarded block that the caller gives up.
+    unsafe { guard::free(block as usize) }
+}
+
 /// Bytes that the program may use behind `block`; 0 for null.
 ///
 /// # Safety
@@ -144,6 +190,9 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     let class = unsafe { PAGE_MAP.class_unchecked(block as usize) };
     if class != SizeClass::NONE {
         return class.size();
+    }
+    if unlikely(guard::owns(block as usize)) {
+        return guard::usable_size(block as usize);
     }
     // SAFETY: checked: a live span's record.
     unsafe { misuse::check_block(block, "malloc_usable_size").as_ref().bytes() }

@@ -4,6 +4,7 @@
 //! first allocation.
 
 use super::fork;
+use crate::guard;
 use crate::parameters;
 use crate::profile::{self, Mode};
 use crate::record;
@@ -14,12 +15,24 @@ use core::arch::asm;
 #[inline]
 pub fn before_first_allocation() {
     parameters::read_environment_once();
-    match profile::decide_once() {
-        None | Some(Mode::Off) => {}
-        Some(Mode::Sample) => registry::set_caching(Caching::Counted),
-        Some(Mode::Trace) => registry::set_caching(Caching::Never),
-        Some(Mode::Record) if record::start() => registry::set_caching(Caching::Never),
-        Some(Mode::Record) => {}
+    if let Some(mode) = profile::decide_once() {
+        decided(mode);
+    }
+}
+
+/// Cold: once per process.
+#[cold]
+fn decided(mode: Mode) {
+    match mode {
+        Mode::Trace => registry::set_caching(Caching::Never),
+        Mode::Sample => {
+            guard::start_if_wanted();
+            registry::set_caching(Caching::Counted);
+        }
+        Mode::Off if guard::start_if_wanted() => registry::set_caching(Caching::Counted),
+        Mode::Off => {}
+        Mode::Record if record::start() => registry::set_caching(Caching::Never),
+        Mode::Record => {}
     }
 }
 

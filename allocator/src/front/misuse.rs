@@ -5,9 +5,13 @@
 //! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
 //! * `double free: 0x.., a block of N bytes`
+//! * `layout mismatch: 0x.. is a block for up to N bytes, but given back with M bytes`
+//!
+//! `guard::report` has those of guarded and recorded blocks.
 
-use crate::base::fatal::fatal;
+use crate::base::fatal::{abort, fatal, say};
 use crate::central::CENTRAL;
+use crate::guard::report::Trace;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
@@ -40,6 +44,20 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     fatal(format_args!(
         "invalid {call}: {addr:#x} points into the middle of a block of {size} bytes at {start:#x}"
     ))
+}
+
+/// Aborts: the block at `addr`, of the span `record`, was given back as one of `claimed` bytes.
+#[cold]
+pub fn wrong_size(addr: usize, claimed: usize, record: &Span) -> ! {
+    let size = match record.state {
+        SpanState::Small => record.class.size(),
+        _ => record.bytes(),
+    };
+    say(format_args!(
+        "layout mismatch: {addr:#x} is a block for up to {size} bytes, but given back with {claimed} bytes"
+    ));
+    Trace::here().write("given back");
+    abort()
 }
 
 #[cold]

@@ -26,7 +26,7 @@ pub use alloc::{
     allocate_hot, allocate_zeroed, good_size, reclaim,
 };
 pub use free::{
-    deallocate, deallocate_class, deallocate_sized, deallocate_sized_aligned, usable_size,
+    deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, usable_size,
     verify_at_exit, verify_own_cache,
 };
 pub use realloc::{reallocate, reallocate_same_layout};

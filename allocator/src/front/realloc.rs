@@ -2,7 +2,9 @@
 //! otherwise.
 
 use super::{alloc, free, large, misuse, watched};
-use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL};
+use crate::base::hint::unlikely;
+use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
+use crate::guard::{self, Claim};
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use core::ptr;
@@ -16,6 +18,10 @@ use core::ptr;
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
 /// the block's place.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
+    if unlikely(guard::owns(block as usize)) {
+        // SAFETY: handed through.
+        return unsafe { reallocate_guarded(block, None, new_size, MIN_ALIGN) };
+    }
     let span = misuse::check_block(block, "realloc");
     // SAFETY: checked: a live span's record.
     let record = unsafe { span.as_ref() };
@@ -62,6 +68,11 @@ pub unsafe fn reallocate_same_layout(
     new_size: usize,
     align: usize,
 ) -> *mut u8 {
+    if unlikely(guard::owns(block as usize)) {
+        let claim = Claim { size: old_size, align: Some(align) };
+        // SAFETY: handed through.
+        return unsafe { reallocate_guarded(block, Some(claim), new_size, align) };
+    }
     let old_class = SizeClass::of_aligned(old_size, align);
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {
@@ -85,6 +96,29 @@ pub unsafe fn reallocate_same_layout(
     }
     // SAFETY: handed through.
     unsafe { copy_to_new(block, old_size, new_size, align) }
+}
+
+/// A guarded block never grows or shrinks where it is: it is to end where its pages do.
+///
+/// # Safety
+/// As `reallocate`; `block` lies in the pool of guarded blocks.
+#[cold]
+unsafe fn reallocate_guarded(
+    block: *mut u8,
+    claim: Option<Claim>,
+    new_size: usize,
+    align: usize,
+) -> *mut u8 {
+    let old_size = guard::check_live(block as usize, claim, "realloc");
+    let new = alloc::allocate_aligned(new_size, align);
+    if !new.is_null() {
+        // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
+        unsafe {
+            ptr::copy_nonoverlapping(block, new, old_size.min(new_size));
+            free::deallocate(block);
+        }
+    }
+    new
 }
 
 /// # Safety

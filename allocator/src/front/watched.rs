@@ -8,6 +8,7 @@
 use super::alloc;
 use crate::base::hint::unlikely;
 use crate::config::MIN_ALIGN;
+use crate::guard::{self, report::Trace};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
@@ -68,8 +69,19 @@ pub fn not_resized(block: *mut u8) {
 /// its cache's if no sample is due after all; null without memory.
 #[cold]
 #[inline(never)]
-pub fn sample(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
-    if twin.restart(sampler::draw) && sampler::is_wanted() {
+pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) -> *mut u8 {
+    let [sampled, guarded] = twin.restart([sampler::draw, guard::draw]);
+    let sampled = sampled && sampler::is_wanted();
+    if guarded && guard::is_wanted() {
+        let block = guard::allocate(size, align);
+        if !block.is_null() {
+            if sampled {
+                profile::record(block as usize, size, sampler::weight(size));
+            }
+            return block;
+        }
+    }
+    if sampled {
         // Objects of a class are aligned to no more than a page.
         let pages = Length::for_bytes(class.size());
         if let Some(span) = PAGE_HEAP.allocate(pages, Length(1), SizeClass::NONE) {
@@ -96,7 +108,7 @@ pub fn large(addr: Option<usize>, size: usize) {
         Mode::Sample => {
             if let Some(twin) = in_slot().as_counted()
                 && twin.count(size)
-                && twin.restart(sampler::draw)
+                && twin.restart([sampler::draw, guard::draw])[0]
                 && sampler::is_wanted()
             {
                 profile::record(addr, size, sampler::weight(size));
@@ -114,6 +126,18 @@ pub fn forget(block: *mut u8) {
         Mode::Trace | Mode::Sample => {
             profile::forget(block as usize);
         }
+    }
+}
+
+/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now.
+#[cold]
+pub fn check_size(addr: usize, claim: guard::Claim) {
+    if profile::mode() != Mode::Off
+        && let Some((size, stack)) = profile::recorded(addr)
+        && size != claim.size
+    {
+        let allocated = Trace::of(stack, 0, false);
+        guard::report::mismatch(addr, &claim, size, None, &allocated, &Trace::here());
     }
 }
 

@@ -6,6 +6,7 @@ use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::central::verify::is_object;
 use crate::config::FREE_MARK;
+use crate::guard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
@@ -28,12 +29,18 @@ fn span_of(addr: usize) -> Option<&'static Span> {
 /// Whether a block of this allocator starts at `addr` or, if it is a small one, contains it. Blocks
 /// of a small class that were freed still count: their memory is the allocator's.
 pub fn is_owned(addr: usize) -> bool {
+    if guard::owns(addr) {
+        return true;
+    }
     span_of(addr).is_some_and(|span| span.state == SpanState::Small || span.addr() == addr)
 }
 
 /// Whether a block starts at `addr` that is not known to be free. (One that lies free in another
 /// thread's magazine is not found out.)
 pub fn block_is_live(addr: usize) -> bool {
+    if guard::owns(addr) {
+        return guard::is_live(addr);
+    }
     let Some(span) = span_of(addr) else { return false };
     if span.state != SpanState::Small {
         return span.addr() == addr;

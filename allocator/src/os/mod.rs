@@ -7,6 +7,7 @@
 pub mod files;
 pub mod linux;
 pub mod process;
+pub mod protect;
 mod syscall;
 pub mod thread_slot;
 pub mod worker;

@@ -62,6 +62,8 @@ pub enum Id {
     SampleInterval,
     /// 0 or the place of the signal's name.
     DumpSignal,
+    /// `NEVER` unless some blocks are guarded.
+    GuardSample,
 }
 
 /// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
@@ -234,10 +236,22 @@ pub static TABLE: [Parameter; COUNT] = [
         cost: "Not off: a thread that sleeps.",
         clause: "C6.2",
     },
+    Parameter {
+        id: Id::GuardSample,
+        name: "guard_sample",
+        kind: Kind::Bytes { least: 1, most: MAX_REQUEST, never: true },
+        default: NEVER,
+        meaning: "Mean bytes between two small blocks that get pages of their own between guard pages, \
+                  where misuse ends the process with the stacks involved; 8MiB is a good value; never: \
+                  none. Must be set at the start to be changed later.",
+        cost: "Not never: as sample_interval, and a few microseconds and a page or more per guarded \
+               block, of which there are at most 512 at a time.",
+        clause: "-",
+    },
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 11;
+pub const COUNT: usize = 12;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

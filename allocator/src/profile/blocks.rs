@@ -132,6 +132,15 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
     Ok(None)
 }
 
+/// A block, if it is known.
+pub fn get(addr: usize) -> Option<Block> {
+    let (shard, chain) = place_of(addr);
+    let mut shard = TABLE[shard].lock();
+    let link = shard.link_to(chain, addr);
+    // SAFETY: null or a link of the shard's, under its lock.
+    unsafe { (!link.is_null() && !(*link).is_null()).then(|| (**link).block) }
+}
+
 /// Takes a block out, if it is known.
 pub fn remove(addr: usize) -> Option<Block> {
     let (shard, chain) = place_of(addr);

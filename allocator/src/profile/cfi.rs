@@ -13,7 +13,7 @@ use super::readable::Reader;
 use super::unwind::Registers;
 use crate::sync::{AtomicUsize, Ordering};
 use core::arch::{asm, global_asm};
-use core::ffi::c_void;
+use core::ffi::{CStr, c_char, c_void};
 use core::slice;
 use gimli::{
     BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, Pointer,
@@ -188,6 +188,22 @@ struct OnStack;
 impl UnwindContextStorage<usize> for OnStack {
     type Rules = [(Register, RegisterRule<usize>); 32];
     type Stack = [UnwindTableRow<usize, Self>; 4];
+}
+
+/// The object that `pc` is in: where it was loaded to, and its path, empty for the program itself.
+pub fn object_at(pc: usize) -> Option<(usize, &'static CStr)> {
+    /// The start of `struct link_map` of `link.h`.
+    #[repr(C)]
+    struct LinkMap {
+        load_address: usize,
+        name: *const c_char,
+    }
+    let object = find_object(pc)?;
+    // SAFETY: the dynamic linker's record of a loaded object, which lives as long as that, as its name does.
+    unsafe {
+        let map = object.link_map.cast::<LinkMap>().as_ref()?;
+        (!map.name.is_null()).then(|| (map.load_address, CStr::from_ptr(map.name)))
+    }
 }
 
 type Bytes = EndianSlice<'static, NativeEndian>;

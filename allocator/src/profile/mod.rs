@@ -25,13 +25,13 @@
 
 mod blocks;
 #[cfg(target_arch = "x86_64")]
-mod cfi;
+pub mod cfi;
 pub mod dump;
 mod readable;
 pub mod report;
 pub mod sampler;
 mod stacks;
-mod unwind;
+pub mod unwind;
 
 use crate::base::probe::probe;
 use crate::os::{Linux, Lock, Os};
@@ -118,6 +118,12 @@ pub fn record(addr: usize, size: usize, count: usize) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The size that the block at `addr` was last asked for with, and the stack that did, if it is recorded.
+pub fn recorded(addr: usize) -> Option<(usize, &'static [usize])> {
+    let block = blocks::get(addr)?;
+    Some((block.size, stacks::frames(block.stack)))
 }
 
 /// Forgets a block that is about to be given back, if it was recorded. Returns what it stood for.

@@ -18,7 +18,11 @@ pub fn is_wanted() -> bool {
 
 /// Bytes until the next sample, drawn with the generator whose state is `random`.
 pub fn draw(random: &mut u64) -> isize {
-    let interval = parameters::get(Id::SampleInterval);
+    distance(parameters::get(Id::SampleInterval), random)
+}
+
+/// Bytes until the next event of which there is one per `interval` bytes on the mean.
+pub fn distance(interval: usize, random: &mut u64) -> isize {
     if interval == NEVER {
         return OFF_INTERVAL;
     }

@@ -114,6 +114,12 @@ unsafe fn frames_of<'a>(stack: *const Stack) -> &'a [usize] {
     unsafe { slice::from_raw_parts(stack.add(1).cast(), (*stack).depth) }
 }
 
+/// The frames of a stack, innermost first; none for those that found no room.
+pub fn frames(stack: StackRef) -> &'static [usize] {
+    // SAFETY: only records are named.
+    unsafe { frames_of(stack.0) }
+}
+
 fn hash_of(frames: &[usize]) -> usize {
     frames.iter().fold(frames.len(), |hash, frame| {
         let mixed = (hash.rotate_left(5) ^ frame).wrapping_mul(0x9E37_79B9_7F4A_7C15);

@@ -14,7 +14,7 @@ pub const MAX_FRAMES: usize = 64;
 
 /// What identifies a frame while walking.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Registers {
+pub struct Registers {
     /// Where the frame's code goes on.
     pub pc: usize,
     /// Its stack pointer.
@@ -26,9 +26,18 @@ pub(super) struct Registers {
 /// Writes the return addresses of the calling thread to `frames`, innermost first; returns how many.
 #[inline(never)]
 pub fn capture(frames: &mut [usize; MAX_FRAMES]) -> usize {
-    let mut at = here();
+    walk(here(), frames, 0)
+}
+
+/// As `capture`, from an instruction on that a signal interrupted; its address is the first one.
+pub fn capture_from(at: Registers, frames: &mut [usize; MAX_FRAMES]) -> usize {
+    frames[0] = at.pc;
+    walk(at, frames, 1)
+}
+
+/// Appends the return addresses above `at` to the first `count` frames.
+fn walk(mut at: Registers, frames: &mut [usize; MAX_FRAMES], mut count: usize) -> usize {
     let mut reader = Reader::at(at.sp);
-    let mut count = 0;
     // The frames of the first steps are ours; only addresses that something returns to are kept.
     let mut is_return = false;
     while count < frames.len() {

@@ -10,13 +10,18 @@ use crate::page::metadata::METADATA;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use core::ptr::{self, NonNull};
 
+/// Kinds of events: samples for the profile, and blocks that are guarded.
+pub const KINDS: usize = 2;
+
 /// A twin. Read and written by its thread only; all accesses are relaxed.
 #[repr(C)]
 pub struct CountedCache {
     face: ThreadCache,
     own: AtomicPtr<ThreadCache>,
-    /// Bytes until the next sample, as a signed number.
+    /// Bytes until the next event, as a signed number.
     countdown: AtomicUsize,
+    /// Bytes from there to the next event of each kind; 0 for the one that it is.
+    beyond: [AtomicUsize; KINDS],
     /// State of the generator that draws distances; 0 before the first.
     random: AtomicUsize,
 }
@@ -38,7 +43,7 @@ impl CountedCache {
         unsafe { &*self.own.load(Ordering::Relaxed) }
     }
 
-    /// Counts `size` bytes. Whether a sample is due.
+    /// Counts `size` bytes. Whether an event is due.
     #[inline(always)]
     pub fn count(&self, size: usize) -> bool {
         let left = (self.countdown.load(Ordering::Relaxed) as isize).wrapping_sub(size as isize);
@@ -46,26 +51,34 @@ impl CountedCache {
         left < 0
     }
 
-    /// After a sample was due: sets the distance to the next, which `draw` makes from the state of the
-    /// generator. Whether the sample counts: the first distance is only drawn when the first is due.
-    pub fn restart(&self, draw: impl Fn(&mut u64) -> isize) -> bool {
+    /// After an event was due: which kinds are. Sets the distance to the next of those, which `draws` make
+    /// from the state of the generator. The first distances are only drawn when the first event is due.
+    pub fn restart(&self, draws: [fn(&mut u64) -> isize; KINDS]) -> [bool; KINDS] {
         let mut random = self.random.load(Ordering::Relaxed) as u64;
         let first = random == 0;
         if first {
             random = seed(ptr::from_ref(self) as u64);
         }
-        let mut left = draw(&mut random);
-        // What was allocated since the count began counts against the first distance too.
-        let due = if first {
-            left = left.saturating_add(self.countdown.load(Ordering::Relaxed) as isize);
-            left < 0
-        } else {
-            true
-        };
-        if left < 0 {
-            left = draw(&mut random);
+        let passed = self.countdown.load(Ordering::Relaxed) as isize;
+        let mut due = [false; KINDS];
+        let mut left = [0; KINDS];
+        for ((draw, beyond), (due, left)) in
+            draws.iter().zip(&self.beyond).zip(due.iter_mut().zip(&mut left))
+        {
+            // What was allocated since the count began counts against the first distance too.
+            let from =
+                if first { draw(&mut random) } else { beyond.load(Ordering::Relaxed) as isize };
+            *left = from.saturating_add(passed);
+            *due = *left < 0;
+            if *due {
+                *left = draw(&mut random);
+            }
         }
-        self.countdown.store(left as usize, Ordering::Relaxed);
+        let nearest = left.into_iter().min().unwrap_or(0);
+        for (beyond, left) in self.beyond.iter().zip(left) {
+            beyond.store((left - nearest) as usize, Ordering::Relaxed);
+        }
+        self.countdown.store(nearest as usize, Ordering::Relaxed);
         self.random.store(random as usize, Ordering::Relaxed);
         due
     }
@@ -93,6 +106,7 @@ pub fn install(own: &ThreadCache) {
             face: ThreadCache::new(Kind::Counted),
             own: AtomicPtr::new(ptr::from_ref(own).cast_mut()),
             countdown: AtomicUsize::new(0),
+            beyond: [const { AtomicUsize::new(0) }; KINDS],
             random: AtomicUsize::new(0),
         });
     }

@@ -1,0 +1,201 @@
+//! The handler of `SIGSEGV`: a fault in the pool is reported; any other goes to whoever handled the signal
+//! before us, or ends the process as it would have without us.
+//!
+//! A program, or the Rust runtime, may set a handler of its own later. Each new guarded block looks whether
+//! ours is still there, and if not, takes the signal again and hands on to the new one. Such a handler may in
+//! turn hand on to ours, which was there before it: that is noticed, and the very first one gets its turn.
+
+use super::pool;
+use super::report::{self, Trace};
+use crate::os::linux::thread_number;
+use crate::page::metadata::METADATA;
+use crate::profile::unwind::Registers;
+use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+struct Action(UnsafeCell<libc::sigaction>);
+
+// SAFETY: written before our handler is installed, and later only where another one was found in its place,
+// by one thread at a time (`TAKING`).
+unsafe impl Sync for Action {}
+
+// SAFETY: all zeros are the default action.
+static FIRST: Action = Action(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+/// What we hand on to.
+// SAFETY: as above.
+static PREVIOUS: Action = Action(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+
+/// 1 while a thread looks at the handler. Acquire and Release: the next one sees what it wrote.
+static TAKING: AtomicUsize = AtomicUsize::new(0);
+
+/// The `siginfo_t` that was handed on last, and where on its stack our handler was. Relaxed: only compared.
+static HANDED_INFO: AtomicUsize = AtomicUsize::new(0);
+static HANDED_FRAME: AtomicUsize = AtomicUsize::new(0);
+
+fn address() -> usize {
+    on_fault as extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void) as usize
+}
+
+/// Takes the signal. Returns whether there was memory for the stack.
+pub fn install() -> bool {
+    let Some(stack) = METADATA.allocate_table(STACK_BYTES) else { return false };
+    STACK.store(stack, Ordering::Relaxed);
+    keep();
+    // SAFETY: `keep` has just written the one, and nobody reads the other yet.
+    unsafe { *FIRST.0.get() = *PREVIOUS.0.get() };
+    true
+}
+
+/// Takes the signal unless we have it.
+pub fn keep() {
+    if TAKING.swap(1, Ordering::Acquire) != 0 {
+        return;
+    }
+    // SAFETY: valid sources and targets; the handler is a function of this library, which is never unloaded.
+    // On a stack of its own where the program has one for signals; with the mask that the one before had.
+    unsafe {
+        let mut action = core::mem::zeroed::<libc::sigaction>();
+        libc::sigaction(libc::SIGSEGV, ptr::null(), &raw mut action);
+        if action.sa_sigaction != address() {
+            *PREVIOUS.0.get() = action;
+            action.sa_sigaction = address();
+            action.sa_flags =
+                libc::SA_SIGINFO | libc::SA_ONSTACK | (action.sa_flags & libc::SA_NODEFER);
+            libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut());
+        }
+    }
+    TAKING.store(0, Ordering::Release);
+}
+
+extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    // SAFETY: what the kernel hands to a handler with SA_SIGINFO.
+    let (code, addr) = unsafe { ((*info).si_code, (*info).si_addr() as usize) };
+    // Codes of 0 and less: some process sent the signal, and there is no address.
+    if code > 0 && pool::owns(addr) && pool::is_used(addr) {
+        // Whoever comes second waits for the end, which the first one brings.
+        while REPORTING.swap(1, Ordering::Relaxed) != 0 {
+            core::hint::spin_loop();
+        }
+        let fault = Fault { addr, context: context.cast() };
+        // SAFETY: a stack that nobody uses, and what it is given outlives the call, which does not return.
+        unsafe { call_on(STACK.load(Ordering::Relaxed) + STACK_BYTES, &fault) }
+    }
+    hand_on(signal, info, context);
+}
+
+/// What the report needs to know.
+struct Fault {
+    addr: usize,
+    context: *const libc::ucontext_t,
+}
+
+/// The stack of the report: those that programs have for signals may be very small. 0 before `install`.
+static STACK: AtomicUsize = AtomicUsize::new(0);
+const STACK_BYTES: usize = 128 * 1024;
+/// 1 once a thread reports. Relaxed: it never goes back.
+static REPORTING: AtomicUsize = AtomicUsize::new(0);
+
+/// Calls `report_fault` on the stack that ends at `stack`.
+///
+/// # Safety
+/// Nobody else uses the stack.
+unsafe fn call_on(stack: usize, fault: &Fault) -> ! {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the stack is aligned to a page, so that it is aligned at the call; this frame stays as it is.
+    unsafe {
+        core::arch::asm!(
+            "mov rsp, {stack}",
+            "xor ebp, ebp",
+            "call {report}",
+            "ud2",
+            stack = in(reg) stack,
+            report = in(reg) report_fault as extern "C" fn(&Fault) -> !,
+            in("rdi") fault,
+            options(noreturn),
+        )
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above.
+    unsafe {
+        core::arch::asm!(
+            "mov sp, {stack}",
+            "mov x29, xzr",
+            "blr {report}",
+            "brk 1",
+            stack = in(reg) stack,
+            report = in(reg) report_fault as extern "C" fn(&Fault) -> !,
+            in("x0") fault,
+            options(noreturn),
+        )
+    }
+}
+
+extern "C" fn report_fault(fault: &Fault) -> ! {
+    // SAFETY: the third argument of the handler is a `ucontext_t`, which lies on the stack that it left.
+    let (registers, access) = interrupted(unsafe { &*fault.context });
+    let at = Trace::interrupted(registers);
+    match pool::nearest(fault.addr) {
+        Some(block) => report::fault(fault.addr, access, &block, &at),
+        None => report::not_a_block(fault.addr, access, &at),
+    }
+}
+
+/// The registers at the fault, and whether it read or wrote.
+#[cfg(target_arch = "x86_64")]
+fn interrupted(context: &libc::ucontext_t) -> (Registers, &'static str) {
+    let register = |index: c_int| context.uc_mcontext.gregs[index as usize] as usize;
+    // Bit 1 of the processor's error code.
+    let wrote = register(libc::REG_ERR) & 2 != 0;
+    let registers = Registers {
+        pc: register(libc::REG_RIP),
+        sp: register(libc::REG_RSP),
+        fp: register(libc::REG_RBP),
+    };
+    (registers, if wrote { "write" } else { "read" })
+}
+
+/// The registers at the fault; what it did is not told.
+#[cfg(target_arch = "aarch64")]
+fn interrupted(context: &libc::ucontext_t) -> (Registers, &'static str) {
+    let machine = &context.uc_mcontext;
+    let registers = Registers {
+        pc: machine.pc as usize,
+        sp: machine.sp as usize,
+        fp: machine.regs[29] as usize,
+    };
+    (registers, "access")
+}
+
+/// What would have happened without us.
+fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
+    let marker = 0_u8;
+    let frame = &raw const marker as usize;
+    // A handler that hands on to us calls from above, with what it got from us.
+    let comes_back = HANDED_INFO.swap(info as usize, Ordering::Relaxed) == info as usize
+        && HANDED_FRAME.load(Ordering::Relaxed) > frame;
+    HANDED_FRAME.store(frame, Ordering::Relaxed);
+    // SAFETY: written before this handler was installed, or see `Action`.
+    let previous = unsafe { if comes_back { *FIRST.0.get() } else { *PREVIOUS.0.get() } };
+    match previous.sa_sigaction {
+        libc::SIG_DFL | libc::SIG_IGN => {
+            // SAFETY: the action that was there. The fault comes again when this returns, or the signal, if it
+            // was sent, is sent once more: the kernel holds it back until then.
+            unsafe {
+                libc::sigaction(signal, &raw const previous, ptr::null_mut());
+                if (*info).si_code <= 0 && previous.sa_sigaction == libc::SIG_DFL {
+                    libc::syscall(libc::SYS_tgkill, libc::getpid(), thread_number(), signal);
+                }
+            }
+        }
+        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+            type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
+            // SAFETY: with this flag the address is that of such a function.
+            unsafe { core::mem::transmute::<usize, Handler>(handler)(signal, info, context) }
+        }
+        handler => {
+            // SAFETY: without the flag the address is that of such a function.
+            unsafe { core::mem::transmute::<usize, extern "C" fn(c_int)>(handler)(signal) }
+        }
+    }
+}

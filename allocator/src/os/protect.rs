@@ -1,0 +1,52 @@
+//! Memory that nobody may touch: guard pages, and the places of freed blocks. And random numbers, for who
+//! must not be foreseen.
+
+use super::syscall::{call, failed};
+
+/// Reserves `bytes` of address space that cannot be touched. `None` when the kernel has no more to give.
+pub fn reserve(bytes: usize) -> Option<usize> {
+    let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
+    let protection = libc::PROT_NONE as usize;
+    // SAFETY: without MAP_FIXED a new mapping disturbs no other.
+    let addr = unsafe { call(libc::SYS_mmap, [0, bytes, protection, flags, usize::MAX, 0]) };
+    (!failed(addr)).then_some(addr as usize)
+}
+
+/// Lets `[addr, addr + bytes)` be read and written, or neither. Returns whether it could: a process may be at
+/// its limit of mappings.
+///
+/// # Safety
+/// The range is whole pages of a mapping of the caller's, who knows what may touch it.
+pub unsafe fn protect(addr: usize, bytes: usize, accessible: bool) -> bool {
+    let protection = if accessible { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_NONE };
+    // SAFETY: by the caller's word.
+    !failed(unsafe { call(libc::SYS_mprotect, [addr, bytes, protection as usize, 0, 0, 0]) })
+}
+
+/// Drops the content of `[addr, addr + bytes)` and lets nobody touch it. Returns whether it could.
+///
+/// # Safety
+/// As `protect`; nobody needs the content.
+pub unsafe fn withdraw(addr: usize, bytes: usize) -> bool {
+    // SAFETY: by the caller's word.
+    let done = unsafe { protect(addr, bytes, false) };
+    // SAFETY: as above.
+    unsafe { call(libc::SYS_madvise, [addr, bytes, libc::MADV_DONTNEED as usize, 0, 0, 0]) };
+    done
+}
+
+/// A random word from the kernel; where it has none to give, one made from the clock and an address.
+pub fn random() -> u64 {
+    let mut word = 0_u64;
+    // GRND_NONBLOCK: early in a system's start there may be no randomness yet.
+    let args = [&raw mut word as usize, 8, libc::GRND_NONBLOCK as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most eight bytes to the word.
+    if unsafe { call(libc::SYS_getrandom, args) } != 8 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: a valid target.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        word = (&raw const word as u64 ^ (time.tv_nsec as u64) << 32 ^ time.tv_sec as u64)
+            .wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+    word ^ word >> 31
+}

@@ -1,0 +1,175 @@
+//! The table of `SECURITY.md`, misuse by mode: every cell is what happened when the misuse was done.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use stratalloc_tests::compile::{Link, program};
+use stratalloc_tests::misuse::PREFIX;
+use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::{ctl, library};
+
+const LIMIT: Duration = Duration::from_secs(60);
+const GUARDS: (&str, &str) = ("STRATALLOC_GUARD_SAMPLE", "1");
+
+/// How a misuse is run in a mode.
+type Mode = fn(&str) -> Command;
+
+/// The modes, by the heads of their columns.
+const MODES: [(&str, Mode); MODE_COUNT] = [
+    ("normal", |case| preloaded(case, &library::shared())),
+    ("`guard_sample`", |case| {
+        let mut command = preloaded(case, &library::shared());
+        command.env(GUARDS.0, GUARDS.1);
+        command
+    }),
+    ("Rust", in_rust),
+    ("Rust, `guard_sample`", |case| {
+        let mut command = in_rust(case);
+        command.env(GUARDS.0, GUARDS.1);
+        command
+    }),
+];
+const MODE_COUNT: usize = 4;
+
+fn preloaded(case: &str, library: &Path) -> Command {
+    let mut command = Command::new(program("trust.c", Link::Preload));
+    command.arg(case).env("LD_PRELOAD", library);
+    command
+}
+
+fn in_rust(case: &str) -> Command {
+    let mut command = Command::new(ctl::example("trust"));
+    command.arg(case);
+    command
+}
+
+/// The table: for each misuse, named in the first column, the cells of [`MODES`].
+fn documented() -> BTreeMap<String, Vec<String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md");
+    let text = std::fs::read_to_string(path).expect("SECURITY.md");
+    let mut rows = text.lines().skip_while(|line| !line.starts_with("| misuse"));
+    let cells = |line: &str| -> Vec<String> {
+        line.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()
+    };
+    let head = cells(rows.next().expect("the head of the table"));
+    let expected = MODES.iter().map(|(name, _)| *name);
+    assert!(head[2..].iter().map(String::as_str).eq(expected), "the columns are {head:?}");
+    rows.skip(1)
+        .take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let mut row = cells(line);
+            let name = row.remove(0).trim_matches('`').to_string();
+            row.remove(0);
+            (name, row)
+        })
+        .collect()
+}
+
+/// What was seen: `yes` if a report ended the process, `no` otherwise, also where it crashed.
+fn seen(finished: &Finished) -> &'static str {
+    let reported = finished.errors().lines().any(|line| line.starts_with(PREFIX));
+    match finished.signal() {
+        Some(libc::SIGABRT) if reported => "yes",
+        _ => "no",
+    }
+}
+
+/// A cell says `luck` where it depends on what lies beside the block, or on what the program does next.
+#[test]
+fn the_table_of_misuse_by_mode_is_what_happens() {
+    let table = documented();
+    assert!(table.len() >= 20, "{} rows", table.len());
+    let mut wrong = Vec::new();
+    for (name, cells) in &table {
+        for ((mode, make), cell) in MODES.iter().zip(cells) {
+            if cell == "-" {
+                continue;
+            }
+            let finished = run(make(name), LIMIT);
+            let seen = seen(&finished);
+            let exists = !finished.errors().contains("no case called");
+            if !exists || (cell != "luck" && cell != seen) {
+                wrong.push(format!(
+                    "{name}, {mode}: the table says {cell}, seen: {seen}\n{finished}"
+                ));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} cells:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// All misuses that the C program knows are in the table.
+#[test]
+fn no_misuse_is_left_out() {
+    let mut list = Command::new(program("trust.c", Link::Preload));
+    list.arg("--list");
+    let names = run(list, LIMIT).expect_success().text();
+    let table = documented();
+    let missing: Vec<_> = names.lines().filter(|name| !table.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "not in the table: {missing:?}");
+}
+
+/// The functions that a stack of a report leads through, innermost first, resolved by addr2line.
+fn functions(report: &str, stack: &str, object: &Path) -> String {
+    let lines = report.lines().skip_while(|line| !line.starts_with(&format!("  {stack}")));
+    let frames = lines.skip(1).take_while(|line| line.starts_with("    #"));
+    let offsets: Vec<&str> =
+        frames.filter_map(|line| Some(line.split_once(" program+")?.1)).collect();
+    assert!(!offsets.is_empty(), "no frame of the program in the stack {stack:?}:\n{report}");
+    let mut resolve = Command::new("addr2line");
+    resolve.arg("-fe").arg(object).args(offsets);
+    run(resolve, LIMIT).expect_success().text()
+}
+
+/// Use after free names three places: who touched the block, who freed it, who allocated it.
+#[test]
+fn a_report_has_the_stacks_of_access_free_and_allocation() {
+    let object = program("trust.c", Link::Preload);
+    let mut command = preloaded("read_after_free", &library::shared());
+    command.env(GUARDS.0, GUARDS.1);
+    let errors = run(command, LIMIT).errors();
+    assert!(errors.starts_with("stratalloc: use after free: read of 0x"), "{errors}");
+    for stack in ["accessed by thread", "freed by thread", "allocated by thread"] {
+        let names = functions(&errors, stack, &object);
+        assert!(
+            names.contains("read_after_free") || names.contains("after_free"),
+            "{stack}: {names}"
+        );
+    }
+}
+
+/// A program's own handler of the signal still gets what is none of ours, whichever came first.
+#[test]
+fn other_faults_go_where_they_went_before() {
+    let mut command = Command::new("python3");
+    let script = "import faulthandler,ctypes; faulthandler.enable(); ctypes.string_at(0)";
+    command.args(["-c", script]).env("LD_PRELOAD", library::shared()).env(GUARDS.0, "4KiB");
+    let finished = run(command, LIMIT);
+    assert!(finished.errors().contains("Fatal Python error: Segmentation fault"), "{finished}");
+    assert_eq!(finished.signal(), Some(libc::SIGSEGV), "{finished}");
+    let mut command = Command::new("perl");
+    command.args(["-e", "unpack 'p', pack 'J', 8"]);
+    command.env("LD_PRELOAD", library::shared()).env(GUARDS.0, "4KiB");
+    let finished = run(command, LIMIT);
+    assert_eq!(finished.signal(), Some(libc::SIGSEGV), "{finished}");
+}
+
+/// Guarded blocks are blocks like any other: real programs do the same with every block guarded that can be.
+#[test]
+fn programs_run_on_guarded_blocks() {
+    for (interpreter, file) in [("python3", "program.py"), ("perl", "program.pl")] {
+        for interval in ["1", "512"] {
+            let make = |preload: bool| {
+                let mut command = Command::new(interpreter);
+                command.arg(library::programs_dir().join(file)).current_dir(std::env::temp_dir());
+                if preload {
+                    command.env("LD_PRELOAD", library::shared()).env(GUARDS.0, interval);
+                }
+                run(command, LIMIT).expect_success().text()
+            };
+            assert_eq!(make(false), make(true), "{file} with {interval}");
+        }
+    }
+}
