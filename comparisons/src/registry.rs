@@ -74,6 +74,7 @@ impl Peer {
             witness: None,
             other_live_bytes: Some(system::ptmalloc_live_bytes),
             tune: None,
+            largest_alignment: None,
             trim: None,
             release: None,
         }

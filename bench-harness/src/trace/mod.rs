@@ -24,7 +24,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 /// Calls of a replay at full scale: a shorter trace is repeated, of a longer one the beginning is taken.
-const CALLS: usize = 4_000_000;
+const CALLS: usize = 20_000_000;
 /// Calls that are decoded at most, whatever the scale.
 const MOST_CALLS: usize = 32_000_000;
 /// Bytes of a trace, unpacked.

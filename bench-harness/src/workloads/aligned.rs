@@ -28,6 +28,9 @@ const TABLE: usize = 512;
 const ALIGNMENTS: [usize; 16] =
     [32, 32, 32, 32, 64, 64, 64, 64, 128, 128, 256, 512, 512, 4_096, 4_096, 16_384];
 
+/// One in four thousand blocks has this alignment.
+pub(super) const LARGEST: usize = 1 << 16;
+
 fn prepare(settings: Settings) -> Work {
     let share = settings.scaled(BLOCKS).div_ceil(settings.threads);
     Box::new(move || {
@@ -40,9 +43,8 @@ fn work(mut random: Random, share: usize) -> Outcome {
     table.resize_with(TABLE, || None);
     let mut checksum = 0;
     for step in 0..share {
-        // One in four thousand is huge.
         let alignment =
-            if step % 4_096 == 0 { 1 << 16 } else { ALIGNMENTS[random.below(ALIGNMENTS.len())] };
+            if step % 4_096 == 0 { LARGEST } else { ALIGNMENTS[random.below(ALIGNMENTS.len())] };
         let size = random.between(alignment / 2, 2 * alignment + 256);
         let fresh = Some(Aligned::new(size, alignment));
         let old = std::mem::replace(&mut table[random.below(TABLE)], fresh);

@@ -130,6 +130,11 @@ pub const TRACE: &str = "trace:";
 /// Tells a runner where such files are: lines of name, `=` and path.
 pub(crate) const TRACES: &str = "STRATALLOC_BENCH_TRACES";
 
+/// The largest alignment that a workload asks for, where that is more than any allocator serves.
+pub fn largest_alignment(name: &str) -> usize {
+    if name == aligned::WORKLOAD.name { aligned::LARGEST } else { crate::block::OS_PAGE }
+}
+
 /// Prepares the workload called `name`; the reason if there is none, or its trace cannot be read.
 pub fn prepare(name: &str, settings: Settings) -> Result<Work, String> {
     if let Some(workload) = find(name) {

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             witness: Some(preloaded_library_serves),
             other_live_bytes: Some(system::ptmalloc_live_bytes),
             tune: None,
+            largest_alignment: None,
             trim: None,
             release: system::gperftools_release(),
         }),

@@ -3,7 +3,7 @@
 use super::super::format::{escape, interval, times};
 use super::super::standing::{estimated, ours, worst};
 use super::anchor;
-use crate::results::Results;
+use crate::results::{Failure, Results};
 use crate::summary::{Measure, Summary};
 
 /// The table of one measure.
@@ -18,8 +18,12 @@ pub fn table(results: &Results, summary: &Summary<'_>, measure: Measure) -> Stri
     for (index, workload) in results.workloads.iter().enumerate() {
         let cells: Vec<_> = standings
             .iter()
-            .map(|standing| {
-                let Some(row) = standing.row(index) else { return "<td>&#8211;</td>".to_owned() };
+            .zip(&results.allocators)
+            .map(|(standing, allocator)| {
+                let Some(row) = standing.row(index) else {
+                    let reason = why(results, &allocator.name, &workload.name);
+                    return format!("<td title=\"{}\">&#8211;</td>", escape(reason));
+                };
                 let value = row.ratio.value;
                 format!(
                     "<td class=\"{}\" data-v=\"{value:.4}\" title=\"{}\">{}</td>",
@@ -55,6 +59,14 @@ pub fn table(results: &Results, summary: &Summary<'_>, measure: Measure) -> Stri
         heads.concat(),
         means.concat()
     )
+}
+
+/// Why there is no figure.
+fn why<'a>(results: &'a Results, allocator: &str, workload: &str) -> &'a str {
+    let known = |failure: &&Failure| {
+        failure.allocator == allocator && failure.workload.as_deref() == Some(workload)
+    };
+    results.failures.iter().find(known).map_or("not measured", |failure| &failure.reason)
 }
 
 /// How a cell is tinted: the best and what is as good, a little behind, behind, far behind.

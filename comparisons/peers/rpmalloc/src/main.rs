@@ -17,6 +17,8 @@ fn main() -> ExitCode {
         // allocator there would be no such head, and the run would end by a signal or by a wrong
         // class.
         owns: Some(|block| unsafe { rpmalloc_usable_size(block.cast_mut().cast()) } == 512),
+        // Its `rpaligned_alloc` refuses what is not below the size of a span, 64 KiB.
+        largest_alignment: Some(1 << 15),
         ..RPMALLOC.subject(|| env!("RPMALLOC_VERSION").to_owned())
     })
 }
