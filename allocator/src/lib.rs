@@ -22,6 +22,10 @@ mod sync;
 #[cfg(not(loom))]
 mod os;
 
+#[cfg(feature = "faults")]
+#[doc(hidden)]
+pub use os::faults;
+
 #[cfg(not(loom))]
 mod parameters;
 

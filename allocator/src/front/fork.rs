@@ -4,27 +4,17 @@
 
 use crate::central::{CENTRAL, ForkLock};
 use crate::guard;
-use crate::os::worker;
+use crate::os::{pthread, worker};
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile;
 use crate::record;
 use crate::thread_cache::registry;
 
-unsafe extern "C" {
-    /// POSIX; `libc` does not declare it for every target.
-    fn pthread_atfork(
-        prepare: Option<unsafe extern "C" fn()>,
-        parent: Option<unsafe extern "C" fn()>,
-        child: Option<unsafe extern "C" fn()>,
-    ) -> libc::c_int;
-}
-
-/// Registers the handlers. May allocate.
-pub fn register() {
-    // SAFETY: the handlers are functions of this library, which is never unloaded. An error (no memory)
-    // leaves `fork` as unsafe as it is without handlers.
-    unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) };
+/// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as unsafe as it
+/// is without handlers.
+pub fn register() -> bool {
+    pthread::at_fork(prepare, parent, child)
 }
 
 unsafe extern "C" fn prepare() {

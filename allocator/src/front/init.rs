@@ -40,7 +40,11 @@ fn decided(mode: Mode) {
 #[inline]
 pub fn after_first_allocation() {
     if registry::first_call() {
-        fork::register();
+        if !fork::register() {
+            // Tried again by the next slow path: memory may be short for a moment only.
+            registry::forget_first_call();
+            return;
+        }
         if matches!(profile::mode(), Mode::Trace | Mode::Record) && !exit_is_hooked() {
             // SAFETY: a function of this library, which is never unloaded.
             unsafe { libc::atexit(report_at_exit) };

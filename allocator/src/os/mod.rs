@@ -4,10 +4,13 @@
 //! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
 //! fail and move the clock by hand.
 
+#[cfg(feature = "faults")]
+pub mod faults;
 pub mod files;
 pub mod linux;
 pub mod process;
 pub mod protect;
+pub mod pthread;
 mod syscall;
 pub mod thread_slot;
 pub mod worker;

@@ -10,6 +10,10 @@ use core::arch::asm;
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
+    #[cfg(feature = "faults")]
+    if let Some(error) = super::faults::error_of(number, &args) {
+        return error;
+    }
     let result: isize;
     // SAFETY: the kernel's calling convention: number and result in rax; rcx and r11 are overwritten.
     // What memory the call touches is the caller's duty; by default `asm!` may touch any.
@@ -33,6 +37,10 @@ pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
 #[cfg(target_arch = "aarch64")]
 #[inline]
 pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
+    #[cfg(feature = "faults")]
+    if let Some(error) = super::faults::error_of(number, &args) {
+        return error;
+    }
     let result: isize;
     // SAFETY: the kernel's calling convention: number in x8, result in x0, all else is kept.
     unsafe {

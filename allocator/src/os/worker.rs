@@ -163,6 +163,10 @@ fn spawn(body: Body, cache: *mut u8) -> bool {
 /// # Safety
 /// `stack` is the end of an unused stack, `pointer` a thread pointer with its words.
 unsafe fn clone(body: Body, stack: usize, pointer: usize) -> isize {
+    #[cfg(feature = "faults")]
+    if super::faults::fails(super::faults::Kind::Clone) {
+        return -(libc::EAGAIN as isize);
+    }
     let flags = libc::CLONE_VM
         | libc::CLONE_FS
         | libc::CLONE_FILES

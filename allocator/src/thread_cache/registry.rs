@@ -18,7 +18,7 @@ use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::MAGAZINE_MAX_COUNT;
 use crate::os::linux::thread_number;
-use crate::os::{Guard, Lock, thread_slot};
+use crate::os::{Guard, Lock, pthread, thread_slot};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -121,24 +121,31 @@ fn arm_exit(cache: *mut ThreadCache) {
     // Relaxed: the key is a number, and creating it twice is harmless.
     let mut key = EXIT_KEY.load(Ordering::Relaxed);
     if key == 0 {
-        let mut fresh: libc::pthread_key_t = 0;
-        // SAFETY: valid target and destructor. Fails when a program uses all 1,024 keys; its threads'
-        // caches then stay listed after their death, and their memory cached.
-        if unsafe { libc::pthread_key_create(&raw mut fresh, Some(thread_exit)) } != 0 {
-            return;
-        }
+        let Some(fresh) = pthread::key_create(thread_exit) else {
+            return leave_unwatched(cache);
+        };
         // Relaxed: as above.
         match EXIT_KEY.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
             Ok(_) => key = fresh + 1,
             Err(winner) => {
                 // SAFETY: the key was made above and is not used.
-                unsafe { libc::pthread_key_delete(fresh) };
+                unsafe { pthread::key_delete(fresh) };
                 key = winner;
             }
         }
     }
-    // SAFETY: the key exists. May allocate (for keys past the 32nd), which works by now.
-    unsafe { libc::pthread_setspecific(key - 1, cache.cast()) };
+    // SAFETY: the key exists, and its destructor takes caches. What it may allocate can be had by now.
+    if !unsafe { pthread::key_set(key - 1, cache.cast()) } {
+        leave_unwatched(cache);
+    }
+}
+
+/// The end of the calling thread will not be noticed: its cache stays listed, and its memory cached. Nobody
+/// may park it, as nobody knows how long there is memory at its slot: a later thread can have its number.
+fn leave_unwatched(cache: *mut ThreadCache) {
+    let _registry = REGISTRY.lock();
+    // SAFETY: a record of this thread's; records are never freed. Relaxed: the lock orders.
+    unsafe { (*cache).thread.store(0, Ordering::Relaxed) };
 }
 
 /// The key's destructor: takes the calling thread's cache down.
@@ -253,6 +260,12 @@ pub fn count() -> usize {
 pub fn first_call() -> bool {
     // Relaxed: nothing but the answer depends on it.
     FIRST_THREAD.load(Ordering::Relaxed) == 0 && FIRST_THREAD.swap(1, Ordering::Relaxed) == 0
+}
+
+/// Lets the next call of `first_call` be the first again: what it led to could not be done.
+pub fn forget_first_call() {
+    // Relaxed: as in `first_call`.
+    FIRST_THREAD.store(0, Ordering::Relaxed);
 }
 
 /// The lock, for `fork`.
