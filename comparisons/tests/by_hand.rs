@@ -18,6 +18,7 @@ struct Seen {
 }
 
 /// Runs a workload under the system's allocator: what the harness's runner says of it, and what is seen.
+#[expect(clippy::zombie_processes, reason = "`wait4` waits for it, and tells what it used")]
 fn run(workload: &str, scale: &str) -> (Measurement, Seen) {
     let clock = Instant::now();
     let mut command = Command::new(env!("CARGO_BIN_EXE_run-ptmalloc"));

@@ -21,7 +21,7 @@ pub struct Table {
 
 /// All tables that have rows.
 pub fn tables(results: &Results) -> Vec<Table> {
-    let tables = [start_up(results), latency(results), instructions(results)];
+    let tables = [start_up(results), latency_of(results, |_| true), instructions(results)];
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
@@ -52,9 +52,13 @@ fn start_up(results: &Results) -> Table {
     table
 }
 
-fn latency(results: &Results) -> Table {
+/// Title of the table of latencies.
+pub const LATENCY: &str = "Latency of calls, and memory that goes back";
+
+/// The table of latencies, of those workloads that are wanted.
+pub fn latency_of(results: &Results, wanted: impl Fn(&str) -> bool) -> Table {
     let mut table = table(
-        "Latency of calls, and memory that goes back",
+        LATENCY,
         "From one run of each, apart from the rounds, in which the wrapper of the global allocator \
          times every call of alloc, realloc and dealloc by the processor's time stamp; preloaded \
          libraries are timed through the same wrapper. The clock's own share is named. Live is what \
@@ -76,6 +80,9 @@ fn latency(results: &Results) -> Table {
         ],
     );
     for WatchedRun { allocator, workload, watched } in &results.watched {
+        if !wanted(workload) {
+            continue;
+        }
         let ns = |value: f64| match value {
             value if value < 999.5 => format!("{value:.0} ns"),
             value if value < 999_500.0 => format!("{} µs", digits(value / 1e3)),

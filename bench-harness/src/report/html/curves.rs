@@ -8,8 +8,8 @@ use crate::results::Results;
 use crate::summary::Summary;
 use std::fmt::Write;
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 300.0;
+pub(super) const WIDTH: f64 = 900.0;
+pub(super) const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 44.0;
 const RIGHT: f64 = WIDTH - 10.0;
 const TOP: f64 = 10.0;
@@ -21,46 +21,67 @@ pub fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
         .filter_map(|index| Some((index, summary.typical(index, workload)?)))
         .collect();
     let longest = runs.iter().map(|(_, run)| run.wall_s).fold(0.0, f64::max);
-    let highest = runs.iter().map(|(_, run)| run.rss_peak_kib as f64 / 1024.0).fold(0.0, f64::max);
-    let times = linear_ticks(longest, 8);
-    let amounts = linear_ticks(highest, 4);
-    let (last_time, last_amount) = (times[times.len() - 1], amounts[amounts.len() - 1]);
-    let x = |at_s: f64| LEFT + (at_s / last_time).min(1.0) * (RIGHT - LEFT);
-    let y = |kib: f64| BOTTOM - (kib / 1024.0 / last_amount).min(1.0) * (BOTTOM - TOP);
-
-    let mut content = String::new();
-    for (index, amount) in amounts.iter().enumerate() {
-        let at = y(amount * 1024.0);
-        content += &line((LEFT, at), (RIGHT, at), if index == 0 { "one" } else { "grid" });
-        let unit = if index + 1 == amounts.len() { " MiB" } else { "" };
-        let (label_x, anchor) =
-            if unit.is_empty() { (LEFT - 6.0, Anchor::End) } else { (2.0, Anchor::Start) };
-        let label_y = if unit.is_empty() { at + 4.0 } else { at - 2.0 };
-        content += &text(label_x, label_y.max(9.0), anchor, "tick", &(plain(*amount) + unit));
-    }
-    for (index, time) in times.iter().enumerate() {
-        let last = index + 1 == times.len();
-        let anchor = if last { Anchor::End } else { Anchor::Middle };
-        let label = plain(*time) + if last { " s" } else { "" };
-        content += &text(x(*time), HEIGHT - 8.0, anchor, "tick", &label);
-    }
+    let highest = runs.iter().map(|(_, run)| run.rss_peak_kib).max().unwrap_or(0);
+    let axes = Axes::new(longest, highest);
+    let mut content = axes.drawn();
     // The first allocator is drawn last, on top of the others.
     for (index, run) in runs.iter().rev() {
         let name = &results.allocators[*index].name;
-        content += &curve(*index, name, run, x, y);
+        content += &curve(*index, name, run, &axes);
     }
     let label = format!("Resident memory over time on {}", results.workloads[workload].name);
     chart(WIDTH, HEIGHT, &label, &content)
 }
 
+/// Time across, memory up.
+pub(super) struct Axes {
+    times: Vec<f64>,
+    amounts: Vec<f64>,
+}
+
+impl Axes {
+    /// With room for so many seconds and KiB.
+    pub(super) fn new(longest_s: f64, highest_kib: u64) -> Self {
+        let amounts = linear_ticks(highest_kib as f64 / 1024.0, 4);
+        Self { times: linear_ticks(longest_s, 8), amounts }
+    }
+
+    /// Where a moment is.
+    pub(super) fn x(&self, at_s: f64) -> f64 {
+        LEFT + (at_s / self.times[self.times.len() - 1]).min(1.0) * (RIGHT - LEFT)
+    }
+
+    /// Where an amount is.
+    pub(super) fn y(&self, kib: f64) -> f64 {
+        let last = self.amounts[self.amounts.len() - 1];
+        BOTTOM - (kib / 1024.0 / last).min(1.0) * (BOTTOM - TOP)
+    }
+
+    /// Grid and labels.
+    pub(super) fn drawn(&self) -> String {
+        let mut content = String::new();
+        for (index, amount) in self.amounts.iter().enumerate() {
+            let at = self.y(amount * 1024.0);
+            content += &line((LEFT, at), (RIGHT, at), if index == 0 { "one" } else { "grid" });
+            let unit = if index + 1 == self.amounts.len() { " MiB" } else { "" };
+            let (label_x, anchor) =
+                if unit.is_empty() { (LEFT - 6.0, Anchor::End) } else { (2.0, Anchor::Start) };
+            let label_y = if unit.is_empty() { at + 4.0 } else { at - 2.0 };
+            content += &text(label_x, label_y.max(9.0), anchor, "tick", &(plain(*amount) + unit));
+        }
+        for (index, time) in self.times.iter().enumerate() {
+            let last = index + 1 == self.times.len();
+            let anchor = if last { Anchor::End } else { Anchor::Middle };
+            let label = plain(*time) + if last { " s" } else { "" };
+            content += &text(self.x(*time), HEIGHT - 8.0, anchor, "tick", &label);
+        }
+        content
+    }
+}
+
 /// One allocator's curve, with a ring where it ended.
-fn curve(
-    index: usize,
-    name: &str,
-    run: &Measurement,
-    x: impl Fn(f64) -> f64,
-    y: impl Fn(f64) -> f64,
-) -> String {
+fn curve(index: usize, name: &str, run: &Measurement, axes: &Axes) -> String {
+    let (x, y) = (|at_s| axes.x(at_s), |kib| axes.y(kib));
     let mut path = format!("M{:.1} {:.1}", x(0.0), y(run.rss_start_kib as f64));
     for sample in &run.timeline {
         let at_s = (f64::from(sample.at_ms) / 1e3).min(run.wall_s);

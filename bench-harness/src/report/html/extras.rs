@@ -1,16 +1,31 @@
 //! The tables of what was measured once.
 
-use super::super::extras::{Table, tables};
+use super::super::extras::{LATENCY, Table, latency_of, tables};
 use super::super::format::escape;
 use super::section;
 use crate::results::Results;
 
-/// A section for each of them.
+/// A section for each of them but latency, which stands with its workload.
 pub fn sections(results: &Results) -> String {
     tables(results)
         .iter()
+        .filter(|table| table.title != LATENCY)
         .map(|table| section(&escape(&table.title), &escape(&table.note), "", &html(table)))
         .collect()
+}
+
+/// The latency table of a workload; empty where nothing was watched.
+pub fn latency(results: &Results, workload: &str) -> String {
+    let table = latency_of(results, |name| name == workload);
+    if table.rows.is_empty() {
+        return String::new();
+    }
+    format!(
+        "<h3>{}</h3>\n<p class=\"note\">{}</p>\n{}",
+        escape(&table.title),
+        escape(&table.note),
+        html(&table)
+    )
 }
 
 fn html(table: &Table) -> String {

@@ -4,6 +4,7 @@ mod bars;
 mod curves;
 mod extras;
 mod labels;
+mod live;
 mod matrix;
 pub mod overview;
 mod scenarios;

@@ -1,7 +1,7 @@
 //! A section for every workload: what it is, its bars, its memory over time, all its figures.
 
 use super::super::format::{escape, memory, seconds};
-use super::{anchor, bars, curves, tables};
+use super::{anchor, bars, curves, extras, live, tables};
 use crate::results::Results;
 use crate::summary::{Measure, Summary};
 
@@ -22,7 +22,7 @@ fn section(results: &Results, summary: &Summary<'_>, index: usize) -> String {
     format!(
         "<section id=\"{}\">\n<h2>{}</h2>\n<p class=\"note\">{}; {threads}. One operation is one \
          of the {}.</p>\n<div class=\"workload\">\n{}{}</div>\n\
-         <figure class=\"curve\">\n<figcaption>Memory over time</figcaption>\n{}</figure>\n{}\
+         <figure class=\"curve\">\n<figcaption>Memory over time</figcaption>\n{}</figure>\n{}{}{}\
          <p class=\"up\"><a href=\"#top\">all workloads</a></p>\n</section>\n",
         anchor(&workload.name),
         escape(&workload.name),
@@ -31,6 +31,8 @@ fn section(results: &Results, summary: &Summary<'_>, index: usize) -> String {
         bars::bars(results, summary, index, Measure::Cpu, seconds),
         bars::bars(results, summary, index, Measure::Peak, memory),
         curves::curves(results, summary, index),
+        live::figure(results, &workload.name),
         tables::workload(results, summary, index),
+        extras::latency(results, &workload.name),
     )
 }
