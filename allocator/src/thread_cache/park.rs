@@ -92,7 +92,12 @@ pub fn park_sleepers(rounds: u32) -> Look {
             return;
         }
         let drowsy = cache.take_exchanges() <= FEW_EXCHANGES;
-        let asleep = if drowsy { cache.rounds_asleep.load(Ordering::Relaxed) + 1 } else { 0 };
+        let asleep = match cache.rounds_asleep.load(Ordering::Relaxed) {
+            // By another thread that is about to park it.
+            CHOSEN => CHOSEN,
+            before if drowsy => before + 1,
+            _ => 0,
+        };
         if asleep > rounds {
             cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
             look.parked += held;
