@@ -73,7 +73,8 @@ pub mod control;
 pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 #[cfg(not(loom))]
 pub use faces::{
-    MallocExtension, NotSettable, Ownership, ProfileError, Property, PropertyKey, Stratalloc,
+    MallocExtension, MemoryLimit, NotSettable, Ownership, ProfileError, Property, PropertyKey,
+    Stratalloc,
 };
 #[cfg(not(loom))]
 pub use observe::{BlockHistogram, Snapshot};

@@ -7,7 +7,7 @@
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 
-use allocator::{BlockHistogram, MallocExtension, Ownership};
+use allocator::{BlockHistogram, MallocExtension, MemoryLimit, Ownership};
 
 use crate::statistics;
 
@@ -39,6 +39,29 @@ pub extern "C" fn set_memory_release_rate(rate: f64) {
 #[unsafe(export_name = "MallocExtension_GetMemoryReleaseRate")]
 pub extern "C" fn memory_release_rate() -> f64 {
     MallocExtension::memory_release_rate()
+}
+
+/// Which limit a number of Google's tcmalloc names: 0 soft, 1 hard.
+fn limit_kind(kind: c_int) -> Option<MemoryLimit> {
+    match kind {
+        0 => Some(MemoryLimit::Soft),
+        1 => Some(MemoryLimit::Hard),
+        _ => None,
+    }
+}
+
+/// Sets the soft (0) or hard (1) limit on what is held; `SIZE_MAX`: none. 1 if it could, else 0.
+#[unsafe(export_name = "MallocExtension_SetMemoryLimit")]
+pub extern "C" fn set_memory_limit(bytes: usize, kind: c_int) -> c_int {
+    let bytes = (bytes != usize::MAX).then_some(bytes);
+    let kind = limit_kind(kind);
+    c_int::from(kind.is_some_and(|kind| MallocExtension::set_memory_limit(kind, bytes)))
+}
+
+/// The soft (0) or hard (1) limit; `SIZE_MAX`: there is none.
+#[unsafe(export_name = "MallocExtension_GetMemoryLimit")]
+pub extern "C" fn memory_limit(kind: c_int) -> usize {
+    limit_kind(kind).and_then(MallocExtension::memory_limit).unwrap_or(usize::MAX)
 }
 
 /// The tiers as text, NUL-terminated, cut off at `length - 1` bytes. Nothing is written if `length`

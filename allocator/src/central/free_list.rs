@@ -18,6 +18,7 @@ use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span};
+use crate::page_heap::limits;
 use crate::sync::Rank;
 use core::ptr::{self, NonNull};
 
@@ -435,6 +436,7 @@ impl Inner {
             }
             self.spans -= 1;
             self.released -= record.released.count_ones() as usize;
+            limits::forget_inside_spans(record.released.count_ones() as usize * OS_PAGE);
             self.free -= class.info().objects as usize;
             self.low = self.low.map(|low| low.min(self.free));
             emptied.push_front(span);

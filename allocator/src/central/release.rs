@@ -15,6 +15,7 @@ use crate::config::MAX_SPAN_OS_PAGES;
 use crate::os::Os;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, OsPages, Span};
+use crate::page_heap::limits;
 use core::ops::Range;
 use core::ptr::{self, NonNull};
 
@@ -234,6 +235,7 @@ impl Inner {
         if released {
             record.released |= pages;
             self.released += pages.count_ones() as usize;
+            limits::note_inside_spans(pages.count_ones() as usize * OS_PAGE);
         }
         self.settle(class, span, emptied);
     }
@@ -245,6 +247,7 @@ impl Inner {
         let used = ((1u64 << (end + 1)) - (1u64 << start)) as OsPages & span.released;
         span.released &= !used;
         self.released -= used.count_ones() as usize;
+        limits::forget_inside_spans(used.count_ones() as usize * OS_PAGE);
         self.refaulted += used.count_ones() as usize;
     }
 }

@@ -29,6 +29,24 @@ pub enum Ownership {
     NotOwned,
 }
 
+/// Which limit; see [`MallocExtension::set_memory_limit`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryLimit {
+    /// Beyond it free memory goes back at once; no request fails.
+    Soft,
+    /// Beyond it requests fail, once all that is free went back.
+    Hard,
+}
+
+impl MemoryLimit {
+    fn parameter(self) -> Id {
+        match self {
+            Self::Soft => Id::SoftLimit,
+            Self::Hard => Id::HardLimit,
+        }
+    }
+}
+
 /// Why [`MallocExtension::set_property`] refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotSettable;
@@ -84,6 +102,31 @@ impl MallocExtension {
     /// ```
     pub fn release_to_system(bytes: usize) -> usize {
         PAGE_HEAP.release_bytes(bytes)
+    }
+
+    /// The limit on what the process holds through the allocator; `None`: there is none. See
+    /// [`set_memory_limit`](Self::set_memory_limit).
+    pub fn memory_limit(kind: MemoryLimit) -> Option<usize> {
+        parameters::read_environment_once();
+        let bytes = parameters::get(kind.parameter());
+        (bytes != parameters::NEVER).then_some(bytes)
+    }
+
+    /// Limits what the process holds: the parameter `soft_limit` or `hard_limit`. Looked at when
+    /// memory is taken next; to fall below at once, call
+    /// [`release_free_memory`](Self::release_free_memory) too.
+    ///
+    /// Returns whether it could; limits below 1 MiB change nothing.
+    ///
+    /// ```
+    /// # use stratalloc::{MallocExtension, MemoryLimit};
+    /// assert!(MallocExtension::set_memory_limit(MemoryLimit::Soft, Some(1 << 30)));
+    /// assert_eq!(MallocExtension::memory_limit(MemoryLimit::Soft), Some(1 << 30));
+    /// assert!(!MallocExtension::set_memory_limit(MemoryLimit::Hard, Some(10)));
+    /// assert_eq!(MallocExtension::memory_limit(MemoryLimit::Hard), None);
+    /// ```
+    pub fn set_memory_limit(kind: MemoryLimit, bytes: Option<usize>) -> bool {
+        parameters::set(kind.parameter(), bytes.unwrap_or(parameters::NEVER))
     }
 
     /// How eagerly free pages go back to the OS without being asked, on gperftools' scale of 0 to

@@ -7,7 +7,7 @@ mod parameters;
 mod property;
 mod watching;
 
-pub use extension::{MallocExtension, NotSettable, Ownership, PropertyKey};
+pub use extension::{MallocExtension, MemoryLimit, NotSettable, Ownership, PropertyKey};
 pub use global::Stratalloc;
 pub use parameters::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
 pub use property::Property;

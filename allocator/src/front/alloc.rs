@@ -8,6 +8,7 @@ use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
+use crate::page_heap::{PAGE_HEAP, limits};
 use crate::record::Call;
 use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park};
 use core::ptr;
@@ -91,12 +92,35 @@ pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     let mut object = exchange::pop_slow(class);
     init::after_first_allocation();
     background::start_if_wanted();
+    relieve_if_wished();
     if unlikely(object.is_null()) {
-        reclaim();
+        last_resort();
         object = exchange::pop_slow(class);
     }
     watched::trace(object, size);
     object
+}
+
+/// Gives back what can be given back if a limit is exceeded that the page heap's free pages were not enough
+/// for. For slow paths, without any lock.
+#[inline]
+pub fn relieve_if_wished() {
+    if unlikely(limits::take_wish()) {
+        relieve();
+    }
+}
+
+#[cold]
+fn relieve() {
+    reclaim();
+    let inside_spans = CENTRAL.release_pages();
+    limits::note_released(inside_spans + PAGE_HEAP.relieve());
+}
+
+/// What is tried before a request fails.
+#[cold]
+pub fn last_resort() {
+    if limits::is_hard() { relieve() } else { reclaim() }
 }
 
 /// Sends home what the threads and the shared tiers hold, so that whole spans and huge pages become free:

@@ -52,9 +52,10 @@ fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
     watched::announce_aligned(align);
     let size = size.max(1);
     let span = try_span_for(size, align).or_else(|| {
-        alloc::reclaim();
+        alloc::last_resort();
         try_span_for(size, align)
     });
+    alloc::relieve_if_wished();
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     watched::large(span.map(|span| unsafe { span.as_ref().addr() }), size);

@@ -4,6 +4,7 @@ use crate::central::CENTRAL;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
+use crate::page_heap::limits::limit_stats;
 use crate::thread_cache::registry;
 use core::fmt;
 
@@ -52,6 +53,12 @@ pub struct Snapshot {
     pub metadata: usize,
     /// Threads that have a cache.
     pub thread_count: usize,
+    /// Times that pages were taken beyond the soft limit.
+    pub soft_limit_hit_count: usize,
+    /// Times that pages were refused at the hard limit; a request that fails was refused twice.
+    pub hard_limit_hit_count: usize,
+    /// Bytes given back for a limit, in all.
+    pub limit_released: usize,
 }
 
 impl Snapshot {
@@ -71,6 +78,10 @@ impl Snapshot {
         out.add_page_heap();
         out.metadata = METADATA.mapped();
         out.thread_count = registry::count();
+        let limits = limit_stats();
+        out.soft_limit_hit_count = limits.soft_hits;
+        out.hard_limit_hit_count = limits.hard_hits;
+        out.limit_released = limits.released;
         out
     }
 

@@ -18,6 +18,8 @@ struct Inner {
     next: usize,
     end: usize,
     mapped: usize,
+    /// Part of `mapped`: what records are taken from; the rest are tables, used here and there.
+    chunks: usize,
 }
 
 /// Where all records of the process live.
@@ -25,7 +27,7 @@ pub static METADATA: MetadataArena = MetadataArena::new();
 
 impl MetadataArena {
     const fn new() -> Self {
-        Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0 }) }
+        Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0, chunks: 0 }) }
     }
 
     /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
@@ -37,6 +39,7 @@ impl MetadataArena {
             let chunk = Linux.map(METADATA_CHUNK, 0)?;
             inner.end = chunk + METADATA_CHUNK;
             inner.mapped += METADATA_CHUNK;
+            inner.chunks += METADATA_CHUNK;
             start = chunk;
         }
         inner.next = start + size_of::<T>();
@@ -53,6 +56,12 @@ impl MetadataArena {
     /// Address space taken so far, in bytes; most of it untouched.
     pub fn mapped(&self) -> usize {
         self.inner.lock().mapped
+    }
+
+    /// Bytes that records have taken so far, tables not included: what was touched, nearly.
+    pub fn records(&self) -> usize {
+        let inner = self.inner.lock();
+        inner.chunks - (inner.end - inner.next)
     }
 
     /// The lock, for `fork`.

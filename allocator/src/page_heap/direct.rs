@@ -58,7 +58,8 @@ impl<O: Os> PageHeap<O> {
             unsafe { self.os.advise_huge(addr, bytes, policy == HugePages::Always) };
         }
         let mut inner = self.lock();
-        let span = if PAGE_MAP.ensure(addr, 1) { inner.new_record() } else { None };
+        let span =
+            if inner.admits(bytes) && PAGE_MAP.ensure(addr, 1) { inner.new_record() } else { None };
         let Some(span) = span else {
             drop(inner);
             // SAFETY: just mapped, and not known to anyone.
@@ -72,6 +73,9 @@ impl<O: Os> PageHeap<O> {
         unsafe { span.write(record) };
         inner.note_direct(0, bytes);
         PAGE_MAP.insert(span.as_ptr(), start, pages, SizeClass::NONE);
+        let excess = inner.excess(&self.os);
+        drop(inner);
+        self.run_excess(excess);
         Some(span)
     }
 
@@ -105,6 +109,9 @@ impl<O: Os> PageHeap<O> {
         };
         // SAFETY: the record belongs to the caller.
         let (addr, old) = unsafe { (span.as_ref().addr(), span.as_ref().bytes()) };
+        if new > old && !self.lock().admits(new - old) {
+            return false;
+        }
         let mut target = addr;
         // SAFETY: the mapping belongs to the caller, and is whole.
         if !unsafe { self.os.resize(addr, old, new) } {
@@ -138,6 +145,9 @@ impl<O: Os> PageHeap<O> {
         record.fresh = false;
         PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
         inner.note_direct(old, new);
+        let excess = if new > old { inner.excess(&self.os) } else { 0 };
+        drop(inner);
+        self.run_excess(excess);
         true
     }
 }

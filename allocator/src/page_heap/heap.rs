@@ -113,6 +113,9 @@ impl<O: Os> PageHeap<O> {
     pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
         debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
         let mut inner = self.inner.lock();
+        if !inner.admits(pages.bytes()) {
+            return None;
+        }
         let span = inner.new_record()?;
         let Some((start, fresh)) = inner.take_pages(&self.os, pages.0, align.0) else {
             // SAFETY: just taken from the unused records.
@@ -128,8 +131,10 @@ impl<O: Os> PageHeap<O> {
         inner.note_large(state, 0, pages.bytes());
         PAGE_MAP.insert(span.as_ptr(), start, pages, class);
         let due = inner.decay_due(&self.os);
+        let excess = inner.excess(&self.os);
         drop(inner);
         self.run_decay(due);
+        self.run_excess(excess);
         Some(span)
     }
 
@@ -166,12 +171,18 @@ impl<O: Os> PageHeap<O> {
             let cut = old.0 - pages.0;
             // SAFETY: the caller gives up what is cut off.
             unsafe { inner.give_pages(record.start.plus(pages.0), cut, 0) };
-        } else if pages > old && !inner.take_behind(record.start.plus(old.0), pages.0 - old.0) {
+        } else if pages > old
+            && !(inner.admits(Length(pages.0 - old.0).bytes())
+                && inner.take_behind(record.start.plus(old.0), pages.0 - old.0))
+        {
             return false;
         }
         inner.note_large(record.state, old.bytes(), pages.bytes());
         record.pages = pages;
         record.fresh = false;
+        let excess = if pages > old { inner.excess(&self.os) } else { 0 };
+        drop(inner);
+        self.run_excess(excess);
         true
     }
 

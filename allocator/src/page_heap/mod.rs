@@ -11,6 +11,7 @@
 //! * `release`: giving memory back, at once or with the decay.
 //! * `direct`: blocks with mappings of their own.
 //! * `large_sizes`: how many large blocks there are of which size.
+//! * `limits`: the soft and the hard limit on what is held.
 //! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
@@ -22,6 +23,7 @@ mod heap;
 mod huge_page;
 mod huge_ranges;
 mod large_sizes;
+pub mod limits;
 mod release;
 #[cfg(test)]
 mod tests;

@@ -34,6 +34,9 @@ use crate::sync::{AtomicUsize, Ordering};
 /// A value that is never reached: no decay by itself, no block large enough.
 pub const NEVER: usize = usize::MAX;
 
+/// Smallest limit on what is held: what any program needs.
+const LEAST_LIMIT: usize = 1 << 20;
+
 /// Longest decay time in milliseconds: a day.
 const LONGEST_MS: usize = 24 * 60 * 60 * 1_000;
 
@@ -64,6 +67,10 @@ pub enum Id {
     DumpSignal,
     /// `NEVER` unless some blocks are guarded.
     GuardSample,
+    /// `NEVER` unless there is such a limit.
+    SoftLimit,
+    /// The same.
+    HardLimit,
 }
 
 /// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
@@ -248,10 +255,29 @@ pub static TABLE: [Parameter; COUNT] = [
                block, of which there are at most 512 at a time.",
         clause: "-",
     },
+    Parameter {
+        id: Id::SoftLimit,
+        name: "soft_limit",
+        kind: Kind::Bytes { least: LEAST_LIMIT, most: MAX_REQUEST, never: true },
+        default: NEVER,
+        meaning: "Bytes held, beyond which free memory goes back to the system at once, caches included; \
+                  requests never fail for it.",
+        cost: "Near what the program needs: system calls and page faults whenever the heap grows.",
+        clause: "C1.1, C1.5",
+    },
+    Parameter {
+        id: Id::HardLimit,
+        name: "hard_limit",
+        kind: Kind::Bytes { least: LEAST_LIMIT, most: MAX_REQUEST, never: true },
+        default: NEVER,
+        meaning: "Bytes held, beyond which requests fail with ENOMEM, once all that is free went back.",
+        cost: "As soft_limit; and programs that do not look at what malloc returns crash.",
+        clause: "C1.1, C1.5",
+    },
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 12;
+pub const COUNT: usize = 14;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

@@ -39,6 +39,13 @@ void MallocExtension_ReleaseToSystem(size_t bytes);
 void MallocExtension_SetMemoryReleaseRate(double rate);
 double MallocExtension_GetMemoryReleaseRate(void);
 
+/* Limits on what the process holds, in bytes; SIZE_MAX: none. kind 0 is soft: beyond it free memory
+ * goes back at once, and no request fails. kind 1 is hard: beyond it requests fail with ENOMEM, once
+ * all that is free went back. These are the parameters soft_limit and hard_limit. Set returns 1, or
+ * 0 if the limit is below 1 MiB or there is no such kind. */
+int MallocExtension_SetMemoryLimit(size_t bytes, int kind);
+size_t MallocExtension_GetMemoryLimit(int kind);
+
 /*
  * Figures
  */
