@@ -200,15 +200,14 @@ fn describe(subject: &Subject) -> Answer {
     }
 }
 
+/// How the reason begins of an allocator that by its own word does not do what a workload asks for.
+pub const UNABLE: &str = "it serves no alignment above";
+
 /// Why the allocator cannot do the workload, where it says so itself.
 fn unable(subject: &Subject, name: &str) -> Option<String> {
     let wanted = workloads::largest_alignment(name);
     let limit = subject.largest_alignment.filter(|limit| *limit < wanted)?;
-    Some(format!(
-        "it serves no alignment above {} KiB, and the workload asks for {} KiB",
-        limit >> 10,
-        wanted >> 10
-    ))
+    Some(format!("{UNABLE} {} KiB, and the workload asks for {} KiB", limit >> 10, wanted >> 10))
 }
 
 fn run(subject: &Subject, name: &str, settings: Settings) -> Answer {

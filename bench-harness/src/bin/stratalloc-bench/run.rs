@@ -4,6 +4,7 @@ use crate::args::{Peers, REST, Run};
 use crate::progress::Progress;
 use crate::traces;
 use crate::{Problem, preloads, runner_folder, write_report};
+use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
 use bench_harness::machine::Machine;
 use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
@@ -212,7 +213,8 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
         arguments.allocators.contains(&failure.allocator)
             || arguments.peers.preload.iter().any(|preload| preload.name == failure.allocator)
     };
-    match results.failures.iter().find(asked) {
+    let unexpected = |failure: &&Failure| !failure.reason.contains(UNABLE);
+    match results.failures.iter().filter(unexpected).find(asked) {
         Some(Failure { allocator, reason, .. }) => Err(format!("{allocator}: {reason}").into()),
         None => Ok(()),
     }
