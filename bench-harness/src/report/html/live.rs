@@ -49,8 +49,8 @@ pub fn figure(results: &Results, workload: &str) -> String {
     .expect("strings take all");
     let label = format!("Resident memory and live bytes over time on {workload}");
     format!(
-        "<figure class=\"curve\">\n<figcaption>Resident memory against live bytes, in the run whose calls \
-         were timed: dashed is what the program had asked for and not yet freed, under {}</figcaption>\n{}\
+        "<figure class=\"curve\">\n<figcaption>Resident memory against live bytes (dashed, under {}), in \
+         the run whose calls were timed</figcaption>\n{}\
          </figure>\n",
         escape(&results.allocators[runs[0].0].name),
         chart(WIDTH, HEIGHT, &label, &content)
