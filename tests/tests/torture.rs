@@ -67,6 +67,26 @@ fn static_executables_run() {
     }
 }
 
+/// Another C library: no glibc names, other thread-local storage, other stacks; with and without shared
+/// libraries.
+#[test]
+fn programs_of_musl_link_with_the_archive() {
+    let _alone = exclusive();
+    let archive = library::archive();
+    let archive = archive.to_str().expect("a path in UTF-8");
+    for (name, argument) in
+        [("torture.c", "cancelled_threads"), ("fork.c", "generations"), ("thread_churn.c", "2000")]
+    {
+        for link in ["-static", "-rdynamic"] {
+            let binary = output_dir().join(format!("{}-musl{link}", name.replace('.', "-")));
+            compile("musl-gcc", name, &binary, &[link, archive]);
+            let mut command = Command::new(&binary);
+            command.arg(argument);
+            run(command, LIMIT).expect_success();
+        }
+    }
+}
+
 /// Whoever runs a setuid program must not steer its allocator: it reads no options, writes no files.
 /// Needs root, who alone can make one that others run.
 #[test]
