@@ -207,7 +207,7 @@ impl<T, F: Futex> Drop for Guard<'_, T, F> {
 }
 
 #[cfg(all(test, loom))]
-mod models {
+pub(super) mod models {
     use super::*;
     use loom::sync::atomic::AtomicUsize;
     use loom::sync::{Arc, Condvar, Mutex};
@@ -221,7 +221,7 @@ mod models {
     /// A futex as the kernel has it: comparing and falling asleep are one step as seen by those who wake,
     /// and a wake-up reaches only who sleeps already. A thread that is never woken is a deadlock, which
     /// loom reports.
-    struct Kernel;
+    pub(in crate::sync) struct Kernel;
 
     impl Futex for Kernel {
         fn wait(word: &AtomicU32, expected: u32) {

@@ -2,6 +2,8 @@
 //! model checker's, so that every protocol built on them can be explored exhaustively.
 
 mod lock;
+#[cfg(all(test, loom))]
+mod models;
 
 pub use lock::{Futex, Guard, Lock, Rank};
 

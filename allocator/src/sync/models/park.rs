@@ -1,0 +1,162 @@
+//! `thread_cache/park.rs`: taking what a sleeping thread has cached.
+//!
+//! loom has no `membarrier`. It makes every running thread pass a full barrier, so the owner's compiler fence
+//! becomes a real one at that moment: modelled by a SeqCst fence on either side, which is what the pair of
+//! them amounts to (Linux's own documentation of the call says so).
+
+use crate::sync::{AtomicUsize, Ordering};
+use loom::cell::UnsafeCell;
+use loom::sync::Arc;
+use loom::sync::atomic::fence;
+use loom::thread;
+
+/// Values of the slot: the owner's cache, or the placeholder.
+const OWN: usize = 0;
+const PARKED: usize = 1;
+
+/// Two classes with an object each; object numbers are one more than those of their classes.
+struct Cache {
+    slot: AtomicUsize,
+    announced: AtomicUsize,
+    busy: AtomicUsize,
+    heads: [AtomicUsize; 2],
+    /// Where the object pushed links to.
+    link: AtomicUsize,
+    /// How many hands each object is in.
+    hands: [AtomicUsize; 4],
+    /// What slow paths change besides the heads.
+    rest: UnsafeCell<usize>,
+}
+
+impl Cache {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            slot: AtomicUsize::new(OWN),
+            announced: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            heads: [AtomicUsize::new(1), AtomicUsize::new(2)],
+            link: AtomicUsize::new(0),
+            hands: std::array::from_fn(|_| AtomicUsize::new(0)),
+            rest: UnsafeCell::new(0),
+        })
+    }
+
+    fn hand(&self, object: usize) {
+        if object != 0 {
+            let before = self.hands[object].fetch_add(1, Ordering::Relaxed);
+            assert_eq!(before, 0, "object {object} is in two hands");
+        }
+    }
+
+    /// The owner's `pop`: announce, read the slot, take.
+    fn pop(&self, class: usize, barrier: bool) {
+        self.announced.store(class, Ordering::Relaxed);
+        if barrier {
+            fence(Ordering::SeqCst);
+        }
+        if self.slot.load(Ordering::Relaxed) == OWN {
+            let object = self.heads[class].load(Ordering::Relaxed);
+            if object != 0 {
+                self.heads[class].store(0, Ordering::Relaxed);
+                self.hand(object);
+            }
+        }
+    }
+
+    /// Who parks: the placeholder, the barrier, then every class but the announced one.
+    fn park(&self) {
+        self.slot.store(PARKED, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        let announced = self.announced.load(Ordering::Relaxed);
+        for class in (0..2).filter(|&class| class != announced) {
+            let object = self.heads[class].swap(0, Ordering::Acquire);
+            self.hand(object);
+            if object == 3 {
+                self.hand(self.link.load(Ordering::Relaxed));
+            }
+        }
+    }
+}
+
+fn pop_while_parked(barrier: bool) {
+    loom::model(move || {
+        let cache = Cache::new();
+        let parker = {
+            let cache = cache.clone();
+            thread::spawn(move || cache.park())
+        };
+        cache.pop(1, barrier);
+        cache.pop(0, barrier);
+        parker.join().unwrap();
+    });
+}
+
+/// Property: an object that the owner pops is not taken by who parks.
+#[test]
+fn no_object_is_popped_and_taken() {
+    pop_while_parked(true);
+}
+
+/// The model sees what the barrier is there for: without it, both have the object.
+#[test]
+#[should_panic(expected = "is in two hands")]
+fn without_the_barrier_an_object_is_popped_and_taken() {
+    pop_while_parked(false);
+}
+
+/// Property: what the owner pushes meanwhile is in what was taken, or alone in its magazine on return; what
+/// was there before is taken. (`push` announces nothing; its class is not the announced one.)
+#[test]
+fn a_push_ends_up_in_one_place() {
+    loom::model(|| {
+        let cache = Cache::new();
+        let parker = {
+            let cache = cache.clone();
+            thread::spawn(move || cache.park())
+        };
+        if cache.slot.load(Ordering::Relaxed) == OWN {
+            let head = cache.heads[1].load(Ordering::Relaxed);
+            cache.link.store(head, Ordering::Relaxed);
+            // A plain store in the process. An exchange whose result is dropped is the same, and loom needs
+            // it: it lets a plain store slip between the two halves of another thread's exchange.
+            cache.heads[1].swap(3, Ordering::Release);
+        } else {
+            // A slow path keeps it.
+            cache.hand(3);
+        }
+        parker.join().unwrap();
+        // `settle_stolen`: what is found is one object, whatever its link says.
+        cache.hand(cache.heads[1].load(Ordering::Relaxed));
+        for object in [2, 3] {
+            assert_eq!(cache.hands[object].load(Ordering::Relaxed), 1, "object {object} is lost");
+        }
+    });
+}
+
+/// Property: a slow path that says it is busy before it reads the slot, and who parks, are never both in the
+/// cache, and each sees what the other did before.
+#[test]
+fn a_busy_owner_is_left_alone() {
+    loom::model(|| {
+        let cache = Cache::new();
+        let parker = {
+            let cache = cache.clone();
+            thread::spawn(move || {
+                cache.slot.store(PARKED, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                if cache.busy.load(Ordering::Acquire) == 0 {
+                    // SAFETY: exclusive, or loom reports it.
+                    cache.rest.with_mut(|value| unsafe { *value += 1 });
+                }
+            })
+        };
+        cache.busy.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if cache.slot.load(Ordering::Relaxed) == OWN {
+            // SAFETY: as above.
+            cache.rest.with_mut(|value| unsafe { *value += 1 });
+        }
+        cache.busy.store(0, Ordering::Release);
+        parker.join().unwrap();
+    });
+}
