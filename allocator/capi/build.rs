@@ -2,17 +2,17 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    // A program linked with a path to the file records the name, not the path.
+    let hardened = std::env::var_os("CARGO_FEATURE_HARDENED").is_some();
+    let name = if hardened { "libstratalloc-hardened.so" } else { "libstratalloc.so" };
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{name}");
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
 }
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 5] = [
-    (
-        "-Wl,-soname,libstratalloc.so",
-        "a program linked with a path to the file records the name, not the path",
-    ),
+const FLAGS: [(&str, &str); 4] = [
     (
         "-Wl,-z,nodelete",
         "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",

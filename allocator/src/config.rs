@@ -115,6 +115,11 @@ pub const GROWTH_TOLERATED_SHARE: usize = 32;
 /// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
 
+/// Most large blocks of a hardened build that have fences: with two mappings each a third of what a process may
+/// have by default.
+#[cfg(feature = "hardened")]
+pub const FENCED_MOST: usize = 8192;
+
 /// Places for guarded blocks (`guard`): 36 MiB of address space, of which only live blocks are resident.
 pub const GUARD_PLACES: usize = 1024;
 /// Most live blocks in them; the other half keeps freed ones from being used again at once.

@@ -17,6 +17,26 @@ pub fn shared() -> PathBuf {
     locate("STRATALLOC_SO", "libstratalloc.so")
 }
 
+/// Full path of the hardened shared library; `STRATALLOC_HARDENED_SO` names another one.
+pub fn hardened() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    let built = BUILT.get_or_try_init(|| -> Result<PathBuf, String> {
+        if let Some(path) = env::var_os("STRATALLOC_HARDENED_SO") {
+            return Ok(PathBuf::from(path));
+        }
+        let target = target_dir();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ci/hardened");
+        let output = Command::new(script).env("CARGO_TARGET_DIR", &target).output();
+        let output = output.map_err(|e| format!("ci/hardened cannot be started: {e}"))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("building the hardened library failed:\n{said}"));
+        }
+        Ok(target.join("release/libstratalloc-hardened.so"))
+    });
+    built.unwrap_or_else(|said| panic!("{said}")).clone()
+}
+
 /// Full path of the static library under test.
 pub fn archive() -> PathBuf {
     locate("STRATALLOC_A", "libstratalloc.a")

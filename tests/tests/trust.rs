@@ -24,6 +24,12 @@ const MODES: [(&str, Mode); MODE_COUNT] = [
         command.env(GUARDS.0, GUARDS.1);
         command
     }),
+    ("hardened", |case| preloaded(case, &library::hardened())),
+    ("hardened, `zero_on_free`", |case| {
+        let mut command = preloaded(case, &library::hardened());
+        command.env("STRATALLOC_ZERO_ON_FREE", "on");
+        command
+    }),
     ("Rust", in_rust),
     ("Rust, `guard_sample`", |case| {
         let mut command = in_rust(case);
@@ -31,7 +37,7 @@ const MODES: [(&str, Mode); MODE_COUNT] = [
         command
     }),
 ];
-const MODE_COUNT: usize = 4;
+const MODE_COUNT: usize = 6;
 
 fn preloaded(case: &str, library: &Path) -> Command {
     let mut command = Command::new(program("trust.c", Link::Preload));
@@ -67,11 +73,12 @@ fn documented() -> BTreeMap<String, Vec<String>> {
         .collect()
 }
 
-/// What was seen: `yes` if a report ended the process, `no` otherwise, also where it crashed.
+/// What was seen: `yes` if a report ended the process, `fault` if a page did that nobody may touch.
 fn seen(finished: &Finished) -> &'static str {
     let reported = finished.errors().lines().any(|line| line.starts_with(PREFIX));
     match finished.signal() {
         Some(libc::SIGABRT) if reported => "yes",
+        Some(libc::SIGSEGV) => "fault",
         _ => "no",
     }
 }
@@ -170,6 +177,41 @@ fn programs_run_on_guarded_blocks() {
                 run(command, LIMIT).expect_success().text()
             };
             assert_eq!(make(false), make(true), "{file} with {interval}");
+        }
+    }
+}
+
+/// Real programs do the same on the hardened library.
+#[test]
+fn programs_run_on_the_hardened_library() {
+    for (interpreter, file) in [("python3", "program.py"), ("perl", "program.pl")] {
+        for zero in [None, Some("off"), Some("on")] {
+            let mut command = Command::new(interpreter);
+            command.arg(library::programs_dir().join(file)).current_dir(std::env::temp_dir());
+            if let Some(zero) = zero {
+                command.env("LD_PRELOAD", library::hardened()).env("STRATALLOC_ZERO_ON_FREE", zero);
+            }
+            let text = run(command, LIMIT).expect_success().text();
+            static PLAIN: std::sync::Mutex<BTreeMap<&str, String>> =
+                std::sync::Mutex::new(BTreeMap::new());
+            let mut plain = PLAIN.lock().expect("no other test panicked here");
+            assert_eq!(*plain.entry(file).or_insert_with(|| text.clone()), text, "{file} {zero:?}");
+        }
+    }
+}
+
+/// The programs that test the C library pass on the hardened one: threads, `fork`, destructors.
+#[test]
+fn programs_in_c_run_on_the_hardened_library() {
+    for source in ["api.c", "fork.c", "destructors.c", "signals.c", "spawn.c"] {
+        let binary = program(source, Link::Preload);
+        let mut list = Command::new(&binary);
+        list.arg("--list").env("LD_PRELOAD", library::hardened());
+        for case in run(list, LIMIT).expect_success().text().lines() {
+            let mut command = Command::new(&binary);
+            command.arg(case).env("LD_PRELOAD", library::hardened());
+            command.env("STRATALLOC_EXPECT", library::hardened());
+            run(command, LIMIT).expect_success();
         }
     }
 }

@@ -5,7 +5,13 @@
 //! slow path finds out. Allocation clears the mark, so that a block which the program never wrote to is
 //! not suspected. Both words are the program's while the object is allocated.
 
+#[cfg(not(feature = "hardened"))]
 use crate::config::FREE_MARK;
+#[cfg(feature = "hardened")]
+use crate::page::live_map::LIVE_MAP;
+#[cfg(feature = "hardened")]
+use crate::page::secret;
+use crate::page::size_class::SizeClass;
 use core::ptr;
 
 /// A free object's first two words.
@@ -29,6 +35,134 @@ pub struct Chain {
 // SAFETY: a chain owns its objects; nothing in it is bound to a thread.
 unsafe impl Send for Chain {}
 
+#[cfg(not(feature = "hardened"))]
+impl FreeObject {
+    /// The object that this one links to.
+    ///
+    /// # Safety
+    /// For all four: `this` is free memory of a small object that belongs to the caller, and was linked.
+    #[inline(always)]
+    pub unsafe fn next(this: *mut Self) -> *mut Self {
+        // SAFETY: by the caller's word, here and below.
+        unsafe { (*this).next }
+    }
+
+    /// Links it to another one.
+    ///
+    /// # Safety
+    /// As `next`, but that it need not have been linked.
+    #[inline(always)]
+    pub unsafe fn link(this: *mut Self, next: *mut Self) {
+        // SAFETY: see `next`.
+        unsafe { (*this).next = next };
+    }
+
+    /// Marks it as free.
+    ///
+    /// # Safety
+    /// As `next`.
+    #[inline(always)]
+    pub unsafe fn mark(this: *mut Self) {
+        // SAFETY: see `next`.
+        unsafe { (*this).mark = FREE_MARK };
+    }
+
+    /// Prepares it for the program: no longer marked.
+    ///
+    /// # Safety
+    /// As `next`.
+    #[inline(always)]
+    pub unsafe fn hand_out(this: *mut Self, _class: SizeClass) {
+        // SAFETY: see `next`.
+        unsafe { (*this).mark = 0 };
+    }
+
+    /// Whether it is marked as free: then it probably is.
+    ///
+    /// # Safety
+    /// As `next`, but that it need not be free.
+    #[inline(always)]
+    pub unsafe fn is_marked(this: *mut Self) -> bool {
+        // SAFETY: see `next`.
+        unsafe { (*this).mark == FREE_MARK }
+    }
+}
+
+/// Hardened builds: links are encoded, and checked by the second word (`page::secret`); what is free, the map
+/// of live blocks knows.
+#[cfg(feature = "hardened")]
+impl FreeObject {
+    /// As above; aborts if the object was written to since it was linked.
+    ///
+    /// # Safety
+    /// As above, here and below.
+    #[inline(always)]
+    pub unsafe fn next(this: *mut Self) -> *mut Self {
+        // SAFETY: by the caller's word, here and below.
+        let (coded, check) = unsafe { ((*this).next as usize, (*this).mark) };
+        if crate::base::hint::unlikely(secret::check(this as usize, coded) != check) {
+            overwritten(this as usize);
+        }
+        secret::code(this as usize, coded) as *mut Self
+    }
+
+    /// As above.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn link(this: *mut Self, next: *mut Self) {
+        let coded = secret::code(this as usize, next as usize);
+        // SAFETY: see `next`.
+        unsafe {
+            (*this).next = coded as *mut Self;
+            (*this).mark = secret::check(this as usize, coded);
+        }
+    }
+
+    /// Nothing: the check word is the mark.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn mark(_this: *mut Self) {}
+
+    /// As above: with no trace of the key, and entered as live.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn hand_out(this: *mut Self, class: SizeClass) {
+        // SAFETY: see `next`.
+        unsafe {
+            (*this).next = ptr::null_mut();
+            (*this).mark = 0;
+        }
+        LIVE_MAP.enter(this as usize, class);
+    }
+
+    /// Whether the program does not have it.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn is_marked(this: *mut Self) -> bool {
+        LIVE_MAP.class_of(this as usize) == SizeClass::NONE
+    }
+}
+
+/// Aborts.
+#[cfg(feature = "hardened")]
+#[cold]
+#[inline(never)]
+fn overwritten(addr: usize) -> ! {
+    // SAFETY: any address below 2^48 may be looked up.
+    let size = unsafe { crate::page::page_map::PAGE_MAP.class_unchecked(addr) }.size();
+    crate::base::fatal::fatal(format_args!(
+        "use after free: {addr:#x}, a block of {size} bytes, was written to after it was freed"
+    ))
+}
+
 impl Chain {
     /// No objects.
     pub const EMPTY: Self = Self { head: ptr::null_mut(), count: 0 };
@@ -44,7 +178,12 @@ impl Chain {
     /// `object` is free memory of a small object and belongs to the caller.
     pub unsafe fn single(object: *mut FreeObject) -> Self {
         // SAFETY: every small object has room for two words (caller: it is one, and free).
-        unsafe { object.write(FreeObject { next: ptr::null_mut(), mark: FREE_MARK }) };
+        unsafe {
+            #[cfg(feature = "hardened")]
+            secret::ensure();
+            FreeObject::link(object, ptr::null_mut());
+            FreeObject::mark(object);
+        }
         Self { head: object, count: 1 }
     }
 
@@ -59,7 +198,7 @@ impl Chain {
                 return true;
             }
             // SAFETY: the chain owns `count` linked objects.
-            object = unsafe { (*object).next };
+            object = unsafe { FreeObject::next(object) };
         }
         false
     }

@@ -13,7 +13,7 @@ use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
-use crate::config::{FREE_MARK, MAGAZINE_MAX_OBJECTS};
+use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -86,11 +86,11 @@ impl Builder {
     unsafe fn append(&mut self, object: *mut FreeObject) {
         // SAFETY: `object` has room for two words; `tail` is an object appended before.
         unsafe {
-            (*object).mark = FREE_MARK;
+            FreeObject::mark(object);
             if self.tail.is_null() {
                 self.chain.head = object;
             } else {
-                (*self.tail).next = object;
+                FreeObject::link(self.tail, object);
             }
         }
         self.tail = object;
@@ -103,9 +103,40 @@ impl Builder {
     }
 
     fn finish(self) -> Chain {
+        #[cfg(feature = "hardened")]
+        return self.shuffled();
+        #[cfg(not(feature = "hardened"))]
+        self.in_order()
+    }
+
+    /// Hardened builds: the objects in a random order, so that nobody foresees which block lies behind which.
+    #[cfg(feature = "hardened")]
+    fn shuffled(self) -> Chain {
+        let mut objects = [ptr::null_mut::<FreeObject>(); crate::config::MAGAZINE_MAX_COUNT];
+        let chain = self.in_order();
+        let count = chain.count.min(objects.len());
+        let mut object = chain.head;
+        for place in &mut objects[..count] {
+            *place = object;
+            // SAFETY: an object of the chain, which is ours.
+            object = unsafe { FreeObject::next(object) };
+        }
+        // What does not fit stays behind the rest, in order.
+        for at in (1..count).rev() {
+            objects.swap(at, crate::page::secret::random() % (at + 1));
+        }
+        for place in objects[..count].iter().rev() {
+            // SAFETY: as above.
+            unsafe { FreeObject::link(*place, object) };
+            object = *place;
+        }
+        Chain { head: object, count: chain.count }
+    }
+
+    fn in_order(self) -> Chain {
         if !self.tail.is_null() {
             // SAFETY: `tail` is the last object appended.
-            unsafe { (*self.tail).next = ptr::null_mut() };
+            unsafe { FreeObject::link(self.tail, ptr::null_mut()) };
         }
         self.chain
     }
@@ -129,6 +160,8 @@ impl CentralFreeList {
     /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory
     /// is exhausted. Fresh memory is carved to the end of one OS page at most.
     pub fn fetch<S: SpanSource>(&self, source: &S, class: SizeClass, want: usize) -> Chain {
+        #[cfg(feature = "hardened")]
+        crate::page::secret::ensure();
         let mut builder = Builder { chain: Chain::EMPTY, tail: ptr::null_mut() };
         loop {
             let mut inner = self.inner.lock();
@@ -184,7 +217,7 @@ impl CentralFreeList {
             while len < addrs.len() && left > 0 && !object.is_null() {
                 addrs[len] = object as usize;
                 // SAFETY: the chain owns `count` linked objects.
-                object = unsafe { (*object).next };
+                object = unsafe { FreeObject::next(object) };
                 len += 1;
                 left -= 1;
             }

@@ -2,7 +2,7 @@
 
 use super::chain::{Chain, FreeObject};
 use super::{CentralFreeList, SpanSource, TransferCache};
-use crate::config::{FREE_MARK, PAGE_SIZE, TRANSFER_MAX_BYTES, TRANSFER_SLOTS};
+use crate::config::{PAGE_SIZE, TRANSFER_MAX_BYTES, TRANSFER_SLOTS};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
@@ -100,9 +100,9 @@ fn objects(chain: Chain) -> Vec<usize> {
     for _ in 0..chain.count {
         // SAFETY: the chain is the test's and owns `count` linked objects.
         unsafe {
-            assert_eq!((*object).mark, FREE_MARK);
+            assert!(FreeObject::is_marked(object));
             out.push(object as usize);
-            object = (*object).next;
+            object = FreeObject::next(object);
         }
     }
     assert!(object.is_null(), "chain longer than its count");
@@ -115,7 +115,10 @@ fn chain(addrs: &[usize]) -> Chain {
     for &addr in addrs {
         let object = addr as *mut FreeObject;
         // SAFETY: the test owns the object, which has room for two words.
-        unsafe { object.write(FreeObject { next: head, mark: FREE_MARK }) };
+        unsafe {
+            FreeObject::link(object, head);
+            FreeObject::mark(object);
+        }
         head = object;
     }
     Chain { head, count: addrs.len() }

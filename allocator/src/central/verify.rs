@@ -3,7 +3,6 @@
 //! for.
 
 use super::chain::{Chain, FreeObject};
-use crate::config::FREE_MARK;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, SpanState};
@@ -18,11 +17,12 @@ pub fn chain_is_sound(class: SizeClass, chain: Chain) -> bool {
         }
         // SAFETY: the page map says that this is an object of `class`, which has room for two
         // words.
-        let FreeObject { next, mark } = unsafe { object.read() };
-        if mark != FREE_MARK {
-            return false;
+        unsafe {
+            if !FreeObject::is_marked(object) {
+                return false;
+            }
+            object = FreeObject::next(object);
         }
-        object = next;
     }
     object.is_null()
 }

@@ -1,19 +1,86 @@
 //! Giving blocks back: the hot path, and where it leads when the magazine is full, the block is large, or
 //! the pointer is suspect.
 
+#[cfg(feature = "hardened")]
+use super::hardened;
 use super::{large, misuse, watched};
 use crate::background;
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
-use crate::config::{FREE_MARK, MAX_SMALL};
+use crate::config::MAX_SMALL;
 use crate::guard::{self, Claim};
+#[cfg(feature = "hardened")]
+use crate::page::live_map::LIVE_MAP;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::page::units::Length;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{exchange, in_slot};
+use crate::thread_cache::{ThreadCache, exchange, in_slot};
+
+/// The class of a small block; `NONE` of anything else, null included. Hardened builds know live blocks only.
+#[inline(always)]
+fn class_of(block: *mut u8) -> SizeClass {
+    #[cfg(feature = "hardened")]
+    return LIVE_MAP.class_of(block as usize);
+    // SAFETY: a pointer that a program got from an allocator is below 2^48.
+    #[cfg(not(feature = "hardened"))]
+    unsafe {
+        PAGE_MAP.class_unchecked(block as usize)
+    }
+}
+
+/// Whether `block` is a live block of `class`; only hardened builds look.
+#[inline(always)]
+fn is_live_as(block: *mut u8, class: SizeClass) -> bool {
+    !cfg!(feature = "hardened") || class_of(block) == class
+}
+
+/// Puts `block` into the calling thread's cache. Whether that worked.
+///
+/// # Safety
+/// As `ThreadCache::push`.
+#[inline(always)]
+unsafe fn take_back(class: SizeClass, block: *mut u8) -> bool {
+    // SAFETY: handed through.
+    unsafe { take_back_to(in_slot(), class, block) }
+}
+
+/// As `take_back`, for the thread's own cache or a placeholder.
+///
+/// # Safety
+/// As `ThreadCache::push`.
+#[inline(always)]
+unsafe fn take_back_to(cache: &ThreadCache, class: SizeClass, block: *mut u8) -> bool {
+    #[cfg(feature = "hardened")]
+    // SAFETY: handed through.
+    return unsafe { hardened::take_back(cache, class, block) };
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: handed through.
+    unsafe {
+        cache.push(class, block)
+    }
+}
+
+/// Hardened builds: aborts if `block`, unless null, is not what its owner claims. Sampled and guarded blocks are
+/// looked at elsewhere, as are freed ones.
+#[inline]
+pub fn check_claim_if_hardened(block: *mut u8, size: usize, align: usize) {
+    if cfg!(feature = "hardened") && !block.is_null() {
+        let claimed = SizeClass::of_aligned(size, align.max(1)).unwrap_or(SizeClass::NONE);
+        let live = class_of(block);
+        let span = PAGE_MAP.span(block as usize);
+        // SAFETY: what the page map holds is a record; records are never unmapped.
+        let is_large = unsafe { span.as_ref() }.is_some_and(|span| span.state != SpanState::Small);
+        let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+        if live != claimed && (live != SizeClass::NONE || is_large) {
+            check_claim(block, claimed, claim);
+        } else if live == SizeClass::NONE {
+            watched::check_size(block as usize, claim);
+        }
+    }
+}
 
 /// Takes a block back. Null is a no-op.
 ///
@@ -22,10 +89,9 @@ use crate::thread_cache::{exchange, in_slot};
 /// nothing, a breach is found and aborts the process with a line on stderr.
 #[inline(always)]
 pub unsafe fn deallocate(block: *mut u8) {
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    let class = unsafe { PAGE_MAP.class_unchecked(block as usize) };
-    // SAFETY: the page map knows the class; foreign and null have class 0, which the cache has no room for.
-    if unlikely(!unsafe { in_slot().push(class, block) }) {
+    let class = class_of(block);
+    // SAFETY: the class was looked up; foreign and null have class 0, which the cache has no room for.
+    if unlikely(!unsafe { take_back(class, block) }) {
         // SAFETY: handed through.
         unsafe { deallocate_mapped_slow(block, class) }
     }
@@ -37,12 +103,17 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// As [`deallocate`]; `size` is the size that the block was last allocated with.
 #[inline(always)]
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
-    if unlikely(size > MAX_SMALL || block.is_null()) {
+    // SAFETY: compared before.
+    if unlikely(
+        size > MAX_SMALL
+            || block.is_null()
+            || !is_live_as(block, unsafe { SizeClass::of_unchecked(size) }),
+    ) {
         // SAFETY: handed through.
         return unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) };
     }
     // SAFETY: just compared; the class follows from the size.
-    if unlikely(!unsafe { in_slot().push(SizeClass::of_unchecked(size), block) }) {
+    if unlikely(!unsafe { take_back(SizeClass::of_unchecked(size), block) }) {
         // SAFETY: handed through.
         unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) }
     }
@@ -68,7 +139,8 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     match SizeClass::of_aligned(size, align) {
         // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
-        Some(class) if !unlikely(!unsafe { in_slot().push(class, block) }) => {}
+        Some(class)
+            if is_live_as(block, class) && !unlikely(!unsafe { take_back(class, block) }) => {}
         // SAFETY: handed through.
         _ => unsafe { deallocate_claimed_slow(block, size, align) },
     }
@@ -89,9 +161,10 @@ unsafe fn deallocate_claimed_slow(block: *mut u8, size: usize, align: usize) {
         // SAFETY: handed through.
         return unsafe { give_back_guarded(block, Some(claim)) };
     }
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    let mapped = unsafe { PAGE_MAP.class_unchecked(addr) };
-    if in_slot().as_counted().is_some() {
+    let mapped = class_of(block);
+    if cfg!(feature = "hardened") {
+        check_claim_if_hardened(block, size, align);
+    } else if in_slot().as_counted().is_some() {
         let claimed = SizeClass::of_aligned(size, align.max(1)).unwrap_or(SizeClass::NONE);
         if unlikely(mapped != claimed) && !block.is_null() {
             check_claim(block, claimed, claim);
@@ -128,7 +201,7 @@ fn check_claim(block: *mut u8, claimed: SizeClass, claim: Claim) {
 unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
     if let Some(twin) = in_slot().as_counted() {
         // SAFETY: as in `deallocate`.
-        if unsafe { twin.own().push(class, block) } {
+        if unsafe { take_back_to(twin.own(), class, block) } {
             return;
         }
     }
@@ -157,12 +230,16 @@ unsafe fn give_back(block: *mut u8) {
     // SAFETY: as above.
     let class = unsafe { found.as_ref() }.class;
     // SAFETY: the start of an object of `class`: two words.
-    if unsafe { (*block.cast::<FreeObject>()).mark } == FREE_MARK {
+    if unsafe { FreeObject::is_marked(block.cast()) } {
         misuse::check_not_free(class, block);
     }
     watched::forget(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
-    unsafe { exchange::push_slow(class, block) };
+    unsafe {
+        #[cfg(feature = "hardened")]
+        hardened::retire(class, block);
+        exchange::push_slow(class, block);
+    }
     background::start_if_wanted();
 }
 
@@ -223,7 +300,7 @@ pub fn verify_own_cache() {
                 }
                 misuse::check_block(object.cast(), "free");
                 // SAFETY: checked: the start of an object of a magazine.
-                object = unsafe { (*object).next };
+                object = unsafe { FreeObject::next(object) };
             }
         }
     }

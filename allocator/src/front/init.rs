@@ -23,6 +23,8 @@ pub fn before_first_allocation() {
 /// Cold: once per process.
 #[cold]
 fn decided(mode: Mode) {
+    #[cfg(feature = "hardened")]
+    super::hardened::decide();
     match mode {
         Mode::Trace => registry::set_caching(Caching::Never),
         Mode::Sample => {

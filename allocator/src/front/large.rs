@@ -1,5 +1,7 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
+#[cfg(feature = "hardened")]
+use super::fences;
 use super::{alloc, init, watched};
 use crate::background;
 use crate::base::probe::probe;
@@ -62,7 +64,21 @@ fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
     span
 }
 
+#[cfg(not(feature = "hardened"))]
 fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+    bare_span_for(size, align)
+}
+
+#[cfg(feature = "hardened")]
+fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+    let size = size.checked_next_multiple_of(PAGE_SIZE)?.checked_add(fences::bytes(align))?;
+    let span = bare_span_for(size, align)?;
+    // SAFETY: a span that is ours, fresh and long enough.
+    unsafe { fences::raise(span, align) };
+    Some(span)
+}
+
+fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
     if size > parameters::get(Id::DirectBytes) || align > HUGE_SIZE {
         let direct = PAGE_HEAP.allocate_direct(size, align);
         // Address space may be short, and free huge pages hold a lot of it.
@@ -86,6 +102,8 @@ pub unsafe fn free(span: NonNull<Span>) {
     watched::forget(unsafe { span.as_ref().addr() as *mut u8 });
     // SAFETY: handed through; a live record.
     unsafe {
+        #[cfg(feature = "hardened")]
+        fences::lower(span);
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
             _ => PAGE_HEAP.free(span),
@@ -104,6 +122,13 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
     // SAFETY: handed through; a live record.
     unsafe {
         let before = span.as_ref().addr() as *mut u8;
+        #[cfg(feature = "hardened")]
+        let (asked, lead) = (size, span.as_ref().lead);
+        #[cfg(feature = "hardened")]
+        let size = {
+            fences::lower(span);
+            size.next_multiple_of(PAGE_SIZE) + (lead + 1) * PAGE_SIZE
+        };
         let done = match span.as_ref().state {
             SpanState::Direct if size > direct_bytes => PAGE_HEAP.resize_direct(span, size),
             SpanState::Large if size <= direct_bytes => {
@@ -111,10 +136,17 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
             }
             _ => false,
         };
+        // Blocks that had no fences, as there were too many, get none now.
+        #[cfg(feature = "hardened")]
+        if lead > 0 {
+            fences::raise_again(span, lead);
+        }
         if !done {
             return ptr::null_mut();
         }
         let block = span.as_ref().addr() as *mut u8;
+        #[cfg(feature = "hardened")]
+        let size = asked;
         watched::resized(before, block, size);
         block
     }

@@ -46,6 +46,27 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     ))
 }
 
+/// The span of the live block that starts at `block`; `check_block` alone where only hardened builds could
+/// tell a small one from a freed one.
+#[inline]
+pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
+    let span = check_block(block, call);
+    #[cfg(feature = "hardened")]
+    {
+        use crate::page::live_map::LIVE_MAP;
+        // SAFETY: checked: a live span's record.
+        let record = unsafe { span.as_ref() };
+        if record.state == SpanState::Small && LIVE_MAP.class_of(block as usize) == SizeClass::NONE
+        {
+            let (addr, size) = (block as usize, record.class.size());
+            fatal(format_args!(
+                "invalid {call}: {addr:#x}, a block of {size} bytes, was freed already"
+            ));
+        }
+    }
+    span
+}
+
 /// Aborts: the block at `addr`, of the span `record`, was given back as one of `claimed` bytes.
 #[cold]
 pub fn wrong_size(addr: usize, claimed: usize, record: &Span) -> ! {
@@ -73,7 +94,11 @@ fn not_ours(addr: usize, call: &str) -> ! {
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
-    if exchange::holds(class, object) || CENTRAL.holds(class, object as usize) {
+    // Hardened builds know which blocks are live, and do not come here with those.
+    if cfg!(feature = "hardened")
+        || exchange::holds(class, object)
+        || CENTRAL.holds(class, object as usize)
+    {
         let size = class.size();
         fatal(format_args!("double free: {:#x}, a block of {size} bytes", object as usize));
     }

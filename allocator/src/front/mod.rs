@@ -11,8 +11,12 @@
 //! the C face's business, and `free` must not.
 
 mod alloc;
+#[cfg(feature = "hardened")]
+mod fences;
 mod fork;
 mod free;
+#[cfg(feature = "hardened")]
+mod hardened;
 mod init;
 mod large;
 mod misuse;

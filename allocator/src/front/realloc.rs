@@ -22,7 +22,7 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         // SAFETY: handed through.
         return unsafe { reallocate_guarded(block, None, new_size, MIN_ALIGN) };
     }
-    let span = misuse::check_block(block, "realloc");
+    let span = misuse::check_live_block(block, "realloc");
     // SAFETY: checked: a live span's record.
     let record = unsafe { span.as_ref() };
     let old = match record.state {
@@ -73,6 +73,7 @@ pub unsafe fn reallocate_same_layout(
         // SAFETY: handed through.
         return unsafe { reallocate_guarded(block, Some(claim), new_size, align) };
     }
+    free::check_claim_if_hardened(block, old_size, align);
     let old_class = SizeClass::of_aligned(old_size, align);
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {
@@ -83,7 +84,7 @@ pub unsafe fn reallocate_same_layout(
         // A direct block that moves keeps alignments of up to a huge page, and must not have moved when
         // the answer is null.
         (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {
-            let span = misuse::check_block(block, "realloc");
+            let span = misuse::check_live_block(block, "realloc");
             watched::resizing(block);
             // SAFETY: a live large block of the caller's.
             let moved = unsafe { large::resize(span, new_size) };

@@ -5,7 +5,6 @@
 use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::central::verify::is_object;
-use crate::config::FREE_MARK;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::span::{Span, SpanState};
@@ -52,6 +51,9 @@ pub fn block_is_live(addr: usize) -> bool {
     let object = addr as *mut FreeObject;
     // SAFETY: an object of `class`: two words. A program may write to its own block meanwhile; then
     // the mark is not read right, and the search below decides or is not made.
-    let mark = unsafe { (&raw const (*object).mark).read_volatile() };
-    mark != FREE_MARK || !(exchange::holds(class, object.cast()) || CENTRAL.holds(class, addr))
+    let marked = unsafe { FreeObject::is_marked(object) };
+    if cfg!(feature = "hardened") {
+        return !marked;
+    }
+    !marked || !(exchange::holds(class, object.cast()) || CENTRAL.holds(class, addr))
 }

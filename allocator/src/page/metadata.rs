@@ -22,6 +22,27 @@ struct Inner {
     chunks: usize,
 }
 
+/// A mapping for records.
+#[cfg(not(feature = "hardened"))]
+fn map(bytes: usize) -> Option<usize> {
+    Linux.map(bytes, 0)
+}
+
+/// A mapping for records, between two pages that nobody may touch.
+#[cfg(feature = "hardened")]
+fn map(bytes: usize) -> Option<usize> {
+    use crate::os::protect::protect;
+    let page = Linux.page_size();
+    let bytes = bytes.next_multiple_of(page);
+    let start = Linux.map(bytes + 2 * page, 0)?;
+    // SAFETY: just mapped. Where the kernel refuses, records are as safe as without guards.
+    unsafe {
+        protect(start, page, false);
+        protect(start + page + bytes, page, false);
+    }
+    Some(start + page)
+}
+
 /// Where all records of the process live.
 pub static METADATA: MetadataArena = MetadataArena::new();
 
@@ -36,7 +57,7 @@ impl MetadataArena {
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
         if start + size_of::<T>() > inner.end {
-            let chunk = Linux.map(METADATA_CHUNK, 0)?;
+            let chunk = map(METADATA_CHUNK)?;
             inner.end = chunk + METADATA_CHUNK;
             inner.mapped += METADATA_CHUNK;
             inner.chunks += METADATA_CHUNK;
@@ -48,7 +69,7 @@ impl MetadataArena {
 
     /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
-        let addr = Linux.map(bytes, 0)?;
+        let addr = map(bytes)?;
         self.inner.lock().mapped += bytes;
         Some(addr)
     }

@@ -116,6 +116,10 @@ impl PageMap {
             return Some(leaf);
         }
         let entry = self.root.get(addr >> LEAF_SHIFT)?;
+        #[cfg(feature = "hardened")]
+        if !super::live_map::LIVE_MAP.ensure(addr) {
+            return None;
+        }
         let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
         let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
         // Release: pairs with the Acquire in `leaf`. The map has one writer at a time, the holder of the

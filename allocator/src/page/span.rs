@@ -47,6 +47,9 @@ pub struct Span {
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
+    /// Pages before a large block that belong to its span; see `front::fences`.
+    #[cfg(feature = "hardened")]
+    pub lead: usize,
     /// Whether its memory was all zero when it left the page heap.
     pub fresh: bool,
     /// Occupancy group of the central free list that holds it, or `UNLISTED`.
@@ -94,6 +97,8 @@ impl Span {
             pages,
             class,
             state,
+            #[cfg(feature = "hardened")]
+            lead: 0,
             fresh: false,
             group: Self::UNLISTED,
             searched: false,

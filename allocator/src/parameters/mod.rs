@@ -71,6 +71,9 @@ pub enum Id {
     SoftLimit,
     /// The same.
     HardLimit,
+    /// 0 or 1.
+    #[cfg(feature = "hardened")]
+    ZeroOnFree,
 }
 
 /// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
@@ -274,10 +277,21 @@ pub static TABLE: [Parameter; COUNT] = [
         cost: "As soft_limit; and programs that do not look at what malloc returns crash.",
         clause: "C1.1, C1.5",
     },
+    #[cfg(feature = "hardened")]
+    Parameter {
+        id: Id::ZeroOnFree,
+        name: "zero_on_free",
+        kind: Kind::Switch,
+        default: 0,
+        meaning: "Whether small blocks are cleared when they are freed, and looked at once more before \
+                  they are used again. Read at the start.",
+        cost: "on: what clearing takes.",
+        clause: "-",
+    },
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 14;
+pub const COUNT: usize = 14 + cfg!(feature = "hardened") as usize;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

@@ -13,7 +13,7 @@
 use super::counted::CountedCache;
 use crate::base::list::{Links, Node};
 use crate::central::chain::{Chain, FreeObject};
-use crate::config::{CLASS_COUNT, FREE_MARK, MAGAZINE_MAX_COUNT};
+use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
@@ -71,6 +71,19 @@ pub struct ThreadCache {
     /// What this is.
     pub kind: Kind,
     links: Links<ThreadCache>,
+    /// What the owner freed last.
+    #[cfg(feature = "hardened")]
+    pub quarantine: super::quarantine::Quarantine,
+}
+
+/// Whether an object that is about to be pushed may be free already. Hardened builds know before.
+///
+/// # Safety
+/// `object` is a small object.
+#[inline(always)]
+unsafe fn is_double(object: *mut FreeObject) -> bool {
+    // SAFETY: by the caller's word.
+    !cfg!(feature = "hardened") && unsafe { FreeObject::is_marked(object) }
 }
 
 // SAFETY: returns the address of the field.
@@ -141,6 +154,8 @@ impl ThreadCache {
             named: AtomicPtr::new(ptr::null_mut()),
             kind,
             links: Links::new(),
+            #[cfg(feature = "hardened")]
+            quarantine: super::quarantine::Quarantine::new(),
         }
     }
 
@@ -160,8 +175,8 @@ impl ThreadCache {
         if !object.is_null() {
             // SAFETY: objects of a magazine are free memory of this cache, with room for two words.
             unsafe {
-                head.store((*object).next, Ordering::Relaxed);
-                (*object).mark = 0;
+                head.store(FreeObject::next(object), Ordering::Relaxed);
+                FreeObject::hand_out(object, class);
             }
             let room = Self::at(&self.rooms, class);
             room.store(room.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -182,14 +197,14 @@ impl ThreadCache {
         // SAFETY: only this thread writes rooms, so that its own read need not be an atomic one, which the
         // compiler does not merge with the comparison. With room in the magazine, `object` is a small
         // object (caller): two words.
-        if unsafe { *room.as_ptr() == 0 || (*object).mark == FREE_MARK } {
+        if unsafe { *room.as_ptr() == 0 || is_double(object) } {
             return false;
         }
         let head = Self::at(&self.heads, class);
         // SAFETY: as above, and the caller gives it up.
         unsafe {
-            (*object).next = head.load(Ordering::Relaxed);
-            (*object).mark = FREE_MARK;
+            FreeObject::link(object, head.load(Ordering::Relaxed));
+            FreeObject::mark(object);
         }
         // Release: a forked child finds this cache as it was at some instruction. The link must be there
         // when the head is. (The kernel's copy sees one thread's stores in order; on x86-64 this keeps
@@ -292,7 +307,7 @@ impl ThreadCache {
             self.set_loaded(class, Chain::EMPTY, 0);
         } else {
             // SAFETY: an object that this thread has put here.
-            unsafe { (*object).next = ptr::null_mut() };
+            unsafe { FreeObject::link(object, ptr::null_mut()) };
             self.set_loaded(class, Chain { head: object, count: 1 }, 1);
         }
     }
@@ -325,8 +340,8 @@ impl ThreadCache {
                     assert!(!object.is_null(), "chain shorter than its count");
                     // SAFETY: an object of the magazine.
                     unsafe {
-                        assert_eq!((*object).mark, FREE_MARK);
-                        object = (*object).next;
+                        assert!(FreeObject::is_marked(object));
+                        object = FreeObject::next(object);
                     }
                 }
                 assert!(object.is_null(), "chain longer than its count");

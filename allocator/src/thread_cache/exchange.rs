@@ -92,8 +92,8 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     let object = chain.head;
     // SAFETY: the chain is ours and has an object.
     unsafe {
-        let rest = Chain { head: (*object).next, count: chain.count - 1 };
-        (*object).mark = 0;
+        let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
+        FreeObject::hand_out(object, class);
         cache.set_loaded(class, rest, rest.count.max(cache.limit(class)));
     }
     object.cast()
@@ -109,10 +109,10 @@ fn pop_uncached(class: SizeClass) -> *mut u8 {
     // SAFETY: the chain is ours and has an object; the rest goes back where it came from.
     unsafe {
         if chain.count > 1 {
-            let rest = Chain { head: (*object).next, count: chain.count - 1 };
+            let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
             CENTRAL.give_home(class, rest);
         }
-        (*object).mark = 0;
+        FreeObject::hand_out(object, class);
     }
     object.cast()
 }
@@ -136,7 +136,8 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     }
     // SAFETY: as above. The mark may be a coincidence or was checked: it must not stop the push.
     let pushed = unsafe {
-        (*object.cast::<FreeObject>()).mark = 0;
+        #[cfg(not(feature = "hardened"))]
+        FreeObject::hand_out(object.cast(), class);
         cache.push(class, object)
     };
     debug_assert!(pushed, "made room, and no mark");
@@ -178,6 +179,8 @@ pub fn holds(class: SizeClass, object: *mut u8) -> bool {
 /// # Safety
 /// The calling thread owns the cache.
 unsafe fn hand_over(cache: &ThreadCache) {
+    #[cfg(feature = "hardened")]
+    release_quarantined(cache);
     for class in SizeClass::all() {
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
@@ -218,6 +221,8 @@ pub fn own_bytes() -> usize {
 /// # Safety
 /// The calling thread owns the cache.
 pub(super) unsafe fn flush(cache: &ThreadCache) {
+    #[cfg(feature = "hardened")]
+    release_quarantined(cache);
     for class in SizeClass::all() {
         for chain in [cache.take_loaded(class, 0), cache.take_spare(class)] {
             if !chain.is_empty() {
@@ -228,6 +233,19 @@ pub(super) unsafe fn flush(cache: &ThreadCache) {
         let limit = cache.limit(class);
         if limit > 0 {
             sizing::shrink(cache, class, 0);
+        }
+    }
+}
+
+/// Sends home what waits to be used again.
+#[cfg(feature = "hardened")]
+pub(super) fn release_quarantined(cache: &ThreadCache) {
+    while let Some((class, block)) = cache.quarantine.take() {
+        let object = block.cast::<FreeObject>();
+        // SAFETY: a freed object, which the cache had; looked at to see whether it was written to.
+        unsafe {
+            FreeObject::next(object);
+            CENTRAL.give_home(class, Chain::single(object));
         }
     }
 }

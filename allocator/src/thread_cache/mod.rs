@@ -13,10 +13,14 @@ mod cache;
 mod counted;
 pub mod exchange;
 pub mod park;
+#[cfg(feature = "hardened")]
+mod quarantine;
 pub mod registry;
 mod sizing;
 mod verify;
 
-pub use cache::{EXITED, in_slot, in_slot_to_pop};
+#[cfg(feature = "hardened")]
+pub use cache::Kind;
+pub use cache::{EXITED, ThreadCache, in_slot, in_slot_to_pop};
 pub use counted::CountedCache;
 pub use verify::own_is_sound;

@@ -313,6 +313,12 @@ pub fn adopt_one_orphan() {
         return;
     }
     ORPHANS.fetch_sub(1, Ordering::Relaxed);
+    #[cfg(feature = "hardened")]
+    // SAFETY: nobody else has the cache, and records are never freed.
+    while let Some((class, block)) = unsafe { (*cache).quarantine.take() } {
+        // SAFETY: an object that its thread freed, or was about to move on: then it is passed over.
+        unsafe { CENTRAL.give_home_salvaged(class, Chain::single(block.cast())) };
+    }
     for class in SizeClass::all() {
         // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
         // only links that lead to free objects of the class are followed.
@@ -346,7 +352,7 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
         }
         count += 1;
         // SAFETY: the page map says that this is memory of a small span.
-        object = unsafe { (*object).next };
+        object = unsafe { FreeObject::next(object) };
     }
     if count > 0 {
         // SAFETY: `count` linked objects of `class` that no thread of this process uses.

@@ -1,0 +1,94 @@
+//! Hardened builds: pages before and behind each large block that nobody may touch.
+//!
+//! A span is allocated longer than asked for: by `lead` pages before the block, so many as its alignment needs
+//! and at least one, and one behind. While the program has the block, its record describes the block alone, and
+//! the page map knows the first page of the block; before the span goes back it becomes what it was.
+//!
+//! Each fence may cost the process mappings, of which it has some 65,000, so that only so many blocks get them.
+
+use crate::config::{FENCED_MOST, PAGE_SIZE};
+use crate::os::protect::protect;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use crate::page::units::{Length, PageId};
+use crate::sync::{AtomicUsize, Ordering};
+use core::ptr::NonNull;
+
+/// Blocks with fences. Relaxed: a count that decides only whether there are fences.
+static FENCED: AtomicUsize = AtomicUsize::new(0);
+
+/// Pages before a block at a multiple of `align`.
+pub fn lead(align: usize) -> Length {
+    Length(align.div_ceil(PAGE_SIZE).max(1))
+}
+
+/// Bytes that the fences of a block at a multiple of `align` take.
+pub fn bytes(align: usize) -> usize {
+    lead(align).bytes() + PAGE_SIZE
+}
+
+/// Puts fences round a span that was allocated with room for them.
+///
+/// # Safety
+/// `span` is a live large span that nobody uses yet, at a multiple of `align`.
+pub unsafe fn raise(span: NonNull<Span>, align: usize) {
+    // Relaxed: see `FENCED`.
+    if FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST {
+        FENCED.fetch_sub(1, Ordering::Relaxed);
+        return;
+    }
+    // SAFETY: handed through.
+    unsafe { fence(span, lead(align).0) }
+}
+
+/// Puts the fences that `lower` took away round a span again, which may have another length now. The block must
+/// lie where it lay in the span, so this does not ask how many there are.
+///
+/// # Safety
+/// As `raise`; `lead` is what the record said before `lower`, and not 0.
+pub unsafe fn raise_again(span: NonNull<Span>, lead: usize) {
+    FENCED.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: handed through.
+    unsafe { fence(span, lead) }
+}
+
+/// # Safety
+/// As `raise`.
+unsafe fn fence(span: NonNull<Span>, lead: usize) {
+    // SAFETY: ours, by the caller's word.
+    let record = unsafe { &mut *span.as_ptr() };
+    // SAFETY: pages of the span. Where the kernel refuses, the block is as safe as without fences.
+    unsafe {
+        protect(record.addr(), lead * PAGE_SIZE, false);
+        protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, false);
+    }
+    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    record.start = record.start.plus(lead);
+    record.pages = Length(record.pages.0 - lead - 1);
+    record.lead = lead;
+    PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+}
+
+/// Takes the fences away, if there are any.
+///
+/// # Safety
+/// `span` is a live large span of the caller's, who does not use it meanwhile.
+pub unsafe fn lower(span: NonNull<Span>) {
+    // SAFETY: ours, by the caller's word.
+    let record = unsafe { &mut *span.as_ptr() };
+    let lead = core::mem::take(&mut record.lead);
+    if lead == 0 {
+        return;
+    }
+    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    record.start = PageId(record.start.0 - lead);
+    record.pages = Length(record.pages.0 + lead + 1);
+    PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+    // SAFETY: pages of the span. Taking protection away may split no mapping that is not split already.
+    unsafe {
+        protect(record.addr(), lead * PAGE_SIZE, true);
+        protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, true);
+    }
+    FENCED.fetch_sub(1, Ordering::Relaxed);
+}

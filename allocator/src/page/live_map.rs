@@ -1,0 +1,80 @@
+//! Hardened builds: which small blocks the program has, one byte per 16 bytes of heap, outside of the heap.
+//! The byte of the first 16 bytes of a live block is its size class; all others are 0. So one look tells
+//! `free` the class of a live block, and whatever else it is given - a freed block, wherever it is cached, a
+//! pointer into a block, foreign memory - has class 0, which no magazine has room for.
+//!
+//! Two levels like the page map, with leaves of 256 MiB address space per 4 GiB; a page of a leaf becomes
+//! resident with the first block in 64 KiB. Writers: who hands a block out or takes it back; readers: who
+//! frees it. A block has one owner at a time; two threads that free one block at the same instant may both
+//! pass (the bitmap of its span finds that out later).
+
+use crate::os::{Linux, Os};
+use crate::page::metadata::METADATA;
+use crate::page::size_class::SizeClass;
+use crate::sync::{AtomicU8, AtomicUsize, Ordering};
+
+const LEAF_SHIFT: u32 = 32;
+const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
+const LEAF_BYTES: usize = 1 << (LEAF_SHIFT - 4);
+
+/// The map. One exists, [`LIVE_MAP`].
+pub struct LiveMap {
+    root: [AtomicUsize; ROOT_LEN],
+}
+
+/// The map of the process.
+pub static LIVE_MAP: LiveMap = LiveMap { root: [const { AtomicUsize::new(0) }; ROOT_LEN] };
+
+impl LiveMap {
+    #[inline(always)]
+    fn byte(&self, addr: usize) -> Option<&AtomicU8> {
+        // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
+        // entered. For others an older value is as good.
+        let leaf = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Relaxed);
+        if leaf == 0 {
+            return None;
+        }
+        // SAFETY: a leaf, which is never unmapped; the low 32 bits shifted by 4 are below its length.
+        Some(unsafe { &*((leaf + (addr as u32 >> 4) as usize) as *const AtomicU8) })
+    }
+
+    /// The class of the live small block that starts at `addr`; `NONE` if none does.
+    #[inline(always)]
+    pub fn class_of(&self, addr: usize) -> SizeClass {
+        match self.byte(addr) {
+            // SAFETY: only numbers of classes are stored.
+            Some(byte) if addr & 15 == 0 => unsafe {
+                SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed))
+            },
+            _ => SizeClass::NONE,
+        }
+    }
+
+    /// Enters a block that the program is about to get.
+    #[inline(always)]
+    pub fn enter(&self, addr: usize, class: SizeClass) {
+        if let Some(byte) = self.byte(addr) {
+            byte.store(class.as_byte(), Ordering::Relaxed);
+        }
+    }
+
+    /// Removes a block that the program gave up.
+    #[inline(always)]
+    pub fn remove(&self, addr: usize) {
+        self.enter(addr, SizeClass::NONE);
+    }
+
+    /// Makes sure that blocks in the 4 GiB around `addr` can be entered. Returns whether.
+    pub fn ensure(&self, addr: usize) -> bool {
+        let Some(entry) = self.root.get(addr >> LEAF_SHIFT) else { return false };
+        if entry.load(Ordering::Relaxed) != 0 {
+            return true;
+        }
+        let Some(leaf) = METADATA.allocate_table(LEAF_BYTES) else { return false };
+        // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
+        unsafe { Linux.advise_huge(leaf, LEAF_BYTES, false) };
+        // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
+        let _ = entry.compare_exchange(0, leaf, Ordering::Release, Ordering::Relaxed);
+        true
+    }
+}
