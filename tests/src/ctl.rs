@@ -5,7 +5,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use once_cell::sync::OnceCell;
@@ -34,12 +34,27 @@ pub fn example(name: &str) -> PathBuf {
     target_dir().join("debug/examples").join(name)
 }
 
+/// The same with the allocator's feature `hardened`.
+#[track_caller]
+pub fn hardened_example(name: &str) -> PathBuf {
+    let target = target_dir().join("hardened");
+    let mut arguments = vec!["build", "--package", "stratalloc-tests", "--package", "stratalloc"];
+    arguments.extend(["--features", "stratalloc/hardened", "--example", name]);
+    let built = cargo_into(&target, &arguments);
+    built.unwrap_or_else(|said| panic!("{said}"));
+    target.join("debug/examples").join(name)
+}
+
 fn cargo(arguments: &[&str]) -> Result<(), String> {
+    cargo_into(&target_dir(), arguments)
+}
+
+fn cargo_into(target: &Path, arguments: &[&str]) -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .args(arguments)
         .arg("--target-dir")
-        .arg(target_dir())
+        .arg(target)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .map_err(|e| format!("cargo cannot be started: {e}"))?;

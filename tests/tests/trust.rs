@@ -30,14 +30,15 @@ const MODES: [(&str, Mode); MODE_COUNT] = [
         command.env("STRATALLOC_ZERO_ON_FREE", "on");
         command
     }),
-    ("Rust", in_rust),
+    ("Rust", |case| in_rust(case, false)),
     ("Rust, `guard_sample`", |case| {
-        let mut command = in_rust(case);
+        let mut command = in_rust(case, false);
         command.env(GUARDS.0, GUARDS.1);
         command
     }),
+    ("Rust, hardened", |case| in_rust(case, true)),
 ];
-const MODE_COUNT: usize = 6;
+const MODE_COUNT: usize = 7;
 
 fn preloaded(case: &str, library: &Path) -> Command {
     let mut command = Command::new(program("trust.c", Link::Preload));
@@ -45,8 +46,9 @@ fn preloaded(case: &str, library: &Path) -> Command {
     command
 }
 
-fn in_rust(case: &str) -> Command {
-    let mut command = Command::new(ctl::example("trust"));
+fn in_rust(case: &str, hardened: bool) -> Command {
+    let program = if hardened { ctl::hardened_example("trust") } else { ctl::example("trust") };
+    let mut command = Command::new(program);
     command.arg(case);
     command
 }

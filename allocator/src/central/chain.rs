@@ -138,7 +138,8 @@ impl FreeObject {
             (*this).next = ptr::null_mut();
             (*this).mark = 0;
         }
-        LIVE_MAP.enter(this as usize, class);
+        // SAFETY: an object of a span, which the page heap has ensured room for.
+        unsafe { LIVE_MAP.set_unchecked(this as usize, class) };
     }
 
     /// Whether the program does not have it.

@@ -94,9 +94,9 @@ unsafe fn push_slow(class: SizeClass, block: *mut u8) {
 /// As `take_back`.
 #[inline(always)]
 pub unsafe fn retire(class: SizeClass, block: *mut u8) {
-    LIVE_MAP.remove(block as usize);
-    // SAFETY: an object of `class` that the caller gives up.
+    // SAFETY: an object of `class` that the caller gives up; the map has room for it, as it was in there.
     unsafe {
+        LIVE_MAP.set_unchecked(block as usize, SizeClass::NONE);
         if unlikely(zeroes()) {
             ptr::write_bytes(block, 0, class.size());
         }

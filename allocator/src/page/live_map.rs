@@ -30,7 +30,9 @@ impl LiveMap {
     fn byte(&self, addr: usize) -> Option<&AtomicU8> {
         // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
         // entered. For others an older value is as good.
-        let leaf = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Relaxed);
+        // SAFETY: addresses of programs are below 2^48, and so the index is below the length.
+        let leaf = unsafe { self.root.get_unchecked(addr >> LEAF_SHIFT & (ROOT_LEN - 1)) };
+        let leaf = leaf.load(Ordering::Relaxed);
         if leaf == 0 {
             return None;
         }
@@ -50,18 +52,20 @@ impl LiveMap {
         }
     }
 
-    /// Enters a block that the program is about to get.
+    /// Enters an object of a span, or a block that the program gave up as not live. Around `addr` there are
+    /// blocks, so there is a leaf.
+    ///
+    /// # Safety
+    /// `ensure` said yes to an address in the same 4 GiB.
     #[inline(always)]
-    pub fn enter(&self, addr: usize, class: SizeClass) {
-        if let Some(byte) = self.byte(addr) {
-            byte.store(class.as_byte(), Ordering::Relaxed);
+    pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
+        // SAFETY: by the caller's word; see `byte`.
+        unsafe {
+            let leaf = self.root.get_unchecked(addr >> LEAF_SHIFT & (ROOT_LEN - 1));
+            let leaf = leaf.load(Ordering::Relaxed);
+            let byte = (leaf + (addr as u32 >> 4) as usize) as *const AtomicU8;
+            (*byte).store(class.as_byte(), Ordering::Relaxed);
         }
-    }
-
-    /// Removes a block that the program gave up.
-    #[inline(always)]
-    pub fn remove(&self, addr: usize) {
-        self.enter(addr, SizeClass::NONE);
     }
 
     /// Makes sure that blocks in the 4 GiB around `addr` can be entered. Returns whether.

@@ -21,8 +21,8 @@ const CLASS_SHIFT: u32 = 48;
 
 /// The rings of a thread. All accesses are relaxed: see `cache`.
 pub struct Quarantine {
-    small: [AtomicUsize; SMALL],
-    big: [AtomicUsize; BIG],
+    /// The ring of the small ones, then that of the big ones.
+    slots: [AtomicUsize; SMALL + BIG],
     next: [AtomicU32; 2],
 }
 
@@ -30,8 +30,7 @@ impl Quarantine {
     /// Nothing waits.
     pub const fn new() -> Self {
         Self {
-            small: [const { AtomicUsize::new(0) }; SMALL],
-            big: [const { AtomicUsize::new(0) }; BIG],
+            slots: [const { AtomicUsize::new(0) }; SMALL + BIG],
             next: [const { AtomicU32::new(0) }; 2],
         }
     }
@@ -39,14 +38,15 @@ impl Quarantine {
     /// Lets a block wait; returns the one that has waited longest in its stead, if the ring is full.
     #[inline(always)]
     pub fn exchange(&self, class: SizeClass, block: *mut u8) -> Option<(SizeClass, *mut u8)> {
-        let (ring, next): (&[AtomicUsize], _) = if class.as_byte() <= SMALL_CLASS {
-            (&self.small, &self.next[0])
-        } else {
-            (&self.big, &self.next[1])
+        let is_big = class.as_byte() > SMALL_CLASS;
+        let (first, len) = if is_big { (SMALL, BIG) } else { (0, SMALL) };
+        // SAFETY: 0 or 1; then a place in the chosen ring.
+        let slot = unsafe {
+            let next = self.next.get_unchecked(usize::from(is_big));
+            let at = next.load(Ordering::Relaxed);
+            next.store(at.wrapping_add(1), Ordering::Relaxed);
+            self.slots.get_unchecked(first + (at as usize & (len - 1)))
         };
-        let at = next.load(Ordering::Relaxed);
-        next.store(at.wrapping_add(1), Ordering::Relaxed);
-        let slot = &ring[at as usize & (ring.len() - 1)];
         let old = slot.load(Ordering::Relaxed);
         slot.store(block as usize | (class.as_byte() as usize) << CLASS_SHIFT, Ordering::Relaxed);
         unpack(old)
@@ -54,7 +54,7 @@ impl Quarantine {
 
     /// Takes one of the blocks out, until there is none left.
     pub fn take(&self) -> Option<(SizeClass, *mut u8)> {
-        self.small.iter().chain(&self.big).find_map(|slot| {
+        self.slots.iter().find_map(|slot| {
             let old = slot.load(Ordering::Relaxed);
             slot.store(0, Ordering::Relaxed);
             unpack(old)
