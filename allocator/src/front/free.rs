@@ -103,17 +103,14 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// As [`deallocate`]; `size` is the size that the block was last allocated with.
 #[inline(always)]
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
-    // SAFETY: compared before.
-    if unlikely(
-        size > MAX_SMALL
-            || block.is_null()
-            || !is_live_as(block, unsafe { SizeClass::of_unchecked(size) }),
-    ) {
+    if unlikely(size > MAX_SMALL || block.is_null()) {
         // SAFETY: handed through.
         return unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) };
     }
-    // SAFETY: just compared; the class follows from the size.
-    if unlikely(!unsafe { take_back(SizeClass::of_unchecked(size), block) }) {
+    // SAFETY: just compared.
+    let class = unsafe { SizeClass::of_unchecked(size) };
+    // SAFETY: the class follows from the size.
+    if unlikely(!is_live_as(block, class) || !unsafe { take_back(class, block) }) {
         // SAFETY: handed through.
         unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) }
     }
@@ -137,13 +134,18 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 /// As [`deallocate_sized_aligned`].
 #[inline(always)]
 pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
-    match SizeClass::of_aligned(size, align) {
+    if let Some(class) = SizeClass::of_aligned(size, align)
+        && is_live_as(block, class)
+    {
         // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
-        Some(class)
-            if is_live_as(block, class) && !unlikely(!unsafe { take_back(class, block) }) => {}
-        // SAFETY: handed through.
-        _ => unsafe { deallocate_claimed_slow(block, size, align) },
+        if unlikely(!unsafe { take_back(class, block) }) {
+            // SAFETY: handed through.
+            unsafe { deallocate_claimed_slow(block, size, align) }
+        }
+        return;
     }
+    // SAFETY: handed through.
+    unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
 /// An alignment that says that the caller need not know it.
