@@ -128,6 +128,8 @@ pub fn last_resort() {
 #[cold]
 pub fn reclaim() {
     probe!("reclaim", 0, 0);
+    #[cfg(feature = "hardened")]
+    large::give_back_kept();
     exchange::flush_own();
     park::park_others();
     CENTRAL.drain();

@@ -4,15 +4,20 @@
 //! and at least one, and one behind. While the program has the block, its record describes the block alone, and
 //! the page map knows the first page of the block; before the span goes back it becomes what it was.
 //!
+//! Raising fences and lowering them are two system calls each, so that some spans are kept with theirs when they
+//! are freed, oldest out first, for blocks that need exactly such a one. The page map does not know of them
+//! meanwhile.
+//!
 //! Each fence may cost the process mappings, of which it has some 65,000, so that only so many blocks get them.
 
 use crate::config::{FENCED_MOST, PAGE_SIZE};
+use crate::os::Lock;
 use crate::os::protect::protect;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::page::span::Span;
+use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, Ordering, Rank};
 use core::ptr::NonNull;
 
 /// Blocks with fences. Relaxed: a count that decides only whether there are fences.
@@ -91,4 +96,83 @@ pub unsafe fn lower(span: NonNull<Span>) {
         protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, true);
     }
     FENCED.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Most spans that are kept, and most bytes of one and of all.
+const KEPT: usize = 64;
+const KEPT_BYTES_EACH: usize = 256 << 10;
+const KEPT_BYTES: usize = 4 << 20;
+
+struct Kept {
+    /// Oldest first.
+    spans: [*mut Span; KEPT],
+    len: usize,
+    bytes: usize,
+}
+
+// SAFETY: spans that nobody uses; reached under the lock.
+unsafe impl Send for Kept {}
+
+static SPANS: Lock<Kept> =
+    Lock::new(Rank::PageHeap, Kept { spans: [core::ptr::null_mut(); KEPT], len: 0, bytes: 0 });
+
+impl Kept {
+    fn take(&mut self, at: usize) -> NonNull<Span> {
+        let span = self.spans[at];
+        self.spans.copy_within(at + 1..self.len, at);
+        self.len -= 1;
+        // SAFETY: a kept span's record, which is ours.
+        self.bytes -= unsafe { (*span).bytes() };
+        // SAFETY: the first `len` places hold spans.
+        unsafe { NonNull::new_unchecked(span) }
+    }
+}
+
+/// Keeps a span that the program gave up. Returns what is to go back to the page heap, fences lowered: the span
+/// itself, if it is not one to be kept, or the one that has been kept longest. `next_to_go` may have more.
+///
+/// # Safety
+/// `span` is a live large span that the caller gives up.
+pub unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
+    // SAFETY: ours, by the caller's word.
+    let record = unsafe { span.as_ref() };
+    if record.lead == 0 || record.state != SpanState::Large || record.bytes() > KEPT_BYTES_EACH {
+        return Some(span);
+    }
+    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    let mut kept = SPANS.lock();
+    let evicted = (kept.len == KEPT).then(|| kept.take(0));
+    let len = kept.len;
+    kept.spans[len] = span.as_ptr();
+    kept.len += 1;
+    kept.bytes += record.bytes();
+    evicted
+}
+
+/// The span that has been kept longest, if those that are kept are too large, or to the last if `all` are to go.
+pub fn next_to_go(all: bool) -> Option<NonNull<Span>> {
+    let mut kept = SPANS.lock();
+    (kept.len > 0 && (all || kept.bytes > KEPT_BYTES)).then(|| kept.take(0))
+}
+
+/// A kept span of exactly `pages` pages, with fences for `align`, entered in the page map.
+pub fn reuse(pages: Length, align: usize) -> Option<NonNull<Span>> {
+    let span = {
+        let mut kept = SPANS.lock();
+        let at = kept.spans[..kept.len].iter().position(|&span| {
+            // SAFETY: a kept span's record.
+            unsafe { (*span).pages == pages && (*span).lead == lead(align).0 }
+        })?;
+        kept.take(at)
+    };
+    // SAFETY: ours now.
+    let record = unsafe { &mut *span.as_ptr() };
+    record.fresh = false;
+    PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+    Some(span)
+}
+
+/// The lock, for `fork`.
+pub fn fork_lock() -> &'static Lock<impl Sized> {
+    &SPANS
 }

@@ -23,6 +23,8 @@ unsafe extern "C" fn prepare() {
         ForkLock::Transfer(cache) => cache.fork_lock().acquire_for_fork(),
         ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
     });
+    #[cfg(feature = "hardened")]
+    super::fences::fork_lock().acquire_for_fork();
     PAGE_HEAP.fork_lock().acquire_for_fork();
     profile::acquire_for_fork();
     record::acquire_for_fork();
@@ -38,6 +40,8 @@ unsafe extern "C" fn parent() {
         guard::release_for_fork();
         profile::release_for_fork();
         PAGE_HEAP.fork_lock().release_for_fork();
+        #[cfg(feature = "hardened")]
+        super::fences::fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
             ForkLock::List(list) => list.fork_lock().release_for_fork(),
@@ -56,6 +60,8 @@ unsafe extern "C" fn child() {
         guard::reset_in_child();
         profile::reset_in_child();
         PAGE_HEAP.fork_lock().reset_in_child();
+        #[cfg(feature = "hardened")]
+        super::fences::fork_lock().reset_in_child();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().reset_in_child(),
             ForkLock::List(list) => list.fork_lock().reset_in_child(),

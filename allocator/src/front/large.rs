@@ -71,6 +71,9 @@ fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 
 #[cfg(feature = "hardened")]
 fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+    if let Some(span) = fences::reuse(Length::for_bytes(size), align) {
+        return Some(span);
+    }
     let size = size.checked_next_multiple_of(PAGE_SIZE)?.checked_add(fences::bytes(align))?;
     let span = bare_span_for(size, align)?;
     // SAFETY: a span that is ours, fresh and long enough.
@@ -100,6 +103,28 @@ pub unsafe fn free(span: NonNull<Span>) {
     probe!("large_free", record.addr(), record.bytes());
     // SAFETY: a live record.
     watched::forget(unsafe { span.as_ref().addr() as *mut u8 });
+    #[cfg(feature = "hardened")]
+    // SAFETY: handed through.
+    unsafe {
+        let mut going = fences::keep(span).or_else(|| fences::next_to_go(false));
+        while let Some(span) = going {
+            give_back(span);
+            going = fences::next_to_go(false);
+        }
+    }
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: handed through.
+    unsafe {
+        give_back(span)
+    };
+    background::start_if_wanted();
+}
+
+/// Gives a span back to the page heap, or to the system.
+///
+/// # Safety
+/// As `free`.
+unsafe fn give_back(span: NonNull<Span>) {
     // SAFETY: handed through; a live record.
     unsafe {
         #[cfg(feature = "hardened")]
@@ -109,7 +134,15 @@ pub unsafe fn free(span: NonNull<Span>) {
             _ => PAGE_HEAP.free(span),
         }
     }
-    background::start_if_wanted();
+}
+
+/// Hardened builds: gives all spans back that are kept.
+#[cfg(feature = "hardened")]
+pub fn give_back_kept() {
+    while let Some(span) = fences::next_to_go(true) {
+        // SAFETY: kept, and ours now.
+        unsafe { give_back(span) };
+    }
 }
 
 /// Changes a large block to `size` bytes without copying, if that can be done; the block's address
