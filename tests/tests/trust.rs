@@ -217,3 +217,37 @@ fn programs_in_c_run_on_the_hardened_library() {
         }
     }
 }
+
+/// A sampled block's layout is compared as well as a guarded one's, but for its alignment, and the report says who
+/// allocated it.
+#[test]
+fn layouts_of_sampled_blocks_are_compared() {
+    for case in ["layout_of_the_same_class", "layout_of_another_class", "realloc_of_another_layout"]
+    {
+        let mut command = in_rust(case, false);
+        command.env("STRATALLOC_SAMPLE_INTERVAL", "1");
+        let finished = run(command, LIMIT);
+        let errors = finished.errors();
+        assert_eq!(finished.signal(), Some(libc::SIGABRT), "{finished}");
+        assert!(errors.starts_with("stratalloc: layout mismatch: 0x"), "{finished}");
+        for stack in ["  given back by thread", "  allocated:"] {
+            assert!(errors.lines().any(|line| line.starts_with(stack)), "{stack}: {finished}");
+        }
+    }
+}
+
+/// Guarded blocks survive `fork`, threads that end, and signals.
+#[test]
+fn programs_in_c_run_on_guarded_blocks() {
+    for source in ["api.c", "fork.c", "destructors.c", "signals.c", "spawn.c"] {
+        let binary = program(source, Link::Preload);
+        let mut list = Command::new(&binary);
+        list.arg("--list").env("LD_PRELOAD", library::shared());
+        for case in run(list, LIMIT).expect_success().text().lines() {
+            let mut command = Command::new(&binary);
+            command.arg(case).env("LD_PRELOAD", library::shared()).env(GUARDS.0, "300");
+            command.env("STRATALLOC_EXPECT", library::shared());
+            run(command, LIMIT).expect_success();
+        }
+    }
+}
