@@ -99,11 +99,12 @@ impl FreeObject {
     #[inline(always)]
     pub unsafe fn next(this: *mut Self) -> *mut Self {
         // SAFETY: by the caller's word, here and below.
-        let (coded, check) = unsafe { ((*this).next as usize, (*this).mark) };
-        if crate::base::hint::unlikely(secret::check(this as usize, coded) != check) {
+        let (first, second) = unsafe { ((*this).next as usize, (*this).mark) };
+        let next = secret::first(this as usize, first);
+        if crate::base::hint::unlikely(secret::second(second) != next) {
             overwritten(this as usize);
         }
-        secret::code(this as usize, coded) as *mut Self
+        next as *mut Self
     }
 
     /// As above.
@@ -112,15 +113,14 @@ impl FreeObject {
     /// As above.
     #[inline(always)]
     pub unsafe fn link(this: *mut Self, next: *mut Self) {
-        let coded = secret::code(this as usize, next as usize);
         // SAFETY: see `next`.
         unsafe {
-            (*this).next = coded as *mut Self;
-            (*this).mark = secret::check(this as usize, coded);
+            (*this).next = secret::first(this as usize, next as usize) as *mut Self;
+            (*this).mark = secret::second(next as usize);
         }
     }
 
-    /// Nothing: the check word is the mark.
+    /// Nothing: the second link is the mark.
     ///
     /// # Safety
     /// As above.

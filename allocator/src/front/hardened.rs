@@ -1,44 +1,65 @@
 //! Hardened builds: what `free` does beyond the usual. The block is no longer live, is cleared if that is wanted,
-//! and waits in its thread's quarantine; the block that has waited longest goes to its magazine, unless it was
-//! written to.
+//! and waits in its thread's quarantine; what has waited longest goes to the magazines.
 
+use crate::background;
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
-use crate::central::chain::FreeObject;
+use crate::central::chain::{Chain, FreeObject};
 use crate::page::live_map::LIVE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU8, Ordering};
-use crate::thread_cache::{Kind, ThreadCache, exchange};
+use crate::thread_cache::{CountedCache, Kind, Quarantine, exchange, in_slot};
 use core::ptr;
 
-/// Takes a live block of `class` back through `cache`, the calling thread's own or a placeholder. Whether it
-/// did: not for class 0, and not for placeholders.
+/// Takes a live block of `wanted`, or of any class, back through what the calling thread's slot names. Whether it did: not
+/// unless there is such a block, and not if the thread's quarantine must be seen to.
+///
+/// # Safety
+/// The caller gives `block` up, if it is a live block.
+#[inline(always)]
+pub unsafe fn take_back(block: *mut u8, wanted: Option<SizeClass>) -> bool {
+    let quarantine = &in_slot().quarantine;
+    let may = |class| wanted.is_none_or(|wanted| wanted == class) && quarantine.has_room(class);
+    let Some(class) = LIVE_MAP.strike_out(block as usize, may) else {
+        return false;
+    };
+    // SAFETY: there is room, and the block was live, and no one else's.
+    unsafe { quarantine.push(class, block) };
+    true
+}
+
+/// Takes a block of `class` back through the calling thread's own cache. Whether it did: not for class 0, and not
+/// where there is no cache in use.
 ///
 /// # Safety
 /// `block` is a live object of `class`, unless that is 0, and the caller gives it up.
-#[inline(always)]
-pub unsafe fn take_back(cache: &ThreadCache, class: SizeClass, block: *mut u8) -> bool {
-    if unlikely(class == SizeClass::NONE || cache.kind != Kind::Live) {
+pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
+    let named = in_slot();
+    let cache = named.as_counted().map_or(named, CountedCache::own);
+    if class == SizeClass::NONE || cache.kind != Kind::Live {
         return false;
     }
-    // SAFETY: handed through.
-    unsafe { retire(class, block) };
-    let Some((class, block)) = cache.quarantine.exchange(class, block) else {
-        return true;
-    };
-    let object = block.cast::<FreeObject>();
-    // SAFETY: an object that was linked by `retire` when it was freed, and is ours. Reading the link aborts if
-    // somebody wrote to it.
+    // SAFETY: handed through; of what leaves the quarantine, all is ours.
     unsafe {
-        FreeObject::next(object);
-        if unlikely(zeroes()) {
-            check_clear(class, block);
-        }
-        if unlikely(!cache.push(class, block)) {
-            push_slow(class, block);
+        retire(class, block);
+        if Quarantine::is_chained(class) {
+            let Some((chain, tail)) = cache.quarantine.push_slow(class, block, zeroes()) else {
+                return true;
+            };
+            check_all_clear(class, chain);
+            exchange::push_chain(class, chain, tail);
+        } else {
+            let Some((class, block)) = cache.quarantine.exchange(class, block) else {
+                return true;
+            };
+            // Aborts if somebody wrote to the link.
+            FreeObject::next(block.cast());
+            check_all_clear(class, Chain { head: block.cast(), count: 1 });
+            exchange::push_slow(class, block);
         }
     }
+    background::start_if_wanted();
     true
 }
 
@@ -56,13 +77,27 @@ pub fn decide() {
 
 static ZEROES: AtomicU8 = AtomicU8::new(0);
 
-/// Aborts if the object, which was cleared when it was freed, holds anything beside its first two words. The option is read
-/// once, so that no object waits that was freed before it was on.
+/// Aborts if one of the objects, which were cleared when they were freed if that is wanted, holds anything beside
+/// its first two words. The option is read once, so that no object waits that was freed before it was on.
 ///
 /// # Safety
-/// As `push_slow`.
-#[cold]
-#[inline(never)]
+/// The chain is one of objects of `class`, and the caller's.
+unsafe fn check_all_clear(class: SizeClass, chain: Chain) {
+    if !zeroes() {
+        return;
+    }
+    let mut object = chain.head;
+    for _ in 0..chain.count {
+        // SAFETY: by the caller's word.
+        unsafe {
+            check_clear(class, object.cast());
+            object = FreeObject::next(object);
+        }
+    }
+}
+
+/// # Safety
+/// `block` is an object of `class` that is the caller's.
 unsafe fn check_clear(class: SizeClass, block: *mut u8) {
     let words = class.size() / size_of::<usize>();
     for word in 2..words {
@@ -78,21 +113,10 @@ unsafe fn check_clear(class: SizeClass, block: *mut u8) {
     }
 }
 
-/// # Safety
-/// As `exchange::push_slow`.
-#[cold]
-#[inline(never)]
-unsafe fn push_slow(class: SizeClass, block: *mut u8) {
-    // SAFETY: handed through.
-    unsafe { exchange::push_slow(class, block) };
-    crate::background::start_if_wanted();
-}
-
 /// Makes a live block a freed one.
 ///
 /// # Safety
-/// As `take_back`.
-#[inline(always)]
+/// `block` is a live object of `class` that the caller gives up.
 pub unsafe fn retire(class: SizeClass, block: *mut u8) {
     // SAFETY: an object of `class` that the caller gives up; the map has room for it, as it was in there.
     unsafe {

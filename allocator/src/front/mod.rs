@@ -2,6 +2,8 @@
 //!
 //! * `alloc`, `free`: the hot paths and their slow continuations.
 //! * `large`: blocks beyond the size classes.
+//! * `claim`: comparing what a caller says of a block that it gives back.
+//! * `at_exit`: what is looked at when the process ends.
 //! * `realloc`: changing a block's size.
 //! * `misuse`: what `free` says before it aborts.
 //! * `watched`: what is recorded for leak reports and heap profiles, where that is wanted.
@@ -11,6 +13,8 @@
 //! the C face's business, and `free` must not.
 
 mod alloc;
+mod at_exit;
+mod claim;
 #[cfg(feature = "hardened")]
 mod fences;
 mod fork;
@@ -29,8 +33,8 @@ pub use alloc::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
     allocate_hot, allocate_zeroed, good_size, reclaim,
 };
+pub use at_exit::{verify_at_exit, verify_own_cache};
 pub use free::{
     deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, usable_size,
-    verify_at_exit, verify_own_cache,
 };
 pub use realloc::{reallocate, reallocate_same_layout};

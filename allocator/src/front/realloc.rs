@@ -1,7 +1,7 @@
 //! Changing a block's size: in place where it fits, by moving page tables for the biggest, by copying
 //! otherwise.
 
-use super::{alloc, free, large, misuse, watched};
+use super::{alloc, claim, free, large, misuse, watched};
 use crate::base::hint::unlikely;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::guard::{self, Claim};
@@ -73,7 +73,7 @@ pub unsafe fn reallocate_same_layout(
         // SAFETY: handed through.
         return unsafe { reallocate_guarded(block, Some(claim), new_size, align) };
     }
-    free::check_claim_if_hardened(block, old_size, align);
+    claim::check_if_hardened(block, old_size, align);
     let old_class = SizeClass::of_aligned(old_size, align);
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {

@@ -52,17 +52,37 @@ impl LiveMap {
         }
     }
 
+    /// Strikes out the live small block that starts at `addr`, if there is one, and if `may` wants its class.
+    /// Returns the class then.
+    #[inline(always)]
+    pub fn strike_out(
+        &self,
+        addr: usize,
+        may: impl FnOnce(SizeClass) -> bool,
+    ) -> Option<SizeClass> {
+        let byte = self.byte(addr)?;
+        if addr & 15 != 0 {
+            return None;
+        }
+        // SAFETY: only numbers of classes are stored.
+        let class = unsafe { SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed)) };
+        if !may(class) {
+            return None;
+        }
+        byte.store(SizeClass::NONE.as_byte(), Ordering::Relaxed);
+        Some(class)
+    }
+
     /// Enters an object of a span, or a block that the program gave up as not live. Around `addr` there are
     /// blocks, so there is a leaf.
     ///
     /// # Safety
-    /// `ensure` said yes to an address in the same 4 GiB.
+    /// `addr` is below 2^48, and `ensure` said yes to an address in the same 4 GiB.
     #[inline(always)]
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
         // SAFETY: by the caller's word; see `byte`.
         unsafe {
-            let leaf = self.root.get_unchecked(addr >> LEAF_SHIFT & (ROOT_LEN - 1));
-            let leaf = leaf.load(Ordering::Relaxed);
+            let leaf = self.root.get_unchecked(addr >> LEAF_SHIFT).load(Ordering::Relaxed);
             let byte = (leaf + (addr as u32 >> 4) as usize) as *const AtomicU8;
             (*byte).store(class.as_byte(), Ordering::Relaxed);
         }

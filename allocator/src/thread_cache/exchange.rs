@@ -237,15 +237,45 @@ pub(super) unsafe fn flush(cache: &ThreadCache) {
     }
 }
 
+/// Puts a whole chain back, whose last object is `tail`, for a thread that has it from its quarantine.
+///
+/// # Safety
+/// The chain is one of objects of `class` that the caller gives up.
+#[cfg(feature = "hardened")]
+pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) {
+    let Some(cache) = enter() else {
+        // SAFETY: handed through.
+        return unsafe { CENTRAL.give_home(class, chain) };
+    };
+    let spare = cache.spare(class);
+    if spare.count + chain.count <= cache.limit(class) {
+        // SAFETY: the last object of the caller's chain; both are ours now.
+        unsafe { FreeObject::link(tail, spare.head) };
+        cache.set_spare(class, Chain { head: chain.head, count: spare.count + chain.count });
+        return;
+    }
+    let spare = cache.take_spare(class);
+    if !spare.is_empty() {
+        sizing::note_exchange(&cache, class);
+        // SAFETY: the spare magazine was this cache's, and now is ours.
+        unsafe { CENTRAL.give(class, spare) };
+        sizing::grow(&cache, class);
+    }
+    cache.set_spare(class, chain);
+}
+
 /// Sends home what waits to be used again.
 #[cfg(feature = "hardened")]
 pub(super) fn release_quarantined(cache: &ThreadCache) {
-    while let Some((class, block)) = cache.quarantine.take() {
-        let object = block.cast::<FreeObject>();
-        // SAFETY: a freed object, which the cache had; looked at to see whether it was written to.
-        unsafe {
-            FreeObject::next(object);
-            CENTRAL.give_home(class, Chain::single(object));
+    while let Some((class, head)) = cache.quarantine.take() {
+        let mut count = 0;
+        let mut object = head;
+        while !object.is_null() {
+            count += 1;
+            // SAFETY: a freed object, which the cache had; looked at to see whether it was written to.
+            object = unsafe { FreeObject::next(object) };
         }
+        // SAFETY: as above: linked, and now ours.
+        unsafe { CENTRAL.give_home(class, Chain { head, count }) };
     }
 }

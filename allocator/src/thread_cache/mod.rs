@@ -21,6 +21,8 @@ mod verify;
 
 #[cfg(feature = "hardened")]
 pub use cache::Kind;
-pub use cache::{EXITED, ThreadCache, in_slot, in_slot_to_pop};
+pub use cache::{EXITED, in_slot, in_slot_to_pop};
 pub use counted::CountedCache;
+#[cfg(feature = "hardened")]
+pub use quarantine::Quarantine;
 pub use verify::own_is_sound;

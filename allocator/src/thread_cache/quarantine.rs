@@ -1,72 +1,170 @@
 //! Hardened builds: freed blocks wait before they go to their magazine, so that memory is not used again at
 //! once, and what is written to it meanwhile is noticed.
 //!
-//! Two rings per thread: the last 64 blocks of up to 512 bytes, and the last 8 of more (at most 288 KiB). The
-//! owner's only, like the magazines; it is no part of what is parked.
+//! Blocks of up to 1 KiB wait per class, in two generations: the chain that `free` adds to, and the one before.
+//! When the younger is full, the older one has waited for as many frees as that holds, and goes to the
+//! magazines as a whole. So a block in quarantine costs `free` no more than a block in a magazine would: it
+//! is linked once, and looked at when it is handed out again. Bigger blocks wait in a ring.
+//!
+//! The owner's only, like the magazines; it is no part of what is parked. Room in the younger generation stands
+//! as a negative number while blocks are cleared on `free`, and is 0 in placeholders: both have no room for
+//! the hot path, which looks at nothing else.
 
+use crate::central::chain::{Chain, FreeObject};
+use crate::config::CLASS_COUNT;
 use crate::page::size_class::SizeClass;
-use crate::sync::{AtomicU32, AtomicUsize, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
+use core::ptr;
 
-const SMALL: usize = 64;
-const BIG: usize = 8;
-/// Largest block of the first ring.
-const SMALL_BYTES: usize = 512;
-/// Its class's number.
-const SMALL_CLASS: u8 = match SizeClass::of(SMALL_BYTES) {
-    Some(class) => class.as_byte(),
+/// Largest block that waits in a chain.
+const CHAINED_BYTES: usize = 1024;
+/// Classes of such blocks, and class 0.
+const CHAINED: usize = match SizeClass::of(CHAINED_BYTES) {
+    Some(class) => class.index() + 1,
     None => 0,
 };
+/// Most blocks of a generation, and bytes that one has for bigger ones.
+const MOST: usize = 32;
+const GENERATION_BYTES: usize = 4096;
+/// Blocks in the ring.
+const BIG: usize = 8;
 /// Where the class stands in a word beside the address.
 const CLASS_SHIFT: u32 = 48;
 
-/// The rings of a thread. All accesses are relaxed: see `cache`.
+/// What a thread has in quarantine. All accesses are relaxed but where the comment says so: see `cache`.
 pub struct Quarantine {
-    /// The ring of the small ones, then that of the big ones.
-    slots: [AtomicUsize; SMALL + BIG],
-    next: [AtomicU32; 2],
+    /// Blocks that the younger generation of each class has room for; never any for bigger classes.
+    rooms: [AtomicU32; CLASS_COUNT],
+    young: [AtomicPtr<FreeObject>; CHAINED],
+    old: [AtomicPtr<FreeObject>; CHAINED],
+    /// The last objects of the chains at `young` and `old`: those that came first.
+    tails: [[AtomicPtr<FreeObject>; CHAINED]; 2],
+    /// The big blocks.
+    ring: [AtomicUsize; BIG],
+    next: AtomicU32,
 }
 
 impl Quarantine {
-    /// Nothing waits.
+    /// Nothing waits, and nothing can.
     pub const fn new() -> Self {
         Self {
-            slots: [const { AtomicUsize::new(0) }; SMALL + BIG],
-            next: [const { AtomicU32::new(0) }; 2],
+            rooms: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            young: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED],
+            old: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED],
+            tails: [const { [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED] }; 2],
+            ring: [const { AtomicUsize::new(0) }; BIG],
+            next: AtomicU32::new(0),
         }
     }
 
-    /// Lets a block wait; returns the one that has waited longest in its stead, if the ring is full.
-    #[inline(always)]
-    pub fn exchange(&self, class: SizeClass, block: *mut u8) -> Option<(SizeClass, *mut u8)> {
-        let is_big = class.as_byte() > SMALL_CLASS;
-        let (first, len) = if is_big { (SMALL, BIG) } else { (0, SMALL) };
-        // SAFETY: 0 or 1; then a place in the chosen ring.
-        let slot = unsafe {
-            let next = self.next.get_unchecked(usize::from(is_big));
-            let at = next.load(Ordering::Relaxed);
-            next.store(at.wrapping_add(1), Ordering::Relaxed);
-            self.slots.get_unchecked(first + (at as usize & (len - 1)))
-        };
-        let old = slot.load(Ordering::Relaxed);
-        slot.store(block as usize | (class.as_byte() as usize) << CLASS_SHIFT, Ordering::Relaxed);
-        unpack(old)
+    /// Whether blocks of `class` wait in chains.
+    #[inline]
+    pub fn is_chained(class: SizeClass) -> bool {
+        (1..CHAINED).contains(&class.index())
     }
 
-    /// Takes one of the blocks out, until there is none left.
-    pub fn take(&self) -> Option<(SizeClass, *mut u8)> {
-        self.slots.iter().find_map(|slot| {
-            let old = slot.load(Ordering::Relaxed);
+    /// Whether `push` may be called at once.
+    #[inline(always)]
+    pub fn has_room(&self, class: SizeClass) -> bool {
+        // SAFETY: a class's number is below CLASS_COUNT. Only this thread writes rooms, so that its own read
+        // need not be an atomic one, which the compiler does not merge with the comparison.
+        unsafe { *self.rooms.get_unchecked(class.index()).as_ptr().cast::<i32>() > 0 }
+    }
+
+    /// Lets a block wait.
+    ///
+    /// # Safety
+    /// There is room, and `block` is an object of `class` that the caller gives up.
+    #[inline(always)]
+    pub unsafe fn push(&self, class: SizeClass, block: *mut u8) {
+        let block = block.cast::<FreeObject>();
+        // SAFETY: classes that have room are chained ones.
+        let (young, room) = unsafe {
+            (self.young.get_unchecked(class.index()), self.rooms.get_unchecked(class.index()))
+        };
+        // SAFETY: by the caller's word.
+        unsafe { FreeObject::link(block, young.load(Ordering::Relaxed)) };
+        // Release: as in `ThreadCache::push`, for the sake of a forked child.
+        young.store(block, Ordering::Release);
+        room.store(room.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+
+    /// As `push` where `has_room` said no: makes room first. Returns the generation that has waited long enough,
+    /// if one had to leave for it: a chain and its last object.
+    ///
+    /// # Safety
+    /// The class is a chained one; `block` is an object of it that the caller gives up. `hidden` says that the
+    /// hot path is to see no room, and is the same in all calls.
+    pub unsafe fn push_slow(
+        &self,
+        class: SizeClass,
+        block: *mut u8,
+        hidden: bool,
+    ) -> Option<(Chain, *mut FreeObject)> {
+        let (young, old) = (&self.young[class.index()], &self.old[class.index()]);
+        let room = &self.rooms[class.index()];
+        let most = (GENERATION_BYTES / class.size()).min(MOST) as u32;
+        let mut left = (room.load(Ordering::Relaxed) as i32).unsigned_abs();
+        let mut done = None;
+        if left == 0 {
+            let aged = old.swap(ptr::null_mut(), Ordering::Relaxed);
+            let [young_tail, old_tail] = &self.tails;
+            let (young_tail, old_tail) = (&young_tail[class.index()], &old_tail[class.index()]);
+            let tail = old_tail.load(Ordering::Relaxed);
+            let aged = Chain { head: aged, count: most as usize };
+            done = (!aged.head.is_null()).then_some((aged, tail));
+            old_tail.store(young_tail.load(Ordering::Relaxed), Ordering::Relaxed);
+            young_tail.store(block.cast(), Ordering::Relaxed);
+            // Nowhere for a moment rather than in two places, as seen by a forked child.
+            let full = young.swap(ptr::null_mut(), Ordering::Relaxed);
+            old.store(full, Ordering::Release);
+            left = most;
+        }
+        room.store(left, Ordering::Relaxed);
+        // SAFETY: handed through.
+        unsafe { self.push(class, block) };
+        if hidden {
+            room.store((left - 1).wrapping_neg(), Ordering::Relaxed);
+        }
+        done
+    }
+
+    /// Lets a big block wait; returns the one that has waited longest in its stead, if the ring is full.
+    pub fn exchange(&self, class: SizeClass, block: *mut u8) -> Option<(SizeClass, *mut u8)> {
+        let at = self.next.load(Ordering::Relaxed);
+        self.next.store(at.wrapping_add(1), Ordering::Relaxed);
+        let slot = &self.ring[at as usize % BIG];
+        let waited = slot.load(Ordering::Relaxed);
+        slot.store(block as usize | class.index() << CLASS_SHIFT, Ordering::Relaxed);
+        unpack(waited)
+    }
+
+    /// Takes a chain of blocks out, until there is none left: its class and its first object. For who takes all.
+    pub fn take(&self) -> Option<(SizeClass, *mut FreeObject)> {
+        for class in SizeClass::all().take(CHAINED - 1) {
+            for generation in [&self.old, &self.young] {
+                let head = &generation[class.index()];
+                let first = head.load(Ordering::Relaxed);
+                if !first.is_null() {
+                    head.store(ptr::null_mut(), Ordering::Relaxed);
+                    // Nothing is left to count when all are taken.
+                    self.rooms[class.index()].store(0, Ordering::Relaxed);
+                    return Some((class, first));
+                }
+            }
+        }
+        self.ring.iter().find_map(|slot| {
+            let waited = slot.load(Ordering::Relaxed);
             slot.store(0, Ordering::Relaxed);
-            unpack(old)
+            unpack(waited).map(|(class, block)| (class, block.cast()))
         })
     }
 }
 
-#[inline(always)]
 fn unpack(word: usize) -> Option<(SizeClass, *mut u8)> {
     // SAFETY: the number of a class, as it was put there.
     let class = unsafe { SizeClass::from_index_unchecked((word >> CLASS_SHIFT) as u8) };
     (word != 0).then_some((class, (word & ((1 << CLASS_SHIFT) - 1)) as *mut u8))
 }
 
-const _: () = assert!(SMALL.is_power_of_two() && BIG.is_power_of_two());
+const _: () = assert!(CHAINED > 1 && GENERATION_BYTES >= CHAINED_BYTES);

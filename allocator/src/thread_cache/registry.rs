@@ -315,9 +315,9 @@ pub fn adopt_one_orphan() {
     ORPHANS.fetch_sub(1, Ordering::Relaxed);
     #[cfg(feature = "hardened")]
     // SAFETY: nobody else has the cache, and records are never freed.
-    while let Some((class, block)) = unsafe { (*cache).quarantine.take() } {
-        // SAFETY: an object that its thread freed, or was about to move on: then it is passed over.
-        unsafe { CENTRAL.give_home_salvaged(class, Chain::single(block.cast())) };
+    while let Some((class, head)) = unsafe { (*cache).quarantine.take() } {
+        // SAFETY: as the magazines below.
+        unsafe { salvage(class, head, MAGAZINE_MAX_COUNT) };
     }
     for class in SizeClass::all() {
         // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
@@ -360,7 +360,8 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     }
 }
 
-const _: () = assert!(size_of::<ThreadCache>() <= 4096, "a cache is at most one OS page");
+const CACHE_BYTES_MOST: usize = if cfg!(feature = "hardened") { 8192 } else { 4096 };
+const _: () = assert!(size_of::<ThreadCache>() <= CACHE_BYTES_MOST, "one OS page, or two");
 const _: fn() = || {
     fn node<T: Node>() {}
     node::<ThreadCache>();

@@ -1,0 +1,38 @@
+//! What is looked at when the process ends.
+
+use super::misuse;
+use crate::central::chain::FreeObject;
+use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
+use crate::thread_cache::exchange;
+
+/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
+/// read the environment: where no allocation has done so, there is nothing to check, and so late in a
+/// process the variables may be gone.
+pub fn verify_at_exit() {
+    if parameters::get(Id::VerifyAtExit) != 0 {
+        verify_own_cache();
+    }
+}
+
+/// Checks every object in the calling thread's magazines: that it is the start of an object of its class.
+/// Aborts with a line on stderr if not. For the end of the process, when a pointer into the middle of a
+/// small block may still lie there.
+pub fn verify_own_cache() {
+    let Some(cache) = exchange::enter_if_live() else {
+        return;
+    };
+    for class in SizeClass::all() {
+        for chain in [cache.loaded(class), cache.spare(class)] {
+            let mut object = chain.head;
+            for _ in 0..chain.count {
+                if object.is_null() {
+                    break;
+                }
+                misuse::check_block(object.cast(), "free");
+                // SAFETY: checked: the start of an object of a magazine.
+                object = unsafe { FreeObject::next(object) };
+            }
+        }
+    }
+}
