@@ -11,6 +11,8 @@
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
+#[cfg(feature = "hardened")]
+use super::shuffle::Builder;
 use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::config::MAGAZINE_MAX_OBJECTS;
@@ -27,7 +29,7 @@ use core::ptr::{self, NonNull};
 const GROUPS: usize = 9;
 
 /// Bytes that must not be carved by two threads: a cache line.
-const LINE: usize = 64;
+pub(super) const LINE: usize = 64;
 /// The kernel's smallest page: fresh memory is carved at most to its end at once.
 const TOUCH: usize = 4096;
 
@@ -75,12 +77,18 @@ pub(super) struct Inner {
 unsafe impl Send for Inner {}
 
 /// A chain under construction, in the order of handing out.
+#[cfg(not(feature = "hardened"))]
 struct Builder {
     chain: Chain,
     tail: *mut FreeObject,
 }
 
+#[cfg(not(feature = "hardened"))]
 impl Builder {
+    fn new() -> Self {
+        Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
+    }
+
     /// # Safety
     /// `object` is free memory of a small object and belongs to the caller.
     unsafe fn append(&mut self, object: *mut FreeObject) {
@@ -102,38 +110,16 @@ impl Builder {
         !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
     }
 
+    fn count(&self) -> usize {
+        self.chain.count
+    }
+
+    /// The last object appended.
+    fn tail(&self) -> *mut FreeObject {
+        self.tail
+    }
+
     fn finish(self) -> Chain {
-        #[cfg(feature = "hardened")]
-        return self.shuffled();
-        #[cfg(not(feature = "hardened"))]
-        self.in_order()
-    }
-
-    /// Hardened builds: the objects in a random order, so that nobody foresees which block lies behind which.
-    #[cfg(feature = "hardened")]
-    fn shuffled(self) -> Chain {
-        let mut objects = [ptr::null_mut::<FreeObject>(); crate::config::MAGAZINE_MAX_COUNT];
-        let chain = self.in_order();
-        let count = chain.count.min(objects.len());
-        let mut object = chain.head;
-        for place in &mut objects[..count] {
-            *place = object;
-            // SAFETY: an object of the chain, which is ours.
-            object = unsafe { FreeObject::next(object) };
-        }
-        // What does not fit stays behind the rest, in order.
-        for at in (1..count).rev() {
-            objects.swap(at, crate::page::secret::random() % (at + 1));
-        }
-        for place in objects[..count].iter().rev() {
-            // SAFETY: as above.
-            unsafe { FreeObject::link(*place, object) };
-            object = *place;
-        }
-        Chain { head: object, count: chain.count }
-    }
-
-    fn in_order(self) -> Chain {
         if !self.tail.is_null() {
             // SAFETY: `tail` is the last object appended.
             unsafe { FreeObject::link(self.tail, ptr::null_mut()) };
@@ -162,17 +148,16 @@ impl CentralFreeList {
     pub fn fetch<S: SpanSource>(&self, source: &S, class: SizeClass, want: usize) -> Chain {
         #[cfg(feature = "hardened")]
         crate::page::secret::ensure();
-        let mut builder = Builder { chain: Chain::EMPTY, tail: ptr::null_mut() };
+        let mut builder = Builder::new();
         loop {
             let mut inner = self.inner.lock();
-            while builder.chain.count < want && inner.take_from_fullest(class, want, &mut builder) {
-            }
+            while builder.count() < want && inner.take_from_fullest(class, want, &mut builder) {}
             let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
             if refaulted > 0 {
                 source.refaulted(refaulted * OS_PAGE);
             }
-            if builder.chain.count > 0 {
+            if builder.count() > 0 {
                 return builder.finish();
             }
             let Some(span) = source.allocate(class) else {
@@ -362,7 +347,7 @@ impl Inner {
         // SAFETY: a node of the list is live; the lock guards it.
         let record = unsafe { &mut *span };
         let size = class.size();
-        let before = out.chain.count;
+        let before = out.count();
         let mut fresh_end = usize::MAX;
         let mut first = usize::MAX;
         let offered = if record.released == 0 { record.free } else { offer(record) };
@@ -372,7 +357,7 @@ impl Inner {
             while bits != 0 {
                 let index = word * 64 + bits.trailing_zeros() as usize;
                 let addr = record.addr() + index * size;
-                if out.chain.count >= want && !out.shares_line(addr, size) {
+                if out.count() >= want && !out.shares_line(addr, size) {
                     break;
                 }
                 if index >= record.carved as usize {
@@ -393,12 +378,12 @@ impl Inner {
                 break;
             }
         }
-        let taken = out.chain.count - before;
+        let taken = out.count() - before;
         record.allocated += taken as u16;
         self.free -= taken;
         self.low = self.low.map(|low| low.min(self.free));
         if record.released != 0 && taken > 0 {
-            self.note_use(record, first, out.tail as usize + size - 1);
+            self.note_use(record, first, out.tail() as usize + size - 1);
         }
         // SAFETY: a live span of this class.
         unsafe { self.relist(span) };

@@ -9,6 +9,8 @@ pub mod idle;
 mod release;
 #[cfg(test)]
 mod release_tests;
+#[cfg(feature = "hardened")]
+mod shuffle;
 #[cfg(test)]
 mod tests;
 mod transfer_cache;

@@ -67,12 +67,72 @@ unsafe fn fence(span: NonNull<Span>, lead: usize) {
     unsafe {
         protect(record.addr(), lead * PAGE_SIZE, false);
         protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, false);
+        narrow(span, lead);
     }
+}
+
+/// Makes the record of a span that of the block between the fences.
+///
+/// # Safety
+/// As `raise`.
+unsafe fn narrow(span: NonNull<Span>, lead: usize) {
+    // SAFETY: ours, by the caller's word.
+    let record = unsafe { &mut *span.as_ptr() };
     PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
     record.start = record.start.plus(lead);
     record.pages = Length(record.pages.0 - lead - 1);
     record.lead = lead;
     PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+}
+
+/// Makes the record that of the span with its fences again.
+///
+/// # Safety
+/// As `lower`; there are fences.
+unsafe fn widen(span: NonNull<Span>) {
+    // SAFETY: ours, by the caller's word.
+    let record = unsafe { &mut *span.as_ptr() };
+    let lead = core::mem::take(&mut record.lead);
+    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    record.start = PageId(record.start.0 - lead);
+    record.pages = Length(record.pages.0 + lead + 1);
+    PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+}
+
+/// Gives a span of the page heap's with fences, or without, another length: that of a block of `pages` pages.
+/// Whether `resize` said yes to that. Asks the kernel for nothing if it said no to a longer one, which is common.
+///
+/// # Safety
+/// As `lower`.
+pub unsafe fn resize_within(
+    span: NonNull<Span>,
+    pages: Length,
+    resize: impl FnOnce(Length) -> bool,
+) -> bool {
+    // SAFETY: ours, by the caller's word.
+    let (lead, before) = unsafe { (span.as_ref().lead, span.as_ref().pages) };
+    let whole = Length(pages.0 + lead + 1);
+    if lead == 0 {
+        return resize(whole);
+    }
+    // SAFETY: the fence behind the block; what is cut off a span belongs to others at once.
+    unsafe {
+        let fence = span.as_ref().addr() + span.as_ref().bytes();
+        let shorter = pages < before;
+        if shorter {
+            protect(fence, PAGE_SIZE, true);
+        }
+        widen(span);
+        let done = resize(whole);
+        narrow(span, lead);
+        if done || shorter {
+            if !shorter {
+                protect(fence, PAGE_SIZE, true);
+            }
+            protect(span.as_ref().addr() + span.as_ref().bytes(), PAGE_SIZE, false);
+        }
+        done
+    }
 }
 
 /// Takes the fences away, if there are any.
@@ -81,15 +141,15 @@ unsafe fn fence(span: NonNull<Span>, lead: usize) {
 /// `span` is a live large span of the caller's, who does not use it meanwhile.
 pub unsafe fn lower(span: NonNull<Span>) {
     // SAFETY: ours, by the caller's word.
-    let record = unsafe { &mut *span.as_ptr() };
-    let lead = core::mem::take(&mut record.lead);
+    let record = unsafe { span.as_ref() };
+    let lead = record.lead;
     if lead == 0 {
         return;
     }
-    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
-    record.start = PageId(record.start.0 - lead);
-    record.pages = Length(record.pages.0 + lead + 1);
-    PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+    // SAFETY: handed through; there are fences.
+    unsafe { widen(span) };
+    // SAFETY: as above.
+    let record = unsafe { span.as_ref() };
     // SAFETY: pages of the span. Taking protection away may split no mapping that is not split already.
     unsafe {
         protect(record.addr(), lead * PAGE_SIZE, true);
@@ -100,8 +160,8 @@ pub unsafe fn lower(span: NonNull<Span>) {
 
 /// Most spans that are kept, and most bytes of one and of all.
 const KEPT: usize = 64;
-const KEPT_BYTES_EACH: usize = 256 << 10;
-const KEPT_BYTES: usize = 4 << 20;
+const KEPT_BYTES_EACH: usize = 4 << 20;
+const KEPT_BYTES: usize = 8 << 20;
 
 struct Kept {
     /// Oldest first.

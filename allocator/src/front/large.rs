@@ -155,32 +155,56 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
     // SAFETY: handed through; a live record.
     unsafe {
         let before = span.as_ref().addr() as *mut u8;
+        let done = match span.as_ref().state {
+            SpanState::Direct if size > direct_bytes => resize_direct(span, size),
+            SpanState::Large if size <= direct_bytes => resize_large(span, size),
+            _ => false,
+        };
+        if !done {
+            return ptr::null_mut();
+        }
+        let block = span.as_ref().addr() as *mut u8;
+        watched::resized(before, block, size);
+        block
+    }
+}
+
+/// `resize` for a span of the page heap.
+///
+/// # Safety
+/// As `resize`.
+unsafe fn resize_large(span: NonNull<Span>, size: usize) -> bool {
+    let pages = Length::for_bytes(size);
+    #[cfg(feature = "hardened")]
+    // SAFETY: handed through, twice.
+    return unsafe { fences::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages)) };
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: handed through.
+    unsafe {
+        PAGE_HEAP.resize(span, pages)
+    }
+}
+
+/// `resize` for a mapping of its own. The kernel moves such a one only if all its pages have the same protection.
+///
+/// # Safety
+/// As `resize`.
+unsafe fn resize_direct(span: NonNull<Span>, size: usize) -> bool {
+    // SAFETY: handed through.
+    unsafe {
         #[cfg(feature = "hardened")]
-        let (asked, lead) = (size, span.as_ref().lead);
+        let lead = span.as_ref().lead;
         #[cfg(feature = "hardened")]
         let size = {
             fences::lower(span);
             size.next_multiple_of(PAGE_SIZE) + (lead + 1) * PAGE_SIZE
         };
-        let done = match span.as_ref().state {
-            SpanState::Direct if size > direct_bytes => PAGE_HEAP.resize_direct(span, size),
-            SpanState::Large if size <= direct_bytes => {
-                PAGE_HEAP.resize(span, Length::for_bytes(size))
-            }
-            _ => false,
-        };
+        let done = PAGE_HEAP.resize_direct(span, size);
         // Blocks that had no fences, as there were too many, get none now.
         #[cfg(feature = "hardened")]
         if lead > 0 {
             fences::raise_again(span, lead);
         }
-        if !done {
-            return ptr::null_mut();
-        }
-        let block = span.as_ref().addr() as *mut u8;
-        #[cfg(feature = "hardened")]
-        let size = asked;
-        watched::resized(before, block, size);
-        block
+        done
     }
 }

@@ -247,21 +247,15 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
         // SAFETY: handed through.
         return unsafe { CENTRAL.give_home(class, chain) };
     };
-    let spare = cache.spare(class);
-    if spare.count + chain.count <= cache.limit(class) {
-        // SAFETY: the last object of the caller's chain; both are ours now.
-        unsafe { FreeObject::link(tail, spare.head) };
-        cache.set_spare(class, Chain { head: chain.head, count: spare.count + chain.count });
-        return;
+    if cache.loaded_count(class) + chain.count > cache.limit(class) {
+        make_room(&cache, class);
     }
-    let spare = cache.take_spare(class);
-    if !spare.is_empty() {
-        sizing::note_exchange(&cache, class);
-        // SAFETY: the spare magazine was this cache's, and now is ours.
-        unsafe { CENTRAL.give(class, spare) };
-        sizing::grow(&cache, class);
-    }
-    cache.set_spare(class, chain);
+    let loaded = cache.loaded(class);
+    let count = loaded.count + chain.count;
+    // SAFETY: the last object of the caller's chain; both are ours now.
+    unsafe { FreeObject::link(tail, loaded.head) };
+    let chain = Chain { head: chain.head, count };
+    cache.set_loaded(class, chain, count.max(cache.limit(class)));
 }
 
 /// Sends home what waits to be used again.
