@@ -1,8 +1,11 @@
 //! Replays the corpora of `tests/fuzz/corpus` and a bounded number of random changes of them, on stable
-//! Rust: the same in every run. The target `api` can also be run for as long as one likes by `cargo fuzz`.
+//! Rust: the same in every run. The targets `api` and `trace` can also be run for as long as one likes by
+//! `cargo fuzz`.
 
 #[path = "../fuzz/api.rs"]
 mod api;
+#[path = "../fuzz/trace.rs"]
+mod trace;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -74,6 +77,14 @@ fn inputs(target: &str, count: usize) -> Vec<Vec<u8>> {
 #[test]
 fn sequences_of_calls_agree_with_the_model() {
     inputs("api", 150).iter().for_each(|input| api::run(input));
+}
+
+/// What is decoded from any bytes fits together, and replays to the same sum each time.
+#[test]
+fn trace_files_are_errors_or_can_be_replayed() {
+    assert!(corpus("trace").iter().all(|input| trace::run(input)), "the corpus is all traces");
+    let sound = inputs("trace", 4_000).iter().filter(|input| trace::run(input)).count();
+    assert!(sound > 300, "{sound} sound traces only");
 }
 
 /// Whatever `mallctl` is asked for, it answers without writing past the room that it is given.
