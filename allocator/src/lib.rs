@@ -8,6 +8,10 @@
 //! The modules are the tiers, lowest first; a module uses only what stands above it in this list.
 //! `docs/design.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]
+#![cfg_attr(
+    feature = "valgrind",
+    allow(dead_code, reason = "blocks do not change their size in place")
+)]
 
 #[cfg(all(test, not(loom)))]
 extern crate std;

@@ -20,21 +20,27 @@ pub fn shared() -> PathBuf {
 /// Full path of the hardened shared library; `STRATALLOC_HARDENED_SO` names another one.
 pub fn hardened() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
-    let built = BUILT.get_or_try_init(|| -> Result<PathBuf, String> {
-        if let Some(path) = env::var_os("STRATALLOC_HARDENED_SO") {
-            return Ok(PathBuf::from(path));
-        }
-        let target = target_dir();
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ci/hardened");
-        let output = Command::new(script).env("CARGO_TARGET_DIR", &target).output();
-        let output = output.map_err(|e| format!("ci/hardened cannot be started: {e}"))?;
-        if !output.status.success() {
-            let said = String::from_utf8_lossy(&output.stderr);
-            return Err(format!("building the hardened library failed:\n{said}"));
-        }
-        Ok(target.join("release/libstratalloc-hardened.so"))
-    });
-    built.unwrap_or_else(|said| panic!("{said}")).clone()
+    BUILT.get_or_init(|| variant("hardened", "STRATALLOC_HARDENED_SO")).clone()
+}
+
+/// Full path of the shared library that tells valgrind of its blocks; `STRATALLOC_VALGRIND_SO` names another one.
+pub fn valgrind() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    BUILT.get_or_init(|| variant("valgrind", "STRATALLOC_VALGRIND_SO")).clone()
+}
+
+/// What `ci/variant` builds, unless `variable` names another library.
+fn variant(name: &str, variable: &str) -> PathBuf {
+    if let Some(path) = env::var_os(variable) {
+        return PathBuf::from(path);
+    }
+    let target = target_dir();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../ci/variant");
+    let output = Command::new(script).arg(name).env("CARGO_TARGET_DIR", &target).output();
+    let output = output.unwrap_or_else(|e| panic!("ci/variant cannot be started: {e}"));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "building the {name} library failed:\n{said}");
+    target.join(format!("release/libstratalloc-{name}.so"))
 }
 
 /// Full path of the static library under test.

@@ -6,4 +6,5 @@ pub mod fatal;
 pub mod fixed_buf;
 pub mod hint;
 pub mod list;
+pub mod memcheck;
 pub mod probe;

@@ -5,6 +5,7 @@
 //! slow path finds out. Allocation clears the mark, so that a block which the program never wrote to is
 //! not suspected. Both words are the program's while the object is allocated.
 
+use crate::base::memcheck::Opened;
 #[cfg(not(feature = "hardened"))]
 use crate::config::FREE_MARK;
 #[cfg(feature = "hardened")]
@@ -32,6 +33,14 @@ pub struct Chain {
     pub count: usize,
 }
 
+impl FreeObject {
+    /// Lets the two words be used, where memcheck looks on.
+    #[inline(always)]
+    fn open(this: *mut Self) -> Opened {
+        Opened::new(this as usize, size_of::<Self>())
+    }
+}
+
 // SAFETY: a chain owns its objects; nothing in it is bound to a thread.
 unsafe impl Send for Chain {}
 
@@ -43,6 +52,7 @@ impl FreeObject {
     /// For all four: `this` is free memory of a small object that belongs to the caller, and was linked.
     #[inline(always)]
     pub unsafe fn next(this: *mut Self) -> *mut Self {
+        let _opened = Self::open(this);
         // SAFETY: by the caller's word, here and below.
         unsafe { (*this).next }
     }
@@ -53,6 +63,7 @@ impl FreeObject {
     /// As `next`, but that it need not have been linked.
     #[inline(always)]
     pub unsafe fn link(this: *mut Self, next: *mut Self) {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe { (*this).next = next };
     }
@@ -63,6 +74,7 @@ impl FreeObject {
     /// As `next`.
     #[inline(always)]
     pub unsafe fn mark(this: *mut Self) {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe { (*this).mark = FREE_MARK };
     }
@@ -73,6 +85,7 @@ impl FreeObject {
     /// As `next`.
     #[inline(always)]
     pub unsafe fn hand_out(this: *mut Self, _class: SizeClass) {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe { (*this).mark = 0 };
     }
@@ -83,6 +96,7 @@ impl FreeObject {
     /// As `next`, but that it need not be free.
     #[inline(always)]
     pub unsafe fn is_marked(this: *mut Self) -> bool {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe { (*this).mark == FREE_MARK }
     }
@@ -98,6 +112,7 @@ impl FreeObject {
     /// As above, here and below.
     #[inline(always)]
     pub unsafe fn next(this: *mut Self) -> *mut Self {
+        let _opened = Self::open(this);
         // SAFETY: by the caller's word, here and below.
         let (first, second) = unsafe { ((*this).next as usize, (*this).mark) };
         let next = secret::first(this as usize, first);
@@ -113,6 +128,7 @@ impl FreeObject {
     /// As above.
     #[inline(always)]
     pub unsafe fn link(this: *mut Self, next: *mut Self) {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe {
             (*this).next = secret::first(this as usize, next as usize) as *mut Self;
@@ -133,6 +149,7 @@ impl FreeObject {
     /// As above.
     #[inline(always)]
     pub unsafe fn hand_out(this: *mut Self, class: SizeClass) {
+        let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe {
             (*this).next = ptr::null_mut();

@@ -62,6 +62,8 @@ impl SpanSource for Pages {
         if span_ref.fresh {
             self.grown.set(self.grown.get() + span_ref.bytes());
         }
+        #[cfg(feature = "valgrind")]
+        crate::base::memcheck::close(span_ref.addr(), span_ref.bytes());
         Some(span)
     }
 

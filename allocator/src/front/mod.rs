@@ -7,6 +7,7 @@
 //! * `realloc`: changing a block's size.
 //! * `misuse`: what `free` says before it aborts.
 //! * `watched`: what is recorded for leak reports and heap profiles, where that is wanted.
+//! * `memcheck`: what stands before all of these with the feature `valgrind`.
 //! * `init`, `fork`: the first call, and `fork`.
 //!
 //! Sizes and alignments are in bytes. Failure is a null pointer; `errno` is never touched: setting it is
@@ -23,18 +24,30 @@ mod free;
 mod hardened;
 mod init;
 mod large;
+#[cfg(feature = "valgrind")]
+mod memcheck;
 mod misuse;
 mod realloc;
 #[cfg(test)]
 mod tests;
 mod watched;
 
+pub use alloc::reclaim;
+#[cfg(not(feature = "valgrind"))]
 pub use alloc::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
-    allocate_hot, allocate_zeroed, good_size, reclaim,
+    allocate_hot, allocate_zeroed, good_size,
 };
 pub use at_exit::{verify_at_exit, verify_own_cache};
+#[cfg(not(feature = "valgrind"))]
 pub use free::{
     deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, usable_size,
 };
+#[cfg(feature = "valgrind")]
+pub use memcheck::{
+    allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
+    allocate_hot, allocate_zeroed, deallocate, deallocate_layout, deallocate_sized,
+    deallocate_sized_aligned, good_size, reallocate, reallocate_same_layout, usable_size,
+};
+#[cfg(not(feature = "valgrind"))]
 pub use realloc::{reallocate, reallocate_same_layout};

@@ -206,7 +206,8 @@ pub static TABLE: [Parameter; COUNT] = [
         id: Id::Background,
         name: "background",
         kind: Kind::Switch,
-        default: 1,
+        // Memcheck gives up on a process that ends while this thread sleeps.
+        default: !cfg!(feature = "valgrind") as usize,
         meaning: "Whether a thread of the allocator's own may be started, once the heap has grown \
                   beyond 8 MiB, to give memory back and to empty the caches of threads that \
                   sleep; it ends when there is nothing left to do.",
