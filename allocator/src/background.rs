@@ -10,6 +10,8 @@ use crate::central::idle::Asker;
 use crate::config::DECAY_STEPS;
 use crate::os::worker;
 use crate::page_heap::PAGE_HEAP;
+#[cfg(feature = "hardened")]
+use crate::page_heap::fences;
 use crate::parameters::{self, Id, NEVER};
 use crate::thread_cache::{EXITED, park};
 
@@ -67,6 +69,10 @@ extern "C" fn run() {
             CENTRAL.drain_idle(Asker::Decay);
             let look = park::park_sleepers(LOOKS_ASLEEP);
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
+            #[cfg(feature = "hardened")]
+            {
+                busy |= fences::decay() >= fences::KEPT_BYTES_QUIETLY;
+            }
             quiet += 1;
         }
         if busy {

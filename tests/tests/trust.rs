@@ -202,14 +202,25 @@ fn programs_run_on_the_hardened_library() {
     }
 }
 
-/// The programs that test the C library pass on the hardened one: threads, `fork`, destructors.
+/// What memory the hardened library keeps for its own purposes shows in these: figures that count blocks in
+/// quarantine, and the map of live blocks that stays resident.
+const NOT_HARDENED: [&str; 2] =
+    ["memory_goes_back_in_silence", "sleeping_threads_hold_next_to_nothing"];
+
+/// The programs that test the C library pass on the hardened one: threads, `fork`, destructors, new-handlers, the
+/// allocator's own thread.
 #[test]
-fn programs_in_c_run_on_the_hardened_library() {
-    for source in ["api.c", "fork.c", "destructors.c", "signals.c", "spawn.c"] {
+fn programs_run_on_the_hardened_library_as_on_the_other() {
+    let sources =
+        ["api.c", "fork.c", "destructors.c", "signals.c", "spawn.c", "cxx_new.cpp", "background.c"];
+    for source in sources {
         let binary = program(source, Link::Preload);
         let mut list = Command::new(&binary);
         list.arg("--list").env("LD_PRELOAD", library::hardened());
         for case in run(list, LIMIT).expect_success().text().lines() {
+            if NOT_HARDENED.contains(&case) {
+                continue;
+            }
             let mut command = Command::new(&binary);
             command.arg(case).env("LD_PRELOAD", library::hardened());
             command.env("STRATALLOC_EXPECT", library::hardened());

@@ -129,7 +129,7 @@ pub fn last_resort() {
 pub fn reclaim() {
     probe!("reclaim", 0, 0);
     #[cfg(feature = "hardened")]
-    large::give_back_kept();
+    crate::page_heap::fences::give_back_kept();
     exchange::flush_own();
     park::park_others();
     CENTRAL.drain();

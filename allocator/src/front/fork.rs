@@ -24,7 +24,7 @@ unsafe extern "C" fn prepare() {
         ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
     });
     #[cfg(feature = "hardened")]
-    super::fences::fork_lock().acquire_for_fork();
+    crate::page_heap::fences::fork_lock().acquire_for_fork();
     PAGE_HEAP.fork_lock().acquire_for_fork();
     profile::acquire_for_fork();
     record::acquire_for_fork();
@@ -41,7 +41,7 @@ unsafe extern "C" fn parent() {
         profile::release_for_fork();
         PAGE_HEAP.fork_lock().release_for_fork();
         #[cfg(feature = "hardened")]
-        super::fences::fork_lock().release_for_fork();
+        crate::page_heap::fences::fork_lock().release_for_fork();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
             ForkLock::List(list) => list.fork_lock().release_for_fork(),
@@ -61,7 +61,7 @@ unsafe extern "C" fn child() {
         profile::reset_in_child();
         PAGE_HEAP.fork_lock().reset_in_child();
         #[cfg(feature = "hardened")]
-        super::fences::fork_lock().reset_in_child();
+        crate::page_heap::fences::fork_lock().reset_in_child();
         CENTRAL.for_each_lock(|lock| match lock {
             ForkLock::Transfer(cache) => cache.fork_lock().reset_in_child(),
             ForkLock::List(list) => list.fork_lock().reset_in_child(),

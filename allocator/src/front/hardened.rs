@@ -9,7 +9,7 @@ use crate::page::live_map::LIVE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU8, Ordering};
-use crate::thread_cache::{CountedCache, Kind, Quarantine, exchange, in_slot};
+use crate::thread_cache::{Quarantine, exchange, in_slot};
 use core::ptr;
 
 /// Takes a live block of `wanted`, or of any class, back through what the calling thread's slot names. Whether it did: not
@@ -35,11 +35,10 @@ pub unsafe fn take_back(block: *mut u8, wanted: Option<SizeClass>) -> bool {
 /// # Safety
 /// `block` is a live object of `class`, unless that is 0, and the caller gives it up.
 pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
-    let named = in_slot();
-    let cache = named.as_counted().map_or(named, CountedCache::own);
-    if class == SizeClass::NONE || cache.kind != Kind::Live {
+    if class == SizeClass::NONE {
         return false;
     }
+    let Some(cache) = exchange::enter_if_live() else { return false };
     // SAFETY: handed through; of what leaves the quarantine, all is ours.
     unsafe {
         retire(class, block);
@@ -59,6 +58,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
             exchange::push_slow(class, block);
         }
     }
+    drop(cache);
     background::start_if_wanted();
     true
 }

@@ -1,7 +1,5 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-#[cfg(feature = "hardened")]
-use super::fences;
 use super::{alloc, init, watched};
 use crate::background;
 use crate::base::probe::probe;
@@ -10,6 +8,8 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
+#[cfg(feature = "hardened")]
+use crate::page_heap::fences;
 use crate::parameters::{self, Id};
 use crate::record::Call;
 use core::ptr::{self, NonNull};
@@ -106,12 +106,8 @@ pub unsafe fn free(span: NonNull<Span>) {
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
     unsafe {
-        let mut going = fences::keep(span).or_else(|| fences::next_to_go(false));
-        while let Some(span) = going {
-            give_back(span);
-            going = fences::next_to_go(false);
-        }
-    }
+        fences::free(span)
+    };
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through.
     unsafe {
@@ -124,24 +120,14 @@ pub unsafe fn free(span: NonNull<Span>) {
 ///
 /// # Safety
 /// As `free`.
+#[cfg(not(feature = "hardened"))]
 unsafe fn give_back(span: NonNull<Span>) {
     // SAFETY: handed through; a live record.
     unsafe {
-        #[cfg(feature = "hardened")]
-        fences::lower(span);
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
             _ => PAGE_HEAP.free(span),
         }
-    }
-}
-
-/// Hardened builds: gives all spans back that are kept.
-#[cfg(feature = "hardened")]
-pub fn give_back_kept() {
-    while let Some(span) = fences::next_to_go(true) {
-        // SAFETY: kept, and ours now.
-        unsafe { give_back(span) };
     }
 }
 

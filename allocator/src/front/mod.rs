@@ -16,8 +16,6 @@
 mod alloc;
 mod at_exit;
 mod claim;
-#[cfg(feature = "hardened")]
-mod fences;
 mod fork;
 mod free;
 #[cfg(feature = "hardened")]

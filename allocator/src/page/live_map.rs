@@ -3,7 +3,7 @@
 //! `free` the class of a live block, and whatever else it is given - a freed block, wherever it is cached, a
 //! pointer into a block, foreign memory - has class 0, which no magazine has room for.
 //!
-//! Two levels like the page map, with leaves of 256 MiB address space per 4 GiB; a page of a leaf becomes
+//! Two levels like the page map, with leaves of 16 MiB address space per 256 MiB; a page of a leaf becomes
 //! resident with the first block in 64 KiB. Writers: who hands a block out or takes it back; readers: who
 //! frees it. A block has one owner at a time; two threads that free one block at the same instant may both
 //! pass (the bitmap of its span finds that out later).
@@ -13,12 +13,13 @@ use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
 
-const LEAF_SHIFT: u32 = 32;
+const LEAF_SHIFT: u32 = 28;
 const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
 const LEAF_BYTES: usize = 1 << (LEAF_SHIFT - 4);
 
 /// The map. One exists, [`LIVE_MAP`].
 pub struct LiveMap {
+    /// Where the bytes for an address 0 would be in the leaf for each 256 MiB; 0: there is no leaf.
     root: [AtomicUsize; ROOT_LEN],
 }
 
@@ -30,14 +31,12 @@ impl LiveMap {
     fn byte(&self, addr: usize) -> Option<&AtomicU8> {
         // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
         // entered. For others an older value is as good.
-        // SAFETY: addresses of programs are below 2^48, and so the index is below the length.
-        let leaf = unsafe { self.root.get_unchecked(addr >> LEAF_SHIFT & (ROOT_LEN - 1)) };
-        let leaf = leaf.load(Ordering::Relaxed);
+        let leaf = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Relaxed);
         if leaf == 0 {
             return None;
         }
-        // SAFETY: a leaf, which is never unmapped; the low 32 bits shifted by 4 are below its length.
-        Some(unsafe { &*((leaf + (addr as u32 >> 4) as usize) as *const AtomicU8) })
+        // SAFETY: a byte of a leaf, which is never unmapped: as the root says, its part of the sum is `addr`'s.
+        Some(unsafe { &*(leaf.wrapping_add(addr >> 4) as *const AtomicU8) })
     }
 
     /// The class of the live small block that starts at `addr`; `NONE` if none does.
@@ -77,19 +76,24 @@ impl LiveMap {
     /// blocks, so there is a leaf.
     ///
     /// # Safety
-    /// `addr` is below 2^48, and `ensure` said yes to an address in the same 4 GiB.
+    /// `addr` is below 2^48, and `ensure` said yes to an address in the same 256 MiB.
     #[inline(always)]
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
         // SAFETY: by the caller's word; see `byte`.
         unsafe {
             let leaf = self.root.get_unchecked(addr >> LEAF_SHIFT).load(Ordering::Relaxed);
-            let byte = (leaf + (addr as u32 >> 4) as usize) as *const AtomicU8;
+            let byte = leaf.wrapping_add(addr >> 4) as *const AtomicU8;
             (*byte).store(class.as_byte(), Ordering::Relaxed);
         }
     }
 
-    /// Makes sure that blocks in the 4 GiB around `addr` can be entered. Returns whether.
-    pub fn ensure(&self, addr: usize) -> bool {
+    /// Makes sure that blocks in `[addr, addr + bytes)` can be entered. Returns whether.
+    pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
+        let last = (addr + bytes.max(1) - 1) >> LEAF_SHIFT;
+        (addr >> LEAF_SHIFT..=last).all(|leaf| self.ensure_leaf(leaf << LEAF_SHIFT))
+    }
+
+    fn ensure_leaf(&self, addr: usize) -> bool {
         let Some(entry) = self.root.get(addr >> LEAF_SHIFT) else { return false };
         if entry.load(Ordering::Relaxed) != 0 {
             return true;
@@ -98,7 +102,8 @@ impl LiveMap {
         // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
         unsafe { Linux.advise_huge(leaf, LEAF_BYTES, false) };
         // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
-        let _ = entry.compare_exchange(0, leaf, Ordering::Release, Ordering::Relaxed);
+        let origin = leaf.wrapping_sub((addr >> LEAF_SHIFT) << (LEAF_SHIFT - 4));
+        let _ = entry.compare_exchange(0, origin, Ordering::Release, Ordering::Relaxed);
         true
     }
 }

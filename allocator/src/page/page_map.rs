@@ -116,10 +116,6 @@ impl PageMap {
             return Some(leaf);
         }
         let entry = self.root.get(addr >> LEAF_SHIFT)?;
-        #[cfg(feature = "hardened")]
-        if !super::live_map::LIVE_MAP.ensure(addr) {
-            return None;
-        }
         let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
         let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
         // Release: pairs with the Acquire in `leaf`. The map has one writer at a time, the holder of the
@@ -134,6 +130,10 @@ impl PageMap {
 
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
+        #[cfg(feature = "hardened")]
+        if !super::live_map::LIVE_MAP.ensure(addr, bytes) {
+            return false;
+        }
         let mut at = addr;
         while at < addr + bytes {
             if self.leaf_or_new(at).is_none() {

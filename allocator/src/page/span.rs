@@ -47,7 +47,7 @@ pub struct Span {
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
-    /// Pages before a large block that belong to its span; see `front::fences`.
+    /// Pages before a large block that belong to its span; see `page_heap::fences`.
     #[cfg(feature = "hardened")]
     pub lead: usize,
     /// Whether its memory was all zero when it left the page heap.

@@ -12,12 +12,15 @@
 //! * `direct`: blocks with mappings of their own.
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
+//! * `fences`: in hardened builds, pages round large blocks that nobody may touch.
 //! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
 
 mod direct;
+#[cfg(feature = "hardened")]
+pub mod fences;
 mod filler;
 mod heap;
 mod huge_page;

@@ -19,8 +19,6 @@ pub mod registry;
 mod sizing;
 mod verify;
 
-#[cfg(feature = "hardened")]
-pub use cache::Kind;
 pub use cache::{EXITED, in_slot, in_slot_to_pop};
 pub use counted::CountedCache;
 #[cfg(feature = "hardened")]

@@ -63,6 +63,21 @@ impl ThreadCache {
             .sum()
     }
 
+    /// Bytes in all magazines and in quarantine: what parking gives back.
+    fn parkable_bytes(&self) -> usize {
+        #[cfg(feature = "hardened")]
+        return self.held_bytes() + self.quarantine.bytes();
+        #[cfg(not(feature = "hardened"))]
+        self.held_bytes()
+    }
+
+    /// Whether it was emptied while it was parked, but for what its owner was about to do.
+    #[cfg(feature = "hardened")]
+    pub(super) fn was_emptied(&self) -> bool {
+        // Relaxed: as in `is_emptied`.
+        self.parked.load(Ordering::Relaxed) >= EMPTIED
+    }
+
     /// Exchanges with the central tier since the last call, unless they were very many.
     fn take_exchanges(&self) -> u32 {
         // Relaxed: one counts, the other looks now and then.
@@ -87,7 +102,7 @@ pub fn park_sleepers(rounds: u32) -> Look {
     let mut look = Look::default();
     registry::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
-        let held = cache.held_bytes();
+        let held = cache.parkable_bytes();
         if cache.parked.load(Ordering::Relaxed) >= EMPTIED || held < LEAST_BYTES {
             return;
         }
@@ -103,7 +118,7 @@ pub fn park_sleepers(rounds: u32) -> Look {
             look.parked += held;
         } else {
             cache.rounds_asleep.store(asleep, Ordering::Relaxed);
-            look.awake += held;
+            look.awake += cache.held_bytes();
         }
     });
     if look.parked > 0 {
@@ -119,7 +134,7 @@ pub fn park_others() -> usize {
     let mut chosen = 0;
     registry::for_each_live(|cache| {
         let other = !core::ptr::eq(core::ptr::from_ref(cache).cast(), own);
-        if other && cache.parked.load(Ordering::Relaxed) < EMPTIED && cache.held_bytes() > 0 {
+        if other && cache.parked.load(Ordering::Relaxed) < EMPTIED && cache.parkable_bytes() > 0 {
             cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
             chosen += 1;
         }
@@ -194,6 +209,10 @@ fn empty(cache: &ThreadCache) {
             }
         }
     }
+    #[cfg(feature = "hardened")]
+    cache.quarantine.steal(|class, head| {
+        give_home(class, Chain { head, count: crate::config::MAGAZINE_MAX_COUNT });
+    });
 }
 
 /// Sends home what was taken.
@@ -224,6 +243,8 @@ pub fn make_whole(cache: &ThreadCache) {
         for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
             cache.settle_stolen(class);
         }
+        #[cfg(feature = "hardened")]
+        cache.quarantine.settle();
     }
     cache.parked.store(NOT, Ordering::Relaxed);
 }

@@ -6,7 +6,7 @@
 //! magazines as a whole. So a block in quarantine costs `free` no more than a block in a magazine would: it
 //! is linked once, and looked at when it is handed out again. Bigger blocks wait in a ring.
 //!
-//! The owner's only, like the magazines; it is no part of what is parked. Room in the younger generation stands
+//! The owner's only, like the magazines, and parked with them. Room in the younger generation stands
 //! as a negative number while blocks are cleared on `free`, and is 0 in placeholders: both have no room for
 //! the hot path, which looks at nothing else.
 
@@ -103,7 +103,7 @@ impl Quarantine {
     ) -> Option<(Chain, *mut FreeObject)> {
         let (young, old) = (&self.young[class.index()], &self.old[class.index()]);
         let room = &self.rooms[class.index()];
-        let most = (GENERATION_BYTES / class.size()).min(MOST) as u32;
+        let most = most(class);
         let mut left = (room.load(Ordering::Relaxed) as i32).unsigned_abs();
         let mut done = None;
         if left == 0 {
@@ -139,6 +139,53 @@ impl Quarantine {
         unpack(waited)
     }
 
+    /// Takes everything from under its owner, who may be about to put one block in: as `park` does with magazines
+    /// that can at most be pushed to.
+    pub fn steal(&self, mut give: impl FnMut(SizeClass, *mut FreeObject)) {
+        for class in SizeClass::all().take(CHAINED - 1) {
+            for generation in [&self.old, &self.young] {
+                // Acquire: pairs with the Release of `push`, so that the links are there.
+                let first = generation[class.index()].swap(ptr::null_mut(), Ordering::Acquire);
+                if !first.is_null() {
+                    give(class, first);
+                }
+            }
+        }
+        while let Some((class, block)) = self.take_big() {
+            give(class, block);
+        }
+    }
+
+    /// Brings in order what `steal` was applied to. For the owner, with no operation under way. What is there is one
+    /// block of a class, whose link leads to what was taken.
+    pub fn settle(&self) {
+        for class in SizeClass::all().take(CHAINED - 1) {
+            let block = self.young[class.index()].load(Ordering::Relaxed);
+            let mut left = 0;
+            if !block.is_null() {
+                // SAFETY: a block that this thread has put here.
+                unsafe { FreeObject::link(block, ptr::null_mut()) };
+                self.tails[0][class.index()].store(block, Ordering::Relaxed);
+                left = most(class) - 1;
+            }
+            self.rooms[class.index()].store(left, Ordering::Relaxed);
+        }
+    }
+
+    /// Bytes that wait; for others than the owner a moment old.
+    pub fn bytes(&self) -> usize {
+        let chained = SizeClass::all().take(CHAINED - 1).map(|class| {
+            let at = class.index();
+            let empty = |head: &AtomicPtr<FreeObject>| head.load(Ordering::Relaxed).is_null();
+            let left = (self.rooms[at].load(Ordering::Relaxed) as i32).unsigned_abs();
+            let young = if empty(&self.young[at]) { 0 } else { most(class).saturating_sub(left) };
+            let old = if empty(&self.old[at]) { 0 } else { most(class) };
+            (young + old) as usize * class.size()
+        });
+        let big = self.ring.iter().filter_map(|slot| unpack(slot.load(Ordering::Relaxed)));
+        chained.sum::<usize>() + big.map(|(class, _)| class.size()).sum::<usize>()
+    }
+
     /// Takes a chain of blocks out, until there is none left: its class and its first object. For who takes all.
     pub fn take(&self) -> Option<(SizeClass, *mut FreeObject)> {
         for class in SizeClass::all().take(CHAINED - 1) {
@@ -153,12 +200,22 @@ impl Quarantine {
                 }
             }
         }
+        self.take_big()
+    }
+
+    /// As `take`, for the ring.
+    fn take_big(&self) -> Option<(SizeClass, *mut FreeObject)> {
         self.ring.iter().find_map(|slot| {
             let waited = slot.load(Ordering::Relaxed);
             slot.store(0, Ordering::Relaxed);
             unpack(waited).map(|(class, block)| (class, block.cast()))
         })
     }
+}
+
+/// Blocks of a generation.
+fn most(class: SizeClass) -> u32 {
+    (GENERATION_BYTES / class.size()).min(MOST) as u32
 }
 
 fn unpack(word: usize) -> Option<(SizeClass, *mut u8)> {

@@ -317,7 +317,10 @@ pub fn adopt_one_orphan() {
     // SAFETY: nobody else has the cache, and records are never freed.
     while let Some((class, head)) = unsafe { (*cache).quarantine.take() } {
         // SAFETY: as the magazines below.
-        unsafe { salvage(class, head, MAGAZINE_MAX_COUNT) };
+        unsafe {
+            let most = if (*cache).was_emptied() { 1 } else { MAGAZINE_MAX_COUNT };
+            salvage(class, head, most);
+        }
     }
     for class in SizeClass::all() {
         // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so

@@ -5,14 +5,16 @@
 //! the page map knows the first page of the block; before the span goes back it becomes what it was.
 //!
 //! Raising fences and lowering them are two system calls each, so that some spans are kept with theirs when they
-//! are freed, oldest out first, for blocks that need exactly such a one. The page map does not know of them
+//! are freed, for a second or two, oldest out first, for blocks that need exactly such a one. The page map does not know of them
 //! meanwhile.
 //!
 //! Each fence may cost the process mappings, of which it has some 65,000, so that only so many blocks get them.
 
+use super::PAGE_HEAP;
 use crate::config::{FENCED_MOST, PAGE_SIZE};
 use crate::os::Lock;
 use crate::os::protect::protect;
+use crate::os::worker;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -162,25 +164,32 @@ pub unsafe fn lower(span: NonNull<Span>) {
 const KEPT: usize = 64;
 const KEPT_BYTES_EACH: usize = 4 << 20;
 const KEPT_BYTES: usize = 8 << 20;
+/// Bytes below which nobody is woken to give them back.
+pub const KEPT_BYTES_QUIETLY: usize = 1 << 20;
 
 struct Kept {
     /// Oldest first.
     spans: [*mut Span; KEPT],
     len: usize,
     bytes: usize,
+    /// How many, of the oldest, were there when `decay` looked.
+    seen: usize,
 }
 
 // SAFETY: spans that nobody uses; reached under the lock.
 unsafe impl Send for Kept {}
 
-static SPANS: Lock<Kept> =
-    Lock::new(Rank::PageHeap, Kept { spans: [core::ptr::null_mut(); KEPT], len: 0, bytes: 0 });
+static SPANS: Lock<Kept> = Lock::new(
+    Rank::PageHeap,
+    Kept { spans: [core::ptr::null_mut(); KEPT], len: 0, bytes: 0, seen: 0 },
+);
 
 impl Kept {
     fn take(&mut self, at: usize) -> NonNull<Span> {
         let span = self.spans[at];
         self.spans.copy_within(at + 1..self.len, at);
         self.len -= 1;
+        self.seen -= usize::from(at < self.seen);
         // SAFETY: a kept span's record, which is ours.
         self.bytes -= unsafe { (*span).bytes() };
         // SAFETY: the first `len` places hold spans.
@@ -193,7 +202,7 @@ impl Kept {
 ///
 /// # Safety
 /// `span` is a live large span that the caller gives up.
-pub unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
+unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { span.as_ref() };
     if record.lead == 0 || record.state != SpanState::Large || record.bytes() > KEPT_BYTES_EACH {
@@ -206,13 +215,69 @@ pub unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
     kept.spans[len] = span.as_ptr();
     kept.len += 1;
     kept.bytes += record.bytes();
+    if kept.bytes >= KEPT_BYTES_QUIETLY {
+        worker::want();
+    }
     evicted
 }
 
 /// The span that has been kept longest, if those that are kept are too large, or to the last if `all` are to go.
-pub fn next_to_go(all: bool) -> Option<NonNull<Span>> {
+fn next_to_go(all: bool) -> Option<NonNull<Span>> {
     let mut kept = SPANS.lock();
     (kept.len > 0 && (all || kept.bytes > KEPT_BYTES)).then(|| kept.take(0))
+}
+
+/// Takes a large block back: keeps its span for a while, or gives it back.
+///
+/// # Safety
+/// `span` is that of a live large block, and the caller gives it up.
+pub unsafe fn free(span: NonNull<Span>) {
+    // SAFETY: handed through.
+    let mut going = unsafe { keep(span) }.or_else(|| next_to_go(false));
+    while let Some(span) = going {
+        // SAFETY: not kept, or not any more.
+        unsafe { give_back(span) };
+        going = next_to_go(false);
+    }
+}
+
+/// Gives a span back to the page heap, or to the system.
+///
+/// # Safety
+/// The caller owns the span.
+unsafe fn give_back(span: NonNull<Span>) {
+    // SAFETY: handed through; a live record.
+    unsafe {
+        lower(span);
+        match span.as_ref().state {
+            SpanState::Direct => PAGE_HEAP.free_direct(span),
+            _ => PAGE_HEAP.free(span),
+        }
+    }
+}
+
+/// Gives all spans back that are kept.
+pub fn give_back_kept() {
+    while let Some(span) = next_to_go(true) {
+        // SAFETY: kept, and ours now.
+        unsafe { give_back(span) };
+    }
+}
+
+/// Gives back what was kept already when this was called last. Returns the bytes that are kept still.
+pub fn decay() -> usize {
+    loop {
+        let due = {
+            let mut kept = SPANS.lock();
+            if kept.seen == 0 {
+                kept.seen = kept.len;
+                return kept.bytes;
+            }
+            kept.take(0)
+        };
+        // SAFETY: kept, and ours now.
+        unsafe { give_back(due) };
+    }
 }
 
 /// A kept span of exactly `pages` pages, with fences for `align`, entered in the page map.
