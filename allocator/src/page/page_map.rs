@@ -128,6 +128,11 @@ impl PageMap {
         self.leaf(addr)
     }
 
+    /// Makes sure that a large block at `addr` can be entered. Returns whether.
+    pub fn ensure_large(&self, addr: usize) -> bool {
+        self.leaf_or_new(addr).is_some()
+    }
+
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
         #[cfg(feature = "hardened")]

@@ -58,8 +58,11 @@ impl<O: Os> PageHeap<O> {
             unsafe { self.os.advise_huge(addr, bytes, policy == HugePages::Always) };
         }
         let mut inner = self.lock();
-        let span =
-            if inner.admits(bytes) && PAGE_MAP.ensure(addr, 1) { inner.new_record() } else { None };
+        let span = if inner.admits(bytes) && PAGE_MAP.ensure_large(addr) {
+            inner.new_record()
+        } else {
+            None
+        };
         let Some(span) = span else {
             drop(inner);
             // SAFETY: just mapped, and not known to anyone.
@@ -128,8 +131,8 @@ impl<O: Os> PageHeap<O> {
         if target != addr {
             // Under the lock, so that the old address leaves the page map before anyone can map it again.
             // SAFETY: both mappings are the caller's; the target was just made.
-            let moved =
-                PAGE_MAP.ensure(target, 1) && unsafe { self.os.relocate(addr, old, target, new) };
+            let moved = PAGE_MAP.ensure_large(target)
+                && unsafe { self.os.relocate(addr, old, target, new) };
             if !moved {
                 drop(inner);
                 // SAFETY: just mapped, and not known to anyone.
