@@ -52,9 +52,10 @@ fn sanitizers_with_an_allocator_of_their_own_take_precedence() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (sanitizer, name) in [("address", "AddressSanitizer"), ("thread", "ThreadSanitizer")] {
         let binary = compile("memcheck.c", sanitizer, &library::shared(), folder.path());
-        let finished = run_case(&binary, "use_after_free", None);
-        assert!(!finished.succeeded(), "{finished}");
+        // Where the kernel places mappings more randomly than a sanitizer can bear, some runs do not begin.
         let said = format!("{name}: heap-use-after-free");
-        assert!(finished.errors().contains(&said), "{finished}");
+        let runs: Vec<_> = (0..5).map(|_| run_case(&binary, "use_after_free", None)).collect();
+        let found = runs.iter().any(|run| !run.succeeded() && run.errors().contains(&said));
+        assert!(found, "{}", runs[0]);
     }
 }
