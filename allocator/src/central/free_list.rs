@@ -28,8 +28,9 @@ use core::ptr::{self, NonNull};
 /// groups of the others.
 const GROUPS: usize = 9;
 
-/// Bytes that must not be carved by two threads: a cache line.
-pub(super) const LINE: usize = 64;
+/// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
+/// blocks describes, which is written to by every call.
+pub(super) const LINE: usize = if cfg!(feature = "hardened") { 1024 } else { 64 };
 /// The kernel's smallest page: fresh memory is carved at most to its end at once.
 const TOUCH: usize = 4096;
 

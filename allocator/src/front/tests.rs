@@ -341,6 +341,8 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
     park::park_others();
     wake.send(()).unwrap();
     let (_, after) = sleeper.join().unwrap();
-    // The magazine of the class announced last stays: 16 KiB at most.
-    assert!(after < 20_000, "{after} of {before} bytes still cached");
+    // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB at least, and free
+    // through the quarantine, by 4 KiB.
+    let most = if cfg!(feature = "hardened") { 24_000 } else { 20_000 };
+    assert!(after < most, "{after} of {before} bytes still cached");
 }

@@ -27,28 +27,33 @@ pub struct LiveMap {
 pub static LIVE_MAP: LiveMap = LiveMap { root: [const { AtomicUsize::new(0) }; ROOT_LEN] };
 
 impl LiveMap {
+    /// What the root says of `addr`; 0: there is no leaf.
     #[inline(always)]
-    fn byte(&self, addr: usize) -> Option<&AtomicU8> {
+    fn origin(&self, addr: usize) -> usize {
         // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
         // entered. For others an older value is as good.
-        let leaf = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Relaxed);
-        if leaf == 0 {
-            return None;
-        }
+        self.root.get(addr >> LEAF_SHIFT).map_or(0, |origin| origin.load(Ordering::Relaxed))
+    }
+
+    /// The byte for `addr` in a leaf.
+    ///
+    /// # Safety
+    /// `origin` is what the root says of `addr`, and not 0.
+    #[inline(always)]
+    unsafe fn byte(origin: usize, addr: usize) -> &'static AtomicU8 {
         // SAFETY: a byte of a leaf, which is never unmapped: as the root says, its part of the sum is `addr`'s.
-        Some(unsafe { &*(leaf.wrapping_add(addr >> 4) as *const AtomicU8) })
+        unsafe { &*(origin.wrapping_add(addr >> 4) as *const AtomicU8) }
     }
 
     /// The class of the live small block that starts at `addr`; `NONE` if none does.
     #[inline(always)]
     pub fn class_of(&self, addr: usize) -> SizeClass {
-        match self.byte(addr) {
-            // SAFETY: only numbers of classes are stored.
-            Some(byte) if addr & 15 == 0 => unsafe {
-                SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed))
-            },
-            _ => SizeClass::NONE,
+        let origin = self.origin(addr);
+        if origin == 0 || addr & 15 != 0 {
+            return SizeClass::NONE;
         }
+        // SAFETY: as the root says; only numbers of classes are stored.
+        unsafe { SizeClass::from_index_unchecked(Self::byte(origin, addr).load(Ordering::Relaxed)) }
     }
 
     /// Strikes out the live small block that starts at `addr`, if there is one, and if `may` wants its class.
@@ -59,10 +64,12 @@ impl LiveMap {
         addr: usize,
         may: impl FnOnce(SizeClass) -> bool,
     ) -> Option<SizeClass> {
-        let byte = self.byte(addr)?;
-        if addr & 15 != 0 {
+        let origin = self.origin(addr);
+        if origin == 0 || addr & 15 != 0 {
             return None;
         }
+        // SAFETY: as the root says.
+        let byte = unsafe { Self::byte(origin, addr) };
         // SAFETY: only numbers of classes are stored.
         let class = unsafe { SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed)) };
         if !may(class) {
@@ -81,9 +88,8 @@ impl LiveMap {
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
         // SAFETY: by the caller's word; see `byte`.
         unsafe {
-            let leaf = self.root.get_unchecked(addr >> LEAF_SHIFT).load(Ordering::Relaxed);
-            let byte = leaf.wrapping_add(addr >> 4) as *const AtomicU8;
-            (*byte).store(class.as_byte(), Ordering::Relaxed);
+            let origin = self.root.get_unchecked(addr >> LEAF_SHIFT).load(Ordering::Relaxed);
+            Self::byte(origin, addr).store(class.as_byte(), Ordering::Relaxed);
         }
     }
 

@@ -24,8 +24,8 @@ const CHAINED: usize = match SizeClass::of(CHAINED_BYTES) {
     None => 0,
 };
 /// Most blocks of a generation, and bytes that one has for bigger ones.
-const MOST: usize = 64;
-const GENERATION_BYTES: usize = 8192;
+const MOST: usize = 32;
+const GENERATION_BYTES: usize = 4096;
 /// Blocks in the ring.
 const BIG: usize = 8;
 /// Where the class stands in a word beside the address.
