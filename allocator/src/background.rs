@@ -13,7 +13,7 @@ use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
 use crate::parameters::{self, Id, NEVER};
-use crate::thread_cache::{EXITED, park};
+use crate::thread_cache::{EXITED, park, registry};
 
 /// Milliseconds between two steps, at least and at most.
 const STEP_MS: core::ops::RangeInclusive<u64> = 20..=1_000;
@@ -67,6 +67,7 @@ extern "C" fn run() {
         if since_look >= LOOK_MS {
             since_look = 0;
             CENTRAL.drain_idle(Asker::Decay);
+            registry::empty_kept(true);
             let look = park::park_sleepers(LOOKS_ASLEEP);
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             #[cfg(feature = "hardened")]

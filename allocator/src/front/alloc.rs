@@ -10,7 +10,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::record::Call;
-use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park};
+use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park, registry};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -132,6 +132,7 @@ pub fn reclaim() {
     crate::page_heap::fences::give_back_kept();
     exchange::flush_own();
     park::park_others();
+    registry::empty_kept(false);
     CENTRAL.drain();
 }
 

@@ -4,7 +4,7 @@ use super::misuse;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-use crate::thread_cache::exchange;
+use crate::thread_cache::{exchange, registry};
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
 /// read the environment: where no allocation has done so, there is nothing to check, and so late in a
@@ -12,6 +12,8 @@ use crate::thread_cache::exchange;
 pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
         verify_own_cache();
+        // What comes home is looked at.
+        registry::empty_kept(false);
     }
 }
 

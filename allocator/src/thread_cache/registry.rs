@@ -4,6 +4,10 @@
 //! run later (other keys, C++ thread-locals of late libraries) may still allocate: the slot then names
 //! the placeholder `EXITED`, and they use the central tier directly.
 //!
+//! A few caches are *kept* as their threads leave them, magazines and limits and all, for the threads that
+//! are born next: where threads live for one small job, filling a cache and sending it home is most of what
+//! they cost. What nobody takes within a second or two is sent home by the background thread.
+//!
 //! After a `fork` the child has one thread, but the registry still lists the caches of the parent's
 //! others. They become *orphans* and are emptied one by one as the child needs memory, so that a child
 //! that only calls `exec` pays nothing.
@@ -29,6 +33,11 @@ use core::ptr::{self, NonNull};
 pub(super) struct Registry {
     pub(super) live: List<ThreadCache>,
     recycled: List<ThreadCache>,
+    /// Caches whose threads have ended, with what these had cached.
+    kept: List<ThreadCache>,
+    kept_count: usize,
+    /// Fewest of them since the background thread last looked: so many nobody needed.
+    kept_low: usize,
     orphans: List<ThreadCache>,
     /// Twins (`counted`) that no thread uses.
     twins: List<ThreadCache>,
@@ -43,6 +52,9 @@ static REGISTRY: Lock<Registry> = Lock::new(
     Registry {
         live: List::new(),
         recycled: List::new(),
+        kept: List::new(),
+        kept_count: 0,
+        kept_low: 0,
         orphans: List::new(),
         twins: List::new(),
         live_count: 0,
@@ -86,16 +98,20 @@ pub fn register() -> bool {
     }
     let cache = {
         let mut registry = REGISTRY.lock();
-        let mut cache = registry.recycled.pop_front();
+        let mut cache = registry.take_kept();
         if cache.is_null() {
-            let Some(fresh) = METADATA.allocate::<ThreadCache>() else {
-                return false;
-            };
-            cache = fresh.as_ptr();
+            cache = registry.recycled.pop_front();
+            if cache.is_null() {
+                let Some(fresh) = METADATA.allocate::<ThreadCache>() else {
+                    return false;
+                };
+                cache = fresh.as_ptr();
+            }
+            // SAFETY: the record is unused; a recycled one is in no list any more.
+            unsafe { cache.write(ThreadCache::new(Kind::Live)) };
         }
-        // SAFETY: the record is unused; a recycled one is in no list any more.
+        // SAFETY: the record is in no list, and nobody else's.
         unsafe {
-            cache.write(ThreadCache::new(Kind::Live));
             // Relaxed, here and below: the lock orders.
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
@@ -154,11 +170,75 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
     if !ptr::eq(thread_slot::own(), cache.cast()) {
         return;
     }
-    retire(cache);
+    retire(cache, Fate::Kept);
+}
+
+/// What becomes of a cache that a thread does not use any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is kept for the next thread, if it is small and few are.
+    Kept,
+    /// Everything in it goes home.
+    Emptied,
+}
+
+/// Most caches that are kept, and most bytes in each: half a megabyte in all.
+const KEPT_MOST: usize = 4;
+const KEPT_BYTES: usize = 128 * 1024;
+
+impl Registry {
+    /// A cache that was kept, or null.
+    fn take_kept(&mut self) -> *mut ThreadCache {
+        let cache = self.kept.pop_front();
+        if !cache.is_null() {
+            self.kept_count -= 1;
+            self.kept_low = self.kept_low.min(self.kept_count);
+        }
+        cache
+    }
+}
+
+/// Keeps `cache`, whose thread has ended, with all it holds. Returns whether it did.
+fn keep(cache: &ThreadCache) -> bool {
+    // Hardened builds look at every freed block, and that soon.
+    if cfg!(feature = "hardened") || cache.held_bytes() > KEPT_BYTES {
+        return false;
+    }
+    let mut registry = REGISTRY.lock();
+    if registry.kept_count >= KEPT_MOST {
+        return false;
+    }
+    // SAFETY: the record is in no list, and records are never freed.
+    unsafe { registry.kept.push_front(ptr::from_ref(cache).cast_mut()) };
+    registry.kept_count += 1;
+    true
+}
+
+/// Sends home what is in the caches that are kept: of all, or of those that no thread took since the last
+/// call (`unneeded`).
+pub fn empty_kept(unneeded: bool) {
+    let mut left = {
+        let mut registry = REGISTRY.lock();
+        let count = registry.kept_count;
+        let low = core::mem::replace(&mut registry.kept_low, count);
+        if unneeded { low } else { count }
+    };
+    while left > 0 {
+        left -= 1;
+        let cache = REGISTRY.lock().take_kept();
+        if cache.is_null() {
+            return;
+        }
+        // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
+        unsafe {
+            exchange::flush(&*cache);
+            REGISTRY.lock().recycled.push_front(cache);
+        }
+    }
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
-fn retire(cache: *mut ThreadCache) {
+fn retire(cache: *mut ThreadCache, fate: Fate) {
     // Out of the list before anything else, so that nobody parks it any more.
     let named = {
         let mut registry = REGISTRY.lock();
@@ -173,9 +253,14 @@ fn retire(cache: *mut ThreadCache) {
     // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
         park::make_whole(&*cache);
-        exchange::flush(&*cache);
+        let kept = fate == Fate::Kept && keep(&*cache);
+        if !kept {
+            exchange::flush(&*cache);
+        }
         let mut registry = REGISTRY.lock();
-        registry.recycled.push_front(cache);
+        if !kept {
+            registry.recycled.push_front(cache);
+        }
         if !ptr::eq(named, cache) {
             registry.twins.push_front(named);
         }
@@ -209,7 +294,7 @@ pub fn set_caching(caching: Caching) {
         Caching::Plain => {}
         // SAFETY: records are never freed.
         Caching::Counted => counted::install(unsafe { &*own }),
-        Caching::Never => retire(own),
+        Caching::Never => retire(own, Fate::Emptied),
     }
 }
 
@@ -222,10 +307,10 @@ fn caching() -> Caching {
     }
 }
 
-/// Calls `visit` for the cache of every thread, under the registry's lock.
+/// Calls `visit` for the cache of every thread, those that have ended included, under the registry's lock.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
-    for list in [&registry.live, &registry.orphans] {
+    for list in [&registry.live, &registry.kept, &registry.orphans] {
         let mut node = list.first();
         while !node.is_null() {
             // SAFETY: nodes of the list are live; the lock keeps them there.
