@@ -56,9 +56,9 @@ pub const MAGAZINE_START_BYTES: usize = 256;
 pub const THREAD_CACHE_TOTAL_BYTES: usize = 32 << 20;
 
 /// Most magazines that one transfer cache holds.
-pub const TRANSFER_SLOTS: usize = 64;
-/// Most bytes that one transfer cache holds by default (at least two magazines are always admitted).
-pub const TRANSFER_MAX_BYTES: usize = 256 * 1024;
+pub const TRANSFER_SLOTS: usize = 256;
+/// Bytes that all transfer caches together hold by default (two magazines of each class are always admitted).
+pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
 
 /// Slow-path events of one thread between two looks at which of its magazines went unused.
 pub const SCAVENGE_INTERVAL: u32 = 512;

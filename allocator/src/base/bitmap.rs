@@ -31,9 +31,10 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 
     /// Sets `bit`; returns whether it was set before.
     pub fn set(&mut self, bit: usize) -> bool {
-        let old = self.get(bit);
-        self.words[bit / 64] |= 1 << (bit % 64);
-        old
+        let word = &mut self.words[bit / 64];
+        let old = *word;
+        *word = old | 1 << (bit % 64);
+        old >> (bit % 64) & 1 != 0
     }
 
     /// Number of bits set.

@@ -1,4 +1,4 @@
-//! Branch hints on stable Rust: a call to a cold function marks the branch that makes it.
+//! Hints for compiler and processor. On stable Rust, a call to a cold function marks the branch that makes it.
 
 #[cold]
 #[inline(always)]
@@ -11,4 +11,24 @@ pub const fn unlikely(condition: bool) -> bool {
         cold_path();
     }
     condition
+}
+
+/// Asks for the cache lines of a record that is going to be used. Any address will do: nothing is read.
+#[inline(always)]
+pub fn prefetch<T>(record: *const T) {
+    let lines = size_of::<T>().div_ceil(64);
+    for line in 0..lines {
+        let addr = record.cast::<u8>().wrapping_add(line * 64);
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a prefetch of an address that cannot be read does nothing.
+        unsafe {
+            core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(addr.cast());
+        }
+        #[cfg(target_arch = "aarch64")]
+        // SAFETY: as above; it touches neither stack nor flags.
+        unsafe {
+            core::arch::asm!("prfm pldl1keep, [{}]", in(reg) addr,
+                options(nostack, preserves_flags, readonly));
+        }
+    }
 }

@@ -53,9 +53,8 @@ impl Central {
     pub fn drain_idle(&self, asker: Asker) {
         for class in SizeClass::all() {
             let cache = &self.transfer[class.index()];
-            let mut idle = cache.take_idle(asker);
-            loop {
-                let chain = cache.pop_oldest(&mut idle);
+            for _ in 0..cache.take_idle(asker) {
+                let chain = cache.pop_oldest(class, &self.waiting, 0);
                 if chain.is_empty() {
                     break;
                 }

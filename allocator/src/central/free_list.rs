@@ -14,8 +14,9 @@ use super::release::{OS_PAGE, offer, resident_objects};
 #[cfg(feature = "hardened")]
 use super::shuffle::Builder;
 use crate::base::fatal::fatal;
+use crate::base::hint::prefetch;
 use crate::base::list::List;
-use crate::config::MAGAZINE_MAX_OBJECTS;
+use crate::config::{MAGAZINE_MAX_OBJECTS, PAGE_SHIFT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -76,6 +77,74 @@ pub(super) struct Inner {
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
 unsafe impl Send for Inner {}
+
+/// Asks for the records of the spans that these addresses lie in. Where blocks die in no order each is in a span of
+/// its own, whose record nobody looked at lately: asked for one after the other, under the lock, they were most of
+/// what a free costs.
+fn prefetch_records(addrs: &[usize]) {
+    let mut before = 0;
+    for &addr in addrs {
+        let page = addr >> PAGE_SHIFT;
+        if page != before {
+            prefetch(PAGE_MAP.span(addr));
+        }
+        before = page;
+    }
+}
+
+/// The span that objects are coming home to, with what each of them is compared with at hand.
+struct Landing {
+    /// Null if there is none of the class where the last object was said to lie.
+    span: *mut Span,
+    addr: usize,
+    bytes: usize,
+    /// Objects that came home and are not accounted for yet.
+    count: usize,
+    size: usize,
+    objects: usize,
+    reciprocal: u64,
+}
+
+impl Landing {
+    /// No span.
+    const NOWHERE: Self = Self {
+        span: ptr::null_mut(),
+        addr: 0,
+        bytes: 0,
+        count: 0,
+        size: 0,
+        objects: 0,
+        reciprocal: 0,
+    };
+
+    /// The span of `class` in which `addr` lies. For the holder of the class's lock.
+    fn at(class: SizeClass, addr: usize) -> Self {
+        let span = PAGE_MAP.span(addr);
+        // SAFETY: what the page map holds is a record; records are never unmapped, and those of spans of
+        // this class are guarded by the lock.
+        let Some(record) = (unsafe { span.as_ref() }).filter(|record| record.class == class) else {
+            return Self::NOWHERE;
+        };
+        let info = class.info();
+        Self {
+            span,
+            addr: record.addr(),
+            bytes: record.bytes(),
+            count: 0,
+            size: info.size as usize,
+            objects: info.objects as usize,
+            reciprocal: info.reciprocal,
+        }
+    }
+
+    /// The number of the object that begins at `addr`, which lies in the span: as `Span::place_of`.
+    #[inline(always)]
+    fn index_of(&self, addr: usize) -> Option<usize> {
+        let offset = addr - self.addr;
+        let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
+        (index * self.size == offset && index < self.objects).then_some(index)
+    }
+}
 
 /// A chain under construction, in the order of handing out.
 #[cfg(not(feature = "hardened"))]
@@ -207,13 +276,14 @@ impl CentralFreeList {
                 len += 1;
                 left -= 1;
             }
+            prefetch_records(&addrs[..len]);
             let mut emptied = List::new();
             let mut inner = self.inner.lock();
-            let mut span = ptr::null_mut();
+            let mut landing = Landing::NOWHERE;
             for &addr in &addrs[..len] {
-                inner.put(class, addr, &mut span, &mut emptied, strict);
+                inner.put(class, addr, &mut landing, &mut emptied, strict);
             }
-            inner.settle(class, span, &mut emptied);
+            inner.settle_landing(class, &landing, &mut emptied);
             drop(inner);
             while let Some(span) = NonNull::new(emptied.pop_front()) {
                 // SAFETY: the span is out of the lists, and all of its objects are free.
@@ -347,6 +417,8 @@ impl Inner {
         let span = self.groups[group].first();
         // SAFETY: a node of the list is live; the lock guards it.
         let record = unsafe { &mut *span };
+        // SAFETY: as above.
+        prefetch(unsafe { self.groups[group].next(span) });
         let size = class.size();
         let before = out.count();
         let mut fresh_end = usize::MAX;
@@ -391,32 +463,25 @@ impl Inner {
         fresh_end == usize::MAX
     }
 
-    /// Marks the object at `addr` as free in its span. `current` is the span of the object before, which
-    /// is likely this one's too; when it is another, the one before is settled.
+    /// Marks the object at `addr` as free in its span. When that is another than the object before went to, the
+    /// one before is settled.
+    #[inline(always)]
     fn put(
         &mut self,
         class: SizeClass,
         addr: usize,
-        current: &mut *mut Span,
+        landing: &mut Landing,
         emptied: &mut List<Span>,
         strict: bool,
     ) {
-        let mut span = *current;
-        // SAFETY: `current` is null or a live span of this class.
-        let inside =
-            !span.is_null() && unsafe { addr.wrapping_sub((*span).addr()) < (*span).bytes() };
-        if !inside {
-            self.settle(class, span, emptied);
-            *current = ptr::null_mut();
-            span = PAGE_MAP.span(addr);
+        if addr.wrapping_sub(landing.addr) >= landing.bytes {
+            self.settle_landing(class, landing, emptied);
+            *landing = Landing::at(class, addr);
         }
-        // SAFETY: what the page map holds is a record; records are never unmapped, and those of spans of
-        // this class are guarded by the lock.
-        let place = match unsafe { span.as_ref() } {
-            Some(record) if record.class == class => record.place_of(addr),
-            _ => Place::Inside,
-        };
-        let Place::Object(index) = place else {
+        // SAFETY: null or a live span of this class, guarded by the lock.
+        let record = unsafe { landing.span.as_mut() };
+        let index = landing.index_of(addr);
+        let (Some(record), Some(index)) = (record, index) else {
             if strict {
                 fatal(format_args!(
                     "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
@@ -425,19 +490,27 @@ impl Inner {
             }
             return;
         };
-        // SAFETY: `place_of` was asked, so `span` is live, of this class, and guarded by the lock.
-        let record = unsafe { &mut *span };
         if record.free.set(index) {
             if strict {
                 fatal(format_args!("double free: {addr:#x}, a block of {} bytes", class.size()));
             }
             return;
         }
-        record.allocated -= 1;
+        landing.count += 1;
+    }
+
+    /// Accounts for what came home to the span of `landing`, and settles it.
+    fn settle_landing(&mut self, class: SizeClass, landing: &Landing, emptied: &mut List<Span>) {
+        // A span that nothing came home to was settled before, and may be gone.
+        if landing.count == 0 {
+            return;
+        }
+        // SAFETY: a live span of this class, guarded by the lock.
+        let record = unsafe { &mut *landing.span };
+        record.allocated -= landing.count as u16;
         record.searched = false;
-        self.free += 1;
-        // Only now: a span that an earlier object of the batch emptied must not be settled twice.
-        *current = span;
+        self.free += landing.count;
+        self.settle(class, landing.span, emptied);
     }
 
     /// Puts a span that objects came home to where it belongs now: into the list of its group, or, if it

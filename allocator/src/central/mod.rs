@@ -15,9 +15,11 @@ mod shuffle;
 mod tests;
 mod transfer_cache;
 pub mod verify;
+mod waiting;
 
 pub use free_list::{CentralFreeList, SpanSource};
 pub use transfer_cache::TransferCache;
+pub use waiting::Waiting;
 
 use crate::config::CLASS_COUNT;
 use crate::os::Linux;
@@ -25,6 +27,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
+use crate::parameters::{self, Id};
 use chain::Chain;
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -33,12 +36,14 @@ use release::Budget;
 /// The shared tier of the process: everything is indexed by class.
 pub struct Central {
     transfer: [TransferCache; CLASS_COUNT],
+    waiting: Waiting,
     lists: [CentralFreeList; CLASS_COUNT],
 }
 
 /// The one instance.
 pub static CENTRAL: Central = Central {
     transfer: [const { TransferCache::new() }; CLASS_COUNT],
+    waiting: Waiting::new(),
     lists: [const { CentralFreeList::new() }; CLASS_COUNT],
 };
 
@@ -56,7 +61,8 @@ impl Pages {
 
 impl SpanSource for Pages {
     fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
-        let span = PAGE_HEAP.allocate(Length(class.info().pages as usize), Length(1), class)?;
+        let span =
+            PAGE_HEAP.allocate(Length(class.info().pages as usize), class.span_align(), class)?;
         // SAFETY: fresh from the page heap, and ours.
         let span_ref = unsafe { span.as_ref() };
         if span_ref.fresh {
@@ -94,7 +100,7 @@ impl Central {
     /// A chain of free objects: a whole magazine if one is waiting, else up to `want` objects (and at
     /// least one) from spans. Empty only when memory is exhausted.
     pub fn fetch(&self, class: SizeClass, want: usize) -> Chain {
-        let waiting = self.transfer[class.index()].pop();
+        let waiting = self.transfer[class.index()].pop(class, &self.waiting);
         if !waiting.is_empty() {
             return waiting;
         }
@@ -111,9 +117,27 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class` and belong to the caller, who gives them up.
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
-        if let Some(rejected) = self.transfer[class.index()].push(class, chain) {
+        if let Some(rejected) = self.transfer[class.index()].push(class, &self.waiting, chain) {
             // SAFETY: handed through.
-            unsafe { self.lists[class.index()].release(&Pages::new(), class, rejected) }
+            unsafe { self.give_home(class, rejected) }
+        } else if self.waiting.bytes() > parameters::get(Id::TransferCacheBytes) {
+            self.make_room();
+        }
+    }
+
+    /// Sends magazines home until no more wait than may, those first that have waited longest, of one class
+    /// after the other. Two at most: as many as come, and one of what came before.
+    fn make_room(&self) {
+        for _ in 0..2 {
+            let Some(class) = self.waiting.next_to_give() else { return };
+            let chain = self.transfer[class.index()].pop_oldest(class, &self.waiting, waiting::FEW);
+            if !chain.is_empty() {
+                // SAFETY: the chain came from the transfer cache of this class and is ours now.
+                unsafe { self.give_home(class, chain) };
+            }
+            if self.waiting.bytes() <= parameters::get(Id::TransferCacheBytes) {
+                return;
+            }
         }
     }
 
@@ -140,7 +164,7 @@ impl Central {
     pub fn drain(&self) {
         for class in SizeClass::all() {
             loop {
-                let chain = self.transfer[class.index()].pop();
+                let chain = self.transfer[class.index()].pop(class, &self.waiting);
                 if chain.is_empty() {
                     break;
                 }

@@ -2,8 +2,9 @@
 
 use super::chain::{Chain, FreeObject};
 use super::free_list::LINE;
-use super::{CentralFreeList, SpanSource, TransferCache};
-use crate::config::{PAGE_SIZE, TRANSFER_MAX_BYTES, TRANSFER_SLOTS};
+use super::waiting::GRANULE;
+use super::{CentralFreeList, SpanSource, TransferCache, Waiting};
+use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
@@ -346,13 +347,14 @@ fn threads_that_share_a_list_never_share_an_object() {
     model.check();
 }
 
-/// The transfer cache hands out whole magazines, the last one first, holds no more than its bounds,
-/// and always has room for two: one that a producer leaves while a consumer is on its way.
+/// The transfer cache hands out whole magazines, the last one first, gives up those that have waited longest,
+/// and reports what it holds to within a granule.
 #[test]
 fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
     for size in [16, 1024, 32 * 1024] {
         let class = SizeClass::of(size).unwrap();
-        let cache = TransferCache::new();
+        let (cache, waiting) = (TransferCache::new(), Waiting::new());
+        let reported = |objects: usize| waiting.bytes().abs_diff(objects * size) < GRANULE;
         let mut storage = vec![[0usize; 2]; 200 * (TRANSFER_SLOTS + 1)];
         let mut chains = Vec::new();
         for part in storage.chunks_mut(200) {
@@ -360,25 +362,25 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
             let addrs: Vec<usize> = part.iter_mut().map(|o| ptr::from_mut(o) as usize).collect();
             chains.push(chain(&addrs));
         }
-        let mut pushed = Vec::new();
+        let last = chains.pop().unwrap();
+        let is = |one: Chain, other: Chain| (one.head, one.count) == (other.head, other.count);
         for &chain in &chains {
-            match cache.push(class, chain) {
-                None => pushed.push(chain),
-                Some(rejected) => {
-                    assert_eq!((rejected.head, rejected.count), (chain.head, chain.count));
-                    break;
-                }
-            }
+            assert!(cache.push(class, &waiting, chain).is_none());
         }
-        assert!(pushed.len() >= 2 && pushed.len() <= TRANSFER_SLOTS, "{}", pushed.len());
-        assert!(pushed.len() == 2 || pushed.len() * 200 * size <= TRANSFER_MAX_BYTES);
-        assert_eq!(cache.objects(), pushed.len() * 200);
-        assert!(cache.holds(pushed[0].head as usize));
-        assert!(!cache.holds(chains[pushed.len()].head as usize));
-        for chain in pushed.into_iter().rev() {
-            let popped = cache.pop();
-            assert_eq!((popped.head, popped.count), (chain.head, chain.count));
+        assert!(is(cache.push(class, &waiting, last).unwrap(), last), "no place for one more");
+        assert!(waiting.next_to_give() == Some(class) && reported(chains.len() * 200));
+        assert_eq!(cache.objects(), chains.len() * 200);
+        assert!(cache.holds(chains[0].head as usize) && !cache.holds(last.head as usize));
+        assert!(is(cache.pop_oldest(class, &waiting, 2), chains[0]));
+        // Round the end of the ring.
+        assert!(cache.push(class, &waiting, last).is_none());
+        assert!(is(cache.pop(class, &waiting), last));
+        for (index, &chain) in chains.iter().enumerate().skip(1).rev() {
+            assert!(reported(index * 200));
+            assert!(index > 2 || cache.pop_oldest(class, &waiting, 2).is_empty());
+            assert_eq!(waiting.next_to_give().is_some(), index > 2);
+            assert!(is(cache.pop(class, &waiting), chain));
         }
-        assert!(cache.pop().is_empty() && cache.objects() == 0);
+        assert!(cache.pop(class, &waiting).is_empty() && cache.objects() == 0 && reported(0));
     }
 }

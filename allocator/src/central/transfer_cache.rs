@@ -6,64 +6,94 @@
 use super::chain::Chain;
 use super::idle::Asker;
 use super::verify::chain_is_sound;
+use super::waiting::{FEW, GRANULE, Waiting};
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
-use crate::parameters::{self, Id};
 use crate::sync::Rank;
 
-/// The transfer cache of one class. Thread-safe.
+/// The transfer cache of one class. Thread-safe. What it may hold is decided for all classes together, see
+/// `waiting`.
 pub struct TransferCache {
     inner: Lock<Inner>,
 }
 
+/// A ring: the oldest magazine is at `first`.
 struct Inner {
     chains: [Chain; TRANSFER_SLOTS],
+    first: usize,
     len: usize,
     objects: usize,
+    /// What `Waiting` knows of `objects`, in bytes.
+    reported: usize,
     /// Fewest chains since each asker last called `take_idle`.
     low: [usize; 2],
 }
 
 impl Inner {
-    fn note_low(&mut self) {
+    /// The place of the `index`th oldest magazine.
+    fn at(&self, index: usize) -> usize {
+        (self.first + index) % TRANSFER_SLOTS
+    }
+
+    /// The magazines, the oldest first.
+    fn chains(&self) -> impl Iterator<Item = Chain> {
+        (0..self.len).map(|index| self.chains[self.at(index)])
+    }
+
+    /// Notes that the number of magazines was `before`, and tells `waiting` what it must know.
+    fn note_change(&mut self, class: SizeClass, waiting: &Waiting, before: usize) {
         self.low = self.low.map(|low| low.min(self.len));
+        if (before > FEW) != (self.len > FEW) {
+            waiting.note_rich(class, self.len > FEW);
+        }
+        let bytes = self.objects * class.size();
+        if bytes.abs_diff(self.reported) >= GRANULE {
+            waiting.report(self.reported, bytes);
+            self.reported = bytes;
+        }
     }
 }
 
 impl TransferCache {
     pub const fn new() -> Self {
-        let inner =
-            Inner { chains: [Chain::EMPTY; TRANSFER_SLOTS], len: 0, objects: 0, low: [0; 2] };
+        let inner = Inner {
+            chains: [Chain::EMPTY; TRANSFER_SLOTS],
+            first: 0,
+            len: 0,
+            objects: 0,
+            reported: 0,
+            low: [0; 2],
+        };
         Self { inner: Lock::new(Rank::Transfer, inner) }
     }
 
-    /// Takes `chain`, or hands it back if there is no room for it.
-    pub fn push(&self, class: SizeClass, chain: Chain) -> Option<Chain> {
+    /// Takes `chain`, or hands it back if there is no place for it.
+    pub fn push(&self, class: SizeClass, waiting: &Waiting, chain: Chain) -> Option<Chain> {
         let mut inner = self.inner.lock();
-        let bytes = (inner.objects + chain.count) * class.size();
         let len = inner.len;
-        // Two magazines always fit, so that a producer and a consumer can run without the spans.
-        let full = len >= 2 && bytes > parameters::get(Id::TransferCacheBytes);
-        if len == TRANSFER_SLOTS || full {
+        if len == TRANSFER_SLOTS {
             return Some(chain);
         }
-        inner.chains[len] = chain;
+        let place = inner.at(len);
+        inner.chains[place] = chain;
         inner.len += 1;
         inner.objects += chain.count;
+        inner.note_change(class, waiting, len);
         None
     }
 
     /// The magazine that came last, or an empty chain.
-    pub fn pop(&self) -> Chain {
+    pub fn pop(&self, class: SizeClass, waiting: &Waiting) -> Chain {
         let mut inner = self.inner.lock();
-        if inner.len == 0 {
+        let len = inner.len;
+        if len == 0 {
             return Chain::EMPTY;
         }
         inner.len -= 1;
-        let chain = inner.chains[inner.len];
+        let chain = inner.chains[inner.at(len - 1)];
         inner.objects -= chain.count;
-        inner.note_low();
+        inner.note_change(class, waiting, len);
         chain
     }
 
@@ -74,26 +104,25 @@ impl TransferCache {
         core::mem::replace(&mut inner.low[asker as usize], len)
     }
 
-    /// The magazine that has waited longest, if `left` is not 0 and there is one; one less is left then.
-    pub fn pop_oldest(&self, left: &mut usize) -> Chain {
+    /// The magazine that has waited longest, if there are more than `keep`; else an empty chain.
+    pub fn pop_oldest(&self, class: SizeClass, waiting: &Waiting, keep: usize) -> Chain {
         let mut inner = self.inner.lock();
-        if *left == 0 || inner.len == 0 {
+        let len = inner.len;
+        if len <= keep {
             return Chain::EMPTY;
         }
-        *left -= 1;
-        let len = inner.len;
-        let chain = inner.chains[0];
-        inner.chains.copy_within(1..len, 0);
+        let chain = inner.chains[inner.first];
+        inner.first = inner.at(1);
         inner.len -= 1;
         inner.objects -= chain.count;
-        inner.note_low();
+        inner.note_change(class, waiting, len);
         chain
     }
 
     /// Whether the object at `addr` waits here. Walks everything: for the double-free check only.
     pub fn holds(&self, addr: usize) -> bool {
         let inner = self.inner.lock();
-        inner.chains[..inner.len].iter().any(|chain| chain.contains(addr))
+        inner.chains().any(|chain| chain.contains(addr))
     }
 
     /// Number of objects here.
@@ -105,9 +134,8 @@ impl TransferCache {
     /// as many as are counted. Walks everything.
     pub fn is_sound(&self, class: SizeClass) -> bool {
         let inner = self.inner.lock();
-        let chains = &inner.chains[..inner.len];
-        let objects: usize = chains.iter().map(|chain| chain.count).sum();
-        objects == inner.objects && chains.iter().all(|chain| chain_is_sound(class, *chain))
+        let objects: usize = inner.chains().map(|chain| chain.count).sum();
+        objects == inner.objects && inner.chains().all(|chain| chain_is_sound(class, chain))
     }
 
     /// The lock, for `fork`.

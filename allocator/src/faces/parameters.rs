@@ -125,7 +125,7 @@ impl Parameters {
         set(Id::MagazineMaxBytes, bytes)
     }
 
-    /// `transfer_cache_bytes`: the most bytes of each size class that wait between threads.
+    /// `transfer_cache_bytes`: the most bytes that wait between threads, of all size classes together.
     pub fn transfer_cache_bytes() -> usize {
         get(Id::TransferCacheBytes)
     }

@@ -82,9 +82,8 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) 
         }
     }
     if sampled {
-        // Objects of a class are aligned to no more than a page.
         let pages = Length::for_bytes(class.size());
-        if let Some(span) = PAGE_HEAP.allocate(pages, Length(1), SizeClass::NONE) {
+        if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
             // SAFETY: a span that is ours.
             let addr = unsafe { span.as_ref().addr() };
             profile::record(addr, size, sampler::weight(size));

@@ -7,6 +7,7 @@
 //! Class 0 is "not a small object": large blocks, foreign addresses and the null pointer. Its magazine
 //! is always empty and full, which sends it to the slow path without a branch of its own.
 
+use super::units::Length;
 use crate::config::{
     CLASS_COUNT, MAX_SMALL, MAX_SPAN_OBJECTS, MIN_ALIGN, MIN_SPAN_OBJECTS, PAGE_SIZE,
     SPAN_TARGET_BYTES,
@@ -127,24 +128,28 @@ impl SizeClass {
 
     /// The smallest class for `size` bytes whose objects all lie at multiples of `align` (a power of two).
     ///
-    /// Spans start on a page, so that holds when `align` divides the object size and the page size.
+    /// That is the class of the size rounded up to a multiple of `align`. Where classes lie closer together
+    /// than `align`, every such multiple is a class itself; where they lie farther apart, their sizes are all
+    /// multiples of it. And spans are aligned to what their objects may be asked to be (`span_align`).
     #[inline(always)]
     pub const fn of_aligned(size: usize, align: usize) -> Option<Self> {
+        debug_assert!(align.is_power_of_two());
         if align <= MIN_ALIGN {
             return Self::of(size);
         }
-        if align > PAGE_SIZE || size > MAX_SMALL {
+        if align > MAX_SMALL || size > MAX_SMALL {
             return None;
         }
-        let rounded = if size == 0 { align } else { size.next_multiple_of(align) };
-        let Some(mut class) = Self::of(rounded) else {
-            return None;
-        };
-        // A power of two is a multiple of every smaller one, so this ends at the next power at the latest.
-        while !class.size().is_multiple_of(align) {
-            class.0 += 1;
-        }
-        Some(class)
+        let size = if size == 0 { 1 } else { size };
+        // By masks: a division each would be most of the call.
+        Self::of((size + align - 1) & !(align - 1))
+    }
+
+    /// What a span of this class must be aligned to: the largest power of two that divides the object size,
+    /// but at least a page.
+    pub const fn span_align(self) -> Length {
+        let divisor = 1 << self.size().trailing_zeros();
+        Length(if divisor > PAGE_SIZE { divisor / PAGE_SIZE } else { 1 })
     }
 
     /// The class with number `index`.
@@ -219,7 +224,7 @@ mod tests {
 
     #[test]
     fn every_object_of_an_aligned_class_is_aligned_and_large_enough() {
-        for shift in 0..=13 {
+        for shift in 0..=MAX_SMALL.ilog2() {
             let align = 1usize << shift;
             for size in (0..=MAX_SMALL).step_by(7).chain([MAX_SMALL]) {
                 let Some(class) = SizeClass::of_aligned(size, align) else {
@@ -229,9 +234,10 @@ mod tests {
                 assert!(class.size() >= size.max(1));
                 assert!(class.size().is_multiple_of(align.min(16)) || align < 16);
                 assert!(align <= 16 || class.size().is_multiple_of(align), "{size} at {align}");
+                assert!(class.span_align().bytes().is_multiple_of(align.min(class.size())));
             }
         }
-        assert_eq!(SizeClass::of_aligned(64, 2 * PAGE_SIZE), None);
+        assert_eq!(SizeClass::of_aligned(64, 2 * MAX_SMALL), None);
     }
 
     #[test]

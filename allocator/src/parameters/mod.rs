@@ -185,8 +185,8 @@ pub static TABLE: [Parameter; COUNT] = [
         name: "transfer_cache_bytes",
         kind: Kind::Bytes { least: 0, most: MAX_REQUEST, never: false },
         default: TRANSFER_MAX_BYTES,
-        meaning: "The most bytes of each size class that wait in whole magazines between threads; \
-                  two magazines are always admitted, and at most 64.",
+        meaning: "The most bytes that wait in whole magazines between threads, all size classes \
+                  together; two magazines of each are always admitted.",
         cost: "Lower: objects go home to their spans one by one more often. Higher: more free \
                memory that no other class can use.",
         clause: "C1.6",
