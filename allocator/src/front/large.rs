@@ -180,6 +180,11 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize) -> bool {
     unsafe {
         #[cfg(feature = "hardened")]
         let lead = span.as_ref().lead;
+        // A block that starts in another huge page than its span could not be entered for certain when moved.
+        #[cfg(feature = "hardened")]
+        if lead * PAGE_SIZE >= HUGE_SIZE {
+            return false;
+        }
         #[cfg(feature = "hardened")]
         let size = {
             fences::lower(span);

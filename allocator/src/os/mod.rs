@@ -75,6 +75,14 @@ pub fn map_aligned<O: Os>(os: &O, bytes: usize, align: usize, hint: usize) -> Op
     }
     // SAFETY: just mapped, and nobody knows of it.
     unsafe { os.unmap(addr, bytes) };
+    // The kernel gives addresses downwards: what is free there is likely to be free a little further down,
+    // too, and asking for that takes no more addresses than are wanted.
+    let addr = os.map(bytes, addr & !(align - 1))?;
+    if addr.is_multiple_of(align) {
+        return Some(addr);
+    }
+    // SAFETY: as above.
+    unsafe { os.unmap(addr, bytes) };
     // Map more than needed and cut off both ends.
     let total = bytes.checked_add(align)?;
     let raw = os.map(total, 0)?;

@@ -4,7 +4,7 @@
 //! free list), and nothing is unmapped. A racy reader that follows an outdated pointer therefore finds an
 //! old record of the right type, never a fault. Locked by its own lock, the last in rank.
 
-use crate::config::METADATA_CHUNK;
+use crate::config::{METADATA_CHUNK, METADATA_LEAST};
 use crate::os::{Linux, Lock, Os};
 use crate::sync::Rank;
 use core::ptr::NonNull;
@@ -53,15 +53,17 @@ impl MetadataArena {
 
     /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
     pub fn allocate<T>(&self) -> Option<NonNull<T>> {
-        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_CHUNK / 2) };
+        const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_LEAST) };
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
         if start + size_of::<T>() > inner.end {
-            let chunk = map(METADATA_CHUNK)?;
-            inner.end = chunk + METADATA_CHUNK;
-            inner.mapped += METADATA_CHUNK;
-            inner.chunks += METADATA_CHUNK;
-            start = chunk;
+            // Where addresses are nearly gone there may be room for the records of what is left of them.
+            let chunk = |bytes| map(bytes).map(|start| (start, bytes));
+            let (fresh, bytes) = chunk(METADATA_CHUNK).or_else(|| chunk(METADATA_LEAST))?;
+            inner.end = fresh + bytes;
+            inner.mapped += bytes;
+            inner.chunks += bytes;
+            start = fresh;
         }
         inner.next = start + size_of::<T>();
         NonNull::new(start as *mut T)

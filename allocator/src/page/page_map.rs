@@ -1,8 +1,12 @@
 //! From an address to its size class (one byte, hot) and its span (a pointer, slow paths only).
 //!
-//! Two levels: a root indexed by address bits 32..48, whose leaves cover 4 GiB each. Leaves this large keep
-//! the fast path free of masks (the index within a leaf is the low half of the address, shifted); they
-//! cost address space only, as untouched parts of a leaf are not resident.
+//! The class bytes have two levels: a root indexed by address bits 32..48, whose leaves cover 4 GiB each.
+//! Leaves this large keep the fast path free of masks (the index within a leaf is the low half of the
+//! address, shifted); they cost half a MiB of address space each, and their untouched parts are not resident.
+//!
+//! What slow paths look up has a third level, tables of 2 KiB for each huge page in which anything was
+//! ever entered: eight times the class bytes would be 4 MiB of a leaf, which a process under a limit on
+//! its addresses would rather have itself.
 //!
 //! A root entry holds the distance from the map to the leaf, so that an empty entry, zero, leads to a leaf
 //! of zeros that is part of the map. The lookup needs no null check: a foreign address reads class 0, and
@@ -12,7 +16,7 @@
 //! without a lock. A thread that legitimately holds a pointer into a span got it after the entry was
 //! written, through whatever synchronisation handed it over; other readers may see older entries.
 
-use crate::config::{HUGE_SHIFT, PAGE_SHIFT};
+use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGES_PER_HUGE};
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -27,13 +31,20 @@ const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
 
-/// One leaf, about 4.5 MiB of address space: the class bytes must come first, as the zero leaf has no
-/// more than these.
+/// One leaf, 528 KiB of address space: the class bytes must come first, as the zero leaf has no more than
+/// these.
 #[repr(C)]
 struct Leaf {
     classes: [AtomicU8; LEAF_PAGES],
-    spans: [AtomicPtr<Span>; LEAF_PAGES],
-    huge: [AtomicPtr<c_void>; LEAF_HUGE],
+    /// Null until something is entered for the huge page.
+    tables: [AtomicPtr<Table>; LEAF_HUGE],
+}
+
+/// What slow paths look up for one huge page. Never freed.
+struct Table {
+    /// The page heap's record of the huge page.
+    huge: AtomicPtr<c_void>,
+    spans: [AtomicPtr<Span>; PAGES_PER_HUGE],
 }
 
 /// The map. One exists, [`PAGE_MAP`].
@@ -110,7 +121,7 @@ impl PageMap {
         Some(unsafe { &*leaf })
     }
 
-    /// The leaf for `addr`, made if need be; `None` without memory. Only under the page heap's lock.
+    /// The leaf for `addr`, made if need be; `None` without memory.
     fn leaf_or_new(&self, addr: usize) -> Option<&Leaf> {
         if let Some(leaf) = self.leaf(addr) {
             return Some(leaf);
@@ -119,18 +130,36 @@ impl PageMap {
         let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
         let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
         // Release: pairs with the Acquire in `leaf`. The map has one writer at a time, the holder of the
-        // page heap's lock, except in tests with several heaps; the exchange makes that safe too.
-        // Acquire on failure: the winner's leaf is used.
-        match entry.compare_exchange(0, distance, Ordering::Release, Ordering::Acquire) {
-            Ok(_) | Err(0) => {}
-            Err(_) => return self.leaf(addr),
-        }
+        // page heap's lock, except for who needs a table for a fence, and in tests with several heaps; the
+        // exchange makes those safe too. Relaxed on failure: `leaf` looks anew.
+        let _ = entry.compare_exchange(0, distance, Ordering::Release, Ordering::Relaxed);
         self.leaf(addr)
+    }
+
+    /// The table for `addr`, if there is one.
+    fn table(&self, addr: usize) -> Option<&Table> {
+        let entry = &self.leaf(addr)?.tables[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+        // SAFETY: null, or a table that `table_or_new` entered, which is never freed. Acquire: pairs with
+        // the Release there; the table's zeroes are visible.
+        unsafe { entry.load(Ordering::Acquire).as_ref() }
+    }
+
+    /// The table for `addr`, made if need be; `None` without memory.
+    fn table_or_new(&self, addr: usize) -> Option<&Table> {
+        if let Some(table) = self.table(addr) {
+            return Some(table);
+        }
+        let entry = &self.leaf_or_new(addr)?.tables[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+        let table = METADATA.allocate::<Table>()?.as_ptr();
+        // Release: pairs with the Acquire in `table`. An exchange, and Relaxed on failure: as for leaves.
+        let null = ptr::null_mut();
+        let _ = entry.compare_exchange(null, table, Ordering::Release, Ordering::Relaxed);
+        self.table(addr)
     }
 
     /// Makes sure that a large block at `addr` can be entered. Returns whether.
     pub fn ensure_large(&self, addr: usize) -> bool {
-        self.leaf_or_new(addr).is_some()
+        self.table_or_new(addr).is_some()
     }
 
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
@@ -139,17 +168,12 @@ impl PageMap {
         if !super::live_map::LIVE_MAP.ensure(addr, bytes) {
             return false;
         }
-        let mut at = addr;
-        while at < addr + bytes {
-            if self.leaf_or_new(at).is_none() {
-                return false;
-            }
-            at = (at | ((1 << LEAF_SHIFT) - 1)) + 1;
-        }
-        true
+        let first = addr & !(HUGE_SIZE - 1);
+        (first..addr + bytes).step_by(HUGE_SIZE).all(|at| self.table_or_new(at).is_some())
     }
 
-    /// Enters a span: all of its pages if it is small, the first only if not. The leaf exists.
+    /// Enters a span: all of its pages if it is small, the first only if not. There are
+    /// tables for them.
     pub fn insert(&self, span: *mut Span, start: PageId, pages: Length, class: SizeClass) {
         let count = if class == SizeClass::NONE { 1 } else { pages.0 };
         for page in start.0..start.0 + count {
@@ -166,42 +190,40 @@ impl PageMap {
     }
 
     fn write(&self, page: PageId, span: *mut Span, class: SizeClass) {
-        let Some(leaf) = self.leaf(page.addr()) else {
+        let (Some(leaf), Some(table)) = (self.leaf(page.addr()), self.table(page.addr())) else {
+            debug_assert!(false, "a page is entered or removed that has no table");
             return;
         };
-        let index = page.0 & (LEAF_PAGES - 1);
         // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
-        leaf.spans[index].store(span, Ordering::Release);
+        table.spans[page.in_huge()].store(span, Ordering::Release);
         // Relaxed: see the module's comment on readers.
-        leaf.classes[index].store(class.as_byte(), Ordering::Relaxed);
+        leaf.classes[page.0 & (LEAF_PAGES - 1)].store(class.as_byte(), Ordering::Relaxed);
     }
 
     /// The span entered for the page of `addr`, or null: for the first page of a large one, and for every
     /// page of a small one. Any address may be asked for.
     pub fn span(&self, addr: usize) -> *mut Span {
-        match self.leaf(addr) {
+        match self.table(addr) {
             // Acquire: pairs with the Release in `write`.
-            Some(leaf) => {
-                leaf.spans[PageId::containing(addr).0 & (LEAF_PAGES - 1)].load(Ordering::Acquire)
-            }
+            Some(table) => table.spans[PageId::containing(addr).in_huge()].load(Ordering::Acquire),
             None => ptr::null_mut(),
         }
     }
 
     /// The page heap's record of the huge page that holds `addr`, or null.
     pub fn huge(&self, addr: usize) -> *mut c_void {
-        match self.leaf(addr) {
+        match self.table(addr) {
             // Relaxed: read and written under the page heap's lock.
-            Some(leaf) => leaf.huge[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)].load(Ordering::Relaxed),
+            Some(table) => table.huge.load(Ordering::Relaxed),
             None => ptr::null_mut(),
         }
     }
 
-    /// Enters the page heap's record of the huge page at `addr`. The leaf exists.
+    /// Enters the page heap's record of the huge page at `addr`. There is a table for it.
     pub fn set_huge(&self, addr: usize, huge: *mut c_void) {
-        if let Some(leaf) = self.leaf(addr) {
+        if let Some(table) = self.table(addr) {
             // Relaxed: as in `huge`.
-            leaf.huge[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)].store(huge, Ordering::Relaxed);
+            table.huge.store(huge, Ordering::Relaxed);
         }
     }
 }
@@ -209,6 +231,8 @@ impl PageMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page::span::SpanState;
+    use proptest::prelude::*;
 
     #[test]
     fn foreign_addresses_have_no_class_and_no_span() {
@@ -227,7 +251,7 @@ mod tests {
         let start = PageId::containing((0x6666 << LEAF_SHIFT) - 3 * 8192);
         let class = SizeClass::of(4000).unwrap();
         assert!(PAGE_MAP.ensure(start.addr(), 8 * 8192));
-        let mut span = Span::new(start, Length(8), crate::page::span::SpanState::Small, class);
+        let mut span = Span::new(start, Length(8), SpanState::Small, class);
         PAGE_MAP.insert(&raw mut span, start, Length(8), class);
         for page in 0..8 {
             let addr = start.plus(page).addr() + 77;
@@ -238,6 +262,56 @@ mod tests {
         PAGE_MAP.remove(start, Length(8), class);
         for page in 0..8 {
             assert!(PAGE_MAP.span(start.plus(page).addr()).is_null());
+        }
+    }
+
+    /// Every page of a part of the address space that nothing is mapped at, 5 huge pages round a leaf's border.
+    const AREA: usize = (0x6667 << LEAF_SHIFT) - 2 * HUGE_SIZE;
+    const AREA_PAGES: usize = 5 * PAGES_PER_HUGE;
+
+    proptest! {
+        /// Whatever is entered and removed, each page leads to what covers it, across tables and leaves.
+        #[test]
+        fn lookups_agree_with_a_list_of_the_spans(
+            steps in prop::collection::vec((0..AREA_PAGES, 1usize..600, any::<bool>()), 1..40),
+        ) {
+            static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+            let _area = ONE_AT_A_TIME.lock();
+            let small = SizeClass::of(4000).unwrap();
+            let mut spans: Vec<Box<Span>> = Vec::new();
+            prop_assert!(PAGE_MAP.ensure(AREA, AREA_PAGES << PAGE_SHIFT));
+            for (at, pages, is_small) in steps {
+                let start = PageId::containing(AREA).plus(at);
+                let class = if is_small { small } else { SizeClass::NONE };
+                let state = if is_small { SpanState::Small } else { SpanState::Large };
+                let pages = pages.min(AREA_PAGES - at);
+                // What is in the way goes first.
+                spans.retain(|span| {
+                    let apart = span.start.0 + span.pages.0 <= start.0 || start.0 + pages <= span.start.0;
+                    if !apart {
+                        PAGE_MAP.remove(span.start, span.pages, span.class);
+                    }
+                    apart
+                });
+                let mut span = Box::new(Span::new(start, Length(pages), state, class));
+                PAGE_MAP.insert(&raw mut *span, start, Length(pages), class);
+                spans.push(span);
+            }
+            for page in (0..AREA_PAGES).map(|at| PageId::containing(AREA).plus(at)) {
+                let here = spans.iter_mut().find(|span| {
+                    let first_only = span.class == SizeClass::NONE;
+                    let known = if first_only { 1 } else { span.pages.0 };
+                    (span.start.0..span.start.0 + known).contains(&page.0)
+                });
+                let (class, expected) =
+                    here.map_or((SizeClass::NONE, ptr::null_mut()), |span| (span.class, &raw mut **span));
+                // SAFETY: below 2^48.
+                prop_assert_eq!(unsafe { PAGE_MAP.class_unchecked(page.addr()) }, class);
+                prop_assert_eq!(PAGE_MAP.span(page.addr() + 4095), expected);
+            }
+            for span in spans {
+                PAGE_MAP.remove(span.start, span.pages, span.class);
+            }
         }
     }
 }

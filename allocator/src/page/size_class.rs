@@ -9,8 +9,8 @@
 
 use super::units::Length;
 use crate::config::{
-    CLASS_COUNT, MAX_SMALL, MAX_SPAN_OBJECTS, MIN_ALIGN, MIN_SPAN_OBJECTS, PAGE_SIZE,
-    SPAN_TARGET_BYTES,
+    CLASS_COUNT, MAX_SMALL, MAX_SPAN_OBJECTS, MAX_SPAN_OS_PAGES, MIN_ALIGN, MIN_SPAN_OBJECTS,
+    PAGE_SIZE, SPAN_TAIL_WEIGHT, SPAN_TARGET_BYTES,
 };
 
 /// A size class, `0..CLASS_COUNT`.
@@ -62,24 +62,33 @@ const fn make_info() -> [ClassInfo; CLASS_COUNT] {
     info
 }
 
-/// The shortest span whose unused tail is at most 1/16 of it, of about the target length.
+/// The length of a span in pages: near the target, and so that little is left over behind the last object.
+/// Of all lengths, down to a page below the target, whose tail is at most 1/16 of the span, the one with the
+/// least sum of tail and weighted distance from the target.
 const fn span_pages(size: usize) -> usize {
     let by_count = size * MAX_SPAN_OBJECTS;
     let target = if by_count < SPAN_TARGET_BYTES { by_count } else { SPAN_TARGET_BYTES };
     let least = size * MIN_SPAN_OBJECTS;
-    let mut pages = if target > least { target } else { least } / PAGE_SIZE;
-    if pages == 0 {
-        pages = 1;
-    }
-    loop {
+    let target = if target > least { target } else { least };
+    let (mut best, mut best_cost) = (0, usize::MAX);
+    let mut pages = (target / PAGE_SIZE).saturating_sub(2);
+    while pages * PAGE_SIZE < MAX_SPAN_OS_PAGES * 4096 {
+        pages += 1;
         let bytes = pages * PAGE_SIZE;
         let fit = bytes / size;
-        if fit >= MIN_SPAN_OBJECTS && fit <= MAX_SPAN_OBJECTS && (bytes - fit * size) * 16 <= bytes
-        {
-            return pages;
+        let tail = bytes - fit * size;
+        if fit < MIN_SPAN_OBJECTS || fit > MAX_SPAN_OBJECTS || tail * 16 > bytes {
+            continue;
         }
-        pages += 1;
+        // Both as millionths.
+        let away = bytes.abs_diff(target) * 1_000_000 / target / SPAN_TAIL_WEIGHT;
+        let cost = tail * 1_000_000 / bytes + away;
+        if cost < best_cost {
+            (best, best_cost) = (pages, cost);
+        }
     }
+    assert!(best > 0, "every class has a length that will do");
+    best
 }
 
 const fn make_class_of() -> [u8; TABLE_LEN] {
@@ -251,6 +260,21 @@ mod tests {
             assert!(info.objects as usize >= MIN_SPAN_OBJECTS);
             assert!(bytes <= crate::config::MAX_SPAN_OS_PAGES * 4096);
         }
+    }
+
+    /// Under a limit on addresses tails are lost to everybody; short spans cost small programs less.
+    #[test]
+    fn spans_have_small_tails_and_about_the_target_length_on_average() {
+        let (mut tails, mut bytes, mut classes) = (0, 0, 0);
+        for class in SizeClass::all().filter(|class| (112..=3072).contains(&class.size())) {
+            let info = class.info();
+            bytes += info.pages as usize * PAGE_SIZE;
+            tails += info.pages as usize * PAGE_SIZE - info.objects as usize * class.size();
+            classes += 1;
+        }
+        assert!(tails * 100 <= bytes, "{tails} of {bytes} bytes are behind the last object");
+        let average = bytes / classes;
+        assert!(average <= SPAN_TARGET_BYTES * 105 / 100, "{average} bytes in a span");
     }
 
     #[test]

@@ -40,8 +40,11 @@ pub fn bytes(align: usize) -> usize {
 /// # Safety
 /// `span` is a live large span that nobody uses yet, at a multiple of `align`.
 pub unsafe fn raise(span: NonNull<Span>, align: usize) {
-    // Relaxed: see `FENCED`.
-    if FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST {
+    // SAFETY: ours, by the caller's word.
+    let block = unsafe { span.as_ref().start.plus(lead(align).0) };
+    // With a large alignment the block starts in another huge page than its span does. Relaxed: see `FENCED`.
+    if FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST || !PAGE_MAP.ensure_large(block.addr())
+    {
         FENCED.fetch_sub(1, Ordering::Relaxed);
         return;
     }
