@@ -21,15 +21,16 @@ pub enum Asker {
 /// After how many calls a search is worth while: twice as many after each that found little.
 pub(super) struct Patience {
     wait: u16,
-    length: u16,
+    /// How often the wait was doubled.
+    doublings: u16,
 }
 
-/// Most calls passed over between two searches.
-const MOST_PATIENCE: u16 = 32;
+/// Most doublings: 32 calls passed over between two searches.
+const MOST_DOUBLINGS: u16 = 5;
 
 impl Patience {
     pub const fn new() -> Self {
-        Self { wait: 0, length: 1 }
+        Self { wait: 0, doublings: 0 }
     }
 }
 
@@ -57,8 +58,8 @@ impl CentralFreeList {
         if found {
             *patience = Patience::new();
         } else {
-            patience.wait = patience.length;
-            patience.length = (patience.length * 2).min(MOST_PATIENCE);
+            patience.wait = 1 << patience.doublings;
+            patience.doublings = (patience.doublings + 1).min(MOST_DOUBLINGS);
         }
     }
 }

@@ -56,6 +56,9 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 /// `T` behind a lock of rank `rank`.
 pub struct Lock<T, F: Futex> {
     word: AtomicU32,
+    /// Only what checks ranks knows it: so a static lock over zeroes is all zero, takes no room in the file,
+    /// and is resident only where it is used.
+    #[cfg(debug_assertions)]
     rank: Rank,
     data: UnsafeCell<T>,
     futex: core::marker::PhantomData<fn() -> F>,
@@ -68,8 +71,10 @@ impl<T, F: Futex> Lock<T, F> {
     /// A free lock.
     #[cfg(not(loom))]
     pub const fn new(rank: Rank, data: T) -> Self {
+        let _ = rank;
         Self {
             word: AtomicU32::new(FREE),
+            #[cfg(debug_assertions)]
             rank,
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
@@ -79,12 +84,23 @@ impl<T, F: Futex> Lock<T, F> {
     /// A free lock (loom's atomics cannot be made at compile time).
     #[cfg(loom)]
     pub fn new(rank: Rank, data: T) -> Self {
+        let _ = rank;
         Self {
             word: AtomicU32::new(FREE),
+            #[cfg(debug_assertions)]
             rank,
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
         }
+    }
+
+    /// The rank; builds that check none say the first.
+    #[inline]
+    fn rank(&self) -> Rank {
+        #[cfg(debug_assertions)]
+        return self.rank;
+        #[cfg(not(debug_assertions))]
+        Rank::Registry
     }
 
     /// Waits for the lock.
@@ -97,7 +113,7 @@ impl<T, F: Futex> Lock<T, F> {
     /// Waits for the lock without a guard.
     #[inline]
     fn acquire(&self) {
-        F::acquiring(self.rank);
+        F::acquiring(self.rank());
         self.acquire_for_fork();
     }
 
@@ -145,7 +161,7 @@ impl<T, F: Futex> Lock<T, F> {
     unsafe fn release(&self) {
         // SAFETY: handed through.
         unsafe { self.release_for_fork() };
-        F::released(self.rank);
+        F::released(self.rank());
     }
 
     /// Undoes `acquire_for_fork` in the parent.
