@@ -55,16 +55,21 @@ fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     refill(class, size)
 }
 
-/// An object of `class` for a thread that counts. Every exit but the usual one is a jump, so that this needs
-/// no frame.
-#[inline(always)]
-fn allocate_counted(twin: &CountedCache, class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    if unlikely(twin.count(size)) {
+/// An object of `class` for a thread that counts: once per magazine of its twin.
+#[inline(never)]
+pub(super) fn allocate_counted(
+    twin: &CountedCache,
+    class: SizeClass,
+    size: usize,
+    align: usize,
+) -> *mut u8 {
+    let most = twin.until_event(class, class.size());
+    if unlikely(most == 0) {
         return watched::sample(twin, class, size, align);
     }
-    let object = twin.own().pop(class);
+    let object = exchange::pop_recycled(twin, class, most);
     if unlikely(object.is_null()) {
-        return refill(class, size);
+        return refill_by(class, size, |class| exchange::pop_fetched(twin, class, most));
     }
     object
 }
@@ -87,9 +92,15 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
+    refill_by(class, size, exchange::pop_slow)
+}
+
+/// The same with `pop` to get the object from what is shared.
+#[inline]
+fn refill_by(class: SizeClass, size: usize, pop: impl FnOnce(SizeClass) -> *mut u8) -> *mut u8 {
     probe!("refill", size, class.size());
     init::before_first_allocation();
-    let mut object = exchange::pop_slow(class);
+    let mut object = pop(class);
     init::after_first_allocation();
     background::start_if_wanted();
     relieve_if_wished();

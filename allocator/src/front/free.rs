@@ -18,7 +18,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::thread_cache::exchange;
 #[cfg(not(feature = "hardened"))]
-use crate::thread_cache::in_slot;
+use crate::thread_cache::{in_slot_to_push, in_slot_to_push_sized};
 
 /// The class of a small block; `NONE` of anything else, null included. Hardened builds know live blocks only.
 #[inline(always)]
@@ -45,7 +45,23 @@ unsafe fn take_back(class: SizeClass, block: *mut u8) -> bool {
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through.
     unsafe {
-        in_slot().push(class, block)
+        in_slot_to_push().push(class, block)
+    }
+}
+
+/// The same for a block whose class follows from what the caller says, not from the page map.
+///
+/// # Safety
+/// As `ThreadCache::push`.
+#[inline(always)]
+unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
+    #[cfg(feature = "hardened")]
+    // SAFETY: handed through.
+    return unsafe { take_back(class, block) };
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: handed through.
+    unsafe {
+        in_slot_to_push_sized().push(class, block)
     }
 }
 
@@ -86,9 +102,9 @@ pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     // SAFETY: just compared.
     let class = unsafe { SizeClass::of_unchecked(size) };
     // SAFETY: the class follows from the size.
-    if unlikely(!unsafe { take_back(class, block) }) {
+    if unlikely(!unsafe { take_back_sized(class, block) }) {
         // SAFETY: handed through.
-        unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) }
+        unsafe { deallocate_sized_slow(block, size, ANY_ALIGN, class) }
     }
 }
 
@@ -112,12 +128,28 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     if let Some(class) = SizeClass::of_aligned(size, align) {
         // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
-        if unlikely(!unsafe { take_back(class, block) }) {
+        if unlikely(!unsafe { take_back_sized(class, block) }) {
             // SAFETY: handed through.
-            unsafe { deallocate_claimed_slow(block, size, align) }
+            unsafe { deallocate_sized_slow(block, size, align, class) }
         }
         return;
     }
+    // SAFETY: handed through.
+    unsafe { deallocate_claimed_slow(block, size, align) }
+}
+
+/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if it is one by the
+/// page map too.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: SizeClass) {
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: the class was looked up; with class 0 nothing is put anywhere.
+    if class_of(block) == class && unsafe { take_back(class, block) } {
+        return;
+    }
+    #[cfg(feature = "hardened")]
+    let _ = class;
     // SAFETY: handed through.
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
@@ -150,12 +182,7 @@ unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
         return;
     }
     #[cfg(not(feature = "hardened"))]
-    if let Some(twin) = in_slot().as_counted() {
-        // SAFETY: as in `deallocate`.
-        if unsafe { twin.own().push(class, block) } {
-            return;
-        }
-    }
+    let _ = class;
     // SAFETY: handed through.
     unsafe { give_back(block) }
 }

@@ -65,18 +65,22 @@ pub fn not_resized(block: *mut u8) {
     }
 }
 
-/// An object of `class` for a thread whose countdown ended: a sampled one with a span of its own, or one of
-/// its cache's if no sample is due after all; null without memory.
+/// An object of `class` for a thread for which an event is due, if distances were drawn: a sampled one with a
+/// span of its own, or one of its cache's if no sample is due after all; null without memory.
 #[cold]
 #[inline(never)]
 pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let [sampled, guarded] = twin.restart([sampler::draw, guard::draw]);
+    let due = twin.restart(class, class.size(), [sampler::draw, guard::draw]);
+    let Some([sampled, guarded]) = due else {
+        // Ends: what is drawn now is not 0.
+        return alloc::allocate_counted(twin, class, size, align);
+    };
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
         let block = guard::allocate(size, align);
         if !block.is_null() {
             if sampled {
-                profile::record(block as usize, size, sampler::weight(size));
+                profile::record(block as usize, size, sampler::weight(class.size()));
             }
             return block;
         }
@@ -86,12 +90,12 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) 
         if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
             // SAFETY: a span that is ours.
             let addr = unsafe { span.as_ref().addr() };
-            profile::record(addr, size, sampler::weight(size));
+            profile::record(addr, size, sampler::weight(class.size()));
             return addr as *mut u8;
         }
     }
-    let object = twin.own().pop(class);
-    if object.is_null() { alloc::refill(class, size) } else { object }
+    // Of the thread's own cache: this one is counted already.
+    alloc::refill(class, size)
 }
 
 /// Records a large block where that is wanted, or if its sample is due.
@@ -106,12 +110,26 @@ pub fn large(addr: Option<usize>, size: usize) {
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
             if let Some(twin) = in_slot().as_counted()
-                && twin.count(size)
-                && twin.restart([sampler::draw, guard::draw])[0]
+                && is_due(twin, size)
                 && sampler::is_wanted()
             {
                 profile::record(addr, size, sampler::weight(size));
             }
+        }
+    }
+}
+
+/// Counts a large block. Whether a sample is due.
+fn is_due(twin: &CountedCache, size: usize) -> bool {
+    loop {
+        if twin.until_event(SizeClass::NONE, size) > 0 {
+            twin.count(SizeClass::NONE, size);
+            return false;
+        }
+        if let Some([sampled, _]) =
+            twin.restart(SizeClass::NONE, size, [sampler::draw, guard::draw])
+        {
+            return sampled;
         }
     }
 }

@@ -1,32 +1,37 @@
-//! Four words of thread-local storage: what the thread's operations use as its cache, the class of its
-//! latest hot allocation, the ranks of the locks it holds (which debug builds check), and its own cache
-//! whatever the first word says.
+//! Six words of thread-local storage: the cache that the thread takes objects from, the class of its latest
+//! hot allocation, the cache that it puts objects into, the same for those whose size the caller says, the ranks
+//! of the locks it holds (which debug builds check), and its own cache whatever the other words say.
+//!
+//! The first, third and fourth name the same cache, but in a thread that counts what it allocates
+//! (`thread_cache::counted`). So counting costs those who do not count no instruction.
 //!
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,
 //! for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared library calls
-//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 32 bytes
+//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 48 bytes
 //! fits the surplus that glibc keeps for libraries opened at run time.
 //!
-//! The first word starts as the address of `EMPTY`, which the thread-cache tier defines: a cache whose
+//! These three start as the address of `EMPTY`, which the thread-cache tier defines: a cache whose
 //! every magazine is empty and full at once, so the fast paths never ask whether a thread is set up.
 //!
-//! The first word is the only one that another thread ever writes: who parks the cache of a sleeping
-//! thread stores the address of `PARKED` there (`thread_cache::park`, which has the protocol). The second
-//! is read for that, by the same.
+//! They are the only ones that another thread ever writes: who parks the cache of a sleeping thread stores
+//! the address of `PARKED` there (`thread_cache::park`, which has the protocol). The second is read for
+//! that, by the same. Slow paths go by the first alone.
 
 use core::arch::{asm, global_asm};
 
 global_asm!(
     ".pushsection .tdata.stratalloc_thread_slot, \"awT\", @progbits",
-    ".p2align 3",
+    ".p2align 5",
     ".globl stratalloc_thread_slot_0_1",
     ".hidden stratalloc_thread_slot_0_1",
     ".type stratalloc_thread_slot_0_1, @object",
-    ".size stratalloc_thread_slot_0_1, 32",
+    ".size stratalloc_thread_slot_0_1, 48",
     "stratalloc_thread_slot_0_1:",
     ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
+    ".quad stratalloc_empty_cache_0_1",
+    ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
     ".quad 0",
     ".popsection",
@@ -101,10 +106,63 @@ pub fn get() -> *mut u8 {
     unsafe { slot().cast::<*mut u8>().read() }
 }
 
-/// Writes the first word.
-pub fn set(value: *mut u8) {
+/// Defines the reader of one of the words that name where objects go.
+macro_rules! reader {
+    ($(#[$doc:meta])* $name:ident, $offset:literal) => {
+        $(#[$doc])*
+        #[cfg(target_arch = "x86_64")]
+        #[inline(always)]
+        pub fn $name() -> *mut u8 {
+            let value: *mut u8;
+            // SAFETY: as in `get`.
+            unsafe {
+                asm!(
+                    "mov {0}, qword ptr [rip + stratalloc_thread_slot_0_1@GOTTPOFF]",
+                    concat!("mov {0}, qword ptr fs:[{0} + ", $offset, "]"),
+                    out(reg) value,
+                    options(pure, readonly, nostack, preserves_flags),
+                );
+            }
+            value
+        }
+
+        $(#[$doc])*
+        #[cfg(target_arch = "aarch64")]
+        #[inline(always)]
+        pub fn $name() -> *mut u8 {
+            // SAFETY: as in `get`.
+            unsafe { slot().byte_add($offset).cast::<*mut u8>().read() }
+        }
+    };
+}
+
+reader! {
+    /// The third word: where objects go.
+    get_to_push, 16
+}
+reader! {
+    /// The fourth word: where objects go of which the caller says the size.
+    get_to_push_sized, 24
+}
+
+/// Writes the three words that name caches.
+pub fn set(pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
     // SAFETY: the slot is valid for writes as long as the thread runs, and no other thread uses it.
-    unsafe { slot().cast::<*mut u8>().write(value) }
+    unsafe { write(slot(), pop, push, push_sized) }
+}
+
+/// Writes the three words of the slot at `slot` that name caches.
+///
+/// # Safety
+/// The thread whose slot it is has not ended.
+pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
+    // SAFETY: the slot has six words; by the caller's word it is there. Volatile: whole words, all of them
+    // written before what follows, as whoever else uses the slot runs at the same time.
+    unsafe {
+        slot.write_volatile(pop as usize);
+        slot.add(2).write_volatile(push as usize);
+        slot.add(3).write_volatile(push_sized as usize);
+    }
 }
 
 /// Announces in the second word that the thread is about to take an object of class number `class` from
@@ -141,37 +199,37 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
     }
 }
 
-/// The third word: a bit per rank of lock that the thread holds.
+/// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: as in `set`; the slot has four words.
-    unsafe { slot().add(2).read() }
+    // SAFETY: as in `set`; the slot has six words.
+    unsafe { slot().add(4).read() }
 }
 
-/// Writes the third word.
+/// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: as in `set`; the slot has four words.
-    unsafe { slot().add(2).write(ranks) }
+    // SAFETY: as in `set`; the slot has six words.
+    unsafe { slot().add(4).write(ranks) }
 }
 
-/// The fourth word: the thread's own cache, null if it has none.
+/// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: as in `set`; the slot has four words.
-    unsafe { slot().add(3).cast::<*mut u8>().read() }
+    // SAFETY: as in `set`; the slot has six words.
+    unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
-/// Writes the fourth word.
+/// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: as in `set`; the slot has four words.
-    unsafe { slot().add(3).cast::<*mut u8>().write(value) }
+    // SAFETY: as in `set`; the slot has six words.
+    unsafe { slot().add(5).cast::<*mut u8>().write(value) }
 }
 
-/// Where the calling thread's words are, for others that must reach the first two.
+/// Where the calling thread's words are, for others that must reach the first four.
 pub fn address() -> *mut usize {
     slot()
 }
 
 /// Words in the slot.
-pub const WORDS: usize = 4;
+pub const WORDS: usize = 6;
 
 /// The distance in bytes from a thread pointer to that thread's words: the same in all threads.
 pub fn offset_from_thread_pointer() -> isize {

@@ -135,10 +135,10 @@ fn spawn(body: Body, cache: *mut u8) -> bool {
         block.add(2).write(pointer);
         let slot = pointer.wrapping_add_signed(thread_slot::offset_from_thread_pointer());
         let slot = slot as *mut usize;
-        slot.write(cache as usize);
-        for word in 1..thread_slot::WORDS {
+        for word in 0..thread_slot::WORDS {
             slot.add(word).write(0);
         }
+        thread_slot::write(slot, cache, cache, cache);
     }
     let all = u64::MAX;
     let mut before = 0_u64;

@@ -108,6 +108,10 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 /// Named by the slot of threads whose cache is parked. Never written to.
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
+/// Named by the fourth word of threads that count: full, so that blocks whose size the caller says are looked
+/// up nevertheless. Never written to; what kind it is nobody asks.
+pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
+
 /// The calling thread's cache, or a placeholder. What takes longer than one `push` or `pop` goes through
 /// `exchange::enter`.
 #[inline]
@@ -116,13 +120,28 @@ pub fn current() -> &'static ThreadCache {
     named.as_counted().map_or(named, CountedCache::own)
 }
 
-/// What the calling thread's slot names: as `current`, but for threads that count their twin. For the hot
-/// paths, for one `push` and nothing else.
+/// What the calling thread's slot names to take from: as `current`, but for threads that count their twin. For
+/// slow paths.
 #[inline(always)]
 pub fn in_slot() -> &'static ThreadCache {
     // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
     // fields that others may write at the same time are atomics.
     unsafe { &*thread_slot::get().cast() }
+}
+
+/// What the calling thread's slot names to put objects into, for one `push` and nothing else.
+#[inline(always)]
+pub fn in_slot_to_push() -> &'static ThreadCache {
+    // SAFETY: as in `in_slot`.
+    unsafe { &*thread_slot::get_to_push().cast() }
+}
+
+/// The same for an object whose class follows from what the caller says.
+#[cfg(not(feature = "hardened"))]
+#[inline(always)]
+pub fn in_slot_to_push_sized() -> &'static ThreadCache {
+    // SAFETY: as in `in_slot`.
+    unsafe { &*thread_slot::get_to_push_sized().cast() }
 }
 
 /// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the class

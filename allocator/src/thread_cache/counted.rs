@@ -1,27 +1,40 @@
 //! The twin of a cache whose thread counts what it allocates (option `sample_interval`).
 //!
-//! The slot of such a thread names the twin, whose every magazine is empty and full at once. So each call
-//! takes the slow path, which finds the twin by its kind, counts, and goes on with the thread's own cache.
-//! Threads that do not count have no twin, and their hot paths do not know of it.
+//! Such a thread takes objects from the twin and puts them into its own cache. So nothing that it frees makes
+//! up for what it takes: what a magazine of the twin gets, the thread takes one by one, and when the magazine
+//! is empty all of it was allocated. The slow path counts it then, or rather before: it gives the magazine only
+//! as many objects as there are until the next event is due, such as a sample, so that the allocation
+//! that the event falls on takes the slow path. A loop that allocates and frees moves its magazine back and
+//! forth at each turn, and the hot paths are those of a thread that does not count.
+//!
+//! Each class counts its own bytes, as does everything large under the number of no class: distances drawn from the
+//! exponential distribution have no memory, so that many counts are as good as one. For the same reason, what
+//! leaves the twin otherwise need not be counted back: new distances are drawn.
+//!
+//! A sampled block has no class in the page map, so that `free` takes the slow path. Where the caller says
+//! the size, the map is not looked at; so the slot of such a thread names for these a cache that is always full, and
+//! the slow path looks.
 
 use super::cache::{Kind, ThreadCache};
 use super::registry;
+use crate::central::chain::Chain;
+use crate::config::CLASS_COUNT;
 use crate::page::metadata::METADATA;
+use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
 use core::ptr::{self, NonNull};
 
 /// Kinds of events: samples for the profile, and blocks that are guarded.
 pub const KINDS: usize = 2;
 
-/// A twin. Read and written by its thread only; all accesses are relaxed.
+/// A twin. Read and written by its thread, but for the magazines as in `ThreadCache`; all accesses are relaxed.
 #[repr(C)]
 pub struct CountedCache {
     face: ThreadCache,
     own: AtomicPtr<ThreadCache>,
-    /// Bytes until the next event, as a signed number.
-    countdown: AtomicUsize,
-    /// Bytes from there to the next event of each kind; 0 for the one that it is.
-    beyond: [AtomicUsize; KINDS],
+    /// Bytes of each class until the next event of each kind, from the end of what the magazine holds: the
+    /// event falls on the block that has the last of them. 0: not drawn yet.
+    left: [[AtomicUsize; KINDS]; CLASS_COUNT],
     /// State of the generator that draws distances; 0 before the first.
     random: AtomicUsize,
 }
@@ -33,6 +46,15 @@ impl ThreadCache {
         // SAFETY: only the first field of a `CountedCache` has this kind, and records are never unmapped.
         (self.kind == Kind::Counted).then(|| unsafe { &*ptr::from_ref(self).cast() })
     }
+
+    /// The twin of this cache, if its thread counts. For the owner, or under the registry's lock.
+    #[inline]
+    pub(super) fn twin(&self) -> Option<&CountedCache> {
+        // Relaxed: the lock orders, or the owner has stored it.
+        let named = self.named.load(Ordering::Relaxed);
+        // SAFETY: null or a record; records are never unmapped.
+        unsafe { named.as_ref() }.and_then(Self::as_counted)
+    }
 }
 
 impl CountedCache {
@@ -43,44 +65,87 @@ impl CountedCache {
         unsafe { &*self.own.load(Ordering::Relaxed) }
     }
 
-    /// Counts `size` bytes. Whether an event is due.
+    /// The magazines that the thread takes from.
     #[inline(always)]
-    pub fn count(&self, size: usize) -> bool {
-        let left = (self.countdown.load(Ordering::Relaxed) as isize).wrapping_sub(size as isize);
-        self.countdown.store(left as usize, Ordering::Relaxed);
-        left < 0
+    pub(super) fn face(&self) -> &ThreadCache {
+        &self.face
     }
 
-    /// After an event was due: which kinds are. Sets the distance to the next of those, which `draws` make
-    /// from the state of the generator. The first distances are only drawn when the first event is due.
-    pub fn restart(&self, draws: [fn(&mut u64) -> isize; KINDS]) -> [bool; KINDS] {
+    #[inline(always)]
+    fn left(&self, class: SizeClass) -> &[AtomicUsize; KINDS] {
+        // SAFETY: a class's number is below CLASS_COUNT.
+        unsafe { self.left.get_unchecked(class.index()) }
+    }
+
+    /// Blocks of `size` bytes each that may be taken before an event is due; 0 if it is due with the next one,
+    /// or nothing is drawn yet: then `restart` is to be called.
+    #[inline(always)]
+    pub fn until_event(&self, class: SizeClass, size: usize) -> usize {
+        let [first, second] = self.left(class);
+        let least = first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed));
+        // A block of no bytes counts as one of one.
+        least.saturating_sub(1) / size.max(1)
+    }
+
+    /// Counts `count` blocks of `class`, which are no more than there are before the next event.
+    #[inline(always)]
+    pub(super) fn took(&self, class: SizeClass, count: usize) {
+        self.count(class, count * class.size());
+    }
+
+    /// Counts `bytes`, after which no event is due yet.
+    #[inline(always)]
+    pub fn count(&self, class: SizeClass, bytes: usize) {
+        for left in self.left(class) {
+            let before = left.load(Ordering::Relaxed);
+            debug_assert!(before > bytes);
+            left.store(before - bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// What the magazine of `class` holds, for good: it will not be allocated from there.
+    pub(super) fn take_unused(&self, class: SizeClass) -> Chain {
+        let chain = self.face.take_loaded(class, 0);
+        if !chain.is_empty() {
+            self.forget_distances(class);
+        }
+        chain
+    }
+
+    /// What was drawn for `class` is no longer true, as objects were taken out.
+    pub(super) fn forget_distances(&self, class: SizeClass) {
+        for left in self.left(class) {
+            left.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a block of `size` bytes that an event may be due with, unless there was no distance yet: then it
+    /// draws those, and the answer is `None`; it is to be seen anew whether an event is due. Otherwise which kinds are
+    /// due, for each of which the next distance is drawn. `draws` make distances from the generator's state.
+    pub fn restart(
+        &self,
+        class: SizeClass,
+        size: usize,
+        draws: [fn(&mut u64) -> isize; KINDS],
+    ) -> Option<[bool; KINDS]> {
         let mut random = self.random.load(Ordering::Relaxed) as u64;
-        let first = random == 0;
-        if first {
+        if random == 0 {
             random = seed(ptr::from_ref(self) as u64);
         }
-        let passed = self.countdown.load(Ordering::Relaxed) as isize;
         let mut due = [false; KINDS];
-        let mut left = [0; KINDS];
-        for ((draw, beyond), (due, left)) in
-            draws.iter().zip(&self.beyond).zip(due.iter_mut().zip(&mut left))
-        {
-            // What was allocated since the count began counts against the first distance too.
-            let from =
-                if first { draw(&mut random) } else { beyond.load(Ordering::Relaxed) as isize };
-            *left = from.saturating_add(passed);
-            *due = *left < 0;
+        let mut fresh = false;
+        for ((left, draw), due) in self.left(class).iter().zip(draws).zip(&mut due) {
+            let before = left.load(Ordering::Relaxed);
+            fresh |= before == 0;
+            *due = before <= size.max(1);
             if *due {
-                *left = draw(&mut random);
+                left.store(draw(&mut random).max(1) as usize, Ordering::Relaxed);
+            } else {
+                left.store(before - size, Ordering::Relaxed);
             }
         }
-        let nearest = left.into_iter().min().unwrap_or(0);
-        for (beyond, left) in self.beyond.iter().zip(left) {
-            beyond.store((left - nearest) as usize, Ordering::Relaxed);
-        }
-        self.countdown.store(nearest as usize, Ordering::Relaxed);
         self.random.store(random as usize, Ordering::Relaxed);
-        due
+        (!fresh).then_some(due)
     }
 }
 
@@ -95,7 +160,7 @@ fn seed(addr: u64) -> u64 {
     mixed ^ mixed >> 31 | 1
 }
 
-/// Makes the slot of the calling thread, whose cache is `own`, name a twin. Without memory for one the
+/// Makes the calling thread, whose cache is `own`, take from a twin. Without memory for one the
 /// thread does not count.
 pub fn install(own: &ThreadCache) {
     let used = registry::take_twin().map(NonNull::cast);
@@ -105,8 +170,7 @@ pub fn install(own: &ThreadCache) {
         twin.write(CountedCache {
             face: ThreadCache::new(Kind::Counted),
             own: AtomicPtr::new(ptr::from_ref(own).cast_mut()),
-            countdown: AtomicUsize::new(0),
-            beyond: [const { AtomicUsize::new(0) }; KINDS],
+            left: [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT],
             random: AtomicUsize::new(0),
         });
     }

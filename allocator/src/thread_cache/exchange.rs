@@ -1,6 +1,7 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
 use super::cache::{Kind, ThreadCache, current};
+use super::counted::CountedCache;
 use super::{park, registry, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -99,6 +100,97 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     object.cast()
 }
 
+/// An object of `class` for a thread that counts and whose twin has none: its twin gets what the thread freed
+/// lately, but no more than `most` objects, which is not 0. Null if that is not worth it, or the thread's cache is
+/// not to be had.
+///
+/// A twin that gets few objects comes here often, so it takes what is at least half a magazine; until so
+/// much is under way, `pop_fetched` adds to it.
+#[inline]
+pub fn pop_recycled(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u8 {
+    let Some(cache) = enter_if_live() else { return ptr::null_mut() };
+    let limit = cache.limit(class);
+    let chain = if cache.loaded_count(class) * 2 > limit {
+        cache.take_loaded(class, limit)
+    } else {
+        cache.take_spare(class)
+    };
+    if chain.is_empty() {
+        return ptr::null_mut();
+    }
+    sizing::note_use(&cache, class);
+    hand_to_twin(&cache, twin, class, chain, most)
+}
+
+/// The same with objects from the central tier; null without memory.
+#[cold]
+#[inline(never)]
+pub fn pop_fetched(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u8 {
+    registry::adopt_one_orphan();
+    let Some(cache) = enter_if_live() else { return ptr::null_mut() };
+    sizing::note_exchange(&cache, class);
+    let limit = cache.limit(class);
+    let chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)));
+    if chain.is_empty() {
+        return ptr::null_mut();
+    }
+    if limit > 0 {
+        sizing::grow(&cache, class);
+    }
+    hand_to_twin(&cache, twin, class, chain, most)
+}
+
+/// Makes `chain`, which has an object, the twin's magazine, or `most` objects of it. The first goes to the
+/// caller.
+#[inline]
+fn hand_to_twin(
+    cache: &ThreadCache,
+    twin: &CountedCache,
+    class: SizeClass,
+    mut chain: Chain,
+    most: usize,
+) -> *mut u8 {
+    if chain.count > most {
+        chain = cut(cache, class, chain, most);
+    }
+    twin.took(class, chain.count);
+    let object = chain.head;
+    // SAFETY: the chain is ours and has an object.
+    unsafe {
+        let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
+        FreeObject::hand_out(object, class);
+        twin.face().set_loaded(class, rest, rest.count);
+    }
+    object.cast()
+}
+
+/// The first `most` objects of `chain`, which has more; the others go back. Cold: a sample is near.
+#[cold]
+fn cut(cache: &ThreadCache, class: SizeClass, chain: Chain, most: usize) -> Chain {
+    let mut last = chain.head;
+    for _ in 1..most {
+        // SAFETY: an object of our chain, and not its last.
+        last = unsafe { FreeObject::next(last) };
+    }
+    // SAFETY: as above; both parts are ours.
+    let rest = unsafe {
+        let head = FreeObject::next(last);
+        FreeObject::link(last, ptr::null_mut());
+        #[cfg(not(feature = "hardened"))]
+        FreeObject::mark(last);
+        Chain { head, count: chain.count - most }
+    };
+    if cache.loaded_count(class) == 0 {
+        cache.set_loaded(class, rest, cache.limit(class).max(rest.count));
+    } else if cache.spare_count(class) == 0 {
+        cache.set_spare(class, rest);
+    } else {
+        // SAFETY: the objects are ours.
+        unsafe { CENTRAL.give_home(class, rest) };
+    }
+    Chain { head: chain.head, count: most }
+}
+
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass) -> *mut u8 {
     let chain = CENTRAL.fetch(class, 1);
@@ -169,7 +261,9 @@ fn make_room(cache: &ThreadCache, class: SizeClass) {
 pub fn holds(class: SizeClass, object: *mut u8) -> bool {
     let addr = object as usize;
     enter_if_live().is_some_and(|cache| {
-        cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
+        cache.loaded(class).contains(addr)
+            || cache.spare(class).contains(addr)
+            || cache.twin().is_some_and(|twin| twin.face().loaded(class).contains(addr))
     })
 }
 
@@ -182,6 +276,12 @@ unsafe fn hand_over(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
     for class in SizeClass::all() {
+        if let Some(chain) = cache.twin().map(|twin| twin.take_unused(class))
+            && !chain.is_empty()
+        {
+            // SAFETY: the magazine was the twin's, and now is ours.
+            unsafe { CENTRAL.give(class, chain) };
+        }
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
             continue;
@@ -224,7 +324,8 @@ pub(super) unsafe fn flush(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
     for class in SizeClass::all() {
-        for chain in [cache.take_loaded(class, 0), cache.take_spare(class)] {
+        let of_twin = cache.twin().map_or(Chain::EMPTY, |twin| twin.take_unused(class));
+        for chain in [cache.take_loaded(class, 0), cache.take_spare(class), of_twin] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give_home(class, chain) };

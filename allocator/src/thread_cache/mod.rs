@@ -19,7 +19,9 @@ pub mod registry;
 mod sizing;
 mod verify;
 
-pub use cache::{EXITED, in_slot, in_slot_to_pop};
+#[cfg(not(feature = "hardened"))]
+pub use cache::in_slot_to_push_sized;
+pub use cache::{EXITED, in_slot, in_slot_to_pop, in_slot_to_push};
 pub use counted::CountedCache;
 #[cfg(feature = "hardened")]
 pub use quarantine::Quarantine;

@@ -3,8 +3,11 @@
 //! A thread's magazines belong to the thread, and its hot paths use no atomic instruction. So nobody may
 //! touch them - unless it is known which operation of the thread could be under way. To *park* a cache:
 //!
-//! 1. Store the address of `PARKED` to the thread's slot. An operation that reads the slot from now on
-//!    finds a cache that is empty and full, and takes a slow path that waits for us (`resume`).
+//! 1. Store the address of `PARKED` to the thread's slot: to the word that is read to take objects, and to
+//!    those that are read to put them. An operation that reads one of them from now on finds a cache that
+//!    is empty and full, and takes a slow path, which goes by the first word alone, and waits for us
+//!    (`resume`). (A `free` between our stores may still find its own word as it was, and the magazine
+//!    full: its slow path finds the placeholder, or we find it busy.)
 //! 2. Make the thread pass a barrier (`membarrier`). Now at most one hot operation of it can be under way
 //!    that had read the slot before: one `pop` or one `push`. It may have stopped anywhere, for any time.
 //! 3. Had a `pop` been under way, the thread would have announced its class before it read the slot
@@ -13,6 +16,9 @@
 //! 4. All others can at most be pushed to. Taking the chain is an exchange of the head with null: the object
 //!    pushed is either in what was taken, or the head that is found later; its link may then lead to an
 //!    object that was taken, but only the thread itself looks at it, on `resume`, and cuts it off.
+//!    A thread that counts takes from its twin and puts into its cache: from the twin's magazines nothing is
+//!    taken but by the announced class, nothing is ever put there, and nothing taken from the cache's. What
+//!    holds for one cache holds for both; the same class is left alone in both.
 //! 5. Slow paths do more than that, and say so: a cache whose owner is `busy` is left alone.
 //!
 //! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
@@ -56,11 +62,11 @@ impl ThreadCache {
         parked >= EMPTIED && parked - EMPTIED != class.index() as u32
     }
 
-    /// Bytes in all magazines.
+    /// Bytes in all magazines, the twin's included.
     pub(super) fn held_bytes(&self) -> usize {
-        SizeClass::all()
-            .map(|class| (self.loaded_count(class) + self.spare_count(class)) * class.size())
-            .sum()
+        let of_twin = |class| self.twin().map_or(0, |twin| twin.face().loaded_count(class));
+        let count = |class| self.loaded_count(class) + self.spare_count(class) + of_twin(class);
+        SizeClass::all().map(|class| count(class) * class.size()).sum()
     }
 
     /// Bytes in all magazines and in quarantine: what parking gives back.
@@ -173,7 +179,10 @@ fn park_chosen() -> usize {
             cache.parked.store(INTACT, Ordering::Relaxed);
             // SAFETY: the thread is listed, so it has not taken its cache down, which it would do under the
             // lock that is held here; its thread-local words are there.
-            unsafe { slot_of(cache).write_volatile((&raw const PARKED) as usize) };
+            unsafe {
+                let parked = (&raw const PARKED).cast_mut().cast();
+                thread_slot::write(slot_of(cache), parked, parked, parked);
+            }
         }
         if !barrier_everywhere() {
             // They resume with everything in place. Without the call no cache is ever emptied.
@@ -199,11 +208,18 @@ fn empty(cache: &ThreadCache) {
     // SAFETY: as in `park_chosen`. The owner may write the byte at any time; only what was written
     // before the barrier matters, and one byte is read whole.
     let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
-    cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
+    let emptied = EMPTIED + u32::from(announced);
+    cache.parked.store(emptied, Ordering::Relaxed);
+    if let Some(twin) = cache.twin() {
+        twin.face().parked.store(emptied, Ordering::Relaxed);
+    }
     for class in SizeClass::all() {
         give_home(class, cache.take_spare(class));
         if cache.is_emptied(class) {
             give_home(class, cache.steal_loaded(class));
+            if let Some(twin) = cache.twin() {
+                give_home(class, twin.face().steal_loaded(class));
+            }
             if cache.limit(class) > 0 {
                 sizing::shrink(cache, class, 0);
             }
@@ -233,7 +249,7 @@ pub fn resume() {
     let cache = unsafe { &*cache };
     debug_assert!(cache.kind == Kind::Live);
     make_whole(cache);
-    thread_slot::set(cache.named.load(Ordering::Relaxed).cast());
+    registry::name_in_slot(cache);
 }
 
 /// Brings the magazines in order that were taken. For the owner, with no operation under way, when nobody
@@ -242,9 +258,16 @@ pub fn make_whole(cache: &ThreadCache) {
     if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
         for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
             cache.settle_stolen(class);
+            if let Some(twin) = cache.twin() {
+                twin.face().settle_stolen(class);
+                twin.forget_distances(class);
+            }
         }
         #[cfg(feature = "hardened")]
         cache.quarantine.settle();
     }
     cache.parked.store(NOT, Ordering::Relaxed);
+    if let Some(twin) = cache.twin() {
+        twin.face().parked.store(NOT, Ordering::Relaxed);
+    }
 }

@@ -15,7 +15,7 @@
 //! A thread keeps the address of its cache in a thread-local word of its own, whatever its slot names: the
 //! slot may name a placeholder while the cache is parked (see `park`).
 
-use super::cache::{EXITED, Kind, ThreadCache};
+use super::cache::{EXITED, FULL, Kind, ThreadCache};
 use super::{counted, exchange, park};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
@@ -117,7 +117,7 @@ pub fn register() -> bool {
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).named.store(cache, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
-            thread_slot::set(cache.cast());
+            name_in_slot(&*cache);
             registry.live.push_front(cache);
         }
         registry.live_count += 1;
@@ -245,7 +245,8 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         // SAFETY: the calling thread's own cache, in the list since it was made.
         unsafe { registry.live.remove(cache) };
         registry.live_count -= 1;
-        thread_slot::set((&raw const EXITED).cast_mut().cast());
+        let exited = (&raw const EXITED).cast_mut().cast();
+        thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());
         // SAFETY: as above. Relaxed: the lock orders.
         unsafe { (*cache).named.load(Ordering::Relaxed) }
@@ -253,7 +254,8 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
     // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
         park::make_whole(&*cache);
-        let kept = fate == Fate::Kept && keep(&*cache);
+        // A twin has objects, too, and is not kept.
+        let kept = fate == Fate::Kept && ptr::eq(named, cache) && keep(&*cache);
         if !kept {
             exchange::flush(&*cache);
         }
@@ -272,14 +274,23 @@ pub fn take_twin() -> Option<NonNull<ThreadCache>> {
     NonNull::new(REGISTRY.lock().twins.pop_front())
 }
 
-/// Lets the calling thread's slot name `named` instead of the thread's own cache.
+/// Lets the calling thread take from `named` instead of its own cache, which is `cache`.
 pub(super) fn name(cache: &ThreadCache, named: *mut ThreadCache) {
     // The lock keeps others from parking the cache at the same time.
     let _registry = REGISTRY.lock();
     park::make_whole(cache);
     // Relaxed: the lock orders.
     cache.named.store(named, Ordering::Relaxed);
-    thread_slot::set(named.cast());
+    name_in_slot(cache);
+}
+
+/// Lets the calling thread's slot name what belongs there while `cache`, its own, is not parked. Under the lock.
+pub(super) fn name_in_slot(cache: &ThreadCache) {
+    let own = ptr::from_ref(cache).cast_mut();
+    // Relaxed: the lock orders.
+    let named = cache.named.load(Ordering::Relaxed);
+    let sized = if ptr::eq(named, own) { own } else { (&raw const FULL).cast_mut() };
+    thread_slot::set(named.cast(), own.cast(), sized.cast());
 }
 
 /// Decides how threads get their caches from now on, the calling one included.
@@ -307,7 +318,8 @@ fn caching() -> Caching {
     }
 }
 
-/// Calls `visit` for the cache of every thread, those that have ended included, under the registry's lock.
+/// Calls `visit` for the cache of every thread, those that have ended included, and for its twin if it has one,
+/// under the registry's lock.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
     for list in [&registry.live, &registry.kept, &registry.orphans] {
@@ -316,13 +328,16 @@ pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
             // SAFETY: nodes of the list are live; the lock keeps them there.
             unsafe {
                 visit(&*node);
+                if let Some(twin) = (*node).twin() {
+                    visit(twin.face());
+                }
                 node = list.next(node);
             }
         }
     }
 }
 
-/// As `for_each`, for threads of this process alone.
+/// Calls `visit` for the cache of every thread of this process alone, under the registry's lock.
 pub(super) fn for_each_live(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
     let mut node = registry.live.first();
@@ -415,11 +430,21 @@ pub fn adopt_one_orphan() {
             let most = if (*cache).is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT };
             salvage(class, (*cache).head(class), most);
             salvage(class, (*cache).spare(class).head, MAGAZINE_MAX_COUNT);
+            if let Some(twin) = (*cache).twin() {
+                salvage(class, twin.face().head(class), most);
+            }
         }
     }
     let mut registry = REGISTRY.lock();
-    // SAFETY: the record is in no list.
-    unsafe { registry.recycled.push_front(cache) };
+    // SAFETY: the records are in no list.
+    unsafe {
+        // Relaxed: nobody else has the cache.
+        let named = (*cache).named.load(Ordering::Relaxed);
+        registry.recycled.push_front(cache);
+        if !ptr::eq(named, cache) {
+            registry.twins.push_front(named);
+        }
+    }
 }
 
 /// Sends home what can be reached from `head`, at most `most` objects, counting anew: the thread may have

@@ -57,11 +57,18 @@ pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
 /// never reach the page heap otherwise.
 const TICK_INTERVAL: u32 = 64;
 
+/// Notes that objects of `class` are in use, so that the next scavenge spares them.
+#[inline]
+pub fn note_use(cache: &ThreadCache, class: SizeClass) {
+    let word = &cache.active[class.index() / 32];
+    // Relaxed: only the owner uses it.
+    word.store(word.load(Ordering::Relaxed) | 1 << (class.index() % 32), Ordering::Relaxed);
+}
+
 /// Notes an exchange of `class` with the tier above, and scavenges when it is time.
 pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
-    let word = &cache.active[class.index() / 32];
+    note_use(cache, class);
     // Relaxed, here and below: only the owner uses these.
-    word.store(word.load(Ordering::Relaxed) | 1 << (class.index() % 32), Ordering::Relaxed);
     let left = cache.countdown.load(Ordering::Relaxed) - 1;
     cache.countdown.store(left, Ordering::Relaxed);
     if left.is_multiple_of(TICK_INTERVAL) {
@@ -85,7 +92,12 @@ fn scavenge(cache: &ThreadCache) {
             continue;
         }
         let spare = cache.take_spare(class);
-        let unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
+        let mut unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
+        if unused.is_empty()
+            && let Some(twin) = cache.twin()
+        {
+            unused = twin.take_unused(class);
+        }
         if !unused.is_empty() {
             // SAFETY: the magazine was this cache's, and now is ours.
             unsafe { CENTRAL.give(class, unused) };

@@ -14,6 +14,8 @@ pub fn own_is_sound() -> bool {
 
 fn is_sound(cache: &ThreadCache) -> bool {
     SizeClass::all().all(|class| {
-        chain_is_sound(class, cache.loaded(class)) && chain_is_sound(class, cache.spare(class))
+        chain_is_sound(class, cache.loaded(class))
+            && chain_is_sound(class, cache.spare(class))
+            && cache.twin().is_none_or(|twin| chain_is_sound(class, twin.face().loaded(class)))
     })
 }
