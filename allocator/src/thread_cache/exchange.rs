@@ -5,6 +5,7 @@ use super::counted::CountedCache;
 use super::{park, registry, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
+use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -109,6 +110,9 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
 #[inline]
 pub fn pop_recycled(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u8 {
     let Some(cache) = enter_if_live() else { return ptr::null_mut() };
+    if cache.limit(class) < MAGAZINE_MAX_OBJECTS {
+        sizing::grow(&cache, class);
+    }
     let limit = cache.limit(class);
     let chain = if cache.loaded_count(class) * 2 > limit {
         cache.take_loaded(class, limit)
