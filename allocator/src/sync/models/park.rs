@@ -17,6 +17,8 @@ const PARKED: usize = 1;
 /// Two classes with an object each; object numbers are one more than those of their classes.
 struct Cache {
     slot: AtomicUsize,
+    /// The word that `push` reads.
+    slot_to_push: AtomicUsize,
     announced: AtomicUsize,
     busy: AtomicUsize,
     heads: [AtomicUsize; 2],
@@ -32,6 +34,7 @@ impl Cache {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             slot: AtomicUsize::new(OWN),
+            slot_to_push: AtomicUsize::new(OWN),
             announced: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
             heads: [AtomicUsize::new(1), AtomicUsize::new(2)],
@@ -66,6 +69,7 @@ impl Cache {
     /// Who parks: the placeholder, the barrier, then every class but the announced one.
     fn park(&self) {
         self.slot.store(PARKED, Ordering::Relaxed);
+        self.slot_to_push.store(PARKED, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         let announced = self.announced.load(Ordering::Relaxed);
         for class in (0..2).filter(|&class| class != announced) {
@@ -114,7 +118,7 @@ fn a_push_ends_up_in_one_place() {
             let cache = cache.clone();
             thread::spawn(move || cache.park())
         };
-        if cache.slot.load(Ordering::Relaxed) == OWN {
+        if cache.slot_to_push.load(Ordering::Relaxed) == OWN {
             let head = cache.heads[1].load(Ordering::Relaxed);
             cache.link.store(head, Ordering::Relaxed);
             // A plain store in the process. An exchange whose result is dropped is the same, and loom needs
@@ -143,6 +147,7 @@ fn a_busy_owner_is_left_alone() {
             let cache = cache.clone();
             thread::spawn(move || {
                 cache.slot.store(PARKED, Ordering::Relaxed);
+                cache.slot_to_push.store(PARKED, Ordering::Relaxed);
                 fence(Ordering::SeqCst);
                 if cache.busy.load(Ordering::Acquire) == 0 {
                     // SAFETY: exclusive, or loom reports it.
@@ -158,5 +163,56 @@ fn a_busy_owner_is_left_alone() {
         }
         cache.busy.store(0, Ordering::Release);
         parker.join().unwrap();
+    });
+}
+
+/// Property: a thread that counts takes from its twin and puts into its cache. A full magazine sends its `push` to
+/// the slow path, which goes by the other word and may find it not yet changed: then who parks finds
+/// the owner busy, or the owner who parks. What was in either of the two, and what is pushed, is in one place.
+#[test]
+fn a_thread_that_counts_is_parked_in_both_its_caches() {
+    loom::model(|| {
+        // The twin has object 1, of class 0; the cache is that whose magazine is full, with object 2 of class 1.
+        let cache = Cache::new();
+        let parker = {
+            let cache = cache.clone();
+            thread::spawn(move || {
+                cache.slot.store(PARKED, Ordering::Relaxed);
+                cache.slot_to_push.store(PARKED, Ordering::Relaxed);
+                fence(Ordering::SeqCst);
+                if cache.busy.load(Ordering::Acquire) != 0 {
+                    return;
+                }
+                // SAFETY: exclusive, or loom reports it.
+                cache.rest.with_mut(|value| unsafe { *value += 1 });
+                let announced = cache.announced.load(Ordering::Relaxed);
+                for class in (0..2).filter(|&class| class != announced) {
+                    let object = cache.heads[class].swap(0, Ordering::Acquire);
+                    cache.hand(object);
+                }
+            })
+        };
+        // `malloc`, from the twin.
+        cache.pop(0, true);
+        // `free`: the word that it reads names the cache or the placeholder, both without room.
+        let _ = cache.slot_to_push.load(Ordering::Relaxed);
+        cache.busy.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if cache.slot.load(Ordering::Relaxed) == OWN {
+            // SAFETY: as above.
+            cache.rest.with_mut(|value| unsafe { *value += 1 });
+            // The full magazine goes to the twin, and the slow path is done.
+            let object = cache.heads[1].load(Ordering::Relaxed);
+            cache.heads[1].store(0, Ordering::Relaxed);
+            cache.heads[0].store(object, Ordering::Relaxed);
+        }
+        cache.busy.store(0, Ordering::Release);
+        parker.join().unwrap();
+        for head in &cache.heads {
+            cache.hand(head.load(Ordering::Relaxed));
+        }
+        for object in [1, 2] {
+            assert_eq!(cache.hands[object].load(Ordering::Relaxed), 1, "object {object} is lost");
+        }
     });
 }
