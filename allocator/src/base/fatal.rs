@@ -24,9 +24,17 @@ pub fn say(message: fmt::Arguments<'_>) {
     let _ = line.write_fmt(message);
     let _ = line.write_str("\n");
     let text = line.as_bytes();
-    // SAFETY: the pointer and the length describe `line`, which outlives the call. A failed write has no
-    // one left to be told to.
-    unsafe { libc::write(2, text.as_ptr().cast(), text.len()) };
+    // SAFETY: the pointer and the length describe `line`, which outlives the calls; the path ends with a NUL.
+    // A failed write has no one left to be told to.
+    unsafe {
+        if libc::write(2, text.as_ptr().cast(), text.len()) < 0 {
+            // The background thread has files of its own (`os::linux::own_files`), and so no stderr.
+            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NOCTTY | libc::O_CLOEXEC;
+            let stderr = libc::open(c"/proc/self/fd/2".as_ptr(), flags);
+            libc::write(stderr, text.as_ptr().cast(), text.len());
+            libc::close(stderr);
+        }
+    }
 }
 
 /// Ends the process with `SIGABRT`.

@@ -11,7 +11,7 @@ use super::release::{Budget, OS_PAGE};
 use super::{Central, Pages};
 use crate::config::{
     CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
-    GROWTH_TOLERATED_SHARE, STEP_LEAST_BYTES, STEP_MOST_CALLS, STEP_SHARE,
+    GROWTH_TOLERATED_SHARE, STEP_LEAST_BYTES, STEP_MOST_CALLS,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -24,13 +24,13 @@ static GROWTH: AtomicUsize = AtomicUsize::new(0);
 static STEPS: AtomicUsize = AtomicUsize::new(0);
 
 impl Central {
-    /// A step of the decay: gives back a share of what lay idle since the last one. Returns the bytes.
-    pub fn decay_step(&self) -> usize {
+    /// A step of the decay: gives back one `part`-th of what lay idle since the last one. Returns the bytes.
+    pub fn decay_step(&self, part: usize) -> usize {
         let mut bytes = 0;
         let mut calls = STEP_MOST_CALLS;
         for class in SizeClass::all() {
             let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
-            let share = (idle / STEP_SHARE).max(idle.min(STEP_LEAST_BYTES));
+            let share = (idle / part).max(idle.min(STEP_LEAST_BYTES));
             let mut budget = Budget { pages: share / OS_PAGE, calls };
             bytes += self.release_idle(class, &mut budget);
             calls = budget.calls;

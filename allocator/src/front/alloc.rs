@@ -4,13 +4,12 @@ use super::{init, large, watched};
 use crate::background;
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
-use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::page_heap::{PAGE_HEAP, limits};
+use crate::page_heap::limits;
 use crate::record::Call;
-use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop, park, registry};
+use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -123,9 +122,8 @@ pub fn relieve_if_wished() {
 
 #[cold]
 fn relieve() {
-    reclaim();
-    let inside_spans = CENTRAL.release_pages();
-    limits::note_released(inside_spans + PAGE_HEAP.relieve());
+    exchange::flush_own();
+    background::relieve();
 }
 
 /// What is tried before a request fails.
@@ -139,12 +137,8 @@ pub fn last_resort() {
 #[cold]
 pub fn reclaim() {
     probe!("reclaim", 0, 0);
-    #[cfg(feature = "hardened")]
-    crate::page_heap::fences::give_back_kept();
     exchange::flush_own();
-    park::park_others();
-    registry::empty_kept(false);
-    CENTRAL.drain();
+    background::empty_caches();
 }
 
 /// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh from the

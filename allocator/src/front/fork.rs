@@ -6,7 +6,7 @@ use crate::central::{CENTRAL, ForkLock};
 use crate::guard;
 use crate::os::{pthread, worker};
 use crate::page::metadata::METADATA;
-use crate::page_heap::PAGE_HEAP;
+use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::record;
 use crate::thread_cache::registry;
@@ -54,6 +54,7 @@ unsafe extern "C" fn child() {
     // SAFETY: `prepare` took every one of these locks in this thread, and no other thread exists.
     unsafe {
         worker::reset_in_child();
+        limits::lift_container_limit();
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
         record::reset_in_child();

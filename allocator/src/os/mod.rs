@@ -4,6 +4,7 @@
 //! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
 //! fail and move the clock by hand.
 
+pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod files;

@@ -6,7 +6,8 @@
 //! bound of what is resident: pages of blocks that the program never touched count.
 //!
 //! Limits are looked at when pages are taken from the page heap, under its lock. Its own free pages go back
-//! from here. Caches and the insides of spans belong to the tiers above, which see by `take_wish` that they
+//! from here. Where neither is set, the container's limit takes the place of the soft one: the background
+//! thread says every second how much more may be held (`set_container_room`). Caches and the insides of spans belong to the tiers above, which see by `take_wish` that they
 //! should give up what they hold.
 
 use super::heap::{Inner, PageHeap};
@@ -36,6 +37,14 @@ static WISH: AtomicU32 = AtomicU32::new(0);
 static LAST_HELD: AtomicUsize = AtomicUsize::new(0);
 /// Milliseconds of the clock at the last wish. Written under the page heap's lock.
 static LAST_WISH: AtomicUsize = AtomicUsize::new(0);
+
+/// Bytes that may be held in this container for now, as far as is known; `NEVER` without a limit.
+static CONTAINER: AtomicUsize = AtomicUsize::new(NEVER);
+
+/// Least bytes by which the program may grow at the container's limit before caches are emptied for it.
+const SLACK: usize = 2 << 20;
+/// The same as a share of what is held. It comes out of the margin that is kept clear below the limit.
+const SLACK_SHARE: usize = 64;
 
 /// What the limits did so far.
 #[derive(Clone, Copy, Debug, Default)]
@@ -83,6 +92,22 @@ pub fn is_hard() -> bool {
     parameters::get(Id::HardLimit) != NEVER
 }
 
+/// Whether there is a limit that somebody chose: it outweighs the container's.
+pub fn is_set() -> bool {
+    is_hard() || parameters::get(Id::SoftLimit) != NEVER
+}
+
+/// Nothing is known of a limit of the container any more.
+pub fn lift_container_limit() {
+    // Relaxed, here and below: a number by itself; who sees it late acts as if it had come earlier.
+    CONTAINER.store(NEVER, Ordering::Relaxed);
+}
+
+/// The soft limit that holds: the one that was set, or the container's if no limit was.
+fn soft_limit() -> usize {
+    if is_set() { parameters::get(Id::SoftLimit) } else { CONTAINER.load(Ordering::Relaxed) }
+}
+
 impl Inner {
     /// Bytes that cannot go back while the program holds what it holds.
     fn held(&self) -> usize {
@@ -103,7 +128,7 @@ impl Inner {
     /// The free pages that should go back now because the lower limit is exceeded; 0 almost always. Asks
     /// the tiers above for help where that is not enough.
     pub fn excess<O: Os>(&self, os: &O) -> usize {
-        let soft = parameters::get(Id::SoftLimit);
+        let soft = soft_limit();
         let limit = soft.min(parameters::get(Id::HardLimit));
         if limit == NEVER {
             return 0;
@@ -136,6 +161,17 @@ impl<O: Os> PageHeap<O> {
         let excess = inner.excess(&self.os);
         drop(inner);
         Length(if excess > 0 { self.release(excess) } else { 0 }).bytes()
+    }
+
+    /// Says how many more bytes the container has room for; fewer than none if too many are held. Memory
+    /// that is in use stays, and somewhat more may be held in any case: caches are not emptied at every turn
+    /// for a program that sits at the limit.
+    pub fn set_container_room(&self, room: isize) {
+        let inner = self.lock();
+        let held = inner.held();
+        let resident = held + Length(inner.free_resident).bytes();
+        let least = held + SLACK.max(held / SLACK_SHARE);
+        CONTAINER.store(resident.saturating_add_signed(room).max(least), Ordering::Relaxed);
     }
 
     /// Gives back what `excess` found.

@@ -117,6 +117,15 @@ impl<O: Os> PageHeap<O> {
         self.run_decay(due);
     }
 
+    /// Gives back all that a step of the decay would give back a share of. Returns the bytes.
+    pub fn release_surplus(&self) -> usize {
+        let mut inner = self.lock();
+        let free = inner.free_resident;
+        let surplus = core::mem::replace(&mut inner.decay.low, free);
+        drop(inner);
+        Length(self.release(surplus)).bytes()
+    }
+
     /// Bytes of free pages that are resident, which steps of the decay will give back.
     pub fn free_resident_bytes(&self) -> usize {
         Length(self.lock().free_resident).bytes()

@@ -72,6 +72,8 @@ pub enum Id {
     /// The same.
     HardLimit,
     /// 0 or 1.
+    Container,
+    /// 0 or 1.
     #[cfg(feature = "hardened")]
     ZeroOnFree,
 }
@@ -279,6 +281,17 @@ pub static TABLE: [Parameter; COUNT] = [
         cost: "As soft_limit; and programs that do not look at what malloc returns crash.",
         clause: "C1.1, C1.5",
     },
+    Parameter {
+        id: Id::Container,
+        name: "container",
+        kind: Kind::Switch,
+        default: 1,
+        meaning: "Whether the background thread looks at the memory limits of the container (cgroup v2) and \
+                  at the pressure for memory, and has free memory given back early for them.",
+        cost: "on: that thread reads a few files a second, on file descriptors of its own. off: free memory \
+               may make the kernel slow down or end the process.",
+        clause: "C1.1, C1.5",
+    },
     #[cfg(feature = "hardened")]
     Parameter {
         id: Id::ZeroOnFree,
@@ -293,7 +306,7 @@ pub static TABLE: [Parameter; COUNT] = [
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 14 + cfg!(feature = "hardened") as usize;
+pub const COUNT: usize = 15 + cfg!(feature = "hardened") as usize;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

@@ -1,23 +1,34 @@
 //! What the thread of the allocator's own does (`os::worker`): steps of the decay while the program takes
 //! none, and a look at which threads sleep (C1.1, C2.2).
 //!
+//! * `container`: what the container's limits and the pressure for memory are now.
+//! * `relief`: giving back more than the decay does, on account of these and for requests.
+//!
 //! It is started from slow paths, once the heap has some size and a step of the decay is due, or much is
 //! free; and it ends when all is given back that the decay gives back and no thread that is awake caches
 //! anything. A small program never has one, nor has a process that is quiet for long.
 
+mod container;
+mod relief;
+
+pub use relief::{empty_caches, relieve};
+
 use crate::central::CENTRAL;
 use crate::central::idle::Asker;
-use crate::config::DECAY_STEPS;
-use crate::os::worker;
+use crate::config::{DECAY_STEPS, STEP_SHARE};
+use crate::os::{Linux, Os, worker};
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
+use crate::page_heap::limits;
 use crate::parameters::{self, Id, NEVER};
 use crate::thread_cache::{EXITED, park, registry};
+use container::{Found, Watch};
+use relief::Relief;
 
 /// Milliseconds between two steps, at least and at most.
 const STEP_MS: core::ops::RangeInclusive<u64> = 20..=1_000;
-/// Milliseconds between two looks at the caches of threads and at the transfer caches.
+/// Milliseconds between two looks at the caches of threads and at the transfer caches, and at the container.
 const LOOK_MS: u64 = 1_000;
 /// Looks at which a thread's cache must have been the same for the thread to count as asleep.
 const LOOKS_ASLEEP: u32 = 2;
@@ -52,8 +63,16 @@ fn start() {
 
 extern "C" fn run() {
     worker::settle_in();
+    serve();
+    // What was read last does not hold for long.
+    limits::lift_container_limit();
+}
+
+/// What the thread does until there is nothing left to do.
+fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
+    let (mut watch, mut relief) = (Watch::new(), Relief::new());
     while parameters::get(Id::Background) != 0 {
         let decay_ms = parameters::get(Id::DecayMs) as u64;
         let step_ms = (decay_ms / DECAY_STEPS).clamp(*STEP_MS.start(), *STEP_MS.end());
@@ -61,14 +80,19 @@ extern "C" fn run() {
         since_look += step_ms;
         // Taken back before looking: a wish that comes later is not lost.
         worker::unwant();
+        if parameters::get(Id::Container) == 0 {
+            relief.act(Found::NOTHING);
+        } else if let Some(found) = watch.look_if_due(Linux.now_ms()) {
+            relief.act(found);
+        }
         PAGE_HEAP.tick();
-        let mut busy =
-            CENTRAL.decay_step() >= LEAST_STEP || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
+        let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
+            || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
         if since_look >= LOOK_MS {
             since_look = 0;
             CENTRAL.drain_idle(Asker::Decay);
             registry::empty_kept(true);
-            let look = park::park_sleepers(LOOKS_ASLEEP);
+            let look = park::park_sleepers(relief.looks_asleep());
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             #[cfg(feature = "hardened")]
             {

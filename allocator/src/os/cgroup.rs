@@ -1,0 +1,217 @@
+//! What the kernel says about the container that the process is in: the memory and processor limits of its
+//! control group (cgroup v2), and for how long its tasks waited for memory (pressure stall information).
+//!
+//! The process's group is the line `0::` of `/proc/self/cgroup`, a path below `/sys/fs/cgroup`. A limit of
+//! any group above holds too, so every look walks up to the root. Groups that cannot be seen are passed
+//! over: inside a container the mount often starts at the container's own group, while the path is the
+//! host's; walking up ends at the right place all the same.
+//!
+//! Only the background thread reads this, and only on a table of files of its own (`linux::own_files`).
+//! No memory, no locks. Whatever is missing, cut or not understood counts as no limit: version 1 of the
+//! control groups, another mount, an old kernel.
+//!
+//! All paths are below a root that is empty but in tests, which make up a kernel of their own.
+
+use super::files::File;
+use crate::base::fixed_buf::FixedBuf;
+use core::ffi::CStr;
+
+/// A number of bytes that no group reaches.
+pub const UNLIMITED: usize = usize::MAX;
+
+/// Longest path of a file; groups whose paths are longer are not looked at.
+const PATH: usize = 1024;
+/// Bytes of a file that are read: all of the short ones, and what is looked for of the long ones.
+const TEXT: usize = 2048;
+
+/// Share of `memory.high` that is kept clear: beyond it the kernel slows the process down.
+const HIGH_SHARE: usize = 32;
+/// Share of `memory.max` that is kept clear, and the most bytes of that: beyond it the kernel kills.
+const MAX_SHARE: usize = 16;
+/// See `MAX_SHARE`.
+const MAX_RESERVE: usize = 512 << 20;
+
+/// A control group, by its path below the mount; empty: the root, or what the container sees as such.
+pub struct Group<'a> {
+    root: &'a [u8],
+    path: FixedBuf<PATH>,
+}
+
+impl<'a> Group<'a> {
+    /// The group of this process; `None` without version 2.
+    pub fn own(root: &'a [u8]) -> Option<Self> {
+        let mut buffer = [0; TEXT];
+        let text = read(&[root, b"/proc/self/cgroup"], &mut buffer)?;
+        let mut path = FixedBuf::new();
+        own_path(text)?.iter().for_each(|&byte| path.push(byte));
+        Some(Self { root, path })
+    }
+
+    /// Bytes that the group can still take up to the margin below the nearest limit, its own or that of one
+    /// above; negative beyond it. `None` if none has a limit.
+    pub fn room(&self) -> Option<isize> {
+        self.upwards(|group| self.room_of(group)).min()
+    }
+
+    /// Thousandths of a processor that the group and those above it may use; `None` if none has a quota.
+    pub fn processors(&self) -> Option<usize> {
+        self.upwards(|group| {
+            let mut buffer = [0; TEXT];
+            quota(self.read(group, b"/cpu.max", &mut buffer)?)
+        })
+        .min()
+    }
+
+    /// Microseconds for which some task of the group waited for memory, since it exists.
+    pub fn stalled(&self) -> Option<u64> {
+        let mut buffer = [0; TEXT];
+        stalled(self.read(self.path.as_bytes(), b"/memory.pressure", &mut buffer)?)
+    }
+
+    /// What `look` finds in the group and in each of those above.
+    fn upwards<T>(&self, look: impl Fn(&[u8]) -> Option<T>) -> impl Iterator<Item = T> {
+        let mut next = Some(self.path.as_bytes());
+        core::iter::from_fn(move || {
+            let group = next?;
+            next = parent(group);
+            Some(look(group))
+        })
+        .flatten()
+    }
+
+    fn room_of(&self, group: &[u8]) -> Option<isize> {
+        let threshold = threshold(
+            self.limit(group, b"/memory.high").unwrap_or(UNLIMITED),
+            self.limit(group, b"/memory.max").unwrap_or(UNLIMITED),
+        )?;
+        let current = self.limit(group, b"/memory.current")?;
+        // The kernel counts what it keeps of files, and gives up what nobody looked at lately before
+        // anything else: a group that reads files would seem full for ever. The figure is dear, and makes
+        // no difference while there is plenty.
+        let idle_files = if current > threshold / 2 {
+            let mut buffer = [0; TEXT];
+            self.read(group, b"/memory.stat", &mut buffer).and_then(idle_files).unwrap_or(0)
+        } else {
+            0
+        };
+        let needed = current.saturating_sub(idle_files);
+        Some(difference(threshold, needed))
+    }
+
+    /// The number in a file; `None` if there is none, `UNLIMITED` for `max`.
+    fn limit(&self, group: &[u8], file: &[u8]) -> Option<usize> {
+        let mut buffer = [0; TEXT];
+        limit(self.read(group, file, &mut buffer)?)
+    }
+
+    fn read<'b>(&self, group: &[u8], file: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+        read(&[self.root, b"/sys/fs/cgroup", group, file], buffer)
+    }
+}
+
+/// Microseconds for which some task of the whole machine waited for memory, since it started.
+pub fn stalled_anywhere(root: &[u8]) -> Option<u64> {
+    let mut buffer = [0; TEXT];
+    stalled(read(&[root, b"/proc/pressure/memory"], &mut buffer)?)
+}
+
+/// The start of the file whose path the parts make up; `None` if there is no such file, or it is empty.
+fn read<'b>(parts: &[&[u8]], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut path = FixedBuf::<PATH>::new();
+    parts.iter().flat_map(|part| part.iter()).for_each(|&byte| path.push(byte));
+    path.push(0);
+    // A path that was cut has no end.
+    let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
+    let file = File::open(path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
+    let mut len = 0;
+    while len < buffer.len() {
+        match file.read(&mut buffer[len..]) {
+            0 => break,
+            count => len += count,
+        }
+    }
+    (len > 0).then_some(&buffer[..len])
+}
+
+/// The path in the line `0::` of `/proc/self/cgroup`, without a slash at its end.
+fn own_path(text: &[u8]) -> Option<&[u8]> {
+    // Only what a newline ends was read whole.
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    let path =
+        lines.filter_map(|line| line.strip_suffix(b"\n")).find_map(|l| l.strip_prefix(b"0::"))?;
+    if path.first() != Some(&b'/') {
+        return None;
+    }
+    // A process that was moved out of its namespace: what lies above the mount cannot be seen.
+    if path.split(|&byte| byte == b'/').any(|part| part == b"..") {
+        return Some(b"");
+    }
+    Some(path.strip_suffix(b"/").unwrap_or(path))
+}
+
+/// The group above; `None` above the root.
+fn parent(group: &[u8]) -> Option<&[u8]> {
+    let end = group.iter().rposition(|&byte| byte == b'/')?;
+    Some(&group[..end])
+}
+
+/// Bytes from which on memory is given back, for these limits; `None` if there are none.
+fn threshold(high: usize, max: usize) -> Option<usize> {
+    let below_high = if high == UNLIMITED { UNLIMITED } else { high - high / HIGH_SHARE };
+    let reserve = (max / MAX_SHARE).min(MAX_RESERVE);
+    let below_max = if max == UNLIMITED { UNLIMITED } else { max - reserve };
+    Some(below_high.min(below_max)).filter(|&bytes| bytes != UNLIMITED)
+}
+
+/// `a - b`, as far as the type reaches.
+fn difference(a: usize, b: usize) -> isize {
+    let size = isize::try_from(a.abs_diff(b)).unwrap_or(isize::MAX);
+    if a >= b { size } else { -size }
+}
+
+/// A file that holds a number, or `max`. What is too large for any memory is no limit either.
+fn limit(text: &[u8]) -> Option<usize> {
+    let text = text.trim_ascii();
+    if text == b"max" {
+        return Some(UNLIMITED);
+    }
+    number(text)
+        .map(|bytes| usize::try_from(bytes).ok().filter(|&bytes| bytes <= isize::MAX as usize))
+        .map(|bytes| bytes.unwrap_or(UNLIMITED))
+}
+
+/// `cpu.max`: quota and period in microseconds, as thousandths of a processor.
+fn quota(text: &[u8]) -> Option<usize> {
+    let mut words = text.trim_ascii().split(|&byte| byte == b' ');
+    let (quota, period) = (number(words.next()?)?, number(words.next()?)?);
+    let thousandths = quota.checked_mul(1_000)?.checked_div(period)?;
+    usize::try_from(thousandths).ok().filter(|&some| some > 0)
+}
+
+/// `memory.stat`: bytes of files that nobody looked at lately.
+fn idle_files(text: &[u8]) -> Option<usize> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    limit(lines.find_map(|line| line.strip_prefix(b"inactive_file "))?)
+}
+
+/// `memory.pressure`: the total of the line `some`.
+fn stalled(text: &[u8]) -> Option<u64> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    let some = lines.find_map(|line| line.strip_prefix(b"some "))?;
+    let mut words = some.split(|&byte| byte == b' ');
+    number(words.find_map(|word| word.strip_prefix(b"total="))?)
+}
+
+/// The number with these decimal digits, at least one; the largest there is if it is larger.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let digit =
+        |sum: u64, &byte: &u8| sum.saturating_mul(10).saturating_add(u64::from(byte - b'0'));
+    Some(digits.iter().fold(0, digit))
+}
+
+#[cfg(test)]
+#[path = "cgroup_tests.rs"]
+pub mod tests;
