@@ -1,5 +1,5 @@
-//! What the kernel says about the container that the process is in: the memory and processor limits of its
-//! control group (cgroup v2), and for how long its tasks waited for memory (pressure stall information).
+//! What the kernel says about the container that the process is in: the memory limits of its control group
+//! (cgroup v2), and for how long its tasks waited for memory (pressure stall information).
 //!
 //! The process's group is the line `0::` of `/proc/self/cgroup`, a path below `/sys/fs/cgroup`. A limit of
 //! any group above holds too, so every look walks up to the root. Groups that cannot be seen are passed
@@ -51,15 +51,6 @@ impl<'a> Group<'a> {
     /// above; negative beyond it. `None` if none has a limit.
     pub fn room(&self) -> Option<isize> {
         self.upwards(|group| self.room_of(group)).min()
-    }
-
-    /// Thousandths of a processor that the group and those above it may use; `None` if none has a quota.
-    pub fn processors(&self) -> Option<usize> {
-        self.upwards(|group| {
-            let mut buffer = [0; TEXT];
-            quota(self.read(group, b"/cpu.max", &mut buffer)?)
-        })
-        .min()
     }
 
     /// Microseconds for which some task of the group waited for memory, since it exists.
@@ -178,14 +169,6 @@ fn limit(text: &[u8]) -> Option<usize> {
     number(text)
         .map(|bytes| usize::try_from(bytes).ok().filter(|&bytes| bytes <= isize::MAX as usize))
         .map(|bytes| bytes.unwrap_or(UNLIMITED))
-}
-
-/// `cpu.max`: quota and period in microseconds, as thousandths of a processor.
-fn quota(text: &[u8]) -> Option<usize> {
-    let mut words = text.trim_ascii().split(|&byte| byte == b' ');
-    let (quota, period) = (number(words.next()?)?, number(words.next()?)?);
-    let thousandths = quota.checked_mul(1_000)?.checked_div(period)?;
-    usize::try_from(thousandths).ok().filter(|&some| some > 0)
 }
 
 /// `memory.stat`: bytes of files that nobody looked at lately.

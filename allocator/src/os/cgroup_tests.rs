@@ -107,19 +107,6 @@ fn numbers_are_taken_for_limits_only_if_they_are_some() {
     ] {
         assert_eq!(limit(text.as_bytes()), bytes, "{text:?}");
     }
-    for (text, thousandths) in [
-        ("150000 100000\n", Some(1_500)),
-        ("50000 100000\n", Some(500)),
-        ("max 100000\n", None),
-        ("100000 0\n", None),
-        ("0 100000\n", None),
-        ("18446744073709551615 1\n", None),
-        ("100000\n", None),
-        ("a b\n", None),
-        ("", None),
-    ] {
-        assert_eq!(quota(text.as_bytes()), thousandths, "{text:?}");
-    }
     for (text, total) in [
         ("some avg10=0.00 avg60=0.00 avg300=0.00 total=12\nfull avg10=0.00 total=9\n", Some(12)),
         ("full avg10=0.00 total=9\n", None),

@@ -1,0 +1,166 @@
+/* What a container's limits and the pressure for memory do (C1.1, C1.5). The kernel's files are made up: the
+ * variable CONTAINER names the folder that stands in for /sys/fs/cgroup, and the program writes there what the
+ * kernel would. The decay time is to be an hour, so that nothing goes back for another reason. */
+#include "check.h"
+
+#include <dirent.h>
+#include <time.h>
+
+#define COUNT 200
+
+static char *blocks[COUNT];
+
+static void sleep_ms(long ms) {
+    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void say(const char *name, const char *text) {
+    char path[PATH_MAX];
+    int file;
+    CHECK(getenv("CONTAINER"), "CONTAINER names no folder");
+    snprintf(path, sizeof path, "%s/%s", getenv("CONTAINER"), name);
+    file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text), "%s", path);
+    close(file);
+}
+
+static void say_bytes(const char *name, size_t bytes) {
+    char text[32];
+    snprintf(text, sizeof text, "%zu\n", bytes);
+    say(name, text);
+}
+
+/* 200 MiB, of which every `free_every`th MiB is freed. Returns the resident bytes then. */
+static size_t burst(size_t free_every) {
+    size_t i;
+    for (i = 0; i < COUNT; i++) {
+        CHECK(blocks[i] = malloc(MIB), "no memory");
+        memset(blocks[i], 1, MIB);
+    }
+    for (i = 0; i < COUNT; i += free_every) free(blocks[i]);
+    return resident_bytes();
+}
+
+static void expect_return(size_t full, size_t bytes) {
+    int waited;
+    for (waited = 0; waited < 100; waited++) {
+        if (resident_bytes() + bytes <= full) return;
+        sleep_ms(100);
+    }
+    CHECK(0, "%zu of %zu KiB are resident after 10 s", resident_bytes() / KIB, full / KIB);
+}
+
+static void expect_none_returned(size_t full, long ms) {
+    sleep_ms(ms);
+    CHECK(resident_bytes() + 8 * MIB >= full, "%zu of %zu KiB", resident_bytes() / KIB, full / KIB);
+}
+
+/* Nothing happens with plenty of room; what is free goes back near the limit. */
+static void limit(void) {
+    size_t full;
+    say_bytes("memory.max", 1024 * MIB);
+    say_bytes("memory.current", 300 * MIB);
+    full = burst(1);
+    expect_none_returned(full, 3000);
+    say_bytes("memory.current", 1020 * MIB);
+    expect_return(full, 56 * MIB);
+    say_bytes("memory.current", 900 * MIB);
+}
+
+/* As `limit`, but never because of a limit. */
+static void nothing(void) {
+    size_t full;
+    say_bytes("memory.max", 1024 * MIB);
+    say_bytes("memory.current", 1020 * MIB);
+    full = burst(1);
+    expect_none_returned(full, 4000);
+}
+
+/* Between two looks the page heap keeps to the room that was left at the last one: 20 MiB, while 60 MiB are
+ * taken that fit into none of the holes. */
+static void growth(void) {
+    size_t full, i;
+    char *more[20];
+    say_bytes("memory.max", 1024 * MIB);
+    say_bytes("memory.current", 940 * MIB);
+    full = burst(2);
+    expect_none_returned(full, 2500);
+    for (i = 0; i < 20; i++) {
+        CHECK(more[i] = malloc(3 * MIB), "the container's limit fails no request");
+        memset(more[i], 1, 3 * MIB);
+        CHECK(resident_bytes() <= full + 28 * MIB, "%zu KiB", (resident_bytes() - full) / KIB);
+    }
+}
+
+/* All that is free goes back while tasks wait for memory, whether there is a limit or not. */
+static void pressure(void) {
+    size_t full = burst(1), total = 1000000, i;
+    char text[100];
+    for (i = 0; i < 100; i++, total += 20000) {
+        snprintf(text, sizeof text, "some avg10=20.00 avg60=9.00 avg300=1.00 total=%zu\n", total);
+        say("memory.pressure", text);
+        if (resident_bytes() + 150 * MIB <= full) return;
+        sleep_ms(100);
+    }
+    CHECK(0, "%zu of %zu KiB are resident after 10 s", resident_bytes() / KIB, full / KIB);
+}
+
+/* The number of the allocator's thread. */
+static long background_thread(void) {
+    char path[300], name[32];
+    struct dirent *entry;
+    long found = 0;
+    DIR *tasks = opendir("/proc/self/task");
+    CHECK(tasks, "cannot list threads");
+    while ((entry = readdir(tasks))) {
+        ssize_t length;
+        int file;
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        file = open(path, O_RDONLY | O_CLOEXEC);
+        if (file < 0) continue;
+        length = read(file, name, sizeof name - 1);
+        close(file);
+        name[length > 0 ? length : 0] = 0;
+        if (strcmp(name, "stratalloc\n") == 0) found = atol(entry->d_name);
+    }
+    closedir(tasks);
+    CHECK(found, "no such thread");
+    return found;
+}
+
+/* The thread neither opens files among the program's nor keeps any of them open. */
+static void files(void) {
+    char path[100];
+    int pipes[2], reached;
+    CHECK(pipe(pipes) == 0, "pipe");
+    burst(1);
+    sleep_ms(2000);
+    close(pipes[1]);
+    CHECK(read(pipes[0], path, 1) == 0, "the pipe has another writer");
+    for (reached = 0; reached <= 2; reached++) {
+        snprintf(path, sizeof path, "/proc/self/task/%ld/fd/%d", background_thread(), reached);
+        CHECK(access(path, F_OK) != 0, "the thread has descriptor %d", reached);
+    }
+}
+
+/* Misuse that the thread finds ends the process with the usual line. */
+static void misuse(void) {
+    char *many[400];
+    size_t i;
+    for (i = 0; i < 400; i++) CHECK(many[i] = malloc(512), "no memory");
+    for (i = 0; i < 350; i++) free(many[i]);
+    burst(1);
+    sleep_ms(1500);
+    for (i = 0; i < 10; i++) many[i] = malloc(512);
+    free(opaque(many[399] + 64));
+    sleep_ms(10000);
+    _exit(0);
+}
+
+static const struct test_case CASES[] = {
+    {"limit", limit},   {"nothing", nothing}, {"growth", growth}, {"pressure", pressure},
+    {"files", files},   {"misuse", misuse},   {NULL, NULL},
+};
+
+int main(int argc, char **argv) { return run_cases(CASES, argc, argv); }
