@@ -15,14 +15,17 @@ static void sleep_ms(long ms) {
     nanosleep(&time, NULL);
 }
 
+/* In one step: who looks meanwhile must not find half of it. */
 static void say(const char *name, const char *text) {
-    char path[PATH_MAX];
+    char path[1000], scratch[1010];
     int file;
     CHECK(getenv("CONTAINER"), "CONTAINER names no folder");
-    snprintf(path, sizeof path, "%s/%s", getenv("CONTAINER"), name);
-    file = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    snprintf(path, sizeof path, "%.900s/%.50s", getenv("CONTAINER"), name);
+    snprintf(scratch, sizeof scratch, "%s.new", path);
+    file = open(scratch, O_WRONLY | O_CREAT | O_TRUNC, 0644);
     CHECK(file >= 0 && write(file, text, strlen(text)) == (ssize_t)strlen(text), "%s", path);
     close(file);
+    CHECK(rename(scratch, path) == 0, "%s", path);
 }
 
 static void say_bytes(const char *name, size_t bytes) {
@@ -89,6 +92,7 @@ static void growth(void) {
     for (i = 0; i < 20; i++) {
         CHECK(more[i] = malloc(3 * MIB), "the container's limit fails no request");
         memset(more[i], 1, 3 * MIB);
+        if (resident_bytes() > full) say_bytes("memory.current", 940 * MIB + resident_bytes() - full);
         CHECK(resident_bytes() <= full + 28 * MIB, "%zu KiB", (resident_bytes() - full) / KIB);
     }
 }
@@ -146,14 +150,16 @@ static void files(void) {
 
 /* Misuse that the thread finds ends the process with the usual line. */
 static void misuse(void) {
-    char *many[400];
-    size_t i;
-    for (i = 0; i < 400; i++) CHECK(many[i] = malloc(512), "no memory");
-    for (i = 0; i < 350; i++) free(many[i]);
+    static const size_t sizes[] = {512, 1024, 2048, 3072, 4096, 8192};
+    static char *many[6][200];
+    size_t class, i;
+    for (class = 0; class < 6; class ++) {
+        for (i = 0; i < 200; i++) CHECK(many[class][i] = malloc(sizes[class]), "no memory");
+        for (i = 0; i < 190; i++) free(many[class][i]);
+        for (i = 0; i < 4; i++) many[class][i] = malloc(sizes[class]);
+    }
     burst(1);
-    sleep_ms(1500);
-    for (i = 0; i < 10; i++) many[i] = malloc(512);
-    free(opaque(many[399] + 64));
+    free(opaque(many[1][199] + 64));
     sleep_ms(10000);
     _exit(0);
 }

@@ -24,16 +24,25 @@ pub fn say(message: fmt::Arguments<'_>) {
     let _ = line.write_fmt(message);
     let _ = line.write_str("\n");
     let text = line.as_bytes();
-    // SAFETY: the pointer and the length describe `line`, which outlives the calls; the path ends with a NUL.
-    // A failed write has no one left to be told to.
+    // SAFETY: the pointer and the length describe `line`, which outlives the call.
+    if unsafe { libc::write(2, text.as_ptr().cast(), text.len()) } < 0 {
+        write_to_stderr_of_process(text);
+    }
+}
+
+/// For the background thread, which has files of its own (`os::linux::own_files`), and so no stderr. What
+/// fails has no one left to be told to.
+fn write_to_stderr_of_process(text: &[u8]) {
+    let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NOCTTY | libc::O_CLOEXEC;
+    // SAFETY: the path ends with a NUL; pointer and length describe `text`. The descriptors go with the process.
     unsafe {
-        if libc::write(2, text.as_ptr().cast(), text.len()) < 0 {
-            // The background thread has files of its own (`os::linux::own_files`), and so no stderr.
-            let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NOCTTY | libc::O_CLOEXEC;
-            let stderr = libc::open(c"/proc/self/fd/2".as_ptr(), flags);
-            libc::write(stderr, text.as_ptr().cast(), text.len());
-            libc::close(stderr);
+        let mut stderr = libc::open(c"/proc/self/fd/2".as_ptr(), flags);
+        if stderr < 0 {
+            // A socket cannot be opened, only be passed on.
+            let process = libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0);
+            stderr = libc::syscall(libc::SYS_pidfd_getfd, process, 2, 0) as i32;
         }
+        libc::write(stderr, text.as_ptr().cast(), text.len());
     }
 }
 

@@ -53,7 +53,7 @@ pub struct Snapshot {
     pub metadata: usize,
     /// Threads that have a cache.
     pub thread_count: usize,
-    /// Times that pages were taken beyond the soft limit.
+    /// Times that pages were taken beyond the soft limit, or the container's where none was set.
     pub soft_limit_hit_count: usize,
     /// Times that pages were refused at the hard limit; a request that fails was refused twice.
     pub hard_limit_hit_count: usize,
