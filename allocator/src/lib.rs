@@ -30,6 +30,10 @@ mod os;
 #[doc(hidden)]
 pub use os::faults;
 
+#[cfg(all(feature = "counts", not(loom)))]
+#[doc(hidden)]
+pub use sync::counts;
+
 #[cfg(not(loom))]
 mod parameters;
 

@@ -12,7 +12,7 @@
 //! Locks have ranks and are taken in ascending rank only; debug builds check it. The ranks and what each
 //! lock guards are listed in `docs/synchronization.md`.
 
-use super::{AtomicU32, Ordering, UnsafeCell, spin_hint};
+use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
 use core::ops::{Deref, DerefMut};
 
 /// The order in which locks may be taken: a thread that holds one may only take a later one.
@@ -127,12 +127,14 @@ impl<T, F: Futex> Lock<T, F> {
         if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.acquire_slow();
         }
+        counts::acquired(self.rank);
     }
 
     /// Cold: only when another thread is inside.
     #[cold]
     #[inline(never)]
     fn acquire_slow(&self) {
+        counts::contended(self.rank);
         for _ in 0..SPINS {
             // Relaxed: only a hint when to try; the exchange below orders.
             if self.word.load(Ordering::Relaxed) == FREE
@@ -149,6 +151,7 @@ impl<T, F: Futex> Lock<T, F> {
         // Whoever sleeps leaves the word at CONTENDED, also when it gets the lock: it cannot know whether
         // others sleep. Acquire: as in `acquire`.
         while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
+            counts::slept(self.rank);
             F::wait(&self.word, CONTENDED);
         }
     }

@@ -1,14 +1,19 @@
 //! The only place that names atomics and `UnsafeCell`: in production `core`'s, under `--cfg loom` the
 //! model checker's, so that every protocol built on them can be explored exhaustively.
 
+pub mod counts;
 mod lock;
 #[cfg(all(test, loom))]
 mod models;
 
 pub use lock::{Futex, Guard, Lock, Rank};
 
+#[cfg(all(not(loom), not(feature = "counts")))]
+pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
 #[cfg(not(loom))]
-pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub use core::sync::atomic::{AtomicU32, Ordering};
+#[cfg(all(not(loom), feature = "counts"))]
+pub use counts::{AtomicPtr, AtomicU8, AtomicUsize};
 #[cfg(loom)]
 pub use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
 
