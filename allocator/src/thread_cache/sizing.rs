@@ -36,8 +36,12 @@ pub fn grow(cache: &ThreadCache, class: SizeClass) {
         return;
     }
     let more = (new - old) * class.size();
-    // Relaxed: a statistic that decides nothing but sizes; no other memory depends on it.
+    // Relaxed: a statistic that decides nothing but sizes; no other memory depends on it. Looked at before it is
+    // written to: where many threads are at the bound, each of their exchanges comes here, in vain.
     let bound = parameters::get(Id::ThreadCacheTotalBytes);
+    if TOTAL.load(Ordering::Relaxed) + more > bound && old > 0 {
+        return;
+    }
     if TOTAL.fetch_add(more, Ordering::Relaxed) + more > bound && old > 0 {
         TOTAL.fetch_sub(more, Ordering::Relaxed);
         return;
