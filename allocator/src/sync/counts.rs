@@ -2,7 +2,7 @@
 //! not a lock is read and written in one step. Such counts say how a program scales to processors that
 //! nobody has at hand, and no noise disturbs them (`docs/scaling.md`).
 //!
-//! With the feature `counts` this is compiled in, for `bench-harness/tests/scaling` alone. Without it the
+//! With the feature `counts` this is compiled in, for `allocator/tests/scaling` alone. Without it the
 //! functions that locks call are empty, and the atomics are `core`'s own.
 //!
 //! [`Counted`] stands for every atomic of the crate but those of 32 bits: these are the words of locks, whose
@@ -53,7 +53,9 @@ mod counting {
     struct Line(atomic::AtomicU64);
 
     impl Line {
-        const NEW: Self = Self(atomic::AtomicU64::new(0));
+        const fn new() -> Self {
+            Self(atomic::AtomicU64::new(0))
+        }
 
         /// One more.
         fn add(&self) {
@@ -67,10 +69,10 @@ mod counting {
         }
     }
 
-    static ACQUIRED: [Line; RANKS] = [Line::NEW; RANKS];
-    static CONTENDED: [Line; RANKS] = [Line::NEW; RANKS];
-    static SLEPT: [Line; RANKS] = [Line::NEW; RANKS];
-    static ATOMICS: Line = Line::NEW;
+    static ACQUIRED: [Line; RANKS] = [const { Line::new() }; RANKS];
+    static CONTENDED: [Line; RANKS] = [const { Line::new() }; RANKS];
+    static SLEPT: [Line; RANKS] = [const { Line::new() }; RANKS];
+    static ATOMICS: Line = Line::new();
 
     pub fn acquired(rank: Rank) {
         ACQUIRED[rank as usize].add();

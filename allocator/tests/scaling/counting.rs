@@ -79,9 +79,8 @@ pub struct Tally {
 
 impl Tally {
     /// What `row` has.
-    pub const COLUMNS: [&str; 8] = [
-        "locks", "registry", "transfer", "central", "page heap", "contended", "slept", "atomics",
-    ];
+    pub const COLUMNS: [&str; 8] =
+        ["locks", "registry", "transfer", "central", "page heap", "contended", "slept", "atomics"];
 
     /// Since the process began.
     pub fn now() -> Self {
