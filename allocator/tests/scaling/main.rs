@@ -7,11 +7,11 @@
 //! a heap that another one left behind.
 
 #[path = "../../../bench-harness/src/block.rs"]
-#[allow(dead_code, reason = "the harness has more uses for it")]
+#[allow(dead_code, unused_imports, reason = "the harness has more uses for it")]
 mod block;
 mod counting;
 #[path = "../../../bench-harness/src/random.rs"]
-#[allow(dead_code, reason = "as above")]
+#[allow(dead_code, unused_imports, reason = "as above")]
 mod random;
 mod workloads;
 
