@@ -58,11 +58,11 @@ pub const MAGAZINE_START_BYTES: usize = 256;
 /// Bytes that the limits of all threads' magazines may add up to by default: what a thousand threads hold
 /// stays small against what they use, and 512 busy ones still have room for magazines that spare them the
 /// locks (`docs/scaling.md`). What sleeping threads hold is parked, and not counted.
-pub const THREAD_CACHE_TOTAL_BYTES: usize = 128 << 20;
+pub const THREAD_CACHE_TOTAL_BYTES: usize = 64 << 20;
 
 /// Most magazines that one transfer cache holds.
 pub const TRANSFER_SLOTS: usize = 256;
-/// Bytes that all transfer caches together hold by default (two magazines of each class are always admitted).
+/// Bytes that all transfer caches together hold by default, and as much again for each 64 threads (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
 
 /// Slow-path events of one thread between two looks at which of its magazines went unused.

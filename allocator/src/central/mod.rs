@@ -120,9 +120,14 @@ impl Central {
         if let Some(rejected) = self.transfer[class.index()].push(class, &self.waiting, chain) {
             // SAFETY: handed through.
             unsafe { self.give_home(class, rejected) }
-        } else if self.waiting.bytes() > parameters::get(Id::TransferCacheBytes) {
+        } else if self.waiting.is_too_much(parameters::get(Id::TransferCacheBytes)) {
             self.make_room();
         }
+    }
+
+    /// Notes how many threads have a cache.
+    pub fn note_threads(&self, threads: usize) {
+        self.waiting.note_threads(threads);
     }
 
     /// Sends magazines home until no more wait than may, those first that have waited longest, of one class
@@ -135,7 +140,7 @@ impl Central {
                 // SAFETY: the chain came from the transfer cache of this class and is ours now.
                 unsafe { self.give_home(class, chain) };
             }
-            if self.waiting.bytes() <= parameters::get(Id::TransferCacheBytes) {
+            if !self.waiting.is_too_much(parameters::get(Id::TransferCacheBytes)) {
                 return;
             }
         }

@@ -17,6 +17,9 @@ pub(super) const GRANULE: usize = 16 * 1024;
 /// Magazines that a class never has to give up: a producer and a consumer can run on them without the spans.
 pub(super) const FEW: usize = 2;
 
+/// Threads for which twice as much may wait as for one.
+const THREADS_TO_DOUBLE: usize = 64;
+
 const WORDS: usize = CLASS_COUNT.div_ceil(usize::BITS as usize);
 
 /// The account of all classes. Thread-safe; every access is relaxed: the numbers decide when magazines go home, and
@@ -25,6 +28,8 @@ pub struct Waiting {
     bytes: AtomicUsize,
     /// Bit per class: it has more than `FEW` magazines.
     rich: [AtomicUsize; WORDS],
+    /// Threads with a cache.
+    threads: AtomicUsize,
     /// Where to look for the next class to give up a magazine.
     cursor: AtomicUsize,
 }
@@ -34,6 +39,7 @@ impl Waiting {
         Self {
             bytes: AtomicUsize::new(0),
             rich: [const { AtomicUsize::new(0) }; WORDS],
+            threads: AtomicUsize::new(0),
             cursor: AtomicUsize::new(0),
         }
     }
@@ -57,6 +63,17 @@ impl Waiting {
     /// Bytes that wait, as far as was reported.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Notes how many threads there are: the more, the more is under way between them at any time.
+    pub fn note_threads(&self, threads: usize) {
+        self.threads.store(threads, Ordering::Relaxed);
+    }
+
+    /// Whether more waits than may, where one thread alone may have `least`.
+    pub fn is_too_much(&self, least: usize) -> bool {
+        let threads = self.threads.load(Ordering::Relaxed);
+        self.bytes() > least.saturating_add((least / THREADS_TO_DOUBLE).saturating_mul(threads))
     }
 
     /// The class to give up a magazine next, each in its turn; `None` if none has many.
@@ -95,6 +112,16 @@ mod tests {
         assert_eq!(asked[..3], wanted);
         waiting.note_rich(classes[0], false);
         assert!((0..4).all(|_| waiting.next_to_give() != Some(classes[0])));
+    }
+
+    #[test]
+    fn more_may_wait_between_more_threads() {
+        let waiting = Waiting::new();
+        waiting.report(0, 3 << 20);
+        assert!(waiting.is_too_much(2 << 20) && waiting.is_too_much(0));
+        waiting.note_threads(64);
+        assert!(!waiting.is_too_much(2 << 20) && waiting.is_too_much(0));
+        assert!(!waiting.is_too_much(usize::MAX));
     }
 
     #[test]

@@ -195,6 +195,12 @@ mod counting {
             self.0.fetch_or(bits, order)
         }
 
+        /// Clears the bits that are clear in `bits`; the value before.
+        pub fn fetch_and(&self, bits: usize, order: Ordering) -> usize {
+            ATOMICS.add();
+            self.0.fetch_and(bits, order)
+        }
+
         /// Sets the value; the value before.
         pub fn swap(&self, value: usize, order: Ordering) -> usize {
             ATOMICS.add();
@@ -236,6 +242,18 @@ mod counting {
         pub fn swap(&self, pointer: *mut T, order: Ordering) -> *mut T {
             ATOMICS.add();
             self.0.swap(pointer, order)
+        }
+
+        /// Sets the pointer if it is `current`; the one before, as an error if it was another.
+        pub fn compare_exchange(
+            &self,
+            current: *mut T,
+            new: *mut T,
+            success: Ordering,
+            failure: Ordering,
+        ) -> Result<*mut T, *mut T> {
+            ATOMICS.add();
+            self.0.compare_exchange(current, new, success, failure)
         }
     }
 }

@@ -121,6 +121,7 @@ pub fn register() -> bool {
             registry.live.push_front(cache);
         }
         registry.live_count += 1;
+        CENTRAL.note_threads(registry.live_count);
         cache
     };
     // By now this thread can allocate, which the calls below may do.
@@ -245,6 +246,7 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         // SAFETY: the calling thread's own cache, in the list since it was made.
         unsafe { registry.live.remove(cache) };
         registry.live_count -= 1;
+        CENTRAL.note_threads(registry.live_count);
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());
