@@ -58,7 +58,7 @@ pub const MAGAZINE_START_BYTES: usize = 256;
 /// Bytes that the limits of all threads' magazines may add up to by default: what a thousand threads hold
 /// stays small against what they use, and 512 busy ones still have room for magazines that spare them the
 /// locks (`docs/scaling.md`). What sleeping threads hold is parked, and not counted.
-pub const THREAD_CACHE_TOTAL_BYTES: usize = 64 << 20;
+pub const THREAD_CACHE_TOTAL_BYTES: usize = 128 << 20;
 
 /// Most magazines that one transfer cache holds.
 pub const TRANSFER_SLOTS: usize = 256;

@@ -13,7 +13,7 @@ use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Bytes by which a class may differ from what it reported.
-pub(super) const GRANULE: usize = 16 * 1024;
+pub(super) const GRANULE: usize = 64 * 1024;
 /// Magazines that a class never has to give up: a producer and a consumer can run on them without the spans.
 pub(super) const FEW: usize = 2;
 

@@ -108,8 +108,8 @@ pub fn get() -> *mut u8 {
 
 /// Defines the reader of one of the words that name where objects go.
 macro_rules! reader {
-    ($(#[$doc:meta])* $name:ident, $offset:literal) => {
-        $(#[$doc])*
+    ($(#[$meta:meta])* $name:ident, $offset:literal) => {
+        $(#[$meta])*
         #[cfg(target_arch = "x86_64")]
         #[inline(always)]
         pub fn $name() -> *mut u8 {
@@ -126,7 +126,7 @@ macro_rules! reader {
             value
         }
 
-        $(#[$doc])*
+        $(#[$meta])*
         #[cfg(target_arch = "aarch64")]
         #[inline(always)]
         pub fn $name() -> *mut u8 {
@@ -141,7 +141,8 @@ reader! {
     get_to_push, 16
 }
 reader! {
-    /// The fourth word: where objects go of which the caller says the size.
+    /// The fourth word: where objects go of which the caller says the size. (Hardened builds look every block up.)
+    #[cfg_attr(feature = "hardened", allow(dead_code, reason = "sizes are not believed there"))]
     get_to_push_sized, 24
 }
 

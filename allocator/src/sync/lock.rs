@@ -56,9 +56,9 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 /// `T` behind a lock of rank `rank`.
 pub struct Lock<T, F: Futex> {
     word: AtomicU32,
-    /// Only what checks ranks knows it: so a static lock over zeroes is all zero, takes no room in the file,
+    /// Only what checks or counts ranks knows it: so a static lock over zeroes is all zero, takes no room in the file,
     /// and is resident only where it is used.
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, feature = "counts"))]
     rank: Rank,
     data: UnsafeCell<T>,
     futex: core::marker::PhantomData<fn() -> F>,
@@ -74,7 +74,7 @@ impl<T, F: Futex> Lock<T, F> {
         let _ = rank;
         Self {
             word: AtomicU32::new(FREE),
-            #[cfg(debug_assertions)]
+            #[cfg(any(debug_assertions, feature = "counts"))]
             rank,
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
@@ -87,7 +87,7 @@ impl<T, F: Futex> Lock<T, F> {
         let _ = rank;
         Self {
             word: AtomicU32::new(FREE),
-            #[cfg(debug_assertions)]
+            #[cfg(any(debug_assertions, feature = "counts"))]
             rank,
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
@@ -97,9 +97,9 @@ impl<T, F: Futex> Lock<T, F> {
     /// The rank; builds that check none say the first.
     #[inline]
     fn rank(&self) -> Rank {
-        #[cfg(debug_assertions)]
+        #[cfg(any(debug_assertions, feature = "counts"))]
         return self.rank;
-        #[cfg(not(debug_assertions))]
+        #[cfg(not(any(debug_assertions, feature = "counts")))]
         Rank::Registry
     }
 
@@ -127,14 +127,14 @@ impl<T, F: Futex> Lock<T, F> {
         if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
             self.acquire_slow();
         }
-        counts::acquired(self.rank);
+        counts::acquired(self.rank());
     }
 
     /// Cold: only when another thread is inside.
     #[cold]
     #[inline(never)]
     fn acquire_slow(&self) {
-        counts::contended(self.rank);
+        counts::contended(self.rank());
         for _ in 0..SPINS {
             // Relaxed: only a hint when to try; the exchange below orders.
             if self.word.load(Ordering::Relaxed) == FREE
@@ -151,7 +151,7 @@ impl<T, F: Futex> Lock<T, F> {
         // Whoever sleeps leaves the word at CONTENDED, also when it gets the lock: it cannot know whether
         // others sleep. Acquire: as in `acquire`.
         while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
-            counts::slept(self.rank);
+            counts::slept(self.rank());
             F::wait(&self.word, CONTENDED);
         }
     }
