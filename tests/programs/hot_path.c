@@ -1,13 +1,32 @@
-/* The loop whose instructions are counted: one malloc and one free of 16 to 64 bytes per round, and
- * one store, so that the block is used. Argument: how many rounds. */
+/* The loops whose instructions are counted: one allocation and one free per round, and one store, so
+ * that the block is used. Arguments: how many rounds, and the operation. */
+#include <dlfcn.h>
 #include <stdlib.h>
+#include <string.h>
+
+#define LOOP(allocation, release) \
+    for (i = 0; i < rounds; i++) { \
+        void *block = allocation; \
+        *(volatile char *)block = 1; \
+        release; \
+    }
 
 int main(int argc, char **argv) {
     long rounds = argc > 1 ? atol(argv[1]) : 1000, i;
-    for (i = 0; i < rounds; i++) {
-        void *block = malloc(16 + ((size_t)i & 48));
-        *(volatile char *)block = 1;
-        free(block);
+    const char *operation = argc > 2 ? argv[2] : "malloc";
+    if (!strcmp(operation, "malloc")) {
+        LOOP(malloc(16 + ((size_t)i & 48)), free(block))
+    } else if (!strcmp(operation, "free_sized")) {
+        /* Not in every C library yet. */
+        void (*free_sized)(void *, size_t) = (void (*)(void *, size_t))dlsym(RTLD_DEFAULT, "free_sized");
+        if (!free_sized) return 1;
+        LOOP(malloc(16 + ((size_t)i & 48)), free_sized(block, 16 + ((size_t)i & 48)))
+    } else if (!strcmp(operation, "calloc")) {
+        LOOP(calloc(1, 48), free(block))
+    } else if (!strcmp(operation, "aligned_alloc")) {
+        LOOP(aligned_alloc(64, 64 + ((size_t)i & 64)), free(block))
+    } else {
+        return 1;
     }
     return 0;
 }

@@ -45,6 +45,15 @@ pub fn hardened_example(name: &str) -> PathBuf {
     target.join("debug/examples").join(name)
 }
 
+/// Full path of the Rust program of `tests/hot_path`, in release mode: what it is for is its instructions.
+#[track_caller]
+pub fn hot_path() -> PathBuf {
+    let name = "stratalloc-hot-path";
+    let built = cargo(&["build", "--release", "--package", name, "--features", "program"]);
+    built.unwrap_or_else(|said| panic!("{said}"));
+    target_dir().join("release").join(name)
+}
+
 fn cargo(arguments: &[&str]) -> Result<(), String> {
     cargo_into(&target_dir(), arguments)
 }
