@@ -15,7 +15,7 @@ use crate::guard::report::Trace;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
-use crate::thread_cache::exchange;
+use crate::thread_cache::{exchange, registry};
 use core::ptr::NonNull;
 
 /// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
@@ -97,6 +97,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
     // Hardened builds know which blocks are live, and do not come here with those.
     if cfg!(feature = "hardened")
         || exchange::holds(class, object)
+        || registry::kept_hold(class, object as usize)
         || CENTRAL.holds(class, object as usize)
     {
         let size = class.size();

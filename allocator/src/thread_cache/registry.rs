@@ -215,6 +215,23 @@ fn keep(cache: &ThreadCache) -> bool {
     true
 }
 
+/// Whether the object at `addr` lies in a cache that is kept: for the double-free check only.
+pub fn kept_hold(class: SizeClass, addr: usize) -> bool {
+    let registry = REGISTRY.lock();
+    let mut node = registry.kept.first();
+    while !node.is_null() {
+        // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
+        unsafe {
+            let holds = |chain: Chain| chain.contains(addr);
+            if holds((*node).loaded(class)) || holds((*node).spare(class)) {
+                return true;
+            }
+            node = registry.kept.next(node);
+        }
+    }
+    false
+}
+
 /// Sends home what is in the caches that are kept: of all, or of those that no thread took since the last
 /// call (`unneeded`).
 pub fn empty_kept(unneeded: bool) {
