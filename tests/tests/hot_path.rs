@@ -1,7 +1,7 @@
 //! The number of instructions of the hot paths, pinned (`STYLE.md` rule 7). Each loop includes its own few
 //! instructions, the calls through the PLT and the double-free mark.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const MOST_PER_ROUND: f64 = 52.0;
 /// The same for the hardened library.
 const MOST_PER_HARDENED_ROUND: f64 = 88.0;
 
-/// The other pairs: the program, its operation, and the most instructions per round: what was counted and two more.
+/// All pairs of the normal library: the program, its operation, and the most instructions per round: what was counted and two more.
 const MOST_PER_PAIR: [(&str, &str, f64); 6] = [
     ("hot_path.c", "malloc", 51.0),
     ("hot_path.c", "free_sized", 52.0),
@@ -74,7 +74,7 @@ fn hardened_malloc_and_free_take_at_most_88_instructions() {
 }
 
 /// Rust's loop with the box, less the loop without.
-fn per_box(program: &PathBuf) -> f64 {
+fn per_box(program: &Path) -> f64 {
     let [boxed, bare] = ["boxed", "bare"].map(|loop_| per_round(program, loop_, None, 200_000));
     println!("{boxed:.2} instructions in Rust's loop with the box, {bare:.2} without");
     boxed - bare
