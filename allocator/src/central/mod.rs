@@ -197,6 +197,11 @@ impl Central {
         self.transfer[class.index()].holds(addr) || self.lists[class.index()].holds(addr)
     }
 
+    /// Whether the object at `addr` lies free in a span of its class.
+    pub fn holds_in_span(&self, class: SizeClass, addr: usize) -> bool {
+        self.lists[class.index()].holds(addr)
+    }
+
     /// Whether everything in the tier is as it should be: the chains in the transfer caches, and the
     /// bitmaps and groups of the spans. Walks everything, under one lock at a time.
     pub fn is_sound(&self) -> bool {

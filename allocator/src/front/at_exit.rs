@@ -1,6 +1,7 @@
 //! What is looked at when the process ends.
 
 use super::misuse;
+use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
@@ -11,9 +12,13 @@ use crate::thread_cache::{exchange, registry};
 /// process the variables may be gone.
 pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
-        verify_own_cache();
-        // What comes home is looked at.
-        registry::empty_kept(false);
+        // What comes home is looked at, and is known to be free when the own cache is looked at.
+        // So is what the threads that ended may have freed as well as others.
+        let came_home = registry::empty_kept(false) > 0;
+        if came_home {
+            CENTRAL.drain();
+        }
+        verify(came_home);
     }
 }
 
@@ -21,6 +26,11 @@ pub fn verify_at_exit() {
 /// Aborts with a line on stderr if not. For the end of the process, when a pointer into the middle of a
 /// small block may still lie there.
 pub fn verify_own_cache() {
+    verify(false);
+}
+
+/// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another thread freed it, too.
+fn verify(against_spans: bool) {
     let Some(cache) = exchange::enter_if_live() else {
         return;
     };
@@ -32,6 +42,9 @@ pub fn verify_own_cache() {
                     break;
                 }
                 misuse::check_block(object.cast(), "free");
+                if against_spans {
+                    misuse::check_not_in_span(class, object.cast());
+                }
                 // SAFETY: checked: the start of an object of a magazine.
                 object = unsafe { FreeObject::next(object) };
             }

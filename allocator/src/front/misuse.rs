@@ -100,7 +100,18 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
         || registry::kept_hold(class, object as usize)
         || CENTRAL.holds(class, object as usize)
     {
-        let size = class.size();
-        fatal(format_args!("double free: {:#x}, a block of {size} bytes", object as usize));
+        double_free(class, object);
     }
+}
+
+/// Aborts if `object`, of `class`, is free in its span.
+pub fn check_not_in_span(class: SizeClass, object: *mut u8) {
+    if CENTRAL.holds_in_span(class, object as usize) {
+        double_free(class, object);
+    }
+}
+
+fn double_free(class: SizeClass, object: *mut u8) -> ! {
+    let size = class.size();
+    fatal(format_args!("double free: {:#x}, a block of {size} bytes", object as usize))
 }

@@ -200,7 +200,7 @@ pub static TABLE: [Parameter; COUNT] = [
         default: 1,
         meaning: "Whether the C library checks, when the process exits, that what lies in the last \
                   thread's magazines are whole blocks.",
-        cost: "on: microseconds at exit. off: a pointer into the middle of a block that was freed \
+        cost: "on: microseconds at exit, up to a millisecond where threads have ended. off: a pointer into the middle of a block that was freed \
                last may go unnoticed.",
         clause: "-",
     },

@@ -233,26 +233,29 @@ pub fn kept_hold(class: SizeClass, addr: usize) -> bool {
 }
 
 /// Sends home what is in the caches that are kept: of all, or of those that no thread took since the last
-/// call (`unneeded`).
-pub fn empty_kept(unneeded: bool) {
+/// call (`unneeded`). Returns how many caches that were.
+pub fn empty_kept(unneeded: bool) -> usize {
     let mut left = {
         let mut registry = REGISTRY.lock();
         let count = registry.kept_count;
         let low = core::mem::replace(&mut registry.kept_low, count);
         if unneeded { low } else { count }
     };
+    let mut done = 0;
     while left > 0 {
         left -= 1;
         let cache = REGISTRY.lock().take_kept();
         if cache.is_null() {
-            return;
+            break;
         }
+        done += 1;
         // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
         unsafe {
             exchange::flush(&*cache);
             REGISTRY.lock().recycled.push_front(cache);
         }
     }
+    done
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
