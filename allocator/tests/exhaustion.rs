@@ -60,7 +60,9 @@ fn exhausted_memory_is_an_answer_and_not_an_end() {
     assert!(total > LIMIT / 10 * 8, "{total} of {LIMIT} bytes were of use");
     assert!(front::allocate_zeroed(64 << 20).is_null());
     assert!(front::allocate_zeroed(100 << 20).is_null());
-    assert!(front::allocate_aligned(1 << 20, 4 << 20).is_null());
+    // More than is left in all: a region that is cut to measure for one aligned block may fit where
+    // one for many blocks does not.
+    assert!(front::allocate_aligned(64 << 20, 4 << 20).is_null());
     let (largest, number) = blocks[largest];
     // SAFETY: a live block; it stays ours when the answer is null.
     unsafe {
