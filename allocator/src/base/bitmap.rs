@@ -37,6 +37,24 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         old >> (bit % 64) & 1 != 0
     }
 
+    /// The bits of those groups of `len`, a power of two up to 64, of which all bits are set.
+    pub fn whole_groups(&self, len: usize) -> Self {
+        debug_assert!(len.is_power_of_two() && len <= 64);
+        let ones = u64::MAX >> (64 - len);
+        // The lowest bit of each group.
+        let lowest = u64::MAX / ones;
+        let whole = |word: u64| {
+            let mut all = word;
+            let mut shift = 1;
+            while shift < len {
+                all &= all >> shift;
+                shift *= 2;
+            }
+            (all & lowest).wrapping_mul(ones)
+        };
+        Self { words: self.words.map(whole) }
+    }
+
     /// Number of bits set.
     pub fn count(&self) -> usize {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
@@ -170,6 +188,7 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::vec;
     use std::vec::Vec;
 
     type Bits = Bitmap<4>;
@@ -202,6 +221,17 @@ mod tests {
             model[start..start + len].fill(on);
             prop_assert_eq!(bits, build(&model));
             prop_assert_eq!(bits.count(), model.iter().filter(|&&b| b).count());
+        }
+
+        /// A group stays if all of it is set, and goes otherwise.
+        #[test]
+        fn whole_groups_are_those_all_set(
+            set in prop::collection::vec(prop::bool::weighted(0.9), 256), log in 0_u32..=6,
+        ) {
+            let len = 1_usize << log;
+            let whole: Vec<bool> =
+                set.chunks(len).flat_map(|group| vec![group.iter().all(|&bit| bit); len]).collect();
+            prop_assert_eq!(build(&set).whole_groups(len), build(&whole));
         }
 
         /// Searching finds what a linear scan finds.

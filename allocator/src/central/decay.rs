@@ -6,6 +6,7 @@
 //! each page; giving back an idle page for it costs about half of that, and keeps the sum level. A program
 //! that has what it needs, and only moves it about, never gets here.
 
+use super::caravan::Caravan;
 use super::idle::Asker;
 use super::release::{Budget, OS_PAGE};
 use super::{Central, Pages};
@@ -51,17 +52,20 @@ impl Central {
 
     /// Sends home the magazines that lay in the transfer caches since `asker` last called.
     pub fn drain_idle(&self, asker: Asker) {
+        let mut caravan = Caravan::new();
         for class in SizeClass::all() {
             let cache = &self.transfer[class.index()];
             for _ in 0..cache.take_idle(asker) {
-                let chain = cache.pop_oldest(class, &self.waiting, 0);
-                if chain.is_empty() {
-                    break;
+                caravan.add(class, cache.pop_oldest(class, &self.waiting, 0));
+                if caravan.is_full() {
+                    let full = core::mem::replace(&mut caravan, Caravan::new());
+                    // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
+                    unsafe { self.give_all_home(full) };
                 }
-                // SAFETY: the chain came from the transfer cache of this class and is ours now.
-                unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) };
             }
         }
+        // SAFETY: as above.
+        unsafe { self.give_all_home(caravan) };
     }
 
     /// Notes that the process came to use `bytes` of memory that were not resident. For every so many of

@@ -8,7 +8,7 @@
 //! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
 //! link is often a cache miss.
 
-use super::chain::{Chain, FreeObject};
+use super::chain::{Chain, FreeObject, Walk};
 use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
 #[cfg(feature = "hardened")]
@@ -20,7 +20,7 @@ use crate::config::{MAGAZINE_MAX_OBJECTS, PAGE_SHIFT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::page::span::{Place, Span};
+use crate::page::span::{Objects, Place, Span};
 use crate::page_heap::limits;
 use crate::sync::Rank;
 use core::ptr::{self, NonNull};
@@ -214,13 +214,23 @@ impl CentralFreeList {
     }
 
     /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory
-    /// is exhausted. Fresh memory is carved to the end of one OS page at most.
-    pub fn fetch<S: SpanSource>(&self, source: &S, class: SizeClass, want: usize) -> Chain {
+    /// is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`, objects of cache lines on
+    /// which nothing lives come first, where some are found at the first look.
+    pub fn fetch<S: SpanSource>(
+        &self,
+        source: &S,
+        class: SizeClass,
+        want: usize,
+        apart: bool,
+    ) -> Chain {
         #[cfg(feature = "hardened")]
         crate::page::secret::ensure();
         let mut builder = Builder::new();
         loop {
             let mut inner = self.inner.lock();
+            if apart {
+                inner.take_apart(class, want, &mut builder);
+            }
             while builder.count() < want && inner.take_from_fullest(class, want, &mut builder) {}
             let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
@@ -264,31 +274,55 @@ impl CentralFreeList {
         chain: Chain,
         strict: bool,
     ) {
-        let mut object = chain.head;
-        let mut left = chain.count;
-        while left > 0 && !object.is_null() {
-            let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
+        let mut walk = Walk::new(chain);
+        let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
+        loop {
             let mut len = 0;
-            while len < addrs.len() && left > 0 && !object.is_null() {
-                addrs[len] = object as usize;
+            while len < addrs.len()
                 // SAFETY: the chain owns `count` linked objects.
-                object = unsafe { FreeObject::next(object) };
+                && let Some(addr) = unsafe { walk.step() }
+            {
+                addrs[len] = addr;
                 len += 1;
-                left -= 1;
             }
-            prefetch_records(&addrs[..len]);
-            let mut emptied = List::new();
-            let mut inner = self.inner.lock();
-            let mut landing = Landing::NOWHERE;
-            for &addr in &addrs[..len] {
-                inner.put(class, addr, &mut landing, &mut emptied, strict);
+            if len == 0 {
+                return;
             }
-            inner.settle_landing(class, &landing, &mut emptied);
-            drop(inner);
-            while let Some(span) = NonNull::new(emptied.pop_front()) {
-                // SAFETY: the span is out of the lists, and all of its objects are free.
-                unsafe { source.free(span) };
-            }
+            // SAFETY: handed through.
+            unsafe { self.land(source, class, &addrs[..len], strict) };
+        }
+    }
+
+    /// As `release`, for objects that are known by their addresses.
+    ///
+    /// # Safety
+    /// As `release`.
+    pub unsafe fn release_all<S: SpanSource>(&self, source: &S, class: SizeClass, addrs: &[usize]) {
+        // SAFETY: handed through.
+        unsafe { self.land(source, class, addrs, true) }
+    }
+
+    /// # Safety
+    /// As `release`; as `salvage` if not `strict`.
+    unsafe fn land<S: SpanSource>(
+        &self,
+        source: &S,
+        class: SizeClass,
+        addrs: &[usize],
+        strict: bool,
+    ) {
+        prefetch_records(addrs);
+        let mut emptied = List::new();
+        let mut inner = self.inner.lock();
+        let mut landing = Landing::NOWHERE;
+        for &addr in addrs {
+            inner.put(class, addr, &mut landing, &mut emptied, strict);
+        }
+        inner.settle_landing(class, &landing, &mut emptied);
+        drop(inner);
+        while let Some(span) = NonNull::new(emptied.pop_front()) {
+            // SAFETY: the span is out of the lists, and all of its objects are free.
+            unsafe { source.free(span) };
         }
     }
 
@@ -416,14 +450,44 @@ impl Inner {
         let group = self.occupied.ilog2() as usize;
         let span = self.groups[group].first();
         // SAFETY: a node of the list is live; the lock guards it.
-        let record = unsafe { &mut *span };
-        // SAFETY: as above.
         prefetch(unsafe { self.groups[group].next(span) });
+        self.take(class, span, want, out, |offered| offered)
+    }
+
+    /// Appends objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
+    /// emptiest has such.
+    fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
+        // Objects after which the pattern of objects and lines repeats: a power of two.
+        let period = LINE >> (LINE | class.size()).trailing_zeros();
+        // Without the spans of which all free pages were given back.
+        let occupied = self.occupied & !1;
+        if period == 1 || occupied == 0 {
+            return;
+        }
+        for group in [occupied.ilog2(), occupied.trailing_zeros()] {
+            let span = self.groups[group as usize].first();
+            if out.count() == 0 && !span.is_null() {
+                self.take(class, span, want, out, |offered| offered.whole_groups(period));
+            }
+        }
+    }
+
+    /// Appends objects of `span`, of those that `choose` leaves. Returns whether to go on with another span.
+    fn take(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        want: usize,
+        out: &mut Builder,
+        choose: impl FnOnce(Objects) -> Objects,
+    ) -> bool {
+        // SAFETY: in a list, hence live; the lock guards it.
+        let record = unsafe { &mut *span };
         let size = class.size();
         let before = out.count();
         let mut fresh_end = usize::MAX;
         let mut first = usize::MAX;
-        let offered = if record.released == 0 { record.free } else { offer(record) };
+        let offered = choose(if record.released == 0 { record.free } else { offer(record) });
         for word in 0..offered.word_count() {
             let mut bits = offered.word(word);
             let kept = record.free.word(word) & !bits;

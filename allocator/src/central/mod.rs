@@ -2,6 +2,7 @@
 //! list of spans. Both are locked by themselves; most exchanges touch only the transfer cache and cost
 //! one lock and a few words, however many objects move.
 
+mod caravan;
 pub mod chain;
 mod decay;
 mod free_list;
@@ -28,6 +29,7 @@ use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
+use caravan::Caravan;
 use chain::Chain;
 use core::cell::Cell;
 use core::ptr::NonNull;
@@ -98,14 +100,15 @@ pub struct CentralStats {
 
 impl Central {
     /// A chain of free objects: a whole magazine if one is waiting, else up to `want` objects (and at
-    /// least one) from spans. Empty only when memory is exhausted.
-    pub fn fetch(&self, class: SizeClass, want: usize) -> Chain {
+    /// least one) from spans; if `apart`, from there preferably such as share no cache line with what lives. Empty only
+    /// when memory is exhausted.
+    pub fn fetch(&self, class: SizeClass, want: usize, apart: bool) -> Chain {
         let waiting = self.transfer[class.index()].pop(class, &self.waiting);
         if !waiting.is_empty() {
             return waiting;
         }
         let pages = Pages::new();
-        let chain = self.lists[class.index()].fetch(&pages, class, want);
+        let chain = self.lists[class.index()].fetch(&pages, class, want, apart);
         if pages.grown.get() > 0 {
             self.note_growth(pages.grown.get());
         }
@@ -130,19 +133,29 @@ impl Central {
         self.waiting.note_threads(threads);
     }
 
-    /// Sends magazines home until no more wait than may, those first that have waited longest, of one class
-    /// after the other. Two at most: as many as come, and one of what came before.
+    /// Sends home magazines that have waited longest, of one class after the other.
     fn make_room(&self) {
-        for _ in 0..2 {
-            let Some(class) = self.waiting.next_to_give() else { return };
-            let chain = self.transfer[class.index()].pop_oldest(class, &self.waiting, waiting::FEW);
-            if !chain.is_empty() {
-                // SAFETY: the chain came from the transfer cache of this class and is ours now.
-                unsafe { self.give_home(class, chain) };
-            }
-            if !self.waiting.is_too_much(parameters::get(Id::TransferCacheBytes)) {
-                return;
-            }
+        let mut caravan = Caravan::new();
+        while !caravan.is_full()
+            && let Some(class) = self.waiting.next_to_give()
+        {
+            let cache = &self.transfer[class.index()];
+            caravan.add(class, cache.pop_oldest(class, &self.waiting, waiting::FEW));
+        }
+        // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
+        unsafe { self.give_all_home(caravan) }
+    }
+
+    /// Takes several chains of free objects straight home to their spans.
+    ///
+    /// # Safety
+    /// As `give`, for each.
+    unsafe fn give_all_home(&self, caravan: Caravan) {
+        // SAFETY: handed through.
+        unsafe {
+            caravan.walk(|class, addrs| {
+                self.lists[class.index()].release_all(&Pages::new(), class, addrs);
+            });
         }
     }
 

@@ -133,7 +133,7 @@ impl Model {
     }
 
     pub fn fetch(&mut self, want: usize) -> Vec<usize> {
-        let got = objects(self.list.fetch(&self.source, self.class, want));
+        let got = objects(self.list.fetch(&self.source, self.class, want, false));
         for &addr in &got {
             // All of it may be written to.
             // SAFETY: the object was handed to the test.
@@ -326,7 +326,12 @@ fn threads_that_share_a_list_never_share_an_object() {
         for thread in 0..4usize {
             scope.spawn(move || {
                 for round in 0..2_000usize {
-                    let got = objects(list.fetch(source, class, 1 + (round * 7 + thread) % 50));
+                    let got = objects(list.fetch(
+                        source,
+                        class,
+                        1 + (round * 7 + thread) % 50,
+                        round % 3 == 0,
+                    ));
                     for &addr in &got {
                         let words = addr as *mut [usize; 4];
                         // SAFETY: the object belongs to this thread.

@@ -82,7 +82,9 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     if chain.is_empty() {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
-        chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)));
+        let start = sizing::start_limit(class);
+        // Its first ones from lines of its own: what it frees later, it gets again.
+        chain = CENTRAL.fetch(class, limit.max(start), limit <= start);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
@@ -134,7 +136,7 @@ pub fn pop_fetched(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u
     let Some(cache) = enter_if_live() else { return ptr::null_mut() };
     sizing::note_exchange(&cache, class);
     let limit = cache.limit(class);
-    let chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)));
+    let chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)), false);
     if chain.is_empty() {
         return ptr::null_mut();
     }
@@ -197,7 +199,7 @@ fn cut(cache: &ThreadCache, class: SizeClass, chain: Chain, most: usize) -> Chai
 
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass) -> *mut u8 {
-    let chain = CENTRAL.fetch(class, 1);
+    let chain = CENTRAL.fetch(class, 1, false);
     if chain.is_empty() {
         return core::ptr::null_mut();
     }
@@ -225,6 +227,14 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         return;
     };
     let cache = &*cache;
+    if cache.limit(class) == 0 {
+        // A thread that frees before it has allocated frees what others have made, perhaps beside what others still
+        // use: were it handed out here again, two threads would write to one line.
+        open(cache, class);
+        // SAFETY: as above.
+        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        return;
+    }
     if cache.loaded_count(class) >= cache.limit(class) {
         make_room(cache, class);
     } else {
@@ -243,13 +253,14 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     }
 }
 
-/// Empties the loaded magazine or makes it larger.
+/// Gives a class that had no limit its first.
+fn open(cache: &ThreadCache, class: SizeClass) {
+    sizing::grow(cache, class);
+    cache.set_capacity(class, cache.limit(class).max(cache.loaded_count(class) + 1));
+}
+
+/// Empties the loaded magazine.
 fn make_room(cache: &ThreadCache, class: SizeClass) {
-    if cache.limit(class) == 0 {
-        sizing::grow(cache, class);
-        cache.set_capacity(class, cache.limit(class).max(cache.loaded_count(class) + 1));
-        return;
-    }
     let spare = cache.take_spare(class);
     if !spare.is_empty() {
         sizing::note_exchange(cache, class);
