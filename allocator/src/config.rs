@@ -80,10 +80,10 @@ pub const GROWTH_FRACTION: usize = 8;
 /// Heap size in huge pages from which growth for a block beyond a huge page asks the kernel for
 /// transparent huge pages: such blocks are mostly used whole, the rounding is small against the heap, and a
 /// first touch costs a fifth (0.4 against 2 us per 4 KiB).
-pub const THP_MIN_HUGE_LARGE: usize = 16;
+pub const THP_MIN_HUGE_LARGE: usize = 4;
 /// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and because
 /// on a virtual machine a huge page that the host has to find first costs up to 8 us per 4 KiB.
-pub const THP_MIN_HUGE_SMALL: usize = 256;
+pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.
 pub const DECAY_MS: u64 = 2_000;
