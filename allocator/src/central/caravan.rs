@@ -3,8 +3,9 @@
 //! What has waited in a transfer cache is in no cache of the processor, and where the next object of a chain lies only
 //! the one before it knows: walked one by one, each object costs a trip to memory. Side by side, the trips overlap.
 
-use super::chain::{Chain, Walk};
+use super::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
+use core::cmp::Reverse;
 
 /// Chains at once.
 const SIDE_BY_SIDE: usize = 8;
@@ -13,14 +14,13 @@ const STAGE: usize = 64;
 
 /// Chains that go home together.
 pub struct Caravan {
-    walks: [(SizeClass, Walk); SIDE_BY_SIDE],
+    chains: [(SizeClass, Chain); SIDE_BY_SIDE],
     count: usize,
 }
 
 impl Caravan {
     pub const fn new() -> Self {
-        let nobody = const { (SizeClass::NONE, Walk::new(Chain::EMPTY)) };
-        Self { walks: [nobody; SIDE_BY_SIDE], count: 0 }
+        Self { chains: [(SizeClass::NONE, Chain::EMPTY); SIDE_BY_SIDE], count: 0 }
     }
 
     pub const fn is_full(&self) -> bool {
@@ -30,34 +30,51 @@ impl Caravan {
     /// Adds a chain of objects of `class`, unless this is full.
     pub fn add(&mut self, class: SizeClass, chain: Chain) {
         debug_assert!(!self.is_full());
-        self.walks[self.count] = (class, Walk::new(chain));
+        self.chains[self.count] = (class, chain);
         self.count += 1;
     }
 
     /// Walks to the end and calls `arrive` with the addresses of objects of one class, until it had each object once.
     ///
     /// # Safety
-    /// The chains are linked, and the caller's.
+    /// The chains are linked, have as many objects as they say, and are the caller's.
     pub unsafe fn walk(mut self, mut arrive: impl FnMut(SizeClass, &[usize])) {
-        let walks = &mut self.walks[..self.count];
-        let mut addrs = [[0; STAGE]; SIDE_BY_SIDE];
+        let chains = &mut self.chains[..self.count];
+        // So that those which are not at their end yet come first.
+        chains.sort_unstable_by_key(|(_, chain)| Reverse(chain.count));
+        let mut rows = [[0; STAGE]; SIDE_BY_SIDE];
         loop {
             let mut lens = [0; SIDE_BY_SIDE];
-            for _ in 0..STAGE {
-                for (index, (_, walk)) in walks.iter_mut().enumerate() {
-                    // SAFETY: by the caller's word. What `arrive` was told of lies behind.
-                    if let Some(addr) = unsafe { walk.step() } {
-                        addrs[index][lens[index]] = addr;
-                        lens[index] += 1;
+            let mut walking = chains.len();
+            let mut at = 0;
+            while at < STAGE {
+                while walking > 0 && chains[walking - 1].1.count == 0 {
+                    walking -= 1;
+                }
+                if walking == 0 {
+                    break;
+                }
+                // All of them can go as far as the shortest.
+                let end = STAGE.min(at + chains[walking - 1].1.count);
+                for at in at..end {
+                    for ((_, chain), row) in chains[..walking].iter_mut().zip(&mut rows) {
+                        row[at] = chain.head as usize;
+                        // SAFETY: by the caller's word. What `arrive` was told of lies behind.
+                        chain.head = unsafe { FreeObject::next(chain.head) };
                     }
                 }
+                for ((_, chain), len) in chains[..walking].iter_mut().zip(&mut lens) {
+                    chain.count -= end - at;
+                    *len = end;
+                }
+                at = end;
             }
-            if lens == [0; SIDE_BY_SIDE] {
+            if at == 0 {
                 return;
             }
-            for (index, &(class, _)) in walks.iter().enumerate() {
+            for (index, &(class, _)) in chains.iter().enumerate() {
                 if lens[index] > 0 {
-                    arrive(class, &addrs[index][..lens[index]]);
+                    arrive(class, &rows[index][..lens[index]]);
                 }
             }
         }
@@ -66,7 +83,6 @@ impl Caravan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::chain::FreeObject;
     use super::*;
     use proptest::prelude::*;
 

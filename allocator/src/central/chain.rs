@@ -33,36 +33,6 @@ pub struct Chain {
     pub count: usize,
 }
 
-/// A chain as it is walked, object by object.
-#[derive(Clone, Copy)]
-pub struct Walk {
-    object: *mut FreeObject,
-    left: usize,
-}
-
-impl Walk {
-    pub const fn new(chain: Chain) -> Self {
-        Self { object: chain.head, left: chain.count }
-    }
-
-    /// The address of the next object; `None` at the end, which a chain whose count is an upper bound has
-    /// where a link is null.
-    ///
-    /// # Safety
-    /// The objects are linked, and the caller's.
-    #[inline(always)]
-    pub unsafe fn step(&mut self) -> Option<usize> {
-        if self.left == 0 || self.object.is_null() {
-            return None;
-        }
-        let addr = self.object as usize;
-        // SAFETY: by the caller's word.
-        self.object = unsafe { FreeObject::next(self.object) };
-        self.left -= 1;
-        Some(addr)
-    }
-}
-
 impl FreeObject {
     /// Lets the two words be used, where memcheck looks on.
     #[inline(always)]

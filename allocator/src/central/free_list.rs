@@ -8,7 +8,7 @@
 //! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
 //! link is often a cache miss.
 
-use super::chain::{Chain, FreeObject, Walk};
+use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
 #[cfg(feature = "hardened")]
@@ -175,6 +175,37 @@ impl Builder {
         self.chain.count += 1;
     }
 
+    /// As `append` for the objects that the bits stand for, of those of `size` bytes that begin at `start`.
+    ///
+    /// # Safety
+    /// As `append`, for each.
+    unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
+        if bits == 0 {
+            return;
+        }
+        self.chain.count += bits.count_ones() as usize;
+        let object = |bits: u64| (start + bits.trailing_zeros() as usize * size) as *mut FreeObject;
+        let first = object(bits);
+        // SAFETY: as in `append`.
+        unsafe {
+            FreeObject::mark(first);
+            if self.tail.is_null() {
+                self.chain.head = first;
+            } else {
+                FreeObject::link(self.tail, first);
+            }
+            self.tail = first;
+            bits &= bits - 1;
+            while bits != 0 {
+                let next = object(bits);
+                FreeObject::mark(next);
+                FreeObject::link(self.tail, next);
+                self.tail = next;
+                bits &= bits - 1;
+            }
+        }
+    }
+
     /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
     fn shares_line(&self, addr: usize, size: usize) -> bool {
         !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
@@ -274,19 +305,17 @@ impl CentralFreeList {
         chain: Chain,
         strict: bool,
     ) {
-        let mut walk = Walk::new(chain);
-        let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
-        loop {
+        let mut object = chain.head;
+        let mut left = chain.count;
+        while left > 0 && !object.is_null() {
+            let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
             let mut len = 0;
-            while len < addrs.len()
+            while len < addrs.len() && left > 0 && !object.is_null() {
+                addrs[len] = object as usize;
                 // SAFETY: the chain owns `count` linked objects.
-                && let Some(addr) = unsafe { walk.step() }
-            {
-                addrs[len] = addr;
+                object = unsafe { FreeObject::next(object) };
                 len += 1;
-            }
-            if len == 0 {
-                return;
+                left -= 1;
             }
             // SAFETY: handed through.
             unsafe { self.land(source, class, &addrs[..len], strict) };
@@ -399,6 +428,10 @@ impl Inner {
             let record = &mut *span.as_ptr();
             record.free.set_range(0, objects as usize);
             record.group = Span::UNLISTED;
+            if !record.fresh {
+                // Resident already, most of it: nothing is saved by touching it bit by bit.
+                record.carved = objects;
+            }
             self.spans += 1;
             self.free += objects as usize;
             self.relist(span.as_ptr());
@@ -491,6 +524,18 @@ impl Inner {
         for word in 0..offered.word_count() {
             let mut bits = offered.word(word);
             let kept = record.free.word(word) & !bits;
+            if bits.count_ones() as usize <= want.saturating_sub(out.count())
+                && (word + 1) * 64 <= record.carved as usize
+            {
+                // All of them; 64 objects end where a line ends.
+                let start = record.addr() + word * 64 * size;
+                if bits != 0 {
+                    first = first.min(start + bits.trailing_zeros() as usize * size);
+                }
+                // SAFETY: the objects are free, and ours once their bits are cleared, below.
+                unsafe { out.append_all(start, bits, size) };
+                bits = 0;
+            }
             while bits != 0 {
                 let index = word * 64 + bits.trailing_zeros() as usize;
                 let addr = record.addr() + index * size;

@@ -50,6 +50,20 @@ impl Builder {
         self.count += 1;
     }
 
+    /// As `append` for the objects that the bits stand for, of those of `size` bytes that begin at `start`.
+    ///
+    /// # Safety
+    /// As `append`, for each.
+    pub unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
+        while bits != 0 {
+            // SAFETY: by the caller's word.
+            unsafe {
+                self.append((start + bits.trailing_zeros() as usize * size) as *mut FreeObject)
+            };
+            bits &= bits - 1;
+        }
+    }
+
     /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
     pub fn shares_line(&self, addr: usize, size: usize) -> bool {
         !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
