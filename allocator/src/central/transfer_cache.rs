@@ -10,11 +10,13 @@ use super::waiting::{FEW, GRANULE, Waiting};
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
-use crate::sync::Rank;
+use crate::sync::{AtomicUsize, Ordering, Rank};
 
 /// The transfer cache of one class. Thread-safe. What it may hold is decided for all classes together, see
 /// `waiting`.
 pub struct TransferCache {
+    /// The number of magazines, for who wants to know whether it is worth taking the lock.
+    filled: AtomicUsize,
     inner: Lock<Inner>,
 }
 
@@ -65,7 +67,7 @@ impl TransferCache {
             reported: 0,
             low: [0; 2],
         };
-        Self { inner: Lock::new(Rank::Transfer, inner) }
+        Self { filled: AtomicUsize::new(0), inner: Lock::new(Rank::Transfer, inner) }
     }
 
     /// Takes `chain`, or hands it back if there is no place for it.
@@ -80,11 +82,16 @@ impl TransferCache {
         inner.len += 1;
         inner.objects += chain.count;
         inner.note_change(class, waiting, len);
+        self.filled.store(inner.len, Ordering::Relaxed);
         None
     }
 
-    /// The magazine that came last, or an empty chain.
+    /// The magazine that came last, or an empty chain. What comes at the same moment may be overlooked.
     pub fn pop(&self, class: SizeClass, waiting: &Waiting) -> Chain {
+        // Relaxed: a hint. Where threads only allocate, every fetch would take this lock in vain.
+        if self.filled.load(Ordering::Relaxed) == 0 {
+            return Chain::EMPTY;
+        }
         let mut inner = self.inner.lock();
         let len = inner.len;
         if len == 0 {
@@ -94,6 +101,7 @@ impl TransferCache {
         let chain = inner.chains[inner.at(len - 1)];
         inner.objects -= chain.count;
         inner.note_change(class, waiting, len);
+        self.filled.store(inner.len, Ordering::Relaxed);
         chain
     }
 
@@ -116,6 +124,7 @@ impl TransferCache {
         inner.len -= 1;
         inner.objects -= chain.count;
         inner.note_change(class, waiting, len);
+        self.filled.store(inner.len, Ordering::Relaxed);
         chain
     }
 

@@ -18,12 +18,14 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages, Id};
-use crate::sync::Rank;
+use crate::sync::{AtomicUsize, Rank};
 use core::ptr::NonNull;
 
 /// Runs of pages for the tiers above. Thread-safe.
 pub struct PageHeap<O: Os> {
     pub(super) os: O,
+    /// When `tick` last looked at the decay, in milliseconds.
+    pub(super) looked: AtomicUsize,
     pub(super) inner: Lock<Inner>,
 }
 
@@ -87,6 +89,7 @@ impl<O: Os> PageHeap<O> {
     pub const fn new(os: O) -> Self {
         Self {
             os,
+            looked: AtomicUsize::new(usize::MAX),
             inner: Lock::new(
                 Rank::PageHeap,
                 Inner {

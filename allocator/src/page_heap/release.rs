@@ -19,6 +19,7 @@ use crate::config::{
 use crate::os::{Os, worker};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
+use crate::sync::Ordering;
 
 /// The decay's memory. Guarded by the page heap's lock.
 pub(super) struct Decay {
@@ -111,8 +112,15 @@ impl<O: Os> PageHeap<O> {
     }
 
     /// Takes a decay step if one is due: for callers that come by now and then without pages to
-    /// allocate or free.
+    /// allocate or free. All threads together look once for each time that the clock shows: it was most of what the
+    /// heap's lock was taken for.
     pub fn tick(&self) {
+        let now = self.os.now_ms() as usize;
+        // Relaxed: who sees an old time looks once more, which does no harm.
+        if self.looked.load(Ordering::Relaxed) == now {
+            return;
+        }
+        self.looked.store(now, Ordering::Relaxed);
         let due = self.lock().decay_due(&self.os);
         self.run_decay(due);
     }
