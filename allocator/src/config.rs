@@ -77,12 +77,12 @@ pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
 pub const GROWTH_FRACTION: usize = 8;
 
-/// Heap size in huge pages from which growth for a block beyond a huge page asks the kernel for
-/// transparent huge pages: such blocks are mostly used whole, the rounding is small against the heap, and a
-/// first touch costs a fifth (0.4 against 2 us per 4 KiB).
+/// Heap size in huge pages from which growth for a block of whole huge pages asks the kernel for
+/// transparent huge pages: such blocks are mostly used whole, and a first touch costs a fifth (0.4 against 2 us per
+/// 4 KiB; but up to 8 on a virtual machine whose host has to find the huge page first).
 pub const THP_MIN_HUGE_LARGE: usize = 4;
-/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and because
-/// on a virtual machine a huge page that the host has to find first costs up to 8 us per 4 KiB.
+/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and up to 2 MiB more
+/// are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.

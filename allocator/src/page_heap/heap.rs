@@ -268,7 +268,7 @@ impl Inner {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => (self.take_range(os, 1)?, 0),
+            None => (self.take_range(os, 1, pages == PAGES_PER_HUGE)?, 0),
         };
         let fresh = self.take_in(huge, index, pages);
         // SAFETY: records are never freed.
@@ -277,7 +277,7 @@ impl Inner {
 
     /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
     fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
-        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE))?;
+        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), true)?;
         // SAFETY: records are never freed.
         let addr = unsafe { (*first).addr };
         let mut fresh = true;
@@ -292,12 +292,13 @@ impl Inner {
         Some((PageId::containing(addr), fresh))
     }
 
-    /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
-    fn take_range<O: Os>(&mut self, os: &O, count: usize) -> Option<*mut HugePage> {
+    /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be. `whole` is whether they are
+    /// for one block.
+    fn take_range<O: Os>(&mut self, os: &O, count: usize, whole: bool) -> Option<*mut HugePage> {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                self.grow(os, count)?;
+                self.grow(os, count, whole)?;
                 self.ranges.take(count)
             }
         }
@@ -378,10 +379,10 @@ impl Inner {
         }
     }
 
-    /// Maps at least `need` contiguous huge pages and adds them to the free ranges.
-    fn grow<O: Os>(&mut self, os: &O, need: usize) -> Option<()> {
+    /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `whole` as in `take_range`.
+    fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
         let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
-        let threshold = if need > 1 { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
+        let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
         let huge_backed = match parameters::huge_pages() {
             HugePages::Never => false,
             // Memory that goes back page by page at once would break them up as soon as they are made.

@@ -227,7 +227,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         return;
     };
     let cache = &*cache;
-    if cache.limit(class) == 0 {
+    if cache.limit(class) == 0 && !sizing::is_active(cache, class) {
         // A thread that frees before it has allocated frees what others have made, perhaps beside what others still
         // use: were it handed out here again, two threads would write to one line.
         open(cache, class);
@@ -235,7 +235,9 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
         return;
     }
-    if cache.loaded_count(class) >= cache.limit(class) {
+    if cache.limit(class) == 0 {
+        open(cache, class);
+    } else if cache.loaded_count(class) >= cache.limit(class) {
         make_room(cache, class);
     } else {
         cache.set_capacity(class, cache.limit(class));

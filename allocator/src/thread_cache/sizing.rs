@@ -69,6 +69,12 @@ pub fn note_use(cache: &ThreadCache, class: SizeClass) {
     word.store(word.load(Ordering::Relaxed) | 1 << (class.index() % 32), Ordering::Relaxed);
 }
 
+/// Whether objects of `class` were in use since the last scavenge.
+pub fn is_active(cache: &ThreadCache, class: SizeClass) -> bool {
+    // Relaxed: only the owner uses it.
+    cache.active[class.index() / 32].load(Ordering::Relaxed) >> (class.index() % 32) & 1 != 0
+}
+
 /// Notes an exchange of `class` with the tier above, and scavenges when it is time.
 pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
     note_use(cache, class);
@@ -89,10 +95,8 @@ pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
 #[cold]
 fn scavenge(cache: &ThreadCache) {
     for class in SizeClass::all() {
-        let word = &cache.active[class.index() / 32];
-        let active = word.load(Ordering::Relaxed) >> (class.index() % 32) & 1 != 0;
         let limit = cache.limit(class);
-        if active || limit == 0 {
+        if is_active(cache, class) || limit == 0 {
             continue;
         }
         let spare = cache.take_spare(class);
