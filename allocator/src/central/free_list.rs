@@ -215,11 +215,6 @@ impl Builder {
         self.chain.count
     }
 
-    /// The last object appended.
-    fn tail(&self) -> *mut FreeObject {
-        self.tail
-    }
-
     fn finish(self) -> Chain {
         if !self.tail.is_null() {
             // SAFETY: `tail` is the last object appended.
@@ -419,6 +414,23 @@ fn group_of(span: &Span) -> Option<usize> {
     Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
 }
 
+/// How many objects of a span matter for one chain: of those that were never touched, as many as begin on the OS page
+/// of the first, and those that would share the last one's cache line.
+fn carving_end(span: &Span, offered: &Objects, size: usize) -> usize {
+    let first = offered.next_set(span.carved as usize);
+    if first >= Objects::BITS {
+        return first;
+    }
+    let page_end = (first * size | (TOUCH - 1)) + 1;
+    page_end.div_ceil(size).next_multiple_of(objects_per_line_pattern(size))
+}
+
+/// Objects of `size` bytes after which they lie to cache lines as the first ones do: a power of two, 1 if each has lines of its
+/// own.
+fn objects_per_line_pattern(size: usize) -> usize {
+    LINE >> (LINE | size).trailing_zeros()
+}
+
 impl Inner {
     /// Adds a fresh span.
     fn add(&mut self, class: SizeClass, span: NonNull<Span>) {
@@ -490,8 +502,7 @@ impl Inner {
     /// Appends objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
     /// emptiest has such.
     fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
-        // Objects after which the pattern of objects and lines repeats: a power of two.
-        let period = LINE >> (LINE | class.size()).trailing_zeros();
+        let period = objects_per_line_pattern(class.size());
         // Without the spans of which all free pages were given back.
         let occupied = self.occupied & !1;
         if period == 1 || occupied == 0 {
@@ -518,45 +529,38 @@ impl Inner {
         let record = unsafe { &mut *span };
         let size = class.size();
         let before = out.count();
-        let mut fresh_end = usize::MAX;
-        let mut first = usize::MAX;
         let offered = choose(if record.released == 0 { record.free } else { offer(record) });
+        let end = carving_end(record, &offered, size);
+        let (mut first, mut last) = (usize::MAX, 0);
         for word in 0..offered.word_count() {
-            let mut bits = offered.word(word);
-            let kept = record.free.word(word) & !bits;
-            if bits.count_ones() as usize <= want.saturating_sub(out.count())
-                && (word + 1) * 64 <= record.carved as usize
-            {
-                // All of them; 64 objects end where a line ends.
-                let start = record.addr() + word * 64 * size;
-                if bits != 0 {
-                    first = first.min(start + bits.trailing_zeros() as usize * size);
-                }
-                // SAFETY: the objects are free, and ours once their bits are cleared, below.
-                unsafe { out.append_all(start, bits, size) };
-                bits = 0;
+            let start = word * 64;
+            if start >= end {
+                break;
             }
-            while bits != 0 {
-                let index = word * 64 + bits.trailing_zeros() as usize;
-                let addr = record.addr() + index * size;
+            let wanted = offered.word(word) & (u64::MAX >> 64_usize.saturating_sub(end - start));
+            let mut left = wanted;
+            if left.count_ones() as usize <= want.saturating_sub(out.count()) {
+                // All of them; 64 objects end where a line ends.
+                // SAFETY: the objects are free, and ours once their bits are cleared, below.
+                unsafe { out.append_all(record.addr() + start * size, left, size) };
+                left = 0;
+            }
+            while left != 0 {
+                let addr = record.addr() + (start + left.trailing_zeros() as usize) * size;
                 if out.count() >= want && !out.shares_line(addr, size) {
                     break;
                 }
-                if index >= record.carved as usize {
-                    if fresh_end == usize::MAX {
-                        fresh_end = (addr | (TOUCH - 1)) + 1;
-                    } else if addr >= fresh_end && !out.shares_line(addr, size) {
-                        break;
-                    }
-                    record.carved = index as u16 + 1;
-                }
-                bits &= bits - 1;
-                first = first.min(addr);
-                // SAFETY: the object is free, and ours once its bit is cleared, below.
+                left &= left - 1;
+                // SAFETY: as above.
                 unsafe { out.append(addr as *mut FreeObject) };
             }
-            record.free.set_word(word, kept | bits);
-            if bits != 0 {
+            let taken = wanted & !left;
+            if taken != 0 {
+                first = first.min(start + taken.trailing_zeros() as usize);
+                last = start + taken.ilog2() as usize;
+                record.free.set_word(word, record.free.word(word) & !taken);
+            }
+            if left != 0 {
                 break;
             }
         }
@@ -565,11 +569,16 @@ impl Inner {
         self.free -= taken;
         self.low = self.low.map(|low| low.min(self.free));
         if record.released != 0 && taken > 0 {
-            self.note_use(record, first, out.tail() as usize + size - 1);
+            let start = record.addr();
+            self.note_use(record, start + first * size, start + (last + 1) * size - 1);
+        }
+        let carves = taken > 0 && last >= record.carved as usize;
+        if carves {
+            record.carved = last as u16 + 1;
         }
         // SAFETY: a live span of this class.
         unsafe { self.relist(span) };
-        fresh_end == usize::MAX
+        !carves
     }
 
     /// Marks the object at `addr` as free in its span. When that is another than the object before went to, the

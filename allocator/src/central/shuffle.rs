@@ -31,11 +31,6 @@ impl Builder {
         self.count
     }
 
-    /// The object appended last.
-    pub fn tail(&self) -> *mut FreeObject {
-        self.tail
-    }
-
     /// # Safety
     /// `object` is free memory of a small object and belongs to the caller.
     pub unsafe fn append(&mut self, object: *mut FreeObject) {
