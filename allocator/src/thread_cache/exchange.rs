@@ -80,15 +80,16 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     }
     let mut chain = cache.take_spare(class);
     if chain.is_empty() {
+        let first = !sizing::is_active(cache, class);
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
-        let start = sizing::start_limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, limit.max(start), limit <= start);
+        chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)), first);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
-        if limit > 0 {
+        // Without one there may only be a few of the class; but who comes again needs many.
+        if limit > 0 || !first {
             sizing::grow(cache, class);
         }
     }
@@ -140,9 +141,7 @@ pub fn pop_fetched(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u
     if chain.is_empty() {
         return ptr::null_mut();
     }
-    if limit > 0 {
-        sizing::grow(&cache, class);
-    }
+    sizing::grow(&cache, class);
     hand_to_twin(&cache, twin, class, chain, most)
 }
 
