@@ -1,8 +1,8 @@
 //! The spans of one size class: where objects come from and go home to.
 //!
 //! Spans with free objects are in lists by how full they are. Allocation takes from the fullest, so that
-//! the emptiest can drain and return to the page heap; but those with hardly a free object come after all
-//! others, and memory that was given back inside a span comes last, so that what is resident is used up first. A span that is entirely in use is in no list; one that
+//! the emptiest can drain and return to the page heap; but memory that was given back inside a span comes
+//! last, so that what is resident is used up first. A span that is entirely in use is in no list; one that
 //! is entirely free leaves at once.
 //!
 //! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
@@ -25,12 +25,9 @@ use crate::page_heap::limits;
 use crate::sync::Rank;
 use core::ptr::{self, NonNull};
 
-/// Number of occupancy groups: spans whose free objects all lie on pages that were given back, spans with few free
-/// objects, and eight groups of the others by how full they are.
-const GROUPS: usize = 10;
-/// Spans of which less than one of so many objects is free come late: each has so few that a magazine is collected from
-/// dozens of spans.
-const FEW_FREE: u16 = 32;
+/// Number of occupancy groups: spans whose free objects all lie on pages that were given back, and eight
+/// groups of the others.
+const GROUPS: usize = 9;
 
 /// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
 /// blocks describes, which is written to by every call.
@@ -413,11 +410,8 @@ fn group_of(span: &Span) -> Option<usize> {
     if span.released != 0 && resident_objects(span).count() == 0 {
         return Some(0);
     }
-    if (info.objects - span.allocated) * FEW_FREE < info.objects {
-        return Some(1);
-    }
     // Rounded down, eighths of less than all objects are at most 7.
-    Some(2 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
+    Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
 }
 
 /// How many objects of a span matter for one chain: of those that were never touched, as many as begin on the OS page
@@ -509,8 +503,8 @@ impl Inner {
     /// emptiest has such.
     fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
         let period = objects_per_line_pattern(class.size());
-        // Without the spans that come late.
-        let occupied = self.occupied & !0b11;
+        // Without the spans of which all free pages were given back.
+        let occupied = self.occupied & !1;
         if period == 1 || occupied == 0 {
             return;
         }
