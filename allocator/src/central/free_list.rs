@@ -421,7 +421,7 @@ fn carving_end(span: &Span, offered: &Objects, size: usize) -> usize {
     if first >= Objects::BITS {
         return first;
     }
-    let page_end = (first * size | (TOUCH - 1)) + 1;
+    let page_end = ((first * size) | (TOUCH - 1)) + 1;
     page_end.div_ceil(size).next_multiple_of(objects_per_line_pattern(size))
 }
 
