@@ -62,13 +62,12 @@ pub(super) fn allocate_counted(
     size: usize,
     align: usize,
 ) -> *mut u8 {
-    let most = twin.until_event(class, class.size());
-    if unlikely(most == 0) {
+    if unlikely(twin.is_due(class, class.size())) {
         return watched::sample(twin, class, size, align);
     }
-    let object = exchange::pop_recycled(twin, class, most);
+    let object = exchange::pop_recycled(twin, class);
     if unlikely(object.is_null()) {
-        return refill_by(class, size, |class| exchange::pop_fetched(twin, class, most));
+        return refill_by(class, size, |class| exchange::pop_fetched(twin, class));
     }
     object
 }

@@ -8,7 +8,6 @@ use crate::guard::Claim;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
-use crate::page::units::Length;
 use crate::thread_cache::in_slot;
 
 /// An alignment that says that the caller need not know it.
@@ -57,11 +56,7 @@ fn check_claim(block: *mut u8, claimed: SizeClass, claim: Claim) {
     let span = misuse::check_block(block, "free");
     // SAFETY: checked: a live span's record.
     let record = unsafe { span.as_ref() };
-    // A block of a small size has a span of its own only if it was sampled.
-    let own_span = record.state == SpanState::Large
-        && claimed != SizeClass::NONE
-        && record.pages == Length::for_bytes(claimed.size());
-    if !own_span {
+    if claimed == SizeClass::NONE || record.sampled != claimed {
         misuse::wrong_size(addr, claim.size, record);
     }
 }

@@ -138,8 +138,8 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
-/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if it is one by the
-/// page map too.
+/// Cold, unless blocks are guarded (`Caching::Checked`): puts a block of `class`, by its owner's word, into the cache if
+/// it is one by the page map too.
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: SizeClass) {
@@ -211,6 +211,12 @@ unsafe fn give_back(block: *mut u8) {
     let found = misuse::check_block(block, "free");
     // SAFETY: checked: a live span's record.
     if unsafe { found.as_ref() }.state != SpanState::Small {
+        // SAFETY: as above.
+        let sampled = unsafe { found.as_ref() }.sampled;
+        // SAFETY: the start of a block of a small size: two words.
+        if sampled != SizeClass::NONE && unsafe { FreeObject::is_marked(block.cast()) } {
+            misuse::check_not_cached(sampled, block);
+        }
         // SAFETY: the start of a live large block that the caller gives up.
         return unsafe { large::free(found) };
     }
@@ -220,7 +226,7 @@ unsafe fn give_back(block: *mut u8) {
     if unsafe { FreeObject::is_marked(block.cast()) } {
         misuse::check_not_free(class, block);
     }
-    watched::forget(block);
+    watched::forget_object(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
     unsafe {
         #[cfg(feature = "hardened")]

@@ -3,7 +3,7 @@
 //! no memory. What remains is to register for `fork`, which itself may allocate and so comes after the
 //! first allocation.
 
-use super::fork;
+use super::{fork, watched};
 use crate::guard;
 use crate::parameters;
 use crate::profile::{self, Mode};
@@ -26,16 +26,17 @@ fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
     super::hardened::decide();
     match mode {
-        Mode::Trace => registry::set_caching(Caching::Never),
-        Mode::Sample => {
-            guard::start_if_wanted();
-            registry::set_caching(Caching::Counted);
-        }
-        Mode::Off if guard::start_if_wanted() => registry::set_caching(Caching::Counted),
+        Mode::Trace => set_caching(Caching::Never),
+        Mode::Sample | Mode::Off if guard::start_if_wanted() => set_caching(Caching::Checked),
+        Mode::Sample => set_caching(Caching::Counted),
         Mode::Off => {}
-        Mode::Record if record::start() => registry::set_caching(Caching::Never),
+        Mode::Record if record::start() => set_caching(Caching::Never),
         Mode::Record => {}
     }
+}
+
+fn set_caching(caching: Caching) {
+    registry::set_caching(caching, watched::take_sifted);
 }
 
 /// Called on slow paths, after memory was handed out or before it is taken from the page heap.

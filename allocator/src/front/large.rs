@@ -12,6 +12,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::fences;
 use crate::parameters::{self, Id};
 use crate::record::Call;
+use crate::thread_cache;
 use core::ptr::{self, NonNull};
 
 /// `size` bytes at a multiple of `align`; null without memory.
@@ -101,8 +102,10 @@ pub unsafe fn free(span: NonNull<Span>) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
-    // SAFETY: a live record.
-    watched::forget(unsafe { span.as_ref().addr() as *mut u8 });
+    watched::forget(record.addr() as *mut u8);
+    if record.sampled != SizeClass::NONE {
+        thread_cache::note_gone(record.sampled);
+    }
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
     unsafe {

@@ -2,10 +2,11 @@
 //! load, where nobody watches.
 //!
 //! A block is recorded when the caller is about to get it and forgotten before anybody else can. A sampled
-//! small block has a span of its own, which the page map knows as large: whoever frees it, by whatever
-//! call, comes to the slow path, and frees of all others are not looked at.
+//! small block has a span of its own, which the page map knows as large: who frees it without saying its size
+//! comes to the slow path, and frees of all others are not looked at. Who says the size puts it into a magazine,
+//! where it is found later (`thread_cache::sift`).
 
-use super::alloc;
+use super::{alloc, misuse};
 use crate::base::hint::unlikely;
 use crate::config::MIN_ALIGN;
 use crate::guard::{self, report::Trace};
@@ -14,7 +15,7 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
 use crate::record::{self, Call};
-use crate::thread_cache::{CountedCache, in_slot};
+use crate::thread_cache::{self, CountedCache, in_slot};
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
@@ -89,13 +90,32 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) 
         let pages = Length::for_bytes(class.size());
         if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
             // SAFETY: a span that is ours.
-            let addr = unsafe { span.as_ref().addr() };
+            let addr = unsafe {
+                (*span.as_ptr()).sampled = class;
+                span.as_ref().addr()
+            };
+            thread_cache::note_sampled(class);
             profile::record(addr, size, sampler::weight(class.size()));
             return addr as *mut u8;
         }
     }
     // Of the thread's own cache: this one is counted already.
     alloc::refill(class, size)
+}
+
+/// Takes back a block that was freed as one of `class` and found in a magazine (`thread_cache::sift`), though the page
+/// map says otherwise: a sampled one, or the caller was wrong. Holds no lock but the registry's, if that.
+pub fn take_sifted(class: SizeClass, block: *mut u8) {
+    let span = misuse::check_block(block, "free");
+    // SAFETY: checked: a live span's record.
+    let record = unsafe { span.as_ref() };
+    if record.sampled != class {
+        misuse::wrong_class(block as usize, class, record);
+    }
+    forget(block);
+    thread_cache::note_gone(class);
+    // SAFETY: a block that the program gave up; its span is its own.
+    unsafe { PAGE_HEAP.free(span) };
 }
 
 /// Records a large block where that is wanted, or if its sample is due.
@@ -122,7 +142,7 @@ pub fn large(addr: Option<usize>, size: usize) {
 /// Counts a large block. Whether a sample is due.
 fn is_due(twin: &CountedCache, size: usize) -> bool {
     loop {
-        if twin.until_event(SizeClass::NONE, size) > 0 {
+        if !twin.is_due(SizeClass::NONE, size) {
             twin.count(SizeClass::NONE, size);
             return false;
         }
@@ -146,12 +166,21 @@ pub fn forget(block: *mut u8) {
     }
 }
 
-/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now.
+/// The same for an object of a span of its class, which is not recorded as a sample.
+#[inline]
+pub fn forget_object(block: *mut u8) {
+    if profile::mode() != Mode::Sample {
+        forget(block);
+    }
+}
+
+/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now. (Large blocks of no bytes,
+/// which an alignment can make of small ones, are recorded as ones of one.)
 #[cold]
 pub fn check_size(addr: usize, claim: guard::Claim) {
     if profile::mode() != Mode::Off
         && let Some((size, stack)) = profile::recorded(addr)
-        && size != claim.size
+        && size.max(1) != claim.size.max(1)
     {
         let allocated = Trace::of(stack, 0, false);
         guard::report::mismatch(addr, &claim, size, None, &allocated, &Trace::here());

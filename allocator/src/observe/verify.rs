@@ -7,6 +7,7 @@ use crate::central::chain::FreeObject;
 use crate::central::verify::is_object;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
 use crate::thread_cache::{self, exchange};
@@ -42,7 +43,10 @@ pub fn block_is_live(addr: usize) -> bool {
     }
     let Some(span) = span_of(addr) else { return false };
     if span.state != SpanState::Small {
-        return span.addr() == addr;
+        // A sampled block may lie in a magazine until that is sifted.
+        return span.addr() == addr
+            && (span.sampled == SizeClass::NONE
+                || !exchange::holds(span.sampled, addr as *mut u8));
     }
     let class = span.class;
     if !is_object(class, addr) {

@@ -50,6 +50,9 @@ pub struct Span {
     /// Pages before a large block that belong to its span; see `page_heap::fences`.
     #[cfg(feature = "hardened")]
     pub lead: usize,
+    /// What the class would be of a small block that is `Large` because it was sampled (`thread_cache::sift`); `NONE` of
+    /// all others.
+    pub sampled: SizeClass,
     /// Whether its memory was all zero when it left the page heap.
     pub fresh: bool,
     /// Occupancy group of the central free list that holds it, or `UNLISTED`.
@@ -99,6 +102,7 @@ impl Span {
             state,
             #[cfg(feature = "hardened")]
             lead: 0,
+            sampled: SizeClass::NONE,
             fresh: false,
             group: Self::UNLISTED,
             searched: false,

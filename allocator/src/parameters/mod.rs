@@ -235,8 +235,7 @@ pub static TABLE: [Parameter; COUNT] = [
         default: NEVER,
         meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good value; \
                   never: no thread counts. Must be set at the start to be changed later.",
-        cost: "Not never: about 2 instructions more for an allocation and its free together, 24 where the caller \
-               of free says the size. Shorter: \
+        cost: "Not never: about 2 instructions more for an allocation and its free together. Shorter: \
                more stacks walked, and a page for each sampled block.",
         clause: "C6.2",
     },
@@ -258,8 +257,9 @@ pub static TABLE: [Parameter; COUNT] = [
         meaning: "Mean bytes between two small blocks that get pages of their own between guard pages, \
                   where misuse ends the process with the stacks involved; 8MiB is a good value; never: \
                   none. Must be set at the start to be changed later.",
-        cost: "Not never: as sample_interval, and a few microseconds and a page or more per guarded \
-               block, of which there are at most 512 at a time.",
+        cost: "Not never: as sample_interval, 22 instructions more where the caller of free says the size, \
+               which is then compared, and a few microseconds and a page or more per guarded block, of which \
+               there are at most 512 at a time.",
         clause: "-",
     },
     Parameter {

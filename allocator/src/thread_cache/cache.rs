@@ -108,8 +108,8 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 /// Named by the slot of threads whose cache is parked. Never written to.
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
-/// Named by the fourth word of threads that count: full, so that blocks whose size the caller says are looked
-/// up nevertheless. Never written to; what kind it is nobody asks.
+/// Named by the fourth word of threads where blocks whose size the caller says are looked up nevertheless: full
+/// (`registry::name_in_slot`). Never written to; what kind it is nobody asks.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// The calling thread's cache, or a placeholder. What takes longer than one `push` or `pop` goes through
@@ -245,6 +245,16 @@ impl ThreadCache {
         let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
         // Two loads that are not one moment may cross.
         capacity.saturating_sub(room) as usize
+    }
+
+    /// As `loaded`, for an owner that has entered the cache: it is not parked.
+    #[inline(always)]
+    pub(super) fn loaded_of_entered(&self, class: SizeClass) -> Chain {
+        // Relaxed: only the owner writes.
+        let head = Self::at(&self.heads, class).load(Ordering::Relaxed);
+        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
+        let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
+        Chain { head, count: (capacity - room) as usize }
     }
 
     /// The length of the spare magazine. Exact for the owner, a moment old for others.

@@ -12,8 +12,9 @@
 //! leaves the twin otherwise need not be counted back: new distances are drawn.
 //!
 //! A sampled block has no class in the page map, so that `free` takes the slow path. Where the caller says
-//! the size, the map is not looked at; so the slot of such a thread names for these a cache that is always full, and
-//! the slow path looks.
+//! the size, the map is not looked at, and the block goes into a magazine; `sift` finds it there. Not where blocks are
+//! guarded, which must be looked at when they are freed: the slot of a thread then names for these frees a cache that
+//! is always full, and the slow path looks. The same where memory for a twin is short.
 
 use super::cache::{Kind, ThreadCache};
 use super::registry;
@@ -77,14 +78,31 @@ impl CountedCache {
         unsafe { self.left.get_unchecked(class.index()) }
     }
 
-    /// Blocks of `size` bytes each that may be taken before an event is due; 0 if it is due with the next one,
-    /// or nothing is drawn yet: then `restart` is to be called.
+    /// Bytes until the next event, whatever kind it is of.
     #[inline(always)]
-    pub fn until_event(&self, class: SizeClass, size: usize) -> usize {
+    fn least_left(&self, class: SizeClass) -> usize {
         let [first, second] = self.left(class);
-        let least = first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed));
+        first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed))
+    }
+
+    /// Whether an event is due with the next block if that has `size` bytes, or nothing is drawn yet: then `restart`
+    /// is to be called.
+    #[inline(always)]
+    pub fn is_due(&self, class: SizeClass, size: usize) -> bool {
         // A block of no bytes counts as one of one.
-        least.saturating_sub(1) / size.max(1)
+        self.least_left(class) <= size.max(1)
+    }
+
+    /// How many of `count` blocks of `class` may be taken before an event is due; at least one, as it is not due yet.
+    #[inline(always)]
+    pub(super) fn most_of(&self, class: SizeClass, count: usize) -> usize {
+        let left = self.least_left(class);
+        // The division is seldom made.
+        if count * class.size() < left {
+            count
+        } else {
+            (left.saturating_sub(1) / class.size()).max(1)
+        }
     }
 
     /// Counts `count` blocks of `class`, which are no more than there are before the next event.
@@ -164,7 +182,10 @@ fn seed(addr: u64) -> u64 {
 /// thread does not count.
 pub fn install(own: &ThreadCache) {
     let used = registry::take_twin().map(NonNull::cast);
-    let Some(twin) = used.or_else(|| METADATA.allocate::<CountedCache>()) else { return };
+    let Some(twin) = used.or_else(|| METADATA.allocate::<CountedCache>()) else {
+        // No twin; but others do count, and the slot is to say so.
+        return registry::name(own, ptr::from_ref(own).cast_mut());
+    };
     // SAFETY: memory for one record that nobody uses.
     unsafe {
         twin.write(CountedCache {

@@ -1,11 +1,10 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
-use super::cache::{Kind, ThreadCache, current};
+use super::cache::{Kind, ThreadCache, current, in_slot};
 use super::counted::CountedCache;
-use super::{park, registry, sizing};
+use super::{park, registry, sift, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
-use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -73,10 +72,14 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
         return pop_uncached(class);
     };
     let cache = &*cache;
-    let object = cache.pop(class);
-    if !object.is_null() {
-        // The cache came into being a moment ago, and registering it used and filled it.
-        return object;
+    if !cache.head(class).is_null() {
+        // The cache came into being a moment ago, and registering it used and filled it; or it has a twin, and
+        // this object is not to be one of those.
+        sift::settle(cache, class);
+        let object = cache.pop(class);
+        if !object.is_null() {
+            return object;
+        }
     }
     let mut chain = cache.take_spare(class);
     if chain.is_empty() {
@@ -104,21 +107,34 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
     object.cast()
 }
 
+/// As `enter_if_live` for a thread that counts, whose slot named `twin` a moment ago.
+#[inline(always)]
+fn enter_beside(twin: &CountedCache) -> Option<Entered> {
+    let cache = twin.own();
+    let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
+    cache.busy.store(1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    ptr::eq(in_slot(), twin.face()).then_some(entered)
+}
+
 /// An object of `class` for a thread that counts and whose twin has none: its twin gets what the thread freed
-/// lately, but no more than `most` objects, which is not 0. Null if that is not worth it, or the thread's cache is
-/// not to be had.
+/// lately, but no more objects than there are before the next event, which is not due with the first. Null if that is
+/// not worth it, or the thread's cache is not to be had.
 ///
 /// A twin that gets few objects comes here often, so it takes what is at least half a magazine; until so
 /// much is under way, `pop_fetched` adds to it.
 #[inline]
-pub fn pop_recycled(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u8 {
-    let Some(cache) = enter_if_live() else { return ptr::null_mut() };
-    if cache.limit(class) < MAGAZINE_MAX_OBJECTS {
+pub fn pop_recycled(twin: &CountedCache, class: SizeClass) -> *mut u8 {
+    let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
+    let mut limit = cache.limit(class);
+    if sizing::may_grow(class, limit) {
         sizing::grow(&cache, class);
+        limit = cache.limit(class);
     }
-    let limit = cache.limit(class);
-    let chain = if cache.loaded_count(class) * 2 > limit {
-        cache.take_loaded(class, limit)
+    let loaded = cache.loaded_of_entered(class);
+    let chain = if loaded.count * 2 > limit {
+        cache.set_loaded(class, Chain::EMPTY, limit);
+        sift::sift(class, loaded)
     } else {
         cache.take_spare(class)
     };
@@ -126,15 +142,15 @@ pub fn pop_recycled(twin: &CountedCache, class: SizeClass, most: usize) -> *mut 
         return ptr::null_mut();
     }
     sizing::note_use(&cache, class);
-    hand_to_twin(&cache, twin, class, chain, most)
+    hand_to_twin(&cache, twin, class, chain)
 }
 
 /// The same with objects from the central tier; null without memory.
 #[cold]
 #[inline(never)]
-pub fn pop_fetched(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u8 {
+pub fn pop_fetched(twin: &CountedCache, class: SizeClass) -> *mut u8 {
     registry::adopt_one_orphan();
-    let Some(cache) = enter_if_live() else { return ptr::null_mut() };
+    let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
     sizing::note_exchange(&cache, class);
     let limit = cache.limit(class);
     let chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)), false);
@@ -142,19 +158,19 @@ pub fn pop_fetched(twin: &CountedCache, class: SizeClass, most: usize) -> *mut u
         return ptr::null_mut();
     }
     sizing::grow(&cache, class);
-    hand_to_twin(&cache, twin, class, chain, most)
+    hand_to_twin(&cache, twin, class, chain)
 }
 
-/// Makes `chain`, which has an object, the twin's magazine, or `most` objects of it. The first goes to the
-/// caller.
+/// Makes `chain`, which has an object, the twin's magazine, or as many objects of it as there are before the next event.
+/// The first goes to the caller.
 #[inline]
 fn hand_to_twin(
     cache: &ThreadCache,
     twin: &CountedCache,
     class: SizeClass,
     mut chain: Chain,
-    most: usize,
 ) -> *mut u8 {
+    let most = twin.most_of(class, chain.count);
     if chain.count > most {
         chain = cut(cache, class, chain, most);
     }
@@ -270,7 +286,7 @@ fn make_room(cache: &ThreadCache, class: SizeClass) {
         sizing::grow(cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    cache.set_spare(class, loaded);
+    cache.set_spare(class, sift::sift(class, loaded));
 }
 
 /// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
@@ -292,22 +308,36 @@ unsafe fn hand_over(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
     for class in SizeClass::all() {
-        if let Some(chain) = cache.twin().map(|twin| twin.take_unused(class))
-            && !chain.is_empty()
-        {
-            // SAFETY: the magazine was the twin's, and now is ours.
-            unsafe { CENTRAL.give(class, chain) };
-        }
+        hand_over_of_twin(cache, class);
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
             continue;
         }
-        for chain in [cache.take_loaded(class, limit), cache.take_spare(class)] {
+        let loaded = sift::sift(class, cache.take_loaded(class, limit));
+        for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give(class, chain) };
             }
         }
+    }
+}
+
+/// Offers what the twin of `cache`, if it has one, holds: what a thread that does not count would not have. To send it
+/// home was a third of what it costs to end a thread.
+pub(super) fn hand_over_twin(cache: &ThreadCache) {
+    if cache.twin().is_some() {
+        SizeClass::all().for_each(|class| hand_over_of_twin(cache, class));
+    }
+}
+
+/// The same for one class.
+fn hand_over_of_twin(cache: &ThreadCache, class: SizeClass) {
+    if let Some(chain) = cache.twin().map(|twin| twin.take_unused(class))
+        && !chain.is_empty()
+    {
+        // SAFETY: the magazine was the twin's, and now is ours.
+        unsafe { CENTRAL.give(class, chain) };
     }
 }
 
@@ -341,7 +371,8 @@ pub(super) unsafe fn flush(cache: &ThreadCache) {
     release_quarantined(cache);
     for class in SizeClass::all() {
         let of_twin = cache.twin().map_or(Chain::EMPTY, |twin| twin.take_unused(class));
-        for chain in [cache.take_loaded(class, 0), cache.take_spare(class), of_twin] {
+        let loaded = sift::sift(class, cache.take_loaded(class, 0));
+        for chain in [loaded, cache.take_spare(class), of_twin] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give_home(class, chain) };

@@ -5,6 +5,7 @@
 //! * `counted`: what stands in for the cache of a thread that counts what it allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
 //! * `park`: taking what the threads that sleep have cached.
+//! * `sift`: taking blocks out of magazines that were sampled.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
 //! * `verify`: checking a cache of the calling thread, object by object.
@@ -16,6 +17,7 @@ pub mod park;
 #[cfg(feature = "hardened")]
 mod quarantine;
 pub mod registry;
+mod sift;
 mod sizing;
 mod verify;
 
@@ -25,4 +27,5 @@ pub use cache::{EXITED, in_slot, in_slot_to_pop, in_slot_to_push};
 pub use counted::CountedCache;
 #[cfg(feature = "hardened")]
 pub use quarantine::Quarantine;
+pub use sift::{note_gone, note_sampled, settle_own};
 pub use verify::own_is_sound;

@@ -29,7 +29,7 @@
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::{Kind, PARKED, ThreadCache};
-use super::{registry, sizing};
+use super::{registry, sift, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
 use crate::config::SCAVENGE_INTERVAL;
@@ -216,7 +216,7 @@ fn empty(cache: &ThreadCache) {
     for class in SizeClass::all() {
         give_home(class, cache.take_spare(class));
         if cache.is_emptied(class) {
-            give_home(class, cache.steal_loaded(class));
+            give_home(class, sift::sift(class, cache.steal_loaded(class)));
             if let Some(twin) = cache.twin() {
                 give_home(class, twin.face().steal_loaded(class));
             }

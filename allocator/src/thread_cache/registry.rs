@@ -16,7 +16,7 @@
 //! slot may name a placeholder while the cache is parked (see `park`).
 
 use super::cache::{EXITED, FULL, Kind, ThreadCache};
-use super::{counted, exchange, park};
+use super::{counted, exchange, park, sift};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -74,8 +74,18 @@ pub enum Caching {
     Plain,
     /// Each has one, and counts what it takes from it.
     Counted,
+    /// As `Counted`, and blocks whose size the caller says are looked up at once, where `Counted` leaves that to
+    /// `sift`.
+    Checked,
     /// None has one: each call takes the slow path and uses the central tier.
     Never,
+}
+
+impl Caching {
+    /// Whether threads have a twin.
+    fn counts(self) -> bool {
+        matches!(self, Self::Counted | Self::Checked)
+    }
 }
 
 /// A [`Caching`].
@@ -115,7 +125,10 @@ pub fn register() -> bool {
             // Relaxed, here and below: the lock orders.
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
-            (*cache).named.store(cache, Ordering::Relaxed);
+            // One that was kept may have a twin.
+            if (*cache).twin().is_none() {
+                (*cache).named.store(cache, Ordering::Relaxed);
+            }
             thread_slot::set_own(cache.cast());
             name_in_slot(&*cache);
             registry.live.push_front(cache);
@@ -125,9 +138,10 @@ pub fn register() -> bool {
         cache
     };
     // By now this thread can allocate, which the calls below may do.
-    if caching() == Caching::Counted {
-        // SAFETY: records are never freed.
-        counted::install(unsafe { &*cache });
+    // SAFETY: records are never freed.
+    let own = unsafe { &*cache };
+    if caching().counts() && own.twin().is_none() {
+        counted::install(own);
     }
     arm_exit(cache);
     true
@@ -188,6 +202,21 @@ const KEPT_MOST: usize = 4;
 const KEPT_BYTES: usize = 128 * 1024;
 
 impl Registry {
+    /// Takes in a cache that nobody uses and that is in no list, and its twin if it has one.
+    ///
+    /// # Safety
+    /// Such a cache of this tier.
+    unsafe fn recycle(&mut self, cache: *mut ThreadCache) {
+        // SAFETY: by the caller's word; a twin is in no list while it has a cache. Relaxed: the lock orders.
+        unsafe {
+            let named = (*cache).named.load(Ordering::Relaxed);
+            self.recycled.push_front(cache);
+            if !ptr::eq(named, cache) {
+                self.twins.push_front(named);
+            }
+        }
+    }
+
     /// A cache that was kept, or null.
     fn take_kept(&mut self) -> *mut ThreadCache {
         let cache = self.kept.pop_front();
@@ -223,7 +252,10 @@ pub fn kept_hold(class: SizeClass, addr: usize) -> bool {
         // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
         unsafe {
             let holds = |chain: Chain| chain.contains(addr);
-            if holds((*node).loaded(class)) || holds((*node).spare(class)) {
+            if holds((*node).loaded(class))
+                || holds((*node).spare(class))
+                || (*node).twin().is_some_and(|twin| holds(twin.face().loaded(class)))
+            {
                 return true;
             }
             node = registry.kept.next(node);
@@ -252,7 +284,7 @@ pub fn empty_kept(unneeded: bool) -> usize {
         // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
         unsafe {
             exchange::flush(&*cache);
-            REGISTRY.lock().recycled.push_front(cache);
+            REGISTRY.lock().recycle(cache);
         }
     }
     done
@@ -261,7 +293,7 @@ pub fn empty_kept(unneeded: bool) -> usize {
 /// Takes the calling thread's cache down: from here on it uses the central tier.
 fn retire(cache: *mut ThreadCache, fate: Fate) {
     // Out of the list before anything else, so that nobody parks it any more.
-    let named = {
+    {
         let mut registry = REGISTRY.lock();
         // SAFETY: the calling thread's own cache, in the list since it was made.
         unsafe { registry.live.remove(cache) };
@@ -270,23 +302,16 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());
-        // SAFETY: as above. Relaxed: the lock orders.
-        unsafe { (*cache).named.load(Ordering::Relaxed) }
-    };
+    }
     // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
         park::make_whole(&*cache);
-        // A twin has objects, too, and is not kept.
-        let kept = fate == Fate::Kept && ptr::eq(named, cache) && keep(&*cache);
-        if !kept {
+        // What the thread freed is known from here on, kept or not.
+        sift::settle_all(&*cache);
+        if fate == Fate::Emptied || !keep(&*cache) {
+            exchange::hand_over_twin(&*cache);
             exchange::flush(&*cache);
-        }
-        let mut registry = REGISTRY.lock();
-        if !kept {
-            registry.recycled.push_front(cache);
-        }
-        if !ptr::eq(named, cache) {
-            registry.twins.push_front(named);
+            REGISTRY.lock().recycle(cache);
         }
     }
 }
@@ -311,12 +336,20 @@ pub(super) fn name_in_slot(cache: &ThreadCache) {
     let own = ptr::from_ref(cache).cast_mut();
     // Relaxed: the lock orders.
     let named = cache.named.load(Ordering::Relaxed);
-    let sized = if ptr::eq(named, own) { own } else { (&raw const FULL).cast_mut() };
+    // Only what has a twin is sifted.
+    let may_push = match caching() {
+        Caching::Plain => true,
+        Caching::Counted => !ptr::eq(named, own),
+        Caching::Checked | Caching::Never => false,
+    };
+    let sized = if may_push { own } else { (&raw const FULL).cast_mut() };
     thread_slot::set(named.cast(), own.cast(), sized.cast());
 }
 
-/// Decides how threads get their caches from now on, the calling one included.
-pub fn set_caching(caching: Caching) {
+/// Decides how threads get their caches from now on, the calling one included. Where they count, `taker` takes back
+/// the sampled blocks that are found in magazines.
+pub fn set_caching(caching: Caching, taker: sift::Taker) {
+    sift::set_taker(taker);
     // Relaxed: set before a second thread allocates.
     CACHING.store(caching as u32, Ordering::Relaxed);
     let own = thread_slot::own().cast::<ThreadCache>();
@@ -326,7 +359,7 @@ pub fn set_caching(caching: Caching) {
     match caching {
         Caching::Plain => {}
         // SAFETY: records are never freed.
-        Caching::Counted => counted::install(unsafe { &*own }),
+        Caching::Counted | Caching::Checked => counted::install(unsafe { &*own }),
         Caching::Never => retire(own, Fate::Emptied),
     }
 }
@@ -335,7 +368,8 @@ fn caching() -> Caching {
     // Relaxed: see `set_caching`.
     match CACHING.load(Ordering::Relaxed) {
         1 => Caching::Counted,
-        2 => Caching::Never,
+        2 => Caching::Checked,
+        3 => Caching::Never,
         _ => Caching::Plain,
     }
 }
@@ -457,37 +491,45 @@ pub fn adopt_one_orphan() {
             }
         }
     }
-    let mut registry = REGISTRY.lock();
-    // SAFETY: the records are in no list.
-    unsafe {
-        // Relaxed: nobody else has the cache.
-        let named = (*cache).named.load(Ordering::Relaxed);
-        registry.recycled.push_front(cache);
-        if !ptr::eq(named, cache) {
-            registry.twins.push_front(named);
-        }
-    }
+    // SAFETY: the record is in no list.
+    unsafe { REGISTRY.lock().recycle(cache) };
 }
 
-/// Sends home what can be reached from `head`, at most `most` objects, counting anew: the thread may have
-/// been between two stores.
+/// Sends home what can be reached from `head`, looking at `most` objects at most, counting anew: the thread may have
+/// been between two stores. Sampled blocks among them go where they belong.
 ///
 /// # Safety
 /// `head` is null or was the head of a magazine of `class` when its thread vanished.
-unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
+unsafe fn salvage(class: SizeClass, mut head: *mut FreeObject, most: usize) {
     let mut count = 0;
+    let mut before = ptr::null_mut();
     let mut object = head;
     // Longer than any magazine means a link that was never one.
-    while !object.is_null() && count < most {
-        // SAFETY: any address may be looked up that is below the map's range.
-        let known = object as usize >> 48 == 0
-            && unsafe { PAGE_MAP.class_unchecked(object as usize) } == class;
-        if !known {
+    for _ in 0..most {
+        let addr = object as usize;
+        if object.is_null() || addr >> 48 != 0 {
             break;
         }
-        count += 1;
-        // SAFETY: the page map says that this is memory of a small span.
-        object = unsafe { FreeObject::next(object) };
+        // SAFETY: any address may be looked up that is below the map's range.
+        let known = unsafe { PAGE_MAP.class_unchecked(addr) } == class;
+        if !known && !sift::is_sampled(class, addr) {
+            break;
+        }
+        // SAFETY: the page map says that this is memory of a small span, or a sampled block.
+        let next = unsafe { FreeObject::next(object) };
+        if known {
+            count += 1;
+            before = object;
+        } else {
+            if before.is_null() {
+                head = next;
+            } else {
+                // SAFETY: an object of the chain, as above.
+                unsafe { FreeObject::link(before, next) };
+            }
+            sift::take_back(class, object);
+        }
+        object = next;
     }
     if count > 0 {
         // SAFETY: `count` linked objects of `class` that no thread of this process uses.
