@@ -117,6 +117,23 @@ pub const GROWTH_TOLERATED: usize = 4 << 20;
 /// The same as a share of the bytes in spans.
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
+/// Bytes in spans from which pages that a forked child shares are spared: a process of less copies what it writes
+/// to in some milliseconds.
+pub const SHARED_LEAST_BYTES: usize = 32 << 20;
+/// Share of the bytes in spans that free objects may come to meanwhile, as those on shared pages are not handed out.
+pub const SHARED_ROOM_SHARE: usize = 4;
+/// Milliseconds after which that ends although pages are shared: such a child may live as long as its parent.
+pub const SHARED_MOST_MS: usize = 60_000;
+/// The same where nobody knows whether they are.
+pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
+/// Calls of `free` that a thread may make at a `fork` without saving the copy of a page, before it stops trying.
+/// They cost less than the `fork` does.
+pub const SPARING_CREDIT: u32 = 2_048;
+/// How many more for each page that is not copied: a page fault and a copy take as long.
+pub const SPARING_GAIN: u32 = 16;
+/// Most of them.
+pub const SPARING_CREDIT_MOST: u32 = 65_536;
+
 /// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
 /// Bytes that it grows by where there are no more addresses for that.

@@ -78,9 +78,10 @@ fn misuse_of_sampled_blocks_is_reported() {
     assert!(all.iter().any(|errors| begins(errors, "double free: 0x")), "{all:?}");
     let errors = errors_of("freed_as_another");
     assert!(begins(&errors, "layout mismatch: 0x"), "{errors}");
-    for stack in ["  noticed by thread", "  allocated:"] {
-        assert!(errors.lines().any(|line| line.starts_with(stack)), "{stack}: {errors}");
-    }
+    // Where the magazine happened to be full, the block was looked at when it was given back.
+    let told = |stack| errors.lines().any(|line| line.starts_with(stack));
+    assert!(told("  noticed by thread") || told("  given back by thread"), "{errors}");
+    assert!(told("  allocated"), "{errors}");
 }
 
 /// Programs in C and C++ do the same as ever, `delete` with sizes included, and the check at exit finds nothing.

@@ -53,11 +53,16 @@ impl Watch {
 
     /// A look, if it is time for one. Only for the background thread, which gets its own files.
     pub fn look_if_due(&mut self, now_ms: u64) -> Option<Found> {
-        if now_ms < self.due_ms || !*self.files.get_or_insert_with(own_files) {
+        if now_ms < self.due_ms || !self.may_open() {
             return None;
         }
         self.due_ms = now_ms + LOOK_MS;
         Some(self.look(b"", now_ms))
+    }
+
+    /// Whether the background thread, which is the caller, may open files: it gets a table of its own.
+    pub fn may_open(&mut self) -> bool {
+        *self.files.get_or_insert_with(own_files)
     }
 
     /// A look at the kernel's files below `root`.

@@ -13,8 +13,8 @@ mod relief;
 
 pub use relief::{empty_caches, relieve};
 
-use crate::central::CENTRAL;
 use crate::central::idle::Asker;
+use crate::central::{CENTRAL, sharing};
 use crate::config::{DECAY_STEPS, STEP_SHARE};
 use crate::os::{Linux, Os, worker};
 use crate::page_heap::PAGE_HEAP;
@@ -30,6 +30,8 @@ use relief::Relief;
 const STEP_MS: core::ops::RangeInclusive<u64> = 20..=1_000;
 /// Milliseconds between two looks at the caches of threads and at the transfer caches, and at the container.
 const LOOK_MS: u64 = 1_000;
+/// Milliseconds between two looks whether a forked child shares our pages: it may run another program at once.
+const SHARING_MS: u64 = 25;
 /// Looks at which a thread's cache must have been the same for the thread to count as asleep.
 const LOOKS_ASLEEP: u32 = 2;
 /// Bytes given back inside spans by a step, and free resident bytes of the page heap, from which on the
@@ -68,6 +70,16 @@ extern "C" fn run() {
     limits::lift_container_limit();
 }
 
+/// Sleeps for `ms` milliseconds, and looks in between whether a forked child still shares our pages, if one may.
+fn sleep(ms: u64, watch: &mut Watch) {
+    let mut left = ms;
+    while left > 0 {
+        let turn = if sharing::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
+        worker::sleep_ms(turn);
+        left -= turn;
+    }
+}
+
 /// What the thread does until there is nothing left to do.
 fn serve() {
     let mut quiet = 0;
@@ -76,7 +88,7 @@ fn serve() {
     while parameters::get(Id::Background) != 0 {
         let decay_ms = parameters::get(Id::DecayMs) as u64;
         let step_ms = (decay_ms / DECAY_STEPS).clamp(*STEP_MS.start(), *STEP_MS.end());
-        worker::sleep_ms(step_ms);
+        sleep(step_ms, &mut watch);
         since_look += step_ms;
         // Taken back before looking: a wish that comes later is not lost.
         worker::unwant();
@@ -87,6 +99,7 @@ fn serve() {
         }
         PAGE_HEAP.tick();
         let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
+            || sharing::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
         if since_look >= LOOK_MS {
             since_look = 0;

@@ -7,7 +7,7 @@
 
 use super::LOOKS_ASLEEP;
 use super::container::Found;
-use crate::central::CENTRAL;
+use crate::central::{CENTRAL, sharing};
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::thread_cache::{park, registry};
 
@@ -18,6 +18,8 @@ const MOST_PATIENCE: u32 = 32;
 
 /// Empties the caches of all threads but the calling one, and the transfer caches.
 pub fn empty_caches() {
+    // What is free on old pages is to be used.
+    sharing::end();
     #[cfg(feature = "hardened")]
     crate::page_heap::fences::give_back_kept();
     park::park_others();

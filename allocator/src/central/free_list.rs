@@ -12,22 +12,25 @@ use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
 #[cfg(feature = "hardened")]
-use super::shuffle::Builder;
+pub(super) use super::shuffle::Builder;
+use super::young::has_young_objects;
 use crate::base::fatal::fatal;
-use crate::base::hint::prefetch;
+use crate::base::hint::{prefetch, unlikely};
 use crate::base::list::List;
 use crate::config::{MAGAZINE_MAX_OBJECTS, PAGE_SHIFT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::page::span::{Objects, Place, Span};
+use crate::page::span::{Objects, OsPages, Place, Span};
 use crate::page_heap::limits;
 use crate::sync::Rank;
 use core::ptr::{self, NonNull};
 
-/// Number of occupancy groups: spans whose free objects all lie on pages that were given back, and eight
-/// groups of the others.
-const GROUPS: usize = 9;
+/// Number of occupancy groups: spans whose free objects all lie on pages that were given back, eight groups
+/// of the others, and those with free objects on young pages.
+const GROUPS: usize = 10;
+/// The last of them.
+pub(super) const YOUNG: usize = GROUPS - 1;
 
 /// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
 /// blocks describes, which is written to by every call.
@@ -50,6 +53,12 @@ pub trait SpanSource {
     fn refaulted(&self, bytes: usize) {
         let _ = bytes;
     }
+
+    /// Number of the `fork` whose child may share our pages; 0: none does.
+    #[inline]
+    fn shared_since(&self) -> u32 {
+        0
+    }
 }
 
 /// The central free list of one class. Thread-safe.
@@ -61,6 +70,8 @@ pub(super) struct Inner {
     pub(super) groups: [List<Span>; GROUPS],
     /// Bit per group: not empty.
     occupied: u16,
+    /// What `SpanSource::shared_since` said last.
+    pub(super) since: u32,
     /// Free objects in all spans.
     pub(super) free: usize,
     /// Spans, the full ones included.
@@ -93,7 +104,7 @@ fn prefetch_records(addrs: &[usize]) {
 }
 
 /// The span that objects are coming home to, with what each of them is compared with at hand.
-struct Landing {
+pub(super) struct Landing {
     /// Null if there is none of the class where the last object was said to lie.
     span: *mut Span,
     addr: usize,
@@ -107,7 +118,7 @@ struct Landing {
 
 impl Landing {
     /// No span.
-    const NOWHERE: Self = Self {
+    pub(super) const NOWHERE: Self = Self {
         span: ptr::null_mut(),
         addr: 0,
         bytes: 0,
@@ -148,7 +159,7 @@ impl Landing {
 
 /// A chain under construction, in the order of handing out.
 #[cfg(not(feature = "hardened"))]
-struct Builder {
+pub(super) struct Builder {
     chain: Chain,
     tail: *mut FreeObject,
 }
@@ -229,6 +240,7 @@ impl CentralFreeList {
         let inner = Inner {
             groups: [const { List::new() }; GROUPS],
             occupied: 0,
+            since: 0,
             free: 0,
             spans: 0,
             released: 0,
@@ -252,12 +264,22 @@ impl CentralFreeList {
         #[cfg(feature = "hardened")]
         crate::page::secret::ensure();
         let mut builder = Builder::new();
+        let mut spare_shared = true;
         loop {
             let mut inner = self.inner.lock();
-            if apart {
-                inner.take_apart(class, want, &mut builder);
+            inner.since = source.shared_since();
+            if unlikely(inner.since != 0) && spare_shared {
+                inner.take_young(class, want, &mut builder);
+            } else {
+                if unlikely(inner.occupied >> YOUNG != 0) {
+                    inner.demote_one();
+                }
+                if apart {
+                    inner.take_apart(class, want, &mut builder);
+                }
+                while builder.count() < want && inner.take_from_fullest(class, want, &mut builder) {
+                }
             }
-            while builder.count() < want && inner.take_from_fullest(class, want, &mut builder) {}
             let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
             if refaulted > 0 {
@@ -266,10 +288,12 @@ impl CentralFreeList {
             if builder.count() > 0 {
                 return builder.finish();
             }
-            let Some(span) = source.allocate(class) else {
-                return Chain::EMPTY;
-            };
-            self.inner.lock().add(class, span);
+            match source.allocate(class) {
+                Some(span) => self.inner.lock().add(class, span),
+                // To copy a page is better than to fail.
+                None if spare_shared && source.shared_since() != 0 => spare_shared = false,
+                None => return Chain::EMPTY,
+            }
         }
     }
 
@@ -388,7 +412,9 @@ impl CentralFreeList {
             while !node.is_null() {
                 // SAFETY: nodes of the list are live, and the lock is held.
                 let span = unsafe { &*node };
-                let filed = usize::from(span.group) == group && group_of(span) == Some(group);
+                // Those that were young leave their group when they are met.
+                let due = group_of(span, inner.since) == Some(group) || group == YOUNG;
+                let filed = usize::from(span.group) == group && due;
                 if !filed || !span.is_sound() {
                     return false;
                 }
@@ -401,11 +427,15 @@ impl CentralFreeList {
     }
 }
 
-/// The group for a span, or `None` if it has no free object.
-fn group_of(span: &Span) -> Option<usize> {
+/// The group for a span, or `None` if it has no free object. `since` as in [`Inner`].
+#[inline(always)]
+fn group_of(span: &Span, since: u32) -> Option<usize> {
     let info = span.class.info();
     if span.allocated >= info.objects {
         return None;
+    }
+    if unlikely(since != 0) && has_young_objects(span, since) {
+        return Some(YOUNG);
     }
     if span.released != 0 && resident_objects(span).count() == 0 {
         return Some(0);
@@ -444,6 +474,9 @@ impl Inner {
                 // Resident already, most of it: nothing is saved by touching it bit by bit.
                 record.carved = objects;
             }
+            if self.since != 0 {
+                record.age.add_young(self.since, OsPages::MAX);
+            }
             self.spans += 1;
             self.free += objects as usize;
             self.relist(span.as_ptr());
@@ -454,22 +487,30 @@ impl Inner {
     ///
     /// # Safety
     /// `span` is a live span of this class.
+    #[inline(always)]
     pub(super) unsafe fn relist(&mut self, span: *mut Span) {
         // SAFETY: live, and guarded by the lock.
         unsafe {
-            let new = group_of(&*span).map_or(Span::UNLISTED, |group| group as u8);
-            let old = (*span).group;
-            if new == old {
-                return;
+            let new = group_of(&*span, self.since).map_or(Span::UNLISTED, |group| group as u8);
+            if new != (*span).group {
+                self.move_to(new, span);
             }
-            if old != Span::UNLISTED {
+        }
+    }
+
+    /// # Safety
+    /// As `relist`.
+    unsafe fn move_to(&mut self, group: u8, span: *mut Span) {
+        // SAFETY: live, and guarded by the lock.
+        unsafe {
+            if (*span).group != Span::UNLISTED {
                 self.unlist(span);
             }
-            if new != Span::UNLISTED {
-                self.groups[new as usize].push_front(span);
-                self.occupied |= 1 << new;
+            if group != Span::UNLISTED {
+                self.groups[group as usize].push_front(span);
+                self.occupied |= 1 << group;
             }
-            (*span).group = new;
+            (*span).group = group;
         }
     }
 
@@ -489,10 +530,11 @@ impl Inner {
 
     /// Appends objects of the fullest span with any. Returns whether to go on with another span.
     fn take_from_fullest(&mut self, class: SizeClass, want: usize, out: &mut Builder) -> bool {
-        if self.occupied == 0 {
+        let occupied = self.ordinary();
+        if occupied == 0 {
             return false;
         }
-        let group = self.occupied.ilog2() as usize;
+        let group = occupied.ilog2() as usize;
         let span = self.groups[group].first();
         // SAFETY: a node of the list is live; the lock guards it.
         prefetch(unsafe { self.groups[group].next(span) });
@@ -504,7 +546,7 @@ impl Inner {
     fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
         let period = objects_per_line_pattern(class.size());
         // Without the spans of which all free pages were given back.
-        let occupied = self.occupied & !1;
+        let occupied = self.ordinary() & !1;
         if period == 1 || occupied == 0 {
             return;
         }
@@ -516,8 +558,13 @@ impl Inner {
         }
     }
 
+    /// Bits of the groups that are not empty, but for that of the young.
+    fn ordinary(&self) -> u16 {
+        self.occupied & !(1 << YOUNG)
+    }
+
     /// Appends objects of `span`, of those that `choose` leaves. Returns whether to go on with another span.
-    fn take(
+    pub(super) fn take(
         &mut self,
         class: SizeClass,
         span: *mut Span,
@@ -584,7 +631,7 @@ impl Inner {
     /// Marks the object at `addr` as free in its span. When that is another than the object before went to, the
     /// one before is settled.
     #[inline(always)]
-    fn put(
+    pub(super) fn put(
         &mut self,
         class: SizeClass,
         addr: usize,
@@ -618,7 +665,12 @@ impl Inner {
     }
 
     /// Accounts for what came home to the span of `landing`, and settles it.
-    fn settle_landing(&mut self, class: SizeClass, landing: &Landing, emptied: &mut List<Span>) {
+    pub(super) fn settle_landing(
+        &mut self,
+        class: SizeClass,
+        landing: &Landing,
+        emptied: &mut List<Span>,
+    ) {
         // A span that nothing came home to was settled before, and may be gone.
         if landing.count == 0 {
             return;

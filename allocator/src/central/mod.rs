@@ -10,6 +10,7 @@ pub mod idle;
 mod release;
 #[cfg(test)]
 mod release_tests;
+pub mod sharing;
 #[cfg(feature = "hardened")]
 mod shuffle;
 #[cfg(test)]
@@ -17,12 +18,17 @@ mod tests;
 mod transfer_cache;
 pub mod verify;
 mod waiting;
+mod young;
+#[cfg(all(test, not(feature = "hardened")))]
+mod young_tests;
 
 pub use free_list::{CentralFreeList, SpanSource};
 pub use transfer_cache::TransferCache;
 pub use waiting::Waiting;
+pub use young::Fate;
 
-use crate::config::CLASS_COUNT;
+use crate::base::hint::unlikely;
+use crate::config::{CLASS_COUNT, PAGE_SIZE};
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -65,6 +71,9 @@ impl SpanSource for Pages {
     fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
         let span =
             PAGE_HEAP.allocate(Length(class.info().pages as usize), class.span_align(), class)?;
+        if unlikely(self.shared_since() != 0) {
+            sharing::note_taken(class.info().pages as usize * PAGE_SIZE);
+        }
         // SAFETY: fresh from the page heap, and ours.
         let span_ref = unsafe { span.as_ref() };
         if span_ref.fresh {
@@ -82,6 +91,11 @@ impl SpanSource for Pages {
 
     fn refaulted(&self, bytes: usize) {
         self.grown.set(self.grown.get() + bytes);
+    }
+
+    #[inline]
+    fn shared_since(&self) -> u32 {
+        sharing::since()
     }
 }
 
@@ -103,9 +117,12 @@ impl Central {
     /// least one) from spans; if `apart`, from there preferably such as share no cache line with what lives. Empty only
     /// when memory is exhausted.
     pub fn fetch(&self, class: SizeClass, want: usize, apart: bool) -> Chain {
-        let waiting = self.transfer[class.index()].pop(class, &self.waiting);
-        if !waiting.is_empty() {
-            return waiting;
+        // What waits there was freed on pages that a child may share.
+        if sharing::since() == 0 {
+            let waiting = self.transfer[class.index()].pop(class, &self.waiting);
+            if !waiting.is_empty() {
+                return waiting;
+            }
         }
         let pages = Pages::new();
         let chain = self.lists[class.index()].fetch(&pages, class, want, apart);
@@ -120,6 +137,11 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class` and belong to the caller, who gives them up.
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
+        if unlikely(sharing::since() != 0) {
+            // Nobody would fetch it from the transfer cache.
+            // SAFETY: handed through.
+            return unsafe { self.give_home(class, chain) };
+        }
         if let Some(rejected) = self.transfer[class.index()].push(class, &self.waiting, chain) {
             // SAFETY: handed through.
             unsafe { self.give_home(class, rejected) }
@@ -166,6 +188,21 @@ impl Central {
     pub unsafe fn give_home(&self, class: SizeClass, chain: Chain) {
         // SAFETY: handed through.
         unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) }
+    }
+
+    /// Takes an object home unless it lies on a young page: then it is still the caller's.
+    ///
+    /// # Safety
+    /// As `give`.
+    pub unsafe fn give_home_shared(&self, class: SizeClass, object: *mut u8) -> Fate {
+        let list = &self.lists[class.index()];
+        // SAFETY: handed through.
+        unsafe { list.release_shared(&Pages::new(), class, object as usize) }
+    }
+
+    /// Bytes of free objects in all spans.
+    pub fn free_bytes(&self) -> usize {
+        SizeClass::all().map(|class| self.lists[class.index()].stats().0 * class.size()).sum()
     }
 
     /// As `give_home` for a chain left by a thread that did not survive a `fork`: objects that are free

@@ -114,7 +114,7 @@ unsafe fn release_runs<O: Os>(os: &O, addr: usize, pages: OsPages) -> bool {
 }
 
 /// The objects that touch OS page `page` of `span`: first, and number.
-fn objects_on(span: &Span, page: usize) -> Range<usize> {
+pub(super) fn objects_on(span: &Span, page: usize) -> Range<usize> {
     let info = span.class.info();
     let number = |offset: usize| ((offset as u64 * info.reciprocal) >> 40) as usize;
     let end = number((page + 1) * OS_PAGE - 1) + 1;
@@ -148,6 +148,15 @@ pub(super) fn offer(span: &Span) -> Objects {
         }
     }
     objects
+}
+
+/// The OS pages of `span` on which no object lives, those that were never touched included.
+pub(super) fn vacant(span: &Span) -> OsPages {
+    let free = |page: &usize| {
+        let objects = objects_on(span, *page);
+        !objects.is_empty() && span.free.count_range(objects.start, objects.len()) == objects.len()
+    };
+    (0..span.bytes() / OS_PAGE).filter(free).fold(0, |pages, page| pages | 1 << page)
 }
 
 /// The OS pages of `span` on which no object lives and that hold memory, as far as is known.

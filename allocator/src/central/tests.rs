@@ -14,7 +14,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc};
 use std::collections::{HashMap, HashSet};
 use std::ptr::{self, NonNull};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// A source that counts, refuses when told to, and checks what it gets back.
 pub(super) struct Source {
@@ -23,6 +23,8 @@ pub(super) struct Source {
     pub live: Mutex<HashMap<usize, NonNull<Span>>>,
     /// Spans that it still hands out.
     left: AtomicUsize,
+    /// What it says of a child that shares pages.
+    pub since: AtomicU32,
 }
 
 // SAFETY: records are used by the list under its lock, and by the source while it owns them.
@@ -31,7 +33,7 @@ unsafe impl Sync for Source {}
 impl Source {
     fn new(class: SizeClass) -> Self {
         let live = Mutex::new(HashMap::new());
-        Self { class, live, left: AtomicUsize::new(usize::MAX) }
+        Self { class, live, left: AtomicUsize::new(usize::MAX), since: AtomicU32::new(0) }
     }
 
     fn layout(&self) -> Layout {
@@ -39,8 +41,21 @@ impl Source {
         Layout::from_size_align(bytes, PAGE_SIZE).unwrap()
     }
 
-    fn spans(&self) -> usize {
+    pub fn spans(&self) -> usize {
         self.live.lock().unwrap().len()
+    }
+
+    /// No more spans.
+    #[cfg(not(feature = "hardened"))]
+    pub fn refuse(&self) {
+        self.left.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether `addr` lies in a span that is there.
+    #[cfg(not(feature = "hardened"))]
+    pub fn has(&self, addr: usize) -> bool {
+        let bytes = self.layout().size();
+        self.live.lock().unwrap().keys().any(|&start| (start..start + bytes).contains(&addr))
     }
 
     /// Address of the span that holds `addr`.
@@ -67,6 +82,10 @@ impl SpanSource for Source {
         let span = NonNull::from(record);
         self.live.lock().unwrap().insert(addr, span);
         Some(span)
+    }
+
+    fn shared_since(&self) -> u32 {
+        self.since.load(Ordering::Relaxed)
     }
 
     unsafe fn free(&self, span: NonNull<Span>) {

@@ -2,14 +2,18 @@
 //! the child gets all shared tiers in a consistent state; the child then makes the locks free again and
 //! adopts the caches of the threads that it does not have.
 
-use crate::central::{CENTRAL, ForkLock};
+use crate::central::{CENTRAL, ForkLock, sharing};
 use crate::guard;
 use crate::os::{pthread, worker};
 use crate::page::metadata::METADATA;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::record;
+use crate::sync::{AtomicUsize, Ordering};
 use crate::thread_cache::registry;
+
+/// `sharing::room`, from before a `fork` to after it. Guarded by the registry's lock.
+static ROOM: AtomicUsize = AtomicUsize::new(0);
 
 /// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as unsafe as it
 /// is without handlers.
@@ -18,7 +22,13 @@ pub fn register() -> bool {
 }
 
 unsafe extern "C" fn prepare() {
+    let room = sharing::room();
     registry::fork_lock().acquire_for_fork();
+    // Relaxed, here and below: the lock orders.
+    ROOM.store(room, Ordering::Relaxed);
+    if room > 0 {
+        sharing::call_witness();
+    }
     CENTRAL.for_each_lock(|lock| match lock {
         ForkLock::Transfer(cache) => cache.fork_lock().acquire_for_fork(),
         ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
@@ -46,6 +56,11 @@ unsafe extern "C" fn parent() {
             ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
             ForkLock::List(list) => list.fork_lock().release_for_fork(),
         });
+        let room = ROOM.load(Ordering::Relaxed);
+        if room > 0 {
+            sharing::begin(room);
+            registry::stop_all();
+        }
         registry::fork_lock().release_for_fork();
     }
 }
@@ -55,6 +70,7 @@ unsafe extern "C" fn child() {
     unsafe {
         worker::reset_in_child();
         limits::lift_container_limit();
+        sharing::end_in_child();
         registry::orphan_others();
         METADATA.fork_lock().reset_in_child();
         record::reset_in_child();

@@ -69,6 +69,14 @@ impl File {
         unsafe { call(libc::SYS_lseek, [self.0, 0, libc::SEEK_SET as usize, 0, 0, 0]) };
     }
 
+    /// Reads up to `buffer.len()` bytes from `offset` on; 0 at the end, or after an error.
+    pub fn read_at(&self, buffer: &mut [u8], offset: usize) -> usize {
+        let args = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), offset, 0, 0];
+        // SAFETY: the buffer is ours to write to.
+        let count = unsafe { call(libc::SYS_pread64, args) };
+        if failed(count) { 0 } else { count as usize }
+    }
+
     /// Reads up to `buffer.len()` bytes; 0 at the end, or after an error.
     pub fn read(&self, buffer: &mut [u8]) -> usize {
         loop {

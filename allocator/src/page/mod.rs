@@ -1,6 +1,7 @@
 //! Pages and what is known about them: units, size classes, span records, the page map from an address to
 //! its class and span, and the memory that all these records live in.
 
+pub mod age;
 #[cfg(feature = "hardened")]
 pub mod live_map;
 pub mod metadata;

@@ -9,6 +9,7 @@
 //!
 //! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are clear.
 
+use super::age::Age;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
 use crate::config::MAX_SPAN_OBJECTS;
@@ -47,6 +48,8 @@ pub struct Span {
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
+    /// Which pages of a small span a forked child does not share.
+    pub age: Age,
     /// Pages before a large block that belong to its span; see `page_heap::fences`.
     #[cfg(feature = "hardened")]
     pub lead: usize,
@@ -100,6 +103,7 @@ impl Span {
             pages,
             class,
             state,
+            age: Age::OLD,
             #[cfg(feature = "hardened")]
             lead: 0,
             sampled: SizeClass::NONE,

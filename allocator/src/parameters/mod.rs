@@ -74,6 +74,8 @@ pub enum Id {
     /// 0 or 1.
     Container,
     /// 0 or 1.
+    SpareSharedPages,
+    /// 0 or 1.
     #[cfg(feature = "hardened")]
     ZeroOnFree,
 }
@@ -292,6 +294,19 @@ pub static TABLE: [Parameter; COUNT] = [
                may make the kernel slow down or end the process.",
         clause: "C1.1, C1.5",
     },
+    Parameter {
+        id: Id::SpareSharedPages,
+        name: "spare_shared_pages",
+        kind: Kind::Switch,
+        // Those write to what is freed.
+        default: !cfg!(feature = "hardened") as usize,
+        meaning: "Whether, after fork in a process with 32 MiB of heap or more, small blocks are freed \
+                  without writing to them and new ones put together, while the child shares the pages, \
+                  so that fewer of these are copied.",
+        cost: "on: free takes some hundred instructions then, and up to a quarter more memory may be held, \
+               until the child has ended or runs another program. off: about a page is copied for each block that is freed.",
+        clause: "C5.3",
+    },
     #[cfg(feature = "hardened")]
     Parameter {
         id: Id::ZeroOnFree,
@@ -306,7 +321,7 @@ pub static TABLE: [Parameter; COUNT] = [
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 15 + cfg!(feature = "hardened") as usize;
+pub const COUNT: usize = 16 + cfg!(feature = "hardened") as usize;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

@@ -62,6 +62,10 @@ pub struct ThreadCache {
     pub(super) seen: AtomicU32,
     /// Looks in a row at which next to nothing had happened.
     pub(super) rounds_asleep: AtomicU32,
+    /// Number of the `fork` since which the owner spares shared pages, or 0; see `sparing`.
+    pub(super) sparing: AtomicU32,
+    /// Calls that may still save nothing.
+    pub(super) credit: AtomicU32,
     /// The owner's number, and where its thread-local words are.
     pub(super) thread: AtomicU32,
     /// See `thread`.
@@ -108,8 +112,9 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 /// Named by the slot of threads whose cache is parked. Never written to.
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
-/// Named by the fourth word of threads where blocks whose size the caller says are looked up nevertheless: full
-/// (`registry::name_in_slot`). Never written to; what kind it is nobody asks.
+/// Named by the fourth word of threads where blocks whose size the caller says are looked up nevertheless, and by the
+/// third and fourth of threads that spare shared pages: full (`registry::name_in_slot`). Never written to; what kind it
+/// is nobody asks.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// The calling thread's cache, or a placeholder. What takes longer than one `push` or `pop` goes through
@@ -168,6 +173,8 @@ impl ThreadCache {
             parked: AtomicU32::new(0),
             seen: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
+            sparing: AtomicU32::new(0),
+            credit: AtomicU32::new(0),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
             named: AtomicPtr::new(ptr::null_mut()),

@@ -2,7 +2,8 @@
 
 use super::cache::{Kind, ThreadCache, current, in_slot};
 use super::counted::CountedCache;
-use super::{park, registry, sift, sizing};
+use super::{park, registry, sift, sizing, sparing};
+use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
@@ -242,6 +243,10 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         return;
     };
     let cache = &*cache;
+    // SAFETY: as above.
+    if unlikely(cache.is_sparing()) && unsafe { sparing::take_home(cache, class, object) } {
+        return;
+    }
     if cache.limit(class) == 0 && !sizing::is_active(cache, class) {
         // A thread that frees before it has allocated frees what others have made, perhaps beside what others still
         // use: were it handed out here again, two threads would write to one line.

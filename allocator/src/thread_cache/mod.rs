@@ -7,6 +7,7 @@
 //! * `park`: taking what the threads that sleep have cached.
 //! * `sift`: taking blocks out of magazines that were sampled.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
+//! * `sparing`: what a thread does while a forked child shares the pages.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
 //! * `verify`: checking a cache of the calling thread, object by object.
 
@@ -19,6 +20,7 @@ mod quarantine;
 pub mod registry;
 mod sift;
 mod sizing;
+mod sparing;
 mod verify;
 
 #[cfg(not(feature = "hardened"))]

@@ -29,7 +29,8 @@
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::{Kind, PARKED, ThreadCache};
-use super::{registry, sift, sizing};
+use super::registry::Registry;
+use super::{registry, sift, sizing, sparing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
 use crate::config::SCAVENGE_INTERVAL;
@@ -37,6 +38,7 @@ use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
+use core::ptr;
 
 /// Value of `parked`: not parked.
 const NOT: u32 = 0;
@@ -177,12 +179,8 @@ fn park_chosen() -> usize {
         }
         for cache in batch.iter().flatten() {
             cache.parked.store(INTACT, Ordering::Relaxed);
-            // SAFETY: the thread is listed, so it has not taken its cache down, which it would do under the
-            // lock that is held here; its thread-local words are there.
-            unsafe {
-                let parked = (&raw const PARKED).cast_mut().cast();
-                thread_slot::write(slot_of(cache), parked, parked, parked);
-            }
+            // SAFETY: the thread exists and is listed, and the lock is held.
+            unsafe { name_parked(cache) };
         }
         if !barrier_everywhere() {
             // They resume with everything in place. Without the call no cache is ever emptied.
@@ -243,13 +241,50 @@ fn give_home(class: SizeClass, chain: Chain) {
 #[cold]
 pub fn resume() {
     // Waits for who is parking.
-    let _registry = registry::lock();
+    let registry = registry::lock();
     let cache = thread_slot::own().cast::<ThreadCache>();
     // SAFETY: a thread with that placeholder has a cache, and records are never freed.
     let cache = unsafe { &*cache };
     debug_assert!(cache.kind == Kind::Live);
     make_whole(cache);
     registry::name_in_slot(cache);
+    drop(registry);
+    sparing::join_if_wanted();
+}
+
+/// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that
+/// it does not matter what a thread is about to do.
+///
+/// # Safety
+/// The registry's lock is held by the calling thread.
+pub(super) unsafe fn stop_all(registry: &Registry) {
+    let mut node = registry.live.first();
+    while !node.is_null() {
+        // SAFETY: as in `park_chosen`.
+        let cache: &'static ThreadCache = unsafe { &*node };
+        // Relaxed, throughout: the lock orders.
+        let own = ptr::eq(node.cast(), thread_slot::own());
+        if cache.parked.load(Ordering::Relaxed) == NOT
+            && (own || thread_exists(cache.thread.load(Ordering::Relaxed)))
+        {
+            cache.parked.store(INTACT, Ordering::Relaxed);
+            // SAFETY: as in `park_chosen`.
+            unsafe { name_parked(cache) };
+        }
+        // SAFETY: as above.
+        node = unsafe { registry.live.next(node) };
+    }
+}
+
+/// Lets the slot of the owner of `cache` name `PARKED`.
+///
+/// # Safety
+/// The thread exists and is listed, and the registry's lock is held: the thread has not taken its cache down,
+/// which it would do under that lock; its thread-local words are there.
+unsafe fn name_parked(cache: &ThreadCache) {
+    let parked = (&raw const PARKED).cast_mut().cast();
+    // SAFETY: by the caller's word.
+    unsafe { thread_slot::write(slot_of(cache), parked, parked, parked) };
 }
 
 /// Brings the magazines in order that were taken. For the owner, with no operation under way, when nobody

@@ -16,7 +16,7 @@
 //! slot may name a placeholder while the cache is parked (see `park`).
 
 use super::cache::{EXITED, FULL, Kind, ThreadCache};
-use super::{counted, exchange, park, sift};
+use super::{counted, exchange, park, sift, sparing};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -129,6 +129,7 @@ pub fn register() -> bool {
             if (*cache).twin().is_none() {
                 (*cache).named.store(cache, Ordering::Relaxed);
             }
+            (*cache).sparing.store(0, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
             name_in_slot(&*cache);
             registry.live.push_front(cache);
@@ -144,6 +145,7 @@ pub fn register() -> bool {
         counted::install(own);
     }
     arm_exit(cache);
+    sparing::join_if_wanted();
     true
 }
 
@@ -342,8 +344,17 @@ pub(super) fn name_in_slot(cache: &ThreadCache) {
         Caching::Counted => !ptr::eq(named, own),
         Caching::Checked | Caching::Never => false,
     };
-    let sized = if may_push { own } else { (&raw const FULL).cast_mut() };
-    thread_slot::set(named.cast(), own.cast(), sized.cast());
+    let full = (&raw const FULL).cast_mut();
+    let sized = if may_push { own } else { full };
+    let (push, sized) = if cache.is_sparing() { (full, full) } else { (own, sized) };
+    thread_slot::set(named.cast(), push.cast(), sized.cast());
+}
+
+/// As `name_in_slot`, after what decides about it was changed. For the owner of `cache`.
+pub(super) fn name_anew(cache: &ThreadCache) {
+    let _registry = REGISTRY.lock();
+    park::make_whole(cache);
+    name_in_slot(cache);
 }
 
 /// Decides how threads get their caches from now on, the calling one included. Where they count, `taker` takes back
@@ -427,6 +438,16 @@ pub fn forget_first_call() {
 /// The lock, for `fork`.
 pub fn fork_lock() -> &'static Lock<impl Sized> {
     &REGISTRY
+}
+
+/// In the parent after a `fork`, with the registry's lock held: lets every thread's next operation see whether
+/// shared pages are to be spared.
+///
+/// # Safety
+/// The calling thread holds the registry's lock through `fork_lock`.
+pub unsafe fn stop_all() {
+    // SAFETY: the lock is held by the caller.
+    unsafe { park::stop_all(&*REGISTRY.data_ptr()) }
 }
 
 /// In a forked child, with the registry's lock held: every cache but the calling thread's becomes an

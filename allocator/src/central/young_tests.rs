@@ -1,0 +1,130 @@
+//! Properties of sparing shared pages: what goes home is not written to, and what is handed out lies apart from
+//! what lived at the `fork`.
+
+use super::tests::{Model, SIZES};
+use super::young::Fate;
+use proptest::prelude::*;
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+
+const OS_PAGE: usize = 4096;
+
+/// The OS pages of the objects of `size` bytes at `addrs`.
+fn pages(addrs: &[usize], size: usize) -> HashSet<usize> {
+    addrs.iter().flat_map(|&addr| addr / OS_PAGE..=(addr + size - 1) / OS_PAGE).collect()
+}
+
+impl Model {
+    /// The `fork` numbered `number`; a number is never used again.
+    fn fork(&mut self, number: u32) {
+        self.source.since.store(number, Ordering::Relaxed);
+    }
+
+    /// Gives the object at `addr` back as a thread does that spares shared pages.
+    fn release_shared(&mut self, addr: usize) -> Fate {
+        // SAFETY: the model holds the object and gives it up.
+        let fate = unsafe { self.list.release_shared(&self.source, self.class, addr) };
+        if fate == Fate::Young {
+            // The magazine's way.
+            self.release(&[addr]);
+        } else {
+            self.held.retain(|&held| held != addr);
+        }
+        fate
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(96))]
+
+    /// Each page that a child shares and the parent writes to is copied (C5.3). So what is handed out lies on no
+    /// page with an object from before, what goes home keeps its content, and all else holds as ever.
+    #[test]
+    fn what_is_new_lies_apart_and_what_goes_home_is_not_written_to(
+        size in prop::sample::select(&SIZES[..]),
+        calls in prop::collection::vec((0u8..12, 1usize..60, any::<u64>()), 1..60),
+    ) {
+        let mut model = Model::new(size);
+        let mut old: HashSet<usize> = HashSet::new();
+        for (number, (call, count, order)) in (1..).zip(calls) {
+            match call {
+                0 => {
+                    model.fork(number);
+                    old = model.held.iter().copied().collect();
+                }
+                1 => {
+                    model.source.since.store(0, Ordering::Relaxed);
+                    old.clear();
+                }
+                2..7 => {
+                    let before: Vec<_> =
+                        model.held.iter().copied().filter(|addr| old.contains(addr)).collect();
+                    let got = model.fetch(count);
+                    let (old, new) = (pages(&before, size), pages(&got, size));
+                    prop_assert!(old.is_disjoint(&new), "an old page is handed out from");
+                }
+                _ => for step in 0..count.min(model.held.len()) {
+                    let addr = model.held[(order as usize).wrapping_add(step * 7) % model.held.len()];
+                    let fate = model.release_shared(addr);
+                    prop_assert!(fate != Fate::Young || !old.contains(&addr), "an old page");
+                    old.remove(&addr);
+                    if fate != Fate::Young && model.source.has(addr) {
+                        // SAFETY: memory of a span that is there.
+                        let bytes = unsafe { std::slice::from_raw_parts(addr as *const u8, size) };
+                        prop_assert!(bytes.iter().all(|&byte| byte == 0xA5), "written to");
+                    }
+                },
+            }
+            model.check();
+        }
+        let rest = model.held.clone();
+        model.release(&rest);
+        model.check();
+        prop_assert_eq!(model.source.spans(), 0);
+    }
+}
+
+/// A page is saved once, whatever else goes home to it.
+#[test]
+fn the_first_object_of_a_page_counts() {
+    let mut model = Model::new(1024);
+    while model.held.len() < 8 {
+        model.fetch(4);
+    }
+    let objects = model.held.clone();
+    assert_eq!(model.release_shared(objects[0]), Fate::Young, "nobody shares anything");
+    model.fork(1);
+    assert_eq!(model.release_shared(objects[1]), Fate::First);
+    assert_eq!(model.release_shared(objects[2]), Fate::Later);
+    assert_eq!(model.release_shared(objects[4]), Fate::First, "another page");
+    model.fork(2);
+    assert_eq!(model.release_shared(objects[3]), Fate::First, "and another child");
+    let rest = model.held.clone();
+    model.release(&rest);
+}
+
+/// New spans are taken only where there is no page on which nothing lives, and what waits on old pages is used
+/// when nobody shares them any more, or there is no memory.
+#[test]
+fn nothing_waits_for_ever() {
+    let mut model = Model::new(1024);
+    let per_span = model.class.info().objects as usize;
+    while model.held.len() < per_span {
+        model.fetch(4);
+    }
+    model.fork(1);
+    let objects = model.held.clone();
+    // Page 0 whole, and one object of page 1.
+    objects[..5].iter().for_each(|&addr| assert_ne!(model.release_shared(addr), Fate::Young));
+    assert_eq!(model.fetch(9).len(), 4, "a page on which nothing lives serves");
+    assert_eq!(model.source.spans(), 1);
+    model.source.refuse();
+    assert_eq!(model.fetch(9), [objects[4]], "better copied than refused");
+    assert_eq!(model.fetch(1), []);
+    model.release_shared(objects[6]);
+    model.source.since.store(0, Ordering::Relaxed);
+    assert_eq!(model.fetch(1), [objects[6]]);
+    let rest = model.held.clone();
+    model.release(&rest);
+    model.check();
+}

@@ -1,0 +1,96 @@
+//! What a thread does while a forked child may share the process's pages (`central::sharing`).
+//!
+//! At the `fork` every thread's slot is made to name `PARKED`, as if its cache had been parked, but nothing is
+//! taken. So the thread's next operation takes a slow path, which brings it here (`join_if_wanted`): what it
+//! has cached lies on shared pages and goes home. From then on it takes from its cache as ever, which gets
+//! young objects only, but its words for putting name a cache that is full: each `free` takes the slow path,
+//! which keeps young objects and sends others home unwritten (`take_home`). So allocating costs what it always
+//! does, and freeing some hundred instructions more.
+//!
+//! These pay where they save the copy of a page, and only there. So each thread has a *credit*: calls that save
+//! nothing use it up, those that do add to it, and without it the thread goes back to the ordinary way. (What it
+//! frees then is written to.) A thread also goes back at the first `free` after it all has ended.
+
+use super::cache::ThreadCache;
+use super::sift::sift;
+use super::{exchange, registry};
+use crate::central::chain::Chain;
+use crate::central::{CENTRAL, Fate, sharing};
+use crate::config::{SPARING_CREDIT, SPARING_CREDIT_MOST, SPARING_GAIN};
+use crate::page::size_class::SizeClass;
+use crate::sync::Ordering;
+
+impl ThreadCache {
+    /// Whether its owner spares shared pages, and so puts nothing here but on slow paths.
+    #[inline]
+    pub(super) fn is_sparing(&self) -> bool {
+        // Relaxed, here and below: the owner's own.
+        self.sparing.load(Ordering::Relaxed) != 0
+    }
+}
+
+/// Lets the calling thread spare shared pages if they are to be spared and it does not yet. Its cache is not
+/// parked, unless somebody just did; then it comes here again.
+#[inline]
+pub(super) fn join_if_wanted() {
+    if sharing::since() != 0 {
+        join();
+    }
+}
+
+#[cold]
+fn join() {
+    let since = sharing::since();
+    let Some(cache) = exchange::enter_if_live() else { return };
+    if since == 0 || cache.sparing.load(Ordering::Relaxed) == since {
+        return;
+    }
+    for class in SizeClass::all() {
+        let of_twin = cache.twin().map_or(Chain::EMPTY, |twin| twin.take_unused(class));
+        let loaded = sift(class, cache.take_loaded(class, cache.limit(class)));
+        for chain in [loaded, cache.take_spare(class), of_twin] {
+            if !chain.is_empty() {
+                // SAFETY: the magazine was the cache's, and now is ours.
+                unsafe { CENTRAL.give_home(class, chain) };
+            }
+        }
+    }
+    cache.sparing.store(since, Ordering::Relaxed);
+    cache.credit.store(SPARING_CREDIT, Ordering::Relaxed);
+    registry::name_anew(&cache);
+}
+
+/// Lets the calling thread, which owns `cache`, put objects into it again.
+#[cold]
+fn leave(cache: &ThreadCache) {
+    cache.sparing.store(0, Ordering::Relaxed);
+    registry::name_anew(cache);
+}
+
+/// For a thread that spares shared pages and owns `cache`: takes `object` home if it lies on one. Otherwise it is
+/// still the caller's, which may write to it. Returns whether it did.
+///
+/// # Safety
+/// `object` is an object of `class` that the caller gives up.
+#[cold]
+pub(super) unsafe fn take_home(cache: &ThreadCache, class: SizeClass, object: *mut u8) -> bool {
+    if cache.sparing.load(Ordering::Relaxed) != sharing::since() {
+        leave(cache);
+        join_if_wanted();
+        if !cache.is_sparing() {
+            return false;
+        }
+    }
+    // SAFETY: handed through.
+    let fate = unsafe { CENTRAL.give_home_shared(class, object) };
+    let credit = cache.credit.load(Ordering::Relaxed);
+    let left = match fate {
+        Fate::First => (credit + SPARING_GAIN).min(SPARING_CREDIT_MOST),
+        Fate::Young | Fate::Later => credit - 1,
+    };
+    cache.credit.store(left, Ordering::Relaxed);
+    if left == 0 {
+        leave(cache);
+    }
+    fate != Fate::Young
+}
