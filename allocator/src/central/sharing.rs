@@ -106,8 +106,8 @@ pub fn end() {
 
 /// Notes that a span of `bytes` was taken so that shared pages are spared.
 pub fn note_taken(bytes: usize) {
-    let less = |room: usize| room.checked_sub(bytes);
-    if ROOM.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_err() {
+    // Below nothing it wraps round: then it has ended, and the next `fork` sets it anew.
+    if ROOM.fetch_sub(bytes, Ordering::Relaxed) < bytes {
         end();
     }
 }
