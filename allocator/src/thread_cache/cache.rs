@@ -302,6 +302,12 @@ impl ThreadCache {
         chain
     }
 
+    /// How many objects the loaded magazine holds when full. For the owner.
+    pub fn capacity(&self, class: SizeClass) -> usize {
+        // Relaxed: only the owner writes.
+        Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize
+    }
+
     /// Gives the loaded magazine room for `capacity` objects in all.
     pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
         let count = self.loaded_count(class);

@@ -88,12 +88,11 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)), first);
+        chain = CENTRAL.fetch(class, sizing::fetch_size(cache, class), first);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
-        // Without one there may only be a few of the class; but who comes again needs many.
-        if limit > 0 || !first {
+        if limit > 0 {
             sizing::grow(cache, class);
         }
     }

@@ -24,6 +24,17 @@ pub fn start_limit(class: SizeClass) -> usize {
     (MAGAZINE_START_BYTES / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
+/// How many objects of `class` a thread fetches that has none. Where it never freed any, so that the class has no
+/// limit, twice as many as the last time: it may be building something. That counts for no bound, and need not: what
+/// it takes, it uses.
+pub fn fetch_size(cache: &ThreadCache, class: SizeClass) -> usize {
+    match cache.limit(class) {
+        0 => (cache.capacity(class) * 2)
+            .clamp(start_limit(class), max_limit(class).max(start_limit(class))),
+        limit => limit.max(start_limit(class)),
+    }
+}
+
 /// The limit that a class grows to at most.
 pub fn max_limit(class: SizeClass) -> usize {
     (parameters::get(Id::MagazineMaxBytes) / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
