@@ -49,6 +49,11 @@ pub trait SpanSource {
     /// `span` came from `allocate`, and all of its objects are free.
     unsafe fn free(&self, span: NonNull<Span>);
 
+    /// Told that pages of the span at `addr` are about to be given back.
+    fn break_up(&self, addr: usize) {
+        let _ = addr;
+    }
+
     /// Told that `bytes` of pages inside spans that had been given back come into use again.
     fn refaulted(&self, bytes: usize) {
         let _ = bytes;

@@ -89,6 +89,10 @@ impl SpanSource for Pages {
         unsafe { PAGE_HEAP.free(span) }
     }
 
+    fn break_up(&self, addr: usize) {
+        PAGE_HEAP.break_up(addr);
+    }
+
     fn refaulted(&self, bytes: usize) {
         self.grown.set(self.grown.get() + bytes);
     }

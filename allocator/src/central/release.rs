@@ -78,6 +78,7 @@ impl CentralFreeList {
                 // SAFETY: a span with held pages has live objects or held ones, so its record stays; the
                 // fields read here change under a hold only, which is ours.
                 let (addr, pages) = unsafe { ((*span).addr(), (*span).held) };
+                source.break_up(addr);
                 // SAFETY: no object on the held pages is in use, and none is handed out.
                 let done = unsafe { release_runs(os, addr, pages) };
                 bytes += if done { pages.count_ones() as usize * OS_PAGE } else { 0 };

@@ -179,6 +179,24 @@ impl<O: Os> PageHeap<O> {
         done
     }
 
+    /// Has the kernel not make one page of the huge page around `addr` any more, of which parts are about to be given
+    /// back: it would find the rest of it wanted as one, and take back the memory, all of it, at some time.
+    pub fn break_up(&self, addr: usize) {
+        let huge = record(addr);
+        if huge.is_null() {
+            return;
+        }
+        let inner = self.lock();
+        // SAFETY: a record; they are never freed, and the lock guards it.
+        let (was, start) =
+            unsafe { (core::mem::replace(&mut (*huge).huge_backed, false), (*huge).addr) };
+        drop(inner);
+        if was {
+            // SAFETY: a huge page of this heap.
+            unsafe { self.os.advise_huge(start, HUGE_SIZE, false) };
+        }
+    }
+
     /// Gives back the free pages of one partly used huge page. Returns how many; 0 when none has any.
     fn release_partly_used(&self) -> usize {
         if self.os.page_size() > PAGE_SIZE {
@@ -199,6 +217,7 @@ impl<O: Os> PageHeap<O> {
         inner.refile(candidate, |huge, _| huge.hold(&runs));
         drop(inner);
 
+        self.break_up(addr);
         let mut ok = true;
         let mut at = 0;
         while let Some(run) = runs.set_run(at) {
