@@ -8,6 +8,8 @@
 //! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
 //! link is often a cache miss.
 
+#[cfg(not(feature = "hardened"))]
+pub(super) use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::release::{OS_PAGE, offer, resident_objects};
@@ -159,84 +161,6 @@ impl Landing {
         let offset = addr - self.addr;
         let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
         (index * self.size == offset && index < self.objects).then_some(index)
-    }
-}
-
-/// A chain under construction, in the order of handing out.
-#[cfg(not(feature = "hardened"))]
-pub(super) struct Builder {
-    chain: Chain,
-    tail: *mut FreeObject,
-}
-
-#[cfg(not(feature = "hardened"))]
-impl Builder {
-    fn new() -> Self {
-        Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
-    }
-
-    /// # Safety
-    /// `object` is free memory of a small object and belongs to the caller.
-    unsafe fn append(&mut self, object: *mut FreeObject) {
-        // SAFETY: `object` has room for two words; `tail` is an object appended before.
-        unsafe {
-            FreeObject::mark(object);
-            if self.tail.is_null() {
-                self.chain.head = object;
-            } else {
-                FreeObject::link(self.tail, object);
-            }
-        }
-        self.tail = object;
-        self.chain.count += 1;
-    }
-
-    /// As `append` for the objects that the bits stand for, of those of `size` bytes that begin at `start`.
-    ///
-    /// # Safety
-    /// As `append`, for each.
-    unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
-        if bits == 0 {
-            return;
-        }
-        self.chain.count += bits.count_ones() as usize;
-        let object = |bits: u64| (start + bits.trailing_zeros() as usize * size) as *mut FreeObject;
-        let first = object(bits);
-        // SAFETY: as in `append`.
-        unsafe {
-            FreeObject::mark(first);
-            if self.tail.is_null() {
-                self.chain.head = first;
-            } else {
-                FreeObject::link(self.tail, first);
-            }
-            self.tail = first;
-            bits &= bits - 1;
-            while bits != 0 {
-                let next = object(bits);
-                FreeObject::mark(next);
-                FreeObject::link(self.tail, next);
-                self.tail = next;
-                bits &= bits - 1;
-            }
-        }
-    }
-
-    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
-    fn shares_line(&self, addr: usize, size: usize) -> bool {
-        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
-    }
-
-    fn count(&self) -> usize {
-        self.chain.count
-    }
-
-    fn finish(self) -> Chain {
-        if !self.tail.is_null() {
-            // SAFETY: `tail` is the last object appended.
-            unsafe { FreeObject::link(self.tail, ptr::null_mut()) };
-        }
-        self.chain
     }
 }
 

@@ -2,6 +2,8 @@
 //! list of spans. Both are locked by themselves; most exchanges touch only the transfer cache and cost
 //! one lock and a few words, however many objects move.
 
+#[cfg(not(feature = "hardened"))]
+mod builder;
 mod caravan;
 pub mod chain;
 mod decay;
