@@ -12,6 +12,7 @@
 pub(super) use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
+use super::landing::{Landing, prefetch_records};
 use super::release::{OS_PAGE, offer, resident_objects};
 #[cfg(feature = "hardened")]
 pub(super) use super::shuffle::Builder;
@@ -19,14 +20,14 @@ use super::young::has_young_objects;
 use crate::base::fatal::fatal;
 use crate::base::hint::{prefetch, unlikely};
 use crate::base::list::List;
-use crate::config::{MAGAZINE_MAX_OBJECTS, PAGE_SHIFT};
+use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, OsPages, Place, Span};
 use crate::page_heap::limits;
 use crate::sync::Rank;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
 /// Number of occupancy groups: spans whose free objects all lie on pages that were given back, eight groups
 /// of the others, and those with free objects on young pages.
@@ -95,74 +96,6 @@ pub(super) struct Inner {
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
 unsafe impl Send for Inner {}
-
-/// Asks for the records of the spans that these addresses lie in. Where blocks die in no order each is in a span of
-/// its own, whose record nobody looked at lately: asked for one after the other, under the lock, they were most of
-/// what a free costs.
-fn prefetch_records(addrs: &[usize]) {
-    let mut before = 0;
-    for &addr in addrs {
-        let page = addr >> PAGE_SHIFT;
-        if page != before {
-            prefetch(PAGE_MAP.span(addr));
-        }
-        before = page;
-    }
-}
-
-/// The span that objects are coming home to, with what each of them is compared with at hand.
-pub(super) struct Landing {
-    /// Null if there is none of the class where the last object was said to lie.
-    span: *mut Span,
-    addr: usize,
-    bytes: usize,
-    /// Objects that came home and are not accounted for yet.
-    count: usize,
-    size: usize,
-    objects: usize,
-    reciprocal: u64,
-}
-
-impl Landing {
-    /// No span.
-    pub(super) const NOWHERE: Self = Self {
-        span: ptr::null_mut(),
-        addr: 0,
-        bytes: 0,
-        count: 0,
-        size: 0,
-        objects: 0,
-        reciprocal: 0,
-    };
-
-    /// The span of `class` in which `addr` lies. For the holder of the class's lock.
-    fn at(class: SizeClass, addr: usize) -> Self {
-        let span = PAGE_MAP.span(addr);
-        // SAFETY: what the page map holds is a record; records are never unmapped, and those of spans of
-        // this class are guarded by the lock.
-        let Some(record) = (unsafe { span.as_ref() }).filter(|record| record.class == class) else {
-            return Self::NOWHERE;
-        };
-        let info = class.info();
-        Self {
-            span,
-            addr: record.addr(),
-            bytes: record.bytes(),
-            count: 0,
-            size: info.size as usize,
-            objects: info.objects as usize,
-            reciprocal: info.reciprocal,
-        }
-    }
-
-    /// The number of the object that begins at `addr`, which lies in the span: as `Span::place_of`.
-    #[inline(always)]
-    fn index_of(&self, addr: usize) -> Option<usize> {
-        let offset = addr - self.addr;
-        let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
-        (index * self.size == offset && index < self.objects).then_some(index)
-    }
-}
 
 impl CentralFreeList {
     pub const fn new() -> Self {

@@ -9,6 +9,7 @@ pub mod chain;
 mod decay;
 mod free_list;
 pub mod idle;
+mod landing;
 mod release;
 #[cfg(test)]
 mod release_tests;

@@ -6,7 +6,8 @@
 //! that all that are young come before all that were.
 
 use super::SpanSource;
-use super::free_list::{Builder, CentralFreeList, Inner, Landing, YOUNG};
+use super::free_list::{Builder, CentralFreeList, Inner, YOUNG};
+use super::landing::Landing;
 use super::release::{OS_PAGE, objects_on, vacant};
 use crate::base::list::List;
 use crate::page::age::Age;
