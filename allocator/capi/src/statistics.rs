@@ -138,6 +138,7 @@ fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
         ("page heap", now.page_heap_free),
         ("released", now.page_heap_released),
         ("mapped", now.mapped),
+        ("rounding", now.rounding),
         ("metadata", now.metadata),
         ("direct mapped", now.direct_mapped),
     ];

@@ -84,6 +84,7 @@ fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     for (name, size) in tiers {
         writeln!(out, "<tier name=\"{name}\" size=\"{size}\"/>")?;
     }
+    writeln!(out, "<rounding size=\"{}\"/>", now.rounding)?;
     writeln!(out, "<metadata size=\"{}\"/>", now.metadata)?;
     writeln!(out, "<spans count=\"{}\"/>", now.span_count)?;
     writeln!(out, "<threads count=\"{}\"/>", now.thread_count)?;

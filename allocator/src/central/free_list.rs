@@ -14,6 +14,7 @@ use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::landing::{Landing, prefetch_records};
 use super::release::{OS_PAGE, offer, resident_objects};
+use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
 pub(super) use super::shuffle::Builder;
 use super::young::has_young_objects;
@@ -72,6 +73,8 @@ pub trait SpanSource {
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
     pub(super) inner: Lock<Inner>,
+    /// How much requests are rounded up for which objects are taken from here; beside the lock, which they take.
+    pub(super) rounding: Rounding,
 }
 
 pub(super) struct Inner {
@@ -110,7 +113,7 @@ impl CentralFreeList {
             low: [0; 2],
             patience: Patience::new(),
         };
-        Self { inner: Lock::new(Rank::Central, inner) }
+        Self { inner: Lock::new(Rank::Central, inner), rounding: Rounding::new() }
     }
 
     /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory

@@ -13,6 +13,7 @@ mod landing;
 mod release;
 #[cfg(test)]
 mod release_tests;
+mod rounding;
 pub mod sharing;
 #[cfg(feature = "hardened")]
 mod shuffle;
@@ -120,10 +121,10 @@ pub struct CentralStats {
 }
 
 impl Central {
-    /// A chain of free objects: a whole magazine if one is waiting, else up to `want` objects (and at
-    /// least one) from spans; if `apart`, from there preferably such as share no cache line with what lives. Empty only
-    /// when memory is exhausted.
-    pub fn fetch(&self, class: SizeClass, want: usize, apart: bool) -> Chain {
+    /// A chain of free objects for a request of `size` bytes: a whole magazine if one is waiting, else up to `want`
+    /// objects (and at least one) from spans; if `apart`, from there preferably such as share no cache line with what
+    /// lives. Empty only when memory is exhausted.
+    pub fn fetch(&self, class: SizeClass, size: usize, want: usize, apart: bool) -> Chain {
         // What waits there was freed on pages that a child may share.
         if sharing::since() == 0 {
             let waiting = self.transfer[class.index()].pop(class, &self.waiting);
@@ -131,12 +132,24 @@ impl Central {
                 return waiting;
             }
         }
+        self.note_request(class, size, class.size());
         let pages = Pages::new();
         let chain = self.lists[class.index()].fetch(&pages, class, want, apart);
         if pages.grown.get() > 0 {
             self.note_growth(pages.grown.get());
         }
         chain
+    }
+
+    /// Notes that a request for `size` bytes of `class` (`NONE` if it has none) got a block of `bytes` bytes.
+    #[inline]
+    pub fn note_request(&self, class: SizeClass, size: usize, bytes: usize) {
+        self.lists[class.index()].rounding.note(bytes - size);
+    }
+
+    /// What `blocks` blocks of `class` have beyond what was asked for, in bytes: an estimate.
+    pub fn rounding_of(&self, class: SizeClass, blocks: usize) -> usize {
+        self.lists[class.index()].rounding.of(blocks)
     }
 
     /// Takes a chain of free objects.

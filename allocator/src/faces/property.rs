@@ -37,6 +37,8 @@ pub enum Property {
     Slack,
     /// `stratalloc.metadata_bytes`: [`Snapshot::metadata`].
     Metadata,
+    /// `stratalloc.rounding_bytes`: [`Snapshot::rounding`].
+    Rounding,
     /// `tcmalloc.max_total_thread_cache_bytes`: what the caches of all threads may grow to
     /// together. Can be set. What threads have been granted already is not taken away, but shrinks
     /// as it goes unused; beyond the bound a thread still gets the smallest magazine of each class
@@ -48,7 +50,7 @@ pub enum Property {
 }
 
 /// Every name with its property.
-const NAMES: [(&str, Property); 15] = [
+const NAMES: [(&str, Property); 16] = [
     ("generic.current_allocated_bytes", Property::CurrentAllocated),
     ("generic.heap_size", Property::HeapSize),
     ("generic.physical_memory_used", Property::PhysicalMemoryUsed),
@@ -64,6 +66,7 @@ const NAMES: [(&str, Property); 15] = [
     ("tcmalloc.aggressive_memory_decommit", Property::AggressiveDecommit),
     ("stratalloc.span_tail_bytes", Property::SpanTails),
     ("stratalloc.metadata_bytes", Property::Metadata),
+    ("stratalloc.rounding_bytes", Property::Rounding),
 ];
 
 impl Property {
@@ -97,6 +100,7 @@ impl Property {
             Self::PageHeapUnmapped => then.page_heap_released,
             Self::Slack => then.page_heap_free + then.page_heap_released,
             Self::Metadata => then.metadata,
+            Self::Rounding => then.rounding,
             Self::MaxThreadCaches => {
                 parameters::read_environment_once();
                 parameters::get(Id::ThreadCacheTotalBytes)

@@ -67,7 +67,7 @@ pub(super) fn allocate_counted(
     }
     let object = exchange::pop_recycled(twin, class);
     if unlikely(object.is_null()) {
-        return refill_by(class, size, |class| exchange::pop_fetched(twin, class));
+        return refill_by(class, size, |class, size| exchange::pop_fetched(twin, class, size));
     }
     object
 }
@@ -95,16 +95,20 @@ pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
 
 /// The same with `pop` to get the object from what is shared.
 #[inline]
-fn refill_by(class: SizeClass, size: usize, pop: impl FnOnce(SizeClass) -> *mut u8) -> *mut u8 {
+fn refill_by(
+    class: SizeClass,
+    size: usize,
+    pop: impl FnOnce(SizeClass, usize) -> *mut u8,
+) -> *mut u8 {
     probe!("refill", size, class.size());
     init::before_first_allocation();
-    let mut object = pop(class);
+    let mut object = pop(class, size);
     init::after_first_allocation();
     background::start_if_wanted();
     relieve_if_wished();
     if unlikely(object.is_null()) {
         last_resort();
-        object = exchange::pop_slow(class);
+        object = exchange::pop_slow(class, size);
     }
     watched::trace(object, size);
     object

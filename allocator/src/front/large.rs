@@ -3,6 +3,7 @@
 use super::{alloc, init, watched};
 use crate::background;
 use crate::base::probe::probe;
+use crate::central::CENTRAL;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -61,7 +62,11 @@ fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
     alloc::relieve_if_wished();
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
-    watched::large(span.map(|span| unsafe { span.as_ref().addr() }), size);
+    let record = span.as_ref().map(|span| unsafe { span.as_ref() });
+    if let Some(record) = record {
+        CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
+    }
+    watched::large(record.map(Span::addr), size);
     span
 }
 
@@ -152,6 +157,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
         if !done {
             return ptr::null_mut();
         }
+        CENTRAL.note_request(SizeClass::NONE, size, span.as_ref().bytes());
         let block = span.as_ref().addr() as *mut u8;
         watched::resized(before, block, size);
         block

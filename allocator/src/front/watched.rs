@@ -8,6 +8,7 @@
 
 use super::{alloc, misuse};
 use crate::base::hint::unlikely;
+use crate::central::CENTRAL;
 use crate::config::MIN_ALIGN;
 use crate::guard::{self, report::Trace};
 use crate::page::size_class::SizeClass;
@@ -90,13 +91,14 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) 
         let pages = Length::for_bytes(class.size());
         if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
             // SAFETY: a span that is ours.
-            let addr = unsafe {
+            let record = unsafe {
                 (*span.as_ptr()).sampled = class;
-                span.as_ref().addr()
+                span.as_ref()
             };
+            CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
             thread_cache::note_sampled(class);
-            profile::record(addr, size, sampler::weight(class.size()));
-            return addr as *mut u8;
+            profile::record(record.addr(), size, sampler::weight(class.size()));
+            return record.addr() as *mut u8;
         }
     }
     // Of the thread's own cache: this one is counted already.

@@ -20,6 +20,9 @@ pub struct Snapshot {
     pub mapped: usize,
     /// Blocks handed to the program, rounded up to their size class (direct-mapped blocks included).
     pub in_use: usize,
+    /// Part of `in_use`: what blocks have beyond what the program asked for. An estimate, from the requests for which
+    /// magazines were filled from spans and from those beyond the size classes.
+    pub rounding: usize,
     /// Number of blocks handed to the program.
     pub in_use_count: usize,
     /// Free objects in the thread caches of all threads.
@@ -74,6 +77,7 @@ impl Snapshot {
             out.span_tails += now.span_bytes - now.objects * size;
             out.in_use += now.in_use * size;
             out.in_use_count += now.in_use;
+            out.rounding += CENTRAL.rounding_of(class, now.in_use);
         });
         out.add_page_heap();
         out.metadata = METADATA.mapped();
@@ -91,7 +95,9 @@ impl Snapshot {
         let direct = pages.direct;
         self.page_heap_free = pages.free;
         self.page_heap_released = pages.released;
-        self.in_use_count += pages.large_count + direct.count;
+        let large_count = pages.large_count + direct.count;
+        self.in_use_count += large_count;
+        self.rounding += CENTRAL.rounding_of(SizeClass::NONE, large_count);
         // Spans of small objects that came or went since their class was read count as central free.
         let small = pages.used - pages.large_bytes;
         let known = self.in_use
@@ -168,6 +174,7 @@ impl fmt::Display for Snapshot {
         let lines = [
             ("mapped from the OS", self.mapped),
             ("in use by the program", self.in_use),
+            ("  of it rounding (estimate)", self.rounding),
             ("free in thread caches", self.thread_cache_free),
             ("free in transfer caches", self.transfer_cache_free),
             ("free in central lists", self.central_free),

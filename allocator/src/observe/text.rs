@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 type Gauge = (&'static str, &'static str, fn(&Snapshot) -> usize);
 
 /// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Snapshot`].
-const BYTES: [Gauge; 11] = [
+const BYTES: [Gauge; 12] = [
     ("mapped", "Address space taken from the OS for user memory", |now| now.mapped),
     ("in_use", "Blocks handed to the program, rounded up to their size class", |now| now.in_use),
     ("thread_cache_free", "Free objects in the caches of all threads", |now| now.thread_cache_free),
@@ -17,6 +17,7 @@ const BYTES: [Gauge; 11] = [
     ("span_tails", "Ends of spans that no object fills", |now| now.span_tails),
     ("page_heap_free", "Free pages that hold memory", |now| now.page_heap_free),
     ("page_heap_released", "Free pages that hold no memory", |now| now.page_heap_released),
+    ("rounding", "What blocks have beyond what was asked for, estimated", |now| now.rounding),
     ("central_released", "OS pages inside spans that hold no memory", |now| now.central_released),
     ("direct_mapped", "Blocks with a mapping of their own", |now| now.direct_mapped),
     ("metadata", "Address space of the allocator's own records", |now| now.metadata),

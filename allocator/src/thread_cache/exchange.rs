@@ -63,14 +63,14 @@ pub fn enter_if_live() -> Option<Entered> {
     ptr::eq(current(), cache).then_some(entered)
 }
 
-/// An object of `class` for a thread whose loaded magazine is empty; null without memory.
+/// An object of `class` for a request of `size` bytes by a thread whose loaded magazine is empty; null without memory.
 #[cold]
 #[inline(never)]
-pub fn pop_slow(class: SizeClass) -> *mut u8 {
+pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     // Before the cache is entered: it sends a whole cache home.
     registry::adopt_one_orphan();
     let Some(cache) = enter() else {
-        return pop_uncached(class);
+        return pop_uncached(class, size);
     };
     let cache = &*cache;
     if !cache.head(class).is_null() {
@@ -88,7 +88,7 @@ pub fn pop_slow(class: SizeClass) -> *mut u8 {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, sizing::fetch_size(cache, class), first);
+        chain = CENTRAL.fetch(class, size, sizing::fetch_size(cache, class), first);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
@@ -148,12 +148,12 @@ pub fn pop_recycled(twin: &CountedCache, class: SizeClass) -> *mut u8 {
 /// The same with objects from the central tier; null without memory.
 #[cold]
 #[inline(never)]
-pub fn pop_fetched(twin: &CountedCache, class: SizeClass) -> *mut u8 {
+pub fn pop_fetched(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
     registry::adopt_one_orphan();
     let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
     sizing::note_exchange(&cache, class);
     let limit = cache.limit(class);
-    let chain = CENTRAL.fetch(class, limit.max(sizing::start_limit(class)), false);
+    let chain = CENTRAL.fetch(class, size, limit.max(sizing::start_limit(class)), false);
     if chain.is_empty() {
         return ptr::null_mut();
     }
@@ -213,8 +213,8 @@ fn cut(cache: &ThreadCache, class: SizeClass, chain: Chain, most: usize) -> Chai
 }
 
 /// An object of `class` without a cache; null without memory.
-fn pop_uncached(class: SizeClass) -> *mut u8 {
-    let chain = CENTRAL.fetch(class, 1, false);
+fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
+    let chain = CENTRAL.fetch(class, size, 1, false);
     if chain.is_empty() {
         return core::ptr::null_mut();
     }

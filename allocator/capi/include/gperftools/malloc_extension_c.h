@@ -77,6 +77,8 @@ void MallocExtension_GetStats(char *buffer, int length);
  *       free pages that hold none: given back, or never touched
  *   tcmalloc.slack_bytes
  *       the sum of the last two
+ *   stratalloc.rounding_bytes (rounding)
+ *       what blocks have beyond what was asked for, part of in_use; an estimate
  *   stratalloc.metadata_bytes (metadata)
  *       addresses taken for the allocator's own records
  *   tcmalloc.max_total_thread_cache_bytes

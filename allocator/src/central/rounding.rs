@@ -1,0 +1,84 @@
+//! What blocks have beyond what was asked for: an estimate.
+//!
+//! Nothing is counted where blocks are handed out from magazines. A request for which objects are taken from spans stands
+//! for those that the magazine serves afterwards; one beyond the size classes stands for itself. Such requests are as good as
+//! drawn by chance, as each is the first after a magazine was used up, unless a program's sizes follow a pattern of that length.
+
+use crate::sync::{AtomicUsize, Ordering};
+
+/// Bits of the sum of bytes; the number of requests is above them.
+const SUM_BITS: u32 = 40;
+/// At so many requests both are halved: what was asked for long ago counts less and less.
+const MOST: usize = 1 << 15;
+
+const _: () = assert!(usize::BITS == 64, "a sum and a number in one word");
+
+/// How much requests of one kind are rounded up, on the mean.
+pub struct Rounding {
+    /// Relaxed throughout: nothing depends on it. One word, so that sum and number always fit each other; written without
+    /// a locked instruction, so that of two requests at the same moment one may be lost.
+    word: AtomicUsize,
+}
+
+impl Rounding {
+    pub const fn new() -> Self {
+        Self { word: AtomicUsize::new(0) }
+    }
+
+    fn load(&self) -> (usize, usize) {
+        let word = self.word.load(Ordering::Relaxed);
+        (word >> SUM_BITS, word & ((1 << SUM_BITS) - 1))
+    }
+
+    /// Notes a request that got `bytes` bytes more than it asked for.
+    #[inline]
+    pub fn note(&self, bytes: usize) {
+        let (mut number, mut sum) = self.load();
+        if number == MOST {
+            (number, sum) = (number / 2, sum / 2);
+        }
+        // Cut rather than carried over into the number.
+        let sum = (sum + bytes).min((1 << SUM_BITS) - 1);
+        self.word.store((number + 1) << SUM_BITS | sum, Ordering::Relaxed);
+    }
+
+    /// What `blocks` blocks have beyond what was asked for, in bytes.
+    pub fn of(&self, blocks: usize) -> usize {
+        let (number, sum) = self.load();
+        // In 128 bits: no product of these can wrap.
+        (blocks as u128 * sum as u128 / number.max(1) as u128) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_has_the_mean_of_what_was_noted() {
+        let rounding = Rounding::new();
+        assert_eq!(rounding.of(1_000), 0);
+        rounding.note(3);
+        rounding.note(12);
+        assert_eq!(rounding.of(1_000), 7_500);
+        rounding.note(0);
+        assert_eq!(rounding.of(1_000), 5_000);
+    }
+
+    #[test]
+    fn what_was_noted_long_ago_is_forgotten() {
+        let rounding = Rounding::new();
+        (0..MOST).for_each(|_| rounding.note(1_000));
+        assert_eq!(rounding.of(1), 1_000);
+        (0..8 * MOST).for_each(|_| rounding.note(10));
+        assert!((10..12).contains(&rounding.of(1)), "{}", rounding.of(1));
+    }
+
+    #[test]
+    fn the_largest_sums_stay_within_their_bits() {
+        let rounding = Rounding::new();
+        (0..3 * MOST).for_each(|_| rounding.note(1 << 38));
+        assert!(rounding.of(1) <= 1 << 38);
+        assert!(rounding.load().0 <= MOST);
+    }
+}
