@@ -7,6 +7,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
+use std::mem;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 pub struct Finished {
     /// The command line, for messages.
     pub command: String,
-    /// How it ended; `None` if it ran into the time limit and was killed.
+    /// How it ended; `None` if it or what it left behind ran into the time limit and was killed.
     pub status: Option<ExitStatus>,
     /// Everything it wrote on stdout.
     pub stdout: Vec<u8>,
@@ -73,7 +74,7 @@ fn tail(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(KEPT)..]).into_owned()
 }
 
-/// Runs `command` to its end, or kills it and all its children after `limit`.
+/// Runs `command` to its end and to that of all that hold its output, or kills it and its children after `limit`.
 #[track_caller]
 pub fn run(mut command: Command, limit: Duration) -> Finished {
     let shown = format!("{command:?}");
@@ -87,23 +88,45 @@ pub fn run(mut command: Command, limit: Duration) -> Finished {
         .unwrap_or_else(|e| panic!("cannot start {shown}: {e}; ci/test installs what is needed"));
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));
-    let status = loop {
-        if let Some(status) = child.try_wait().expect("waiting for a child") {
-            break Some(status);
+    let is_read = || stdout.is_finished() && stderr.is_finished();
+    let mut ended = None;
+    // Not waited for yet, so that its group is still its own when it is killed.
+    while ended.is_none() || !is_read() {
+        if ended.is_none() && is_over(child.id()) {
+            ended = Some(start.elapsed());
         }
         if start.elapsed() > limit {
-            break None;
+            kill_group(child.id());
+            break;
         }
         thread::sleep(Duration::from_millis(2));
-    };
-    let elapsed = start.elapsed();
-    if status.is_none() {
-        kill_group(child.id());
-        child.wait().expect("waiting for a killed child");
+    }
+    let in_time = ended.is_some() && is_read();
+    let elapsed = ended.unwrap_or_else(|| start.elapsed());
+    let status = child.wait().expect("waiting for a child");
+    let killed = Instant::now();
+    while !is_read() {
+        assert!(
+            killed.elapsed() < Duration::from_secs(5),
+            "{shown}: its output is kept open by a process that left its group"
+        );
+        thread::sleep(Duration::from_millis(2));
     }
     let stdout = stdout.join().expect("reader of stdout");
     let stderr = stderr.join().expect("reader of stderr");
-    Finished { command: shown, status, stdout, stderr, elapsed }
+    Finished { command: shown, status: in_time.then_some(status), stdout, stderr, elapsed }
+}
+
+/// Whether the child `pid` has ended. It can be waited for afterwards.
+fn is_over(pid: u32) -> bool {
+    // SAFETY: all zero is a valid value of this type.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is valid for writes.
+    let result = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, flags) };
+    assert_eq!(result, 0, "waiting for a child: {}", std::io::Error::last_os_error());
+    // SAFETY: `waitid` succeeded, which fills in the process number, or leaves 0 if there is nothing to tell.
+    unsafe { info.si_pid() != 0 }
 }
 
 /// Reads a pipe to its end on a thread of its own, so that a full pipe never stops the program.
@@ -132,4 +155,41 @@ pub fn exclusive() -> Exclusive {
     let file = File::create(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     file.lock().expect("locking a file");
     Exclusive(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, limit: Duration) -> Finished {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        run(command, limit)
+    }
+
+    #[test]
+    fn what_a_program_says_and_how_it_ends_is_told() {
+        let done = shell("echo out; echo err >&2; exit 3", Duration::from_secs(30));
+        assert_eq!((done.text().as_str(), done.errors().as_str()), ("out\n", "err\n"));
+        assert_eq!(done.status.and_then(|status| status.code()), Some(3));
+        let done = shell("kill -9 $$", Duration::from_secs(30));
+        assert_eq!(done.signal(), Some(libc::SIGKILL));
+    }
+
+    #[test]
+    fn output_of_what_a_program_leaves_behind_is_read_to_its_end() {
+        let done = shell("{ sleep 0.3; echo late; } &", Duration::from_secs(30)).expect_success();
+        assert_eq!(done.text(), "late\n");
+    }
+
+    #[test]
+    fn neither_a_program_nor_what_it_leaves_behind_outlives_the_limit() {
+        for (script, said) in [("sleep 60", ""), ("sleep 60 & echo early", "early\n")] {
+            let start = Instant::now();
+            let done = shell(script, Duration::from_millis(300));
+            assert!(done.status.is_none(), "{done}");
+            assert_eq!(done.text(), said);
+            assert!(start.elapsed() < Duration::from_secs(20));
+        }
+    }
 }

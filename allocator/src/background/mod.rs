@@ -22,7 +22,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::fences;
 use crate::page_heap::limits;
 use crate::parameters::{self, Id, NEVER};
-use crate::thread_cache::{EXITED, park, registry};
+use crate::thread_cache::{EXITED, kept, park};
 use container::{Found, Watch};
 use relief::Relief;
 
@@ -104,7 +104,7 @@ fn serve() {
         if since_look >= LOOK_MS {
             since_look = 0;
             CENTRAL.drain_idle(Asker::Decay);
-            registry::empty_kept(true);
+            kept::empty(true);
             let look = park::park_sleepers(relief.looks_asleep());
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             #[cfg(feature = "hardened")]

@@ -9,7 +9,7 @@ use super::LOOKS_ASLEEP;
 use super::container::Found;
 use crate::central::{CENTRAL, sharing};
 use crate::page_heap::{PAGE_HEAP, limits};
-use crate::thread_cache::{park, registry};
+use crate::thread_cache::{kept, park};
 
 /// Bytes that emptying all caches must give back to be tried again at the next look.
 const WORTH_WHILE: usize = 1 << 20;
@@ -23,7 +23,7 @@ pub fn empty_caches() {
     #[cfg(feature = "hardened")]
     crate::page_heap::fences::give_back_kept();
     park::park_others();
-    registry::empty_kept(false);
+    kept::empty(false);
     CENTRAL.drain();
 }
 

@@ -233,10 +233,7 @@ impl CentralFreeList {
         }
         inner.settle_landing(class, &landing, &mut emptied);
         drop(inner);
-        while let Some(span) = NonNull::new(emptied.pop_front()) {
-            // SAFETY: the span is out of the lists, and all of its objects are free.
-            unsafe { source.free(span) };
-        }
+        give_back(source, emptied);
     }
 
     /// Whether the object at `addr`, which lies in a span of this class, is free here.
@@ -289,6 +286,14 @@ impl CentralFreeList {
             }
         }
         free == inner.free
+    }
+}
+
+/// Gives spans back of which nothing is in use. For after the lock.
+pub(super) fn give_back<S: SpanSource>(source: &S, mut emptied: List<Span>) {
+    while let Some(span) = NonNull::new(emptied.pop_front()) {
+        // SAFETY: the span is out of the lists, and all of its objects are free.
+        unsafe { source.free(span) };
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::base::hint::prefetch;
 use crate::config::PAGE_SHIFT;
 use crate::page::page_map::PAGE_MAP;
-use crate::page::size_class::SizeClass;
+use crate::page::size_class::{ClassInfo, SizeClass};
 use crate::page::span::Span;
 use core::ptr;
 
@@ -29,9 +29,7 @@ pub struct Landing {
     pub bytes: usize,
     /// Objects that came home and are not accounted for yet.
     pub count: usize,
-    size: usize,
-    objects: usize,
-    reciprocal: u64,
+    info: ClassInfo,
 }
 
 impl Landing {
@@ -41,9 +39,7 @@ impl Landing {
         addr: 0,
         bytes: 0,
         count: 0,
-        size: 0,
-        objects: 0,
-        reciprocal: 0,
+        info: ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0 },
     };
 
     /// The span of `class` in which `addr` lies. For the holder of the class's lock.
@@ -54,23 +50,12 @@ impl Landing {
         let Some(record) = (unsafe { span.as_ref() }).filter(|record| record.class == class) else {
             return Self::NOWHERE;
         };
-        let info = class.info();
-        Self {
-            span,
-            addr: record.addr(),
-            bytes: record.bytes(),
-            count: 0,
-            size: info.size as usize,
-            objects: info.objects as usize,
-            reciprocal: info.reciprocal,
-        }
+        Self { span, addr: record.addr(), bytes: record.bytes(), count: 0, info: *class.info() }
     }
 
-    /// The number of the object that begins at `addr`, which lies in the span: as `Span::place_of`.
+    /// The number of the object that begins at `addr`, which lies in the span; `None` if none does.
     #[inline(always)]
     pub fn index_of(&self, addr: usize) -> Option<usize> {
-        let offset = addr - self.addr;
-        let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
-        (index * self.size == offset && index < self.objects).then_some(index)
+        self.info.object_at(addr - self.addr)
     }
 }

@@ -237,16 +237,23 @@ impl Central {
 
     /// Sends everything in the transfer caches home, so that empty spans can go back to the page heap.
     pub fn drain(&self) {
+        let mut caravan = Caravan::new();
         for class in SizeClass::all() {
             loop {
                 let chain = self.transfer[class.index()].pop(class, &self.waiting);
                 if chain.is_empty() {
                     break;
                 }
-                // SAFETY: the chain came from the transfer cache of this class and is ours now.
-                unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) };
+                caravan.add(class, chain);
+                if caravan.is_full() {
+                    let full = core::mem::replace(&mut caravan, Caravan::new());
+                    // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
+                    unsafe { self.give_all_home(full) };
+                }
             }
         }
+        // SAFETY: as above.
+        unsafe { self.give_all_home(caravan) }
     }
 
     /// Gives back the OS pages of partly used spans on which no object lives. Returns the bytes.

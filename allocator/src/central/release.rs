@@ -9,7 +9,7 @@
 //! A page given back is noted in the span's record, so that it is not given back again before it was used.
 
 use super::SpanSource;
-use super::free_list::{CentralFreeList, Inner};
+use super::free_list::{CentralFreeList, Inner, give_back};
 use crate::base::list::List;
 use crate::config::MAX_SPAN_OS_PAGES;
 use crate::os::Os;
@@ -17,7 +17,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, OsPages, Span};
 use crate::page_heap::limits;
 use core::ops::Range;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 /// Bytes in a page as the record counts them: the smallest page of the kernel.
 pub(super) const OS_PAGE: usize = 4096;
@@ -85,10 +85,7 @@ impl CentralFreeList {
                 all &= done;
                 self.inner.lock().unhold_pages(class, span, done, &mut emptied);
             }
-            while let Some(span) = NonNull::new(emptied.pop_front()) {
-                // SAFETY: the span is out of the lists, and all of its objects are free.
-                unsafe { source.free(span) };
-            }
+            give_back(source, emptied);
             if !all || budget.is_spent() {
                 break;
             }

@@ -6,7 +6,7 @@
 //! that all that are young come before all that were.
 
 use super::SpanSource;
-use super::free_list::{Builder, CentralFreeList, Inner, YOUNG};
+use super::free_list::{Builder, CentralFreeList, Inner, YOUNG, give_back};
 use super::landing::Landing;
 use super::release::{OS_PAGE, objects_on, vacant};
 use crate::base::list::List;
@@ -78,10 +78,7 @@ impl CentralFreeList {
             inner.settle_landing(class, &landing, &mut emptied);
         }
         drop(inner);
-        if let Some(span) = NonNull::new(emptied.pop_front()) {
-            // SAFETY: the span is out of the lists, and all of its objects are free.
-            unsafe { source.free(span) };
-        }
+        give_back(source, emptied);
         fate
     }
 }

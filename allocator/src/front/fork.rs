@@ -10,7 +10,7 @@ use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::record;
 use crate::sync::{AtomicUsize, Ordering};
-use crate::thread_cache::registry;
+use crate::thread_cache::{orphans, registry};
 
 /// `sharing::room`, from before a `fork` to after it. Guarded by the registry's lock.
 static ROOM: AtomicUsize = AtomicUsize::new(0);
@@ -71,7 +71,7 @@ unsafe extern "C" fn child() {
         worker::reset_in_child();
         limits::lift_container_limit();
         sharing::end_in_child();
-        registry::orphan_others();
+        orphans::orphan_others();
         METADATA.fork_lock().reset_in_child();
         record::reset_in_child();
         guard::reset_in_child();

@@ -16,7 +16,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::profile;
-use crate::thread_cache::{exchange, registry};
+use crate::thread_cache::{exchange, kept};
 use core::ptr::NonNull;
 
 /// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
@@ -118,7 +118,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
     // Hardened builds know which blocks are live, and do not come here with those.
     if cfg!(feature = "hardened")
         || exchange::holds(class, object)
-        || registry::kept_hold(class, object as usize)
+        || kept::hold(class, object as usize)
         || CENTRAL.holds(class, object as usize)
     {
         double_free(class, object);
@@ -128,7 +128,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
 /// The same for a sampled block, which nothing but magazines can hold.
 #[cold]
 pub fn check_not_cached(class: SizeClass, block: *mut u8) {
-    if exchange::holds(class, block) || registry::kept_hold(class, block as usize) {
+    if exchange::holds(class, block) || kept::hold(class, block as usize) {
         double_free(class, block);
     }
 }

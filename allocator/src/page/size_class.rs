@@ -33,6 +33,19 @@ pub struct ClassInfo {
     pub eighths: u32,
 }
 
+impl ClassInfo {
+    /// The number of the object that begins `offset` bytes behind the start of its span; `None` if none does.
+    #[inline(always)]
+    pub const fn object_at(&self, offset: usize) -> Option<usize> {
+        let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
+        if index * self.size as usize == offset && index < self.objects as usize {
+            Some(index)
+        } else {
+            None
+        }
+    }
+}
+
 const STEP: usize = MIN_ALIGN;
 const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
 

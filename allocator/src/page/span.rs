@@ -130,14 +130,7 @@ impl Span {
 
     /// Where `addr`, which lies in this small span, points.
     pub fn place_of(&self, addr: usize) -> Place {
-        let info = self.class.info();
-        let offset = addr - self.addr();
-        let index = ((offset as u64 * info.reciprocal) >> 40) as usize;
-        if index * info.size as usize == offset && index < info.objects as usize {
-            Place::Object(index)
-        } else {
-            Place::Inside
-        }
+        self.class.info().object_at(addr - self.addr()).map_or(Place::Inside, Place::Object)
     }
 
     /// Bytes at the start of the span that have been touched, as far as the record knows.

@@ -2,7 +2,7 @@
 
 use super::cache::{Kind, ThreadCache, current, in_slot};
 use super::counted::CountedCache;
-use super::{park, registry, sift, sizing, sparing};
+use super::{orphans, park, registry, sift, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -68,7 +68,7 @@ pub fn enter_if_live() -> Option<Entered> {
 #[inline(never)]
 pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     // Before the cache is entered: it sends a whole cache home.
-    registry::adopt_one_orphan();
+    orphans::adopt_one();
     let Some(cache) = enter() else {
         return pop_uncached(class, size);
     };
@@ -149,11 +149,10 @@ pub fn pop_recycled(twin: &CountedCache, class: SizeClass) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn pop_fetched(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
-    registry::adopt_one_orphan();
+    orphans::adopt_one();
     let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
     sizing::note_exchange(&cache, class);
-    let limit = cache.limit(class);
-    let chain = CENTRAL.fetch(class, size, limit.max(sizing::start_limit(class)), false);
+    let chain = CENTRAL.fetch(class, size, sizing::fetch_size(&cache, class), false);
     if chain.is_empty() {
         return ptr::null_mut();
     }

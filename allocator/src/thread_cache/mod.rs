@@ -4,6 +4,8 @@
 //! * `cache`: the record, and the operations of the hot paths.
 //! * `counted`: what stands in for the cache of a thread that counts what it allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
+//! * `kept`: caches of ended threads, for the next ones.
+//! * `orphans`: caches of threads that a `fork` left behind.
 //! * `park`: taking what the threads that sleep have cached.
 //! * `sift`: taking blocks out of magazines that were sampled.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
@@ -14,6 +16,8 @@
 mod cache;
 mod counted;
 pub mod exchange;
+pub mod kept;
+pub mod orphans;
 pub mod park;
 #[cfg(feature = "hardened")]
 mod quarantine;

@@ -4,28 +4,20 @@
 //! run later (other keys, C++ thread-locals of late libraries) may still allocate: the slot then names
 //! the placeholder `EXITED`, and they use the central tier directly.
 //!
-//! A few caches are *kept* as their threads leave them, magazines and limits and all, for the threads that
-//! are born next: where threads live for one small job, filling a cache and sending it home is most of what
-//! they cost. What nobody takes within a second or two is sent home by the background thread.
-//!
-//! After a `fork` the child has one thread, but the registry still lists the caches of the parent's
-//! others. They become *orphans* and are emptied one by one as the child needs memory, so that a child
-//! that only calls `exec` pays nothing.
+//! A few caches are kept for the threads that are born next (`kept`). After a `fork` the child has one thread, but the
+//! registry still lists the caches of the parent's others (`orphans`).
 //!
 //! A thread keeps the address of its cache in a thread-local word of its own, whatever its slot names: the
 //! slot may name a placeholder while the cache is parked (see `park`).
 
 use super::cache::{EXITED, FULL, Kind, ThreadCache};
+use super::kept::{self, Kept};
 use super::{counted, exchange, park, sift, sparing};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
-use crate::central::chain::{Chain, FreeObject};
-use crate::config::MAGAZINE_MAX_COUNT;
 use crate::os::linux::thread_number;
 use crate::os::{Guard, Lock, pthread, thread_slot};
 use crate::page::metadata::METADATA;
-use crate::page::page_map::PAGE_MAP;
-use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
 use core::ffi::c_void;
 use core::ptr::{self, NonNull};
@@ -34,11 +26,8 @@ pub(super) struct Registry {
     pub(super) live: List<ThreadCache>,
     recycled: List<ThreadCache>,
     /// Caches whose threads have ended, with what these had cached.
-    kept: List<ThreadCache>,
-    kept_count: usize,
-    /// Fewest of them since the background thread last looked: so many nobody needed.
-    kept_low: usize,
-    orphans: List<ThreadCache>,
+    pub(super) kept: Kept,
+    pub(super) orphans: List<ThreadCache>,
     /// Twins (`counted`) that no thread uses.
     twins: List<ThreadCache>,
     live_count: usize,
@@ -52,17 +41,12 @@ static REGISTRY: Lock<Registry> = Lock::new(
     Registry {
         live: List::new(),
         recycled: List::new(),
-        kept: List::new(),
-        kept_count: 0,
-        kept_low: 0,
+        kept: Kept::new(),
         orphans: List::new(),
         twins: List::new(),
         live_count: 0,
     },
 );
-
-/// Number of orphans: read without the lock on slow paths, 0 unless this is a forked child.
-static ORPHANS: AtomicUsize = AtomicUsize::new(0);
 
 /// The `pthread` key whose destructor takes caches down, plus one; 0: not made yet.
 static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
@@ -108,7 +92,7 @@ pub fn register() -> bool {
     }
     let cache = {
         let mut registry = REGISTRY.lock();
-        let mut cache = registry.take_kept();
+        let mut cache = registry.kept.take();
         if cache.is_null() {
             cache = registry.recycled.pop_front();
             if cache.is_null() {
@@ -199,16 +183,12 @@ enum Fate {
     Emptied,
 }
 
-/// Most caches that are kept, and most bytes in each: half a megabyte in all.
-const KEPT_MOST: usize = 4;
-const KEPT_BYTES: usize = 128 * 1024;
-
 impl Registry {
     /// Takes in a cache that nobody uses and that is in no list, and its twin if it has one.
     ///
     /// # Safety
     /// Such a cache of this tier.
-    unsafe fn recycle(&mut self, cache: *mut ThreadCache) {
+    pub(super) unsafe fn recycle(&mut self, cache: *mut ThreadCache) {
         // SAFETY: by the caller's word; a twin is in no list while it has a cache. Relaxed: the lock orders.
         unsafe {
             let named = (*cache).named.load(Ordering::Relaxed);
@@ -219,77 +199,17 @@ impl Registry {
         }
     }
 
-    /// A cache that was kept, or null.
-    fn take_kept(&mut self) -> *mut ThreadCache {
-        let cache = self.kept.pop_front();
-        if !cache.is_null() {
-            self.kept_count -= 1;
-            self.kept_low = self.kept_low.min(self.kept_count);
-        }
-        cache
+    /// Makes an orphan of `cache`.
+    ///
+    /// # Safety
+    /// A live cache, whose thread is gone.
+    pub(super) unsafe fn orphan(&mut self, cache: *mut ThreadCache) {
+        // SAFETY: by the caller's word.
+        unsafe { self.live.remove(cache) };
+        self.live_count -= 1;
+        // SAFETY: out of the other list.
+        unsafe { self.orphans.push_front(cache) };
     }
-}
-
-/// Keeps `cache`, whose thread has ended, with all it holds. Returns whether it did.
-fn keep(cache: &ThreadCache) -> bool {
-    // Hardened builds look at every freed block, and that soon.
-    if cfg!(feature = "hardened") || cache.held_bytes() > KEPT_BYTES {
-        return false;
-    }
-    let mut registry = REGISTRY.lock();
-    if registry.kept_count >= KEPT_MOST {
-        return false;
-    }
-    // SAFETY: the record is in no list, and records are never freed.
-    unsafe { registry.kept.push_front(ptr::from_ref(cache).cast_mut()) };
-    registry.kept_count += 1;
-    true
-}
-
-/// Whether the object at `addr` lies in a cache that is kept: for the double-free check only.
-pub fn kept_hold(class: SizeClass, addr: usize) -> bool {
-    let registry = REGISTRY.lock();
-    let mut node = registry.kept.first();
-    while !node.is_null() {
-        // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
-        unsafe {
-            let holds = |chain: Chain| chain.contains(addr);
-            if holds((*node).loaded(class))
-                || holds((*node).spare(class))
-                || (*node).twin().is_some_and(|twin| holds(twin.face().loaded(class)))
-            {
-                return true;
-            }
-            node = registry.kept.next(node);
-        }
-    }
-    false
-}
-
-/// Sends home what is in the caches that are kept: of all, or of those that no thread took since the last
-/// call (`unneeded`). Returns how many caches that were.
-pub fn empty_kept(unneeded: bool) -> usize {
-    let mut left = {
-        let mut registry = REGISTRY.lock();
-        let count = registry.kept_count;
-        let low = core::mem::replace(&mut registry.kept_low, count);
-        if unneeded { low } else { count }
-    };
-    let mut done = 0;
-    while left > 0 {
-        left -= 1;
-        let cache = REGISTRY.lock().take_kept();
-        if cache.is_null() {
-            break;
-        }
-        done += 1;
-        // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
-        unsafe {
-            exchange::flush(&*cache);
-            REGISTRY.lock().recycle(cache);
-        }
-    }
-    done
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
@@ -310,7 +230,7 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         park::make_whole(&*cache);
         // What the thread freed is known from here on, kept or not.
         sift::settle_all(&*cache);
-        if fate == Fate::Emptied || !keep(&*cache) {
+        if fate == Fate::Emptied || !kept::keep(&*cache) {
             exchange::hand_over_twin(&*cache);
             exchange::flush(&*cache);
             REGISTRY.lock().recycle(cache);
@@ -389,7 +309,7 @@ fn caching() -> Caching {
 /// under the registry's lock.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
-    for list in [&registry.live, &registry.kept, &registry.orphans] {
+    for list in [&registry.live, &registry.kept.list, &registry.orphans] {
         let mut node = list.first();
         while !node.is_null() {
             // SAFETY: nodes of the list are live; the lock keeps them there.
@@ -446,116 +366,17 @@ pub fn fork_lock() -> &'static Lock<impl Sized> {
 /// # Safety
 /// The calling thread holds the registry's lock through `fork_lock`.
 pub unsafe fn stop_all() {
-    // SAFETY: the lock is held by the caller.
-    unsafe { park::stop_all(&*REGISTRY.data_ptr()) }
+    // SAFETY: handed through, twice.
+    unsafe { park::stop_all(of_lock_holder()) }
 }
 
-/// In a forked child, with the registry's lock held: every cache but the calling thread's becomes an
-/// orphan.
+/// The registry, for who holds its lock otherwise than by a guard.
 ///
 /// # Safety
-/// The calling thread holds the registry's lock through `fork_lock`, and no other thread exists.
-pub unsafe fn orphan_others() {
-    // SAFETY: the lock is held by the caller.
-    let registry = unsafe { &mut *REGISTRY.data_ptr() };
-    let mut node = registry.live.first();
-    let mut orphans = 0;
-    while !node.is_null() {
-        // SAFETY: nodes of the list are live.
-        unsafe {
-            let next = registry.live.next(node);
-            if ptr::eq(node, thread_slot::own().cast()) {
-                (*node).thread.store(thread_number(), Ordering::Relaxed);
-            } else {
-                registry.live.remove(node);
-                registry.live_count -= 1;
-                registry.orphans.push_front(node);
-                orphans += 1;
-            }
-            node = next;
-        }
-    }
-    // Relaxed: there is no other thread.
-    ORPHANS.fetch_add(orphans, Ordering::Relaxed);
-}
-
-/// Empties one cache whose thread did not survive the `fork` of this process, if there is any.
-pub fn adopt_one_orphan() {
-    // Relaxed: only a hint; the list is looked at under the lock.
-    if ORPHANS.load(Ordering::Relaxed) == 0 {
-        return;
-    }
-    let cache = REGISTRY.lock().orphans.pop_front();
-    if cache.is_null() {
-        return;
-    }
-    ORPHANS.fetch_sub(1, Ordering::Relaxed);
-    #[cfg(feature = "hardened")]
-    // SAFETY: nobody else has the cache, and records are never freed.
-    while let Some((class, head)) = unsafe { (*cache).quarantine.take() } {
-        // SAFETY: as the magazines below.
-        unsafe {
-            let most = if (*cache).was_emptied() { 1 } else { MAGAZINE_MAX_COUNT };
-            salvage(class, head, most);
-        }
-    }
-    for class in SizeClass::all() {
-        // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
-        // only links that lead to free objects of the class are followed.
-        unsafe {
-            // Where a cache was parked, what is left is one object, whose link leads to others' memory.
-            let most = if (*cache).is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT };
-            salvage(class, (*cache).head(class), most);
-            salvage(class, (*cache).spare(class).head, MAGAZINE_MAX_COUNT);
-            if let Some(twin) = (*cache).twin() {
-                salvage(class, twin.face().head(class), most);
-            }
-        }
-    }
-    // SAFETY: the record is in no list.
-    unsafe { REGISTRY.lock().recycle(cache) };
-}
-
-/// Sends home what can be reached from `head`, looking at `most` objects at most, counting anew: the thread may have
-/// been between two stores. Sampled blocks among them go where they belong.
-///
-/// # Safety
-/// `head` is null or was the head of a magazine of `class` when its thread vanished.
-unsafe fn salvage(class: SizeClass, mut head: *mut FreeObject, most: usize) {
-    let mut count = 0;
-    let mut before = ptr::null_mut();
-    let mut object = head;
-    // Longer than any magazine means a link that was never one.
-    for _ in 0..most {
-        let addr = object as usize;
-        if object.is_null() || addr >> 48 != 0 {
-            break;
-        }
-        // SAFETY: any address may be looked up that is below the map's range.
-        let known = unsafe { PAGE_MAP.class_unchecked(addr) } == class;
-        if !known && !sift::is_sampled(class, addr) {
-            break;
-        }
-        // SAFETY: the page map says that this is memory of a small span, or a sampled block.
-        let next = unsafe { FreeObject::next(object) };
-        if known {
-            count += 1;
-            before = object;
-        } else {
-            if before.is_null() {
-                head = next;
-            } else {
-                // SAFETY: an object of the chain, as above.
-                unsafe { FreeObject::link(before, next) };
-            }
-            sift::take_back(class, object);
-        }
-        object = next;
-    }
-    if count > 0 {
-        // SAFETY: `count` linked objects of `class` that no thread of this process uses.
-        unsafe { CENTRAL.give_home_salvaged(class, Chain { head, count }) };
-    }
+/// The calling thread holds the lock through `fork_lock`, and has no other reference to the registry.
+pub(super) unsafe fn of_lock_holder() -> &'static mut Registry {
+    // SAFETY: by the caller's word.
+    unsafe { &mut *REGISTRY.data_ptr() }
 }
 
 const CACHE_BYTES_MOST: usize = if cfg!(feature = "hardened") { 8192 } else { 4096 };

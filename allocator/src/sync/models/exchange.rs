@@ -1,4 +1,4 @@
-//! `central/transfer_cache.rs` and `thread_cache/registry.rs`: what the lock guards, and what is done with
+//! `central/transfer_cache.rs` and `thread_cache/kept.rs`: what the lock guards, and what is done with
 //! it outside of the lock.
 
 use crate::sync::lock::models::Kernel;
