@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::{env, fs, mem, process};
 
-use stratalloc::{MallocExtension, Stratalloc};
+use stratalloc::{MallocExtension, Parameters, Stratalloc};
 
 #[global_allocator]
 static ALLOCATOR: Stratalloc = Stratalloc;
@@ -198,6 +198,21 @@ fn passed_round(_path: &PathBuf) {
     threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
 }
 
+/// Samples are wanted no more while sampled blocks lie in the magazine that the next block comes from.
+fn when_sampling_ends(_path: &PathBuf) {
+    let interval = env::var("STRATALLOC_SAMPLE_INTERVAL").expect("an interval");
+    for _ in 0..50 {
+        Parameters::set("sample_interval", &interval).expect("an interval");
+        drop(blocks());
+        Parameters::set("sample_interval", "never").expect("an interval");
+        for block in blocks() {
+            // SAFETY: a live block.
+            let usable = unsafe { MallocExtension::allocated_size(block.start) };
+            assert!(usable < 1 << 13, "{} bytes of {usable}: it was sampled", block.layout.size());
+        }
+    }
+}
+
 /// Two live blocks of `size` bytes: a sampled one, which begins a page on which no other lies, and one that is not
 /// sampled.
 fn sampled_and_not(size: usize) -> [Block; 2] {
@@ -249,6 +264,7 @@ fn main() {
         "by_threads_that_sleep" => by_threads_that_sleep(&path),
         "by_threads_of_the_parent" => by_threads_of_the_parent(&path),
         "passed_round" => passed_round(&path),
+        "when_sampling_ends" => when_sampling_ends(&path),
         "freed_twice" => freed_twice(&path),
         "freed_as_another" => freed_as_another(&path),
         _ => panic!("no case called {case}"),

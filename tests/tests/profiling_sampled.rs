@@ -27,6 +27,7 @@ fn what_was_freed_is_not_outstanding() {
         "by_threads_that_end",
         "by_threads_that_sleep",
         "passed_round",
+        "when_sampling_ends",
     ];
     for case in cases {
         for interval in ["1", "300", "16KiB"] {
