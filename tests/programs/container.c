@@ -1,6 +1,6 @@
-/* What a container's limits and the pressure for memory do (C1.1, C1.5). The kernel's files are made up: the
- * variable CONTAINER names the folder that stands in for /sys/fs/cgroup, and the program writes there what the
- * kernel would. The decay time is to be an hour, so that nothing goes back for another reason. */
+/* What a container's limits and the pressure for memory do (C1.1, C1.5). But in `lowered` the kernel's files
+ * are made up: the variable CONTAINER names the folder that stands in for /sys/fs/cgroup, and the program writes there
+ * what the kernel would. The decay time is to be an hour, so that nothing goes back for another reason. */
 #include "check.h"
 
 #include <dirent.h>
@@ -110,6 +110,22 @@ static void pressure(void) {
     CHECK(0, "%zu of %zu KiB are resident after 10 s", resident_bytes() / KIB, full / KIB);
 }
 
+/* As `limit`, in a control group of a true kernel, which starts with more room than the burst takes: its limit is
+ * lowered while the program runs. Over it, whoever allocates in the kernel is made to wait, the allocator's
+ * thread that reads its files too, for two seconds at a time. */
+static void lowered(void) {
+    char path[1000];
+    size_t full = burst(1);
+    int file;
+    expect_none_returned(full, 3000);
+    CHECK(getenv("CONTAINER"), "CONTAINER names no folder");
+    snprintf(path, sizeof path, "%.900s/memory.high", getenv("CONTAINER"));
+    file = open(path, O_WRONLY | O_CLOEXEC);
+    CHECK(file >= 0 && write(file, "134217728", 9) == 9, "%s", path);
+    close(file);
+    expect_return(full, 64 * MIB);
+}
+
 /* The number of the allocator's thread. */
 static long background_thread(void) {
     char path[300], name[32];
@@ -166,7 +182,8 @@ static void misuse(void) {
 
 static const struct test_case CASES[] = {
     {"limit", limit},   {"nothing", nothing}, {"growth", growth}, {"pressure", pressure},
-    {"files", files},   {"misuse", misuse},   {NULL, NULL},
+    {"files", files},   {"misuse", misuse},   {"lowered", lowered},
+    {NULL, NULL},
 };
 
 int main(int argc, char **argv) { return run_cases(CASES, argc, argv); }

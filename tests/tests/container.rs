@@ -107,7 +107,7 @@ fn misuse_that_the_thread_finds_is_reported() {
     assert!(finished.errors().starts_with(misuse::PREFIX), "{finished}");
 }
 
-/// The same limit from a true kernel: `memory.high` of a group made for the test.
+/// A limit from a true kernel: `memory.high` of a group made for the test, lowered while the program runs.
 #[test]
 fn a_true_control_group_is_found() {
     let _alone = exclusive();
@@ -119,8 +119,10 @@ fn a_true_control_group_is_found() {
         return;
     }
     let limit = fs::write(group.join("memory.high"), (256 << 20).to_string());
-    let mut program = command("background.c", Link::Preload);
-    program.arg("memory_goes_back_in_silence").env("STRATALLOC_OPTIONS", "decay_ms=3600s");
+    // Where there is swap, memory would leave by that. No such file where there is none.
+    let _ = fs::write(group.join("memory.swap.max"), "0");
+    let mut program = command("container.c", Link::Preload);
+    program.arg("lowered").env("STRATALLOC_OPTIONS", "decay_ms=3600s").env("CONTAINER", &group);
     let joined = group.join("cgroup.procs");
     // SAFETY: between `fork` and `exec` only a file is written; the path was made before.
     unsafe { program.pre_exec(move || fs::write(&joined, "0")) };
