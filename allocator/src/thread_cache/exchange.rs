@@ -88,7 +88,7 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, size, sizing::fetch_size(cache, class), first);
+        chain = CENTRAL.fetch(class, size, sizing::fetch_size(cache, class, first), first);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
@@ -151,8 +151,9 @@ pub fn pop_recycled(twin: &CountedCache, class: SizeClass) -> *mut u8 {
 pub fn pop_fetched(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
     orphans::adopt_one();
     let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
+    let first = !sizing::is_active(&cache, class);
     sizing::note_exchange(&cache, class);
-    let chain = CENTRAL.fetch(class, size, sizing::fetch_size(&cache, class), false);
+    let chain = CENTRAL.fetch(class, size, sizing::fetch_size(&cache, class, first), false);
     if chain.is_empty() {
         return ptr::null_mut();
     }

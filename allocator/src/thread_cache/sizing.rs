@@ -25,13 +25,15 @@ pub fn start_limit(class: SizeClass) -> usize {
 }
 
 /// How many objects of `class` a thread fetches that has none. Where it never freed any, so that the class has no
-/// limit, twice as many as the last time: it may be building something. That counts for no bound, and need not: what
-/// it takes, it uses.
-pub fn fetch_size(cache: &ThreadCache, class: SizeClass) -> usize {
+/// limit, twice as many as the last time, unless this is the `first` time: it may be building something. That counts for
+/// no bound, and need not: what it takes, it uses.
+pub fn fetch_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize {
+    let least = start_limit(class);
     match cache.limit(class) {
-        0 => (cache.capacity(class) * 2)
-            .clamp(start_limit(class), max_limit(class).max(start_limit(class))),
-        limit => limit.max(start_limit(class)),
+        0 if first => least,
+        // The one that the thread got at once is not part of what it had room for.
+        0 => ((cache.capacity(class) + 1) * 2).clamp(least, max_limit(class).max(least)),
+        limit => limit.max(least),
     }
 }
 
