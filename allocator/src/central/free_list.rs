@@ -50,7 +50,7 @@ pub trait SpanSource {
     ///
     /// # Safety
     /// `span` came from `allocate`, and all of its objects are free.
-    unsafe fn free(&self, span: NonNull<Span>);
+    unsafe fn free_span(&self, span: NonNull<Span>);
 
     /// Told that pages of the span at `addr` are about to be given back.
     fn break_up(&self, addr: usize) {
@@ -232,7 +232,7 @@ impl CentralFreeList {
         drop(inner);
         while let Some(span) = NonNull::new(emptied.pop_front()) {
             // SAFETY: the span is out of the lists, and all of its objects are free.
-            unsafe { source.free(span) };
+            unsafe { source.free_span(span) };
         }
     }
 

@@ -80,7 +80,7 @@ impl CentralFreeList {
         drop(inner);
         if let Some(span) = NonNull::new(emptied.pop_front()) {
             // SAFETY: the span is out of the lists, and all of its objects are free.
-            unsafe { source.free(span) };
+            unsafe { source.free_span(span) };
         }
         fate
     }
