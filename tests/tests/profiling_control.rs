@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use stratalloc_tests::compile::{Link, command};
 use stratalloc_tests::ctl;
 use stratalloc_tests::process::{Finished, run};
 
@@ -25,10 +26,15 @@ struct Service {
 
 impl Service {
     fn start(variables: &[(&str, &str)]) -> Self {
+        Self::start_program(Command::new(ctl::example("service")), variables)
+    }
+
+    /// A program that says `ready`, and ends when its input does.
+    fn start_program(mut program: Command, variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
         let socket = folder.path().join("control.sock");
-        let mut child = Command::new(ctl::example("service"))
+        let mut child = program
             .env("STRATALLOC_CONTROL", &socket)
             .envs(variables.iter().copied())
             .current_dir(folder.path())
@@ -237,5 +243,56 @@ fn a_signal_writes_a_profile() {
     report.arg("report").arg(&file);
     let report = run(report, LIMIT).expect_success().text();
     assert!(report.contains("outstanding"), "{report}");
+    service.stop();
+}
+
+/// The thread that answers is none of the C library's: a program whose `main` calls `pthread_exit` is over
+/// when its last thread is. Until then it is answered, though the thread that the process is named after is
+/// gone.
+#[test]
+fn a_program_that_leaves_main_by_pthread_exit_ends_by_itself() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+    let mut program = command("main_exits.c", Link::Preload);
+    program.env("STRATALLOC_CONTROL", folder.path().join("control.sock"));
+    program.env("STRATALLOC_DUMP_SIGNAL", "usr2");
+    let finished = run(program, LIMIT).expect_success();
+    assert!(finished.errors().is_empty(), "{finished}");
+    assert_eq!(folder.path().read_dir().expect("the folder").count(), 0, "the socket is removed");
+
+    let mut program = command("main_exits.c", Link::Preload);
+    program.arg("go on");
+    let service = Service::start_program(program, &TRACE);
+    let dump = service.raw(b"profile\n");
+    assert!(dump.starts_with("ok\n") && dump.ends_with("end\n"), "{dump}");
+    let mappings = dump.split("\nmappings\n").nth(1).expect("mappings");
+    assert!(mappings.contains("libstratalloc"), "{dump}");
+    assert!(service.text(&["leaks"]).contains("long_one at "));
+    service.stop();
+}
+
+/// `setuid` does not reach the thread, so it has nothing that a program could wish to give up. What root
+/// alone has, only root can see given up.
+#[test]
+fn the_thread_that_answers_has_no_rights() {
+    let service = Service::start(&TRACE);
+    let tasks = format!("/proc/{}/task", service.child.id());
+    let statuses = fs::read_dir(tasks).expect("threads").map(|task| {
+        fs::read_to_string(task.expect("a thread").path().join("status")).expect("its status")
+    });
+    let statuses: Vec<String> = statuses.collect();
+    let ours = statuses.iter().find(|status| status.contains("Name:\tstratalloc-ctl\n"));
+    let ours = ours.unwrap_or_else(|| panic!("no such thread: {statuses:#?}"));
+    for set in ["CapInh", "CapPrm", "CapEff"] {
+        assert!(ours.contains(&format!("{set}:\t0000000000000000\n")), "{ours}");
+    }
+    // SAFETY: takes nothing and cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    // A user's namespace may have no user but root.
+    let users = fs::read_to_string("/proc/self/uid_map").expect("the map of users");
+    if is_root && users.split_whitespace().nth(2) == Some("4294967295") {
+        assert!(ours.contains("\nUid:\t65534\t65534\t65534\t65534\n"), "{ours}");
+        assert!(ours.contains("\nGid:\t65534\t65534\t65534\t65534\n"), "{ours}");
+    }
     service.stop();
 }

@@ -51,7 +51,7 @@ pub trait SpanSource {
     ///
     /// # Safety
     /// `span` came from `allocate`, and all of its objects are free.
-    unsafe fn free(&self, span: NonNull<Span>);
+    unsafe fn free_span(&self, span: NonNull<Span>);
 
     /// Told that pages of the span at `addr` are about to be given back.
     fn break_up(&self, addr: usize) {
@@ -293,7 +293,7 @@ impl CentralFreeList {
 pub(super) fn give_back<S: SpanSource>(source: &S, mut emptied: List<Span>) {
     while let Some(span) = NonNull::new(emptied.pop_front()) {
         // SAFETY: the span is out of the lists, and all of its objects are free.
-        unsafe { source.free(span) };
+        unsafe { source.free_span(span) };
     }
 }
 

@@ -88,9 +88,9 @@ impl SpanSource for Pages {
         Some(span)
     }
 
-    unsafe fn free(&self, span: NonNull<Span>) {
+    unsafe fn free_span(&self, span: NonNull<Span>) {
         // SAFETY: handed through.
-        unsafe { PAGE_HEAP.free(span) }
+        unsafe { PAGE_HEAP.free_span(span) }
     }
 
     fn break_up(&self, addr: usize) {

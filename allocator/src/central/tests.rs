@@ -88,7 +88,7 @@ impl SpanSource for Source {
         self.since.load(Ordering::Relaxed)
     }
 
-    unsafe fn free(&self, span: NonNull<Span>) {
+    unsafe fn free_span(&self, span: NonNull<Span>) {
         // SAFETY: the list gives the span up.
         let record = unsafe { &mut *span.as_ptr() };
         assert_eq!(self.live.lock().unwrap().remove(&record.addr()), Some(span));

@@ -1,9 +1,14 @@
 //! Answering `stratalloc-ctl`: a thread that listens on a socket, if the option `control` says so, and
 //! writes a profile when a signal comes, if `dump_signal` names one. Neither is ever on by default.
 //!
-//! The thread is started by a constructor, before `main`; it blocks all signals, has a small stack and a
+//! The thread is started by a constructor, before `main`. It is one of `os::worker`'s, so the C library does
+//! not know it: a program ends when its last thread does. It blocks all signals, has a small stack and a
 //! name, takes no memory from the heap, and holds no lock while it waits. A forked child does not have it,
 //! and closes the socket.
+//!
+//! It has no rights but an ordinary user's: where the program has more, and may give them up one day, the
+//! thread gives them up at its start. What needs the program's rights is done by the program's threads: the
+//! constructor makes the socket, and the signal's handler opens the file that the thread then writes to.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -11,14 +16,21 @@
 mod requests;
 mod socket;
 
+use crate::os::Linux;
+use crate::os::files::{File, write_all};
+use crate::os::sockets;
+use crate::os::worker::{self, Worker};
 use crate::parameters::{self, Id, TextId, text};
 use crate::profile::dump;
-use crate::sync::{AtomicUsize, Ordering};
-use core::ffi::{c_int, c_void};
+use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering};
+use crate::thread_cache::EXITED;
+use core::ffi::c_int;
 use core::ptr;
 
-/// Bytes of stack: buffers of a few KiB, and what the C library puts there for itself.
-const STACK_BYTES: usize = 256 << 10;
+/// The thread. Its stack has room for buffers of a few KiB, a snapshot, and the frames of a trim.
+static WORKER: Worker = Worker::new(256 << 10);
+/// 1 when the thread has given up its rights.
+static SETTLED: AtomicU32 = AtomicU32::new(0);
 
 /// Where a profile goes when a signal asks for it and `profile_file` says nothing.
 const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
@@ -30,6 +42,9 @@ static START: extern "C" fn() = start;
 
 /// The descriptor that the signal's handler writes to. Relaxed: set before the handler is.
 static WAKE_FD: AtomicUsize = AtomicUsize::new(usize::MAX);
+/// The file that the handler opened for the thread, its descriptor plus one; 0: none. Relaxed: a number, and
+/// what it stands for is the kernel's.
+static OPENED: AtomicUsize = AtomicUsize::new(0);
 
 unsafe extern "C" {
     /// POSIX; `libc` does not declare it for every target.
@@ -66,6 +81,14 @@ unsafe extern "C" fn in_child() {
         // SAFETY: ours, and not used any more.
         unsafe { libc::close(wake as c_int) };
     }
+    take_opened();
+    WORKER.reset_in_child();
+}
+
+/// The file that the handler opened last, if nobody has taken it yet.
+fn take_opened() -> Option<File> {
+    let fd = OPENED.swap(0, Ordering::Relaxed);
+    (fd != 0).then(|| File::of_fd(fd - 1))
 }
 
 /// Makes `signal` wake the thread, unless the program does something else with it already.
@@ -89,55 +112,53 @@ fn catch(signal: c_int) -> bool {
     }
 }
 
-/// The handler: may run anywhere, so it does nothing but one system call.
+/// The handler: may run anywhere, so it does nothing but a few system calls, and keeps `errno`.
 extern "C" fn wake_thread(_signal: c_int) {
-    let fd = WAKE_FD.load(Ordering::Relaxed);
-    if fd != usize::MAX {
-        crate::os::files::write_all(fd, &1u64.to_ne_bytes());
+    let wake = WAKE_FD.load(Ordering::Relaxed);
+    if wake == usize::MAX {
+        return;
+    }
+    // Opening a pipe must not make the program wait for whoever reads it.
+    let flags = libc::O_NONBLOCK | libc::O_NOCTTY;
+    let name = text(TextId::ProfileFile).unwrap_or(PROFILE_FILE);
+    if let Some(file) = dump::open(name, flags) {
+        // One that the thread has not taken yet is the same file, and is closed.
+        let before = OPENED.swap(file.into_fd() + 1, Ordering::Relaxed);
+        drop((before != 0).then(|| File::of_fd(before - 1)));
+        write_all(wake, &1u64.to_ne_bytes());
     }
 }
 
+/// Starts the thread, and waits until it has settled in: what it does then to the process and sets back,
+/// nobody sees before `main`.
 fn start_thread() {
-    // SAFETY: plain calls with valid targets; attributes are initialised before they are used. The thread
-    // inherits the mask, so no handler of the program's ever runs on it.
-    unsafe {
-        let mut all: libc::sigset_t = core::mem::zeroed();
-        let mut before: libc::sigset_t = core::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before);
-        let mut attributes: libc::pthread_attr_t = core::mem::zeroed();
-        libc::pthread_attr_init(&raw mut attributes);
-        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-        libc::pthread_attr_setstacksize(&raw mut attributes, STACK_BYTES);
-        let mut thread: libc::pthread_t = 0;
-        let made =
-            libc::pthread_create(&raw mut thread, &raw const attributes, serve, ptr::null_mut());
-        if made == 0 {
-            libc::pthread_setname_np(thread, c"stratalloc-ctl".as_ptr());
-        }
-        libc::pthread_attr_destroy(&raw mut attributes);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const before, ptr::null_mut());
+    if !WORKER.start(serve, (&raw const EXITED).cast_mut().cast()) {
+        return;
+    }
+    // Acquire: pairs with the Release in `serve`; the thread's calls have been made.
+    while SETTLED.load(Ordering::Acquire) == 0 {
+        Linux::wait(&SETTLED, 0);
     }
 }
 
-extern "C" fn serve(_: *mut c_void) -> *mut c_void {
+extern "C" fn serve() {
+    worker::set_name(c"stratalloc-ctl");
+    worker::become_nobody();
+    // Release: as said in `start_thread`.
+    SETTLED.store(1, Ordering::Release);
+    Linux::wake_one(&SETTLED);
     let wake = WAKE_FD.load(Ordering::Relaxed);
     loop {
-        let entry = |fd: c_int| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        // A negative descriptor is passed over.
-        let mut waiting = [entry(socket::listening()), entry(wake as c_int)];
-        // SAFETY: two entries.
-        if unsafe { libc::poll(waiting.as_mut_ptr(), 2, -1) } < 0 {
-            continue;
-        }
-        if waiting[0].revents != 0 {
+        let [connection, signal] = sockets::wait_for_input([socket::listening(), wake as c_int]);
+        if connection {
             socket::serve_one();
         }
-        if waiting[1].revents != 0 {
-            let mut count = 0u64;
-            // SAFETY: a valid target of eight bytes.
-            unsafe { libc::read(wake as c_int, (&raw mut count).cast(), 8) };
-            dump::write_to(text(TextId::ProfileFile).unwrap_or(PROFILE_FILE));
+        if signal {
+            sockets::take_count(wake);
+            if let Some(file) = take_opened() {
+                file.wait_in_writes();
+                dump::write_over(file);
+            }
         }
     }
 }

@@ -2,20 +2,21 @@
 //!
 //! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there. Either way its folder must be the
 //! user's own and closed to others (mode 0700), or is made so; if it is anybody else's, nothing is opened,
-//! and a line on stderr says so. On each connection the kernel says who the peer is: this user or root.
+//! and a line on stderr says so. On each connection the kernel says who the peer is: the user that started
+//! the process, or root.
 //! A peer has a few seconds to send a short line and to take the answer. The socket is removed at exit, by
 //! the process that made it.
 
 use super::requests;
 use crate::base::fixed_buf::FixedBuf;
-use crate::os::files::Output;
+use crate::os::files::{File, Output};
 use crate::os::linux::write_stderr;
+use crate::os::{sockets, worker};
 use crate::parameters::{TextId, text};
 use crate::profile::report::with_pid;
 use crate::sync::{AtomicUsize, Ordering};
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;
-use core::ptr;
 
 /// Longest request in bytes.
 const LONGEST_REQUEST: usize = 256;
@@ -30,6 +31,8 @@ const MOST_PIECES: usize = 16;
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
 /// The process that made the socket. Relaxed: as above.
 static OWNER: AtomicUsize = AtomicUsize::new(0);
+/// The user that made it. Relaxed: as above.
+static OWNER_USER: AtomicUsize = AtomicUsize::new(0);
 
 /// A path that a NUL ends.
 type Path = FixedBuf<640>;
@@ -105,6 +108,7 @@ fn open_at(path: &CStr) -> Result<(), &'static str> {
             return Err("it cannot be made at its path");
         }
         OWNER.store(libc::getpid() as usize, Ordering::Relaxed);
+        OWNER_USER.store(libc::geteuid() as usize, Ordering::Relaxed);
         LISTENING.store(fd as usize + 1, Ordering::Relaxed);
         libc::atexit(remove);
     }
@@ -149,52 +153,28 @@ extern "C" fn remove() {
 
 /// Accepts one connection and serves it to its end.
 pub fn serve_one() {
-    // SAFETY: plain calls with valid targets; the descriptor is closed once.
-    unsafe {
-        let peer = libc::accept4(listening(), ptr::null_mut(), ptr::null_mut(), libc::SOCK_CLOEXEC);
-        if peer < 0 {
-            // No more descriptors, for example: trying again at once would only burn time.
-            libc::poll(ptr::null_mut(), 0, 100);
-            return;
-        }
-        let time = libc::timeval { tv_sec: PATIENCE_SECONDS, tv_usec: 0 };
-        for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
-            let length = size_of::<libc::timeval>() as libc::socklen_t;
-            libc::setsockopt(peer, libc::SOL_SOCKET, option, (&raw const time).cast(), length);
-        }
-        if may_talk(peer) {
-            talk(peer);
-        }
-        libc::close(peer);
-    }
-}
-
-/// Whether the peer runs as this user, or as root.
-fn may_talk(peer: c_int) -> bool {
-    let mut who = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: valid targets of the right size.
-    unsafe {
-        libc::getsockopt(
-            peer,
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut who).cast(),
-            &raw mut length,
-        ) == 0
-            && (who.uid == libc::geteuid() || who.uid == 0)
+    let Some(peer) = sockets::accept(listening()) else {
+        // No more descriptors, for example: trying again at once would only burn time.
+        worker::sleep_ms(100);
+        return;
+    };
+    sockets::set_patience(&peer, PATIENCE_SECONDS);
+    // Whoever runs as the user that started this process, or as root.
+    let owner = OWNER_USER.load(Ordering::Relaxed);
+    if sockets::peer_user(&peer).is_some_and(|user| user as usize == owner || user == 0) {
+        talk(&peer);
     }
 }
 
 /// Reads a request and answers it.
-fn talk(peer: c_int) {
+fn talk(peer: &File) {
     let (mut line, mut len) = ([0u8; LONGEST_REQUEST], 0);
-    let mut out = Output::to(peer as usize);
+    let mut out = Output::to(peer.fd());
     for _ in 0..MOST_PIECES {
-        let room = &mut line[len..];
-        // SAFETY: the room is ours to write to.
-        let count = unsafe { libc::recv(peer, room.as_mut_ptr().cast(), room.len(), 0) };
-        let Ok(count @ 1..) = usize::try_from(count) else { break };
+        let count = peer.read(&mut line[len..]);
+        if count == 0 {
+            break;
+        }
         len += count;
         if let Some(end) = line[..len].iter().position(|&byte| byte == b'\n') {
             requests::answer(&line[..end], &mut out);

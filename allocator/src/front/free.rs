@@ -218,7 +218,7 @@ unsafe fn give_back(block: *mut u8) {
             misuse::check_not_cached(sampled, block);
         }
         // SAFETY: the start of a live large block that the caller gives up.
-        return unsafe { large::free(found) };
+        return unsafe { large::free_large(found) };
     }
     // SAFETY: as above.
     let class = unsafe { found.as_ref() }.class;
@@ -245,7 +245,7 @@ unsafe fn give_back_guarded(block: *mut u8, claim: Option<Claim>) {
     guard::check_live(block as usize, claim, "free");
     watched::forget(block);
     // SAFETY: a live guarded block that the caller gives up.
-    unsafe { guard::free(block as usize) }
+    unsafe { guard::free_guarded(block as usize) }
 }
 
 /// Bytes that the program may use behind `block`; 0 for null.

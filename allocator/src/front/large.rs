@@ -103,7 +103,7 @@ fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
-pub unsafe fn free(span: NonNull<Span>) {
+pub unsafe fn free_large(span: NonNull<Span>) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
@@ -114,7 +114,7 @@ pub unsafe fn free(span: NonNull<Span>) {
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
     unsafe {
-        fences::free(span)
+        fences::free_fenced(span)
     };
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through.
@@ -134,7 +134,7 @@ unsafe fn give_back(span: NonNull<Span>) {
     unsafe {
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
-            _ => PAGE_HEAP.free(span),
+            _ => PAGE_HEAP.free_span(span),
         }
     }
 }

@@ -117,7 +117,7 @@ pub fn take_sifted(class: SizeClass, block: *mut u8) {
     forget(block);
     thread_cache::note_gone(class);
     // SAFETY: a block that the program gave up; its span is its own.
-    unsafe { PAGE_HEAP.free(span) };
+    unsafe { PAGE_HEAP.free_span(span) };
 }
 
 /// Records a large block where that is wanted, or if its sample is due.

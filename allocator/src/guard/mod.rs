@@ -62,9 +62,9 @@ pub struct Claim {
 /// `check_live` passed `addr`, and the caller gives the block up.
 #[cold]
 #[inline(never)]
-pub unsafe fn free(addr: usize) {
+pub unsafe fn free_guarded(addr: usize) {
     // SAFETY: a live block, which the caller gives up.
-    unsafe { pool::free(addr, Trace::here()) }
+    unsafe { pool::free_guarded(addr, Trace::here()) }
 }
 
 /// Aborts unless a live guarded block starts at `addr` and is what the caller thinks. Returns its size.

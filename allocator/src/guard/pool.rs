@@ -214,7 +214,7 @@ fn pages_of(start: usize, size: usize) -> (usize, usize) {
 ///
 /// # Safety
 /// `start` is that of a live block, which the caller gives up.
-pub unsafe fn free(start: usize, here: Trace) {
+pub unsafe fn free_guarded(start: usize, here: Trace) {
     let place = place_of(start);
     {
         let _pool = POOL.lock();

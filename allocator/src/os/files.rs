@@ -31,6 +31,24 @@ impl File {
         (!failed(fd)).then_some(Self(fd as usize))
     }
 
+    /// Takes over the open descriptor `fd`.
+    pub fn of_fd(fd: usize) -> Self {
+        Self(fd)
+    }
+
+    /// The descriptor, which the caller takes over.
+    pub fn into_fd(self) -> usize {
+        let fd = self.0;
+        core::mem::forget(self);
+        fd
+    }
+
+    /// Has writes wait until they can be done.
+    pub fn wait_in_writes(&self) {
+        // SAFETY: no memory is involved.
+        unsafe { call(libc::SYS_fcntl, [self.0, libc::F_SETFL as usize, 0, 0, 0, 0]) };
+    }
+
     /// The descriptor.
     pub fn fd(&self) -> usize {
         self.0
@@ -191,7 +209,7 @@ pub struct Mapped {
 
 /// What is mapped at `addr`; `None` for memory without a file or a name.
 pub fn mapped_at(addr: usize) -> Option<Mapped> {
-    let file = File::open(c"/proc/self/maps", libc::O_RDONLY)?;
+    let file = File::open(c"/proc/thread-self/maps", libc::O_RDONLY)?;
     let (mut line, mut len) = ([0u8; 1024], 0);
     let mut buffer = [0; 1024];
     loop {

@@ -12,6 +12,7 @@ pub mod linux;
 pub mod process;
 pub mod protect;
 pub mod pthread;
+pub mod sockets;
 mod syscall;
 pub mod thread_slot;
 pub mod worker;

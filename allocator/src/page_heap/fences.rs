@@ -234,7 +234,7 @@ fn next_to_go(all: bool) -> Option<NonNull<Span>> {
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
-pub unsafe fn free(span: NonNull<Span>) {
+pub unsafe fn free_fenced(span: NonNull<Span>) {
     // SAFETY: handed through.
     let mut going = unsafe { keep(span) }.or_else(|| next_to_go(false));
     while let Some(span) = going {
@@ -254,7 +254,7 @@ unsafe fn give_back(span: NonNull<Span>) {
         lower(span);
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
-            _ => PAGE_HEAP.free(span),
+            _ => PAGE_HEAP.free_span(span),
         }
     }
 }

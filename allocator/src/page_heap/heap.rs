@@ -145,7 +145,7 @@ impl<O: Os> PageHeap<O> {
     ///
     /// # Safety
     /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
-    pub unsafe fn free(&self, span: NonNull<Span>) {
+    pub unsafe fn free_span(&self, span: NonNull<Span>) {
         let mut inner = self.inner.lock();
         // SAFETY: the caller gives the span up, so the record is ours.
         unsafe {

@@ -10,7 +10,7 @@
 //! live_bytes 100 peak_bytes 200
 //! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
 //! mappings
-//! (the lines of /proc/self/maps)
+//! (the lines of /proc/thread-self/maps)
 //! end
 //! ```
 //!
@@ -63,17 +63,28 @@ pub fn write(out: &mut Output) {
         let _ = writeln!(out);
     });
     out.put(b"mappings\n");
-    copy(c"/proc/self/maps", out);
+    copy(c"/proc/thread-self/maps", out);
     out.put(b"end\n");
 }
 
 /// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was there.
 /// Whether that worked.
 pub fn write_to(name: &[u8]) -> bool {
+    open(name, 0).is_some_and(write_over)
+}
+
+/// Opens the file `name`, with the rights of the calling thread, and leaves what is there; `flags` beside
+/// those for writing. As good in a signal's handler as anywhere.
+pub fn open(name: &[u8], flags: i32) -> Option<File> {
     let path = with_pid(name);
-    let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) else { return false };
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
-    let Some(file) = File::open(path, flags) else { return false };
+    let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
+    File::open(path, libc::O_WRONLY | libc::O_CREAT | flags)
+}
+
+/// Writes a dump to `file`, over what was there. Whether that worked.
+pub fn write_over(file: File) -> bool {
+    // Not possible with a pipe, and not necessary.
+    file.set_length(0);
     let mut out = Output::to(file.fd());
     write(&mut out);
     out.finish()

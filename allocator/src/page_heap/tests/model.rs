@@ -190,7 +190,7 @@ impl Model {
         unsafe {
             match block.state {
                 SpanState::Direct => self.heap.free_direct(block.span),
-                _ => self.heap.free(block.span),
+                _ => self.heap.free_span(block.span),
             }
         }
         block.check_map(false);

@@ -1,0 +1,56 @@
+//! What a thread that the C library does not know needs to serve a socket: raw calls, as `errno` and
+//! cancellation are thread-local state of the C library's.
+
+use super::files::File;
+use super::syscall::{call, failed};
+use core::mem::offset_of;
+
+/// Waits until one of two descriptors can be read, or has an error; which of them. A negative one is passed
+/// over.
+pub fn wait_for_input(fds: [i32; 2]) -> [bool; 2] {
+    let mut waiting = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+    // SAFETY: two entries that the kernel reads and writes; no time and no mask.
+    unsafe { call(libc::SYS_ppoll, [waiting.as_mut_ptr() as usize, waiting.len(), 0, 0, 0, 0]) };
+    // After an error the kernel has written nothing.
+    waiting.map(|entry| entry.revents != 0)
+}
+
+/// Accepts a connection on `listening`. Closed by `exec`.
+pub fn accept(listening: i32) -> Option<File> {
+    let args = [listening as usize, 0, 0, libc::SOCK_CLOEXEC as usize, 0, 0];
+    // SAFETY: the peer's address is not asked for.
+    let fd = unsafe { call(libc::SYS_accept4, args) };
+    (!failed(fd)).then(|| File::of_fd(fd as usize))
+}
+
+/// Lets reads and writes fail that wait longer than so many seconds.
+pub fn set_patience(socket: &File, seconds: i64) {
+    let time = libc::timeval { tv_sec: seconds, tv_usec: 0 };
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let (level, value) = (libc::SOL_SOCKET as usize, &raw const time as usize);
+        let args = [socket.fd(), level, option as usize, value, size_of_val(&time), 0];
+        // SAFETY: the kernel reads the time, whose size is given.
+        unsafe { call(libc::SYS_setsockopt, args) };
+    }
+}
+
+/// The user that the peer had when it connected, as the kernel knows it.
+pub fn peer_user(socket: &File) -> Option<libc::uid_t> {
+    let mut who = libc::ucred { pid: 0, uid: libc::uid_t::MAX, gid: 0 };
+    let mut length = size_of_val(&who) as libc::socklen_t;
+    let (level, option) = (libc::SOL_SOCKET as usize, libc::SO_PEERCRED as usize);
+    let (value, size) = (&raw mut who as usize, &raw mut length as usize);
+    // SAFETY: valid targets; the kernel writes no more than `length` says.
+    let result =
+        unsafe { call(libc::SYS_getsockopt, [socket.fd(), level, option, value, size, 0]) };
+    let enough = length as usize >= offset_of!(libc::ucred, uid) + size_of::<libc::uid_t>();
+    (!failed(result) && enough).then_some(who.uid)
+}
+
+/// Takes what an `eventfd` has counted, so that it can be waited for anew.
+pub fn take_count(counter: usize) {
+    let mut count = 0u64;
+    let args = [counter, &raw mut count as usize, size_of_val(&count), 0, 0, 0];
+    // SAFETY: a valid target of eight bytes.
+    unsafe { call(libc::SYS_read, args) };
+}
