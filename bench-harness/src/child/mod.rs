@@ -6,10 +6,12 @@
 //! first proves that the allocator it names is the one that serves this process; without the proof,
 //! there is no row.
 
-use crate::block::Block;
+mod proof;
+
 use crate::measure::{self, Hello, Measurement, Watch};
 use crate::scenarios::{self, Context, Observed, Tuning};
 use crate::workloads::{self, Settings};
+use proof::prove;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -275,128 +277,10 @@ fn show(subject: &Subject, request: Request) -> Result<Observed, String> {
     Ok(observed)
 }
 
-/// Blocks that the proof allocates.
-const PROOF_BLOCKS: usize = 4_000;
-/// Size of each of them.
-const PROOF_SIZE: usize = 500;
-
-/// Times that the proof is tried: threads of the work that are just ending may give memory back meanwhile,
-/// which the counts show.
-const PROOF_TRIES: u32 = 10;
-/// Time between two tries.
-const PROOF_PAUSE: Duration = Duration::from_millis(30);
-
-/// As `prove_once`, for a process in which threads may be ending.
-fn prove(subject: &Subject) -> Result<String, String> {
-    let mut proof = prove_once(subject);
-    for _ in 1..PROOF_TRIES {
-        if proof.is_ok() {
-            break;
-        }
-        std::thread::sleep(PROOF_PAUSE);
-        proof = prove_once(subject);
-    }
-    proof
-}
-
-/// Allocates a known amount and looks whether the allocator under test accounts for it, and whether
-/// the other one does not. Returns what was seen.
-fn prove_once(subject: &Subject) -> Result<String, String> {
-    let asked = PROOF_BLOCKS * PROOF_SIZE;
-    let count = |counter: Option<fn() -> usize>| counter.map(|read| read());
-    let (own_before, other_before) = (count(subject.live_bytes), count(subject.other_live_bytes));
-    let mut blocks = Vec::with_capacity(PROOF_BLOCKS);
-    blocks.extend((0..PROOF_BLOCKS).map(|_| Block::new(PROOF_SIZE, 1)));
-    let (own_after, other_after) = (count(subject.live_bytes), count(subject.other_live_bytes));
-
-    let mut seen = Vec::new();
-    if let (Some(before), Some(after)) = (own_before, own_after) {
-        let grown = after.saturating_sub(before);
-        if grown < asked || grown > 2 * asked {
-            return Err(format!(
-                "not in use: its count of live bytes grew by {grown} when {asked} were allocated"
-            ));
-        }
-        seen.push(format!("its live bytes grew by {grown} for {asked} allocated"));
-    }
-    if let Some(owns) = subject.owns {
-        let strange = blocks.iter().filter(|block| !owns(block.address())).count();
-        if strange > 0 {
-            return Err(format!("not in use: it does not know {strange} of {PROOF_BLOCKS} blocks"));
-        }
-        seen.push(format!("it knows all of {PROOF_BLOCKS} blocks as its own"));
-    }
-    if let Some(witness) = subject.witness {
-        seen.push(witness()?);
-    }
-    if let (Some(before), Some(after)) = (other_before, other_after) {
-        let grown = after.saturating_sub(before);
-        if grown > asked / 10 {
-            return Err(format!(
-                "not in use: the system's allocator grew by {grown} when {asked} were allocated"
-            ));
-        }
-        seen.push("the system's allocator did not grow".to_owned());
-    }
-    if seen.is_empty() {
-        return Err("there is no way to prove that it is in use".to_owned());
-    }
-    Ok(seen.join("; "))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::proof::tests::subject;
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    /// Each call counts as many bytes more as the proof allocates.
-    fn growing() -> usize {
-        static BYTES: AtomicUsize = AtomicUsize::new(0);
-        BYTES.fetch_add(PROOF_BLOCKS * PROOF_SIZE, Ordering::Relaxed)
-    }
-
-    fn subject() -> Subject {
-        Subject {
-            name: "test".to_owned(),
-            title: "Test".to_owned(),
-            order: 0,
-            version: || "1".to_owned(),
-            live_bytes: Some(growing),
-            owns: Some(|_| true),
-            witness: Some(|| Ok("seen".to_owned())),
-            other_live_bytes: Some(|| 0),
-            tune: None,
-            largest_alignment: Some(1 << 15),
-            trim: None,
-            release: None,
-        }
-    }
-
-    #[test]
-    fn proof_is_given_only_where_every_witness_agrees() {
-        assert!(prove(&subject()).is_ok());
-        let cases = [
-            (Subject { live_bytes: Some(|| 0), ..subject() }, "grew by 0"),
-            (Subject { owns: Some(|_| false), ..subject() }, "does not know 4000"),
-            (Subject { witness: Some(|| Err("elsewhere".to_owned())), ..subject() }, "elsewhere"),
-            (Subject { other_live_bytes: Some(growing), ..subject() }, "system's allocator grew"),
-            (
-                Subject {
-                    live_bytes: None,
-                    owns: None,
-                    witness: None,
-                    other_live_bytes: None,
-                    ..subject()
-                },
-                "no way to prove",
-            ),
-        ];
-        for (case, expected) in cases {
-            let reason = prove(&case).expect_err(expected);
-            assert!(reason.contains(expected), "{reason}");
-            assert!(matches!(describe(&case), Answer::Refused(_)));
-        }
-    }
 
     #[test]
     fn command_line_of_a_runner_is_strict() {
