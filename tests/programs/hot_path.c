@@ -1,5 +1,5 @@
-/* The loops whose instructions are counted: one allocation and one free per round, and one store, so
- * that the block is used. Arguments: how many rounds, and the operation. */
+/* The loops whose instructions are counted: one allocation and, but for what builds, one free per round, and one
+ * store, so that the block is used. Arguments: how many rounds, and the operation. */
 #include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +25,11 @@ int main(int argc, char **argv) {
         LOOP(calloc(1, 48), free(block))
     } else if (!strcmp(operation, "aligned_alloc")) {
         LOOP(aligned_alloc(64, 64 + ((size_t)i & 64)), free(block))
+    } else if (!strcmp(operation, "build_small")) {
+        /* Nothing is freed. */
+        LOOP(malloc(16 + ((size_t)i & 48)), (void)0)
+    } else if (!strcmp(operation, "build_medium")) {
+        LOOP(malloc(600 + ((size_t)i & 48)), (void)0)
     } else {
         return 1;
     }
