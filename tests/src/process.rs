@@ -89,19 +89,19 @@ pub fn run(mut command: Command, limit: Duration) -> Finished {
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));
     let is_read = || stdout.is_finished() && stderr.is_finished();
-    let mut ended = None;
+    let (mut ended, mut in_time) = (None, true);
     // Not waited for yet, so that its group is still its own when it is killed.
     while ended.is_none() || !is_read() {
         if ended.is_none() && is_over(child.id()) {
             ended = Some(start.elapsed());
         }
         if start.elapsed() > limit {
+            in_time = false;
             kill_group(child.id());
             break;
         }
         thread::sleep(Duration::from_millis(2));
     }
-    let in_time = ended.is_some() && is_read();
     let elapsed = ended.unwrap_or_else(|| start.elapsed());
     let status = child.wait().expect("waiting for a child");
     let killed = Instant::now();
