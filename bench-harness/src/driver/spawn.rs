@@ -59,6 +59,8 @@ pub struct Ended {
 
 /// Runs `command` to its end, at most for `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> {
+    // With a backtrace the last line of a panic would not say what happened.
+    command.env("RUST_BACKTRACE", "0");
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let process = child.id() as libc::pid_t;
@@ -106,6 +108,12 @@ mod tests {
         let ended = ended.expect("sh is there");
         assert_eq!(ended.output, "out\n");
         assert_eq!((ended.status.code(), ended.last_words.as_str()), (Some(3), "two"));
+    }
+
+    #[test]
+    fn children_that_panic_are_to_say_why_in_their_last_line() {
+        let ended = shell("echo $RUST_BACKTRACE", Duration::from_secs(20)).expect("sh is there");
+        assert_eq!(ended.output, "0\n");
     }
 
     #[test]
