@@ -51,7 +51,7 @@ pub struct Ended {
     pub status: ExitStatus,
     /// Its standard output.
     pub output: String,
-    /// The last line of its standard error.
+    /// The last line of its standard error that is no advice on what to do.
     pub last_words: String,
     /// All of its standard error.
     pub errors: String,
@@ -59,7 +59,7 @@ pub struct Ended {
 
 /// Runs `command` to its end, at most for `limit`.
 pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> {
-    // With a backtrace the last line of a panic would not say what happened.
+    // With a backtrace the last lines of a panic would not say what happened.
     command.env("RUST_BACKTRACE", "0");
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
@@ -90,7 +90,8 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<Ended, SpawnError> 
     }
     read?;
     let errors = String::from_utf8_lossy(&errors).into_owned();
-    let last_words = errors.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("").to_owned();
+    let says = |line: &&str| !line.trim().is_empty() && !line.starts_with("note: ");
+    let last_words = errors.lines().rfind(says).unwrap_or("").to_owned();
     Ok(Ended { status, output, last_words, errors })
 }
 
@@ -112,8 +113,10 @@ mod tests {
 
     #[test]
     fn children_that_panic_are_to_say_why_in_their_last_line() {
-        let ended = shell("echo $RUST_BACKTRACE", Duration::from_secs(20)).expect("sh is there");
-        assert_eq!(ended.output, "0\n");
+        let script =
+            "echo $RUST_BACKTRACE; printf 'panicked at\\nwhy\\nnote: advice\\n' >&2; exit 101";
+        let ended = shell(script, Duration::from_secs(20)).expect("sh is there");
+        assert_eq!((ended.output.as_str(), ended.last_words.as_str()), ("0\n", "why"));
     }
 
     #[test]
