@@ -17,6 +17,7 @@ mod rounding;
 pub mod sharing;
 #[cfg(feature = "hardened")]
 mod shuffle;
+mod take;
 #[cfg(test)]
 mod tests;
 mod transfer_cache;
