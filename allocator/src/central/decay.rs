@@ -56,12 +56,9 @@ impl Central {
         for class in SizeClass::all() {
             let cache = &self.transfer[class.index()];
             for _ in 0..cache.take_idle(asker) {
-                caravan.add(class, cache.pop_oldest(class, &self.waiting, 0));
-                if caravan.is_full() {
-                    let full = core::mem::replace(&mut caravan, Caravan::new());
-                    // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
-                    unsafe { self.give_all_home(full) };
-                }
+                let chain = cache.pop_oldest(class, &self.waiting, 0);
+                // SAFETY: the chain came from the transfer cache of its class, and is ours now.
+                unsafe { self.send_home(&mut caravan, class, chain) };
             }
         }
         // SAFETY: as above.

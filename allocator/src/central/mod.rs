@@ -189,6 +189,19 @@ impl Central {
         unsafe { self.give_all_home(caravan) }
     }
 
+    /// Adds a chain to those that go home together, and has them go when there is no room for another.
+    ///
+    /// # Safety
+    /// As `give`, for all of them.
+    unsafe fn send_home(&self, caravan: &mut Caravan, class: SizeClass, chain: Chain) {
+        caravan.add(class, chain);
+        if caravan.is_full() {
+            let full = core::mem::replace(caravan, Caravan::new());
+            // SAFETY: handed through.
+            unsafe { self.give_all_home(full) };
+        }
+    }
+
     /// Takes several chains of free objects straight home to their spans.
     ///
     /// # Safety
@@ -245,12 +258,8 @@ impl Central {
                 if chain.is_empty() {
                     break;
                 }
-                caravan.add(class, chain);
-                if caravan.is_full() {
-                    let full = core::mem::replace(&mut caravan, Caravan::new());
-                    // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
-                    unsafe { self.give_all_home(full) };
-                }
+                // SAFETY: the chain came from the transfer cache of its class, and is ours now.
+                unsafe { self.send_home(&mut caravan, class, chain) };
             }
         }
         // SAFETY: as above.
