@@ -55,6 +55,10 @@ pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 /// Bytes that a magazine starts with: one miss touches no more than this of a class never used before.
 pub const MAGAZINE_START_BYTES: usize = 256;
 
+/// Bytes that a thread which counts what it allocates may free between two looks (`thread_cache::counted`), though its
+/// magazine is smaller. A look is some 120 instructions.
+pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
+
 /// Bytes that the limits of all threads' magazines may add up to by default: what a thousand threads hold
 /// stays small against what they use, and 512 busy ones still have room for magazines that spare them the
 /// locks (`docs/scaling.md`). What sleeping threads hold is parked, and not counted.

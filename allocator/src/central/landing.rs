@@ -39,7 +39,14 @@ impl Landing {
         addr: 0,
         bytes: 0,
         count: 0,
-        info: ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0 },
+        info: ClassInfo {
+            size: 0,
+            pages: 0,
+            objects: 0,
+            reciprocal: 0,
+            eighths: 0,
+            most_budget: 0,
+        },
     };
 
     /// The span of `class` in which `addr` lies. For the holder of the class's lock.

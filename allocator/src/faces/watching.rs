@@ -3,7 +3,6 @@
 use super::MallocExtension;
 use crate::observe;
 use crate::profile::{self, Mode, dump};
-use crate::thread_cache::settle_own;
 use core::fmt;
 
 /// Why no heap profile was written.
@@ -38,7 +37,6 @@ impl MallocExtension {
         if matches!(profile::mode(), Mode::Off | Mode::Record) {
             return Err(ProfileError::NotWatching);
         }
-        settle_own();
         dump::write_to(path.as_bytes()).then_some(()).ok_or(ProfileError::NotWritten)
     }
 
@@ -55,7 +53,6 @@ impl MallocExtension {
     /// # Errors
     /// Those of `out`.
     pub fn write_metrics(out: &mut impl fmt::Write) -> fmt::Result {
-        settle_own();
         observe::write_metrics(out)
     }
 }

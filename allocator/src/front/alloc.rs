@@ -9,7 +9,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::limits;
 use crate::record::Call;
-use crate::thread_cache::{CountedCache, exchange, in_slot, in_slot_to_pop};
+use crate::thread_cache::{exchange, in_slot_to_pop};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -48,28 +48,15 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    if let Some(twin) = in_slot().as_counted() {
-        return allocate_counted(twin, class, size, align);
+    init::before_first_allocation();
+    if unlikely(exchange::is_due(class)) {
+        let block = watched::sample(class, size, align);
+        // It may be the first, and all blocks may be sampled.
+        init::after_first_allocation();
+        background::start_if_wanted();
+        return block;
     }
     refill(class, size)
-}
-
-/// An object of `class` for a thread that counts: once per magazine of its twin.
-#[inline(never)]
-pub(super) fn allocate_counted(
-    twin: &CountedCache,
-    class: SizeClass,
-    size: usize,
-    align: usize,
-) -> *mut u8 {
-    if unlikely(twin.is_due(class, class.size())) {
-        return watched::sample(twin, class, size, align);
-    }
-    let object = exchange::pop_recycled(twin, class);
-    if unlikely(object.is_null()) {
-        return refill_by(class, size, |class, size| exchange::pop_fetched(twin, class, size));
-    }
-    object
 }
 
 /// [`allocate`] for a caller for whom [`allocate_hot`] had nothing: straight to what is slower.
@@ -80,29 +67,15 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
     }
     // SAFETY: just compared.
     let class = unsafe { SizeClass::of_unchecked(size) };
-    match in_slot().as_counted() {
-        Some(twin) => allocate_counted(twin, class, size, MIN_ALIGN),
-        None => refill(class, size),
-    }
+    allocate_class_slow(class, size, MIN_ALIGN)
 }
 
 /// An object of `class` when the loaded magazine has none.
 #[cold]
 #[inline(never)]
 pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
-    refill_by(class, size, exchange::pop_slow)
-}
-
-/// The same with `pop` to get the object from what is shared.
-#[inline]
-fn refill_by(
-    class: SizeClass,
-    size: usize,
-    pop: impl FnOnce(SizeClass, usize) -> *mut u8,
-) -> *mut u8 {
     probe!("refill", size, class.size());
-    init::before_first_allocation();
-    let mut object = pop(class, size);
+    let mut object = exchange::pop_slow(class, size);
     init::after_first_allocation();
     background::start_if_wanted();
     relieve_if_wished();

@@ -5,7 +5,7 @@ use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{exchange, kept, settle_own};
+use crate::thread_cache::{exchange, kept};
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
 /// read the environment: where no allocation has done so, there is nothing to check, and so late in a
@@ -31,7 +31,6 @@ pub fn verify_own_cache() {
 
 /// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another thread freed it, too.
 fn verify(against_spans: bool) {
-    settle_own();
     let Some(cache) = exchange::enter_if_live() else {
         return;
     };

@@ -8,7 +8,7 @@ use crate::guard::Claim;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
-use crate::thread_cache::in_slot;
+use crate::thread_cache::registry;
 
 /// An alignment that says that the caller need not know it.
 pub const ANY_ALIGN: usize = 0;
@@ -37,7 +37,7 @@ pub fn check(block: *mut u8, mapped: SizeClass, claim: Claim) {
     let align = claim.align.unwrap_or(ANY_ALIGN);
     if cfg!(feature = "hardened") {
         check_if_hardened(block, claim.size, align);
-    } else if in_slot().as_counted().is_some() {
+    } else if registry::counts() {
         let claimed = SizeClass::of_aligned(claim.size, align.max(1)).unwrap_or(SizeClass::NONE);
         if unlikely(mapped != claimed) && !block.is_null() {
             check_claim(block, claimed, claim);

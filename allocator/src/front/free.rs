@@ -14,54 +14,45 @@ use crate::guard::{self, Claim};
 #[cfg(feature = "hardened")]
 use crate::page::live_map::LIVE_MAP;
 use crate::page::page_map::PAGE_MAP;
+#[cfg(not(feature = "hardened"))]
+use crate::page::size_class::MappedClass;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::thread_cache::exchange;
 #[cfg(not(feature = "hardened"))]
-use crate::thread_cache::{in_slot_to_push, in_slot_to_push_sized};
+use crate::thread_cache::{intake, intake_sized, registry};
 
 /// The class of a small block; `NONE` of anything else, null included. Hardened builds know live blocks only.
 #[inline(always)]
 pub(super) fn class_of(block: *mut u8) -> SizeClass {
     #[cfg(feature = "hardened")]
     return LIVE_MAP.class_of(block as usize);
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
     #[cfg(not(feature = "hardened"))]
-    unsafe {
-        PAGE_MAP.class_unchecked(block as usize)
-    }
+    mapped_class_of(block).class()
 }
 
-/// Puts `block` into the calling thread's cache. Whether that worked. Hardened builds take blocks of `class` only,
-/// whatever the caller thinks.
-///
-/// # Safety
-/// As `ThreadCache::push`.
+/// The same as the page map has it.
+#[cfg(not(feature = "hardened"))]
 #[inline(always)]
-unsafe fn take_back(class: SizeClass, block: *mut u8) -> bool {
-    #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
-    return unsafe { hardened::take_back(block, Some(class)) };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
-    unsafe {
-        in_slot_to_push().push(class, block)
-    }
+fn mapped_class_of(block: *mut u8) -> MappedClass {
+    // SAFETY: a pointer that a program got from an allocator is below 2^48.
+    unsafe { PAGE_MAP.mapped_unchecked(block as usize) }
 }
 
-/// The same for a block whose class follows from what the caller says, not from the page map.
+/// Puts a block whose class follows from what the caller says into the calling thread's cache. Whether that worked.
+/// Hardened builds take blocks of `class` only, whatever the caller thinks.
 ///
 /// # Safety
-/// As `ThreadCache::push`.
+/// The caller gives `block` up, which is one of `class`.
 #[inline(always)]
 unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
-    return unsafe { take_back(class, block) };
+    return unsafe { hardened::take_back(block, Some(class)) };
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
+    // SAFETY: handed through; the word is for classes' own numbers.
     unsafe {
-        in_slot_to_push_sized().push(class, block)
+        intake_sized().push(MappedClass::first(class), block)
     }
 }
 
@@ -80,11 +71,12 @@ pub unsafe fn deallocate(block: *mut u8) {
     }
     #[cfg(not(feature = "hardened"))]
     {
-        let class = class_of(block);
-        // SAFETY: the class was looked up; foreign and null have class 0, which the cache has no room for.
-        if unlikely(!unsafe { take_back(class, block) }) {
+        let mapped = mapped_class_of(block);
+        // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
+        // which the cache has no room for.
+        if unlikely(!unsafe { intake().push(mapped, block) }) {
             // SAFETY: handed through.
-            unsafe { deallocate_mapped_slow(block, class) }
+            unsafe { deallocate_mapped_slow(block, mapped) }
         }
     }
 }
@@ -138,23 +130,31 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
-/// Cold, unless blocks are guarded (`Caching::Checked`): puts a block of `class`, by its owner's word, into the cache if
-/// it is one by the page map too.
+/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if it is one by the page
+/// map too, or by where it begins.
 #[cold]
 #[inline(never)]
+#[cfg_attr(feature = "hardened", allow(unused_variables, reason = "the class was compared before"))]
 unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: SizeClass) {
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: the class was looked up; with class 0 nothing is put anywhere.
-    if class_of(block) == class && unsafe { take_back(class, block) } {
-        return;
+    {
+        if registry::is_trusted(block) {
+            // SAFETY: handed through; in a thread that counts, the word is for second numbers.
+            if !unlikely(!unsafe { intake().push_second(class, block) }) {
+                return;
+            }
+        }
+        let mapped = mapped_class_of(block);
+        // SAFETY: as in `deallocate`.
+        if mapped.class() == class && unsafe { intake().push(mapped, block) } {
+            return;
+        }
     }
-    #[cfg(feature = "hardened")]
-    let _ = class;
     // SAFETY: handed through.
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
-/// Cold: as `deallocate_mapped_slow`, for a block of which the caller claims to know size and alignment. Where
+/// Cold: as `deallocate_of_class`, for a block of which the caller claims to know size and alignment. Where
 /// allocations are watched the claim is checked: that of guarded and recorded blocks in full, that of others
 /// by its size class.
 #[cold]
@@ -168,32 +168,43 @@ unsafe fn deallocate_claimed_slow(block: *mut u8, size: usize, align: usize) {
     let mapped = class_of(block);
     claim::check(block, mapped, claim);
     // SAFETY: handed through.
-    unsafe { deallocate_mapped_slow(block, mapped) }
+    unsafe { deallocate_of_class(block, mapped) }
 }
 
 /// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations are
 /// watched. The page map says that the block has this class.
+#[cfg(not(feature = "hardened"))]
 #[cold]
 #[inline(never)]
-unsafe fn deallocate_mapped_slow(block: *mut u8, class: SizeClass) {
+unsafe fn deallocate_mapped_slow(block: *mut u8, mapped: MappedClass) {
+    // SAFETY: handed through.
+    unsafe { deallocate_of_class(block, mapped.class()) }
+}
+
+/// The same for a block that was not looked up.
+#[cfg(feature = "hardened")]
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_unmapped_slow(block: *mut u8) {
+    // SAFETY: handed through.
+    unsafe { deallocate_of_class(block, class_of(block)) }
+}
+
+/// Takes back a block of `class`, as it was looked up, for which there was no room.
+#[inline]
+unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass) {
     #[cfg(feature = "hardened")]
     // SAFETY: as in `deallocate`.
     if unsafe { hardened::take_back_slow(class, block) } {
         return;
     }
     #[cfg(not(feature = "hardened"))]
-    let _ = class;
+    // SAFETY: handed through, where it is a small block.
+    if class != SizeClass::NONE && unsafe { exchange::push_counted(class, block) } {
+        return;
+    }
     // SAFETY: handed through.
     unsafe { give_back(block) }
-}
-
-/// As `deallocate_mapped_slow` for a block that was not looked up.
-#[cfg(feature = "hardened")]
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_unmapped_slow(block: *mut u8) {
-    // SAFETY: handed through.
-    unsafe { deallocate_mapped_slow(block, class_of(block)) }
 }
 
 /// Takes back a block for which the loaded magazine has no room.
@@ -211,12 +222,6 @@ unsafe fn give_back(block: *mut u8) {
     let found = misuse::check_block(block, "free");
     // SAFETY: checked: a live span's record.
     if unsafe { found.as_ref() }.state != SpanState::Small {
-        // SAFETY: as above.
-        let sampled = unsafe { found.as_ref() }.sampled;
-        // SAFETY: the start of a block of a small size: two words.
-        if sampled != SizeClass::NONE && unsafe { FreeObject::is_marked(block.cast()) } {
-            misuse::check_not_cached(sampled, block);
-        }
         // SAFETY: the start of a live large block that the caller gives up.
         return unsafe { large::free_large(found) };
     }
@@ -257,9 +262,9 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
         return 0;
     }
     // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    let class = unsafe { PAGE_MAP.class_unchecked(block as usize) };
-    if class != SizeClass::NONE {
-        return class.size();
+    let size = unsafe { PAGE_MAP.mapped_unchecked(block as usize) }.size();
+    if size > 0 {
+        return size;
     }
     if unlikely(guard::owns(block as usize)) {
         return guard::usable_size(block as usize);

@@ -9,7 +9,7 @@ use crate::page::live_map::LIVE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU8, Ordering};
-use crate::thread_cache::{Quarantine, exchange, in_slot_to_push};
+use crate::thread_cache::{self, Quarantine, exchange};
 use core::ptr;
 
 /// Takes a live block of `wanted`, or of any class, back through what the calling thread's slot names. Whether it did: not
@@ -19,7 +19,7 @@ use core::ptr;
 /// The caller gives `block` up, if it is a live block.
 #[inline(always)]
 pub unsafe fn take_back(block: *mut u8, wanted: Option<SizeClass>) -> bool {
-    let quarantine = &in_slot_to_push().quarantine;
+    let quarantine = thread_cache::quarantine();
     let may = |class| wanted.is_none_or(|wanted| wanted == class) && quarantine.has_room(class);
     let Some(class) = LIVE_MAP.strike_out(block as usize, may) else {
         return false;

@@ -3,12 +3,12 @@
 //! no memory. What remains is to register for `fork`, which itself may allocate and so comes after the
 //! first allocation.
 
-use super::{fork, watched};
+use super::fork;
 use crate::guard;
 use crate::parameters;
-use crate::profile::{self, Mode};
+use crate::profile::{self, Mode, sampler};
 use crate::record;
-use crate::thread_cache::registry::{self, Caching};
+use crate::thread_cache::registry;
 use core::arch::asm;
 
 /// Called on slow paths, before anything that an option decides.
@@ -26,17 +26,16 @@ fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
     super::hardened::decide();
     match mode {
-        Mode::Trace => set_caching(Caching::Never),
-        Mode::Sample | Mode::Off if guard::start_if_wanted() => set_caching(Caching::Checked),
-        Mode::Sample => set_caching(Caching::Counted),
-        Mode::Off => {}
-        Mode::Record if record::start() => set_caching(Caching::Never),
+        Mode::Trace => registry::cache_nothing(),
+        Mode::Sample | Mode::Off => {
+            let guards = guard::start_if_wanted();
+            if guards || mode == Mode::Sample {
+                registry::count_allocations([sampler::draw, guard::draw], guards);
+            }
+        }
+        Mode::Record if record::start() => registry::cache_nothing(),
         Mode::Record => {}
     }
-}
-
-fn set_caching(caching: Caching) {
-    registry::set_caching(caching, watched::take_sifted);
 }
 
 /// Called on slow paths, after memory was handed out or before it is taken from the page heap.

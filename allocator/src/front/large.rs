@@ -13,7 +13,6 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::fences;
 use crate::parameters::{self, Id};
 use crate::record::Call;
-use crate::thread_cache;
 use core::ptr::{self, NonNull};
 
 /// `size` bytes at a multiple of `align`; null without memory.
@@ -108,9 +107,6 @@ pub unsafe fn free_large(span: NonNull<Span>) {
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
     watched::forget(record.addr() as *mut u8);
-    if record.sampled != SizeClass::NONE {
-        thread_cache::note_gone(record.sampled);
-    }
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
     unsafe {

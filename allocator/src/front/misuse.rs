@@ -15,7 +15,6 @@ use crate::guard::report::Trace;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
-use crate::profile;
 use crate::thread_cache::{exchange, kept};
 use core::ptr::NonNull;
 
@@ -82,26 +81,6 @@ pub fn wrong_size(addr: usize, claimed: usize, record: &Span) -> ! {
     abort()
 }
 
-/// Aborts: the block at `addr`, of the span `record`, is found to have been given back as one of the size class
-/// `claimed`. Who did that is not known any more.
-#[cold]
-pub fn wrong_class(addr: usize, claimed: SizeClass, record: &Span) -> ! {
-    let size = match (record.sampled, record.state) {
-        (SizeClass::NONE, SpanState::Small) => record.class.size(),
-        (SizeClass::NONE, _) => record.bytes(),
-        (sampled, _) => sampled.size(),
-    };
-    let claimed = claimed.size();
-    say(format_args!(
-        "layout mismatch: {addr:#x} is a block for up to {size} bytes, but was given back as one for up to {claimed} bytes"
-    ));
-    Trace::here().write("noticed");
-    if let Some((_, stack)) = profile::recorded(addr) {
-        Trace::of(stack, 0, false).write("allocated");
-    }
-    abort()
-}
-
 #[cold]
 fn not_ours(addr: usize, call: &str) -> ! {
     fatal(format_args!(
@@ -122,14 +101,6 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
         || CENTRAL.holds(class, object as usize)
     {
         double_free(class, object);
-    }
-}
-
-/// The same for a sampled block, which nothing but magazines can hold.
-#[cold]
-pub fn check_not_cached(class: SizeClass, block: *mut u8) {
-    if exchange::holds(class, block) || kept::hold(class, block as usize) {
-        double_free(class, block);
     }
 }
 

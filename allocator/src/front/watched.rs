@@ -3,10 +3,10 @@
 //!
 //! A block is recorded when the caller is about to get it and forgotten before anybody else can. A sampled
 //! small block has a span of its own, which the page map knows as large: who frees it without saying its size
-//! comes to the slow path, and frees of all others are not looked at. Who says the size puts it into a magazine,
-//! where it is found later (`thread_cache::sift`).
+//! comes to the slow path, and frees of all others are not looked at. Who says the size comes to a slow path that looks
+//! (`free::deallocate_sized_slow`).
 
-use super::{alloc, misuse};
+use super::alloc;
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::config::MIN_ALIGN;
@@ -16,7 +16,7 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
 use crate::record::{self, Call};
-use crate::thread_cache::{self, CountedCache, in_slot};
+use crate::thread_cache::{Counter, exchange};
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
@@ -67,16 +67,13 @@ pub fn not_resized(block: *mut u8) {
     }
 }
 
-/// An object of `class` for a thread for which an event is due, if distances were drawn: a sampled one with a
-/// span of its own, or one of its cache's if no sample is due after all; null without memory.
+/// An object of `class` for a thread for which an event is due: a sampled one with a span of its own, or one
+/// of its cache's if no sample is wanted after all; null without memory.
 #[cold]
 #[inline(never)]
-pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let due = twin.restart(class, class.size(), [sampler::draw, guard::draw]);
-    let Some([sampled, guarded]) = due else {
-        // Ends: what is drawn now is not 0.
-        return alloc::allocate_counted(twin, class, size, align);
-    };
+pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
+    let Some(counter) = exchange::own_counter() else { return alloc::refill(class, size) };
+    let [sampled, guarded] = counter.restart(class, class.size());
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
         let block = guard::allocate(size, align);
@@ -96,28 +93,13 @@ pub fn sample(twin: &CountedCache, class: SizeClass, size: usize, align: usize) 
                 span.as_ref()
             };
             CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
-            thread_cache::note_sampled(class);
             profile::record(record.addr(), size, sampler::weight(class.size()));
             return record.addr() as *mut u8;
         }
     }
-    // Of the thread's own cache: this one is counted already.
+    // Of the thread's cache, where it is counted.
+    counter.uncount(class, class.size());
     alloc::refill(class, size)
-}
-
-/// Takes back a block that was freed as one of `class` and found in a magazine (`thread_cache::sift`), though the page
-/// map says otherwise: a sampled one, or the caller was wrong. Holds no lock but the registry's, if that.
-pub fn take_sifted(class: SizeClass, block: *mut u8) {
-    let span = misuse::check_block(block, "free");
-    // SAFETY: checked: a live span's record.
-    let record = unsafe { span.as_ref() };
-    if record.sampled != class {
-        misuse::wrong_class(block as usize, class, record);
-    }
-    forget(block);
-    thread_cache::note_gone(class);
-    // SAFETY: a block that the program gave up; its span is its own.
-    unsafe { PAGE_HEAP.free_span(span) };
 }
 
 /// Records a large block where that is wanted, or if its sample is due.
@@ -131,8 +113,8 @@ pub fn large(addr: Option<usize>, size: usize) {
         Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
-            if let Some(twin) = in_slot().as_counted()
-                && is_due(twin, size)
+            if let Some(counter) = exchange::own_counter()
+                && is_due(counter, size)
                 && sampler::is_wanted()
             {
                 profile::record(addr, size, sampler::weight(size));
@@ -142,18 +124,13 @@ pub fn large(addr: Option<usize>, size: usize) {
 }
 
 /// Counts a large block. Whether a sample is due.
-fn is_due(twin: &CountedCache, size: usize) -> bool {
-    loop {
-        if !twin.is_due(SizeClass::NONE, size) {
-            twin.count(SizeClass::NONE, size);
-            return false;
-        }
-        if let Some([sampled, _]) =
-            twin.restart(SizeClass::NONE, size, [sampler::draw, guard::draw])
-        {
-            return sampled;
-        }
+fn is_due(counter: &Counter, size: usize) -> bool {
+    if counter.is_due(SizeClass::NONE, size) {
+        let [sampled, _] = counter.restart(SizeClass::NONE, size);
+        return sampled;
     }
+    counter.count(SizeClass::NONE, size);
+    false
 }
 
 /// Forgets a block that is about to be given back.

@@ -7,7 +7,6 @@ use crate::central::chain::FreeObject;
 use crate::central::verify::is_object;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
-use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
 use crate::thread_cache::{self, exchange};
@@ -43,10 +42,7 @@ pub fn block_is_live(addr: usize) -> bool {
     }
     let Some(span) = span_of(addr) else { return false };
     if span.state != SpanState::Small {
-        // A sampled block may lie in a magazine until that is sifted.
-        return span.addr() == addr
-            && (span.sampled == SizeClass::NONE
-                || !exchange::holds(span.sampled, addr as *mut u8));
+        return span.addr() == addr;
     }
     let class = span.class;
     if !is_object(class, addr) {

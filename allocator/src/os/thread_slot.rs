@@ -2,8 +2,9 @@
 //! hot allocation, the cache that it puts objects into, the same for those whose size the caller says, the ranks
 //! of the locks it holds (which debug builds check), and its own cache whatever the other words say.
 //!
-//! The first, third and fourth name the same cache, but in a thread that counts what it allocates
-//! (`thread_cache::counted`). So counting costs those who do not count no instruction.
+//! The first, third and fourth name the same cache, but in a thread that counts what it allocates: there the third has
+//! another address that leads to it, and the fourth names a cache that is full (`thread_cache::intake`). So counting costs
+//! those who do not count no instruction.
 //!
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,
 //! for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared library calls

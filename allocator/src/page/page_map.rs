@@ -18,7 +18,7 @@
 
 use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGES_PER_HUGE};
 use crate::page::metadata::METADATA;
-use crate::page::size_class::SizeClass;
+use crate::page::size_class::{MappedClass, SizeClass};
 use crate::page::span::Span;
 use crate::page::units::{Length, PageId};
 use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
@@ -60,21 +60,34 @@ pub static PAGE_MAP: PageMap = PageMap {
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
 };
 
+/// Whether classes are entered by their second numbers.
+static HAS_SECOND: AtomicU8 = AtomicU8::new(0);
+
 impl PageMap {
     /// The class of the small span that holds `addr`; `NONE` for large, foreign and null.
     ///
     /// # Safety
-    /// `addr < 2^48`. (A pointer beyond is not one that Linux hands to programs unless asked to.)
+    /// As `mapped_unchecked`.
     #[inline(always)]
     pub unsafe fn class_unchecked(&self, addr: usize) -> SizeClass {
+        // SAFETY: handed through.
+        unsafe { self.mapped_unchecked(addr) }.class()
+    }
+
+    /// The same as it is entered.
+    ///
+    /// # Safety
+    /// `addr < 2^48`. (A pointer beyond is not one that Linux hands to programs unless asked to.)
+    #[inline(always)]
+    pub unsafe fn mapped_unchecked(&self, addr: usize) -> MappedClass {
         // SAFETY: `addr >> 32 < ROOT_LEN` (caller). Relaxed: see the module's comment on readers.
         let distance =
             unsafe { (*self.root.as_ptr().add(addr >> LEAF_SHIFT)).load(Ordering::Relaxed) };
         let index = (addr as u32 >> PAGE_SHIFT) as usize;
         // SAFETY: zero leads to the zero leaf; anything else was computed in `leaf_or_new` as the distance
         // from the zero leaf to a leaf, which is never unmapped. `index` is below LEAF_PAGES as it comes
-        // from 32 bits. Only bytes of classes are ever stored.
-        unsafe { SizeClass::from_index_unchecked(self.load_class(distance, index) as u8) }
+        // from 32 bits. Only numbers of classes are ever stored.
+        unsafe { MappedClass::from_byte_unchecked(self.load_class(distance, index) as u8) }
     }
 
     /// A relaxed load of the class byte `index` of the leaf at `distance` from the zero leaf, widened. By
@@ -197,7 +210,42 @@ impl PageMap {
         // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
         table.spans[page.in_huge()].store(span, Ordering::Release);
         // Relaxed: see the module's comment on readers.
-        leaf.classes[page.0 & (LEAF_PAGES - 1)].store(class.as_byte(), Ordering::Relaxed);
+        leaf.classes[page.0 & (LEAF_PAGES - 1)].store(Self::byte_of(class), Ordering::Relaxed);
+    }
+
+    /// How `class` is entered.
+    fn byte_of(class: SizeClass) -> u8 {
+        // Relaxed: the page heap's lock orders, under which spans are entered and this is changed.
+        let mapped = match HAS_SECOND.load(Ordering::Relaxed) {
+            0 => MappedClass::first(class),
+            _ => MappedClass::second(class),
+        };
+        mapped.index() as u8
+    }
+
+    /// Enters classes by their second numbers from now on, and those that are entered already, if there may be `any`. For
+    /// who keeps others from entering spans meanwhile.
+    pub fn use_second_numbers(&self, any: bool) {
+        HAS_SECOND.store(1, Ordering::Relaxed);
+        if !any {
+            return;
+        }
+        for root in (0..ROOT_LEN).map(|index| index << LEAF_SHIFT) {
+            let Some(leaf) = self.leaf(root) else { continue };
+            for huge in (0..LEAF_HUGE).map(|index| root + (index << HUGE_SHIFT)) {
+                // What no table was made for has no classes.
+                if self.table(huge).is_none() {
+                    continue;
+                }
+                let first = (huge >> PAGE_SHIFT) & (LEAF_PAGES - 1);
+                for byte in &leaf.classes[first..first + PAGES_PER_HUGE] {
+                    // SAFETY: only numbers of classes are ever stored.
+                    let mapped =
+                        unsafe { MappedClass::from_byte_unchecked(byte.load(Ordering::Relaxed)) };
+                    byte.store(Self::byte_of(mapped.class()), Ordering::Relaxed);
+                }
+            }
+        }
     }
 
     /// The span entered for the page of `addr`, or null: for the first page of a large one, and for every

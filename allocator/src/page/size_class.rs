@@ -9,8 +9,8 @@
 
 use super::units::Length;
 use crate::config::{
-    CLASS_COUNT, MAX_SMALL, MAX_SPAN_OBJECTS, MAX_SPAN_OS_PAGES, MIN_ALIGN, MIN_SPAN_OBJECTS,
-    PAGE_SIZE, SPAN_TAIL_WEIGHT, SPAN_TARGET_BYTES,
+    CLASS_COUNT, MAGAZINE_MAX_OBJECTS, MAX_SMALL, MAX_SPAN_OBJECTS, MAX_SPAN_OS_PAGES, MIN_ALIGN,
+    MIN_SPAN_OBJECTS, MOST_BUDGET_BYTES, PAGE_SIZE, SPAN_TAIL_WEIGHT, SPAN_TARGET_BYTES,
 };
 
 /// A size class, `0..CLASS_COUNT`.
@@ -31,6 +31,8 @@ pub struct ClassInfo {
     /// `floor(2^16 * 8 / objects)`: allocated objects times this, shifted right by 16, is how many eighths
     /// of a span are allocated, rounded down.
     pub eighths: u32,
+    /// Objects that a thread which counts may free between two looks though its magazine is smaller.
+    pub most_budget: u32,
 }
 
 impl ClassInfo {
@@ -49,12 +51,18 @@ impl ClassInfo {
 const STEP: usize = MIN_ALIGN;
 const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
 
+/// What is added to a class's number in [`MappedClass`], where the numbers are second ones. Twice the count: what this
+/// makes of places in a thread's cache, `thread_cache::intake` says.
+pub const SECOND: usize = 2 * CLASS_COUNT;
+
 static INFO: [ClassInfo; CLASS_COUNT] = make_info();
+static MAPPED_SIZES: [u16; SECOND + CLASS_COUNT] = make_mapped_sizes();
 static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
 
 const fn make_info() -> [ClassInfo; CLASS_COUNT] {
     let mut info =
-        [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0 }; CLASS_COUNT];
+        [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0, most_budget: 0 };
+            CLASS_COUNT];
     let mut class = 1;
     let mut size = STEP;
     while class < CLASS_COUNT {
@@ -67,12 +75,18 @@ const fn make_info() -> [ClassInfo; CLASS_COUNT] {
             objects: objects as u16,
             reciprocal: (1u64 << 40).div_ceil(size as u64),
             eighths: ((8 << 16) / objects) as u32,
+            most_budget: most_budget(size),
         };
         // Eight steps per doubling; below 128 the step is the minimum.
         size += if size < 128 { STEP } else { (1 << size.ilog2()) / 8 };
         class += 1;
     }
     info
+}
+
+const fn most_budget(size: usize) -> u32 {
+    let objects = MOST_BUDGET_BYTES / size;
+    if objects > MAGAZINE_MAX_OBJECTS { MAGAZINE_MAX_OBJECTS as u32 } else { objects as u32 }
 }
 
 /// The length of a span in pages: near the target, and so that little is left over behind the last object.
@@ -117,6 +131,66 @@ const fn make_class_of() -> [u8; TABLE_LEN] {
         slot += 1;
     }
     table
+}
+
+const fn make_mapped_sizes() -> [u16; SECOND + CLASS_COUNT] {
+    let mut sizes = [0; SECOND + CLASS_COUNT];
+    let info = make_info();
+    let mut class = 1;
+    while class < CLASS_COUNT {
+        sizes[class] = info[class].size as u16;
+        sizes[SECOND + class] = sizes[class];
+        class += 1;
+    }
+    sizes
+}
+
+/// A size class as the page map has it: by its own number, or, in processes that count what they allocate, by its
+/// second one. Class 0 has one number.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MappedClass(u8);
+
+impl MappedClass {
+    /// What `byte` of the page map stands for.
+    ///
+    /// # Safety
+    /// `byte` is the first or second number of a class.
+    #[inline(always)]
+    pub const unsafe fn from_byte_unchecked(byte: u8) -> Self {
+        debug_assert!((byte as usize) < SECOND + CLASS_COUNT);
+        Self(byte)
+    }
+
+    /// `class` by its own number.
+    #[inline(always)]
+    pub const fn first(class: SizeClass) -> Self {
+        Self(class.0)
+    }
+
+    /// `class` by its second number.
+    #[inline(always)]
+    pub const fn second(class: SizeClass) -> Self {
+        if class.0 == 0 { Self(0) } else { Self(class.0 + SECOND as u8) }
+    }
+
+    /// The number.
+    #[inline(always)]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The class.
+    #[inline(always)]
+    pub const fn class(self) -> SizeClass {
+        if self.0 as usize >= SECOND { SizeClass(self.0 - SECOND as u8) } else { SizeClass(self.0) }
+    }
+
+    /// Bytes in an object of the class; 0 for class 0.
+    #[inline(always)]
+    pub const fn size(self) -> usize {
+        // SAFETY: one of a class's numbers, by construction.
+        unsafe { *MAPPED_SIZES.as_ptr().add(self.0 as usize) as usize }
+    }
 }
 
 impl SizeClass {
@@ -190,7 +264,8 @@ impl SizeClass {
         self.0 as usize
     }
 
-    /// The class's number as the page map stores it.
+    /// The class's number as the map of live blocks stores it.
+    #[cfg(feature = "hardened")]
     pub const fn as_byte(self) -> u8 {
         self.0
     }
@@ -236,6 +311,18 @@ mod tests {
             let waste = SizeClass::of(size).unwrap().size() - size;
             assert!(waste < 16 || waste * 8 <= size, "{size} wastes {waste}");
         }
+    }
+
+    #[test]
+    fn second_numbers_stand_for_the_same_classes() {
+        for class in SizeClass::all() {
+            for mapped in [MappedClass::first(class), MappedClass::second(class)] {
+                assert_eq!((mapped.class(), mapped.size()), (class, class.size()));
+            }
+            assert_ne!(MappedClass::first(class), MappedClass::second(class));
+        }
+        assert_eq!(MappedClass::second(SizeClass::NONE), MappedClass::first(SizeClass::NONE));
+        assert_eq!(MappedClass::first(SizeClass::NONE).size(), 0);
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Span {
     /// Pages before a large block that belong to its span; see `page_heap::fences`.
     #[cfg(feature = "hardened")]
     pub lead: usize,
-    /// What the class would be of a small block that is `Large` because it was sampled (`thread_cache::sift`); `NONE` of
+    /// What the class would be of a small block that is `Large` because it was sampled (`front::watched`); `NONE` of
     /// all others.
     pub sampled: SizeClass,
     /// Whether its memory was all zero when it left the page heap.

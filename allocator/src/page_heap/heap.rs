@@ -141,6 +141,12 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
+    /// Enters the classes of spans by their second numbers, now and from now on.
+    pub fn use_second_numbers(&self) {
+        let inner = self.inner.lock();
+        PAGE_MAP.use_second_numbers(inner.spans > 0);
+    }
+
     /// Takes a span back.
     ///
     /// # Safety

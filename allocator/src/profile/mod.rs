@@ -5,7 +5,7 @@
 //!
 //! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow path.
 //! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on the mean.
-//!   The slot of a thread names a twin of its cache, which gets no more objects than there are before the next sample
+//!   Threads count what they take from their caches, and take no more than there is before the next sample
 //!   (`thread_cache::counted`).
 //!
 //! A third one writes every call down and is not this module's but `record`'s; the mode says so, as one word

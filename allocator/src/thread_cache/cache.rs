@@ -1,21 +1,26 @@
 //! The record of a thread's cache and the operations of the hot paths.
 //!
-//! Invariant for every class: `rooms + (length of the chain at heads) = capacities`. Class 0, which no
-//! object has, has capacity 0: empty and full at once, as is every class of the two placeholder caches.
+//! Invariant for every class: `rooms + budgets + (length of the chain at heads) = capacities`. Class 0, which no
+//! object has, has capacity 0: empty and full at once, as is every class of the placeholder caches.
 //! So "not a small object" and "thread not set up" need no tests of their own on the hot paths: they end
 //! in the slow path like an empty or a full magazine.
+//!
+//! `budgets` is 0 but in threads that count what they allocate (`counted`): there `rooms` is what was popped since
+//! the slow path last looked, and `budgets` is what may be pushed until it looks again. `intake` is how a `push` is led to
+//! the one or the other.
 //!
 //! Writers: the owning thread only, but for who parks the cache of a sleeping thread, see `park`. Readers:
 //! the owner, and for statistics anyone (`rooms`, `capacities`, the spares' counts), who may see values
 //! that are a moment old. That is why the fields are atomics; all accesses are relaxed and compile to
-//! plain moves, with one exception that matters to `fork` and to parking, see [`ThreadCache::push`].
+//! plain moves, with one exception that matters to `fork` and to parking, see [`Intake::push`].
 
-use super::counted::CountedCache;
+use super::counted::Counter;
+use super::intake::Intake;
 use crate::base::list::{Links, Node};
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
 use crate::os::thread_slot;
-use crate::page::size_class::SizeClass;
+use crate::page::size_class::{MappedClass, SizeClass};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::ptr;
 
@@ -30,26 +35,26 @@ pub enum Kind {
     Parked,
     /// A thread's own cache.
     Live,
-    /// The twin of a thread's own cache that counts; see `counted`.
-    Counted,
 }
 
-/// A thread's cache. The hot arrays come first; they are separate arrays, not an array of magazines, so
-/// that an index needs no multiplication beyond what the processor's addressing does.
+/// A thread's cache. The hot arrays are separate arrays, not an array of magazines, so that an index needs no
+/// multiplication beyond what the processor's addressing does. The first five have their places for `intake`.
 #[repr(C, align(64))]
 pub struct ThreadCache {
     /// First object of each class's loaded magazine.
-    heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
-    /// Objects that each loaded magazine still has room for.
-    rooms: [AtomicU32; CLASS_COUNT],
-    /// Objects that each loaded magazine holds when full.
-    capacities: [AtomicU32; CLASS_COUNT],
-    /// First object of each class's spare magazine.
-    spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
-    /// Objects in each spare magazine.
-    spare_counts: [AtomicU32; CLASS_COUNT],
+    pub(super) heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
+    /// Objects that may still be pushed by second numbers; see the module's comment.
+    pub(super) budgets: [AtomicU32; CLASS_COUNT],
     /// Objects that a magazine of each class may grow to now; see `sizing`.
     pub(super) limits: [AtomicU32; CLASS_COUNT],
+    /// Objects that each loaded magazine still has room for.
+    pub(super) rooms: [AtomicU32; CLASS_COUNT],
+    /// Objects that each loaded magazine holds when full.
+    pub(super) capacities: [AtomicU32; CLASS_COUNT],
+    /// First object of each class's spare magazine.
+    pub(super) spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
+    /// Objects in each spare magazine.
+    spare_counts: [AtomicU32; CLASS_COUNT],
     /// Slow-path events until the next scavenge.
     pub(super) countdown: AtomicU32,
     /// Classes whose slow path ran since the last scavenge, 32 to a word.
@@ -70,24 +75,14 @@ pub struct ThreadCache {
     pub(super) thread: AtomicU32,
     /// See `thread`.
     pub(super) slot: AtomicPtr<usize>,
-    /// What the first of those words names while the cache is not parked: the cache, or its twin.
-    pub(super) named: AtomicPtr<ThreadCache>,
+    /// What counts what the owner allocates; null where nothing does.
+    pub(super) counter: AtomicPtr<Counter>,
     /// What this is.
     pub kind: Kind,
     links: Links<ThreadCache>,
     /// What the owner freed last.
     #[cfg(feature = "hardened")]
     pub quarantine: super::quarantine::Quarantine,
-}
-
-/// Whether an object that is about to be pushed may be free already. Hardened builds know before.
-///
-/// # Safety
-/// `object` is a small object.
-#[inline(always)]
-unsafe fn is_double(object: *mut FreeObject) -> bool {
-    // SAFETY: by the caller's word.
-    !cfg!(feature = "hardened") && unsafe { FreeObject::is_marked(object) }
 }
 
 // SAFETY: returns the address of the field.
@@ -112,48 +107,32 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 /// Named by the slot of threads whose cache is parked. Never written to.
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
-/// Named by the fourth word of threads where blocks whose size the caller says are looked up nevertheless, and by the
-/// third and fourth of threads that spare shared pages: full (`registry::name_in_slot`). Never written to; what kind it
-/// is nobody asks.
+/// Named by the fourth word of threads that count, where blocks whose size the caller says are looked up nevertheless,
+/// and by the third and fourth of threads that spare shared pages: full (`registry::name_in_slot`). Never written to;
+/// what kind it is nobody asks.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
-/// The calling thread's cache, or a placeholder. What takes longer than one `push` or `pop` goes through
-/// `exchange::enter`.
-#[inline]
-pub fn current() -> &'static ThreadCache {
-    let named = in_slot();
-    named.as_counted().map_or(named, CountedCache::own)
-}
-
-/// What the calling thread's slot names to take from: as `current`, but for threads that count their twin. For
-/// slow paths.
+/// The calling thread's cache, or a placeholder. What takes longer than one `pop` goes through `exchange::enter`.
 #[inline(always)]
-pub fn in_slot() -> &'static ThreadCache {
+pub fn current() -> &'static ThreadCache {
     // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
     // fields that others may write at the same time are atomics.
     unsafe { &*thread_slot::get().cast() }
 }
 
-/// What the calling thread's slot names to put objects into, for one `push` and nothing else.
+/// The quarantine that the calling thread's slot names for what it frees.
+#[cfg(feature = "hardened")]
 #[inline(always)]
-pub fn in_slot_to_push() -> &'static ThreadCache {
-    // SAFETY: as in `in_slot`.
-    unsafe { &*thread_slot::get_to_push().cast() }
-}
-
-/// The same for an object whose class follows from what the caller says.
-#[cfg(not(feature = "hardened"))]
-#[inline(always)]
-pub fn in_slot_to_push_sized() -> &'static ThreadCache {
-    // SAFETY: as in `in_slot`.
-    unsafe { &*thread_slot::get_to_push_sized().cast() }
+pub fn quarantine() -> &'static super::quarantine::Quarantine {
+    // SAFETY: as in `current`.
+    unsafe { &(*thread_slot::get_to_push().cast::<ThreadCache>()).quarantine }
 }
 
 /// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the class
 /// first, which whoever parks the cache relies on.
 #[inline(always)]
 pub fn in_slot_to_pop(class: SizeClass) -> &'static ThreadCache {
-    // SAFETY: as in `in_slot`.
+    // SAFETY: as in `current`.
     unsafe { &*thread_slot::announce_and_get(class.index() as u8).cast() }
 }
 
@@ -162,11 +141,12 @@ impl ThreadCache {
     pub const fn new(kind: Kind) -> Self {
         Self {
             heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
+            budgets: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            limits: [const { AtomicU32::new(0) }; CLASS_COUNT],
             rooms: [const { AtomicU32::new(0) }; CLASS_COUNT],
             capacities: [const { AtomicU32::new(0) }; CLASS_COUNT],
             spare_heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
             spare_counts: [const { AtomicU32::new(0) }; CLASS_COUNT],
-            limits: [const { AtomicU32::new(0) }; CLASS_COUNT],
             countdown: AtomicU32::new(crate::config::SCAVENGE_INTERVAL),
             active: [const { AtomicU32::new(0) }; 4],
             busy: AtomicU32::new(0),
@@ -177,7 +157,7 @@ impl ThreadCache {
             credit: AtomicU32::new(0),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
-            named: AtomicPtr::new(ptr::null_mut()),
+            counter: AtomicPtr::new(ptr::null_mut()),
             kind,
             links: Links::new(),
             #[cfg(feature = "hardened")]
@@ -187,7 +167,7 @@ impl ThreadCache {
 
     /// The array element for `class`.
     #[inline(always)]
-    fn at<T>(array: &[T; CLASS_COUNT], class: SizeClass) -> &T {
+    pub(super) fn at<T>(array: &[T; CLASS_COUNT], class: SizeClass) -> &T {
         // SAFETY: a class's index is below CLASS_COUNT by construction.
         unsafe { array.get_unchecked(class.index()) }
     }
@@ -210,36 +190,19 @@ impl ThreadCache {
         object.cast()
     }
 
-    /// Puts an object into the loaded magazine, unless that is full or the object carries the mark of
-    /// being free already. Returns whether it did.
+    /// Puts an object into the loaded magazine as `Intake::push` does. For slow paths of the owner.
     ///
     /// # Safety
-    /// If the magazine has room, `object` is an object of `class` that the caller gives up. (Class 0 and
-    /// the placeholders never have room, so that foreign pointers are not even read.)
-    #[inline(always)]
+    /// `object` is an object of `class` that the caller gives up.
+    #[inline]
     pub unsafe fn push(&self, class: SizeClass, object: *mut u8) -> bool {
-        let object = object.cast::<FreeObject>();
-        let room = Self::at(&self.rooms, class);
-        // SAFETY: only this thread writes rooms, so that its own read need not be an atomic one, which the
-        // compiler does not merge with the comparison. With room in the magazine, `object` is a small
-        // object (caller): two words.
-        if unsafe { *room.as_ptr() == 0 || is_double(object) } {
-            return false;
-        }
-        let head = Self::at(&self.heads, class);
-        // SAFETY: as above, and the caller gives it up.
+        // SAFETY: addresses of this cache, for numbers of these kinds; the rest is handed through.
         unsafe {
-            FreeObject::link(object, head.load(Ordering::Relaxed));
-            FreeObject::mark(object);
+            match self.counter() {
+                None => Intake::of(self).push(MappedClass::first(class), object),
+                Some(_) => Intake::of_counted(self).push_second(class, object),
+            }
         }
-        // Release: a forked child finds this cache as it was at some instruction. The link must be there
-        // when the head is. (The kernel's copy sees one thread's stores in order; on x86-64 this keeps
-        // the compiler from reordering them and costs nothing.)
-        head.store(object, Ordering::Release);
-        // A second load: a compare and a decrement in memory are two instructions less than a value kept
-        // in a register.
-        room.store(room.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
-        true
     }
 
     /// The length of the loaded magazine. Exact for the owner, a moment old for others.
@@ -247,21 +210,25 @@ impl ThreadCache {
         if self.is_emptied(class) {
             return 0;
         }
+        self.difference(class)
+    }
+
+    /// The same whether it is parked or not.
+    #[inline(always)]
+    fn difference(&self, class: SizeClass) -> usize {
         // Relaxed: see the module's comment.
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
         let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
-        // Two loads that are not one moment may cross.
-        capacity.saturating_sub(room) as usize
+        let budget = Self::at(&self.budgets, class).load(Ordering::Relaxed);
+        // Loads that are not one moment may cross.
+        capacity.saturating_sub(room.saturating_add(budget)) as usize
     }
 
-    /// As `loaded`, for an owner that has entered the cache: it is not parked.
+    /// Objects that may be pushed by a thread that counts before it looks again. For the owner.
     #[inline(always)]
-    pub(super) fn loaded_of_entered(&self, class: SizeClass) -> Chain {
+    pub(super) fn budget(&self, class: SizeClass) -> usize {
         // Relaxed: only the owner writes.
-        let head = Self::at(&self.heads, class).load(Ordering::Relaxed);
-        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
-        let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
-        Chain { head, count: (capacity - room) as usize }
+        Self::at(&self.budgets, class).load(Ordering::Relaxed) as usize
     }
 
     /// The length of the spare magazine. Exact for the owner, a moment old for others.
@@ -291,8 +258,20 @@ impl ThreadCache {
         // Relaxed: only the owner writes. Head first when it becomes null, so that what a forked child
         // finds is never in two places; `take_*` relies on it.
         Self::at(&self.heads, class).store(chain.head, Ordering::Release);
-        Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
-        Self::at(&self.rooms, class).store((capacity - chain.count) as u32, Ordering::Relaxed);
+        self.set_room(class, chain.count, capacity);
+    }
+
+    /// Notes that the loaded magazine has `count` objects, with room for `capacity` in all.
+    #[inline]
+    fn set_room(&self, class: SizeClass, count: usize, capacity: usize) {
+        match self.counter() {
+            None => {
+                // Relaxed: only the owner writes.
+                Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
+                Self::at(&self.rooms, class).store((capacity - count) as u32, Ordering::Relaxed);
+            }
+            Some(counter) => self.set_budget(counter, class, count, capacity),
+        }
     }
 
     /// Takes the loaded magazine out, leaving an empty one with room for `capacity`.
@@ -312,9 +291,7 @@ impl ThreadCache {
     pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
         let count = self.loaded_count(class);
         debug_assert!(capacity >= count);
-        // Relaxed: only the owner writes.
-        Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
-        Self::at(&self.rooms, class).store((capacity - count) as u32, Ordering::Relaxed);
+        self.set_room(class, count, capacity);
     }
 
     /// Makes `chain` the spare magazine; the one before is empty or was copied elsewhere.

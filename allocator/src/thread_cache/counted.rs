@@ -1,75 +1,78 @@
-//! The twin of a cache whose thread counts what it allocates (option `sample_interval`).
+//! Counting what a thread allocates (options `sample_interval` and `guard_sample`), with the hot paths of a thread that
+//! does not count.
 //!
-//! Such a thread takes objects from the twin and puts them into its own cache. So nothing that it frees makes
-//! up for what it takes: what a magazine of the twin gets, the thread takes one by one, and when the magazine
-//! is empty all of it was allocated. The slow path counts it then, or rather before: it gives the magazine only
-//! as many objects as there are until the next event is due, such as a sample, so that the allocation
-//! that the event falls on takes the slow path. A loop that allocates and frees moves its magazine back and
-//! forth at each turn, and the hot paths are those of a thread that does not count.
+//! A `pop` adds to `rooms` of its class and a `push` takes from `budgets` (`intake` says how), so that `rooms` is what was
+//! popped since the slow path last looked. And the slow path sees to it that it looks again in time. What a
+//! thread can pop until then is what its magazine holds and what it may push: both together are never more than the blocks
+//! that may be allocated before the next *event*, such as a sample. So the allocation that an event falls on finds the
+//! magazine empty. That costs a look for every magazine's worth of frees, and a few more where an event is near:
+//! of what is left until then, half may be in the magazine and half may be pushed, and so on, until nothing is left.
 //!
 //! Each class counts its own bytes, as does everything large under the number of no class: distances drawn from the
-//! exponential distribution have no memory, so that many counts are as good as one. For the same reason, what
-//! leaves the twin otherwise need not be counted back: new distances are drawn.
+//! exponential distribution have no memory, so that many counts are as good as one.
 //!
-//! A sampled block has no class in the page map, so that `free` takes the slow path. Where the caller says
-//! the size, the map is not looked at, and the block goes into a magazine; `sift` finds it there. Not where blocks are
-//! guarded, which must be looked at when they are freed: the slot of a thread then names for these frees a cache that
-//! is always full, and the slow path looks. The same where memory for a twin is short.
+//! A sampled block has a span of its own and no class in the page map, so that `free` takes the slow path. Where the caller
+//! says the size, the map is not looked at: the fourth word of the slot of a thread that counts names for these frees a
+//! cache that is always full, and the slow path looks.
 
-use super::cache::{Kind, ThreadCache};
-use super::registry;
-use crate::central::chain::Chain;
+use super::cache::ThreadCache;
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering};
-use core::ptr::{self, NonNull};
+use crate::sync::{AtomicUsize, Ordering};
+use core::mem::transmute;
+use core::ptr;
 
 /// Kinds of events: samples for the profile, and blocks that are guarded.
 pub const KINDS: usize = 2;
 
-/// A twin. Read and written by its thread, but for the magazines as in `ThreadCache`; all accesses are relaxed.
-#[repr(C)]
-pub struct CountedCache {
-    face: ThreadCache,
-    own: AtomicPtr<ThreadCache>,
-    /// Bytes of each class until the next event of each kind, from the end of what the magazine holds: the
+/// Draws the bytes from one event of a kind to the next, with a generator whose state is the argument.
+pub type Draw = fn(&mut u64) -> isize;
+
+/// The [`Draw`] of each kind, which stand above this tier. Relaxed: stored before anything counts.
+static DRAWS: [AtomicUsize; KINDS] = [const { AtomicUsize::new(0) }; KINDS];
+
+/// Says how distances are drawn. Called before anything counts.
+pub(super) fn set_draws(draws: [Draw; KINDS]) {
+    for (place, draw) in DRAWS.iter().zip(draws) {
+        place.store(draw as usize, Ordering::Relaxed);
+    }
+}
+
+/// How far a thread is from the next events. Read and written by that thread, or by who empties its cache when it has
+/// ended; all accesses are relaxed.
+pub struct Counter {
+    /// Bytes of each class until the next event of each kind, from the end of what was counted: the
     /// event falls on the block that has the last of them. 0: not drawn yet.
     left: [[AtomicUsize; KINDS]; CLASS_COUNT],
     /// State of the generator that draws distances; 0 before the first.
     random: AtomicUsize,
 }
 
-impl ThreadCache {
-    /// The twin that this is, if it is one.
-    #[inline(always)]
-    pub fn as_counted(&self) -> Option<&CountedCache> {
-        // SAFETY: only the first field of a `CountedCache` has this kind, and records are never unmapped.
-        (self.kind == Kind::Counted).then(|| unsafe { &*ptr::from_ref(self).cast() })
+/// For threads for which there is no memory for another: no event ever comes. What several threads count here at the same
+/// time may be lost, and does not matter.
+static NEVER: Counter = Counter {
+    left: [const { [const { AtomicUsize::new(usize::MAX / 2) }; KINDS] }; CLASS_COUNT],
+    random: AtomicUsize::new(0),
+};
+
+impl Counter {
+    /// One that nobody uses.
+    pub fn obtain() -> *mut Self {
+        let Some(fresh) = METADATA.allocate::<Self>() else {
+            return (&raw const NEVER).cast_mut();
+        };
+        let left = [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT];
+        // SAFETY: memory for one that nobody uses.
+        unsafe { fresh.write(Self { left, random: AtomicUsize::new(0) }) };
+        fresh.as_ptr()
     }
 
-    /// The twin of this cache, if its thread counts. For the owner, or under the registry's lock.
-    #[inline]
-    pub(super) fn twin(&self) -> Option<&CountedCache> {
-        // Relaxed: the lock orders, or the owner has stored it.
-        let named = self.named.load(Ordering::Relaxed);
-        // SAFETY: null or a record; records are never unmapped.
-        unsafe { named.as_ref() }.and_then(Self::as_counted)
-    }
-}
-
-impl CountedCache {
-    /// The thread's own cache.
-    #[inline(always)]
-    pub fn own(&self) -> &'static ThreadCache {
-        // SAFETY: set when the twin was made; caches are never unmapped.
-        unsafe { &*self.own.load(Ordering::Relaxed) }
-    }
-
-    /// The magazines that the thread takes from.
-    #[inline(always)]
-    pub(super) fn face(&self) -> &ThreadCache {
-        &self.face
+    /// One that draws what this seed makes it draw.
+    #[cfg(test)]
+    pub(super) fn seeded(random: usize) -> Self {
+        let left = [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT];
+        Self { left, random: AtomicUsize::new(random) }
     }
 
     #[inline(always)]
@@ -78,31 +81,54 @@ impl CountedCache {
         unsafe { self.left.get_unchecked(class.index()) }
     }
 
-    /// Bytes until the next event, whatever kind it is of.
+    /// Bytes until the next event, whatever kind it is of: at least one.
     #[inline(always)]
     fn least_left(&self, class: SizeClass) -> usize {
         let [first, second] = self.left(class);
-        first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed))
+        let least = first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed));
+        if least > 0 { least } else { self.draw_first(class) }
     }
 
-    /// Whether an event is due with the next block if that has `size` bytes, or nothing is drawn yet: then `restart`
-    /// is to be called.
+    /// As `least_left`, for a class of which nothing is drawn yet.
+    #[cold]
+    #[inline(never)]
+    fn draw_first(&self, class: SizeClass) -> usize {
+        self.draw(class, [true; KINDS]);
+        self.least_left(class)
+    }
+
+    /// Draws new distances of `kinds`.
+    fn draw(&self, class: SizeClass, kinds: [bool; KINDS]) {
+        let mut random = self.random.load(Ordering::Relaxed) as u64;
+        if random == 0 {
+            random = seed(ptr::from_ref(self) as u64);
+        }
+        for ((left, place), _) in
+            self.left(class).iter().zip(&DRAWS).zip(kinds).filter(|(_, is)| *is)
+        {
+            let draw = place.load(Ordering::Relaxed);
+            debug_assert!(draw != 0, "nothing counts before somebody draws");
+            // SAFETY: stored by `set_draws`, and nothing else is.
+            let draw = unsafe { transmute::<usize, Draw>(draw) };
+            left.store(draw(&mut random).max(1) as usize, Ordering::Relaxed);
+        }
+        self.random.store(random as usize, Ordering::Relaxed);
+    }
+
+    /// Whether an event is due with the next block if that has `size` bytes: then `restart` is to be called.
     #[inline(always)]
     pub fn is_due(&self, class: SizeClass, size: usize) -> bool {
         // A block of no bytes counts as one of one.
         self.least_left(class) <= size.max(1)
     }
 
-    /// How many of `count` blocks of `class` may be taken before an event is due; at least one, as it is not due yet.
+    /// How many blocks of `class` may be allocated before one that an event is due with, as far as it matters to who
+    /// has use for `wanted`.
     #[inline(always)]
-    pub(super) fn most_of(&self, class: SizeClass, count: usize) -> usize {
+    pub(super) fn most(&self, class: SizeClass, wanted: usize) -> usize {
         let left = self.least_left(class);
         // The division is seldom made.
-        if count * class.size() < left {
-            count
-        } else {
-            (left.saturating_sub(1) / class.size()).max(1)
-        }
+        if wanted * class.size() < left { wanted } else { (left - 1) / class.size() }
     }
 
     /// Counts `count` blocks of `class`, which are no more than there are before the next event.
@@ -116,54 +142,31 @@ impl CountedCache {
     pub fn count(&self, class: SizeClass, bytes: usize) {
         for left in self.left(class) {
             let before = left.load(Ordering::Relaxed);
-            debug_assert!(before > bytes);
+            debug_assert!(
+                bytes == 0 || before > bytes,
+                "{bytes} bytes of {class:?}, {before} left"
+            );
             left.store(before - bytes, Ordering::Relaxed);
         }
     }
 
-    /// What the magazine of `class` holds, for good: it will not be allocated from there.
-    pub(super) fn take_unused(&self, class: SizeClass) -> Chain {
-        let chain = self.face.take_loaded(class, 0);
-        if !chain.is_empty() {
-            self.forget_distances(class);
-        }
-        chain
-    }
-
-    /// What was drawn for `class` is no longer true, as objects were taken out.
-    pub(super) fn forget_distances(&self, class: SizeClass) {
+    /// Takes back that a block of `size` bytes was counted.
+    pub fn uncount(&self, class: SizeClass, size: usize) {
         for left in self.left(class) {
-            left.store(0, Ordering::Relaxed);
+            left.store(left.load(Ordering::Relaxed) + size.max(1), Ordering::Relaxed);
         }
     }
 
-    /// Counts a block of `size` bytes that an event may be due with, unless there was no distance yet: then it
-    /// draws those, and the answer is `None`; it is to be seen anew whether an event is due. Otherwise which kinds are
-    /// due, for each of which the next distance is drawn. `draws` make distances from the generator's state.
-    pub fn restart(
-        &self,
-        class: SizeClass,
-        size: usize,
-        draws: [fn(&mut u64) -> isize; KINDS],
-    ) -> Option<[bool; KINDS]> {
-        let mut random = self.random.load(Ordering::Relaxed) as u64;
-        if random == 0 {
-            random = seed(ptr::from_ref(self) as u64);
+    /// Counts a block of `size` bytes that an event is due with. Says which kinds are due, for each of which the
+    /// next distance is drawn, from the end of the block.
+    pub fn restart(&self, class: SizeClass, size: usize) -> [bool; KINDS] {
+        let size = size.max(1);
+        let due = self.left(class).each_ref().map(|left| left.load(Ordering::Relaxed) <= size);
+        for (left, _) in self.left(class).iter().zip(due).filter(|(_, due)| !due) {
+            left.store(left.load(Ordering::Relaxed) - size, Ordering::Relaxed);
         }
-        let mut due = [false; KINDS];
-        let mut fresh = false;
-        for ((left, draw), due) in self.left(class).iter().zip(draws).zip(&mut due) {
-            let before = left.load(Ordering::Relaxed);
-            fresh |= before == 0;
-            *due = before <= size.max(1);
-            if *due {
-                left.store(draw(&mut random).max(1) as usize, Ordering::Relaxed);
-            } else {
-                left.store(before - size, Ordering::Relaxed);
-            }
-        }
-        self.random.store(random as usize, Ordering::Relaxed);
-        (!fresh).then_some(due)
+        self.draw(class, due);
+        due
     }
 }
 
@@ -178,22 +181,76 @@ fn seed(addr: u64) -> u64 {
     mixed ^ mixed >> 31 | 1
 }
 
-/// Makes the calling thread, whose cache is `own`, take from a twin. Without memory for one the
-/// thread does not count.
-pub fn install(own: &ThreadCache) {
-    let used = registry::take_twin().map(NonNull::cast);
-    let Some(twin) = used.or_else(|| METADATA.allocate::<CountedCache>()) else {
-        // No twin; but others do count, and the slot is to say so.
-        return registry::name(own, ptr::from_ref(own).cast_mut());
-    };
-    // SAFETY: memory for one record that nobody uses.
-    unsafe {
-        twin.write(CountedCache {
-            face: ThreadCache::new(Kind::Counted),
-            own: AtomicPtr::new(ptr::from_ref(own).cast_mut()),
-            left: [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT],
-            random: AtomicUsize::new(0),
-        });
+impl ThreadCache {
+    /// What counts what the owner allocates, if anything does.
+    #[inline(always)]
+    pub fn counter(&self) -> Option<&'static Counter> {
+        // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the registry's lock orders.
+        unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
     }
-    registry::name(own, twin.as_ptr().cast());
+
+    /// Counts what was popped since this was last done.
+    #[inline]
+    pub(super) fn count_popped(&self, counter: &Counter, class: SizeClass) {
+        let rooms = Self::at(&self.rooms, class);
+        // Relaxed, here and below: only the owner writes.
+        let popped = rooms.load(Ordering::Relaxed);
+        counter.took(class, popped as usize);
+        let capacities = Self::at(&self.capacities, class);
+        capacities.store(capacities.load(Ordering::Relaxed) - popped, Ordering::Relaxed);
+        rooms.store(0, Ordering::Relaxed);
+    }
+
+    /// Notes that the loaded magazine has `count` objects, which is no more than may be allocated before the next event.
+    /// Room there is for what brings it to `capacity`, as far as that event is far enough.
+    pub(super) fn set_budget(
+        &self,
+        counter: &Counter,
+        class: SizeClass,
+        count: usize,
+        capacity: usize,
+    ) {
+        let popped = Self::at(&self.rooms, class).load(Ordering::Relaxed);
+        if popped > 0 {
+            counter.took(class, popped as usize);
+        }
+        // A class that is not used has no distances drawn for it.
+        let most = if capacity == 0 { 0 } else { counter.most(class, capacity) };
+        debug_assert!(
+            count <= most,
+            "{count} objects of {class:?} loaded, {most} before the next event"
+        );
+        self.store_budget(class, count, most.saturating_sub(count));
+    }
+
+    fn store_budget(&self, class: SizeClass, count: usize, budget: usize) {
+        Self::at(&self.rooms, class).store(0, Ordering::Relaxed);
+        Self::at(&self.budgets, class).store(budget as u32, Ordering::Relaxed);
+        Self::at(&self.capacities, class).store((count + budget) as u32, Ordering::Relaxed);
+    }
+
+    /// Counts what was popped, and lets the magazine be filled, where the budget is used up. Returns whether it did: not if
+    /// the magazine is full or the next event is near.
+    ///
+    /// A thread that allocates about as much as it frees may push more than there is room for, twice what it popped
+    /// since the last look: so it looks seldom, though its magazines are small. They hold no more for that, unless it changes
+    /// its ways, and then no more than by a magazine's worth.
+    #[cfg(not(feature = "hardened"))]
+    #[inline]
+    pub(super) fn renew_budget(&self, counter: &Counter, class: SizeClass) -> bool {
+        let (limit, info) = (self.limit(class), class.info());
+        let popped = Self::at(&self.rooms, class).load(Ordering::Relaxed) as usize;
+        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize;
+        let count = capacity - popped;
+        if count >= limit {
+            return false;
+        }
+        let budget = (2 * popped).min(info.most_budget as usize).max(limit - count);
+        if (popped + count + budget) * info.size as usize >= counter.least_left(class) {
+            return false;
+        }
+        counter.took(class, popped);
+        self.store_budget(class, count, budget);
+        true
+    }
 }

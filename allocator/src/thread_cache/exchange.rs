@@ -1,11 +1,12 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
-use super::cache::{Kind, ThreadCache, current, in_slot};
-use super::counted::CountedCache;
-use super::{orphans, park, registry, sift, sizing, sparing};
+use super::cache::{Kind, ThreadCache, current};
+use super::counted::Counter;
+use super::{orphans, park, registry, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
+use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -43,7 +44,7 @@ pub fn enter() -> Option<Entered> {
             Kind::Live => {}
             Kind::Empty if registry::register() => {}
             Kind::Parked => park::resume(),
-            Kind::Empty | Kind::Exited | Kind::Counted => return None,
+            Kind::Empty | Kind::Exited => return None,
         }
     }
 }
@@ -74,9 +75,7 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     };
     let cache = &*cache;
     if !cache.head(class).is_null() {
-        // The cache came into being a moment ago, and registering it used and filled it; or it has a twin, and
-        // this object is not to be one of those.
-        sift::settle(cache, class);
+        // The cache came into being a moment ago, and registering it used and filled it.
         let object = cache.pop(class);
         if !object.is_null() {
             return object;
@@ -102,114 +101,70 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     unsafe {
         let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
         FreeObject::hand_out(object, class);
-        cache.set_loaded(class, rest, rest.count.max(cache.limit(class)));
+        load(cache, class, rest);
     }
     object.cast()
 }
 
-/// As `enter_if_live` for a thread that counts, whose slot named `twin` a moment ago.
-#[inline(always)]
-fn enter_beside(twin: &CountedCache) -> Option<Entered> {
-    let cache = twin.own();
-    let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
-    cache.busy.store(1, Ordering::Relaxed);
-    compiler_fence(Ordering::SeqCst);
-    ptr::eq(in_slot(), twin.face()).then_some(entered)
-}
-
-/// An object of `class` for a thread that counts and whose twin has none: its twin gets what the thread freed
-/// lately, but no more objects than there are before the next event, which is not due with the first. Null if that is
-/// not worth it, or the thread's cache is not to be had.
-///
-/// A twin that gets few objects comes here often, so it takes what is at least half a magazine; until so
-/// much is under way, `pop_fetched` adds to it.
+/// Makes `chain` the loaded magazine, what went before it to the caller. Where the thread counts, no more than may be
+/// allocated before the next event; the rest becomes the spare magazine, which is empty.
 #[inline]
-pub fn pop_recycled(twin: &CountedCache, class: SizeClass) -> *mut u8 {
-    let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
-    let mut limit = cache.limit(class);
-    if sizing::may_grow(class, limit) {
-        sizing::grow(&cache, class);
-        limit = cache.limit(class);
+pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
+    if let Some(counter) = cache.counter() {
+        cache.count_popped(counter, class);
+        counter.took(class, 1);
+        let most = counter.most(class, chain.count);
+        if most < chain.count {
+            let (few, rest) = split(chain, most / 2);
+            cache.set_spare(class, rest);
+            chain = few;
+        }
     }
-    let loaded = cache.loaded_of_entered(class);
-    let chain = if loaded.count * 2 > limit {
-        cache.set_loaded(class, Chain::EMPTY, limit);
-        sift::sift(class, loaded)
-    } else {
-        cache.take_spare(class)
-    };
-    if chain.is_empty() {
-        return ptr::null_mut();
-    }
-    sizing::note_use(&cache, class);
-    hand_to_twin(&cache, twin, class, chain)
+    cache.set_loaded(class, chain, chain.count.max(cache.limit(class)));
 }
 
-/// The same with objects from the central tier; null without memory.
-#[cold]
-#[inline(never)]
-pub fn pop_fetched(twin: &CountedCache, class: SizeClass, size: usize) -> *mut u8 {
-    orphans::adopt_one();
-    let Some(cache) = enter_beside(twin) else { return ptr::null_mut() };
-    let first = !sizing::is_active(&cache, class);
-    sizing::note_exchange(&cache, class);
-    let chain = CENTRAL.fetch(class, size, sizing::fetch_size(&cache, class, first), false);
-    if chain.is_empty() {
-        return ptr::null_mut();
+/// The first `count` objects of `chain`, which has more, and the others.
+fn split(chain: Chain, count: usize) -> (Chain, Chain) {
+    if count == 0 {
+        return (Chain::EMPTY, chain);
     }
-    sizing::grow(&cache, class);
-    hand_to_twin(&cache, twin, class, chain)
-}
-
-/// Makes `chain`, which has an object, the twin's magazine, or as many objects of it as there are before the next event.
-/// The first goes to the caller.
-#[inline]
-fn hand_to_twin(
-    cache: &ThreadCache,
-    twin: &CountedCache,
-    class: SizeClass,
-    mut chain: Chain,
-) -> *mut u8 {
-    let most = twin.most_of(class, chain.count);
-    if chain.count > most {
-        chain = cut(cache, class, chain, most);
-    }
-    twin.took(class, chain.count);
-    let object = chain.head;
-    // SAFETY: the chain is ours and has an object.
-    unsafe {
-        let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
-        FreeObject::hand_out(object, class);
-        twin.face().set_loaded(class, rest, rest.count);
-    }
-    object.cast()
-}
-
-/// The first `most` objects of `chain`, which has more; the others go back. Cold: a sample is near.
-#[cold]
-fn cut(cache: &ThreadCache, class: SizeClass, chain: Chain, most: usize) -> Chain {
     let mut last = chain.head;
-    for _ in 1..most {
-        // SAFETY: an object of our chain, and not its last.
+    for _ in 1..count {
+        // SAFETY: an object of the chain, and not its last; here and below.
         last = unsafe { FreeObject::next(last) };
     }
-    // SAFETY: as above; both parts are ours.
-    let rest = unsafe {
+    // SAFETY: as above; both parts are the caller's.
+    let head = unsafe {
         let head = FreeObject::next(last);
         FreeObject::link(last, ptr::null_mut());
-        #[cfg(not(feature = "hardened"))]
-        FreeObject::mark(last);
-        Chain { head, count: chain.count - most }
+        head
     };
-    if cache.loaded_count(class) == 0 {
-        cache.set_loaded(class, rest, cache.limit(class).max(rest.count));
-    } else if cache.spare_count(class) == 0 {
-        cache.set_spare(class, rest);
-    } else {
-        // SAFETY: the objects are ours.
-        unsafe { CENTRAL.give_home(class, rest) };
-    }
-    Chain { head: chain.head, count: most }
+    (Chain { head: chain.head, count }, Chain { head, count: chain.count - count })
+}
+
+/// Whether an event is due with the next block of `class` that the calling thread allocates, which has nothing in its
+/// magazine then.
+#[inline]
+pub fn is_due(class: SizeClass) -> bool {
+    registry::counts() && is_due_counted(class)
+}
+
+/// Cold: once per magazine.
+#[cold]
+#[inline(never)]
+fn is_due_counted(class: SizeClass) -> bool {
+    let Some(cache) = enter() else { return false };
+    cache.counter().is_some_and(|counter| {
+        cache.count_popped(counter, class);
+        counter.is_due(class, class.size())
+    })
+}
+
+/// What counts what the calling thread allocates, if anything does.
+pub fn own_counter() -> Option<&'static Counter> {
+    let own = thread_slot::own().cast::<ThreadCache>();
+    // SAFETY: null or a cache; caches are never unmapped.
+    unsafe { own.as_ref() }.and_then(ThreadCache::counter)
 }
 
 /// An object of `class` without a cache; null without memory.
@@ -261,6 +216,22 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     } else {
         cache.set_capacity(class, cache.limit(class));
     }
+    if let Some(counter) = cache.counter()
+        && cache.budget(class) == 0
+    {
+        let made = make_room_before_event(cache, counter, class);
+        // SAFETY: as above; what was in the way was the cache's, and now is ours.
+        unsafe {
+            let over = match made {
+                Some(over) => over,
+                None => put_aside(cache, class, object.cast()),
+            };
+            give_over(cache, class, over);
+        }
+        if made.is_none() {
+            return;
+        }
+    }
     // SAFETY: as above. The mark may be a coincidence or was checked: it must not stop the push.
     let pushed = unsafe {
         #[cfg(not(feature = "hardened"))]
@@ -290,16 +261,107 @@ fn make_room(cache: &ThreadCache, class: SizeClass) {
         sizing::grow(cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    cache.set_spare(class, sift::sift(class, loaded));
+    cache.set_spare(class, loaded);
+}
+
+/// As `push_slow` for a thread that counts and may only have pushed as much as it was to before it looks
+/// again. Returns whether that was all, and `object` is in the magazine; otherwise nothing has changed.
+///
+/// # Safety
+/// As `push_slow`.
+#[cfg(not(feature = "hardened"))]
+#[inline]
+pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
+    let Some(cache) = enter_if_live() else { return false };
+    let Some(counter) = cache.counter() else { return false };
+    let limit = cache.limit(class);
+    // A class without a limit is looked at in full.
+    if limit == 0 || cache.is_sparing() || cache.budget(class) > 0 {
+        return false;
+    }
+    // SAFETY: handed through.
+    cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
+}
+
+/// For a thread whose loaded magazine has as many objects as may be allocated before the next event, so that it may push
+/// none: lets it have half of them, so that it may push as many again. Returns what was in the way then, as
+/// `put_chain_aside`; `None` if it had no object.
+#[cold]
+pub(super) fn make_room_before_event(
+    cache: &ThreadCache,
+    counter: &Counter,
+    class: SizeClass,
+) -> Option<Chain> {
+    let loaded = cache.loaded(class);
+    debug_assert!(counter.most(class, loaded.count) == loaded.count);
+    if loaded.is_empty() {
+        return None;
+    }
+    let (few, rest) = split(loaded, loaded.count / 2);
+    let mut tail = rest.head;
+    for _ in 1..rest.count {
+        // SAFETY: an object of the chain, and not its last.
+        tail = unsafe { FreeObject::next(tail) };
+    }
+    cache.set_loaded(class, few, few.count.max(cache.limit(class)));
+    // SAFETY: the rest was the magazine's, and now is ours.
+    Some(unsafe { put_chain_aside(cache, class, rest, tail) })
+}
+
+/// Puts an object into the spare magazine. Returns what was in the way, as `put_chain_aside`.
+///
+/// # Safety
+/// `object` is an object of `class` that the caller gives up.
+pub(super) unsafe fn put_aside(
+    cache: &ThreadCache,
+    class: SizeClass,
+    object: *mut FreeObject,
+) -> Chain {
+    // SAFETY: by the caller's word; its mark is ours to write.
+    unsafe {
+        FreeObject::mark(object);
+        put_chain_aside(cache, class, Chain::single(object), object)
+    }
+}
+
+/// Adds `chain`, whose last object is `tail`, to the spare magazine. Where that would be too much, what is there is in
+/// the way, and is the caller's now.
+///
+/// # Safety
+/// The chain is one of objects of `class` that the caller gives up.
+unsafe fn put_chain_aside(
+    cache: &ThreadCache,
+    class: SizeClass,
+    chain: Chain,
+    tail: *mut FreeObject,
+) -> Chain {
+    let spare = cache.take_spare(class);
+    let count = chain.count + spare.count;
+    let (below, over) =
+        if count > 2 * cache.limit(class) { (Chain::EMPTY, spare) } else { (spare, Chain::EMPTY) };
+    // SAFETY: the last object of the caller's chain, which has its mark.
+    unsafe { FreeObject::link(tail, below.head) };
+    cache.set_spare(class, Chain { head: chain.head, count: chain.count + below.count });
+    over
+}
+
+/// Gives what was in the way to the central tier.
+///
+/// # Safety
+/// As `Central::give`, unless the chain is empty.
+unsafe fn give_over(cache: &ThreadCache, class: SizeClass, over: Chain) {
+    if !over.is_empty() {
+        sizing::note_exchange(cache, class);
+        // SAFETY: handed through.
+        unsafe { CENTRAL.give(class, over) };
+    }
 }
 
 /// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
 pub fn holds(class: SizeClass, object: *mut u8) -> bool {
     let addr = object as usize;
     enter_if_live().is_some_and(|cache| {
-        cache.loaded(class).contains(addr)
-            || cache.spare(class).contains(addr)
-            || cache.twin().is_some_and(|twin| twin.face().loaded(class).contains(addr))
+        cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
     })
 }
 
@@ -312,36 +374,17 @@ unsafe fn hand_over(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
     for class in SizeClass::all() {
-        hand_over_of_twin(cache, class);
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
             continue;
         }
-        let loaded = sift::sift(class, cache.take_loaded(class, limit));
+        let loaded = cache.take_loaded(class, limit);
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give(class, chain) };
             }
         }
-    }
-}
-
-/// Offers what the twin of `cache`, if it has one, holds: what a thread that does not count would not have. To send it
-/// home was a third of what it costs to end a thread.
-pub(super) fn hand_over_twin(cache: &ThreadCache) {
-    if cache.twin().is_some() {
-        SizeClass::all().for_each(|class| hand_over_of_twin(cache, class));
-    }
-}
-
-/// The same for one class.
-fn hand_over_of_twin(cache: &ThreadCache, class: SizeClass) {
-    if let Some(chain) = cache.twin().map(|twin| twin.take_unused(class))
-        && !chain.is_empty()
-    {
-        // SAFETY: the magazine was the twin's, and now is ours.
-        unsafe { CENTRAL.give(class, chain) };
     }
 }
 
@@ -374,9 +417,8 @@ pub(super) unsafe fn flush(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
     for class in SizeClass::all() {
-        let of_twin = cache.twin().map_or(Chain::EMPTY, |twin| twin.take_unused(class));
-        let loaded = sift::sift(class, cache.take_loaded(class, 0));
-        for chain in [loaded, cache.take_spare(class), of_twin] {
+        let loaded = cache.take_loaded(class, 0);
+        for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give_home(class, chain) };
@@ -404,6 +446,17 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
     }
     let loaded = cache.loaded(class);
     let count = loaded.count + chain.count;
+    if let Some(counter) = cache.counter() {
+        cache.count_popped(counter, class);
+        if counter.most(class, count) < count {
+            // An event is near.
+            // SAFETY: handed through.
+            return unsafe {
+                let over = put_chain_aside(&cache, class, chain, tail);
+                give_over(&cache, class, over);
+            };
+        }
+    }
     // SAFETY: the last object of the caller's chain; both are ours now.
     unsafe { FreeObject::link(tail, loaded.head) };
     let chain = Chain { head: chain.head, count };

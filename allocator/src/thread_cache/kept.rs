@@ -61,10 +61,7 @@ pub fn hold(class: SizeClass, addr: usize) -> bool {
         // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
         unsafe {
             let holds = |chain: Chain| chain.contains(addr);
-            if holds((*node).loaded(class))
-                || holds((*node).spare(class))
-                || (*node).twin().is_some_and(|twin| holds(twin.face().loaded(class)))
-            {
+            if holds((*node).loaded(class)) || holds((*node).spare(class)) {
                 return true;
             }
             node = list.next(node);

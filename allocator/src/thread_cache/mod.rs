@@ -2,12 +2,12 @@
 //! synchronisation, and a spare one.
 //!
 //! * `cache`: the record, and the operations of the hot paths.
-//! * `counted`: what stands in for the cache of a thread that counts what it allocates.
+//! * `counted`: counting what a thread allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
+//! * `intake`: where objects are put, on the hot paths.
 //! * `kept`: caches of ended threads, for the next ones.
 //! * `orphans`: caches of threads that a `fork` left behind.
 //! * `park`: taking what the threads that sleep have cached.
-//! * `sift`: taking blocks out of magazines that were sampled.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `sparing`: what a thread does while a forked child shares the pages.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
@@ -15,23 +15,26 @@
 
 mod cache;
 mod counted;
+#[cfg(test)]
+mod counted_tests;
 pub mod exchange;
+mod intake;
 pub mod kept;
 pub mod orphans;
 pub mod park;
 #[cfg(feature = "hardened")]
 mod quarantine;
 pub mod registry;
-mod sift;
 mod sizing;
 mod sparing;
 mod verify;
 
+#[cfg(feature = "hardened")]
+pub use cache::quarantine;
+pub use cache::{EXITED, in_slot_to_pop};
+pub use counted::Counter;
 #[cfg(not(feature = "hardened"))]
-pub use cache::in_slot_to_push_sized;
-pub use cache::{EXITED, in_slot, in_slot_to_pop, in_slot_to_push};
-pub use counted::CountedCache;
+pub use intake::{intake, intake_sized};
 #[cfg(feature = "hardened")]
 pub use quarantine::Quarantine;
-pub use sift::{note_gone, note_sampled, settle_own};
 pub use verify::own_is_sound;

@@ -3,7 +3,7 @@
 //! The child has one thread, but the registry lists the caches of the parent's others. They become *orphans* and are
 //! emptied one by one as the child needs memory, so that a child that only calls `exec` pays nothing.
 
-use super::{registry, sift};
+use super::registry;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::MAGAZINE_MAX_COUNT;
@@ -74,9 +74,6 @@ pub(super) fn adopt_one() {
             let most = if (*cache).is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT };
             salvage(class, (*cache).head(class), most);
             salvage(class, (*cache).spare(class).head, MAGAZINE_MAX_COUNT);
-            if let Some(twin) = (*cache).twin() {
-                salvage(class, twin.face().head(class), most);
-            }
         }
     }
     // SAFETY: the record is in no list.
@@ -84,40 +81,24 @@ pub(super) fn adopt_one() {
 }
 
 /// Sends home what can be reached from `head`, looking at `most` objects at most, counting anew: the thread may have
-/// been between two stores. Sampled blocks among them go where they belong.
+/// been between two stores.
 ///
 /// # Safety
 /// `head` is null or was the head of a magazine of `class` when its thread vanished.
-unsafe fn salvage(class: SizeClass, mut head: *mut FreeObject, most: usize) {
+unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     let mut count = 0;
-    let mut before = ptr::null_mut();
     let mut object = head;
     // Longer than any magazine means a link that was never one.
-    for _ in 0..most {
+    while count < most {
         let addr = object as usize;
-        if object.is_null() || addr >> 48 != 0 {
-            break;
-        }
         // SAFETY: any address may be looked up that is below the map's range.
-        let known = unsafe { PAGE_MAP.class_unchecked(addr) } == class;
-        if !known && !sift::is_sampled(class, addr) {
+        if object.is_null() || addr >> 48 != 0 || unsafe { PAGE_MAP.class_unchecked(addr) } != class
+        {
             break;
         }
-        // SAFETY: the page map says that this is memory of a small span, or a sampled block.
-        let next = unsafe { FreeObject::next(object) };
-        if known {
-            count += 1;
-            before = object;
-        } else {
-            if before.is_null() {
-                head = next;
-            } else {
-                // SAFETY: an object of the chain, as above.
-                unsafe { FreeObject::link(before, next) };
-            }
-            sift::take_back(class, object);
-        }
-        object = next;
+        count += 1;
+        // SAFETY: the page map says that this is memory of a small span.
+        object = unsafe { FreeObject::next(object) };
     }
     if count > 0 {
         // SAFETY: `count` linked objects of `class` that no thread of this process uses.

@@ -16,9 +16,6 @@
 //! 4. All others can at most be pushed to. Taking the chain is an exchange of the head with null: the object
 //!    pushed is either in what was taken, or the head that is found later; its link may then lead to an
 //!    object that was taken, but only the thread itself looks at it, on `resume`, and cuts it off.
-//!    A thread that counts takes from its twin and puts into its cache: from the twin's magazines nothing is
-//!    taken but by the announced class, nothing is ever put there, and nothing taken from the cache's. What
-//!    holds for one cache holds for both; the same class is left alone in both.
 //! 5. Slow paths do more than that, and say so: a cache whose owner is `busy` is left alone.
 //!
 //! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
@@ -30,7 +27,7 @@
 
 use super::cache::{Kind, PARKED, ThreadCache};
 use super::registry::Registry;
-use super::{registry, sift, sizing, sparing};
+use super::{registry, sizing, sparing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
 use crate::config::SCAVENGE_INTERVAL;
@@ -64,10 +61,9 @@ impl ThreadCache {
         parked >= EMPTIED && parked - EMPTIED != class.index() as u32
     }
 
-    /// Bytes in all magazines, the twin's included.
+    /// Bytes in all magazines.
     pub(super) fn held_bytes(&self) -> usize {
-        let of_twin = |class| self.twin().map_or(0, |twin| twin.face().loaded_count(class));
-        let count = |class| self.loaded_count(class) + self.spare_count(class) + of_twin(class);
+        let count = |class| self.loaded_count(class) + self.spare_count(class);
         SizeClass::all().map(|class| count(class) * class.size()).sum()
     }
 
@@ -206,18 +202,11 @@ fn empty(cache: &ThreadCache) {
     // SAFETY: as in `park_chosen`. The owner may write the byte at any time; only what was written
     // before the barrier matters, and one byte is read whole.
     let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
-    let emptied = EMPTIED + u32::from(announced);
-    cache.parked.store(emptied, Ordering::Relaxed);
-    if let Some(twin) = cache.twin() {
-        twin.face().parked.store(emptied, Ordering::Relaxed);
-    }
+    cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
     for class in SizeClass::all() {
         give_home(class, cache.take_spare(class));
         if cache.is_emptied(class) {
-            give_home(class, sift::sift(class, cache.steal_loaded(class)));
-            if let Some(twin) = cache.twin() {
-                give_home(class, twin.face().steal_loaded(class));
-            }
+            give_home(class, cache.steal_loaded(class));
             if cache.limit(class) > 0 {
                 sizing::shrink(cache, class, 0);
             }
@@ -293,16 +282,9 @@ pub fn make_whole(cache: &ThreadCache) {
     if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
         for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
             cache.settle_stolen(class);
-            if let Some(twin) = cache.twin() {
-                twin.face().settle_stolen(class);
-                twin.forget_distances(class);
-            }
         }
         #[cfg(feature = "hardened")]
         cache.quarantine.settle();
     }
     cache.parked.store(NOT, Ordering::Relaxed);
-    if let Some(twin) = cache.twin() {
-        twin.face().parked.store(NOT, Ordering::Relaxed);
-    }
 }

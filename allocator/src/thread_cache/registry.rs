@@ -11,16 +11,20 @@
 //! slot may name a placeholder while the cache is parked (see `park`).
 
 use super::cache::{EXITED, FULL, Kind, ThreadCache};
+use super::counted::{self, Counter, Draw, KINDS};
+use super::intake::Intake;
 use super::kept::{self, Kept};
-use super::{counted, exchange, park, sift, sparing};
+use super::{exchange, park, sparing};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
-use crate::os::linux::thread_number;
+use crate::config::PAGE_SIZE;
+use crate::os::linux::{barrier_everywhere, thread_number};
 use crate::os::{Guard, Lock, pthread, thread_slot};
 use crate::page::metadata::METADATA;
+use crate::page_heap::PAGE_HEAP;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
 use core::ffi::c_void;
-use core::ptr::{self, NonNull};
+use core::ptr;
 
 pub(super) struct Registry {
     pub(super) live: List<ThreadCache>,
@@ -28,8 +32,6 @@ pub(super) struct Registry {
     /// Caches whose threads have ended, with what these had cached.
     pub(super) kept: Kept,
     pub(super) orphans: List<ThreadCache>,
-    /// Twins (`counted`) that no thread uses.
-    twins: List<ThreadCache>,
     live_count: usize,
 }
 
@@ -43,7 +45,6 @@ static REGISTRY: Lock<Registry> = Lock::new(
         recycled: List::new(),
         kept: Kept::new(),
         orphans: List::new(),
-        twins: List::new(),
         live_count: 0,
     },
 );
@@ -56,20 +57,13 @@ static EXIT_KEY: AtomicU32 = AtomicU32::new(0);
 pub enum Caching {
     /// Each has one.
     Plain,
-    /// Each has one, and counts what it takes from it.
+    /// Each has one, and counts what it takes from it. Blocks whose size the caller says take a slow path, which looks
+    /// up those that may be sampled.
     Counted,
-    /// As `Counted`, and blocks whose size the caller says are looked up at once, where `Counted` leaves that to
-    /// `sift`.
+    /// As `Counted`, but all are looked up.
     Checked,
     /// None has one: each call takes the slow path and uses the central tier.
     Never,
-}
-
-impl Caching {
-    /// Whether threads have a twin.
-    fn counts(self) -> bool {
-        matches!(self, Self::Counted | Self::Checked)
-    }
 }
 
 /// A [`Caching`].
@@ -94,25 +88,27 @@ pub fn register() -> bool {
         let mut registry = REGISTRY.lock();
         let mut cache = registry.kept.take();
         if cache.is_null() {
+            let mut counter = ptr::null_mut();
             cache = registry.recycled.pop_front();
-            if cache.is_null() {
-                let Some(fresh) = METADATA.allocate::<ThreadCache>() else {
-                    return false;
-                };
+            if !cache.is_null() {
+                // SAFETY: records are never freed.
+                counter = unsafe { (*cache).counter.load(Ordering::Relaxed) };
+            } else if let Some(fresh) = METADATA.allocate::<ThreadCache>() {
                 cache = fresh.as_ptr();
+            } else {
+                return false;
             }
             // SAFETY: the record is unused; a recycled one is in no list any more.
-            unsafe { cache.write(ThreadCache::new(Kind::Live)) };
+            unsafe {
+                cache.write(ThreadCache::new(Kind::Live));
+                (*cache).counter.store(counter, Ordering::Relaxed);
+            }
         }
         // SAFETY: the record is in no list, and nobody else's.
         unsafe {
             // Relaxed, here and below: the lock orders.
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
-            // One that was kept may have a twin.
-            if (*cache).twin().is_none() {
-                (*cache).named.store(cache, Ordering::Relaxed);
-            }
             (*cache).sparing.store(0, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
             name_in_slot(&*cache);
@@ -123,11 +119,6 @@ pub fn register() -> bool {
         cache
     };
     // By now this thread can allocate, which the calls below may do.
-    // SAFETY: records are never freed.
-    let own = unsafe { &*cache };
-    if caching().counts() && own.twin().is_none() {
-        counted::install(own);
-    }
     arm_exit(cache);
     sparing::join_if_wanted();
     true
@@ -184,19 +175,13 @@ enum Fate {
 }
 
 impl Registry {
-    /// Takes in a cache that nobody uses and that is in no list, and its twin if it has one.
+    /// Takes in a cache that nobody uses and that is in no list, with its counter if it has one.
     ///
     /// # Safety
     /// Such a cache of this tier.
     pub(super) unsafe fn recycle(&mut self, cache: *mut ThreadCache) {
-        // SAFETY: by the caller's word; a twin is in no list while it has a cache. Relaxed: the lock orders.
-        unsafe {
-            let named = (*cache).named.load(Ordering::Relaxed);
-            self.recycled.push_front(cache);
-            if !ptr::eq(named, cache) {
-                self.twins.push_front(named);
-            }
-        }
+        // SAFETY: by the caller's word.
+        unsafe { self.recycled.push_front(cache) }
     }
 
     /// Makes an orphan of `cache`.
@@ -228,46 +213,31 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
     // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
         park::make_whole(&*cache);
-        // What the thread freed is known from here on, kept or not.
-        sift::settle_all(&*cache);
         if fate == Fate::Emptied || !kept::keep(&*cache) {
-            exchange::hand_over_twin(&*cache);
             exchange::flush(&*cache);
             REGISTRY.lock().recycle(cache);
         }
     }
 }
 
-/// A twin that no thread uses any more.
-pub fn take_twin() -> Option<NonNull<ThreadCache>> {
-    NonNull::new(REGISTRY.lock().twins.pop_front())
-}
-
-/// Lets the calling thread take from `named` instead of its own cache, which is `cache`.
-pub(super) fn name(cache: &ThreadCache, named: *mut ThreadCache) {
-    // The lock keeps others from parking the cache at the same time.
-    let _registry = REGISTRY.lock();
-    park::make_whole(cache);
-    // Relaxed: the lock orders.
-    cache.named.store(named, Ordering::Relaxed);
-    name_in_slot(cache);
-}
-
 /// Lets the calling thread's slot name what belongs there while `cache`, its own, is not parked. Under the lock.
 pub(super) fn name_in_slot(cache: &ThreadCache) {
-    let own = ptr::from_ref(cache).cast_mut();
-    // Relaxed: the lock orders.
-    let named = cache.named.load(Ordering::Relaxed);
-    // Only what has a twin is sifted.
-    let may_push = match caching() {
-        Caching::Plain => true,
-        Caching::Counted => !ptr::eq(named, own),
-        Caching::Checked | Caching::Never => false,
+    let counts = counts();
+    if counts && cache.counter().is_none() {
+        // It came into being before it was decided that threads count.
+        // SAFETY: the calling thread's own, which is on a slow path.
+        unsafe { exchange::flush(cache) };
+        cache.counter.store(Counter::obtain(), Ordering::Relaxed);
+    }
+    let own = ptr::from_ref(cache).cast_mut().cast();
+    let full = Intake::of(&FULL).as_word();
+    // Hardened builds push into the quarantine, which has no rooms, and do not believe sizes.
+    let (push, sized) = match (cache.is_sparing(), counts && !cfg!(feature = "hardened")) {
+        (true, _) => (full, full),
+        (false, true) => (Intake::of_counted(cache).as_word(), full),
+        (false, false) => (own, own),
     };
-    let full = (&raw const FULL).cast_mut();
-    let sized = if may_push { own } else { full };
-    let (push, sized) = if cache.is_sparing() { (full, full) } else { (own, sized) };
-    thread_slot::set(named.cast(), push.cast(), sized.cast());
+    thread_slot::set(own, push, sized);
 }
 
 /// As `name_in_slot`, after what decides about it was changed. For the owner of `cache`.
@@ -277,26 +247,61 @@ pub(super) fn name_anew(cache: &ThreadCache) {
     name_in_slot(cache);
 }
 
-/// Decides how threads get their caches from now on, the calling one included. Where they count, `taker` takes back
-/// the sampled blocks that are found in magazines.
-pub fn set_caching(caching: Caching, taker: sift::Taker) {
-    sift::set_taker(taker);
+/// Decides that no thread gets a cache from now on, the calling one included.
+pub fn cache_nothing() {
     // Relaxed: set before a second thread allocates.
-    CACHING.store(caching as u32, Ordering::Relaxed);
+    CACHING.store(Caching::Never as u32, Ordering::Relaxed);
     let own = thread_slot::own().cast::<ThreadCache>();
-    if own.is_null() {
-        return;
-    }
-    match caching {
-        Caching::Plain => {}
-        // SAFETY: records are never freed.
-        Caching::Counted | Caching::Checked => counted::install(unsafe { &*own }),
-        Caching::Never => retire(own, Fate::Emptied),
+    if !own.is_null() {
+        retire(own, Fate::Emptied);
     }
 }
 
+/// Decides that threads count what they allocate from now on, the calling one included; `draws` say how far the next
+/// event of each kind is. `checked`: what they free is always looked up.
+///
+/// What there is already is led to the new ways: before the C library has started, options are not known, and there
+/// may be a cache and spans. (Were there other threads, they would take a slow path before they push anything again. Only
+/// what a signal handler does in the middle of a `free` at this very moment is not thought of.)
+pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
+    counted::set_draws(draws);
+    let registry = REGISTRY.lock();
+    // Relaxed: the lock orders.
+    let caching = if checked { Caching::Checked } else { Caching::Counted };
+    CACHING.store(caching as u32, Ordering::Relaxed);
+    // SAFETY: the lock is held.
+    unsafe { park::stop_all(&registry) };
+    if registry.live_count > 1 {
+        barrier_everywhere();
+    }
+    if !cfg!(feature = "hardened") {
+        PAGE_HEAP.use_second_numbers();
+    }
+    // Not before: `is_trusted` stands for second numbers. A sampled block begins where a page does.
+    TRUSTED.store(if checked { 0 } else { PAGE_SIZE as u32 - 1 }, Ordering::Relaxed);
+}
+
+/// Whether threads count what they allocate.
+#[inline]
+pub fn counts() -> bool {
+    matches!(caching(), Caching::Counted | Caching::Checked)
+}
+
+/// Whether `block` may be taken for what those say of it who free it: where it is neither a sampled nor a guarded one by
+/// where it begins, and sizes are believed.
+#[cfg(not(feature = "hardened"))]
+#[inline(always)]
+pub fn is_trusted(block: *mut u8) -> bool {
+    // Relaxed: as for `CACHING`. By halves, which one instruction compares.
+    block as u32 & TRUSTED.load(Ordering::Relaxed) != 0
+}
+
+/// A block is trusted if its address has one of these bits.
+static TRUSTED: AtomicU32 = AtomicU32::new(0);
+
+#[inline]
 fn caching() -> Caching {
-    // Relaxed: see `set_caching`.
+    // Relaxed: a thread that gets its cache looks under the lock; to others it is a hint.
     match CACHING.load(Ordering::Relaxed) {
         1 => Caching::Counted,
         2 => Caching::Checked,
@@ -305,8 +310,7 @@ fn caching() -> Caching {
     }
 }
 
-/// Calls `visit` for the cache of every thread, those that have ended included, and for its twin if it has one,
-/// under the registry's lock.
+/// Calls `visit` for the cache of every thread, those that have ended included, under the registry's lock.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
     for list in [&registry.live, &registry.kept.list, &registry.orphans] {
@@ -315,9 +319,6 @@ pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
             // SAFETY: nodes of the list are live; the lock keeps them there.
             unsafe {
                 visit(&*node);
-                if let Some(twin) = (*node).twin() {
-                    visit(twin.face());
-                }
                 node = list.next(node);
             }
         }

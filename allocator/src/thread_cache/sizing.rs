@@ -8,7 +8,6 @@
 //! since the last one and halves their limits.
 
 use super::cache::ThreadCache;
-use super::sift::sift;
 use crate::central::CENTRAL;
 use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
@@ -40,14 +39,6 @@ pub fn fetch_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize {
 /// The limit that a class grows to at most.
 pub fn max_limit(class: SizeClass) -> usize {
     (parameters::get(Id::MagazineMaxBytes) / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
-}
-
-/// Whether a limit of `limit` is below the largest of the class, as far as that is told without a division.
-#[inline(always)]
-pub fn may_grow(class: SizeClass, limit: usize) -> bool {
-    limit == 0
-        || limit < MAGAZINE_MAX_OBJECTS
-            && (limit + 1) * class.size() <= parameters::get(Id::MagazineMaxBytes)
 }
 
 /// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
@@ -122,13 +113,7 @@ fn scavenge(cache: &ThreadCache) {
             continue;
         }
         let spare = cache.take_spare(class);
-        let mut unused =
-            if spare.is_empty() { sift(class, cache.take_loaded(class, 0)) } else { spare };
-        if unused.is_empty()
-            && let Some(twin) = cache.twin()
-        {
-            unused = twin.take_unused(class);
-        }
+        let unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
         if !unused.is_empty() {
             // SAFETY: the magazine was this cache's, and now is ours.
             unsafe { CENTRAL.give(class, unused) };

@@ -12,9 +12,7 @@
 //! frees then is written to.) A thread also goes back at the first `free` after it all has ended.
 
 use super::cache::ThreadCache;
-use super::sift::sift;
 use super::{exchange, registry};
-use crate::central::chain::Chain;
 use crate::central::{CENTRAL, Fate, sharing};
 use crate::config::{SPARING_CREDIT, SPARING_CREDIT_MOST, SPARING_GAIN};
 use crate::page::size_class::SizeClass;
@@ -46,9 +44,8 @@ fn join() {
         return;
     }
     for class in SizeClass::all() {
-        let of_twin = cache.twin().map_or(Chain::EMPTY, |twin| twin.take_unused(class));
-        let loaded = sift(class, cache.take_loaded(class, cache.limit(class)));
-        for chain in [loaded, cache.take_spare(class), of_twin] {
+        let loaded = cache.take_loaded(class, cache.limit(class));
+        for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give_home(class, chain) };

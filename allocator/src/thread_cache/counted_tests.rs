@@ -1,0 +1,247 @@
+//! A cache whose owner counts, with objects of the tests' own, played through by the rules of the slow paths.
+
+use super::cache::{Kind, ThreadCache};
+use super::counted::{self, Counter, KINDS};
+use super::exchange::{load, make_room_before_event, put_aside};
+use crate::central::chain::{Chain, FreeObject};
+use crate::page::size_class::SizeClass;
+use crate::sync::Ordering;
+use proptest::prelude::*;
+use std::cell::RefCell;
+use std::collections::{HashSet, VecDeque};
+
+thread_local! {
+    /// Distances that were drawn by this thread and did not come to their end yet, of each kind.
+    static DRAWN: RefCell<[VecDeque<usize>; KINDS]> = const { RefCell::new([const { VecDeque::new() }; KINDS]) };
+}
+
+/// Some of the distances are shorter than a block, some as long as several magazines.
+fn draw<const KIND: usize>(random: &mut u64) -> isize {
+    *random =
+        random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+    let bits = *random >> 40;
+    let distance = 1 + (bits >> 4) as usize % (40 << (bits & 15));
+    DRAWN.with_borrow_mut(|drawn| drawn[KIND].push_back(distance));
+    distance as isize
+}
+
+/// A cache, and what stands for the central tier and for the program.
+struct Model {
+    cache: Box<ThreadCache>,
+    counter: Box<Counter>,
+    class: SizeClass,
+    /// Objects that the central tier has, and those that the program has.
+    central: Vec<*mut FreeObject>,
+    held: Vec<*mut FreeObject>,
+    /// Bytes that were allocated.
+    bytes: usize,
+    /// Where the events were that came, and where the next of each kind should be.
+    next: [usize; KINDS],
+    events: usize,
+    _memory: Vec<u128>,
+}
+
+impl Model {
+    fn new(class: SizeClass, objects: usize, seed: usize) -> Self {
+        counted::set_draws([draw::<0>, draw::<1>]);
+        DRAWN.with_borrow_mut(|drawn| drawn.iter_mut().for_each(VecDeque::clear));
+        let words = class.size() / size_of::<u128>();
+        let mut memory = vec![0_u128; words * objects];
+        let first: *mut u128 = memory.as_mut_ptr();
+        let central = (0..objects).map(|at| first.wrapping_add(at * words).cast()).collect();
+        let counter = Box::new(Counter::seeded(seed));
+        let cache = Box::new(ThreadCache::new(Kind::Live));
+        cache.counter.store((&raw const *counter).cast_mut(), Ordering::Relaxed);
+        let mut model = Self {
+            cache,
+            counter,
+            class,
+            central,
+            held: Vec::new(),
+            bytes: 0,
+            next: [0; KINDS],
+            events: 0,
+            _memory: memory,
+        };
+        // Draws the first distances.
+        model.counter.is_due(class, 0);
+        model.next = DRAWN
+            .with_borrow_mut(|drawn| drawn.each_mut().map(|of_kind| of_kind.pop_front().unwrap()));
+        model
+    }
+
+    /// `count` objects of the central tier, or as many as there are.
+    fn fetch(&mut self, count: usize) -> Chain {
+        let mut chain = Chain::EMPTY;
+        for object in self.central.drain(self.central.len().saturating_sub(count)..) {
+            // SAFETY: an object that nobody uses.
+            unsafe {
+                FreeObject::link(object, chain.head);
+                FreeObject::mark(object);
+            }
+            chain = Chain { head: object, count: chain.count + 1 };
+        }
+        chain
+    }
+
+    fn take_home(&mut self, chain: Chain) {
+        let mut object = chain.head;
+        for _ in 0..chain.count {
+            self.central.push(object);
+            // SAFETY: an object of a chain.
+            object = unsafe { FreeObject::next(object) };
+        }
+        assert!(object.is_null());
+    }
+
+    /// An event falls on a block exactly if the block has the byte that it was drawn for.
+    fn allocated(&mut self, due: [bool; KINDS]) {
+        let (begin, end) = (self.bytes, self.bytes + self.class.size());
+        self.bytes = end;
+        for (kind, due) in due.into_iter().enumerate() {
+            assert_eq!(
+                due,
+                begin < self.next[kind] && self.next[kind] <= end,
+                "{:?} {end}",
+                self.next
+            );
+            if due {
+                // The next one counts from the end of the block.
+                let distance = DRAWN.with_borrow_mut(|drawn| drawn[kind].pop_front().unwrap());
+                self.next[kind] = end + distance;
+                self.events += 1;
+            }
+        }
+    }
+
+    /// `malloc`.
+    fn pop(&mut self) {
+        let object = self.cache.pop(self.class);
+        if !object.is_null() {
+            self.held.push(object.cast());
+            return self.allocated([false; KINDS]);
+        }
+        self.cache.count_popped(&self.counter, self.class);
+        if self.counter.is_due(self.class, self.class.size()) {
+            let due = self.counter.restart(self.class, self.class.size());
+            // The program gets one that is in no magazine.
+            return self.allocated(due);
+        }
+        let mut chain = self.cache.take_spare(self.class);
+        if chain.is_empty() {
+            chain = self.fetch(self.cache.limit(self.class).max(1));
+        }
+        if chain.is_empty() {
+            return;
+        }
+        // SAFETY: an object of our chain.
+        let rest = unsafe { FreeObject::next(chain.head) };
+        load(&self.cache, self.class, Chain { head: rest, count: chain.count - 1 });
+        self.held.push(chain.head);
+        self.allocated([false; KINDS]);
+    }
+
+    /// `free` of one of the blocks.
+    fn push(&mut self, which: usize) {
+        if self.held.is_empty() {
+            return;
+        }
+        let object = self.held.swap_remove(which % self.held.len());
+        let class = self.class;
+        // SAFETY: an object that the program has; its mark may be left from before.
+        let pushed = unsafe {
+            FreeObject::hand_out(object, class);
+            self.cache.push(class, object.cast())
+        };
+        if pushed {
+            return;
+        }
+        assert_eq!(self.cache.budget(class), 0);
+        if !self.cache.renew_budget(&self.counter, class) {
+            let limit = self.cache.limit(class);
+            if self.cache.loaded_count(class) >= limit {
+                let spare = self.cache.take_spare(class);
+                self.take_home(spare);
+                let loaded = self.cache.take_loaded(class, limit);
+                self.cache.set_spare(class, loaded);
+            } else {
+                self.cache.set_capacity(class, limit);
+            }
+            if self.cache.budget(class) == 0 {
+                match make_room_before_event(&self.cache, &self.counter, class) {
+                    Some(over) => self.take_home(over),
+                    None => {
+                        // SAFETY: as above.
+                        let over = unsafe { put_aside(&self.cache, class, object) };
+                        return self.take_home(over);
+                    }
+                }
+            }
+        }
+        // SAFETY: as above.
+        assert!(unsafe { self.cache.push(class, object.cast()) });
+    }
+
+    /// Every object is in one place.
+    fn check(&self, objects: usize) {
+        self.cache.check_invariants();
+        let mut all: HashSet<_> = self.central.iter().chain(&self.held).copied().collect();
+        assert_eq!(all.len(), self.central.len() + self.held.len());
+        for chain in [self.cache.loaded(self.class), self.cache.spare(self.class)] {
+            let mut object = chain.head;
+            while !object.is_null() {
+                assert!(all.insert(object), "an object is in two places");
+                // SAFETY: an object of a magazine.
+                object = unsafe { FreeObject::next(object) };
+            }
+        }
+        assert_eq!(all.len(), objects, "an object is lost");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// C6.2: whatever is allocated and freed, events fall on the blocks that they were drawn for, to the byte, and
+    /// nothing is lost that goes aside for them.
+    #[test]
+    fn events_fall_where_they_were_drawn(
+        size in prop::sample::select(vec![16_usize, 64, 112, 1024, 4096]),
+        limit in 1_usize..128,
+        seed in 1_usize..1 << 40,
+        runs in prop::collection::vec((0_u8..3, 1_usize..300), 1..40),
+    ) {
+        const OBJECTS: usize = 1_000;
+        let class = SizeClass::of(size).unwrap();
+        let mut model = Model::new(class, OBJECTS, seed);
+        model.cache.set_limit(class, limit);
+        for (kind, count) in runs {
+            for at in 0..count {
+                match kind {
+                    0 => model.pop(),
+                    1 => model.push(at * 7),
+                    _ => {
+                        model.pop();
+                        model.push(usize::MAX);
+                    }
+                }
+            }
+            model.check(OBJECTS);
+        }
+    }
+}
+
+/// A loop that allocates and frees never leaves the magazine, and yet all of it is counted, by few looks.
+#[test]
+fn a_loop_of_pairs_is_counted() {
+    let class = SizeClass::of(64).unwrap();
+    let mut model = Model::new(class, 100, 1);
+    model.cache.set_limit(class, 4);
+    for _ in 0..100_000 {
+        model.pop();
+        model.push(0);
+    }
+    model.check(100);
+    assert_eq!(model.bytes, 100_000 * 64);
+    assert!(model.events > 10, "{}", model.events);
+}
