@@ -15,7 +15,7 @@
 
 mod cache;
 mod counted;
-#[cfg(test)]
+#[cfg(all(test, not(feature = "hardened")))]
 mod counted_tests;
 pub mod exchange;
 mod intake;
