@@ -96,7 +96,7 @@ pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     // SAFETY: the class follows from the size.
     if unlikely(!unsafe { take_back_sized(class, block) }) {
         // SAFETY: handed through.
-        unsafe { deallocate_sized_slow(block, size, ANY_ALIGN, class) }
+        unsafe { deallocate_sized_slow(block, size, ANY_ALIGN, class.into()) }
     }
 }
 
@@ -122,7 +122,7 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
         // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
         if unlikely(!unsafe { take_back_sized(class, block) }) {
             // SAFETY: handed through.
-            unsafe { deallocate_sized_slow(block, size, align, class) }
+            unsafe { deallocate_sized_slow(block, size, align, class.into()) }
         }
         return;
     }
@@ -130,28 +130,57 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
-/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if it is one by the page
-/// map too, or by where it begins.
+/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if where it begins says that
+/// it is not a sampled one.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
+    #[cfg(not(feature = "hardened"))]
+    // SAFETY: handed through; in a thread that counts, the word is for second numbers.
+    if registry::is_trusted(block) && unsafe { intake().push_second(class.0, block) } {
+        return;
+    }
+    // SAFETY: handed through.
+    unsafe { deallocate_sized_looked_up(block, size, align, class) }
+}
+
+/// Cold: once per magazine, and for sampled blocks; always where blocks are guarded. Puts a block of `class`, by its
+/// owner's word, into the cache if it is one by the page map too.
 #[cold]
 #[inline(never)]
 #[cfg_attr(feature = "hardened", allow(unused_variables, reason = "the class was compared before"))]
-unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: SizeClass) {
+unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, class: Wide) {
     #[cfg(not(feature = "hardened"))]
     {
-        if registry::is_trusted(block) {
-            // SAFETY: handed through; in a thread that counts, the word is for second numbers.
-            if !unlikely(!unsafe { intake().push_second(class, block) }) {
-                return;
-            }
-        }
         let mapped = mapped_class_of(block);
         // SAFETY: as in `deallocate`.
-        if mapped.class() == class && unsafe { intake().push(mapped, block) } {
+        if mapped.class() == class.class() && unsafe { intake().push(mapped, block) } {
             return;
         }
     }
     // SAFETY: handed through.
     unsafe { deallocate_claimed_slow(block, size, align) }
+}
+
+/// A class as a whole register: who gets it need not widen it.
+#[derive(Clone, Copy)]
+#[cfg_attr(feature = "hardened", allow(dead_code, reason = "the class was compared before"))]
+struct Wide(usize);
+
+impl From<SizeClass> for Wide {
+    #[inline(always)]
+    fn from(class: SizeClass) -> Self {
+        Self(class.index())
+    }
+}
+
+impl Wide {
+    #[cfg(not(feature = "hardened"))]
+    #[inline(always)]
+    fn class(self) -> SizeClass {
+        // SAFETY: a class's number.
+        unsafe { SizeClass::from_index_unchecked(self.0 as u8) }
+    }
 }
 
 /// Cold: as `deallocate_of_class`, for a block of which the caller claims to know size and alignment. Where

@@ -237,8 +237,8 @@ pub static TABLE: [Parameter; COUNT] = [
         default: NEVER,
         meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good value; \
                   never: no thread counts. Must be set at the start to be changed later.",
-        cost: "Not never: about 2 instructions more for an allocation and its free together. Shorter: \
-               more stacks walked, and a page for each sampled block.",
+        cost: "Not never: about 2 instructions more for an allocation and its free together, 16 where the \
+               caller of free says the size. Shorter: more stacks walked, and a page for each sampled block.",
         clause: "C6.2",
     },
     Parameter {
@@ -259,7 +259,7 @@ pub static TABLE: [Parameter; COUNT] = [
         meaning: "Mean bytes between two small blocks that get pages of their own between guard pages, \
                   where misuse ends the process with the stacks involved; 8MiB is a good value; never: \
                   none. Must be set at the start to be changed later.",
-        cost: "Not never: as sample_interval, 22 instructions more where the caller of free says the size, \
+        cost: "Not never: as sample_interval, 25 instructions more where the caller of free says the size, \
                which is then compared, and a few microseconds and a page or more per guarded block, of which \
                there are at most 512 at a time.",
         clause: "-",

@@ -200,7 +200,7 @@ impl ThreadCache {
         unsafe {
             match self.counter() {
                 None => Intake::of(self).push(MappedClass::first(class), object),
-                Some(_) => Intake::of_counted(self).push_second(class, object),
+                Some(_) => Intake::of_counted(self).push_second(class.index(), object),
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::central::chain::FreeObject;
 use crate::config::CLASS_COUNT;
 #[cfg(not(feature = "hardened"))]
 use crate::os::thread_slot;
-use crate::page::size_class::{MappedClass, SECOND, SizeClass};
+use crate::page::size_class::{MappedClass, SECOND};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::mem::offset_of;
 use core::ptr;
@@ -103,14 +103,14 @@ impl Intake {
         unsafe { self.push_at(class.index(), object) }
     }
 
-    /// As `push` by the second number of `class`, which is not class 0.
+    /// As `push` by the second number of the class with the number `index`, which is not class 0.
     ///
     /// # Safety
     /// As `push`.
     #[inline(always)]
-    pub unsafe fn push_second(self, class: SizeClass, object: *mut u8) -> bool {
+    pub unsafe fn push_second(self, index: usize, object: *mut u8) -> bool {
         // SAFETY: handed through. (This sum is part of the addresses, as that in `MappedClass::second` is not.)
-        unsafe { self.push_at(class.index() + SECOND, object) }
+        unsafe { self.push_at(index + SECOND, object) }
     }
 
     /// As `push`, for the number `index`.
