@@ -189,16 +189,21 @@ impl ThreadCache {
         unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
     }
 
-    /// Counts what was popped since this was last done.
+    /// Objects that were popped and not counted yet.
+    #[inline(always)]
+    pub(super) fn popped(&self, class: SizeClass) -> usize {
+        // Relaxed, here and below: only the owner writes.
+        Self::at(&self.rooms, class).load(Ordering::Relaxed) as usize
+    }
+
+    /// Counts them.
     #[inline]
     pub(super) fn count_popped(&self, counter: &Counter, class: SizeClass) {
-        let rooms = Self::at(&self.rooms, class);
-        // Relaxed, here and below: only the owner writes.
-        let popped = rooms.load(Ordering::Relaxed);
-        counter.took(class, popped as usize);
+        let popped = self.popped(class);
+        counter.took(class, popped);
         let capacities = Self::at(&self.capacities, class);
-        capacities.store(capacities.load(Ordering::Relaxed) - popped, Ordering::Relaxed);
-        rooms.store(0, Ordering::Relaxed);
+        capacities.store(capacities.load(Ordering::Relaxed) - popped as u32, Ordering::Relaxed);
+        Self::at(&self.rooms, class).store(0, Ordering::Relaxed);
     }
 
     /// Notes that the loaded magazine has `count` objects, which is no more than may be allocated before the next event.
@@ -210,9 +215,9 @@ impl ThreadCache {
         count: usize,
         capacity: usize,
     ) {
-        let popped = Self::at(&self.rooms, class).load(Ordering::Relaxed);
+        let popped = self.popped(class);
         if popped > 0 {
-            counter.took(class, popped as usize);
+            counter.took(class, popped);
         }
         // A class that is not used has no distances drawn for it.
         let most = if capacity == 0 { 0 } else { counter.most(class, capacity) };
@@ -239,7 +244,7 @@ impl ThreadCache {
     #[inline]
     pub(super) fn renew_budget(&self, counter: &Counter, class: SizeClass) -> bool {
         let (limit, info) = (self.limit(class), class.info());
-        let popped = Self::at(&self.rooms, class).load(Ordering::Relaxed) as usize;
+        let popped = self.popped(class);
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize;
         let count = capacity - popped;
         if count >= limit {

@@ -121,8 +121,9 @@ impl Model {
             self.held.push(object.cast());
             return self.allocated([false; KINDS]);
         }
-        self.cache.count_popped(&self.counter, self.class);
-        if self.counter.is_due(self.class, self.class.size()) {
+        let popped = self.cache.popped(self.class);
+        if self.counter.is_due(self.class, (popped + 1) * self.class.size()) {
+            self.cache.count_popped(&self.counter, self.class);
             let due = self.counter.restart(self.class, self.class.size());
             // The program gets one that is in no magazine.
             return self.allocated(due);

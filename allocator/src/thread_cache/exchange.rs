@@ -155,8 +155,12 @@ pub fn is_due(class: SizeClass) -> bool {
 fn is_due_counted(class: SizeClass) -> bool {
     let Some(cache) = enter() else { return false };
     cache.counter().is_some_and(|counter| {
-        cache.count_popped(counter, class);
-        counter.is_due(class, class.size())
+        let due = counter.is_due(class, (cache.popped(class) + 1) * class.size());
+        if due {
+            cache.count_popped(counter, class);
+        }
+        // Otherwise it is left as it is: how much there was says how much to fetch.
+        due
     })
 }
 
