@@ -210,12 +210,6 @@ impl ThreadCache {
         if self.is_emptied(class) {
             return 0;
         }
-        self.difference(class)
-    }
-
-    /// The same whether it is parked or not.
-    #[inline(always)]
-    fn difference(&self, class: SizeClass) -> usize {
         // Relaxed: see the module's comment.
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
         let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);

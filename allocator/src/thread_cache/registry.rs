@@ -292,7 +292,7 @@ pub fn counts() -> bool {
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
 pub fn is_trusted(block: *mut u8) -> bool {
-    // Relaxed: as for `CACHING`. By halves, which one instruction compares.
+    // Relaxed: as for `CACHING`. The low half of the address is enough.
     block as u32 & TRUSTED.load(Ordering::Relaxed) != 0
 }
 
