@@ -69,7 +69,7 @@ impl Counter {
     }
 
     /// One that draws what this seed makes it draw.
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "hardened")))]
     pub(super) fn seeded(random: usize) -> Self {
         let left = [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT];
         Self { left, random: AtomicUsize::new(random) }

@@ -30,6 +30,8 @@ struct Model {
     cache: Box<ThreadCache>,
     counter: Box<Counter>,
     class: SizeClass,
+    /// The limit that the class gets when one is freed.
+    limit: usize,
     /// Objects that the central tier has, and those that the program has.
     central: Vec<*mut FreeObject>,
     held: Vec<*mut FreeObject>,
@@ -42,7 +44,7 @@ struct Model {
 }
 
 impl Model {
-    fn new(class: SizeClass, objects: usize, seed: usize) -> Self {
+    fn new(class: SizeClass, limit: usize, objects: usize, seed: usize) -> Self {
         counted::set_draws([draw::<0>, draw::<1>]);
         DRAWN.with_borrow_mut(|drawn| drawn.iter_mut().for_each(VecDeque::clear));
         let words = class.size() / size_of::<u128>();
@@ -56,6 +58,7 @@ impl Model {
             cache,
             counter,
             class,
+            limit,
             central,
             held: Vec::new(),
             bytes: 0,
@@ -130,7 +133,7 @@ impl Model {
         }
         let mut chain = self.cache.take_spare(self.class);
         if chain.is_empty() {
-            chain = self.fetch(self.cache.limit(self.class).max(1));
+            chain = self.fetch(self.limit.max(4));
         }
         if chain.is_empty() {
             return;
@@ -159,8 +162,13 @@ impl Model {
         }
         assert_eq!(self.cache.budget(class), 0);
         if !self.cache.renew_budget(&self.counter, class) {
-            let limit = self.cache.limit(class);
-            if self.cache.loaded_count(class) >= limit {
+            let mut limit = self.cache.limit(class);
+            if limit == 0 {
+                // The first that is freed of the class.
+                limit = self.limit;
+                self.cache.set_limit(class, limit);
+                self.cache.set_capacity(class, limit.max(self.cache.loaded_count(class) + 1));
+            } else if self.cache.loaded_count(class) >= limit {
                 let spare = self.cache.take_spare(class);
                 self.take_home(spare);
                 let loaded = self.cache.take_loaded(class, limit);
@@ -208,14 +216,13 @@ proptest! {
     #[test]
     fn events_fall_where_they_were_drawn(
         size in prop::sample::select(vec![16_usize, 64, 112, 1024, 4096]),
-        limit in 1_usize..128,
+        limit in prop::sample::select(vec![1_usize, 2, 4, 31, 128]),
         seed in 1_usize..1 << 40,
         runs in prop::collection::vec((0_u8..3, 1_usize..300), 1..40),
     ) {
         const OBJECTS: usize = 1_000;
         let class = SizeClass::of(size).unwrap();
-        let mut model = Model::new(class, OBJECTS, seed);
-        model.cache.set_limit(class, limit);
+        let mut model = Model::new(class, limit, OBJECTS, seed);
         for (kind, count) in runs {
             for at in 0..count {
                 match kind {
@@ -236,8 +243,7 @@ proptest! {
 #[test]
 fn a_loop_of_pairs_is_counted() {
     let class = SizeClass::of(64).unwrap();
-    let mut model = Model::new(class, 100, 1);
-    model.cache.set_limit(class, 4);
+    let mut model = Model::new(class, 4, 100, 1);
     for _ in 0..100_000 {
         model.pop();
         model.push(0);

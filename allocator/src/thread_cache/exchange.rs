@@ -307,7 +307,7 @@ pub(super) fn make_room_before_event(
         // SAFETY: an object of the chain, and not its last.
         tail = unsafe { FreeObject::next(tail) };
     }
-    cache.set_loaded(class, few, few.count.max(cache.limit(class)));
+    cache.set_loaded(class, few, loaded.count.max(cache.limit(class)));
     // SAFETY: the rest was the magazine's, and now is ours.
     Some(unsafe { put_chain_aside(cache, class, rest, tail) })
 }
