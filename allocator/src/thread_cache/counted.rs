@@ -16,6 +16,7 @@
 //! cache that is always full, and the slow path looks.
 
 use super::cache::ThreadCache;
+use crate::central::chain::Chain;
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
@@ -226,6 +227,14 @@ impl ThreadCache {
             "{count} objects of {class:?} loaded, {most} before the next event"
         );
         self.store_budget(class, count, most.saturating_sub(count));
+    }
+
+    /// Makes `chain` the loaded magazine, where `budget` objects may be pushed before the thread looks again, and what was
+    /// popped is counted.
+    pub(super) fn set_loaded_counted(&self, class: SizeClass, chain: Chain, budget: usize) {
+        // As in `set_loaded`.
+        Self::at(&self.heads, class).store(chain.head, Ordering::Release);
+        self.store_budget(class, chain.count, budget);
     }
 
     fn store_budget(&self, class: SizeClass, count: usize, budget: usize) {

@@ -110,17 +110,18 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
 /// allocated before the next event; the rest becomes the spare magazine, which is empty.
 #[inline]
 pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
-    if let Some(counter) = cache.counter() {
-        cache.count_popped(counter, class);
-        counter.took(class, 1);
-        let most = counter.most(class, chain.count);
-        if most < chain.count {
-            let (few, rest) = split(chain, most / 2);
-            cache.set_spare(class, rest);
-            chain = few;
-        }
+    let capacity = chain.count.max(cache.limit(class));
+    let Some(counter) = cache.counter() else {
+        return cache.set_loaded(class, chain, capacity);
+    };
+    counter.took(class, cache.popped(class) + 1);
+    let most = counter.most(class, capacity);
+    if most < chain.count {
+        let (few, rest) = split(chain, most / 2);
+        cache.set_spare(class, rest);
+        chain = few;
     }
-    cache.set_loaded(class, chain, chain.count.max(cache.limit(class)));
+    cache.set_loaded_counted(class, chain, most - chain.count);
 }
 
 /// The first `count` objects of `chain`, which has more, and the others.
@@ -149,17 +150,23 @@ pub fn is_due(class: SizeClass) -> bool {
     registry::counts() && is_due_counted(class)
 }
 
-/// Cold: once per magazine.
-#[cold]
-#[inline(never)]
+/// Once per magazine. What was popped is counted only if an event is due: how much there was says how much to fetch.
+#[inline]
 fn is_due_counted(class: SizeClass) -> bool {
+    let due = |cache: &ThreadCache, counter: &Counter| {
+        counter.is_due(class, (cache.popped(class) + 1) * class.size())
+    };
+    // To look needs no entering: these are the thread's own numbers. Placeholders have no counter.
+    let cache = current();
+    if cache.counter().is_some_and(|counter| !due(cache, counter)) {
+        return false;
+    }
     let Some(cache) = enter() else { return false };
     cache.counter().is_some_and(|counter| {
-        let due = counter.is_due(class, (cache.popped(class) + 1) * class.size());
+        let due = due(&cache, counter);
         if due {
             cache.count_popped(counter, class);
         }
-        // Otherwise it is left as it is: how much there was says how much to fetch.
         due
     })
 }
