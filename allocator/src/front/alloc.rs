@@ -9,7 +9,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::limits;
 use crate::record::Call;
-use crate::thread_cache::{exchange, in_slot_to_pop};
+use crate::thread_cache::{before_event, exchange, in_slot_to_pop};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -49,7 +49,7 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     init::before_first_allocation();
-    if unlikely(exchange::is_due(class)) {
+    if unlikely(before_event::is_due(class)) {
         let block = watched::sample(class, size, align);
         // It may be the first, and all blocks may be sampled.
         init::after_first_allocation();

@@ -16,7 +16,7 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
 use crate::record::{self, Call};
-use crate::thread_cache::{Counter, exchange};
+use crate::thread_cache::{Counter, before_event};
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
@@ -72,7 +72,7 @@ pub fn not_resized(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let Some(counter) = exchange::own_counter() else { return alloc::refill(class, size) };
+    let Some(counter) = before_event::own_counter() else { return alloc::refill(class, size) };
     let [sampled, guarded] = counter.restart(class, class.size());
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
@@ -113,7 +113,7 @@ pub fn large(addr: Option<usize>, size: usize) {
         Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
-            if let Some(counter) = exchange::own_counter()
+            if let Some(counter) = before_event::own_counter()
                 && is_due(counter, size)
                 && sampler::is_wanted()
             {

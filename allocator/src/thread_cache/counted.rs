@@ -52,10 +52,7 @@ pub struct Counter {
 
 /// For threads for which there is no memory for another: no event ever comes. What several threads count here at the same
 /// time may be lost, and does not matter.
-static NEVER: Counter = Counter {
-    left: [const { [const { AtomicUsize::new(usize::MAX / 2) }; KINDS] }; CLASS_COUNT],
-    random: AtomicUsize::new(0),
-};
+static NEVER: Counter = Counter::new::<{ usize::MAX / 2 }>(0);
 
 impl Counter {
     /// One that nobody uses.
@@ -63,17 +60,17 @@ impl Counter {
         let Some(fresh) = METADATA.allocate::<Self>() else {
             return (&raw const NEVER).cast_mut();
         };
-        let left = [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT];
         // SAFETY: memory for one that nobody uses.
-        unsafe { fresh.write(Self { left, random: AtomicUsize::new(0) }) };
+        unsafe { fresh.write(Self::new::<0>(0)) };
         fresh.as_ptr()
     }
 
-    /// One that draws what this seed makes it draw.
-    #[cfg(all(test, not(feature = "hardened")))]
-    pub(super) fn seeded(random: usize) -> Self {
-        let left = [const { [const { AtomicUsize::new(0) }; KINDS] }; CLASS_COUNT];
-        Self { left, random: AtomicUsize::new(random) }
+    /// One that is `LEFT` bytes from every event, and whose generator has the state `random`.
+    pub(super) const fn new<const LEFT: usize>(random: usize) -> Self {
+        Self {
+            left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
+            random: AtomicUsize::new(random),
+        }
     }
 
     #[inline(always)]

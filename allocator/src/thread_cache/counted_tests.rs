@@ -1,8 +1,9 @@
 //! A cache whose owner counts, with objects of the tests' own, played through by the rules of the slow paths.
 
+use super::before_event::{make_room_before_event, put_aside};
 use super::cache::{Kind, ThreadCache};
 use super::counted::{self, Counter, KINDS};
-use super::exchange::{load, make_room_before_event, put_aside};
+use super::exchange::load;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
@@ -51,7 +52,7 @@ impl Model {
         let mut memory = vec![0_u128; words * objects];
         let first: *mut u128 = memory.as_mut_ptr();
         let central = (0..objects).map(|at| first.wrapping_add(at * words).cast()).collect();
-        let counter = Box::new(Counter::seeded(seed));
+        let counter = Box::new(Counter::new::<0>(seed));
         let cache = Box::new(ThreadCache::new(Kind::Live));
         cache.counter.store((&raw const *counter).cast_mut(), Ordering::Relaxed);
         let mut model = Self {

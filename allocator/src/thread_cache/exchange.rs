@@ -1,12 +1,13 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
+#[cfg(feature = "hardened")]
+use super::before_event::put_chain_aside;
+use super::before_event::{make_room_before_event, put_aside, split};
 use super::cache::{Kind, ThreadCache, current};
-use super::counted::Counter;
 use super::{orphans, park, registry, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
-use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -124,60 +125,6 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
     cache.set_loaded_counted(class, chain, most - chain.count);
 }
 
-/// The first `count` objects of `chain`, which has more, and the others.
-fn split(chain: Chain, count: usize) -> (Chain, Chain) {
-    if count == 0 {
-        return (Chain::EMPTY, chain);
-    }
-    let mut last = chain.head;
-    for _ in 1..count {
-        // SAFETY: an object of the chain, and not its last; here and below.
-        last = unsafe { FreeObject::next(last) };
-    }
-    // SAFETY: as above; both parts are the caller's.
-    let head = unsafe {
-        let head = FreeObject::next(last);
-        FreeObject::link(last, ptr::null_mut());
-        head
-    };
-    (Chain { head: chain.head, count }, Chain { head, count: chain.count - count })
-}
-
-/// Whether an event is due with the next block of `class` that the calling thread allocates, which has nothing in its
-/// magazine then.
-#[inline]
-pub fn is_due(class: SizeClass) -> bool {
-    registry::counts() && is_due_counted(class)
-}
-
-/// Once per magazine. What was popped is counted only if an event is due: how much there was says how much to fetch.
-#[inline]
-fn is_due_counted(class: SizeClass) -> bool {
-    let due = |cache: &ThreadCache, counter: &Counter| {
-        counter.is_due(class, (cache.popped(class) + 1) * class.size())
-    };
-    // To look needs no entering: these are the thread's own numbers. Placeholders have no counter.
-    let cache = current();
-    if cache.counter().is_some_and(|counter| !due(cache, counter)) {
-        return false;
-    }
-    let Some(cache) = enter() else { return false };
-    cache.counter().is_some_and(|counter| {
-        let due = due(&cache, counter);
-        if due {
-            cache.count_popped(counter, class);
-        }
-        due
-    })
-}
-
-/// What counts what the calling thread allocates, if anything does.
-pub fn own_counter() -> Option<&'static Counter> {
-    let own = thread_slot::own().cast::<ThreadCache>();
-    // SAFETY: null or a cache; caches are never unmapped.
-    unsafe { own.as_ref() }.and_then(ThreadCache::counter)
-}
-
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
     let chain = CENTRAL.fetch(class, size, 1, false);
@@ -237,7 +184,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
                 Some(over) => over,
                 None => put_aside(cache, class, object.cast()),
             };
-            give_over(cache, class, over);
+            give_away(cache, class, over);
         }
         if made.is_none() {
             return;
@@ -265,14 +212,26 @@ fn open(cache: &ThreadCache, class: SizeClass) {
 /// Empties the loaded magazine.
 fn make_room(cache: &ThreadCache, class: SizeClass) {
     let spare = cache.take_spare(class);
-    if !spare.is_empty() {
-        sizing::note_exchange(cache, class);
-        // SAFETY: the spare magazine was this cache's, and now is ours.
-        unsafe { CENTRAL.give(class, spare) };
+    // SAFETY: the spare magazine was this cache's, and now is ours.
+    if unsafe { give_away(cache, class, spare) } {
         sizing::grow(cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
     cache.set_spare(class, loaded);
+}
+
+/// Gives a magazine to the central tier, unless it is empty. Returns whether there was anything to give.
+///
+/// # Safety
+/// As `Central::give`, unless the chain is empty.
+unsafe fn give_away(cache: &ThreadCache, class: SizeClass, chain: Chain) -> bool {
+    if chain.is_empty() {
+        return false;
+    }
+    sizing::note_exchange(cache, class);
+    // SAFETY: handed through.
+    unsafe { CENTRAL.give(class, chain) };
+    true
 }
 
 /// As `push_slow` for a thread that counts and may only have pushed as much as it was to before it looks
@@ -292,80 +251,6 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     }
     // SAFETY: handed through.
     cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
-}
-
-/// For a thread whose loaded magazine has as many objects as may be allocated before the next event, so that it may push
-/// none: lets it have half of them, so that it may push as many again. Returns what was in the way then, as
-/// `put_chain_aside`; `None` if it had no object.
-#[cold]
-pub(super) fn make_room_before_event(
-    cache: &ThreadCache,
-    counter: &Counter,
-    class: SizeClass,
-) -> Option<Chain> {
-    let loaded = cache.loaded(class);
-    debug_assert!(counter.most(class, loaded.count) == loaded.count);
-    if loaded.is_empty() {
-        return None;
-    }
-    let (few, rest) = split(loaded, loaded.count / 2);
-    let mut tail = rest.head;
-    for _ in 1..rest.count {
-        // SAFETY: an object of the chain, and not its last.
-        tail = unsafe { FreeObject::next(tail) };
-    }
-    cache.set_loaded(class, few, loaded.count.max(cache.limit(class)));
-    // SAFETY: the rest was the magazine's, and now is ours.
-    Some(unsafe { put_chain_aside(cache, class, rest, tail) })
-}
-
-/// Puts an object into the spare magazine. Returns what was in the way, as `put_chain_aside`.
-///
-/// # Safety
-/// `object` is an object of `class` that the caller gives up.
-pub(super) unsafe fn put_aside(
-    cache: &ThreadCache,
-    class: SizeClass,
-    object: *mut FreeObject,
-) -> Chain {
-    // SAFETY: by the caller's word; its mark is ours to write.
-    unsafe {
-        FreeObject::mark(object);
-        put_chain_aside(cache, class, Chain::single(object), object)
-    }
-}
-
-/// Adds `chain`, whose last object is `tail`, to the spare magazine. Where that would be too much, what is there is in
-/// the way, and is the caller's now.
-///
-/// # Safety
-/// The chain is one of objects of `class` that the caller gives up.
-unsafe fn put_chain_aside(
-    cache: &ThreadCache,
-    class: SizeClass,
-    chain: Chain,
-    tail: *mut FreeObject,
-) -> Chain {
-    let spare = cache.take_spare(class);
-    let count = chain.count + spare.count;
-    let (below, over) =
-        if count > 2 * cache.limit(class) { (Chain::EMPTY, spare) } else { (spare, Chain::EMPTY) };
-    // SAFETY: the last object of the caller's chain, which has its mark.
-    unsafe { FreeObject::link(tail, below.head) };
-    cache.set_spare(class, Chain { head: chain.head, count: chain.count + below.count });
-    over
-}
-
-/// Gives what was in the way to the central tier.
-///
-/// # Safety
-/// As `Central::give`, unless the chain is empty.
-unsafe fn give_over(cache: &ThreadCache, class: SizeClass, over: Chain) {
-    if !over.is_empty() {
-        sizing::note_exchange(cache, class);
-        // SAFETY: handed through.
-        unsafe { CENTRAL.give(class, over) };
-    }
 }
 
 /// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
@@ -464,7 +349,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
             // SAFETY: handed through.
             return unsafe {
                 let over = put_chain_aside(&cache, class, chain, tail);
-                give_over(&cache, class, over);
+                give_away(&cache, class, over);
             };
         }
     }

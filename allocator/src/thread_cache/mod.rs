@@ -1,6 +1,7 @@
 //! One cache per thread: for every size class a magazine to take from and put into without any
 //! synchronisation, and a spare one.
 //!
+//! * `before_event`: what a thread that counts does where a sample is near.
 //! * `cache`: the record, and the operations of the hot paths.
 //! * `counted`: counting what a thread allocates.
 //! * `exchange`: what happens when a magazine is empty or full.
@@ -13,6 +14,7 @@
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
 //! * `verify`: checking a cache of the calling thread, object by object.
 
+pub mod before_event;
 mod cache;
 mod counted;
 #[cfg(all(test, not(feature = "hardened")))]

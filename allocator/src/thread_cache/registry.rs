@@ -58,10 +58,8 @@ pub enum Caching {
     /// Each has one.
     Plain,
     /// Each has one, and counts what it takes from it. Blocks whose size the caller says take a slow path, which looks
-    /// up those that may be sampled.
+    /// up those that are not to be trusted.
     Counted,
-    /// As `Counted`, but all are looked up.
-    Checked,
     /// None has one: each call takes the slow path and uses the central tier.
     Never,
 }
@@ -267,8 +265,7 @@ pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
     counted::set_draws(draws);
     let registry = REGISTRY.lock();
     // Relaxed: the lock orders.
-    let caching = if checked { Caching::Checked } else { Caching::Counted };
-    CACHING.store(caching as u32, Ordering::Relaxed);
+    CACHING.store(Caching::Counted as u32, Ordering::Relaxed);
     // SAFETY: the lock is held.
     unsafe { park::stop_all(&registry) };
     if registry.live_count > 1 {
@@ -284,7 +281,7 @@ pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
 /// Whether threads count what they allocate.
 #[inline]
 pub fn counts() -> bool {
-    matches!(caching(), Caching::Counted | Caching::Checked)
+    caching() == Caching::Counted
 }
 
 /// Whether `block` may be taken for what those say of it who free it: where it is neither a sampled nor a guarded one by
@@ -304,8 +301,7 @@ fn caching() -> Caching {
     // Relaxed: a thread that gets its cache looks under the lock; to others it is a hint.
     match CACHING.load(Ordering::Relaxed) {
         1 => Caching::Counted,
-        2 => Caching::Checked,
-        3 => Caching::Never,
+        2 => Caching::Never,
         _ => Caching::Plain,
     }
 }
