@@ -12,7 +12,7 @@ fn main() {
 }
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 4] = [
+const FLAGS: [(&str, &str); 5] = [
     (
         "-Wl,-z,nodelete",
         "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",
@@ -20,6 +20,10 @@ const FLAGS: [(&str, &str); 4] = [
     (
         "-Wl,-Bsymbolic-functions",
         "our own calls between exported names never land in another library's allocator",
+    ),
+    (
+        "-Wl,-z,initfirst",
+        "our fork handlers are registered before any constructor of the program can register one",
     ),
     ("-lc", "the libc crate leaves this to std once another crate of the build turns its `std` on"),
     ("-Wl,-z,defs", "a name that nobody defines fails the build, not the first preloaded program"),

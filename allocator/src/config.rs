@@ -102,10 +102,14 @@ pub const STEP_LEAST_BYTES: usize = 64 * 1024;
 /// this is 1 % of a processor.
 pub const STEP_MOST_CALLS: usize = 2_048;
 
-/// Heap size in huge pages from which the background thread may be started.
+/// Heap size in huge pages from which a step of the decay is asked for although no page is free: much may lie
+/// idle inside spans.
+pub const DECAY_MIN_HUGE: usize = 2;
+/// The same without waiting until the first step is due.
+pub const DECAY_AT_ONCE_HUGE: usize = 16;
+/// Heap size in huge pages from which the background thread may be started: in smaller ones the program's own
+/// calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;
-/// The same without waiting for the first step of the decay: beside 32 MiB a thread costs nothing.
-pub const BACKGROUND_AT_ONCE_HUGE: usize = 16;
 
 /// Bytes that come into use without having been resident, after which as many are given back that lie idle
 /// inside spans, or more (`GROWTH_PRICE`).

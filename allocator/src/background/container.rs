@@ -3,7 +3,8 @@
 //!
 //! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
 //! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets
-//! the thread one of its own first. Where the kernel gives none, nothing is ever found.
+//! the thread one of its own first. Where the kernel gives none, nothing is ever found. Another `Watch` belongs
+//! to the calls of a program that has no second thread.
 
 use super::LOOK_MS;
 use crate::os::cgroup::{Group, stalled_anywhere};
@@ -51,7 +52,12 @@ impl Watch {
         Self { files: None, due_ms: 0, unlimited: 0, mark: None }
     }
 
-    /// A look, if it is time for one. Only for the background thread, which gets its own files.
+    /// The same for calls of a program with one thread, which finds nothing changed afterwards.
+    pub const fn in_program() -> Self {
+        Self { files: Some(true), ..Self::new() }
+    }
+
+    /// A look, if it is time for one.
     pub fn look_if_due(&mut self, now_ms: u64) -> Option<Found> {
         if now_ms < self.due_ms || !self.may_open() {
             return None;

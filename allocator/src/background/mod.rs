@@ -1,13 +1,19 @@
-//! What the thread of the allocator's own does (`os::worker`): steps of the decay while the program takes
-//! none, and a look at which threads sleep (C1.1, C2.2).
+//! Memory goes back without being asked (C1.1, C2.2): who does it, and when.
+//!
+//! In a process with threads a thread of our own takes the steps of the decay, looks which threads sleep, and
+//! watches the container's limits. It is an ordinary thread (`os::own_thread`). It is started once the heap has
+//! some size and a step is due; while much is in use and nothing is left to give back it sleeps without a time
+//! limit until somebody asks (`os::release_request`); and it ends when next to nothing is in use, or when no
+//! other thread is left.
+//!
+//! A process that never made a thread keeps exactly one. There, as wherever there is no such thread, the
+//! program's own calls take the steps, a small part each (`calls`). A process that makes no call keeps what it has.
 //!
 //! * `container`: what the container's limits and the pressure for memory are now.
 //! * `relief`: giving back more than the decay does, on account of these and for requests.
-//!
-//! It is started from slow paths, once the heap has some size and a step of the decay is due, or much is
-//! free; and it ends when all is given back that the decay gives back and no thread that is awake caches
-//! anything. A small program never has one, nor has a process that is quiet for long.
+//! * `calls`: steps that the program's own calls take.
 
+mod calls;
 mod container;
 mod relief;
 
@@ -15,15 +21,18 @@ pub use relief::{empty_caches, relieve};
 
 use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
-use crate::config::{DECAY_STEPS, STEP_SHARE};
-use crate::os::{Linux, Os, worker};
+use crate::config::{BACKGROUND_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::os::own_thread::{self, OwnThread};
+use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
 use crate::page_heap::limits;
-use crate::parameters::{self, Id, NEVER};
-use crate::thread_cache::{EXITED, kept, park};
+use crate::parameters::{self, Background, Id, NEVER};
+use crate::thread_cache::{EXITED, kept, park, registry};
 use container::{Found, Watch};
+use core::ffi::c_void;
+use core::ptr;
 use relief::Relief;
 
 /// Milliseconds between two steps, at least and at most.
@@ -35,7 +44,7 @@ const SHARING_MS: u64 = 25;
 /// Looks at which a thread's cache must have been the same for the thread to count as asleep.
 const LOOKS_ASLEEP: u32 = 2;
 /// Bytes given back inside spans by a step, and free resident bytes of the page heap, from which on the
-/// thread goes on. What is less may come from the little that a quiet program still does.
+/// steps go on. What is less may come from the little that a quiet program still does.
 const LEAST_STEP: usize = 64 * 1024;
 /// See `LEAST_STEP`.
 const LEAST_SURPLUS: usize = 1 << 20;
@@ -43,41 +52,95 @@ const LEAST_SURPLUS: usize = 1 << 20;
 const LEAST_PARKED: usize = 64 * 1024;
 /// See `LEAST_PARKED`.
 const LEAST_AWAKE: usize = 256 * 1024;
-/// Looks in a row without anything to do after which the thread ends.
+/// Looks in a row without anything to do after which the steps end.
 const LOOKS_QUIET: u32 = 3;
+/// Bytes in use from which the thread stays, asleep: a program may free them by calls that must not start one.
+const LEAST_IN_USE: usize = 4 * HUGE_SIZE;
 
-/// Starts the thread if there is work for it and it does not exist. For slow paths, without any lock.
+/// The thread that gives memory back.
+static WORKER: OwnThread = OwnThread::new();
+
+/// What led to a slow path, as far as starting a thread goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Memory was asked for.
+    Allocate,
+    /// Memory was given back.
+    Free,
+}
+
+/// Sees to it that memory goes back, if somebody asked: for the ends of slow paths, without any lock.
 #[inline]
-pub fn start_if_wanted() {
-    if worker::wanted() {
-        start();
+pub fn attend(call: Call) {
+    if release_request::needs_attention() {
+        attend_slow(call);
     }
 }
 
 #[cold]
-fn start() {
-    let allowed = parameters::get(Id::Background) != 0 && parameters::get(Id::DecayMs) != NEVER;
-    if !allowed || !worker::start(run, (&raw const EXITED).cast_mut().cast()) {
-        // The next step of the decay wishes again.
-        worker::unwant();
+#[inline(never)]
+fn attend_slow(call: Call) {
+    if parameters::get(Id::DecayMs) == NEVER {
+        release_request::withdraw();
+    } else if WORKER.exists() {
+        // It sleeps until somebody asks.
+        WORKER.wake();
+    } else if !start(call) {
+        calls::take_part();
     }
 }
 
-extern "C" fn run() {
-    worker::settle_in();
+/// Starts the thread if there may be one, from a place where that is safe. Returns whether it exists.
+///
+/// Safe is any call that asks for memory: the C library holds none of the locks then that making a thread
+/// takes. Of its calls that give memory back some do, when it unmaps the stacks of threads that have ended.
+/// Rust programs without the C library's face are only called by Rust code.
+fn start(call: Call) -> bool {
+    let allowed = match parameters::background() {
+        Background::Off => false,
+        Background::On => true,
+        Background::Auto => has_threads(),
+    };
+    allowed
+        && (call == Call::Allocate || !libc_calls::is_in_c_library())
+        && registry::caches()
+        && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
+        && WORKER.start(run)
+}
+
+/// Whether the process has made a thread.
+fn has_threads() -> bool {
+    registry::had_threads() || libc_calls::is_single_threaded() == Some(false)
+}
+
+extern "C" fn run(_: *mut c_void) -> *mut c_void {
+    own_thread::settle_in(&WORKER, c"stratalloc", (&raw const EXITED).cast_mut().cast());
+    release_request::set_served(true);
     serve();
+    release_request::set_served(false);
     // What was read last does not hold for long.
     limits::lift_container_limit();
+    WORKER.end();
+    ptr::null_mut()
 }
 
-/// Sleeps for `ms` milliseconds, and looks in between whether a forked child still shares our pages, if one may.
-fn sleep(ms: u64, watch: &mut Watch) {
-    let mut left = ms;
-    while left > 0 {
+/// Milliseconds between two steps of the decay.
+fn step_ms() -> u64 {
+    let decay_ms = parameters::get(Id::DecayMs) as u64;
+    (decay_ms / DECAY_STEPS).clamp(*STEP_MS.start(), *STEP_MS.end())
+}
+
+/// Sleeps for a step, unless it is woken, and looks in between whether a forked child still shares our pages, if
+/// one may. Returns the milliseconds.
+fn sleep_for_a_step(watch: &mut Watch) -> u64 {
+    let step_ms = step_ms();
+    let mut left = step_ms;
+    while left > 0 && !registry::last_has_ended() {
         let turn = if sharing::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
-        worker::sleep_ms(turn);
+        WORKER.sleep(Some(turn), WORKER.wakes());
         left -= turn;
     }
+    step_ms
 }
 
 /// What the thread does until there is nothing left to do.
@@ -85,19 +148,19 @@ fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
     let (mut watch, mut relief) = (Watch::new(), Relief::new());
-    while parameters::get(Id::Background) != 0 {
-        let decay_ms = parameters::get(Id::DecayMs) as u64;
-        let step_ms = (decay_ms / DECAY_STEPS).clamp(*STEP_MS.start(), *STEP_MS.end());
-        sleep(step_ms, &mut watch);
-        since_look += step_ms;
-        // Taken back before looking: a wish that comes later is not lost.
-        worker::unwant();
+    while parameters::background() != Background::Off && !registry::last_has_ended() {
+        since_look += sleep_for_a_step(&mut watch);
+        let seen = WORKER.wakes();
+        // Taken back before looking: a request that comes later is not lost.
+        release_request::withdraw();
+        own_thread::keep_no_more_rights_than_the_process();
         if parameters::get(Id::Container) == 0 {
             relief.act(Found::NOTHING);
         } else if let Some(found) = watch.look_if_due(Linux.now_ms()) {
             relief.act(found);
         }
-        PAGE_HEAP.tick();
+        PAGE_HEAP.decay_step();
+        while PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {}
         let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
             || sharing::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
@@ -116,7 +179,28 @@ fn serve() {
         if busy {
             quiet = 0;
         } else if quiet >= LOOKS_QUIET {
-            return;
+            if PAGE_HEAP.held_bytes() < LEAST_IN_USE {
+                return;
+            }
+            sleep_until_asked(seen);
+            quiet = 0;
         }
     }
+}
+
+/// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is slept through.
+fn sleep_until_asked(seen: u32) {
+    limits::lift_container_limit();
+    release_request::set_served(false);
+    if !release_request::is_pending() {
+        WORKER.sleep(None, seen);
+    }
+    release_request::set_served(true);
+}
+
+/// In a forked child, which has no such thread.
+pub fn reset_in_child() {
+    WORKER.reset_in_child();
+    release_request::set_served(false);
+    calls::reset_in_child();
 }

@@ -30,13 +30,24 @@ impl Central {
         let mut bytes = 0;
         let mut calls = STEP_MOST_CALLS;
         for class in SizeClass::all() {
-            let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
-            let share = (idle / part).max(idle.min(STEP_LEAST_BYTES));
-            let mut budget = Budget { pages: share / OS_PAGE, calls };
+            let mut budget = Budget { pages: self.decay_share(class, part), calls };
             bytes += self.release_idle(class, &mut budget);
             calls = budget.calls;
         }
         bytes
+    }
+
+    /// OS pages of `class` that a step of the decay should give back: one `part`-th of what lay idle since the
+    /// last step.
+    pub fn decay_share(&self, class: SizeClass, part: usize) -> usize {
+        let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
+        (idle / part).max(idle.min(STEP_LEAST_BYTES)) / OS_PAGE
+    }
+
+    /// Gives back up to `pages` idle pages of `class`, by `calls` system calls at most (a few more of either for
+    /// the last span). Returns how many that were.
+    pub fn release_share(&self, class: SizeClass, pages: usize, calls: usize) -> usize {
+        self.release_idle(class, &mut Budget { pages, calls }) / OS_PAGE
     }
 
     /// Gives back idle pages of a class, unless a search found none a moment ago. Returns the bytes.

@@ -13,7 +13,7 @@ pub(super) use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::landing::{Landing, prefetch_records};
-use super::release::{OS_PAGE, resident_objects};
+use super::release::{OS_PAGE, Position, resident_objects};
 use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
 pub(super) use super::shuffle::Builder;
@@ -27,12 +27,12 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{OsPages, Place, Span};
 use crate::page_heap::limits;
-use crate::sync::Rank;
+use crate::sync::{ForkLock, Rank};
 use core::ptr::NonNull;
 
 /// Number of occupancy groups: spans whose free objects all lie on pages that were given back, eight groups
 /// of the others, and those with free objects on young pages.
-const GROUPS: usize = 10;
+pub(super) const GROUPS: usize = 10;
 /// The last of them.
 pub(super) const YOUNG: usize = GROUPS - 1;
 
@@ -92,6 +92,10 @@ pub(super) struct Inner {
     pub(super) low: [usize; 2],
     /// When to search the spans for idle pages again, see `idle`.
     pub(super) patience: Patience,
+    /// Where the walk is that gives back pages inside spans, see `release`.
+    pub(super) position: Position,
+    /// Spans whose pages are being given back.
+    pub(super) held: List<Span>,
 }
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
@@ -109,6 +113,8 @@ impl CentralFreeList {
             refaulted: 0,
             low: [0; 2],
             patience: Patience::new(),
+            position: Position::new(),
+            held: List::new(),
         };
         Self { inner: Lock::new(Rank::Central, inner), rounding: Rounding::new() }
     }
@@ -254,7 +260,7 @@ impl CentralFreeList {
     }
 
     /// The lock, for `fork`.
-    pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
+    pub fn fork_lock(&self) -> &dyn ForkLock {
         &self.inner
     }
 
@@ -281,6 +287,17 @@ impl CentralFreeList {
                 // SAFETY: as above.
                 node = unsafe { list.next(node) };
             }
+        }
+        let mut node = inner.held.first();
+        while !node.is_null() {
+            // SAFETY: nodes of the list are live, and the lock is held.
+            let span = unsafe { &*node };
+            if span.group != Span::HELD || span.held == 0 || !span.is_sound() {
+                return false;
+            }
+            free += span.free.count();
+            // SAFETY: as for the span: it is in the list.
+            node = unsafe { inner.held.next(node) };
         }
         free == inner.free
     }
@@ -333,7 +350,26 @@ impl Inner {
         }
     }
 
-    /// Puts `span` into the list of its group, out of the one it is in.
+    /// Spans of the class.
+    pub(super) fn spans(&self) -> usize {
+        self.spans
+    }
+
+    /// Takes `span` out of the list of its group while pages of it are given back.
+    ///
+    /// # Safety
+    /// `span` is in the list of its `group`, and has held pages.
+    pub(super) unsafe fn hold(&mut self, span: *mut Span) {
+        // SAFETY: live, and guarded by the lock; in no list once it is unlisted.
+        unsafe {
+            self.unlist(span);
+            (*span).group = Span::HELD;
+            self.held.push_front(span);
+        }
+    }
+
+    /// Puts `span` into the list of its group, out of the one it is in, unless pages of it are being given
+    /// back: then it stays where it is until that is done.
     ///
     /// # Safety
     /// `span` is a live span of this class.
@@ -341,6 +377,9 @@ impl Inner {
     pub(super) unsafe fn relist(&mut self, span: *mut Span) {
         // SAFETY: live, and guarded by the lock.
         unsafe {
+            if unlikely((*span).group == Span::HELD) {
+                return;
+            }
             let new = group_of(&*span, self.since).map_or(Span::UNLISTED, |group| group as u8);
             if new != (*span).group {
                 self.move_to(new, span);
@@ -370,6 +409,7 @@ impl Inner {
         // SAFETY: by the caller's word.
         unsafe {
             let group = (*span).group as usize;
+            self.step_over(group, span);
             self.groups[group].remove(span);
             if self.groups[group].is_empty() {
                 self.occupied &= !(1 << group);

@@ -40,6 +40,7 @@ use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
+use crate::sync::ForkLock;
 use caravan::Caravan;
 use chain::Chain;
 use core::cell::Cell;
@@ -309,20 +310,23 @@ impl Central {
     }
 
     /// Calls `visit` for every lock of the tier, in rank order: for `fork`.
-    pub fn for_each_lock(&self, mut visit: impl FnMut(ForkLock<'_>)) {
-        for cache in &self.transfer {
-            visit(ForkLock::Transfer(cache));
-        }
-        for list in &self.lists {
-            visit(ForkLock::List(list));
+    pub fn for_each_lock(&self, visit: &mut dyn FnMut(&dyn ForkLock)) {
+        self.transfer.iter().for_each(|cache| visit(cache.fork_lock()));
+        self.lists.iter().for_each(|list| visit(list.fork_lock()));
+    }
+
+    /// In a forked child: undoes what other threads had begun.
+    ///
+    /// # Safety
+    /// The calling thread holds the locks of the tier by `ForkLock`, and no other thread exists.
+    pub unsafe fn reset_in_child(&self) {
+        for class in SizeClass::all() {
+            let list = &self.lists[class.index()];
+            if !list.fork_lock().is_interrupted() {
+                // SAFETY: by the caller's word; nobody is in the middle of a change.
+                let emptied = unsafe { list.reset_in_child(class) };
+                free_list::give_back(&Pages::new(), emptied);
+            }
         }
     }
-}
-
-/// A lock of the tier, for `fork`.
-pub enum ForkLock<'a> {
-    /// Of a transfer cache.
-    Transfer(&'a TransferCache),
-    /// Of a central free list.
-    List(&'a CentralFreeList),
 }

@@ -7,9 +7,13 @@
 //! on them is handed out.
 //!
 //! A page given back is noted in the span's record, so that it is not given back again before it was used.
+//!
+//! The spans are walked from a position that the list keeps, some at a time under its lock. While pages of a
+//! span are given back, the span is in a list of its own, where a forked child finds it: the thread that had
+//! it in hand is not there any more.
 
 use super::SpanSource;
-use super::free_list::{CentralFreeList, Inner, give_back};
+use super::free_list::{CentralFreeList, GROUPS, Inner, give_back};
 use crate::base::list::List;
 use crate::config::MAX_SPAN_OS_PAGES;
 use crate::os::Os;
@@ -21,8 +25,8 @@ use core::ptr;
 
 /// Bytes in a page as the record counts them: the smallest page of the kernel.
 pub(super) const OS_PAGE: usize = 4096;
-/// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile.
-const BATCH: usize = 256;
+/// Spans looked at per turn under the lock.
+const LOOKS: usize = 64;
 
 /// How much may be given back; reduced by what is.
 pub struct Budget {
@@ -50,9 +54,32 @@ impl Budget {
     }
 }
 
+/// Where the walk over a list's spans is: the next one to look at, and its group.
+pub(super) struct Position {
+    group: usize,
+    next: *mut Span,
+}
+
+impl Position {
+    /// Before a walk.
+    pub const fn new() -> Self {
+        Self { group: GROUPS, next: ptr::null_mut() }
+    }
+}
+
+/// What a turn of the walk found.
+enum Turn {
+    /// A span, held, with pages to be given back.
+    Found(*mut Span),
+    /// Nothing yet.
+    More,
+    /// Nothing in all that was left.
+    End,
+}
+
 impl CentralFreeList {
     /// Gives back OS pages of the class's spans on which no object lives, as many as `budget` allows, those
-    /// of the emptiest spans first. Returns the bytes.
+    /// of the emptiest spans first. Returns the bytes. Goes on where the last call stopped for its budget.
     pub fn release_pages<S: SpanSource, O: Os>(
         &self,
         source: &S,
@@ -64,33 +91,58 @@ impl CentralFreeList {
             return 0;
         }
         let mut bytes = 0;
-        // Others may use pages as fast as they are given back: no more turns than there are spans.
-        let turns = self.stats().1 / BATCH + 2;
-        for _ in 0..turns {
-            let mut spans = [ptr::null_mut(); BATCH];
-            let count = self.inner.lock().hold_pages(&mut spans, budget);
-            if count == 0 {
-                break;
+        // Others may use pages as fast as they are given back: no more spans than there are.
+        let mut left = {
+            let mut inner = self.inner.lock();
+            if inner.position.group >= GROUPS {
+                inner.position.group = 0;
+                inner.position.next = inner.groups[0].first();
             }
+            inner.spans() + 1
+        };
+        while !budget.is_spent() && left > 0 {
+            let turn = self.inner.lock().look_further(budget);
+            let span = match turn {
+                Turn::Found(span) => span,
+                Turn::More => continue,
+                Turn::End => break,
+            };
+            left -= 1;
+            // SAFETY: a span with held pages has live objects or held ones, so its record stays; the fields
+            // read here change under a hold only, which is ours.
+            let (addr, pages) = unsafe { ((*span).addr(), (*span).held) };
+            source.break_up(addr);
+            // SAFETY: no object on the held pages is in use, and none is handed out.
+            let done = unsafe { release_runs(os, addr, pages) };
             let mut emptied = List::new();
-            let mut all = true;
-            for &span in &spans[..count] {
-                // SAFETY: a span with held pages has live objects or held ones, so its record stays; the
-                // fields read here change under a hold only, which is ours.
-                let (addr, pages) = unsafe { ((*span).addr(), (*span).held) };
-                source.break_up(addr);
-                // SAFETY: no object on the held pages is in use, and none is handed out.
-                let done = unsafe { release_runs(os, addr, pages) };
-                bytes += if done { pages.count_ones() as usize * OS_PAGE } else { 0 };
-                all &= done;
-                self.inner.lock().unhold_pages(class, span, done, &mut emptied);
-            }
+            self.inner.lock().unhold_pages(class, span, done, &mut emptied);
             give_back(source, emptied);
-            if !all || budget.is_spent() {
+            if !done {
                 break;
             }
+            bytes += pages.count_ones() as usize * OS_PAGE;
         }
         bytes
+    }
+
+    /// In a forked child, with the lock held: spans whose pages another thread was giving back are as all
+    /// others again.
+    ///
+    /// # Safety
+    /// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another
+    /// reference to what it guards.
+    pub unsafe fn reset_in_child(&self, class: SizeClass) -> List<Span> {
+        // SAFETY: by the caller's word.
+        let inner = unsafe { &mut *self.inner.data_ptr() };
+        let mut emptied = List::new();
+        loop {
+            let span = inner.held.first();
+            if span.is_null() {
+                return emptied;
+            }
+            // The kernel may have done it or not: what is said to be resident is given back once more.
+            inner.unhold_pages(class, span, false, &mut emptied);
+        }
     }
 }
 
@@ -179,32 +231,44 @@ fn releasable(span: &Span) -> OsPages {
 }
 
 impl Inner {
-    /// Takes the objects off releasable pages, of as many spans as there is room for. Returns how many.
-    fn hold_pages(&mut self, out: &mut [*mut Span; BATCH], budget: &mut Budget) -> usize {
-        let mut count = 0;
-        for group in 0..self.groups.len() {
-            let mut node = self.groups[group].first();
-            while !node.is_null() && count < BATCH && !budget.is_spent() {
-                // SAFETY: a node of the list, guarded by the lock. The next one is looked up before the
-                // node may move to another list; there it is met again without a releasable page.
-                unsafe {
-                    let next = self.groups[group].next(node);
-                    let record = &mut *node;
-                    let searched = core::mem::replace(&mut record.searched, true);
-                    let pages = if searched { 0 } else { releasable(record) };
-                    if pages != 0 && record.held == 0 {
-                        record.held = pages;
-                        budget.spend(pages);
-                        self.take_objects(record);
-                        self.relist(node);
-                        out[count] = node;
-                        count += 1;
-                    }
-                    node = next;
+    /// Looks at the next spans of the walk, up to the first with pages to be given back, which it holds:
+    /// their objects count as allocated meanwhile.
+    fn look_further(&mut self, budget: &mut Budget) -> Turn {
+        for _ in 0..LOOKS {
+            let span = self.position.next;
+            if span.is_null() {
+                self.position.group += 1;
+                let Some(group) = self.groups.get(self.position.group) else {
+                    return Turn::End;
+                };
+                self.position.next = group.first();
+                continue;
+            }
+            // SAFETY: a node of that list, which `unlist` keeps the position in; guarded by the lock.
+            unsafe {
+                self.position.next = self.groups[self.position.group].next(span);
+                let record = &mut *span;
+                let searched = core::mem::replace(&mut record.searched, true);
+                let pages = if searched { 0 } else { releasable(record) };
+                if pages != 0 {
+                    record.held = pages;
+                    budget.spend(pages);
+                    self.take_objects(record);
+                    self.hold(span);
+                    return Turn::Found(span);
                 }
             }
         }
-        count
+        Turn::More
+    }
+
+    /// Notes that the walk must not stop at `span`, which leaves the list of `group`.
+    #[inline]
+    pub(super) fn step_over(&mut self, group: usize, span: *mut Span) {
+        if self.position.next == span {
+            // SAFETY: `span` is in that list still.
+            self.position.next = unsafe { self.groups[group].next(span) };
+        }
     }
 
     /// Marks every object on the held pages as allocated.
@@ -227,8 +291,12 @@ impl Inner {
         released: bool,
         emptied: &mut List<Span>,
     ) {
-        // SAFETY: a span of this class with held objects, guarded by the lock.
-        let record = unsafe { &mut *span };
+        // SAFETY: a span of this class with held objects, guarded by the lock; so it is in that list.
+        let record = unsafe {
+            self.held.remove(span);
+            (*span).group = Span::UNLISTED;
+            &mut *span
+        };
         let pages = core::mem::take(&mut record.held);
         let before = record.free.count();
         for page in (0..MAX_SPAN_OS_PAGES).filter(|page| pages >> page & 1 != 0) {

@@ -27,7 +27,7 @@ use crate::config::{
     SHARED_LEAST_BYTES, SHARED_MOST_MS, SHARED_ROOM_SHARE, SHARED_UNKNOWN_MOST_MS,
 };
 use crate::os::files::File;
-use crate::os::{Linux, Os, worker};
+use crate::os::{Linux, Os, release_request};
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
@@ -88,7 +88,7 @@ pub fn begin(room: usize) {
     let number = FORKS.load(Ordering::Relaxed).wrapping_add(1).max(1);
     FORKS.store(number, Ordering::Relaxed);
     SINCE.store(number, Ordering::Relaxed);
-    worker::want();
+    release_request::request();
 }
 
 /// In the child: it shares pages with its parent, who spares them, and has no children.

@@ -10,7 +10,7 @@ use super::waiting::{FEW, GRANULE, Waiting};
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
-use crate::sync::{AtomicUsize, Ordering, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 
 /// The transfer cache of one class. Thread-safe. What it may hold is decided for all classes together, see
 /// `waiting`.
@@ -148,7 +148,7 @@ impl TransferCache {
     }
 
     /// The lock, for `fork`.
-    pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
+    pub fn fork_lock(&self) -> &dyn ForkLock {
         &self.inner
     }
 }

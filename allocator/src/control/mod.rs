@@ -1,14 +1,13 @@
 //! Answering `stratalloc-ctl`: a thread that listens on a socket, if the option `control` says so, and
 //! writes a profile when a signal comes, if `dump_signal` names one. Neither is ever on by default.
 //!
-//! The thread is started by a constructor, before `main`. It is one of `os::worker`'s, so the C library does
-//! not know it: a program ends when its last thread does. It blocks all signals, has a small stack and a
-//! name, takes no memory from the heap, and holds no lock while it waits. A forked child does not have it,
-//! and closes the socket.
+//! The thread is started by a constructor, before `main`. It is an ordinary one (`os::own_thread`): what the
+//! program gives up by `setuid` and its like, the thread loses too, and it ends with the program's last thread.
+//! It takes no memory from the heap, and holds no lock while it waits. A forked child does not have it, and
+//! closes the socket.
 //!
-//! It has no rights but an ordinary user's: where the program has more, and may give them up one day, the
-//! thread gives them up at its start. What needs the program's rights is done by the program's threads: the
-//! constructor makes the socket, and the signal's handler opens the file that the thread then writes to.
+//! The constructor makes the socket, and the signal's handler opens the file that the thread then writes to: the
+//! file belongs to whom the program is at that moment.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -16,21 +15,18 @@
 mod requests;
 mod socket;
 
-use crate::os::Linux;
 use crate::os::files::{File, write_all};
+use crate::os::own_thread::{self, OwnThread};
 use crate::os::sockets;
-use crate::os::worker::{self, Worker};
 use crate::parameters::{self, Id, TextId, text};
 use crate::profile::dump;
-use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering};
-use crate::thread_cache::EXITED;
-use core::ffi::c_int;
+use crate::sync::{AtomicUsize, Ordering};
+use crate::thread_cache::{EXITED, registry};
+use core::ffi::{c_int, c_void};
 use core::ptr;
 
-/// The thread. Its stack has room for buffers of a few KiB, a snapshot, and the frames of a trim.
-static WORKER: Worker = Worker::new(256 << 10);
-/// 1 when the thread has given up its rights.
-static SETTLED: AtomicU32 = AtomicU32::new(0);
+/// The thread.
+static THREAD: OwnThread = OwnThread::new();
 
 /// Where a profile goes when a signal asks for it and `profile_file` says nothing.
 const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
@@ -40,7 +36,8 @@ const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
 
-/// The descriptor that the signal's handler writes to. Relaxed: set before the handler is.
+/// The event counter that wakes the thread: the signal's handler writes to it, and the program's last thread.
+/// Relaxed: set before either may.
 static WAKE_FD: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// The file that the handler opened for the thread, its descriptor plus one; 0: none. Relaxed: a number, and
 /// what it stands for is the kernel's.
@@ -63,26 +60,35 @@ extern "C" fn start() {
         2 => Some(libc::SIGUSR2),
         _ => None,
     };
+    if !wants_socket && signal.is_none() {
+        return;
+    }
+    let Some(wake) = sockets::event_counter() else { return };
+    WAKE_FD.store(wake, Ordering::Relaxed);
     let listening = wants_socket && socket::open();
     let catching = signal.is_some_and(catch);
     if listening || catching {
         // SAFETY: a function of this library, which is never unloaded.
         unsafe { pthread_atfork(None, None, Some(in_child)) };
-        start_thread();
+        THREAD.set_wake_fd(wake);
+        THREAD.start(serve);
+    } else {
+        close_counter();
     }
+}
+
+/// Closes the event counter, if there is one.
+fn close_counter() {
+    let wake = WAKE_FD.swap(usize::MAX, Ordering::Relaxed);
+    drop((wake != usize::MAX).then(|| File::of_fd(wake)));
 }
 
 /// A forked child answers nobody: it closes its copies of what the parent's thread waits for.
 unsafe extern "C" fn in_child() {
     socket::close_in_child();
-    // Relaxed: there is no other thread.
-    let wake = WAKE_FD.swap(usize::MAX, Ordering::Relaxed);
-    if wake != usize::MAX {
-        // SAFETY: ours, and not used any more.
-        unsafe { libc::close(wake as c_int) };
-    }
+    close_counter();
     take_opened();
-    WORKER.reset_in_child();
+    THREAD.reset_in_child();
 }
 
 /// The file that the handler opened last, if nobody has taken it yet.
@@ -95,16 +101,12 @@ fn take_opened() -> Option<File> {
 fn catch(signal: c_int) -> bool {
     // SAFETY: plain calls with valid targets; an action of zeros is one.
     unsafe {
-        let wake = libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK);
         let mut before: libc::sigaction = core::mem::zeroed();
-        if wake < 0 || libc::sigaction(signal, ptr::null(), &raw mut before) != 0 {
+        if libc::sigaction(signal, ptr::null(), &raw mut before) != 0
+            || before.sa_sigaction != libc::SIG_DFL
+        {
             return false;
         }
-        if before.sa_sigaction != libc::SIG_DFL {
-            libc::close(wake);
-            return false;
-        }
-        WAKE_FD.store(wake as usize, Ordering::Relaxed);
         let mut action: libc::sigaction = core::mem::zeroed();
         action.sa_sigaction = wake_thread as *const () as usize;
         action.sa_flags = libc::SA_RESTART;
@@ -129,31 +131,16 @@ extern "C" fn wake_thread(_signal: c_int) {
     }
 }
 
-/// Starts the thread, and waits until it has settled in: what it does then to the process and sets back,
-/// nobody sees before `main`.
-fn start_thread() {
-    if !WORKER.start(serve, (&raw const EXITED).cast_mut().cast()) {
-        return;
-    }
-    // Acquire: pairs with the Release in `serve`; the thread's calls have been made.
-    while SETTLED.load(Ordering::Acquire) == 0 {
-        Linux::wait(&SETTLED, 0);
-    }
-}
-
-extern "C" fn serve() {
-    worker::set_name(c"stratalloc-ctl");
-    worker::become_nobody();
-    // Release: as said in `start_thread`.
-    SETTLED.store(1, Ordering::Release);
-    Linux::wake_one(&SETTLED);
+extern "C" fn serve(_: *mut c_void) -> *mut c_void {
+    own_thread::settle_in(&THREAD, c"stratalloc-ctl", (&raw const EXITED).cast_mut().cast());
     let wake = WAKE_FD.load(Ordering::Relaxed);
-    loop {
-        let [connection, signal] = sockets::wait_for_input([socket::listening(), wake as c_int]);
+    while !registry::last_has_ended() {
+        let [connection, woken] = sockets::wait_for_input([socket::listening(), wake as c_int]);
+        own_thread::keep_no_more_rights_than_the_process();
         if connection {
             socket::serve_one();
         }
-        if signal {
+        if woken {
             sockets::take_count(wake);
             if let Some(file) = take_opened() {
                 file.wait_in_writes();
@@ -161,4 +148,6 @@ extern "C" fn serve() {
             }
         }
     }
+    THREAD.end();
+    ptr::null_mut()
 }

@@ -10,8 +10,8 @@
 use super::requests;
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::files::{File, Output};
-use crate::os::linux::write_stderr;
-use crate::os::{sockets, worker};
+use crate::os::linux::{sleep_ms, write_stderr};
+use crate::os::sockets;
 use crate::parameters::{TextId, text};
 use crate::profile::report::with_pid;
 use crate::sync::{AtomicUsize, Ordering};
@@ -155,7 +155,7 @@ extern "C" fn remove() {
 pub fn serve_one() {
     let Some(peer) = sockets::accept(listening()) else {
         // No more descriptors, for example: trying again at once would only burn time.
-        worker::sleep_ms(100);
+        sleep_ms(100);
         return;
     };
     sockets::set_patience(&peer, PATIENCE_SECONDS);

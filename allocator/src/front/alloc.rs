@@ -1,14 +1,14 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
 use super::{init, large, watched};
-use crate::background;
+use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::limits;
-use crate::record::Call;
+use crate::record;
 use crate::thread_cache::{before_event, exchange, in_slot_to_pop};
 use core::ptr;
 
@@ -53,7 +53,7 @@ fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
         let block = watched::sample(class, size, align);
         // It may be the first, and all blocks may be sampled.
         init::after_first_allocation();
-        background::start_if_wanted();
+        background::attend(Call::Allocate);
         return block;
     }
     refill(class, size)
@@ -77,7 +77,7 @@ pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
     let mut object = exchange::pop_slow(class, size);
     init::after_first_allocation();
-    background::start_if_wanted();
+    background::attend(Call::Allocate);
     relieve_if_wished();
     if unlikely(object.is_null()) {
         last_resort();
@@ -141,7 +141,7 @@ fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8
 #[cold]
 #[inline(never)]
 fn allocate_zeroed_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    watched::announce(Call::Zeroed);
+    watched::announce(record::Call::Zeroed);
     allocate_class_slow(class, size, align)
 }
 

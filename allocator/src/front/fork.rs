@@ -1,15 +1,25 @@
 //! `fork` while other threads allocate: the forking thread takes every lock first, in rank order, so that
 //! the child gets all shared tiers in a consistent state; the child then makes the locks free again and
 //! adopts the caches of the threads that it does not have.
+//!
+//! Handlers of the program's may run before, between or after these, and may allocate: between `prepare` and
+//! `parent` or `child` the forking thread passes every lock of ours (`sync::lock`). A signal handler that
+//! forks may have interrupted an allocation: its locks stay as they are, and what they guard is left alone.
+//!
+//! The handlers are registered when this code is loaded (`load`), before the program's own constructors.
 
-use crate::central::{CENTRAL, ForkLock, sharing};
+use crate::background;
+use crate::central::{CENTRAL, sharing};
 use crate::guard;
-use crate::os::{pthread, worker};
+use crate::os::linux::set_forking;
+use crate::os::{libc_calls, pthread, stdio_lock};
 use crate::page::metadata::METADATA;
+#[cfg(feature = "hardened")]
+use crate::page_heap::fences;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::record;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicUsize, ForkLock, Ordering};
 use crate::thread_cache::{orphans, registry};
 
 /// `sharing::room`, from before a `fork` to after it. Guarded by the registry's lock.
@@ -21,68 +31,68 @@ pub fn register() -> bool {
     pthread::at_fork(prepare, parent, child)
 }
 
+/// Calls `visit` for every lock, in rank order.
+fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
+    visit(registry::fork_lock());
+    CENTRAL.for_each_lock(visit);
+    #[cfg(feature = "hardened")]
+    visit(fences::fork_lock());
+    visit(PAGE_HEAP.fork_lock());
+    profile::for_each_lock(visit);
+    visit(record::fork_lock());
+    visit(guard::fork_lock());
+    visit(METADATA.fork_lock());
+}
+
 unsafe extern "C" fn prepare() {
-    let room = sharing::room();
-    registry::fork_lock().acquire_for_fork();
-    // Relaxed, here and below: the lock orders.
+    stdio_lock::acquire();
+    let mut interrupted = false;
+    for_each_lock(&mut |lock| interrupted |= lock.is_callers());
+    let room = if interrupted { 0 } else { sharing::room() };
+    for_each_lock(&mut |lock| lock.acquire_for_fork(interrupted));
+    // Relaxed, here and below: the registry's lock orders.
     ROOM.store(room, Ordering::Relaxed);
+    set_forking(true);
     if room > 0 {
         sharing::call_witness();
     }
-    CENTRAL.for_each_lock(|lock| match lock {
-        ForkLock::Transfer(cache) => cache.fork_lock().acquire_for_fork(),
-        ForkLock::List(list) => list.fork_lock().acquire_for_fork(),
-    });
-    #[cfg(feature = "hardened")]
-    crate::page_heap::fences::fork_lock().acquire_for_fork();
-    PAGE_HEAP.fork_lock().acquire_for_fork();
-    profile::acquire_for_fork();
-    record::acquire_for_fork();
-    guard::acquire_for_fork();
-    METADATA.fork_lock().acquire_for_fork();
 }
 
 unsafe extern "C" fn parent() {
-    // SAFETY: `prepare` took every one of these locks in this thread.
+    let room = ROOM.load(Ordering::Relaxed);
+    if room > 0 {
+        sharing::begin(room);
+        // SAFETY: `prepare` took the registry's lock in this thread.
+        unsafe { registry::stop_all() };
+    }
+    set_forking(false);
+    // SAFETY: `prepare` took every one of these locks in this thread, and the one of the streams.
     unsafe {
-        METADATA.fork_lock().release_for_fork();
-        record::release_for_fork();
-        guard::release_for_fork();
-        profile::release_for_fork();
-        PAGE_HEAP.fork_lock().release_for_fork();
-        #[cfg(feature = "hardened")]
-        crate::page_heap::fences::fork_lock().release_for_fork();
-        CENTRAL.for_each_lock(|lock| match lock {
-            ForkLock::Transfer(cache) => cache.fork_lock().release_for_fork(),
-            ForkLock::List(list) => list.fork_lock().release_for_fork(),
-        });
-        let room = ROOM.load(Ordering::Relaxed);
-        if room > 0 {
-            sharing::begin(room);
-            registry::stop_all();
-        }
-        registry::fork_lock().release_for_fork();
+        for_each_lock(&mut |lock| lock.release_for_fork());
+        stdio_lock::release();
     }
 }
 
 unsafe extern "C" fn child() {
-    // SAFETY: `prepare` took every one of these locks in this thread, and no other thread exists.
+    libc_calls::reset_in_child();
+    background::reset_in_child();
+    limits::lift_container_limit();
+    sharing::end_in_child();
+    // SAFETY: `prepare` took every one of these locks in this thread, which still passes them, and no other
+    // thread exists. What an interrupted frame may have half changed is left alone.
     unsafe {
-        worker::reset_in_child();
-        limits::lift_container_limit();
-        sharing::end_in_child();
-        orphans::orphan_others();
-        METADATA.fork_lock().reset_in_child();
-        record::reset_in_child();
-        guard::reset_in_child();
-        profile::reset_in_child();
-        PAGE_HEAP.fork_lock().reset_in_child();
-        #[cfg(feature = "hardened")]
-        crate::page_heap::fences::fork_lock().reset_in_child();
-        CENTRAL.for_each_lock(|lock| match lock {
-            ForkLock::Transfer(cache) => cache.fork_lock().reset_in_child(),
-            ForkLock::List(list) => list.fork_lock().reset_in_child(),
-        });
-        registry::fork_lock().reset_in_child();
+        if !registry::fork_lock().is_interrupted() {
+            orphans::orphan_others();
+        }
+        if !PAGE_HEAP.fork_lock().is_interrupted() {
+            PAGE_HEAP.reset_in_child();
+            CENTRAL.reset_in_child();
+        }
+        if !record::fork_lock().is_interrupted() {
+            record::reset_in_child();
+        }
+        for_each_lock(&mut |lock| lock.reset_in_child());
+        stdio_lock::reset_in_child();
     }
+    set_forking(false);
 }

@@ -5,7 +5,7 @@ use super::claim::{self, ANY_ALIGN};
 #[cfg(feature = "hardened")]
 use super::hardened;
 use super::{large, misuse, watched};
-use crate::background;
+use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
@@ -267,7 +267,7 @@ unsafe fn give_back(block: *mut u8) {
         hardened::retire(class, block);
         exchange::push_slow(class, block);
     }
-    background::start_if_wanted();
+    background::attend(Call::Free);
 }
 
 /// Takes back a guarded block.

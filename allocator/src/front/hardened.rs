@@ -1,7 +1,7 @@
 //! Hardened builds: what `free` does beyond the usual. The block is no longer live, is cleared if that is wanted,
 //! and waits in its thread's quarantine; what has waited longest goes to the magazines.
 
-use crate::background;
+use crate::background::{self, Call};
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::central::chain::{Chain, FreeObject};
@@ -59,7 +59,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
         }
     }
     drop(cache);
-    background::start_if_wanted();
+    background::attend(Call::Free);
     true
 }
 

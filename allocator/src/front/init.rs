@@ -1,15 +1,14 @@
 //! The first call of a process. Everything the tiers need is there from the start (statics), so there is
 //! nothing to set up before memory can be handed out, but for the environment's options, whose reading needs
-//! no memory. What remains is to register for `fork`, which itself may allocate and so comes after the
-//! first allocation.
+//! no memory. What is done earlier, when this code is loaded, is in `load`.
 
 use super::fork;
 use crate::guard;
+use crate::os::libc_calls;
 use crate::parameters;
 use crate::profile::{self, Mode, sampler};
 use crate::record;
 use crate::thread_cache::registry;
-use core::arch::asm;
 
 /// Called on slow paths, before anything that an option decides.
 #[inline]
@@ -25,6 +24,12 @@ pub fn before_first_allocation() {
 fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
     super::hardened::decide();
+    // The C library has a hook of its own, which runs after the destructors of C++.
+    if matches!(mode, Mode::Trace | Mode::Record) && !libc_calls::is_in_c_library() {
+        // SAFETY: a function of this code, which stays mapped. What `atexit` may allocate is not ours: the C
+        // library's `malloc` is another one.
+        unsafe { libc::atexit(report_at_exit) };
+    }
     match mode {
         Mode::Trace => registry::cache_nothing(),
         Mode::Sample | Mode::Off => {
@@ -38,48 +43,14 @@ fn decided(mode: Mode) {
     }
 }
 
-/// Called on slow paths, after memory was handed out or before it is taken from the page heap.
+/// Called on slow paths, after memory was handed out or before it is taken from the page heap: registers for
+/// `fork` what could not be registered when this code was loaded.
 #[inline]
 pub fn after_first_allocation() {
-    if registry::first_call() {
-        if !fork::register() {
-            // Tried again by the next slow path: memory may be short for a moment only.
-            registry::forget_first_call();
-            return;
-        }
-        if matches!(profile::mode(), Mode::Trace | Mode::Record) && !exit_is_hooked() {
-            // SAFETY: a function of this library, which is never unloaded.
-            unsafe { libc::atexit(report_at_exit) };
-        }
+    if registry::first_call() && !fork::register() {
+        // Tried again by the next slow path: memory may be short for a moment only.
+        registry::forget_first_call();
     }
-}
-
-/// Whether this is in the C library, which has a hook at exit of its own: it runs after the destructors of
-/// C++, which `atexit` from here would not. The library defines the symbol, Rust programs do not.
-fn exit_is_hooked() -> bool {
-    let address: usize;
-    // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because each
-    // object file that the function is compiled into must say so.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!(
-            ".weak stratalloc_hooks_exit_0_1",
-            ".hidden stratalloc_hooks_exit_0_1",
-            "mov {}, qword ptr [rip + stratalloc_hooks_exit_0_1@GOTPCREL]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-        #[cfg(target_arch = "aarch64")]
-        asm!(
-            ".weak stratalloc_hooks_exit_0_1",
-            ".hidden stratalloc_hooks_exit_0_1",
-            "adrp {0}, :got:stratalloc_hooks_exit_0_1",
-            "ldr {0}, [{0}, :got_lo12:stratalloc_hooks_exit_0_1]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    address != 0
 }
 
 extern "C" fn report_at_exit() {

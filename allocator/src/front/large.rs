@@ -66,6 +66,7 @@ fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
         CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
     }
     watched::large(record.map(Span::addr), size);
+    background::attend(background::Call::Allocate);
     span
 }
 
@@ -117,7 +118,7 @@ pub unsafe fn free_large(span: NonNull<Span>) {
     unsafe {
         give_back(span)
     };
-    background::start_if_wanted();
+    background::attend(background::Call::Free);
 }
 
 /// Gives a span back to the page heap, or to the system.
@@ -156,6 +157,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
         CENTRAL.note_request(SizeClass::NONE, size, span.as_ref().bytes());
         let block = span.as_ref().addr() as *mut u8;
         watched::resized(before, block, size);
+        background::attend(background::Call::Allocate);
         block
     }
 }

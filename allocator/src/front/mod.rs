@@ -8,7 +8,7 @@
 //! * `misuse`: what `free` says before it aborts.
 //! * `watched`: what is recorded for leak reports and heap profiles, where that is wanted.
 //! * `memcheck`: what stands before all of these with the feature `valgrind`.
-//! * `init`, `fork`: the first call, and `fork`.
+//! * `load`, `init`, `fork`: when the code is loaded, the first call, and `fork`.
 //!
 //! Sizes and alignments are in bytes. Failure is a null pointer; `errno` is never touched: setting it is
 //! the C face's business, and `free` must not.
@@ -22,6 +22,7 @@ mod free;
 mod hardened;
 mod init;
 mod large;
+mod load;
 #[cfg(feature = "valgrind")]
 mod memcheck;
 mod misuse;

@@ -21,7 +21,7 @@ use crate::parameters::{self, Id, NEVER};
 use crate::profile::sampler;
 use report::{Block, Trace};
 
-pub use pool::{acquire_for_fork, owns, release_for_fork, reset_in_child, usable_size};
+pub use pool::{fork_lock, owns, usable_size};
 
 /// Makes the pool and takes the signal, if the option asks for guarded blocks. Returns whether there will be
 /// any. Called once, when the environment was read.

@@ -15,7 +15,7 @@ use super::report::{Block, Trace};
 use crate::config::{GUARD_PLACES, GUARDED_MOST, MAX_SMALL};
 use crate::os::{Linux, Lock, Os, protect};
 use crate::page::metadata::METADATA;
-use crate::sync::{AtomicUsize, Ordering, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
 /// Most bytes of a block: whole OS pages.
@@ -286,27 +286,9 @@ impl Pool {
     }
 }
 
-/// Takes the lock, for `fork`.
-pub fn acquire_for_fork() {
-    POOL.acquire_for_fork();
-}
-
-/// Undoes `acquire_for_fork` in the parent.
-///
-/// # Safety
-/// The calling thread called `acquire_for_fork`.
-pub unsafe fn release_for_fork() {
-    // SAFETY: handed through.
-    unsafe { POOL.release_for_fork() }
-}
-
-/// Makes the lock free again in a forked child.
-///
-/// # Safety
-/// The forking thread called `acquire_for_fork`, and no other thread exists.
-pub unsafe fn reset_in_child() {
-    // SAFETY: handed through.
-    unsafe { POOL.reset_in_child() }
+/// The lock, for `fork`.
+pub fn fork_lock() -> &'static dyn ForkLock {
+    &POOL
 }
 
 const _: () = assert!(GUARD_PLACES <= 1 << 16, "the number of a place fits 16 bits");

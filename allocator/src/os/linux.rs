@@ -3,7 +3,7 @@
 use super::Os;
 use super::syscall::{call, failed};
 use super::thread_slot;
-use crate::sync::{AtomicU32, Futex, Rank};
+use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -72,6 +72,47 @@ pub fn thread_exists(number: u32) -> bool {
         let process = call(libc::SYS_getpid, [0; 6]) as usize;
         !failed(call(libc::SYS_tgkill, [process, number as usize, 0, 0, 0, 0]))
     }
+}
+
+/// The thread that holds all locks for a `fork`, as `Futex::thread` names it; 0: none does.
+static FORKING: AtomicUsize = AtomicUsize::new(0);
+
+/// Says whether the calling thread holds all locks for a `fork`.
+pub fn set_forking(forking: bool) {
+    // Relaxed: other threads only see that it is not them, whatever they read.
+    FORKING.store(if forking { Linux::thread() } else { 0 }, Ordering::Relaxed);
+}
+
+impl Linux {
+    /// As `Futex::wait`, for at most `ms` milliseconds (`None`: for ever).
+    pub fn wait_for(word: &AtomicU32, expected: u32, ms: Option<u64>) {
+        let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
+        let addr = core::ptr::from_ref(word) as usize;
+        let time = ms.map(time_of_ms);
+        let time = time.as_ref().map_or(0, |time| core::ptr::from_ref(time) as usize);
+        // SAFETY: the kernel reads the word, which outlives the call, and the time, and sleeps if the word is
+        // `expected`.
+        unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, time, 0, 0]) };
+    }
+
+    /// Microseconds since some fixed moment: finer than `now_ms`, and a little dearer.
+    pub fn now_us(&self) -> u64 {
+        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+        // SAFETY: `time` is a valid target. On this clock the call neither fails nor enters the kernel.
+        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+    }
+}
+
+fn time_of_ms(ms: u64) -> libc::timespec {
+    libc::timespec { tv_sec: (ms / 1_000) as i64, tv_nsec: (ms % 1_000 * 1_000_000) as i64 }
+}
+
+/// Sleeps for `ms` milliseconds, or until a signal comes.
+pub fn sleep_ms(ms: u64) {
+    let time = time_of_ms(ms);
+    // SAFETY: the kernel reads `time`.
+    unsafe { call(libc::SYS_nanosleep, [&raw const time as usize, 0, 0, 0, 0, 0]) };
 }
 
 impl Os for Linux {
@@ -144,9 +185,33 @@ impl Futex for Linux {
         unsafe { call(libc::SYS_futex, [addr, operation, 1, 0, 0, 0]) };
     }
 
+    fn nap() {
+        sleep_ms(1);
+    }
+
+    #[inline]
+    fn thread() -> usize {
+        thread_slot::address() as usize
+    }
+
+    #[inline]
+    fn announce(lock: usize) {
+        thread_slot::announce_lock(lock);
+    }
+
+    fn announced() -> usize {
+        thread_slot::announced_lock()
+    }
+
+    #[inline]
+    fn is_forking() -> bool {
+        // Relaxed: a thread finds its own name there only if it wrote it itself.
+        FORKING.load(Ordering::Relaxed) == Self::thread()
+    }
+
     #[inline]
     fn acquiring(rank: Rank) {
-        if cfg!(debug_assertions) {
+        if cfg!(debug_assertions) && !Self::is_forking() {
             let held = thread_slot::held_ranks();
             let allowed = (1usize << rank as u32) - 1;
             if held & !allowed != 0 {

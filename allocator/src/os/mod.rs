@@ -5,17 +5,21 @@
 //! fail and move the clock by hand.
 
 pub mod cgroup;
+mod elf;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod files;
+pub mod libc_calls;
 pub mod linux;
+pub mod own_thread;
 pub mod process;
 pub mod protect;
 pub mod pthread;
+pub mod release_request;
 pub mod sockets;
+pub mod stdio_lock;
 mod syscall;
 pub mod thread_slot;
-pub mod worker;
 
 pub use linux::Linux;
 

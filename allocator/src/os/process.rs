@@ -5,7 +5,7 @@ use core::ffi::{CStr, c_char};
 use core::ptr;
 
 /// The kernel's set of signals.
-type SignalSet = u64;
+pub type SignalSet = u64;
 
 /// Runs `program` with `arguments` (the last is null) and an empty environment, with descriptor `stdin` as
 /// its input and `output` as its output, and waits for its end. Whether it ran and exited with 0. Signals of
@@ -71,7 +71,8 @@ fn wait_for(child: usize) -> bool {
     }
 }
 
-fn set_mask(how: i32, mask: &SignalSet, before: Option<&mut SignalSet>) {
+/// Changes the calling thread's set of blocked signals as `how` says, and reads the one before.
+pub fn set_mask(how: i32, mask: &SignalSet, before: Option<&mut SignalSet>) {
     let before = before.map_or(0, |before| ptr::from_mut(before) as usize);
     let args = [how as usize, ptr::from_ref(mask) as usize, before, size_of::<SignalSet>(), 0, 0];
     // SAFETY: valid sets of the kernel's size.

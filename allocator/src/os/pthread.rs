@@ -1,7 +1,9 @@
 //! What the allocator asks of the C library about threads: to be told of their ends, and of `fork`. Each
 //! may fail when memory or keys are short, and says so.
 
+use super::libc_calls::weak_address;
 use core::ffi::c_void;
+use core::mem::transmute;
 
 unsafe extern "C" {
     /// POSIX; `libc` does not declare it for every target.
@@ -45,6 +47,34 @@ pub unsafe fn key_set(key: libc::pthread_key_t, value: *mut c_void) -> bool {
     }
     // SAFETY: handed through.
     unsafe { libc::pthread_setspecific(key, value) == 0 }
+}
+
+/// Asks for a call of `destructor` with `value` when the calling thread ends, for where there is no key. May
+/// allocate. Returns whether the C library has such a list (glibc since 2.18, musl has none) and room in it.
+///
+/// # Safety
+/// `destructor` may be called with `value` when the thread ends.
+pub unsafe fn at_thread_exit(
+    destructor: unsafe extern "C" fn(*mut c_void),
+    value: *mut c_void,
+) -> bool {
+    type Register = unsafe extern "C" fn(
+        unsafe extern "C" fn(*mut c_void),
+        *mut c_void,
+        *const c_void,
+    ) -> libc::c_int;
+    static HERE: u8 = 0;
+    #[cfg(feature = "faults")]
+    if super::faults::fails(super::faults::Kind::Key) {
+        return false;
+    }
+    let address = weak_address!("__cxa_thread_atexit_impl");
+    // SAFETY: the function of this name has this type. The last argument lies in the object that the destructor is
+    // in, which stays loaded until it was called.
+    address != 0
+        && unsafe {
+            transmute::<usize, Register>(address)(destructor, value, (&raw const HERE).cast()) == 0
+        }
 }
 
 /// Asks for calls before a `fork` and after it, in the parent and in the child. May allocate, and fails

@@ -1,5 +1,4 @@
-//! What a thread that the C library does not know needs to serve a socket: raw calls, as `errno` and
-//! cancellation are thread-local state of the C library's.
+//! What a thread of ours needs to serve a socket: raw calls, which no program can stand in for.
 
 use super::files::File;
 use super::syscall::{call, failed};
@@ -45,6 +44,14 @@ pub fn peer_user(socket: &File) -> Option<libc::uid_t> {
         unsafe { call(libc::SYS_getsockopt, [socket.fd(), level, option, value, size, 0]) };
     let enough = length as usize >= offset_of!(libc::ucred, uid) + size_of::<libc::uid_t>();
     (!failed(result) && enough).then_some(who.uid)
+}
+
+/// A descriptor that counts what is written to it, and can be waited for. Closed by `exec`.
+pub fn event_counter() -> Option<usize> {
+    let flags = (libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) as usize;
+    // SAFETY: no memory is involved.
+    let fd = unsafe { call(libc::SYS_eventfd2, [0, flags, 0, 0, 0, 0]) };
+    (!failed(fd)).then_some(fd as usize)
 }
 
 /// Takes what an `eventfd` has counted, so that it can be waited for anew.

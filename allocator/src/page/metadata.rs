@@ -6,7 +6,7 @@
 
 use crate::config::{METADATA_CHUNK, METADATA_LEAST};
 use crate::os::{Linux, Lock, Os};
-use crate::sync::Rank;
+use crate::sync::{ForkLock, Rank};
 use core::ptr::NonNull;
 
 /// The arena. One exists, [`METADATA`]; tests make no others, as records are never returned.
@@ -88,7 +88,7 @@ impl MetadataArena {
     }
 
     /// The lock, for `fork`.
-    pub fn fork_lock(&self) -> &Lock<impl Sized + use<>> {
+    pub fn fork_lock(&self) -> &dyn ForkLock {
         &self.inner
     }
 }

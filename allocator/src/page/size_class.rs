@@ -248,6 +248,11 @@ impl SizeClass {
         Length(if divisor > PAGE_SIZE { divisor / PAGE_SIZE } else { 1 })
     }
 
+    /// The class with this number; `None` for 0, which no object has, and beyond the last.
+    pub fn from_index(index: usize) -> Option<Self> {
+        (1..CLASS_COUNT).contains(&index).then_some(Self(index as u8))
+    }
+
     /// The class with number `index`.
     ///
     /// # Safety

@@ -94,6 +94,8 @@ pub enum Place {
 impl Span {
     /// `group` of a span that no occupancy list holds.
     pub const UNLISTED: u8 = u8::MAX;
+    /// `group` of a span whose pages are being given back.
+    pub const HELD: u8 = u8::MAX - 1;
 
     /// A record for `pages` pages from `start` on.
     pub const fn new(start: PageId, pages: Length, state: SpanState, class: SizeClass) -> Self {

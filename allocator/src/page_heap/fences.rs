@@ -14,12 +14,12 @@ use super::PAGE_HEAP;
 use crate::config::{FENCED_MOST, PAGE_SIZE};
 use crate::os::Lock;
 use crate::os::protect::protect;
-use crate::os::worker;
+use crate::os::release_request;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
-use crate::sync::{AtomicUsize, Ordering, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr::NonNull;
 
 /// Blocks with fences. Relaxed: a count that decides only whether there are fences.
@@ -219,7 +219,7 @@ unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
     kept.len += 1;
     kept.bytes += record.bytes();
     if kept.bytes >= KEPT_BYTES_QUIETLY {
-        worker::want();
+        release_request::request();
     }
     evicted
 }
@@ -301,6 +301,6 @@ pub fn reuse(pages: Length, align: usize) -> Option<NonNull<Span>> {
 }
 
 /// The lock, for `fork`.
-pub fn fork_lock() -> &'static Lock<impl Sized> {
+pub fn fork_lock() -> &'static dyn ForkLock {
     &SPANS
 }

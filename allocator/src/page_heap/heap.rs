@@ -5,20 +5,20 @@ use super::filler::Filler;
 use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
 use super::large_sizes::LargeSizes;
-use super::release::Decay;
+use super::release::{Decay, InHand};
 use crate::base::list::List;
 use crate::config::{
-    BACKGROUND_AT_ONCE_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE,
+    DECAY_AT_ONCE_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE,
     THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
 };
-use crate::os::{Guard, Lock, Os, map_aligned, worker};
+use crate::os::{Guard, Lock, Os, map_aligned, release_request};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages, Id};
-use crate::sync::{AtomicUsize, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Rank};
 use core::ptr::NonNull;
 
 /// Runs of pages for the tiers above. Thread-safe.
@@ -51,6 +51,8 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
+    /// What is being given back.
+    pub in_hand: InHand,
     /// Start of the most recently mapped region; the next one is asked for right below it.
     lowest: usize,
 }
@@ -105,6 +107,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
+                    in_hand: InHand::new(),
                     lowest: 0,
                 },
             ),
@@ -133,10 +136,10 @@ impl<O: Os> PageHeap<O> {
         }
         inner.note_large(state, 0, pages.bytes());
         PAGE_MAP.insert(span.as_ptr(), start, pages, class);
-        let due = inner.decay_due(&self.os);
+        let at_once = inner.note_decay(&self.os);
         let excess = inner.excess(&self.os);
         drop(inner);
-        self.run_decay(due);
+        self.release_now(at_once);
         self.run_excess(excess);
         Some(span)
     }
@@ -162,9 +165,9 @@ impl<O: Os> PageHeap<O> {
             inner.give_pages(record.start, record.pages.0, record.pages.0 - touched);
             inner.recycle_record(span);
         }
-        let due = inner.decay_due(&self.os);
+        let at_once = inner.note_decay(&self.os);
         drop(inner);
-        self.run_decay(due);
+        self.release_now(at_once);
     }
 
     /// Changes the length of a large span in place. Returns whether it could.
@@ -224,8 +227,19 @@ impl<O: Os> PageHeap<O> {
         Length(self.inner.lock().used).bytes()
     }
 
+    /// Bytes in spans and in blocks with mappings of their own.
+    pub fn held_bytes(&self) -> usize {
+        let inner = self.inner.lock();
+        Length(inner.used).bytes() + inner.direct.bytes
+    }
+
+    /// Number of huge pages mapped.
+    pub fn huge_pages(&self) -> usize {
+        self.inner.lock().huge_pages
+    }
+
     /// The lock, for `fork`.
-    pub fn fork_lock(&self) -> &Lock<impl Sized + use<O>> {
+    pub fn fork_lock(&self) -> &dyn ForkLock {
         &self.inner
     }
 
@@ -438,8 +452,8 @@ impl Inner {
         }
         if entered > 0 {
             self.huge_pages += entered;
-            if self.huge_pages >= BACKGROUND_AT_ONCE_HUGE {
-                worker::want();
+            if self.huge_pages >= DECAY_AT_ONCE_HUGE {
+                release_request::request();
             }
             // SAFETY: the records were just made, and all their pages are free.
             unsafe { self.ranges.insert(record(addr), entered) };

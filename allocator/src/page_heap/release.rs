@@ -3,20 +3,22 @@
 //! The decay works from a low-water mark: the pages that stayed free and resident through a whole step
 //! were not needed in it, and a share of them goes back. A program that frees and allocates in waves
 //! keeps what its waves need; one that has calmed down loses the surplus within about the decay time.
-//! Steps are taken on page-heap operations and now and then on a thread's exchanges with the central tier
-//! (`tick`), by a coarse clock (C1.1, C2.2). The decay time is the
-//! parameter `decay_ms`; with 0 every operation gives back all there is.
+//! Page-heap operations, and now and then a thread's exchanges with the central tier (`tick`), see by a coarse
+//! clock that a step is due, and ask for it (`os::release_request`); `background` has it taken (`decay_step`),
+//! part by part (C1.1, C2.2). The decay time is the parameter `decay_ms`; with 0 every operation gives back
+//! all there is.
 //!
 //! Whole huge pages go first. The calls into the kernel are made without the lock: the pages are held
-//! back from allocation meanwhile.
+//! back from allocation meanwhile, and are noted where a forked child finds them (`InHand`), which does not
+//! have the thread that was giving them back.
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
+use super::huge_page::PageBits;
 use super::huge_ranges::record;
-use crate::config::{
-    BACKGROUND_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
-};
-use crate::os::{Os, worker};
+use crate::base::list::List;
+use crate::config::{DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::os::{Os, release_request};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
@@ -27,16 +29,18 @@ pub(super) struct Decay {
     pub low: usize,
     /// When the last step was, so that a new decay time counts at once; `None` before the first.
     last_ms: Option<u64>,
+    /// Pages that the steps so far should have given back and have not.
+    owed: usize,
 }
 
-/// Free resident pages from which the background thread is started without waiting for a step: 16 MiB.
-const BACKGROUND_FREE_PAGES: usize = 8 * PAGES_PER_HUGE;
+/// Free resident pages from which nobody waits for a step to be due: 16 MiB.
+const MUCH: usize = 8 * PAGES_PER_HUGE;
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None }
+        Self { low: 0, last_ms: None, owed: 0 }
     }
 
     /// Notes that `free` pages are free and resident.
@@ -44,39 +48,74 @@ impl Decay {
         self.low = self.low.min(free);
     }
 
-    /// The pages that a step should give back at `now` with `free` pages free and resident, for a decay
-    /// time of `time_ms`, which is neither 0 nor `NEVER`; `None` if no step is due.
+    /// Whether a step is due at `now`. The first time that is asked, the waiting begins.
+    fn is_due(&mut self, time_ms: usize, now: u64, free: usize) -> bool {
+        let Some(last) = self.last_ms else {
+            self.last_ms = Some(now);
+            self.low = free;
+            return false;
+        };
+        now >= last + time_ms as u64 / DECAY_STEPS
+    }
+
+    /// The pages that a step should give back at `now` with `free` pages free and resident, for a decay time
+    /// of `time_ms`, which is neither 0 nor `NEVER`: a share of those that were free since the last one, all
+    /// of them if that was a whole decay time ago. `None` if no step is due.
     fn step(&mut self, time_ms: usize, now: u64, free: usize) -> Option<usize> {
-        let first = self.last_ms.is_none();
-        if self.last_ms.is_some_and(|last| now < last + time_ms as u64 / DECAY_STEPS) {
+        if !self.is_due(time_ms, now, free) {
             return None;
         }
-        self.last_ms = Some(now);
+        let passed = now - self.last_ms.replace(now).unwrap_or(now);
         let surplus = core::mem::replace(&mut self.low, free);
-        if first {
-            return None;
-        }
-        Some((surplus / STEP_SHARE).max(surplus.min(STEP_LEAST)))
+        let share = if passed >= time_ms as u64 { surplus } else { surplus / STEP_SHARE };
+        Some(share.max(surplus.min(STEP_LEAST)))
+    }
+}
+
+/// Pages that are being given back, without the lock. Guarded by it.
+pub(super) struct InHand {
+    /// Ranges of free huge pages, by their first, out of the other lists.
+    ranges: List<HugePage>,
+    /// Partly used huge pages, and which of their pages.
+    parts: [Part; PARTS],
+}
+
+/// See `InHand::parts`; null: none.
+#[derive(Clone, Copy)]
+struct Part {
+    huge: *mut HugePage,
+    pages: PageBits,
+}
+
+/// Threads that may give back parts of huge pages at the same time.
+const PARTS: usize = 8;
+
+impl InHand {
+    pub const fn new() -> Self {
+        let none = Part { huge: core::ptr::null_mut(), pages: PageBits::new() };
+        Self { ranges: List::new(), parts: [none; PARTS] }
     }
 }
 
 impl Inner {
-    /// The pages that a decay step should give back now; 0 almost always.
-    pub fn decay_due<O: Os>(&mut self, os: &O) -> usize {
-        if self.huge_pages < BACKGROUND_MIN_HUGE && self.free_resident == 0 && self.decay.low == 0 {
+    /// For operations that take or free pages: the pages to be given back at once, 0 unless `decay_ms` is 0.
+    /// Asks for a step if one is due.
+    pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
+        if self.huge_pages < DECAY_MIN_HUGE && self.free_resident == 0 && self.decay.low == 0 {
             return 0;
         }
         match parameters::get(Id::DecayMs) {
             0 => self.free_resident,
             NEVER => 0,
             time_ms => {
-                // A program that has done this much in less time than the first step waits for.
-                let large = self.free_resident >= BACKGROUND_FREE_PAGES;
-                let step = self.decay.step(time_ms, os.now_ms(), self.free_resident);
-                if self.huge_pages >= BACKGROUND_MIN_HUGE && (large || step.is_some()) {
-                    worker::want();
+                // A program that has freed so much in less time than the first step waits for.
+                let much = self.free_resident >= MUCH;
+                if !release_request::is_pending()
+                    && (much || self.decay.is_due(time_ms, os.now_ms(), self.free_resident))
+                {
+                    release_request::request();
                 }
-                step.unwrap_or(0)
+                0
             }
         }
     }
@@ -84,11 +123,60 @@ impl Inner {
     /// Takes up to `most` free huge pages out of the ranges, the first of which has resident memory, so
     /// that every call makes progress: first and number.
     fn hold_range(&mut self, most: usize) -> Option<(*mut HugePage, usize)> {
-        self.ranges.take_where(most, |first, len| {
+        let (first, len) = self.ranges.take_where(most, |first, len| {
             // SAFETY: records are never freed; a range consists of `len` of them.
             (0..len)
                 .find(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 })
-        })
+        })?;
+        // SAFETY: the range was just taken out of the list that it was in.
+        unsafe {
+            (*first).range_len = len;
+            self.in_hand.ranges.push_front(first);
+        }
+        Some((first, len))
+    }
+
+    /// Takes the free pages that hold memory of one partly used huge page: the place where they are noted.
+    /// `None` when no huge page has any, or as many threads as can are giving such pages back.
+    fn hold_part(&mut self) -> Option<usize> {
+        let place = self.in_hand.parts.iter().position(|part| part.huge.is_null())?;
+        let mut huge = core::ptr::null_mut();
+        self.fillers[0].for_each(|first| {
+            huge = first;
+            false
+        });
+        // SAFETY: null or a record of the filler; records are never freed.
+        let pages = unsafe { huge.as_ref() }?.resident_runs();
+        self.refile(huge, |huge, _| huge.hold(&pages));
+        self.in_hand.parts[place] = Part { huge, pages };
+        Some(place)
+    }
+
+    /// Ends `hold_part` for the pages noted at `place`, which hold no memory any more if `released`.
+    fn unhold_part(&mut self, place: usize, released: bool) {
+        let none = Part { huge: core::ptr::null_mut(), pages: PageBits::new() };
+        let Part { huge, pages } = core::mem::replace(&mut self.in_hand.parts[place], none);
+        self.refile(huge, |huge, free_resident| {
+            *free_resident -= huge.resident_free();
+            huge.unhold(&pages, released);
+            *free_resident += huge.resident_free();
+        });
+        let free = self.free_resident;
+        self.decay.note_free(free);
+    }
+
+    /// In a forked child: what other threads were giving back is free as all else. The kernel may have done
+    /// it or not; it counts as resident, and goes back once more.
+    fn take_back_in_hand(&mut self) {
+        while let Some(first) = core::ptr::NonNull::new(self.in_hand.ranges.pop_front()) {
+            // SAFETY: the range was in no list but that one, and all its pages are free.
+            unsafe { self.ranges.insert(first.as_ptr(), first.as_ref().range_len) };
+        }
+        for place in 0..PARTS {
+            if !self.in_hand.parts[place].huge.is_null() {
+                self.unhold_part(place, false);
+            }
+        }
     }
 }
 
@@ -111,18 +199,52 @@ impl<O: Os> PageHeap<O> {
         Length(self.release(bytes.div_ceil(PAGE_SIZE))).bytes()
     }
 
-    /// Takes a decay step if one is due: for callers that come by now and then without pages to
+    /// Asks for a step of the decay if one is due: for callers that come by now and then without pages to
     /// allocate or free. All threads together look once for each time that the clock shows: it was most of what the
     /// heap's lock was taken for.
     pub fn tick(&self) {
         let now = self.os.now_ms() as usize;
         // Relaxed: who sees an old time looks once more, which does no harm.
-        if self.looked.load(Ordering::Relaxed) == now {
+        if release_request::is_pending() || self.looked.load(Ordering::Relaxed) == now {
             return;
         }
         self.looked.store(now, Ordering::Relaxed);
-        let due = self.lock().decay_due(&self.os);
-        self.run_decay(due);
+        let at_once = self.lock().note_decay(&self.os);
+        self.release_now(at_once);
+    }
+
+    /// Takes a step of the decay, if one is due: what it should give back is owed from then on.
+    pub fn decay_step(&self) {
+        let time_ms = parameters::get(Id::DecayMs);
+        let mut inner = self.lock();
+        let free = inner.free_resident;
+        match time_ms {
+            0 => inner.decay.owed = free,
+            NEVER => inner.decay.owed = 0,
+            _ => {
+                if let Some(more) = inner.decay.step(time_ms, self.os.now_ms(), free) {
+                    inner.decay.owed = (inner.decay.owed + more).min(free);
+                }
+            }
+        }
+    }
+
+    /// Whether a step of the decay left anything to be given back.
+    pub fn owes(&self) -> bool {
+        self.lock().decay.owed > 0
+    }
+
+    /// Gives back pages that are owed, `most` of them or a few more. Returns how many that were; 0 if none is
+    /// owed or none can be had.
+    pub fn release_owed(&self, most: usize) -> usize {
+        let want = self.lock().decay.owed.min(most);
+        if want == 0 {
+            return 0;
+        }
+        let done = self.release(want);
+        let mut inner = self.lock();
+        inner.decay.owed = if done == 0 { 0 } else { inner.decay.owed.saturating_sub(done) };
+        done
     }
 
     /// Gives back all that a step of the decay would give back a share of. Returns the bytes.
@@ -130,6 +252,7 @@ impl<O: Os> PageHeap<O> {
         let mut inner = self.lock();
         let free = inner.free_resident;
         let surplus = core::mem::replace(&mut inner.decay.low, free);
+        inner.decay.owed = 0;
         drop(inner);
         Length(self.release(surplus)).bytes()
     }
@@ -139,10 +262,10 @@ impl<O: Os> PageHeap<O> {
         Length(self.lock().free_resident).bytes()
     }
 
-    /// Carries out a decay step found due.
-    pub(super) fn run_decay(&self, due: usize) {
-        if due > 0 {
-            self.release(due);
+    /// Gives back what `note_decay` said.
+    pub(super) fn release_now(&self, pages: usize) {
+        if pages > 0 {
+            self.release(pages);
         }
     }
 
@@ -154,9 +277,11 @@ impl<O: Os> PageHeap<O> {
             let Some((first, len)) = self.lock().hold_range(most) else {
                 break;
             };
-            // SAFETY: the range is out of the lists, hence ours; nobody needs the content of free pages.
+            // SAFETY: the range is out of the lists of free ones, hence ours; nobody needs the content of free pages.
             let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
             let mut inner = self.lock();
+            // SAFETY: `hold_range` put it there.
+            unsafe { inner.in_hand.ranges.remove(first) };
             let mut freed = 0;
             for index in 0..len {
                 // SAFETY: records are never freed, and these are ours.
@@ -204,37 +329,32 @@ impl<O: Os> PageHeap<O> {
             return 0;
         }
         let mut inner = self.lock();
-        let mut candidate = core::ptr::null_mut();
-        inner.fillers[0].for_each(|huge| {
-            candidate = huge;
-            false
-        });
-        if candidate.is_null() {
-            return 0;
-        }
-        // SAFETY: a record of the filler; records are never freed.
-        let (runs, addr) = unsafe { ((*candidate).resident_runs(), (*candidate).addr) };
-        inner.refile(candidate, |huge, _| huge.hold(&runs));
+        let Some(place) = inner.hold_part() else { return 0 };
+        let Part { huge, pages } = inner.in_hand.parts[place];
         drop(inner);
 
+        // SAFETY: records are never freed.
+        let addr = unsafe { (*huge).addr };
         self.break_up(addr);
         let mut ok = true;
         let mut at = 0;
-        while let Some(run) = runs.set_run(at) {
+        while let Some(run) = pages.set_run(at) {
             // SAFETY: the pages are held, and nobody needs the content of free pages.
             ok &= unsafe { self.os.release(addr + run.start * PAGE_SIZE, run.len * PAGE_SIZE) };
             at = run.start + run.len;
         }
+        self.lock().unhold_part(place, ok);
+        if ok { pages.count() } else { 0 }
+    }
 
-        let mut inner = self.lock();
-        inner.refile(candidate, |huge, free_resident| {
-            *free_resident -= huge.resident_free();
-            huge.unhold(&runs, ok);
-            *free_resident += huge.resident_free();
-        });
-        let free = inner.free_resident;
-        inner.decay.note_free(free);
-        if ok { runs.count() } else { 0 }
+    /// In a forked child, with the lock held: see `Inner::take_back_in_hand`.
+    ///
+    /// # Safety
+    /// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another
+    /// reference to what it guards.
+    pub unsafe fn reset_in_child(&self) {
+        // SAFETY: by the caller's word.
+        unsafe { (*self.inner.data_ptr()).take_back_in_hand() };
     }
 }
 
@@ -252,5 +372,6 @@ mod tests {
         assert_eq!(decay.step(800, 1_100, free), Some(free / STEP_SHARE));
         assert_eq!(decay.step(800, 1_199, free), None);
         assert_eq!(decay.step(800, 1_200, free), Some(free / STEP_SHARE));
+        assert_eq!(decay.step(800, 2_000, free), Some(free), "a whole decay time has passed");
     }
 }

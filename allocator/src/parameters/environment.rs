@@ -15,8 +15,9 @@ use super::texts;
 use super::value::decimal;
 use super::{HugePages, Id, NEVER, Parameter};
 use crate::config::{DIRECT_BYTES, MAX_REQUEST};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::ffi::{CStr, c_char};
+use core::ptr;
 
 const UNREAD: u32 = 0;
 const READING: u32 = 1;
@@ -29,6 +30,18 @@ static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 unsafe extern "C" {
     /// POSIX's; null before libc has started and after `clearenv`.
     static environ: *const *const c_char;
+}
+
+/// The environment as it was when this code was loaded, for as long as libc has not started; null: not known.
+/// Relaxed: set before there is a second thread.
+static AT_LOAD: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
+
+/// Says where the environment is, which libc may not know yet.
+///
+/// # Safety
+/// Null, or strings that end with NUL, then null, which stay until libc has started.
+pub unsafe fn note_environment(variables: *const *const c_char) {
+    AT_LOAD.store(variables.cast_mut(), Ordering::Relaxed);
 }
 
 /// Reads the environment if that was not done yet. For slow paths: one load when it was.
@@ -49,7 +62,12 @@ pub fn environment_was_read() -> bool {
 fn read_now() {
     // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our
     // back.
-    let variables = unsafe { (&raw const environ).read_volatile() };
+    let mut variables = unsafe { (&raw const environ).read_volatile() };
+    if variables.is_null() {
+        variables = AT_LOAD.load(Ordering::Relaxed);
+    }
+    // What was there at the start may be gone later.
+    AT_LOAD.store(ptr::null_mut(), Ordering::Relaxed);
     if variables.is_null() {
         return;
     }

@@ -21,7 +21,7 @@ mod tests;
 mod texts;
 mod value;
 
-pub use environment::{environment_was_read, read_environment_once};
+pub use environment::{environment_was_read, note_environment, read_environment_once};
 pub use texts::{TextId, text};
 pub use value::{Kind, Value};
 
@@ -57,7 +57,7 @@ pub enum Id {
     TransferCacheBytes,
     /// 0 or 1.
     VerifyAtExit,
-    /// 0 or 1.
+    /// Its value is a [`Background`].
     Background,
     /// 0 unless every allocation is traced; see [`LeakReport`].
     LeakReport,
@@ -92,6 +92,17 @@ pub enum LeakReport {
     Json,
     /// Every allocation; no report at exit, but on demand.
     Trace,
+}
+
+/// Whether a thread of the allocator's own may be started: the values of [`Id::Background`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// None is.
+    Off,
+    /// One is, whether the program has threads or not.
+    On,
+    /// One is in a process that has made threads itself.
+    Auto,
 }
 
 /// When the kernel is asked for transparent huge pages.
@@ -209,14 +220,15 @@ pub static TABLE: [Parameter; COUNT] = [
     Parameter {
         id: Id::Background,
         name: "background",
-        kind: Kind::Switch,
+        kind: Kind::Choice { words: &["off", "on", "auto"] },
         // Memcheck gives up on a process that ends while this thread sleeps.
-        default: !cfg!(feature = "valgrind") as usize,
+        default: if cfg!(feature = "valgrind") { Background::Off } else { Background::Auto } as usize,
         meaning: "Whether a thread of the allocator's own may be started, once the heap has grown \
                   beyond 8 MiB, to give memory back and to empty the caches of threads that \
-                  sleep; it ends when there is nothing left to do.",
-        cost: "on: a thread that wakes up four times a second while the program allocates. off: a \
-               program that goes quiet keeps what it has.",
+                  sleep; auto: in processes that have made threads. It sleeps when there is nothing to \
+                  do, and ends when next to nothing is in use.",
+        cost: "on, auto: a thread that wakes up four times a second while there is memory to give \
+               back. off: the program's own calls do it, and one that makes none keeps what it has.",
         clause: "C1.1, C2.2",
     },
     Parameter {
@@ -393,6 +405,15 @@ pub fn set(id: Id, number: usize) -> bool {
 fn store(id: Id, number: usize) {
     // Relaxed: see `VALUES`.
     VALUES[id as usize].store(number, Ordering::Relaxed);
+}
+
+/// [`Id::Background`] as what it stands for.
+pub fn background() -> Background {
+    match get(Id::Background) {
+        0 => Background::Off,
+        1 => Background::On,
+        _ => Background::Auto,
+    }
 }
 
 /// [`Id::HugePages`] as what it stands for.

@@ -5,7 +5,7 @@ use super::COUNT_UNIT;
 use super::stacks::StackRef;
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
-use crate::sync::Rank;
+use crate::sync::{ForkLock, Rank};
 use core::ptr;
 
 /// A watched block.
@@ -161,6 +161,6 @@ pub fn remove(addr: usize) -> Option<Block> {
 }
 
 /// Every lock, for `fork`.
-pub fn fork_locks() -> impl Iterator<Item = &'static Lock<impl Sized>> {
-    TABLE.iter()
+pub fn fork_locks() -> impl Iterator<Item = &'static dyn ForkLock> {
+    TABLE.iter().map(|shard| -> &dyn ForkLock { shard })
 }

@@ -34,9 +34,9 @@ mod stacks;
 pub mod unwind;
 
 use crate::base::probe::probe;
-use crate::os::{Linux, Lock, Os};
+use crate::os::{Linux, Os};
 use crate::parameters::{self, Id, NEVER, TextId, text};
-use crate::sync::{AtomicU8, AtomicUsize, Ordering};
+use crate::sync::{AtomicU8, AtomicUsize, ForkLock, Ordering};
 use blocks::Block;
 
 /// How allocations are watched.
@@ -150,30 +150,8 @@ pub fn sums() -> (usize, usize) {
     stacks::sums()
 }
 
-/// Takes all locks, for `fork`.
-pub fn acquire_for_fork() {
-    blocks::fork_locks().for_each(Lock::acquire_for_fork);
-    stacks::fork_locks().for_each(Lock::acquire_for_fork);
-}
-
-/// Undoes `acquire_for_fork` in the parent.
-///
-/// # Safety
-/// The calling thread called `acquire_for_fork`.
-pub unsafe fn release_for_fork() {
-    // SAFETY: handed through.
-    stacks::fork_locks().for_each(|lock| unsafe { lock.release_for_fork() });
-    // SAFETY: handed through.
-    blocks::fork_locks().for_each(|lock| unsafe { lock.release_for_fork() });
-}
-
-/// Makes all locks free again in a forked child.
-///
-/// # Safety
-/// The forking thread called `acquire_for_fork`, and no other thread exists.
-pub unsafe fn reset_in_child() {
-    // SAFETY: handed through.
-    stacks::fork_locks().for_each(|lock| unsafe { lock.reset_in_child() });
-    // SAFETY: handed through.
-    blocks::fork_locks().for_each(|lock| unsafe { lock.reset_in_child() });
+/// Calls `visit` for every lock, for `fork`.
+pub fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
+    blocks::fork_locks().for_each(|lock| visit(lock));
+    stacks::fork_locks().for_each(|lock| visit(lock));
 }

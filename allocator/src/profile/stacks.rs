@@ -10,7 +10,7 @@
 
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
-use crate::sync::{AtomicPtr, AtomicUsize, Ordering, Rank};
+use crate::sync::{AtomicPtr, AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 use core::slice;
 
@@ -270,6 +270,6 @@ fn complete(mut tally: Tally) -> Tally {
 }
 
 /// Every lock, for `fork`.
-pub fn fork_locks() -> impl Iterator<Item = &'static Lock<impl Sized>> {
-    SHARDS_OF_STACKS.iter()
+pub fn fork_locks() -> impl Iterator<Item = &'static dyn ForkLock> {
+    SHARDS_OF_STACKS.iter().map(|shard| -> &dyn ForkLock { shard })
 }

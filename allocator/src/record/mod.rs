@@ -22,7 +22,7 @@ use crate::os::Lock;
 use crate::os::linux::{process_number, thread_number};
 use crate::parameters::{TextId, text};
 use crate::profile::report::with_pid;
-use crate::sync::Rank;
+use crate::sync::{ForkLock, Rank};
 use encode::{Encoded, Event, MAGIC};
 use sink::{Sink, SinkError};
 use table::Table;
@@ -183,30 +183,19 @@ pub fn finish() {
     }
 }
 
-/// Takes the lock, for `fork`.
-pub fn acquire_for_fork() {
-    RECORDER.acquire_for_fork();
+/// The lock, for `fork`.
+pub fn fork_lock() -> &'static dyn ForkLock {
+    &RECORDER
 }
 
-/// Undoes `acquire_for_fork` in the parent.
+/// In a forked child, which records nothing.
 ///
 /// # Safety
-/// The calling thread called `acquire_for_fork`.
-pub unsafe fn release_for_fork() {
-    // SAFETY: handed through.
-    unsafe { RECORDER.release_for_fork() };
-}
-
-/// Makes the lock free again in a forked child, which records nothing.
-///
-/// # Safety
-/// The forking thread called `acquire_for_fork`, and no other thread exists.
+/// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another reference
+/// to what it guards.
 pub unsafe fn reset_in_child() {
-    // SAFETY: this thread holds the lock, and no other thread exists.
-    unsafe {
-        (*RECORDER.data_ptr()).on = false;
-        RECORDER.reset_in_child();
-    }
+    // SAFETY: by the caller's word.
+    unsafe { (*RECORDER.data_ptr()).on = false };
 }
 
 /// Runs `body` with what is known of the calling thread, if calls are recorded.

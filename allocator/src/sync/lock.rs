@@ -11,7 +11,14 @@
 //!
 //! Locks have ranks and are taken in ascending rank only; debug builds check it. The ranks and what each
 //! lock guards are listed in `docs/synchronization.md`.
+//!
+//! A lock knows its owner, for `fork` alone. Between the handlers the forking thread holds every lock, and
+//! passes each of them: a handler of the program's may allocate whenever it runs. And a signal handler that
+//! forks may have interrupted a holder: that lock stays with the frame that was interrupted, in the parent
+//! and in the child.
 
+#[cfg(not(loom))]
+use super::AtomicUsize;
 use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
 use core::ops::{Deref, DerefMut};
 
@@ -32,18 +39,47 @@ pub enum Rank {
     Metadata = 5,
 }
 
-/// Sleeping and waking on a lock word, and the per-thread record of held ranks: the OS tier's part of a
-/// lock, passed in so that this module stands below it and models can replace it.
+/// Sleeping and waking on a lock word, who the calling thread is, and the per-thread record of held ranks:
+/// the OS tier's part of a lock, passed in so that this module stands below it and models can replace it.
 pub trait Futex {
     /// Sleeps while `word` holds `expected`; may return for no reason.
     fn wait(word: &AtomicU32, expected: u32);
     /// Wakes one sleeper of `word`.
     fn wake_one(word: &AtomicU32);
+    /// Sleeps for about a millisecond.
+    #[cfg(not(loom))]
+    fn nap();
+    /// The calling thread: a number that no other thread has, even and not 0. A forked child's thread has
+    /// the number of the thread that forked.
+    #[cfg(not(loom))]
+    fn thread() -> usize;
+    /// Notes which lock the calling thread is about to take. Read back by `announced`, on the same thread,
+    /// by a signal handler that interrupts it before the lock has its owner.
+    #[cfg(not(loom))]
+    fn announce(lock: usize);
+    /// What the calling thread announced last.
+    #[cfg(not(loom))]
+    fn announced() -> usize;
+    /// Whether the calling thread holds every lock for a `fork`.
+    fn is_forking() -> bool;
     /// Called before a lock of `rank` is taken; debug builds check the order here.
     fn acquiring(rank: Rank);
     /// Called after a lock of `rank` was given up.
     fn released(rank: Rank);
 }
+
+/// Bit of `owner`: the owner was interrupted by a signal whose handler forks.
+#[cfg(not(loom))]
+const INTERRUPTED: usize = 1;
+
+/// Rounds of spinning for which a lock must have a holder without a name for that to be who was interrupted.
+#[cfg(not(loom))]
+const UNNAMED_SPINS: u32 = 500;
+
+/// Naps that a forking thread takes for a lock of somebody else's while it holds one that it must not wait
+/// with: it may be what that holder waits for.
+#[cfg(not(loom))]
+const NAPS: u32 = 50;
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -60,6 +96,10 @@ pub struct Lock<T, F: Futex> {
     /// and is resident only where it is used.
     #[cfg(any(debug_assertions, feature = "counts"))]
     rank: Rank,
+    /// Who holds the lock, as `Futex::thread` names it, and `INTERRUPTED`; 0 if nobody. The holder writes it
+    /// right after it has taken the lock and right before it gives it up.
+    #[cfg(not(loom))]
+    owner: AtomicUsize,
     data: UnsafeCell<T>,
     futex: core::marker::PhantomData<fn() -> F>,
 }
@@ -76,6 +116,7 @@ impl<T, F: Futex> Lock<T, F> {
             word: AtomicU32::new(FREE),
             #[cfg(any(debug_assertions, feature = "counts"))]
             rank,
+            owner: AtomicUsize::new(0),
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
         }
@@ -106,97 +147,193 @@ impl<T, F: Futex> Lock<T, F> {
     /// Waits for the lock.
     #[inline]
     pub fn lock(&self) -> Guard<'_, T, F> {
-        self.acquire();
-        Guard { lock: self }
-    }
-
-    /// Waits for the lock without a guard.
-    #[inline]
-    fn acquire(&self) {
         F::acquiring(self.rank());
-        self.acquire_for_fork();
+        Guard { lock: self, passed: !self.acquire() }
     }
 
-    /// Waits for the lock, to be given up by `release_for_fork` or `reset_in_child`: for `fork` handlers,
-    /// which take all locks in one call and give them up in another. Ranks are not checked, as the locks of
-    /// all size classes have the same.
+    /// Waits for the lock. Returns whether it was taken; if not, the calling thread is forking and has it.
     #[inline]
-    pub fn acquire_for_fork(&self) {
+    fn acquire(&self) -> bool {
+        self.announce();
+        if !self.try_acquire() && !self.acquire_slow() {
+            return false;
+        }
+        self.note_owner();
+        counts::acquired(self.rank());
+        true
+    }
+
+    /// Takes the lock if it is free.
+    #[inline]
+    fn try_acquire(&self) -> bool {
         // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote to
         // the data is visible. Relaxed on failure: nothing is read on the strength of it.
-        if self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            self.acquire_slow();
-        }
-        counts::acquired(self.rank());
+        self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Cold: only when another thread is inside.
+    #[inline]
+    fn announce(&self) {
+        #[cfg(not(loom))]
+        F::announce(core::ptr::from_ref(self).addr());
+    }
+
+    #[inline]
+    fn note_owner(&self) {
+        // Relaxed: only the thread that is named, and its forked child, draw conclusions from it.
+        #[cfg(not(loom))]
+        self.owner.store(F::thread(), Ordering::Relaxed);
+    }
+
+    /// Cold: only when another thread is inside, or the calling one is forking. Returns as `acquire`.
     #[cold]
     #[inline(never)]
-    fn acquire_slow(&self) {
+    fn acquire_slow(&self) -> bool {
+        if F::is_forking() {
+            return false;
+        }
         counts::contended(self.rank());
         for _ in 0..SPINS {
-            // Relaxed: only a hint when to try; the exchange below orders.
-            if self.word.load(Ordering::Relaxed) == FREE
-                && self
-                    .word
-                    // As in `acquire`.
-                    .compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed)
-                    .is_ok()
-            {
-                return;
+            // Relaxed: only a hint when to try; the exchange orders.
+            if self.word.load(Ordering::Relaxed) == FREE && self.try_acquire() {
+                return true;
             }
             spin_hint();
         }
         // Whoever sleeps leaves the word at CONTENDED, also when it gets the lock: it cannot know whether
-        // others sleep. Acquire: as in `acquire`.
+        // others sleep. Acquire: pairs with the Release of `release`.
         while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
             counts::slept(self.rank());
             F::wait(&self.word, CONTENDED);
         }
+        true
     }
 
     /// Gives up the lock.
     ///
     /// # Safety
-    /// The caller holds it through `acquire`, and uses no reference to the data any more.
+    /// The caller has it from `acquire`, and uses no reference to the data any more.
     #[inline]
     unsafe fn release(&self) {
-        // SAFETY: handed through.
-        unsafe { self.release_for_fork() };
+        // Relaxed: as in `note_owner`.
+        #[cfg(not(loom))]
+        self.owner.store(0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
+        if self.word.swap(FREE, Ordering::Release) == CONTENDED {
+            F::wake_one(&self.word);
+        }
         F::released(self.rank());
     }
+
+    /// The data, for a caller that holds the lock by `ForkLock::acquire_for_fork`.
+    pub const fn data_ptr(&self) -> *mut T {
+        self.data.get()
+    }
+}
+
+/// A lock as `fork` handlers see it. They take all locks in one call and give them up in another.
+#[cfg(not(loom))]
+pub trait ForkLock {
+    /// Whether the calling thread holds the lock: a signal handler forks, and has interrupted a holder.
+    fn is_callers(&self) -> bool;
+
+    /// Takes the lock for the calling thread, which is about to fork. One that it holds already stays with
+    /// the frame that was interrupted. If `interrupted`, some lock is of that kind, and the thread must not
+    /// wait for long: it goes on without a lock that somebody keeps.
+    fn acquire_for_fork(&self, interrupted: bool);
 
     /// Undoes `acquire_for_fork` in the parent.
     ///
     /// # Safety
-    /// The caller holds the lock, and uses no reference to the data any more.
-    #[inline]
-    pub unsafe fn release_for_fork(&self) {
-        // Release: pairs with the Acquire in `acquire`; publishes the writes to the data.
-        if self.word.swap(FREE, Ordering::Release) == CONTENDED {
-            F::wake_one(&self.word);
+    /// The calling thread called it, and uses no reference to the data any more.
+    unsafe fn release_for_fork(&self);
+
+    /// Undoes `acquire_for_fork` in the child, where the threads that may sleep on the lock are gone.
+    ///
+    /// # Safety
+    /// The forking thread called it, no other thread exists, and the caller uses no reference to the data
+    /// any more.
+    unsafe fn reset_in_child(&self);
+
+    /// Between these calls: whether a frame that was interrupted holds the lock, so that what it guards may
+    /// be half changed.
+    fn is_interrupted(&self) -> bool;
+}
+
+// Relaxed, throughout, for `owner`: the thread that is named, and its forked child, read what it wrote itself.
+#[cfg(not(loom))]
+impl<T, F: Futex> ForkLock for Lock<T, F> {
+    fn is_callers(&self) -> bool {
+        if self.word.load(Ordering::Relaxed) == FREE {
+            return false;
+        }
+        match self.owner.load(Ordering::Relaxed) {
+            // The holder has not put its name there yet, or has taken it away already. It is this thread if it
+            // was about to take the lock, unless another thread is quicker: that one puts its name there now.
+            0 if F::announced() == core::ptr::from_ref(self).addr() => (0..UNNAMED_SPINS).all(|_| {
+                spin_hint();
+                self.word.load(Ordering::Relaxed) != FREE
+                    && self.owner.load(Ordering::Relaxed) == 0
+            }),
+            0 => false,
+            owner => owner & !INTERRUPTED == F::thread(),
         }
     }
 
-    /// Makes the lock free again in a forked child, where the threads that may sleep on it are gone.
-    ///
-    /// # Safety
-    /// The forking thread holds the lock, and no other thread exists.
-    pub unsafe fn reset_in_child(&self) {
-        // Relaxed: there is no other thread to order against.
-        self.word.store(FREE, Ordering::Relaxed);
+    fn acquire_for_fork(&self, interrupted: bool) {
+        if interrupted {
+            if self.is_callers() {
+                self.owner.fetch_or(INTERRUPTED, Ordering::Relaxed);
+                return;
+            }
+            let mut naps = 0;
+            while !self.try_acquire() {
+                if naps == NAPS {
+                    return;
+                }
+                naps += 1;
+                F::nap();
+            }
+        } else if !self.try_acquire() {
+            self.acquire_slow();
+        }
+        self.note_owner();
     }
 
-    /// The data, for a caller that holds the lock through `acquire_for_fork`.
-    pub const fn data_ptr(&self) -> *mut T {
-        self.data.get()
+    unsafe fn release_for_fork(&self) {
+        let owner = self.owner.load(Ordering::Relaxed);
+        if owner & INTERRUPTED != 0 {
+            self.owner.store(owner & !INTERRUPTED, Ordering::Relaxed);
+        } else if owner == F::thread() {
+            self.owner.store(0, Ordering::Relaxed);
+            // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
+            if self.word.swap(FREE, Ordering::Release) == CONTENDED {
+                F::wake_one(&self.word);
+            }
+        }
+    }
+
+    unsafe fn reset_in_child(&self) {
+        let owner = self.owner.load(Ordering::Relaxed);
+        // Relaxed: there is no other thread to order against.
+        if owner & INTERRUPTED != 0 {
+            self.owner.store(owner & !INTERRUPTED, Ordering::Relaxed);
+            self.word.store(HELD, Ordering::Relaxed);
+        } else {
+            self.owner.store(0, Ordering::Relaxed);
+            self.word.store(FREE, Ordering::Relaxed);
+        }
+    }
+
+    fn is_interrupted(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) & INTERRUPTED != 0
     }
 }
 
 /// Exclusive access to the data of a [`Lock`].
 pub struct Guard<'a, T, F: Futex> {
     lock: &'a Lock<T, F>,
+    /// The calling thread is forking and has the lock anyway: it is not given up.
+    passed: bool,
 }
 
 impl<T, F: Futex> Deref for Guard<'_, T, F> {
@@ -204,7 +341,7 @@ impl<T, F: Futex> Deref for Guard<'_, T, F> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the guard holds the lock, so nobody else writes.
+        // SAFETY: the guard's thread holds the lock, so nobody else writes.
         unsafe { &*self.lock.data.get() }
     }
 }
@@ -212,7 +349,7 @@ impl<T, F: Futex> Deref for Guard<'_, T, F> {
 impl<T, F: Futex> DerefMut for Guard<'_, T, F> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard holds the lock and is borrowed exclusively.
+        // SAFETY: the guard's thread holds the lock, and the guard is borrowed exclusively.
         unsafe { &mut *self.lock.data.get() }
     }
 }
@@ -220,8 +357,10 @@ impl<T, F: Futex> DerefMut for Guard<'_, T, F> {
 impl<T, F: Futex> Drop for Guard<'_, T, F> {
     #[inline]
     fn drop(&mut self) {
-        // SAFETY: the guard was made by `acquire`, and its references end with it.
-        unsafe { self.lock.release() }
+        if !self.passed {
+            // SAFETY: the guard has the lock from `acquire`, and its references end with it.
+            unsafe { self.lock.release() }
+        }
     }
 }
 
@@ -252,6 +391,9 @@ pub(super) mod models {
         fn wake_one(_: &AtomicU32) {
             let _guard = SLEEPERS.0.lock().unwrap();
             SLEEPERS.1.notify_one();
+        }
+        fn is_forking() -> bool {
+            false
         }
         fn acquiring(_: Rank) {}
         fn released(_: Rank) {}

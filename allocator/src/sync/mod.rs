@@ -6,6 +6,8 @@ mod lock;
 #[cfg(all(test, loom))]
 mod models;
 
+#[cfg(not(loom))]
+pub use lock::ForkLock;
 pub use lock::{Futex, Guard, Lock, Rank};
 
 #[cfg(all(not(loom), not(feature = "counts")))]

@@ -300,6 +300,14 @@ pub fn hand_over_own() {
     }
 }
 
+/// Gives up what the calling thread has cached of classes that it did not use since the last time, half of it if
+/// it has two magazines.
+pub fn give_up_idle() {
+    if let Some(cache) = enter_if_live() {
+        sizing::scavenge(&cache);
+    }
+}
+
 /// Bytes that the calling thread has cached.
 pub fn own_bytes() -> usize {
     enter_if_live().map_or(0, |cache| cache.held_bytes())

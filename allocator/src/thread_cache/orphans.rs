@@ -44,6 +44,8 @@ pub unsafe fn orphan_others() {
     }
     // Relaxed: there is no other thread.
     COUNT.fetch_add(orphans, Ordering::Relaxed);
+    // Nor are the threads that are gone a reason for anybody to cache less.
+    registry.note_survivors();
 }
 
 /// Empties one orphan, if there is any.

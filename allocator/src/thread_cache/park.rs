@@ -265,6 +265,23 @@ pub(super) unsafe fn stop_all(registry: &Registry) {
     }
 }
 
+/// Lets the calling thread's next operation take a slow path, wherever it goes, as `stop_all` does.
+pub fn divert_own() {
+    let own = thread_slot::own().cast::<ThreadCache>();
+    if own.is_null() {
+        return;
+    }
+    let _registry = registry::lock();
+    // SAFETY: the calling thread's own record; records are never freed.
+    let cache = unsafe { &*own };
+    // Relaxed: the lock orders.
+    if cache.parked.load(Ordering::Relaxed) == NOT {
+        cache.parked.store(INTACT, Ordering::Relaxed);
+        // SAFETY: the calling thread exists and is listed, as it has a cache, and the lock is held.
+        unsafe { name_parked(cache) };
+    }
+}
+
 /// Lets the slot of the owner of `cache` name `PARKED`.
 ///
 /// # Safety

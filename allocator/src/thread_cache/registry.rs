@@ -14,15 +14,15 @@ use super::cache::{EXITED, FULL, Kind, ThreadCache};
 use super::counted::{self, Counter, Draw, KINDS};
 use super::intake::Intake;
 use super::kept::{self, Kept};
-use super::{exchange, park, sparing};
+use super::{exchange, park, sizing, sparing};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
-use crate::os::{Guard, Lock, pthread, thread_slot};
+use crate::os::{Guard, Lock, own_thread, pthread, thread_slot};
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
-use crate::sync::{AtomicU32, AtomicUsize, Ordering, Rank};
+use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
 use core::ffi::c_void;
 use core::ptr;
 
@@ -71,6 +71,25 @@ static CACHING: AtomicU32 = AtomicU32::new(Caching::Plain as u32);
 /// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
 static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
 
+/// 1 once two threads had caches. Relaxed, here and below: flags that say what was, and guard nothing.
+static HAD_THREADS: AtomicU32 = AtomicU32::new(0);
+/// 1 while the last thread that had a cache has ended.
+static LAST_HAS_ENDED: AtomicU32 = AtomicU32::new(0);
+
+/// Milliseconds that the last thread to end waits at most for threads of our own to end before it: were one of
+/// them the last, the C library would end the process from there.
+const SEE_OFF_MS: u64 = 1_000;
+
+/// Whether the process ever had two threads that allocate. A forked child begins anew.
+pub fn had_threads() -> bool {
+    HAD_THREADS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether no thread is left that has a cache, after there were some.
+pub fn last_has_ended() -> bool {
+    LAST_HAS_ENDED.load(Ordering::Relaxed) != 0
+}
+
 /// The registry, for this tier's other files.
 pub(super) fn lock() -> Guard<'static, Registry> {
     REGISTRY.lock()
@@ -114,6 +133,10 @@ pub fn register() -> bool {
         }
         registry.live_count += 1;
         CENTRAL.note_threads(registry.live_count);
+        if registry.live_count > 1 {
+            HAD_THREADS.store(1, Ordering::Relaxed);
+        }
+        LAST_HAS_ENDED.store(0, Ordering::Relaxed);
         cache
     };
     // By now this thread can allocate, which the calls below may do.
@@ -122,26 +145,41 @@ pub fn register() -> bool {
     true
 }
 
-/// Makes `thread_exit` run when the calling thread ends.
-fn arm_exit(cache: *mut ThreadCache) {
+/// The key whose destructor is `thread_exit`, made now if it does not exist; `None` where all keys are taken.
+fn exit_key() -> Option<libc::pthread_key_t> {
     // Relaxed: the key is a number, and creating it twice is harmless.
-    let mut key = EXIT_KEY.load(Ordering::Relaxed);
-    if key == 0 {
-        let Some(fresh) = pthread::key_create(thread_exit) else {
-            return leave_unwatched(cache);
-        };
-        // Relaxed: as above.
-        match EXIT_KEY.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
-            Ok(_) => key = fresh + 1,
-            Err(winner) => {
-                // SAFETY: the key was made above and is not used.
-                unsafe { pthread::key_delete(fresh) };
-                key = winner;
-            }
+    let key = EXIT_KEY.load(Ordering::Relaxed);
+    if key != 0 {
+        return Some(key - 1);
+    }
+    let fresh = pthread::key_create(thread_exit)?;
+    // Relaxed: a number by itself.
+    match EXIT_KEY.compare_exchange(0, fresh + 1, Ordering::Relaxed, Ordering::Relaxed) {
+        Ok(_) => Some(fresh),
+        Err(winner) => {
+            // SAFETY: the key was made above and is not used.
+            unsafe { pthread::key_delete(fresh) };
+            Some(winner - 1)
         }
     }
-    // SAFETY: the key exists, and its destructor takes caches. What it may allocate can be had by now.
-    if !unsafe { pthread::key_set(key - 1, cache.cast()) } {
+}
+
+/// Makes the key by which the ends of threads are noticed, before a program can take all there are. If that fails,
+/// it is tried again for each thread.
+pub fn make_exit_key() {
+    exit_key();
+}
+
+/// Makes `thread_exit` run when the calling thread ends: by the key, or by the list of destructors that the C
+/// library keeps for C++, which runs a little earlier.
+fn arm_exit(cache: *mut ThreadCache) {
+    // SAFETY: the key exists, and its destructor takes caches, as the function does that is listed. What either
+    // may allocate can be had by now.
+    let armed = unsafe {
+        exit_key().is_some_and(|key| pthread::key_set(key, cache.cast()))
+            || pthread::at_thread_exit(thread_exit, cache.cast())
+    };
+    if !armed {
         leave_unwatched(cache);
     }
 }
@@ -161,6 +199,10 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
         return;
     }
     retire(cache, Fate::Kept);
+    if REGISTRY.lock().live_count == 0 {
+        LAST_HAS_ENDED.store(1, Ordering::Relaxed);
+        own_thread::see_off_all(SEE_OFF_MS);
+    }
 }
 
 /// What becomes of a cache that a thread does not use any more.
@@ -173,6 +215,24 @@ enum Fate {
 }
 
 impl Registry {
+    /// In a forked child, when the caches of the other threads are orphans: counts what is left.
+    pub(super) fn note_survivors(&self) {
+        let mut limits = 0;
+        for list in [&self.live, &self.kept.list] {
+            let mut node = list.first();
+            while !node.is_null() {
+                // SAFETY: a node of the list, which nobody changes meanwhile.
+                unsafe {
+                    limits += sizing::limits_of(&*node);
+                    node = list.next(node);
+                }
+            }
+        }
+        sizing::reset_total(limits);
+        HAD_THREADS.store(u32::from(self.live_count > 1), Ordering::Relaxed);
+        CENTRAL.note_threads(self.live_count);
+    }
+
     /// Takes in a cache that nobody uses and that is in no list, with its counter if it has one.
     ///
     /// # Safety
@@ -296,6 +356,11 @@ pub fn is_trusted(block: *mut u8) -> bool {
 /// A block is trusted if its address has one of these bits.
 static TRUSTED: AtomicU32 = AtomicU32::new(0);
 
+/// Whether threads have caches.
+pub fn caches() -> bool {
+    caching() != Caching::Never
+}
+
 #[inline]
 fn caching() -> Caching {
     // Relaxed: a thread that gets its cache looks under the lock; to others it is a hint.
@@ -353,7 +418,7 @@ pub fn forget_first_call() {
 }
 
 /// The lock, for `fork`.
-pub fn fork_lock() -> &'static Lock<impl Sized> {
+pub fn fork_lock() -> &'static dyn ForkLock {
     &REGISTRY
 }
 

@@ -70,6 +70,17 @@ pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
     cache.set_limit(class, new);
 }
 
+/// Bytes that the limits of `cache` add up to.
+pub fn limits_of(cache: &ThreadCache) -> usize {
+    SizeClass::all().map(|class| cache.limit(class) * class.size()).sum()
+}
+
+/// In a forked child: the limits of all caches that are or will be used add up to `bytes`.
+pub fn reset_total(bytes: usize) {
+    // Relaxed: there is no other thread.
+    TOTAL.store(bytes, Ordering::Relaxed);
+}
+
 /// Exchanges of a thread between two looks at the decay's clock: a program that only uses small objects may
 /// never reach the page heap otherwise.
 const TICK_INTERVAL: u32 = 64;
@@ -106,7 +117,7 @@ pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
 /// Sends home the magazines of classes without an exchange since the last scavenge: first the spare one,
 /// the next time the loaded one.
 #[cold]
-fn scavenge(cache: &ThreadCache) {
+pub fn scavenge(cache: &ThreadCache) {
     for class in SizeClass::all() {
         let limit = cache.limit(class);
         if is_active(cache, class) || limit == 0 {

@@ -1,0 +1,209 @@
+//! Steps of the decay that the program's own calls take, where no thread of ours does.
+//!
+//! A call that comes by does a part of a step: a few system calls, for a time that depends on how long the
+//! program was silent before. While memory is left that should go back, the calling thread's slot names a
+//! placeholder, so that its next call comes by too, although its magazine could serve it: a program that calls
+//! twice a second is noticed. A program that makes more than `CALLS` such calls within a step is busy; it comes
+//! to slow paths by itself, which see when the next step is due, and its hot paths are left alone.
+//!
+//! One thread at a time has the state; others pass by.
+
+use super::container::{Found, Watch};
+use super::relief::Relief;
+use super::{LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, has_threads, step_ms};
+use crate::central::idle::Asker;
+use crate::central::{CENTRAL, sharing};
+use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::os::{Linux, Os, libc_calls, release_request};
+use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
+#[cfg(feature = "hardened")]
+use crate::page_heap::fences;
+use crate::parameters::{self, Id};
+use crate::sync::{AtomicU32, Ordering, UnsafeCell};
+use crate::thread_cache::{exchange, kept, park};
+
+/// Calls within a step that are made to come by.
+const CALLS: u32 = 1_024;
+/// Microseconds that one call works, at least, and at most.
+const WORK_US: core::ops::RangeInclusive<u64> = 50..=800;
+/// The share of the time since the last call that it works: a program that calls rarely has time.
+const WORK_SHARE: u64 = 32;
+/// OS pages, and system calls, between two looks at the clock.
+const PART_PAGES: usize = 256;
+/// See `PART_PAGES`.
+const PART_CALLS: usize = 16;
+
+/// Where the steps are.
+struct State {
+    /// When the last call came by, in microseconds.
+    last_call_us: u64,
+    /// When the last step began and the next one is due, in milliseconds of the coarse clock.
+    begun_ms: u64,
+    due_ms: u64,
+    /// When idle magazines are looked at next.
+    look_ms: u64,
+    /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left), and how many OS
+    /// pages of that are to go back.
+    class: usize,
+    pages: usize,
+    /// The part of what lies idle that this step gives back.
+    part: usize,
+    /// Bytes that this step gave back inside spans.
+    released: usize,
+    /// Looks in a row at which there was next to nothing.
+    quiet: u32,
+    /// Calls that may still be made to come by before the next step.
+    calls: u32,
+    watch: Watch,
+    relief: Relief,
+}
+
+/// The state, for whoever has set `TAKEN`.
+struct Shared(UnsafeCell<State>);
+
+// SAFETY: used only by the thread that has set `TAKEN`.
+unsafe impl Sync for Shared {}
+
+static STATE: Shared = Shared(UnsafeCell::new(State::new()));
+/// 1 while a thread has the state.
+static TAKEN: AtomicU32 = AtomicU32::new(0);
+
+/// A call of the program's takes part in the step that is due, if any. Without any lock.
+pub fn take_part() {
+    // Acquire, and Release below: who has the state next sees it as it was left.
+    if TAKEN.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        return;
+    }
+    // SAFETY: this thread has set `TAKEN`.
+    let goes_on = unsafe { (*STATE.0.get()).take_part() };
+    TAKEN.store(0, Ordering::Release);
+    if goes_on {
+        park::divert_own();
+    }
+}
+
+/// In a forked child: the thread that had the state may be gone, in the middle of a change.
+pub fn reset_in_child() {
+    // SAFETY: there is no other thread; whoever had the state, if it was this one, calls no `fork` meanwhile.
+    unsafe { *STATE.0.get() = State::new() };
+    TAKEN.store(0, Ordering::Release);
+}
+
+impl State {
+    const fn new() -> Self {
+        Self {
+            last_call_us: 0,
+            begun_ms: 0,
+            due_ms: 0,
+            look_ms: 0,
+            class: CLASS_COUNT,
+            pages: 0,
+            part: STEP_SHARE,
+            released: 0,
+            quiet: 0,
+            calls: 0,
+            watch: Watch::in_program(),
+            relief: Relief::new(),
+        }
+    }
+
+    /// Returns whether the caller's next call should come by too.
+    fn take_part(&mut self) -> bool {
+        let now_ms = Linux.now_ms();
+        if self.class == CLASS_COUNT && now_ms >= self.due_ms {
+            self.begin(now_ms);
+        }
+        if self.class < CLASS_COUNT || PAGE_HEAP.owes() {
+            self.work();
+            if self.class == CLASS_COUNT && !PAGE_HEAP.owes() {
+                self.finish(now_ms);
+            }
+        }
+        if self.quiet >= LOOKS_QUIET || self.calls == 0 {
+            // Asked for again when the next step is due, by who comes to a slow path.
+            release_request::withdraw();
+            return false;
+        }
+        self.calls -= 1;
+        true
+    }
+
+    /// Begins a step.
+    fn begin(&mut self, now_ms: u64) {
+        let decay_ms = parameters::get(Id::DecayMs) as u64;
+        self.part = if now_ms - self.begun_ms >= decay_ms { 1 } else { STEP_SHARE };
+        self.begun_ms = now_ms;
+        self.due_ms = now_ms + step_ms();
+        (self.class, self.pages, self.released) = (0, 0, 0);
+        self.calls = CALLS;
+        self.look_at_container(now_ms);
+        PAGE_HEAP.decay_step();
+    }
+
+    /// Looks at the container. Only where nobody can be in the way of the files that are opened for a moment: in a
+    /// process with one thread.
+    fn look_at_container(&mut self, now_ms: u64) {
+        if has_threads() || libc_calls::is_single_threaded().is_none() {
+            return;
+        }
+        sharing::look(|| true);
+        if parameters::get(Id::Container) == 0 {
+            self.relief.act(Found::NOTHING);
+        } else if let Some(found) = self.watch.look_if_due(now_ms) {
+            self.relief.act(found);
+        }
+    }
+
+    /// Goes on with the step for as long as this call may.
+    fn work(&mut self) {
+        let begin_us = Linux.now_us();
+        let silent_us = begin_us - self.last_call_us.min(begin_us);
+        let work_us = (silent_us / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
+        let mut now_us = begin_us;
+        while now_us - begin_us < work_us && self.work_a_part() {
+            now_us = Linux.now_us();
+        }
+        self.last_call_us = now_us;
+    }
+
+    /// Does a part that takes a few system calls at most. Returns whether anything is left.
+    fn work_a_part(&mut self) -> bool {
+        if PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {
+            return true;
+        }
+        if self.pages > 0
+            && let Some(class) = SizeClass::from_index(self.class)
+        {
+            let done = CENTRAL.release_share(class, self.pages.min(PART_PAGES), PART_CALLS);
+            self.released += done * 4096;
+            self.pages = if done == 0 { 0 } else { self.pages.saturating_sub(done) };
+            return true;
+        }
+        self.class = (self.class + 1).min(CLASS_COUNT);
+        let Some(class) = SizeClass::from_index(self.class) else { return false };
+        self.pages = CENTRAL.decay_share(class, self.part);
+        true
+    }
+
+    /// Ends a step.
+    fn finish(&mut self, now_ms: u64) {
+        let left = self.released >= LEAST_STEP
+            || sharing::since() != 0
+            || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS.min(16 * PAGE_SIZE);
+        if now_ms >= self.look_ms {
+            self.look_ms = now_ms + LOOK_MS;
+            CENTRAL.drain_idle(Asker::Decay);
+            kept::empty(true);
+            exchange::give_up_idle();
+            self.quiet += 1;
+            #[cfg(feature = "hardened")]
+            if fences::decay() >= fences::KEPT_BYTES_QUIETLY {
+                self.quiet = 0;
+            }
+        }
+        if left {
+            self.quiet = 0;
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! The C library's own functions about threads, found once, when this code is loaded.
+//!
+//! They are not simply called by their names: a program, or a library that it preloads, may define a name of
+//! its own, take a lock there and allocate. In a program that is linked statically there is one of each name,
+//! and that one is called.
+
+use super::elf::Object;
+use super::linux::process_number;
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
+use core::ffi::{CStr, c_int, c_void};
+use core::mem::{MaybeUninit, transmute};
+
+/// Attributes of a thread to be made, opaque to us.
+#[repr(C, align(16))]
+pub struct PthreadAttr(MaybeUninit<[u8; 128]>);
+
+const _: () = assert!(size_of::<PthreadAttr>() >= size_of::<libc::pthread_attr_t>());
+
+impl PthreadAttr {
+    /// Room for attributes.
+    pub const fn new() -> Self {
+        Self(MaybeUninit::zeroed())
+    }
+}
+
+type ThreadBody = extern "C" fn(*mut c_void) -> *mut c_void;
+type Create = unsafe extern "C" fn(
+    *mut libc::pthread_t,
+    *const PthreadAttr,
+    ThreadBody,
+    *mut c_void,
+) -> c_int;
+type OfAttr = unsafe extern "C" fn(*mut PthreadAttr) -> c_int;
+type SetDetachState = unsafe extern "C" fn(*mut PthreadAttr, c_int) -> c_int;
+type SetStackSize = unsafe extern "C" fn(*mut PthreadAttr, usize) -> c_int;
+
+/// The functions that make a thread.
+pub struct Pthread {
+    /// `pthread_create`.
+    pub create: Create,
+    /// `pthread_attr_init`.
+    pub attr_init: OfAttr,
+    /// `pthread_attr_setdetachstate`.
+    pub attr_setdetachstate: SetDetachState,
+    /// `pthread_attr_setstacksize`.
+    pub attr_setstacksize: SetStackSize,
+    /// `pthread_attr_destroy`.
+    pub attr_destroy: OfAttr,
+}
+
+/// Their addresses, in that order; 0: not found. Relaxed: written once, before the process has a second
+/// thread or while nobody starts threads of ours; each is a number by itself, and all are looked at.
+static FOUND: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
+const NAMES: [&CStr; 5] = [
+    c"pthread_create",
+    c"pthread_attr_init",
+    c"pthread_attr_setdetachstate",
+    c"pthread_attr_setstacksize",
+    c"pthread_attr_destroy",
+];
+
+/// The number of the process that loaded this code, or the forked child that it is now.
+static PROCESS: AtomicU32 = AtomicU32::new(0);
+
+/// The address of a function that may be missing: a weak reference, 0 where nobody defines it.
+macro_rules! weak_address {
+    ($name:literal) => {{
+        let address: usize;
+        // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because
+        // each object file that the function is compiled into must say so.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::asm!(
+                concat!(".weak ", $name),
+                concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+            #[cfg(target_arch = "aarch64")]
+            core::arch::asm!(
+                concat!(".weak ", $name),
+                concat!("adrp {0}, :got:", $name),
+                concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        address
+    }};
+}
+pub(crate) use weak_address;
+
+/// Finds everything. Called when this code is loaded: no lock of ours is held, and the loader's list of
+/// objects does not change.
+pub fn find() {
+    // Relaxed, here and below: as said at `FOUND` and `PROCESS`.
+    PROCESS.store(process_number(), Ordering::Relaxed);
+    let by_reference = [
+        weak_address!("pthread_create"),
+        weak_address!("pthread_attr_init"),
+        weak_address!("pthread_attr_setdetachstate"),
+        weak_address!("pthread_attr_setstacksize"),
+        weak_address!("pthread_attr_destroy"),
+    ];
+    let debug = weak_address!("_r_debug");
+    // SAFETY: the loader's variable, and the loader is loading this code or knows of nothing else to load.
+    let libc = (debug != 0).then(|| unsafe { Object::loaded(debug, b"libc.so.6") }).flatten();
+    for ((found, name), reference) in FOUND.iter().zip(NAMES).zip(by_reference) {
+        let own = libc.and_then(|libc| libc.function(name));
+        found.store(own.unwrap_or(reference), Ordering::Relaxed);
+    }
+}
+
+/// The functions that make a thread; `None` where the process can have none.
+pub fn pthread() -> Option<Pthread> {
+    let [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy] =
+        FOUND.each_ref().map(|found| found.load(Ordering::Relaxed));
+    if [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy].contains(&0) {
+        return None;
+    }
+    // SAFETY: addresses of functions of these names, whose types POSIX fixes; attributes are passed by
+    // address, and there is room for more than any C library needs.
+    unsafe {
+        Some(Pthread {
+            create: transmute::<usize, Create>(create),
+            attr_init: transmute::<usize, OfAttr>(attr_init),
+            attr_setdetachstate: transmute::<usize, SetDetachState>(attr_setdetachstate),
+            attr_setstacksize: transmute::<usize, SetStackSize>(attr_setstacksize),
+            attr_destroy: transmute::<usize, OfAttr>(attr_destroy),
+        })
+    }
+}
+
+/// Whether the caller runs in the process that loaded this code, or in a forked child of it that knows so:
+/// not in one that shares its parent's memory (`vfork`), nor in one that was made behind the C library's
+/// back.
+pub fn is_loading_process() -> bool {
+    PROCESS.load(Ordering::Relaxed) == process_number()
+}
+
+/// Whether the C library says that the process never had a second thread, or has none any more; `None` where
+/// it does not tell.
+pub fn is_single_threaded() -> Option<bool> {
+    let flag = weak_address!("__libc_single_threaded") as *const u8;
+    // SAFETY: null or a variable of the C library's that lives for ever. It is written by other threads, one
+    // byte at a time; volatile, so that it is read now.
+    (!flag.is_null()).then(|| unsafe { flag.read_volatile() } != 0)
+}
+
+/// Whether the C library is glibc.
+pub fn is_glibc() -> bool {
+    weak_address!("gnu_get_libc_version") != 0
+}
+
+/// Whether this is in the C library, which exports `malloc` to everybody, the C library itself included. It
+/// defines the symbol (`stratalloc-capi`), Rust programs do not.
+pub fn is_in_c_library() -> bool {
+    weak_address!("stratalloc_hooks_exit_0_1") != 0
+}
+
+/// In a forked child.
+pub fn reset_in_child() {
+    PROCESS.store(process_number(), Ordering::Relaxed);
+}

@@ -1,0 +1,294 @@
+//! Threads of the allocator's own, made by the C library: `background` has one that gives memory back,
+//! `control` one that answers `stratalloc-ctl`.
+//!
+//! They are ordinary threads of the process, so that whatever reaches every thread reaches them too:
+//! `setresuid`, a debugger, a filter of system calls, the count in `/proc`. Unlike the thread that happens to
+//! start it, such a thread has all signals blocked, an ordinary scheduling policy, the affinity of the
+//! process, no ambient capabilities, and never more capabilities than the main thread. It runs nothing but
+//! this crate's code, with raw system calls.
+//!
+//! Starting one calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own and
+//! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
+//! is not tried again for a while.
+
+use super::libc_calls::{self, PthreadAttr};
+use super::files::write_all;
+use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
+use super::process::{SignalSet, set_mask};
+use super::syscall::{call, failed};
+use super::{Os, thread_slot};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Futex, Ordering};
+use core::ffi::{CStr, c_void};
+use core::ptr;
+
+/// What the thread runs. It ends when this returns.
+pub type Body = extern "C" fn(*mut c_void) -> *mut c_void;
+
+/// Bytes of stack. The thread needs a few KiB. But if it outlives all others for a moment, the C library runs
+/// the program's exit handlers on it.
+const STACK_BYTES: usize = 256 << 10;
+/// Bytes of stack where the program has more thread-local storage than fits into those.
+const STACK_BYTES_MOST: usize = 8 << 20;
+
+/// Milliseconds to the next try after a start that failed, at first and at most.
+const RETRY_MS: core::ops::RangeInclusive<u64> = 1_000..=32_000;
+
+/// Signals that stay deliverable: the two that the C library itself sends, for cancellation and for calls
+/// such as `setresuid` that all threads must make.
+const LIBC_SIGNALS: SignalSet = 1 << (32 - 1) | 1 << (33 - 1);
+
+const NONE: u32 = 0;
+const EXISTS: u32 = 1;
+
+/// Every thread that was ever started. Relaxed: an address of a static, looked at when there is nobody left who
+/// could add one.
+static ALL: [AtomicPtr<OwnThread>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
+
+/// Notes that `thread` may exist.
+fn enlist(thread: &'static OwnThread) {
+    let address = ptr::from_ref(thread).cast_mut();
+    for place in &ALL {
+        let found = place
+            .compare_exchange(ptr::null_mut(), address, Ordering::Relaxed, Ordering::Relaxed)
+            .unwrap_or_else(|known| known);
+        if found.is_null() || found == address {
+            return;
+        }
+    }
+}
+
+/// Lets every thread of the allocator's own see that it is not needed any more, and waits until they are gone, for
+/// `ms` milliseconds each at most.
+pub fn see_off_all(ms: u64) {
+    for place in &ALL {
+        // SAFETY: null or a static.
+        if let Some(thread) = unsafe { place.load(Ordering::Relaxed).as_ref() } {
+            thread.see_off(ms);
+        }
+    }
+}
+
+/// One thread, of which at most one exists at a time.
+pub struct OwnThread {
+    /// `EXISTS` from before it is made until right before it ends.
+    state: AtomicU32,
+    /// What it sleeps on: counts the calls of `wake`.
+    wakes: AtomicU32,
+    /// When the next try to start it may be, in milliseconds of the clock.
+    retry_at: AtomicUsize,
+    /// How long the last wait for that was.
+    retry_ms: AtomicUsize,
+    /// The kernel's number of the last one; 0: there was none.
+    number: AtomicU32,
+    /// A descriptor that `wake` writes to, for a thread that waits for more than a word; `usize::MAX`: none.
+    wake_fd: AtomicUsize,
+}
+
+impl OwnThread {
+    /// A thread that does not exist yet.
+    pub const fn new() -> Self {
+        Self {
+            state: AtomicU32::new(NONE),
+            wakes: AtomicU32::new(0),
+            retry_at: AtomicUsize::new(0),
+            retry_ms: AtomicUsize::new(0),
+            number: AtomicU32::new(0),
+            wake_fd: AtomicUsize::new(usize::MAX),
+        }
+    }
+
+    /// Whether the thread exists, is being made, or was a moment ago.
+    #[inline]
+    pub fn exists(&self) -> bool {
+        // Relaxed: a hint. `start` decides by an exchange.
+        self.state.load(Ordering::Relaxed) == EXISTS
+    }
+
+    /// Starts the thread unless it exists, or a start failed a moment ago, or this is a child that shares
+    /// the memory of the process that it came from (`vfork`). Returns whether the thread exists now.
+    ///
+    /// The caller holds no lock of this crate's, and the C library holds none on its behalf.
+    pub fn start(&'static self, body: Body) -> bool {
+        if self.exists() {
+            return true;
+        }
+        let now = Linux.now_ms() as usize;
+        // Relaxed: a moment that is seen late costs one try.
+        if now < self.retry_at.load(Ordering::Relaxed) || !libc_calls::is_loading_process() {
+            return false;
+        }
+        // Relaxed: only one caller goes on. The thread itself sees what was written before it was made.
+        let claimed =
+            self.state.compare_exchange(NONE, EXISTS, Ordering::Relaxed, Ordering::Relaxed);
+        if claimed.is_err() {
+            return true;
+        }
+        enlist(self);
+        if create(body) {
+            self.retry_ms.store(0, Ordering::Relaxed);
+            return true;
+        }
+        let wait = (self.retry_ms.load(Ordering::Relaxed) as u64 * 2)
+            .clamp(*RETRY_MS.start(), *RETRY_MS.end()) as usize;
+        self.retry_ms.store(wait, Ordering::Relaxed);
+        self.retry_at.store(now + wait, Ordering::Relaxed);
+        self.state.store(NONE, Ordering::Relaxed);
+        false
+    }
+
+    /// For the thread itself, last: another one may be started from now on.
+    pub fn end(&self) {
+        // Relaxed: what this thread did, a later one sees through the locks of the tiers.
+        self.state.store(NONE, Ordering::Relaxed);
+    }
+
+    /// Ends the sleep of the thread, or the next one if it is awake. May be called anywhere.
+    pub fn wake(&self) {
+        if self.exists() {
+            // Relaxed: the word is all that the sleeper goes by; what it looks at then has locks.
+            self.wakes.fetch_add(1, Ordering::Relaxed);
+            Linux::wake_one(&self.wakes);
+            let fd = self.wake_fd.load(Ordering::Relaxed);
+            if fd != usize::MAX {
+                write_all(fd, &1_u64.to_ne_bytes());
+            }
+        }
+    }
+
+    /// Has `wake` write to the descriptor `fd` of an event counter, too; `usize::MAX`: to none.
+    pub fn set_wake_fd(&self, fd: usize) {
+        // Relaxed: a number by itself.
+        self.wake_fd.store(fd, Ordering::Relaxed);
+    }
+
+    /// Wakes the thread so that it sees that it is not needed any more, and waits until it is gone, for `ms`
+    /// milliseconds at most.
+    pub fn see_off(&self, ms: u64) {
+        self.wake();
+        // Relaxed: a number by itself.
+        let number = self.number.load(Ordering::Relaxed);
+        for _ in 0..ms {
+            if !self.exists() && (number == 0 || !thread_exists(number)) {
+                return;
+            }
+            sleep_ms(1);
+        }
+    }
+
+    /// The calls of `wake` so far, for `sleep`.
+    pub fn wakes(&self) -> u32 {
+        self.wakes.load(Ordering::Relaxed)
+    }
+
+    /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes` returned
+    /// `seen`. For the thread itself.
+    pub fn sleep(&self, ms: Option<u64>, seen: u32) {
+        Linux::wait_for(&self.wakes, seen, ms);
+    }
+
+    /// In a forked child, which has no such thread.
+    pub fn reset_in_child(&self) {
+        // Relaxed, here and below: there is no other thread.
+        self.state.store(NONE, Ordering::Relaxed);
+        self.retry_at.store(0, Ordering::Relaxed);
+        self.retry_ms.store(0, Ordering::Relaxed);
+        self.number.store(0, Ordering::Relaxed);
+        self.wake_fd.store(usize::MAX, Ordering::Relaxed);
+    }
+}
+
+/// Makes a detached thread with all signals blocked but those of the C library. Returns whether it could.
+fn create(body: Body) -> bool {
+    let Some(calls) = libc_calls::pthread() else { return false };
+    #[cfg(feature = "faults")]
+    if super::faults::fails(super::faults::Kind::Clone) {
+        return false;
+    }
+    let mut before: SignalSet = 0;
+    set_mask(libc::SIG_SETMASK, &!LIBC_SIGNALS, Some(&mut before));
+    let made = [STACK_BYTES, STACK_BYTES_MOST].into_iter().any(|stack| {
+        let mut attributes = PthreadAttr::new();
+        // SAFETY: the C library's functions, with attributes that it made itself, in the order that POSIX
+        // wants. The body takes nothing and is a function of this crate, whose code stays mapped.
+        unsafe {
+            (calls.attr_init)(&mut attributes) == 0 && {
+                (calls.attr_setdetachstate)(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
+                (calls.attr_setstacksize)(&mut attributes, stack);
+                let mut thread = core::mem::zeroed();
+                let error =
+                    (calls.create)(&mut thread, &attributes, body, ptr::null_mut());
+                (calls.attr_destroy)(&mut attributes);
+                error == 0
+            }
+        }
+    });
+    set_mask(libc::SIG_SETMASK, &before, None);
+    made
+}
+
+/// Makes the calling thread, which was just started as `thread`, what the module says. `placeholder` is what its slot
+/// names: a cache without memory, so that the thread caches nothing.
+pub fn settle_in(thread: &OwnThread, name: &CStr, placeholder: *mut u8) {
+    thread_slot::set(placeholder, placeholder, placeholder);
+    // Relaxed: a number by itself.
+    thread.number.store(thread_number(), Ordering::Relaxed);
+    // SAFETY: the kernel reads the name, which a NUL ends, and changes the calling thread alone.
+    unsafe {
+        call(libc::SYS_prctl, [libc::PR_SET_NAME as usize, name.as_ptr() as usize, 0, 0, 0, 0]);
+        let clear = libc::PR_CAP_AMBIENT_CLEAR_ALL as usize;
+        call(libc::SYS_prctl, [libc::PR_CAP_AMBIENT as usize, clear, 0, 0, 0, 0]);
+    }
+    schedule_as_the_process();
+    keep_no_more_rights_than_the_process();
+}
+
+/// Gives the calling thread the ordinary policy and the processors of the main thread.
+fn schedule_as_the_process() {
+    let mut processors = [0_usize; 128];
+    let bytes = size_of_val(&processors);
+    let ordinary = 0_i32;
+    // SAFETY: the kernel writes at most as many bytes to the set as it has, and reads it; the parameter of
+    // the policy is one number. Only the calling thread (0) is changed.
+    unsafe {
+        if call(libc::SYS_sched_getscheduler, [0; 6]) != libc::SCHED_OTHER as isize {
+            let policy = libc::SCHED_OTHER as usize;
+            call(libc::SYS_sched_setscheduler, [0, policy, &raw const ordinary as usize, 0, 0, 0]);
+        }
+        let set = processors.as_mut_ptr() as usize;
+        let main = process_number() as usize;
+        let read = call(libc::SYS_sched_getaffinity, [main, bytes, set, 0, 0, 0]);
+        if !failed(read) {
+            call(libc::SYS_sched_setaffinity, [0, read as usize, set, 0, 0, 0]);
+        }
+    }
+}
+
+/// Version 3 of the calls on capabilities: two words of effective, permitted and inheritable ones each.
+const CAPABILITIES: u32 = 0x2008_0522;
+
+/// The capabilities of a thread of this process (0: the calling one), as the kernel gives them.
+fn capabilities(thread: u32) -> Option<[u32; 6]> {
+    let header = [CAPABILITIES, thread];
+    let mut held = [0_u32; 6];
+    let args = [header.as_ptr() as usize, held.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel reads one array and writes the other, of the sizes that the version asks for.
+    (!failed(unsafe { call(libc::SYS_capget, args) })).then_some(held)
+}
+
+/// Takes from the calling thread the capabilities that the main thread does not have (any more): a program
+/// gives them up by `capset`, which changes the thread that calls it and no other. The users and groups need
+/// no such care: the C library changes those of every thread. Nor may the thread have fewer: then it could
+/// not follow when the C library changes the user.
+pub fn keep_no_more_rights_than_the_process() {
+    let (Some(own), Some(main)) = (capabilities(0), capabilities(process_number())) else {
+        return;
+    };
+    let mut both = own;
+    both.iter_mut().zip(main).for_each(|(own, main)| *own &= main);
+    if both != own {
+        let header = [CAPABILITIES, 0];
+        let args = [header.as_ptr() as usize, both.as_ptr() as usize, 0, 0, 0, 0];
+        // SAFETY: the kernel reads both arrays, of the sizes that the version asks for.
+        unsafe { call(libc::SYS_capset, args) };
+    }
+}
