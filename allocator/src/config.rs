@@ -105,8 +105,8 @@ pub const STEP_MOST_CALLS: usize = 2_048;
 /// Heap size in huge pages from which a step of the decay is asked for although no page is free: much may lie
 /// idle inside spans.
 pub const DECAY_MIN_HUGE: usize = 2;
-/// The same without waiting until the first step is due.
-pub const DECAY_AT_ONCE_HUGE: usize = 16;
+/// The same whenever the heap grows, without waiting until a step is due: the program may be done before.
+pub const DECAY_AT_ONCE_HUGE: usize = 4;
 /// Heap size in huge pages from which the background thread may be started: in smaller ones the program's own
 /// calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;

@@ -1,16 +1,18 @@
 //! Steps of the decay that the program's own calls take, where no thread of ours does.
 //!
 //! A call that comes by does a part of a step: a few system calls, for a time that depends on how long the
-//! program was silent before. While memory is left that should go back, the calling thread's slot names a
-//! placeholder, so that its next call comes by too, although its magazine could serve it: a program that calls
-//! twice a second is noticed. A program that makes more than `CALLS` such calls within a step is busy; it comes
-//! to slow paths by itself, which see when the next step is due, and its hot paths are left alone.
+//! program was silent before. While memory is left that should go back, the calling thread is diverted
+//! (`park::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
+//! calls twice a second is noticed. One that makes more such calls than one in `CALL_US` microseconds is busy: it
+//! comes to slow paths by itself, which see when the next step is due, and its hot paths are left alone. But when
+//! it frees so much that it comes to a slow path, it is diverted nevertheless: it may be about to fall silent, and
+//! frees do not undo that.
 //!
 //! One thread at a time has the state; others pass by.
 
 use super::container::{Found, Watch};
 use super::relief::Relief;
-use super::{LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, has_threads, step_ms};
+use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, has_threads, step_ms};
 use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
@@ -23,8 +25,11 @@ use crate::parameters::{self, Id};
 use crate::sync::{AtomicU32, Ordering, UnsafeCell};
 use crate::thread_cache::{exchange, kept, park};
 
-/// Calls within a step that are made to come by.
-const CALLS: u32 = 1_024;
+/// Microseconds for each allocation that is made to come by, which takes about a tenth of one: less than a hundredth
+/// of the program's time.
+const CALL_US: u64 = 16;
+/// Most allocations in a row that are made to come by.
+const CALLS: u64 = 256;
 /// Microseconds that one call works, at least, and at most.
 const WORK_US: core::ops::RangeInclusive<u64> = 50..=800;
 /// The share of the time since the last call that it works: a program that calls rarely has time.
@@ -38,6 +43,10 @@ const PART_CALLS: usize = 16;
 struct State {
     /// When the last call came by, in microseconds.
     last_call_us: u64,
+    /// How long the program was silent before the call that is here now.
+    silent_us: u64,
+    /// Allocations that may be made to come by, in microseconds: `CALL_US` for each.
+    allowance_us: u64,
     /// When the last step began and the next one is due, in milliseconds of the coarse clock.
     begun_ms: u64,
     due_ms: u64,
@@ -53,8 +62,6 @@ struct State {
     released: usize,
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
-    /// Calls that may still be made to come by before the next step.
-    calls: u32,
     watch: Watch,
     relief: Relief,
 }
@@ -70,13 +77,13 @@ static STATE: Shared = Shared(UnsafeCell::new(State::new()));
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 /// A call of the program's takes part in the step that is due, if any. Without any lock.
-pub fn take_part() {
+pub fn take_part(call: Call) {
     // Acquire, and Release below: who has the state next sees it as it was left.
     if TAKEN.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
     }
     // SAFETY: this thread has set `TAKEN`.
-    let goes_on = unsafe { (*STATE.0.get()).take_part() };
+    let goes_on = unsafe { (*STATE.0.get()).take_part(call) };
     TAKEN.store(0, Ordering::Release);
     if goes_on {
         park::divert_own();
@@ -94,6 +101,8 @@ impl State {
     const fn new() -> Self {
         Self {
             last_call_us: 0,
+            silent_us: 0,
+            allowance_us: 0,
             begun_ms: 0,
             due_ms: 0,
             look_ms: 0,
@@ -102,15 +111,17 @@ impl State {
             part: STEP_SHARE,
             released: 0,
             quiet: 0,
-            calls: 0,
             watch: Watch::in_program(),
             relief: Relief::new(),
         }
     }
 
     /// Returns whether the caller's next call should come by too.
-    fn take_part(&mut self) -> bool {
-        let now_ms = Linux.now_ms();
+    fn take_part(&mut self, call: Call) -> bool {
+        let (now_ms, now_us) = (Linux.now_ms(), Linux.now_us());
+        self.silent_us = now_us.saturating_sub(self.last_call_us);
+        self.last_call_us = now_us;
+        self.allowance_us = (self.allowance_us + self.silent_us).min(CALLS * CALL_US);
         if self.class == CLASS_COUNT && now_ms >= self.due_ms {
             self.begin(now_ms);
         }
@@ -120,13 +131,18 @@ impl State {
                 self.finish(now_ms);
             }
         }
-        if self.quiet >= LOOKS_QUIET || self.calls == 0 {
-            // Asked for again when the next step is due, by who comes to a slow path.
+        if self.quiet >= LOOKS_QUIET {
+            // Asked for again by who sees that there is something to give back.
             release_request::withdraw();
+            self.quiet = 0;
             return false;
         }
-        self.calls -= 1;
-        true
+        if call == Call::Free {
+            return true;
+        }
+        let left = self.allowance_us.checked_sub(CALL_US);
+        self.allowance_us = left.unwrap_or(self.allowance_us);
+        left.is_some()
     }
 
     /// Begins a step.
@@ -136,7 +152,6 @@ impl State {
         self.begun_ms = now_ms;
         self.due_ms = now_ms + step_ms();
         (self.class, self.pages, self.released) = (0, 0, 0);
-        self.calls = CALLS;
         self.look_at_container(now_ms);
         PAGE_HEAP.decay_step();
     }
@@ -157,14 +172,11 @@ impl State {
 
     /// Goes on with the step for as long as this call may.
     fn work(&mut self) {
-        let begin_us = Linux.now_us();
-        let silent_us = begin_us - self.last_call_us.min(begin_us);
-        let work_us = (silent_us / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
-        let mut now_us = begin_us;
-        while now_us - begin_us < work_us && self.work_a_part() {
-            now_us = Linux.now_us();
+        let begin_us = self.last_call_us;
+        let work_us = (self.silent_us / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
+        while self.last_call_us - begin_us < work_us && self.work_a_part() {
+            self.last_call_us = Linux.now_us();
         }
-        self.last_call_us = now_us;
     }
 
     /// Does a part that takes a few system calls at most. Returns whether anything is left.

@@ -86,7 +86,7 @@ fn attend_slow(call: Call) {
         // It sleeps until somebody asks.
         WORKER.wake();
     } else if !start(call) {
-        calls::take_part();
+        calls::take_part(call);
     }
 }
 
@@ -105,7 +105,15 @@ fn start(call: Call) -> bool {
         && (call == Call::Allocate || !libc_calls::is_in_c_library())
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
+        && has_much()
         && WORKER.start(run)
+}
+
+/// Whether there is or soon may be more to give back than a few calls do.
+fn has_much() -> bool {
+    PAGE_HEAP.held_bytes() >= LEAST_IN_USE
+        || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS
+        || CENTRAL.free_bytes() >= LEAST_SURPLUS
 }
 
 /// Whether the process has made a thread.

@@ -172,6 +172,13 @@ pub fn set(pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
     unsafe { write(slot(), pop, push, push_sized) }
 }
 
+/// Writes the first word alone.
+pub fn set_pop(pop: *mut u8) {
+    // SAFETY: the slot is valid for writes as long as the thread runs. Volatile: a whole word, written before what
+    // follows.
+    unsafe { slot().write_volatile(pop as usize) }
+}
+
 /// Writes the three words of the slot at `slot` that name caches.
 ///
 /// # Safety

@@ -265,7 +265,8 @@ pub(super) unsafe fn stop_all(registry: &Registry) {
     }
 }
 
-/// Lets the calling thread's next operation take a slow path, wherever it goes, as `stop_all` does.
+/// Lets the calling thread's next allocation take a slow path, wherever it goes. Frees go on as before, so that what
+/// was diverted stays so while a program frees much in a row.
 pub fn divert_own() {
     let own = thread_slot::own().cast::<ThreadCache>();
     if own.is_null() {
@@ -277,8 +278,7 @@ pub fn divert_own() {
     // Relaxed: the lock orders.
     if cache.parked.load(Ordering::Relaxed) == NOT {
         cache.parked.store(INTACT, Ordering::Relaxed);
-        // SAFETY: the calling thread exists and is listed, as it has a cache, and the lock is held.
-        unsafe { name_parked(cache) };
+        thread_slot::set_pop((&raw const PARKED).cast_mut().cast());
     }
 }
 
