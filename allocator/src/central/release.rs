@@ -49,6 +49,10 @@ impl Budget {
         self.calls = self.calls.saturating_sub(runs as usize);
     }
 
+    fn is_unbounded(&self) -> bool {
+        self.pages == usize::MAX
+    }
+
     pub fn is_spent(&self) -> bool {
         self.pages == 0 || self.calls == 0
     }
@@ -79,7 +83,8 @@ enum Turn {
 
 impl CentralFreeList {
     /// Gives back OS pages of the class's spans on which no object lives, as many as `budget` allows, those
-    /// of the emptiest spans first. Returns the bytes. Goes on where the last call stopped for its budget.
+    /// of the emptiest spans first. Returns the bytes. Goes on where the last call stopped for its budget, unless
+    /// all there is may go back.
     pub fn release_pages<S: SpanSource, O: Os>(
         &self,
         source: &S,
@@ -94,7 +99,7 @@ impl CentralFreeList {
         // Others may use pages as fast as they are given back: no more spans than there are.
         let mut left = {
             let mut inner = self.inner.lock();
-            if inner.position.group >= GROUPS {
+            if inner.position.group >= GROUPS || budget.is_unbounded() {
                 inner.position.group = 0;
                 inner.position.next = inner.groups[0].first();
             }
@@ -118,6 +123,8 @@ impl CentralFreeList {
             self.inner.lock().unhold_pages(class, span, done, &mut emptied);
             give_back(source, emptied);
             if !done {
+                // What the kernel refused is asked for again by the next walk.
+                self.inner.lock().position = Position::new();
                 break;
             }
             bytes += pages.count_ones() as usize * OS_PAGE;

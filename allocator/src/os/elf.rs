@@ -115,9 +115,10 @@ impl Object {
 
     /// The address of the object's function `name`, in its newest version.
     pub fn function(&self, name: &CStr) -> Option<usize> {
-        let wanted = name.to_bytes().iter().fold(5381_u32, |hash, &byte| {
-            hash.wrapping_mul(33).wrapping_add(u32::from(byte))
-        });
+        let wanted = name
+            .to_bytes()
+            .iter()
+            .fold(5381_u32, |hash, &byte| hash.wrapping_mul(33).wrapping_add(u32::from(byte)));
         // SAFETY: the tables are those of a mapped object, and are walked as the format says: behind the head the
         // filter, the buckets, and a word for each symbol from `first` on, the last of a bucket with bit 0 set.
         unsafe {
@@ -188,6 +189,8 @@ mod tests {
             assert_eq!(object.function(name), Some(loaders as usize), "{name:?}");
         }
         assert_eq!(object.function(c"there_is_no_such_function"), None);
-        assert!(!is_file(c"/lib/mylibc.so.6", b"libc.so.6") && is_file(c"/lib/libc.so.6", b"libc.so.6"));
+        assert!(
+            !is_file(c"/lib/mylibc.so.6", b"libc.so.6") && is_file(c"/lib/libc.so.6", b"libc.so.6")
+        );
     }
 }

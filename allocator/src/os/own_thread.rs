@@ -11,8 +11,8 @@
 //! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
 //! is not tried again for a while.
 
-use super::libc_calls::{self, PthreadAttr};
 use super::files::write_all;
+use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
 use super::syscall::{call, failed};
@@ -215,8 +215,7 @@ fn create(body: Body) -> bool {
                 (calls.attr_setdetachstate)(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
                 (calls.attr_setstacksize)(&mut attributes, stack);
                 let mut thread = core::mem::zeroed();
-                let error =
-                    (calls.create)(&mut thread, &attributes, body, ptr::null_mut());
+                let error = (calls.create)(&mut thread, &attributes, body, ptr::null_mut());
                 (calls.attr_destroy)(&mut attributes);
                 error == 0
             }

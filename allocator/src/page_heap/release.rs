@@ -17,7 +17,9 @@ use super::huge_page::HugePage;
 use super::huge_page::PageBits;
 use super::huge_ranges::record;
 use crate::base::list::List;
-use crate::config::{DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::config::{
+    DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
+};
 use crate::os::{Os, release_request};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
@@ -120,13 +122,14 @@ impl Inner {
         }
     }
 
-    /// Takes up to `most` free huge pages out of the ranges, the first of which has resident memory, so
-    /// that every call makes progress: first and number.
+    /// Takes up to `most` free huge pages out of the ranges, the last of which has resident memory, so that
+    /// every call makes progress: first and number. The last ones of a range, as the first ones are taken next.
     fn hold_range(&mut self, most: usize) -> Option<(*mut HugePage, usize)> {
         let (first, len) = self.ranges.take_where(most, |first, len| {
             // SAFETY: records are never freed; a range consists of `len` of them.
-            (0..len)
-                .find(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 })
+            let last = (0..len)
+                .rfind(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 });
+            last.map(|last| (last + 1).saturating_sub(most))
         })?;
         // SAFETY: the range was just taken out of the list that it was in.
         unsafe {

@@ -222,7 +222,8 @@ pub static TABLE: [Parameter; COUNT] = [
         name: "background",
         kind: Kind::Choice { words: &["off", "on", "auto"] },
         // Memcheck gives up on a process that ends while this thread sleeps.
-        default: if cfg!(feature = "valgrind") { Background::Off } else { Background::Auto } as usize,
+        default: if cfg!(feature = "valgrind") { Background::Off } else { Background::Auto }
+            as usize,
         meaning: "Whether a thread of the allocator's own may be started, once the heap has grown \
                   beyond 8 MiB, to give memory back and to empty the caches of threads that \
                   sleep; auto: in processes that have made threads. It sleeps when there is nothing to \

@@ -269,11 +269,13 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         match self.owner.load(Ordering::Relaxed) {
             // The holder has not put its name there yet, or has taken it away already. It is this thread if it
             // was about to take the lock, unless another thread is quicker: that one puts its name there now.
-            0 if F::announced() == core::ptr::from_ref(self).addr() => (0..UNNAMED_SPINS).all(|_| {
-                spin_hint();
-                self.word.load(Ordering::Relaxed) != FREE
-                    && self.owner.load(Ordering::Relaxed) == 0
-            }),
+            0 if F::announced() == core::ptr::from_ref(self).addr() => {
+                (0..UNNAMED_SPINS).all(|_| {
+                    spin_hint();
+                    self.word.load(Ordering::Relaxed) != FREE
+                        && self.owner.load(Ordering::Relaxed) == 0
+                })
+            }
             0 => false,
             owner => owner & !INTERRUPTED == F::thread(),
         }

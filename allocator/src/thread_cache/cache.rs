@@ -71,6 +71,8 @@ pub struct ThreadCache {
     pub(super) sparing: AtomicU32,
     /// Calls that may still save nothing.
     pub(super) credit: AtomicU32,
+    /// Number of the `fork` for which the owner gave that up, as it saved nothing.
+    pub(super) declined: AtomicU32,
     /// The owner's number, and where its thread-local words are.
     pub(super) thread: AtomicU32,
     /// See `thread`.
@@ -155,6 +157,7 @@ impl ThreadCache {
             rounds_asleep: AtomicU32::new(0),
             sparing: AtomicU32::new(0),
             credit: AtomicU32::new(0),
+            declined: AtomicU32::new(0),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
             counter: AtomicPtr::new(ptr::null_mut()),

@@ -127,6 +127,7 @@ pub fn register() -> bool {
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).sparing.store(0, Ordering::Relaxed);
+            (*cache).declined.store(0, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
             name_in_slot(&*cache);
             registry.live.push_front(cache);

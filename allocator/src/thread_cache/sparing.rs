@@ -16,7 +16,7 @@ use super::{exchange, registry};
 use crate::central::{CENTRAL, Fate, sharing};
 use crate::config::{SPARING_CREDIT, SPARING_CREDIT_MOST, SPARING_GAIN};
 use crate::page::size_class::SizeClass;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering};
 
 impl ThreadCache {
     /// Whether its owner spares shared pages, and so puts nothing here but on slow paths.
@@ -40,7 +40,8 @@ pub(super) fn join_if_wanted() {
 fn join() {
     let since = sharing::since();
     let Some(cache) = exchange::enter_if_live() else { return };
-    if since == 0 || cache.sparing.load(Ordering::Relaxed) == since {
+    let is_since = |number: &AtomicU32| number.load(Ordering::Relaxed) == since;
+    if since == 0 || is_since(&cache.sparing) || is_since(&cache.declined) {
         return;
     }
     for class in SizeClass::all() {
@@ -87,6 +88,7 @@ pub(super) unsafe fn take_home(cache: &ThreadCache, class: SizeClass, object: *m
     };
     cache.credit.store(left, Ordering::Relaxed);
     if left == 0 {
+        cache.declined.store(sharing::since(), Ordering::Relaxed);
         leave(cache);
     }
     fate != Fate::Young
