@@ -21,8 +21,9 @@ use core::ptr;
 
 /// Bytes in a page as the record counts them: the smallest page of the kernel.
 pub(super) const OS_PAGE: usize = 4096;
-/// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile.
-const BATCH: usize = 256;
+/// Spans dealt with per turn under the lock. Their objects are out of reach meanwhile, and their addresses lie on the
+/// stack of whoever allocates.
+const BATCH: usize = 32;
 
 /// How much may be given back; reduced by what is.
 pub struct Budget {
@@ -180,6 +181,9 @@ fn releasable(span: &Span) -> OsPages {
 
 impl Inner {
     /// Takes the objects off releasable pages, of as many spans as there is room for. Returns how many.
+    ///
+    /// Never inlined, as `unhold_pages`: the stack frame of `release_pages` lies below that of either, but not of both.
+    #[inline(never)]
     fn hold_pages(&mut self, out: &mut [*mut Span; BATCH], budget: &mut Budget) -> usize {
         let mut count = 0;
         for group in 0..self.groups.len() {
@@ -220,6 +224,7 @@ impl Inner {
     }
 
     /// Undoes `hold_pages` for one span, whose pages were released if `released`.
+    #[inline(never)]
     fn unhold_pages(
         &mut self,
         class: SizeClass,
