@@ -61,8 +61,8 @@ impl<const N: usize> fmt::Write for Text<N> {
     }
 }
 
-/// Bytes that [`Lines`] collects: some ten lines, a quarter of what an entry point may take of the caller's stack.
-const LINES_BYTES: usize = 512;
+/// Bytes that [`Lines`] collects: some lines, an eighth of what an entry point may take of the caller's stack.
+const LINES_BYTES: usize = 256;
 
 /// A text that goes to `sink` in pieces of whole lines, so that other threads' output does not split one. Once `sink`
 /// says `false`, it gets nothing more.
