@@ -107,7 +107,7 @@ static void large_and_direct(void) {
 }
 
 static void resizes(void) {
-    static const size_t sizes[] = {1, 100, 5000, 32 * KIB, 40 * KIB, 300 * KIB, 2 * MIB, 5 * MIB, 40 * MIB, 90 * MIB};
+    static const size_t sizes[] = {1, 100, 5000, 32 * KIB, 40 * KIB, 300 * KIB, 2 * MIB, 5 * MIB, 66 * MIB};
     size_t i, j, count = sizeof sizes / sizeof *sizes;
     for (i = 0; i < count; i++)
         for (j = 0; j < count; j++) {
@@ -290,7 +290,7 @@ static void limits(void) {
 }
 
 static void out_of_address_space(void) {
-    struct rlimit limit = {600 * MIB, 600 * MIB};
+    struct rlimit limit = {400 * MIB, 400 * MIB};
     void *place;
     size_t i;
     fill_heap(16, CLASS_TOP);

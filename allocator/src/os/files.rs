@@ -173,8 +173,8 @@ impl Output {
         self.len = 0;
     }
 
-    /// Writes what is left; whether all was written.
-    pub fn finish(mut self) -> bool {
+    /// Writes what is left; whether all was written. Not by value, which would copy the buffer.
+    pub fn finish(&mut self) -> bool {
         self.flush();
         self.sound
     }
