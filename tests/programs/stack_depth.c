@@ -388,6 +388,7 @@ static void thread_exit(void) {
     CHECK(pthread_create(&thread, &attributes, end_with_a_full_cache, NULL) == 0, "no thread");
     pthread_join(thread, NULL);
     CHECK(destructor_frame, "no destructor ran");
+    fits("what the thread does before its end");
     note_depth(destructor_frame - (uintptr_t)lowest_change(stack, bytes));
 }
 

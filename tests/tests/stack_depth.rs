@@ -6,6 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command, program};
+#[cfg(target_arch = "x86_64")]
+use stratalloc_tests::frames::{Functions, exported};
 use stratalloc_tests::library;
 use stratalloc_tests::process::{exclusive, run};
 
@@ -64,6 +66,42 @@ fn no_call_takes_more_than_2_kib() {
 fn no_call_of_the_hardened_library_takes_more_than_2_kib() {
     let library = library::hardened();
     run_all(every_case().iter().map(|name| case(name, &library, MOST, "")));
+}
+
+/// What no chain of calls goes through: the last words of a process that ends, and what only those need who watch their
+/// allocations.
+#[cfg(target_arch = "x86_64")]
+const NOT_COUNTED: [&str; 10] = [
+    "base::fatal::",
+    "core::panicking::",
+    "rust_begin_unwind",
+    "slice_error_fail",
+    "slice_index_fail",
+    "expect_failed",
+    "unwrap_failed",
+    "stratalloc::guard::",
+    "stratalloc::profile::",
+    "stratalloc::record::",
+];
+
+/// Not only what was reached when it was measured: whatever these functions call, their frames add up to no more.
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn the_frames_of_no_chain_of_calls_add_up_to_more_than_2_kib() {
+    let most = MOST.parse().expect("a number");
+    let mut failures = String::new();
+    for library in [library::shared(), library::hardened()] {
+        let functions = Functions::of(&library);
+        for (address, name) in exported(&library) {
+            let chain = functions.longest_chain(address, &NOT_COUNTED);
+            eprintln!("{:>5} {name}", chain.bytes);
+            if chain.bytes > most {
+                let list = chain.functions.join("\n");
+                failures += &format!("{name} of {}: {}\n{list}\n", library.display(), chain.bytes);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures}");
 }
 
 /// Where nothing of the process has allocated before, and where the program has used up the first 32 keys for thread-local
