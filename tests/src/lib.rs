@@ -11,6 +11,7 @@
 
 pub mod compile;
 pub mod ctl;
+pub mod frames;
 pub mod layers;
 pub mod library;
 pub mod misuse;

@@ -10,6 +10,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use allocator::{BlockHistogram, MallocExtension, MemoryLimit, Ownership};
 
 use crate::statistics;
+use crate::text::CallerBuffer;
 
 /// gperftools' length of a histogram.
 const HISTOGRAM_SIZE: usize = 64;
@@ -77,13 +78,12 @@ pub unsafe extern "C" fn get_stats(buffer: *mut c_char, length: c_int) {
     if buffer.is_null() || length == 0 {
         return;
     }
-    let text = statistics::tiers_as_text();
-    let count = text.as_bytes().len().min(length - 1);
-    // SAFETY: `count + 1 <= length` bytes are the caller's to write, and our text is on our stack.
-    unsafe {
-        buffer.cast::<u8>().copy_from_nonoverlapping(text.as_bytes().as_ptr(), count);
-        buffer.add(count).write(0);
-    }
+    // SAFETY: `length` bytes are the caller's to write.
+    let mut text = unsafe { CallerBuffer::new(buffer, length) };
+    // Writing to a `CallerBuffer` cannot fail.
+    let _ = statistics::write_tiers(&mut text, &MallocExtension::stats());
+    // SAFETY: the same length.
+    unsafe { text.finish(length) };
 }
 
 /// `name` as a string that can be compared; null and what is not UTF-8 name nothing.
@@ -233,14 +233,26 @@ pub unsafe extern "C" fn malloc_memory_stats(
     total: *mut usize,
     histogram: *mut c_int,
 ) -> c_int {
+    if !total.is_null() {
+        // SAFETY: valid for a write, by the caller's word.
+        unsafe { total.write(MallocExtension::stats().in_use) };
+    }
+    // SAFETY: by the caller's word.
+    unsafe { write_histogram(blocks, histogram) };
+    1
+}
+
+/// A function of its own: its table must not lie below the stack frames of those that take a snapshot.
+///
+/// # Safety
+/// As [`malloc_memory_stats`].
+#[inline(never)]
+unsafe fn write_histogram(blocks: *mut c_int, histogram: *mut c_int) {
     let counts = MallocExtension::block_histogram().counts;
     // SAFETY: by the caller's word, where not null.
     unsafe {
         if !blocks.is_null() {
             blocks.write(statistics::saturate(counts.iter().sum()));
-        }
-        if !total.is_null() {
-            total.write(MallocExtension::stats().in_use);
         }
         if !histogram.is_null() {
             for (log2, count) in counts.iter().enumerate() {
@@ -248,5 +260,4 @@ pub unsafe extern "C" fn malloc_memory_stats(
             }
         }
     }
-    1
 }

@@ -1,10 +1,10 @@
 //! Heap profiles and metrics on demand: `stratalloc_write_profile`, `stratalloc_metrics`.
 
 use core::ffi::{CStr, c_char, c_int};
-use core::fmt;
-use core::ptr;
 
 use allocator::{MallocExtension, ProfileError};
+
+use crate::text::CallerBuffer;
 
 /// Writes a dump for `stratalloc-ctl report` to a file; 0, `ENOTSUP` or `EIO`.
 ///
@@ -25,41 +25,16 @@ pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int 
     }
 }
 
-/// A caller's buffer: keeps what fits and counts the rest.
-struct Buffer {
-    start: *mut c_char,
-    room: usize,
-    written: usize,
-}
-
-impl fmt::Write for Buffer {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let fits = text.len().min(self.room.saturating_sub(self.written));
-        if fits > 0 {
-            // SAFETY: the caller's buffer has `room` bytes, of which `written` are used.
-            unsafe {
-                let to = self.start.add(self.written).cast::<u8>();
-                ptr::copy_nonoverlapping(text.as_ptr(), to, fits);
-            }
-        }
-        self.written += text.len();
-        Ok(())
-    }
-}
-
 /// Writes OpenMetrics text as `snprintf` would: the result is the length of the whole text.
 ///
 /// # Safety
 /// `buffer` has `length` bytes, or is null and `length` 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) -> usize {
-    let room = if buffer.is_null() { 0 } else { length.saturating_sub(1) };
-    let mut out = Buffer { start: buffer, room, written: 0 };
-    // Writing to a `Buffer` cannot fail.
+    // SAFETY: by the caller's word.
+    let mut out = unsafe { CallerBuffer::new(buffer, length) };
+    // Writing to a `CallerBuffer` cannot fail.
     let _ = MallocExtension::write_metrics(&mut out);
-    if !buffer.is_null() && length > 0 {
-        // SAFETY: at most `length - 1` bytes are before the NUL.
-        unsafe { buffer.add(out.written.min(room)).write(0) };
-    }
-    out.written
+    // SAFETY: the same length.
+    unsafe { out.finish(length) }
 }

@@ -9,10 +9,7 @@ use core::fmt::{self, Write};
 
 use allocator::{MallocExtension, Snapshot};
 
-use crate::text::Text;
-
-/// A text long enough for everything that [`malloc_stats`] prints.
-type StatsText = Text<2048>;
+use crate::text::{Lines, write_to_stderr};
 
 /// A snapshot in ptmalloc's terms, all in bytes. `arena = in_use + free`, to the byte.
 pub struct Ptmalloc {
@@ -96,20 +93,17 @@ pub fn saturate(value: usize) -> c_int {
 /// glibc's `malloc_stats`: the totals in ptmalloc's shape, then our tiers, on standard error.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_stats() {
-    let now = MallocExtension::stats();
-    let mut text = StatsText::new();
-    // Writing to a `Text` cannot fail.
-    let _ = write_ptmalloc(&mut text, &now);
-    let _ = write_tiers(&mut text, &now);
-    text.write_to_stderr();
+    print(&MallocExtension::stats());
 }
 
-/// Our tiers as text: what `MallocExtension_GetStats` gives.
-pub fn tiers_as_text() -> Text<2048> {
-    let mut text = StatsText::new();
-    // Writing to a `Text` cannot fail.
-    let _ = write_tiers(&mut text, &MallocExtension::stats());
-    text
+/// A function of its own: its buffer must not lie below the stack frames of those that take the snapshot.
+#[inline(never)]
+fn print(now: &Snapshot) {
+    let mut text = Lines::new(write_to_stderr);
+    // Writing to `Lines` cannot fail. Without a standard error there is nobody to tell.
+    let _ = write_ptmalloc(&mut text, now);
+    let _ = write_tiers(&mut text, now);
+    let _ = text.finish();
 }
 
 /// The lines that scripts for ptmalloc look for. There is one arena, since all threads share one
@@ -126,8 +120,8 @@ fn write_ptmalloc(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     writeln!(out, "max mmap bytes   = {:>10}", now.direct_mapped_peak)
 }
 
-/// Where every mapped byte is: the seven lines above `mapped` add up to it.
-fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+/// Where every mapped byte is, as `MallocExtension_GetStats` gives it too: the seven lines above `mapped` add up to it.
+pub fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     writeln!(out, concat!("stratalloc ", env!("CARGO_PKG_VERSION"), " (bytes):"))?;
     let lines = [
         ("in use", now.in_use),

@@ -1,9 +1,14 @@
-//! Text in a fixed buffer: how this library prints without allocating.
+//! Text without memory: how this library prints without allocating, on a small stack of the caller's.
 //!
-//! What does not fit is cut off; writing never fails, so `write!` on it can be ignored safely.
+//! * `Text`: one short message in a buffer of its own. What does not fit is cut off.
+//! * `Lines`: a text of any length, handed on in whole lines.
+//! * `CallerBuffer`: a text for the buffer that a caller gave.
+//!
+//! Writing to either never fails, so the result of `write!` can be ignored safely.
 
-use core::ffi::c_void;
+use core::ffi::{c_char, c_void};
 use core::fmt;
+use core::ptr;
 
 /// Up to `N` bytes of text.
 pub struct Text<const N: usize> {
@@ -25,17 +30,23 @@ impl<const N: usize> Text<N> {
     /// Writes the text to file descriptor 2. Short writes are continued, errors end it quietly:
     /// a process without a standard error is no reason to fail.
     pub fn write_to_stderr(&self) {
-        let mut rest = self.as_bytes();
-        while !rest.is_empty() {
-            // SAFETY: `rest` is a live slice; `write` only reads it.
-            let written = unsafe { libc::write(2, rest.as_ptr().cast::<c_void>(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or(&[]),
-                _ if crate::errno::get() == libc::EINTR => {}
-                _ => return,
-            }
+        write_to_stderr(self.as_bytes());
+    }
+}
+
+/// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was written.
+pub fn write_to_stderr(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        // SAFETY: `rest` is a live slice; `write` only reads it.
+        let written = unsafe { libc::write(2, rest.as_ptr().cast::<c_void>(), rest.len()) };
+        match usize::try_from(written) {
+            Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or(&[]),
+            _ if crate::errno::get() == libc::EINTR => {}
+            _ => return false,
         }
     }
+    true
 }
 
 impl<const N: usize> fmt::Write for Text<N> {
@@ -46,6 +57,99 @@ impl<const N: usize> fmt::Write for Text<N> {
             *to = *from;
         }
         self.len += count;
+        Ok(())
+    }
+}
+
+/// Bytes that [`Lines`] collects: some lines, an eighth of what an entry point may take of the caller's stack.
+const LINES_BYTES: usize = 256;
+
+/// A text that goes to `sink` in pieces of whole lines, so that other threads' output does not split one. Once `sink`
+/// says `false`, it gets nothing more.
+pub struct Lines<F: FnMut(&[u8]) -> bool> {
+    bytes: [u8; LINES_BYTES],
+    len: usize,
+    sink: F,
+    sound: bool,
+}
+
+impl<F: FnMut(&[u8]) -> bool> Lines<F> {
+    /// An empty text.
+    pub const fn new(sink: F) -> Self {
+        Self { bytes: [0; LINES_BYTES], len: 0, sink, sound: true }
+    }
+
+    /// Hands the first `count` bytes on.
+    fn pass(&mut self, count: usize) {
+        self.sound = self.sound && (self.sink)(self.bytes.get(..count).unwrap_or(&[]));
+        self.bytes.copy_within(count..self.len, 0);
+        self.len -= count;
+    }
+
+    /// Hands on what is left. Whether `sink` took all of the text.
+    pub fn finish(mut self) -> bool {
+        if self.len > 0 {
+            self.pass(self.len);
+        }
+        self.sound
+    }
+}
+
+impl<F: FnMut(&[u8]) -> bool> fmt::Write for Lines<F> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            if self.len == LINES_BYTES {
+                let line_end = self.bytes.iter().rposition(|&byte| byte == b'\n');
+                self.pass(line_end.map_or(LINES_BYTES, |at| at + 1));
+            }
+            self.bytes[self.len] = byte;
+            self.len += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A buffer of the caller's: keeps what fits before a NUL, and counts the rest.
+pub struct CallerBuffer {
+    start: *mut c_char,
+    /// Bytes for text.
+    room: usize,
+    /// Bytes of text so far, those included that did not fit.
+    written: usize,
+}
+
+impl CallerBuffer {
+    /// # Safety
+    /// `start` has `length` bytes for as long as this lives, or is null.
+    pub unsafe fn new(start: *mut c_char, length: usize) -> Self {
+        let room = if start.is_null() { 0 } else { length.saturating_sub(1) };
+        Self { start, room, written: 0 }
+    }
+
+    /// Ends the text, in a buffer of `length` bytes, with a NUL. Returns the length of the whole text.
+    ///
+    /// # Safety
+    /// `length` is what `new` was told.
+    pub unsafe fn finish(self, length: usize) -> usize {
+        if !self.start.is_null() && length > 0 {
+            // SAFETY: at most `length - 1` bytes are before the NUL.
+            unsafe { self.start.add(self.written.min(self.room)).write(0) };
+        }
+        self.written
+    }
+}
+
+impl fmt::Write for CallerBuffer {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let fits = text.len().min(self.room.saturating_sub(self.written));
+        if fits > 0 {
+            // SAFETY: the caller's buffer has `room` bytes, of which `written` are used.
+            unsafe {
+                let to = self.start.add(self.written).cast::<u8>();
+                ptr::copy_nonoverlapping(text.as_ptr(), to, fits);
+            }
+        }
+        self.written += text.len();
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 //! The root and the elements that tools read from glibc keep their names (`heap`, `total`,
 //! `system`, `aspace`); our tiers follow in a `stratalloc` element. Elements whose value we do not
 //! know (glibc's `system type="max"`, the number of `fast` blocks) are left out rather than made
-//! up. The text is complete before the stream is touched, since stdio may allocate.
+//! up. The figures are complete before the stream is touched, since stdio may allocate; the text goes to it in pieces.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -12,7 +12,7 @@ use allocator::{MallocExtension, Snapshot};
 
 use crate::errno;
 use crate::statistics::Ptmalloc;
-use crate::text::Text;
+use crate::text::Lines;
 
 /// glibc's `malloc_info`: writes the state as XML to `stream`, and returns 0. Unless `options` is 0
 /// it returns `EINVAL`, and sets `errno` to it for those who follow the manual page. A stream that
@@ -26,14 +26,26 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
         errno::set(libc::EINVAL);
         return libc::EINVAL;
     }
-    let now = MallocExtension::stats();
-    let mut text = Text::<4096>::new();
-    // Writing to a `Text` cannot fail.
-    let _ = write_document(&mut text, &now);
-    let bytes = text.as_bytes();
-    // SAFETY: `bytes` is a live slice, the caller vouches for the stream.
-    let written = unsafe { libc::fwrite(bytes.as_ptr().cast::<c_void>(), 1, bytes.len(), stream) };
-    if written == bytes.len() { 0 } else { -1 }
+    // SAFETY: the caller vouches for the stream.
+    if unsafe { print(&MallocExtension::stats(), stream) } { 0 } else { -1 }
+}
+
+/// Writes the document to `stream`. Whether that took it all. A function of its own: its buffer must not lie below the
+/// stack frames of those that take the snapshot.
+///
+/// # Safety
+/// `stream` is an open stream.
+#[inline(never)]
+unsafe fn print(now: &Snapshot, stream: *mut libc::FILE) -> bool {
+    let mut text = Lines::new(|bytes: &[u8]| {
+        // SAFETY: `bytes` is a live slice, the caller vouches for the stream.
+        let written =
+            unsafe { libc::fwrite(bytes.as_ptr().cast::<c_void>(), 1, bytes.len(), stream) };
+        written == bytes.len()
+    });
+    // Writing to `Lines` cannot fail.
+    let _ = write_document(&mut text, now);
+    text.finish()
 }
 
 /// The whole document.

@@ -14,6 +14,11 @@ impl<const N: usize> FixedBuf<N> {
         Self { bytes: [0; N], len: 0 }
     }
 
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// Appends a byte, unless the buffer is full.
     pub fn push(&mut self, byte: u8) {
         if self.len < N {
@@ -49,5 +54,8 @@ mod tests {
         assert_eq!(buf.as_bytes(), b"12-34");
         write!(buf, "x").unwrap();
         assert_eq!(buf.as_bytes(), b"12-34");
+        buf.clear();
+        write!(buf, "x").unwrap();
+        assert_eq!(buf.as_bytes(), b"x");
     }
 }

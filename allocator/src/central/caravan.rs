@@ -2,82 +2,123 @@
 //!
 //! What has waited in a transfer cache is in no cache of the processor, and where the next object of a chain lies only
 //! the one before it knows: walked one by one, each object costs a trip to memory. Side by side, the trips overlap.
+//!
+//! The walk writes nothing down: whoever takes the objects home reads the links a second time, from the processor's
+//! caches. A list of the addresses would take 4 KiB of the caller's stack.
 
 use super::chain::{Chain, FreeObject};
+use super::landing::RecordPrefetch;
+use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
 use core::cmp::Reverse;
+use core::ptr;
 
 /// Chains at once.
 const SIDE_BY_SIDE: usize = 8;
-/// Objects of each chain between two stops, so that the addresses take 4 KiB of the caller's stack.
-const STAGE: usize = 64;
+/// Objects of each chain between two stops: those of all chains fit the processor's nearest caches.
+const STAGE: u16 = 64;
+
+/// A chain, and what was walked of it since the last stop. Half a cache line, as eight of them lie on the stack.
+#[derive(Clone, Copy)]
+struct Walker {
+    /// The next object to walk to.
+    at: *mut FreeObject,
+    /// The object that the last stop was at.
+    stop: *mut FreeObject,
+    prefetch: RecordPrefetch,
+    /// Objects from `at` on.
+    ahead: u16,
+    /// Objects from `stop` to `at`.
+    behind: u16,
+    class: SizeClass,
+}
+
+const _: () = assert!(size_of::<Walker>() == 32 && MAGAZINE_MAX_COUNT <= u16::MAX as usize);
 
 /// Chains that go home together.
 pub struct Caravan {
-    chains: [(SizeClass, Chain); SIDE_BY_SIDE],
+    walkers: [Walker; SIDE_BY_SIDE],
     count: usize,
 }
 
 impl Caravan {
     pub const fn new() -> Self {
-        Self { chains: [(SizeClass::NONE, Chain::EMPTY); SIDE_BY_SIDE], count: 0 }
+        const NONE: Walker = Walker {
+            at: ptr::null_mut(),
+            stop: ptr::null_mut(),
+            prefetch: RecordPrefetch::new(),
+            ahead: 0,
+            behind: 0,
+            class: SizeClass::NONE,
+        };
+        Self { walkers: [NONE; SIDE_BY_SIDE], count: 0 }
     }
 
     pub const fn is_full(&self) -> bool {
         self.count == SIDE_BY_SIDE
     }
 
-    /// Adds a chain of objects of `class`, unless this is full.
+    /// Adds a chain of objects of `class`, which is a magazine, unless this is full.
     pub fn add(&mut self, class: SizeClass, chain: Chain) {
-        debug_assert!(!self.is_full());
-        self.chains[self.count] = (class, chain);
+        debug_assert!(!self.is_full() && chain.count <= u16::MAX as usize);
+        let walker = &mut self.walkers[self.count];
+        (walker.class, walker.at, walker.ahead) = (class, chain.head, chain.count as u16);
         self.count += 1;
     }
 
-    /// Walks to the end and calls `arrive` with the addresses of objects of one class, until it had each object once.
+    /// Walks to the end and calls `arrive` with parts of the chains, until it had each object once. Of a part only
+    /// `count` says where it ends: its last object may link to others. Nothing is left in here.
     ///
     /// # Safety
     /// The chains are linked, have as many objects as they say, and are the caller's.
-    pub unsafe fn walk(mut self, mut arrive: impl FnMut(SizeClass, &[usize])) {
-        let chains = &mut self.chains[..self.count];
+    pub unsafe fn walk(&mut self, mut arrive: impl FnMut(SizeClass, Chain)) {
+        let walkers = &mut self.walkers[..core::mem::take(&mut self.count)];
         // So that those which are not at their end yet come first.
-        chains.sort_unstable_by_key(|(_, chain)| Reverse(chain.count));
-        let mut rows = [[0; STAGE]; SIDE_BY_SIDE];
+        walkers.sort_unstable_by_key(|walker| Reverse(walker.ahead));
         loop {
-            let mut lens = [0; SIDE_BY_SIDE];
-            let mut walking = chains.len();
-            let mut at = 0;
-            while at < STAGE {
-                while walking > 0 && chains[walking - 1].1.count == 0 {
-                    walking -= 1;
-                }
-                if walking == 0 {
-                    break;
-                }
-                // All of them can go as far as the shortest.
-                let end = STAGE.min(at + chains[walking - 1].1.count);
-                for at in at..end {
-                    for ((_, chain), row) in chains[..walking].iter_mut().zip(&mut rows) {
-                        row[at] = chain.head as usize;
-                        // SAFETY: by the caller's word. What `arrive` was told of lies behind.
-                        chain.head = unsafe { FreeObject::next(chain.head) };
-                    }
-                }
-                for ((_, chain), len) in chains[..walking].iter_mut().zip(&mut lens) {
-                    chain.count -= end - at;
-                    *len = end;
-                }
-                at = end;
-            }
-            if at == 0 {
+            // SAFETY: by the caller's word. What `arrive` was told of lies behind.
+            unsafe { walk_stage(walkers) };
+            if walkers.first().is_none_or(|walker| walker.behind == 0) {
                 return;
             }
-            for (index, &(class, _)) in chains.iter().enumerate() {
-                if lens[index] > 0 {
-                    arrive(class, &rows[index][..lens[index]]);
-                }
+            for walker in walkers.iter().filter(|walker| walker.behind > 0) {
+                arrive(walker.class, Chain { head: walker.stop, count: walker.behind.into() });
             }
         }
+    }
+}
+
+/// Walks up to `STAGE` objects of each chain. The longest chain comes first.
+///
+/// # Safety
+/// As [`Caravan::walk`].
+unsafe fn walk_stage(walkers: &mut [Walker]) {
+    for walker in walkers.iter_mut() {
+        (walker.stop, walker.behind) = (walker.at, 0);
+    }
+    let mut walking = walkers.len();
+    let mut walked = 0;
+    while walked < STAGE {
+        while walking > 0 && walkers[walking - 1].ahead == 0 {
+            walking -= 1;
+        }
+        if walking == 0 {
+            return;
+        }
+        // All of them can go as far as the shortest.
+        let steps = (STAGE - walked).min(walkers[walking - 1].ahead);
+        for _ in 0..steps {
+            for walker in &mut walkers[..walking] {
+                walker.prefetch.of(walker.at as usize);
+                // SAFETY: by the caller's word the chain has as many linked objects as it says.
+                walker.at = unsafe { FreeObject::next(walker.at) };
+            }
+        }
+        for walker in &mut walkers[..walking] {
+            walker.ahead -= steps;
+            walker.behind += steps;
+        }
+        walked += steps;
     }
 }
 
@@ -117,11 +158,16 @@ mod tests {
                 wanted.iter().map(|&(class, _)| (class, Vec::new())).collect();
             // SAFETY: the chains are linked and ours.
             unsafe {
-                caravan.walk(|class, addrs| {
+                caravan.walk(|class, part| {
                     let (_, of_class) = arrived.iter_mut().find(|(known, _)| *known == class).unwrap();
-                    of_class.extend_from_slice(addrs);
+                    let mut object = part.head;
+                    for _ in 0..part.count {
+                        of_class.push(object.addr());
+                        object = FreeObject::next(object);
+                    }
                 });
             }
+            prop_assert_eq!(caravan.count, 0);
             prop_assert_eq!(arrived, wanted);
         }
     }

@@ -62,6 +62,7 @@ impl Central {
     }
 
     /// Sends home the magazines that lay in the transfer caches since `asker` last called.
+    #[inline(never)]
     pub fn drain_idle(&self, asker: Asker) {
         let mut caravan = Caravan::new();
         for class in SizeClass::all() {
@@ -73,7 +74,7 @@ impl Central {
             }
         }
         // SAFETY: as above.
-        unsafe { self.give_all_home(caravan) };
+        unsafe { self.give_all_home(&mut caravan) };
     }
 
     /// Notes that the process came to use `bytes` of memory that were not resident. For every so many of
@@ -83,22 +84,39 @@ impl Central {
         if GROWTH.fetch_add(bytes, Ordering::Relaxed) + bytes < GROWTH_STEP {
             return;
         }
+        self.pay_for_growth();
+    }
+
+    /// Gives back idle memory for what the process has grown by. Cold: once per `GROWTH_STEP`.
+    #[cold]
+    #[inline(never)]
+    fn pay_for_growth(&self) {
         let grown = GROWTH.swap(0, Ordering::Relaxed).min(GROWTH_MOST);
         if STEPS.fetch_add(1, Ordering::Relaxed).is_multiple_of(GROWTH_STEPS_TO_DRAIN) {
             self.drain_idle(Asker::Growth);
         }
-        let mut idle = [0; CLASS_COUNT];
+        self.release_for_growth(grown);
+    }
+
+    /// Gives back idle pages for `grown` bytes. Never inlined: its table must not be part of a refill's stack frame, nor
+    /// lie below that of `drain_idle`.
+    #[inline(never)]
+    fn release_for_growth(&self, grown: usize) {
+        // In OS pages, so that four bytes hold what a class can have.
+        let mut idle = [0_u32; CLASS_COUNT];
+        let mut bytes = 0;
         for class in SizeClass::all() {
-            idle[class.index()] = self.lists[class.index()].take_idle(class, Asker::Growth);
+            let of_class = self.lists[class.index()].take_idle(class, Asker::Growth);
+            idle[class.index()] = u32::try_from(of_class / OS_PAGE).unwrap_or(u32::MAX);
+            bytes += of_class;
         }
-        let tolerated = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
-        if idle.iter().sum::<usize>() < tolerated {
+        if bytes < GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE) {
             return;
         }
         let mut budget = Budget { pages: GROWTH_PRICE * grown / OS_PAGE, calls: usize::MAX };
         while !budget.is_spent() {
             let most = SizeClass::all().max_by_key(|class| idle[class.index()]);
-            let Some(class) = most.filter(|class| idle[class.index()] >= OS_PAGE) else {
+            let Some(class) = most.filter(|class| idle[class.index()] > 0) else {
                 return;
             };
             idle[class.index()] = 0;

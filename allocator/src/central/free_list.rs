@@ -5,14 +5,15 @@
 //! last, so that what is resident is used up first. A span that is entirely in use is in no list; one that
 //! is entirely free leaves at once.
 //!
-//! The lock is not held while the page heap is asked, nor while chains are walked: reading an object's
-//! link is often a cache miss.
+//! The lock is not held while the page heap is asked. Chains are walked before it is taken, as reading an object's
+//! link is often a cache miss, and a second time, from the processor's caches, while it is held: no list of the
+//! addresses is kept, which would take a kilobyte of the caller's stack.
 
 #[cfg(not(feature = "hardened"))]
 pub(super) use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
-use super::landing::{Landing, prefetch_records};
+use super::landing::{self, Landing};
 use super::release::{OS_PAGE, Position, resident_objects};
 use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
@@ -122,6 +123,9 @@ impl CentralFreeList {
     /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory
     /// is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`, objects of cache lines on
     /// which nothing lives come first, where some are found at the first look.
+    ///
+    /// Never inlined: `Central::fetch` may go on to give memory back, and its stack frame must not be that of both.
+    #[inline(never)]
     pub fn fetch<S: SpanSource>(
         &self,
         source: &S,
@@ -192,46 +196,38 @@ impl CentralFreeList {
         chain: Chain,
         strict: bool,
     ) {
-        let mut object = chain.head;
-        let mut left = chain.count;
-        while left > 0 && !object.is_null() {
-            let mut addrs = [0usize; MAGAZINE_MAX_OBJECTS];
-            let mut len = 0;
-            while len < addrs.len() && left > 0 && !object.is_null() {
-                addrs[len] = object as usize;
-                // SAFETY: the chain owns `count` linked objects.
-                object = unsafe { FreeObject::next(object) };
-                len += 1;
-                left -= 1;
-            }
-            // SAFETY: handed through.
-            unsafe { self.land(source, class, &addrs[..len], strict) };
+        let mut left = chain;
+        while !left.is_empty() {
+            // SAFETY: the chain's objects are linked, and the caller's.
+            let part = unsafe { landing::cut_off(&mut left, MAGAZINE_MAX_OBJECTS) };
+            // SAFETY: they are of `class`, and free.
+            unsafe { self.land(source, class, part, strict) };
         }
     }
 
-    /// As `release`, for objects that are known by their addresses.
+    /// As `release`, for a part of a chain that was walked a moment ago: only `count` says where it ends.
     ///
     /// # Safety
     /// As `release`.
-    pub unsafe fn release_all<S: SpanSource>(&self, source: &S, class: SizeClass, addrs: &[usize]) {
-        // SAFETY: handed through.
-        unsafe { self.land(source, class, addrs, true) }
+    pub unsafe fn release_part<S: SpanSource>(&self, source: &S, class: SizeClass, part: Chain) {
+        // SAFETY: by the caller's word.
+        unsafe { self.land(source, class, part, true) }
     }
 
+    /// Takes home what was walked a moment ago: reading the links under the lock misses no cache.
+    ///
     /// # Safety
-    /// As `release`; as `salvage` if not `strict`.
-    unsafe fn land<S: SpanSource>(
-        &self,
-        source: &S,
-        class: SizeClass,
-        addrs: &[usize],
-        strict: bool,
-    ) {
-        prefetch_records(addrs);
+    /// As `release`; as `salvage` if not `strict`. Only `count` says where the part ends.
+    unsafe fn land<S: SpanSource>(&self, source: &S, class: SizeClass, part: Chain, strict: bool) {
         let mut emptied = List::new();
         let mut inner = self.inner.lock();
         let mut landing = Landing::NOWHERE;
-        for &addr in addrs {
+        let mut object = part.head;
+        for _ in 0..part.count {
+            let addr = object as usize;
+            // Before it is put, from when on it is not the caller's any more.
+            // SAFETY: the part's objects are linked, and the caller's.
+            object = unsafe { FreeObject::next(object) };
             inner.put(class, addr, &mut landing, &mut emptied, strict);
         }
         inner.settle_landing(class, &landing, &mut emptied);

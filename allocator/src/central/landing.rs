@@ -1,5 +1,6 @@
 //! Objects that come home: to which span, and as which of its objects.
 
+use super::chain::{Chain, FreeObject};
 use crate::base::hint::prefetch;
 use crate::config::PAGE_SHIFT;
 use crate::page::page_map::PAGE_MAP;
@@ -7,18 +8,50 @@ use crate::page::size_class::{ClassInfo, SizeClass};
 use crate::page::span::Span;
 use core::ptr;
 
-/// Asks for the records of the spans that these addresses lie in. Where blocks die in no order each is in a span of
+/// Asks for the records of the spans that objects lie in. Where blocks die in no order each is in a span of
 /// its own, whose record nobody looked at lately: asked for one after the other, under the lock, they were most of
 /// what a free costs.
-pub fn prefetch_records(addrs: &[usize]) {
-    let mut before = 0;
-    for &addr in addrs {
-        let page = addr >> PAGE_SHIFT;
-        if page != before {
+#[derive(Clone, Copy)]
+pub struct RecordPrefetch {
+    /// The page of the last object: what four bytes hold of its number. A page that is taken for it only is not asked
+    /// for.
+    page: u32,
+}
+
+impl RecordPrefetch {
+    pub const fn new() -> Self {
+        Self { page: 0 }
+    }
+
+    /// Asks for the record of the span that `addr` lies in, unless it is on the same page as the one before.
+    #[inline(always)]
+    pub fn of(&mut self, addr: usize) {
+        let page = (addr >> PAGE_SHIFT) as u32;
+        if page != self.page {
             prefetch(PAGE_MAP.span(addr));
         }
-        before = page;
+        self.page = page;
     }
+}
+
+/// Cuts up to `most` objects off the front of `chain`, which keeps the rest, and has the processor's caches ready for
+/// who takes them home: their links, and the records of their spans. Of what is cut off only `count` says where it ends.
+///
+/// # Safety
+/// The chain is linked and the caller's; it ends where its count says, or before at a null link.
+pub unsafe fn cut_off(chain: &mut Chain, most: usize) -> Chain {
+    let mut part = Chain { head: chain.head, count: 0 };
+    let mut prefetch = RecordPrefetch::new();
+    let mut object = chain.head;
+    while part.count < most.min(chain.count) && !object.is_null() {
+        prefetch.of(object as usize);
+        // SAFETY: by the caller's word.
+        object = unsafe { FreeObject::next(object) };
+        part.count += 1;
+    }
+    let left = if object.is_null() { 0 } else { chain.count - part.count };
+    *chain = Chain { head: object, count: left };
+    part
 }
 
 /// The span that objects are coming home to, with what each of them is compared with at hand.

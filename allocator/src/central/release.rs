@@ -239,7 +239,9 @@ fn releasable(span: &Span) -> OsPages {
 
 impl Inner {
     /// Looks at the next spans of the walk, up to the first with pages to be given back, which it holds:
-    /// their objects count as allocated meanwhile.
+    /// their objects count as allocated meanwhile. Never inlined, as `unhold_pages`: the stack frame of
+    /// `release_pages` lies below that of either, but not of both.
+    #[inline(never)]
     fn look_further(&mut self, budget: &mut Budget) -> Turn {
         for _ in 0..LOOKS {
             let span = self.position.next;
@@ -291,6 +293,7 @@ impl Inner {
     }
 
     /// Undoes `hold_pages` for one span, whose pages were released if `released`.
+    #[inline(never)]
     fn unhold_pages(
         &mut self,
         class: SizeClass,

@@ -31,6 +31,7 @@ pub enum Fate {
 }
 
 /// The free objects of `span` that lie on young pages, where `since` is the number of the `fork`.
+#[inline(always)]
 fn young_objects(span: &Span, since: u32) -> Objects {
     let young = span.age.young(since);
     if since == 0 || young == 0 {

@@ -18,7 +18,7 @@ use super::Claim;
 use crate::base::fatal::{abort, say};
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::{thread_number, write_stderr};
-use crate::profile::unwind::{self, MAX_FRAMES, Registers};
+use crate::profile::unwind::{self, Registers};
 use core::fmt::{self, Write};
 
 /// Most calls of a stack that are kept.
@@ -41,7 +41,7 @@ impl Trace {
     /// The calling thread's.
     #[inline(never)]
     pub fn here() -> Self {
-        let mut frames = [0; MAX_FRAMES];
+        let mut frames = [0; DEPTH + 1];
         let depth = unwind::capture(&mut frames);
         // The first is this function's own.
         Self::of(frames.get(1..depth).unwrap_or(&[]), thread_number(), false)
@@ -49,7 +49,7 @@ impl Trace {
 
     /// What a signal interrupted in the calling thread.
     pub fn interrupted(at: Registers) -> Self {
-        let mut frames = [0; MAX_FRAMES];
+        let mut frames = [0; DEPTH];
         let depth = unwind::capture_from(at, &mut frames);
         Self::of(&frames[..depth], thread_number(), true)
     }

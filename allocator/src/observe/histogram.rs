@@ -19,12 +19,13 @@ impl BlockHistogram {
 
     /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
     pub fn take() -> Self {
-        let mut counts = [0; Self::BUCKETS];
-        for_each_class(|class, now| counts[class.size().ilog2() as usize] += now.in_use);
+        // Filled in where it is returned to: half a kilobyte of the caller's stack, once.
+        let mut out = Self { counts: [0; Self::BUCKETS] };
+        for_each_class(|class, now| out.counts[class.size().ilog2() as usize] += now.in_use);
         let large = PAGE_HEAP.large_sizes();
-        for (log2, count) in counts.iter_mut().enumerate() {
+        for (log2, count) in out.counts.iter_mut().enumerate() {
             *count += large.count(log2);
         }
-        Self { counts }
+        out
     }
 }

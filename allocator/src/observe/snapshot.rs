@@ -138,10 +138,13 @@ pub(super) struct ClassUse {
 
 /// Calls `visit` for every class with where its objects are now. No lock is held meanwhile.
 pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
-    let mut cached = [0usize; crate::config::CLASS_COUNT];
+    // Four bytes for each, as it lies on the caller's stack.
+    let mut cached = [0_u32; crate::config::CLASS_COUNT];
     registry::for_each(|cache| {
         for class in SizeClass::all() {
-            cached[class.index()] += cache.loaded_count(class) + cache.spare_count(class);
+            let count = cache.loaded_count(class) + cache.spare_count(class);
+            let sum = &mut cached[class.index()];
+            *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         }
     });
     for class in SizeClass::all() {
@@ -152,7 +155,7 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
         // The caches were read a moment earlier: what does not fit was on the move.
         let central = stats.free.min(objects);
         let transfer = stats.transfer.min(objects - central);
-        let thread = cached[class.index()].min(objects - central - transfer);
+        let thread = (cached[class.index()] as usize).min(objects - central - transfer);
         let in_use = objects - central - transfer - thread;
         visit(
             class,

@@ -9,8 +9,8 @@ use core::fmt::{self, Write};
 /// An open file descriptor, closed at the end of its life.
 pub struct File(usize);
 
-/// Bytes that are written and read at once.
-const BUFFER: usize = 4096;
+/// Bytes that are written and read at once. On the stack of whoever asks, which may be a program's small one.
+const BUFFER: usize = 512;
 
 impl File {
     /// Opens a file; `flags` as for `open`. Closed by `exec`.
@@ -173,8 +173,8 @@ impl Output {
         self.len = 0;
     }
 
-    /// Writes what is left; whether all was written.
-    pub fn finish(mut self) -> bool {
+    /// Writes what is left; whether all was written. Not by value, which would copy the buffer.
+    pub fn finish(&mut self) -> bool {
         self.flush();
         self.sound
     }
@@ -190,11 +190,11 @@ impl Write for Output {
 /// Copies a file to `out`.
 pub fn copy(path: &CStr, out: &mut Output) {
     let Some(file) = File::open(path, libc::O_RDONLY) else { return };
-    let mut buffer = [0; 1024];
     loop {
-        match file.read(&mut buffer) {
+        out.flush();
+        match file.read(&mut out.buffer) {
             0 => return,
-            count => out.put(&buffer[..count]),
+            count => out.len = count,
         }
     }
 }
@@ -210,8 +210,9 @@ pub struct Mapped {
 /// What is mapped at `addr`; `None` for memory without a file or a name.
 pub fn mapped_at(addr: usize) -> Option<Mapped> {
     let file = File::open(c"/proc/thread-self/maps", libc::O_RDONLY)?;
-    let (mut line, mut len) = ([0u8; 1024], 0);
-    let mut buffer = [0; 1024];
+    // As long as the path may be, and what stands before it.
+    let (mut line, mut len) = ([0u8; 640], 0);
+    let mut buffer = [0; BUFFER];
     loop {
         let count = file.read(&mut buffer);
         if count == 0 {

@@ -1,7 +1,7 @@
 //! How to leave the frame at an address, from the unwind tables (`.eh_frame`) of the object that it is in.
 //!
 //! glibc's `_dl_find_object` (2.35 and later) finds the tables without a lock, also while another thread or
-//! this one is inside `dlopen`. `gimli` reads them, with all its state on the stack. Compilers need few
+//! this one is inside `dlopen`. `gimli` reads them, and `cfi_row` finds the row for an address. Compilers need few
 //! kinds of rules: the caller's stack pointer is the stack or the frame pointer plus a number, and the
 //! caller's frame pointer lies at a known distance below. Such a rule is one word, and a table of recent
 //! ones by address makes the next walk through the same code cheap. Other rules are not followed.
@@ -9,6 +9,7 @@
 //! An object that is unloaded leaves its rules in the table; if another is loaded to the same place, walks
 //! through it may end early or name wrong callers. They stay safe, as every read is checked.
 
+use super::cfi_row::{Cfa, Row, Saved, row_at};
 use super::readable::Reader;
 use super::unwind::Registers;
 use crate::sync::{AtomicUsize, Ordering};
@@ -16,9 +17,8 @@ use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char, c_void};
 use core::slice;
 use gimli::{
-    BaseAddresses, CfaRule, EhFrame, EhFrameHdr, EndianSlice, NativeEndian, Operation, Pointer,
-    Register, RegisterRule, UnwindContext, UnwindContextStorage, UnwindSection, UnwindTableRow,
-    X86_64,
+    BaseAddresses, EhFrame, EhFrameHdr, EhFrameOffset, EndianSlice, NativeEndian, Operation,
+    Pointer, UnwindSection, X86_64,
 };
 
 /// A rule: from the registers of a frame to those of its caller.
@@ -182,14 +182,6 @@ fn find_object(pc: usize) -> Option<FoundObject> {
     (result == 0 && has_table).then_some(found)
 }
 
-/// Room for the state of one look-up: 17 registers have rules, and states are seldom saved twice.
-struct OnStack;
-
-impl UnwindContextStorage<usize> for OnStack {
-    type Rules = [(Register, RegisterRule<usize>); 32];
-    type Stack = [UnwindTableRow<usize, Self>; 4];
-}
-
 /// The object that `pc` is in: where it was loaded to, and its path, empty for the program itself.
 pub fn object_at(pc: usize) -> Option<(usize, &'static CStr)> {
     /// The start of `struct link_map` of `link.h`.
@@ -216,38 +208,54 @@ fn bytes(start: usize, end: usize) -> Bytes {
     EndianSlice::new(bytes, NativeEndian)
 }
 
+/// Where the tables describe a function.
+struct Place {
+    /// The start of `.eh_frame`, and the end of the object.
+    start: u64,
+    end: usize,
+    /// The function's entry.
+    offset: EhFrameOffset<usize>,
+}
+
+/// The entry for `pc`, which is a little before the function that `pc` is in if no table knows that. A function of its
+/// own, so that what it takes of the stack is given back before the entry is read.
+#[inline(never)]
+fn find_entry(pc: usize) -> Option<Place> {
+    let object = find_object(pc)?;
+    let end = object.map_end;
+    let bases = BaseAddresses::default().set_eh_frame_hdr(object.eh_frame_hdr as u64);
+    let hdr = EhFrameHdr::from(bytes(object.eh_frame_hdr, end)).parse(&bases, 8).ok()?;
+    let Pointer::Direct(start) = hdr.eh_frame_ptr() else { return None };
+    let table = hdr.table()?;
+    let entry = table.lookup(pc as u64, &bases).ok()?;
+    Some(Place { start, end, offset: table.pointer_to_offset(entry).ok()? })
+}
+
 /// Cold: once per address.
 #[cold]
 #[inline(never)]
 fn look_up(pc: usize) -> Option<Rule> {
-    let object = find_object(pc)?;
-    let bases = BaseAddresses::default().set_eh_frame_hdr(object.eh_frame_hdr as u64);
-    let hdr = EhFrameHdr::from(bytes(object.eh_frame_hdr, object.map_end));
-    let hdr = hdr.parse(&bases, 8).ok()?;
-    let Pointer::Direct(start) = hdr.eh_frame_ptr() else { return None };
-    let frames = EhFrame::from(bytes(usize::try_from(start).ok()?, object.map_end));
-    let bases = bases.set_eh_frame(start);
-    let table = hdr.table()?;
-    let entry = table
-        .fde_for_address(&frames, &bases, pc as u64, |section, bases, offset| {
-            section.cie_from_offset(bases, offset)
-        })
-        .ok()?;
+    let Place { start, end, offset } = find_entry(pc)?;
+    let frames = EhFrame::from(bytes(usize::try_from(start).ok()?, end));
+    let bases = BaseAddresses::default().set_eh_frame(start);
+    let entry = frames.fde_from_offset(&bases, offset, EhFrame::cie_from_offset).ok()?;
+    if !entry.contains(pc as u64) {
+        return None;
+    }
     if entry.is_signal_trampoline() {
         return Some(Rule::new(Kind::Signal, 0, 0));
     }
-    let mut context = UnwindContext::<usize, OnStack>::new_in();
-    let row = entry.unwind_info_for_address(&frames, &bases, &mut context, pc as u64).ok()?;
-    Some(from_row(row, &frames).unwrap_or(Rule::new(Kind::Unsupported, 0, 0)))
+    let row = row_at(&entry, &frames, &bases, pc as u64)?;
+    Some(from_row(&row, &frames).unwrap_or(Rule::new(Kind::Unsupported, 0, 0)))
 }
 
 /// A row of the table as a rule; `None` if it is of no supported kind.
-fn from_row(row: &UnwindTableRow<usize, OnStack>, frames: &EhFrame<Bytes>) -> Option<Rule> {
-    let (kind, offset) = match row.cfa() {
-        CfaRule::RegisterAndOffset { register: X86_64::RSP, offset } => (Kind::Sp, *offset),
-        CfaRule::RegisterAndOffset { register: X86_64::RBP, offset } => (Kind::Fp, *offset),
-        CfaRule::RegisterAndOffset { .. } => return None,
-        CfaRule::Expression(expression) => {
+fn from_row(row: &Row, frames: &EhFrame<Bytes>) -> Option<Rule> {
+    let (kind, offset) = match row.cfa {
+        Cfa::At(X86_64::RSP, offset) => (Kind::Sp, offset),
+        Cfa::At(X86_64::RBP, offset) => (Kind::Fp, offset),
+        Cfa::At(..) | Cfa::Unknown => return None,
+        Cfa::Expression(expression) => {
             let mut operations = expression.get(frames).ok()?.operations(entry_encoding());
             let Ok(Some(Operation::RegisterOffset { register: X86_64::RBP, offset, .. })) =
                 operations.next()
@@ -258,17 +266,17 @@ fn from_row(row: &UnwindTableRow<usize, OnStack>, frames: &EhFrame<Bytes>) -> Op
             (Kind::AtFp, offset)
         }
     };
-    match row.register(X86_64::RA) {
-        Some(RegisterRule::Offset(-8)) => {}
-        Some(RegisterRule::Undefined) => return Some(Rule::new(Kind::End, 0, 0)),
+    match row.ra {
+        Saved::At(-8) => {}
+        Saved::Lost => return Some(Rule::new(Kind::End, 0, 0)),
         _ => return None,
     }
-    let fp_offset = match row.register(X86_64::RBP) {
-        None | Some(RegisterRule::SameValue | RegisterRule::Undefined) => 0,
-        Some(RegisterRule::Offset(at)) => at,
+    let fp_offset = match row.fp {
+        Saved::Unknown | Saved::Kept | Saved::Lost => 0,
+        Saved::At(offset) => offset,
         // Realigned stacks: the caller's frame pointer lies where this frame's points.
-        Some(RegisterRule::Expression(_)) if kind == Kind::AtFp => 0,
-        _ => return None,
+        Saved::Expression if kind == Kind::AtFp => 0,
+        Saved::Expression | Saved::Other => return None,
     };
     Some(Rule::new(kind, offset, fp_offset))
 }

@@ -74,7 +74,8 @@ pub fn write_to(name: &[u8]) -> bool {
 }
 
 /// Opens the file `name`, with the rights of the calling thread, and leaves what is there; `flags` beside
-/// those for writing. As good in a signal's handler as anywhere.
+/// those for writing. As good in a signal's handler as anywhere. The path is off the stack when the dump is written.
+#[inline(never)]
 pub fn open(name: &[u8], flags: i32) -> Option<File> {
     let path = with_pid(name);
     let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
@@ -82,6 +83,7 @@ pub fn open(name: &[u8], flags: i32) -> Option<File> {
 }
 
 /// Writes a dump to `file`, over what was there. Whether that worked.
+#[inline(never)]
 pub fn write_over(file: File) -> bool {
     // Not possible with a pipe, and not necessary.
     file.set_length(0);

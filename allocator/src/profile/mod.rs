@@ -13,7 +13,7 @@
 //!
 //! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode`].
 //!
-//! * `unwind`, `cfi`, `readable`: the stack of the calling thread, as return addresses.
+//! * `unwind`, `cfi`, `cfi_row`, `readable`: the stack of the calling thread, as return addresses.
 //! * `stacks`: every distinct stack, once, and what it allocated.
 //! * `blocks`: the outstanding blocks, by address.
 //! * `sampler`: when the next sample is due, and what it stands for.
@@ -26,6 +26,8 @@
 mod blocks;
 #[cfg(target_arch = "x86_64")]
 pub mod cfi;
+#[cfg(target_arch = "x86_64")]
+mod cfi_row;
 pub mod dump;
 mod readable;
 pub mod report;
@@ -103,10 +105,7 @@ pub fn decide_once() -> Option<Mode> {
 #[inline(never)]
 pub fn record(addr: usize, size: usize, count: usize) {
     probe!("record", addr, size);
-    let mut frames = [0; unwind::MAX_FRAMES];
-    let depth = unwind::capture(&mut frames);
-    let stack = stacks::intern(&frames[..depth]);
-    let block = stack.map(|stack| Block { size, count, stack, born_ms: Linux.now_ms() });
+    let block = calling_stack().map(|stack| Block { size, count, stack, born_ms: Linux.now_ms() });
     match block.map(|block| (blocks::insert(addr, block), block)) {
         Some((Ok(replaced), block)) => {
             if let Some(old) = replaced {
@@ -118,6 +117,15 @@ pub fn record(addr: usize, size: usize, count: usize) {
             LOST.fetch_add(1, Ordering::Relaxed);
         }
     }
+}
+
+/// The calling thread's stack, entered in the table; `None` without room. A function of its own, whose frame is half a
+/// kilobyte.
+#[inline(never)]
+fn calling_stack() -> Option<stacks::StackRef> {
+    let mut frames = [0; unwind::MAX_FRAMES];
+    let depth = unwind::capture(&mut frames);
+    stacks::intern(&frames[..depth])
 }
 
 /// The size that the block at `addr` was last asked for with, and the stack that did, if it is recorded.

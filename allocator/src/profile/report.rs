@@ -47,7 +47,9 @@ fn open_report(name: &[u8]) -> Option<File> {
     File::open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND)
 }
 
-/// `name` with `%p` replaced by the process's number, and a NUL.
+/// `name` with `%p` replaced by the process's number, and a NUL. Never inlined, so that it writes to where the caller
+/// wants the path, and the caller's stack has room for it once.
+#[inline(never)]
 pub fn with_pid(name: &[u8]) -> Path {
     let mut path = Path::new();
     let mut rest = name;

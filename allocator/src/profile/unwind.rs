@@ -25,18 +25,18 @@ pub struct Registers {
 
 /// Writes the return addresses of the calling thread to `frames`, innermost first; returns how many.
 #[inline(never)]
-pub fn capture(frames: &mut [usize; MAX_FRAMES]) -> usize {
+pub fn capture(frames: &mut [usize]) -> usize {
     walk(here(), frames, 0)
 }
 
-/// As `capture`, from an instruction on that a signal interrupted; its address is the first one.
-pub fn capture_from(at: Registers, frames: &mut [usize; MAX_FRAMES]) -> usize {
+/// As `capture`, from an instruction on that a signal interrupted; its address is the first one. There is room for one.
+pub fn capture_from(at: Registers, frames: &mut [usize]) -> usize {
     frames[0] = at.pc;
     walk(at, frames, 1)
 }
 
 /// Appends the return addresses above `at` to the first `count` frames.
-fn walk(mut at: Registers, frames: &mut [usize; MAX_FRAMES], mut count: usize) -> usize {
+fn walk(mut at: Registers, frames: &mut [usize], mut count: usize) -> usize {
     let mut reader = Reader::at(at.sp);
     // The frames of the first steps are ours; only addresses that something returns to are kept.
     let mut is_return = false;

@@ -49,25 +49,32 @@ impl Sink {
 
     /// Makes the file `path`.
     pub fn create(&mut self, path: &[u8]) -> Result<(), SinkError> {
-        let mut absolute = FixedBuf::<{ PATH_MAX + 1 }>::new();
-        if !path.starts_with(b"/") {
-            let mut folder = [0; PATH_MAX];
-            let count = read_link(c"/proc/self/cwd", &mut folder);
-            folder[..count].iter().for_each(|&byte| absolute.push(byte));
-            absolute.push(b'/');
-        }
-        path.iter().for_each(|&byte| absolute.push(byte));
-        if absolute.as_bytes().len() > PATH_MAX {
-            return Err(SinkError::TooLong);
-        }
-        absolute.push(0);
-        self.path = absolute;
+        self.set_path(path)?;
         let new = libc::O_CREAT | libc::O_EXCL;
         let Some(file) = self.open(new) else {
             let exists = self.open(0).is_some();
             return Err(if exists { SinkError::Exists } else { SinkError::NotWritable });
         };
         self.map(&file, 0).then_some(()).ok_or(SinkError::NotWritable)
+    }
+
+    /// Notes the absolute path of `path`. Never inlined: its buffer must not lie below what follows.
+    #[inline(never)]
+    fn set_path(&mut self, path: &[u8]) -> Result<(), SinkError> {
+        self.path.clear();
+        if !path.starts_with(b"/") {
+            let mut folder = [0; PATH_MAX];
+            let count = read_link(c"/proc/self/cwd", &mut folder);
+            folder[..count].iter().for_each(|&byte| self.path.push(byte));
+            self.path.push(b'/');
+        }
+        path.iter().for_each(|&byte| self.path.push(byte));
+        if self.path.as_bytes().len() > PATH_MAX {
+            self.path.clear();
+            return Err(SinkError::TooLong);
+        }
+        self.path.push(0);
+        Ok(())
     }
 
     fn open(&self, flags: i32) -> Option<File> {
@@ -135,6 +142,7 @@ impl Sink {
     }
 
     /// Writes a line about the file to stderr.
+    #[inline(never)]
     pub fn complain(&self, what: &str) {
         let mut line = FixedBuf::<{ PATH_MAX + 200 }>::new();
         // Writing to a `FixedBuf` cannot fail.
