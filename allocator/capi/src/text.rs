@@ -2,7 +2,6 @@
 //!
 //! What does not fit is cut off; writing never fails, so `write!` on it can be ignored safely.
 
-use core::ffi::c_void;
 use core::fmt;
 
 /// Up to `N` bytes of text.
@@ -22,19 +21,10 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
-    /// Writes the text to file descriptor 2. Short writes are continued, errors end it quietly:
-    /// a process without a standard error is no reason to fail.
+    /// Writes the text to file descriptor 2, by system calls of our own: no cancellation point, and
+    /// `errno` stays. Errors end it quietly: a process without a standard error is no reason to fail.
     pub fn write_to_stderr(&self) {
-        let mut rest = self.as_bytes();
-        while !rest.is_empty() {
-            // SAFETY: `rest` is a live slice; `write` only reads it.
-            let written = unsafe { libc::write(2, rest.as_ptr().cast::<c_void>(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or(&[]),
-                _ if crate::errno::get() == libc::EINTR => {}
-                _ => return,
-            }
-        }
+        allocator::write_stderr(self.as_bytes());
     }
 }
 

@@ -41,21 +41,20 @@ fn decided(mode: Mode) {
 /// Called on slow paths, after memory was handed out or before it is taken from the page heap.
 #[inline]
 pub fn after_first_allocation() {
-    if registry::first_call() {
-        if !fork::register() {
-            // Tried again by the next slow path: memory may be short for a moment only.
-            registry::forget_first_call();
-            return;
-        }
-        if matches!(profile::mode(), Mode::Trace | Mode::Record) && !exit_is_hooked() {
-            // SAFETY: a function of this library, which is never unloaded.
-            unsafe { libc::atexit(report_at_exit) };
-        }
+    if registry::first_call() && !fork::register() {
+        // Tried again by the next slow path: memory may be short for a moment only.
+        registry::forget_first_call();
     }
 }
 
-/// Whether this is in the C library, which has a hook at exit of its own: it runs after the destructors of
-/// C++, which `atexit` from here would not. The library defines the symbol, Rust programs do not.
+/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors of C++
+/// and all that `atexit` was told.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = report_at_exit;
+
+/// Whether this is in the C library, which has a hook at exit of its own that looks for misuse first. The
+/// library defines the symbol, Rust programs do not.
 fn exit_is_hooked() -> bool {
     let address: usize;
     // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because each
@@ -83,6 +82,9 @@ fn exit_is_hooked() -> bool {
 }
 
 extern "C" fn report_at_exit() {
+    if exit_is_hooked() {
+        return;
+    }
     profile::report::at_exit();
     record::finish();
 }

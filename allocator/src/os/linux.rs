@@ -1,8 +1,9 @@
 //! Linux's virtual memory, futexes and clock.
 
 use super::Os;
+use super::auxv::{Fact, fact};
 use super::syscall::{call, failed};
-use super::thread_slot;
+use super::{thread_slot, vdso};
 use crate::sync::{AtomicU32, Futex, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
@@ -65,6 +66,19 @@ pub fn process_number() -> u32 {
     unsafe { call(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
+/// The effective user of this process, as the kernel knows it now.
+pub fn user_number() -> u32 {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { call(libc::SYS_geteuid, [0; 6]) as u32 }
+}
+
+/// Sends `signal` to the calling thread.
+pub fn send_to_this_thread(signal: i32) {
+    let (process, thread) = (process_number() as usize, thread_number() as usize);
+    // SAFETY: no memory is involved; what the signal does is the caller's intent.
+    unsafe { call(libc::SYS_tgkill, [process, thread, signal as usize, 0, 0, 0]) };
+}
+
 /// Whether this process has a thread of that number.
 pub fn thread_exists(number: u32) -> bool {
     // SAFETY: signal 0 asks only.
@@ -117,14 +131,12 @@ impl Os for Linux {
     }
 
     fn page_size(&self) -> usize {
-        // SAFETY: `getauxval` reads a vector that the kernel wrote at start; it makes no system call.
-        unsafe { libc::getauxval(libc::AT_PAGESZ) as usize }
+        fact(Fact::PageSize)
     }
 
     fn now_ms(&self) -> u64 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a valid target. On this clock the call neither fails nor enters the kernel.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+        // On this clock the vDSO does not enter the kernel.
+        let time = vdso::now(libc::CLOCK_MONOTONIC_COARSE);
         time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
     }
 }

@@ -4,6 +4,7 @@
 //! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
 //! fail and move the clock by hand.
 
+pub mod auxv;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -12,9 +13,11 @@ pub mod linux;
 pub mod process;
 pub mod protect;
 pub mod pthread;
+pub mod signals;
 pub mod sockets;
 mod syscall;
 pub mod thread_slot;
+pub mod vdso;
 pub mod worker;
 
 pub use linux::Linux;

@@ -17,6 +17,7 @@
 //! thread is gone, also when it belonged to a `vfork`ed child that called `exec`.
 
 use super::Os;
+use super::auxv::{Fact, fact};
 use super::linux::Linux;
 use super::syscall::{call, failed};
 use super::thread_slot;
@@ -90,8 +91,7 @@ pub fn set_name(name: &CStr) {
 /// Gives the thread that gives memory back its name and takes what it must not have. Called by itself, first.
 pub fn settle_in() {
     set_name(c"stratalloc");
-    // SAFETY: reads the auxiliary vector.
-    if unsafe { libc::getauxval(libc::AT_EUID) } == 0 {
+    if fact(Fact::User) == 0 {
         give_up_capabilities();
     }
 }
