@@ -31,11 +31,13 @@ stratalloc_string_least:
 stratalloc_memset:
     .cfi_startproc
     mov rax, rdi
+    # Nearly always zero: then what follows waits for no arithmetic.
+    pxor xmm0, xmm0
     movzx esi, sil
-    movabs rcx, 0x0101010101010101
-    imul rsi, rcx
-    movq xmm0, rsi
-    punpcklqdq xmm0, xmm0
+    test esi, esi
+    jnz 9f
+1:  cmp rdx, 64
+    ja 3f
     cmp rdx, 16
     jb 8f
     cmp rdx, 32
@@ -43,16 +45,12 @@ stratalloc_memset:
     movups [rdi], xmm0
     movups [rdi + rdx - 16], xmm0
     ret
-2:  cmp rdx, 64
-    ja 3f
-    movups [rdi], xmm0
+2:  movups [rdi], xmm0
     movups [rdi + 16], xmm0
     movups [rdi + rdx - 32], xmm0
     movups [rdi + rdx - 16], xmm0
     ret
-3:  cmp rdx, [rip + stratalloc_vector_least]
-    jae 6f
-    cmp rdx, 128
+3:  cmp rdx, 128
     ja 4f
     movups [rdi], xmm0
     movups [rdi + 16], xmm0
@@ -63,67 +61,70 @@ stratalloc_memset:
     movups [rdi + rdx - 32], xmm0
     movups [rdi + rdx - 16], xmm0
     ret
-4:  cmp rdx, [rip + stratalloc_string_least]
+4:  cmp rdx, [rip + stratalloc_vector_least]
+    jb 6f
+    vpxor xmm1, xmm1, xmm1
+    test esi, esi
+    jnz 92f
+41: cmp rdx, 256
+    ja 44f
+    vmovups [rdi], ymm1
+    vmovups [rdi + 32], ymm1
+    vmovups [rdi + 64], ymm1
+    vmovups [rdi + 96], ymm1
+    cmp rdx, 192
+    ja 43f
+    vmovups [rdi + rdx - 64], ymm1
+    vmovups [rdi + rdx - 32], ymm1
+    vzeroupper
+    ret
+43: vmovups [rdi + rdx - 128], ymm1
+    vmovups [rdi + rdx - 96], ymm1
+    vmovups [rdi + rdx - 64], ymm1
+    vmovups [rdi + rdx - 32], ymm1
+    vzeroupper
+    ret
+44: cmp rdx, [rip + stratalloc_string_least]
+    jae 46f
+    # The first bytes, then whole aligned 128, then the last 128.
+    lea rcx, [rdi + rdx - 128]
+    vmovups [rdi], ymm1
+    add rdi, 32
+    and rdi, -32
+45: vmovaps [rdi], ymm1
+    vmovaps [rdi + 32], ymm1
+    vmovaps [rdi + 64], ymm1
+    vmovaps [rdi + 96], ymm1
+    sub rdi, -128
+    cmp rdi, rcx
+    jb 45b
+    vmovups [rcx], ymm1
+    vmovups [rcx + 32], ymm1
+    vmovups [rcx + 64], ymm1
+    vmovups [rcx + 96], ymm1
+    vzeroupper
+    ret
+46: vzeroupper
+    jmp 7f
+    # The same, half as wide.
+6:  cmp rdx, [rip + stratalloc_string_least]
     jae 7f
-    # The first bytes, then whole aligned 64, then the last 64.
     lea rcx, [rdi + rdx - 64]
     movups [rdi], xmm0
     add rdi, 16
     and rdi, -16
-5:  movaps [rdi], xmm0
+61: movaps [rdi], xmm0
     movaps [rdi + 16], xmm0
     movaps [rdi + 32], xmm0
     movaps [rdi + 48], xmm0
     add rdi, 64
     cmp rdi, rcx
-    jb 5b
+    jb 61b
     movups [rcx], xmm0
     movups [rcx + 16], xmm0
     movups [rcx + 32], xmm0
     movups [rcx + 48], xmm0
     ret
-    # The same, twice as wide.
-6:  vinsertf128 ymm0, ymm0, xmm0, 1
-    cmp rdx, 128
-    ja 63f
-    vmovups [rdi], ymm0
-    vmovups [rdi + 32], ymm0
-    vmovups [rdi + rdx - 64], ymm0
-    vmovups [rdi + rdx - 32], ymm0
-    vzeroupper
-    ret
-63: cmp rdx, 256
-    ja 64f
-    vmovups [rdi], ymm0
-    vmovups [rdi + 32], ymm0
-    vmovups [rdi + 64], ymm0
-    vmovups [rdi + 96], ymm0
-    vmovups [rdi + rdx - 128], ymm0
-    vmovups [rdi + rdx - 96], ymm0
-    vmovups [rdi + rdx - 64], ymm0
-    vmovups [rdi + rdx - 32], ymm0
-    vzeroupper
-    ret
-64: cmp rdx, [rip + stratalloc_string_least]
-    jae 65f
-    lea rcx, [rdi + rdx - 128]
-    vmovups [rdi], ymm0
-    add rdi, 32
-    and rdi, -32
-61: vmovaps [rdi], ymm0
-    vmovaps [rdi + 32], ymm0
-    vmovaps [rdi + 64], ymm0
-    vmovaps [rdi + 96], ymm0
-    add rdi, 128
-    cmp rdi, rcx
-    jb 61b
-    vmovups [rcx], ymm0
-    vmovups [rcx + 32], ymm0
-    vmovups [rcx + 64], ymm0
-    vmovups [rcx + 96], ymm0
-    vzeroupper
-    ret
-65: vzeroupper
 7:  mov r8, rax
     mov rcx, rdx
     mov eax, esi
@@ -148,6 +149,13 @@ stratalloc_memset:
     jbe 83f
     mov [rdi + 1], sil
 83: ret
+9:  movabs rcx, 0x0101010101010101
+    imul rsi, rcx
+    movq xmm0, rsi
+    punpcklqdq xmm0, xmm0
+    jmp 1b
+92: vinsertf128 ymm1, ymm0, xmm0, 1
+    jmp 41b
     .cfi_endproc
     .size stratalloc_memset, . - stratalloc_memset
 
@@ -159,6 +167,8 @@ stratalloc_memset:
 stratalloc_memmove:
     .cfi_startproc
     mov rax, rdi
+    cmp rdx, 64
+    ja 3f
     cmp rdx, 16
     jb 8f
     cmp rdx, 32
@@ -168,9 +178,7 @@ stratalloc_memmove:
     movups [rdi], xmm0
     movups [rdi + rdx - 16], xmm1
     ret
-2:  cmp rdx, 64
-    ja 3f
-    movups xmm0, [rsi]
+2:  movups xmm0, [rsi]
     movups xmm1, [rsi + 16]
     movups xmm2, [rsi + rdx - 32]
     movups xmm3, [rsi + rdx - 16]
