@@ -13,6 +13,7 @@ pub mod linux;
 pub mod process;
 pub mod protect;
 pub mod pthread;
+pub mod reentry;
 pub mod signals;
 pub mod sockets;
 mod syscall;
