@@ -68,23 +68,25 @@ static int find_library(struct dl_phdr_info *info, size_t size, void *unused)
     return 1;
 }
 
-static void *resolve(unsigned number)
+static void resolve(unsigned number)
 {
     if (!look_up) {
         look_up = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.34");
         if (!look_up)
             look_up = dlvsym(RTLD_NEXT, "dlsym", "GLIBC_2.2.5");
     }
-    void *found = look_up(RTLD_NEXT, names[number]);
-    return interposed[number] = found ? found : (void *)nothing;
+    interposed[number] = look_up ? look_up(RTLD_NEXT, names[number]) : NULL;
 }
 
 static int ready;
 
 __attribute__((constructor)) static void start(void)
 {
-    for (unsigned number = 0; number < COUNT; number++)
+    for (unsigned number = 0; number < COUNT; number++) {
         resolve(number);
+        if (!interposed[number])
+            interposed[number] = (void *)nothing;
+    }
     dl_iterate_phdr(find_library, NULL);
     __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
 }
@@ -180,7 +182,8 @@ void interposer_enter(unsigned number, uintptr_t caller)
     }
 }
 
-/* The number is in r11, the caller's address on the stack; all registers that arguments can be in are kept. */
+/* The number is in r11, the caller's address on the stack; all registers that arguments can be in are kept.
+ * A function that cannot be looked up yet, as the process is just being put together, fails. */
 __asm__(".text\n"
         ".type interposer_common, @function\n"
         "interposer_common:\n"
@@ -202,7 +205,7 @@ __asm__(".text\n"
         "test %r11, %r11\n"
         "jz 1f\n"
         "jmp *%r11\n"
-        "1: xor %eax, %eax\n"
+        "1: mov $-1, %rax\n"
         "ret\n");
 
 /* The numbers as assembly sees them: one after the other. */

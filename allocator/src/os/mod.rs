@@ -10,6 +10,7 @@ pub mod cgroup;
 pub mod faults;
 pub mod files;
 pub mod linux;
+pub mod own_libc;
 pub mod process;
 pub mod protect;
 pub mod pthread;

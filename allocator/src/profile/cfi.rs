@@ -11,6 +11,7 @@
 
 use super::readable::Reader;
 use super::unwind::Registers;
+use crate::os::own_libc::Function;
 use crate::os::reentry::{self, Calls};
 use crate::sync::{AtomicUsize, Ordering};
 use core::arch::{asm, global_asm};
@@ -167,7 +168,8 @@ static CALLS: Calls = Calls::new();
 /// The object that `pc` is in; `None` also for a thread that is looking for one already.
 fn find_object(pc: usize) -> Option<FoundObject> {
     type Find = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> libc::c_int;
-    let address = find_object_address();
+    static FIND: Function = Function::new(c"_dl_find_object");
+    let address = FIND.address(find_object_address());
     if address == 0 {
         return None;
     }
