@@ -7,9 +7,10 @@
 
 #include "stratalloc.h"
 
+void *volatile kept[2000];
+
 int main(int count, char **arguments)
 {
-    static void *volatile kept[2000];
     for (int i = 0; i < 2000; i++)
         kept[i] = malloc(1000);
     if (count > 1)
