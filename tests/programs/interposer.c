@@ -106,6 +106,17 @@ static inline void allocate(void)
 #if defined(MODE_LOCK)
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* A forked child does not have the thread that may have held it. */
+static void free_in_child(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+}
+
+__attribute__((constructor)) static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, free_in_child);
+}
+
 static void act(unsigned number, uintptr_t caller)
 {
     (void)number, (void)caller;
