@@ -9,7 +9,22 @@ fn main() {
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
+    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+        for (name, body) in MEMORY {
+            println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
+        }
+    }
 }
+
+/// Names that the compiler calls, and what they mean inside of the library (`src/memory.rs`).
+const MEMORY: [(&str, &str); 6] = [
+    ("memset", "stratalloc_memset"),
+    ("memcpy", "stratalloc_memmove"),
+    ("memmove", "stratalloc_memmove"),
+    ("memcmp", "stratalloc_memcmp"),
+    ("bcmp", "stratalloc_memcmp"),
+    ("strlen", "stratalloc_strlen"),
+];
 
 /// Each flag with the reason why it is there.
 const FLAGS: [(&str, &str); 5] = [

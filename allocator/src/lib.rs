@@ -26,6 +26,13 @@ mod sync;
 #[cfg(not(loom))]
 mod os;
 
+// For the C library, which says and ends as the tiers do.
+#[doc(hidden)]
+pub use base::fatal::abort;
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use os::linux::write_stderr;
+
 #[cfg(feature = "faults")]
 #[doc(hidden)]
 pub use os::faults;

@@ -28,6 +28,7 @@ mod libc_names;
 mod mallctl;
 mod malloc_extension;
 mod mallopt;
+mod memory;
 mod operators;
 mod panic;
 mod profile;

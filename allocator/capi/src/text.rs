@@ -6,7 +6,7 @@
 //!
 //! Writing to either never fails, so the result of `write!` can be ignored safely.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::c_char;
 use core::fmt;
 use core::ptr;
 
@@ -27,8 +27,8 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
-    /// Writes the text to file descriptor 2. Short writes are continued, errors end it quietly:
-    /// a process without a standard error is no reason to fail.
+    /// Writes the text to file descriptor 2, by system calls of our own: no cancellation point, and
+    /// `errno` stays. Errors end it quietly: a process without a standard error is no reason to fail.
     pub fn write_to_stderr(&self) {
         write_to_stderr(self.as_bytes());
     }
@@ -36,17 +36,7 @@ impl<const N: usize> Text<N> {
 
 /// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was written.
 pub fn write_to_stderr(bytes: &[u8]) -> bool {
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        // SAFETY: `rest` is a live slice; `write` only reads it.
-        let written = unsafe { libc::write(2, rest.as_ptr().cast::<c_void>(), rest.len()) };
-        match usize::try_from(written) {
-            Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or(&[]),
-            _ if crate::errno::get() == libc::EINTR => {}
-            _ => return false,
-        }
-    }
-    true
+    allocator::write_stderr(bytes)
 }
 
 impl<const N: usize> fmt::Write for Text<N> {

@@ -1,10 +1,15 @@
-//! The last words of a process that misused memory: one line on stderr, then `abort`.
+//! The last words of a process that misused memory: one line on stderr, then an abort.
 //!
 //! The line always starts with `stratalloc: `. It is formatted on the stack and written with one `write`
 //! call, because the heap can no longer be trusted and other threads may be printing too.
+//!
+//! All of it is raw system calls. The process may end under any lock of ours, and a `write` or an `abort`
+//! that the program defines could come back into the allocator and wait for that lock for ever.
 
 use super::fixed_buf::FixedBuf;
+use super::syscall::{failed, raw};
 use core::fmt::{self, Write};
+use core::ptr;
 
 /// Writes `stratalloc: <message>` and a line feed to stderr and aborts the process with `SIGABRT`.
 #[cold]
@@ -24,30 +29,82 @@ pub fn say(message: fmt::Arguments<'_>) {
     let _ = line.write_fmt(message);
     let _ = line.write_str("\n");
     let text = line.as_bytes();
-    // SAFETY: the pointer and the length describe `line`, which outlives the call.
-    if unsafe { libc::write(2, text.as_ptr().cast(), text.len()) } < 0 {
+    if failed(write(2, text)) {
         write_to_stderr_of_process(text);
     }
+}
+
+/// One `write`; the kernel's result.
+fn write(fd: usize, text: &[u8]) -> isize {
+    // SAFETY: the pointer and the length describe `text`, which the kernel only reads.
+    unsafe { raw(libc::SYS_write, [fd, text.as_ptr() as usize, text.len(), 0, 0, 0]) }
 }
 
 /// For the background thread, which has files of its own (`os::linux::own_files`), and so no stderr. What
 /// fails has no one left to be told to.
 fn write_to_stderr_of_process(text: &[u8]) {
     let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NOCTTY | libc::O_CLOEXEC;
-    // SAFETY: the path ends with a NUL; pointer and length describe `text`. The descriptors go with the process.
+    let path = c"/proc/self/fd/2".as_ptr() as usize;
+    // SAFETY: the path ends with a NUL, and the other arguments are numbers. The descriptors go with the
+    // process.
     unsafe {
-        let mut stderr = libc::open(c"/proc/self/fd/2".as_ptr(), flags);
-        if stderr < 0 {
+        let here = libc::AT_FDCWD as usize;
+        let mut stderr = raw(libc::SYS_openat, [here, path, flags as usize, 0, 0, 0]);
+        if failed(stderr) {
             // A socket cannot be opened, only be passed on.
-            let process = libc::syscall(libc::SYS_pidfd_open, libc::getpid(), 0);
-            stderr = libc::syscall(libc::SYS_pidfd_getfd, process, 2, 0) as i32;
+            let process = raw(libc::SYS_getpid, [0; 6]) as usize;
+            let process = raw(libc::SYS_pidfd_open, [process, 0, 0, 0, 0, 0]) as usize;
+            stderr = raw(libc::SYS_pidfd_getfd, [process, 2, 0, 0, 0, 0]);
         }
-        libc::write(stderr, text.as_ptr().cast(), text.len());
+        if !failed(stderr) {
+            write(stderr as usize, text);
+        }
     }
 }
 
-/// Ends the process with `SIGABRT`.
+/// Number of the signal's bit in the kernel's sets.
+const SIGABRT_BIT: u64 = 1 << (libc::SIGABRT - 1);
+
+/// The kernel's `struct sigaction` has three or four words; all zero it is the default action.
+const DEFAULT_ACTION: [usize; 4] = [0; 4];
+
+/// Ends the process with `SIGABRT`, as C's `abort` does: a handler of the program's runs, and may leave by
+/// `siglongjmp`; if it returns, or the signal was ignored, the default action ends the process. Unlike C's,
+/// it takes no lock.
 pub fn abort() -> ! {
-    // SAFETY: `abort` has no preconditions.
-    unsafe { libc::abort() }
+    raise_abort();
+    // SAFETY: the kernel reads an action of zeros, which is complete; no handler is named.
+    unsafe {
+        let (signal, action) = (libc::SIGABRT as usize, ptr::from_ref(&DEFAULT_ACTION) as usize);
+        raw(libc::SYS_rt_sigaction, [signal, action, 0, size_of::<u64>(), 0, 0]);
+    }
+    raise_abort();
+    // A filter on system calls may have stopped all of that.
+    loop {
+        // SAFETY: ends the process; no memory is involved.
+        unsafe { raw(libc::SYS_exit_group, [127, 0, 0, 0, 0, 0]) };
+        // SAFETY: an instruction that is none: the kernel ends the process.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::asm!("ud2", options(nomem, nostack));
+            #[cfg(target_arch = "aarch64")]
+            core::arch::asm!("udf #0", options(nomem, nostack));
+        }
+    }
+}
+
+/// Sends `SIGABRT` to the calling thread, which does not block it.
+fn raise_abort() {
+    let set = SIGABRT_BIT;
+    let unblock = libc::SIG_UNBLOCK as usize;
+    // SAFETY: the kernel reads a set of its size; the other arguments are numbers.
+    unsafe {
+        raw(
+            libc::SYS_rt_sigprocmask,
+            [unblock, &raw const set as usize, 0, size_of_val(&set), 0, 0],
+        );
+        let process = raw(libc::SYS_getpid, [0; 6]) as usize;
+        let thread = raw(libc::SYS_gettid, [0; 6]) as usize;
+        raw(libc::SYS_tgkill, [process, thread, libc::SIGABRT as usize, 0, 0, 0]);
+    }
 }

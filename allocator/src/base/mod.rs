@@ -1,5 +1,5 @@
 //! What every tier uses and none owns: branch hints, intrusive lists, bitmaps, formatting into fixed
-//! buffers, and the fatal message. Nothing here allocates, locks or knows about memory management.
+//! buffers, system calls, and the fatal message. Nothing here allocates, locks or knows about memory management.
 
 pub mod bitmap;
 pub mod fatal;
@@ -8,3 +8,4 @@ pub mod hint;
 pub mod list;
 pub mod memcheck;
 pub mod probe;
+pub mod syscall;

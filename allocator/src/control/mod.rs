@@ -17,7 +17,8 @@ mod socket;
 
 use crate::os::files::{File, write_all};
 use crate::os::own_thread::{self, OwnThread};
-use crate::os::sockets;
+use crate::os::signals::{self, Action};
+use crate::os::{pthread, sockets};
 use crate::parameters::{self, Id, TextId, text};
 use crate::profile::dump;
 use crate::sync::{AtomicUsize, Ordering};
@@ -43,15 +44,6 @@ static WAKE_FD: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// what it stands for is the kernel's.
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
-unsafe extern "C" {
-    /// POSIX; `libc` does not declare it for every target.
-    fn pthread_atfork(
-        prepare: Option<unsafe extern "C" fn()>,
-        parent: Option<unsafe extern "C" fn()>,
-        child: Option<unsafe extern "C" fn()>,
-    ) -> c_int;
-}
-
 extern "C" fn start() {
     parameters::read_environment_once();
     let wants_socket = text(TextId::Control).is_some_and(|value| value != b"0");
@@ -68,14 +60,16 @@ extern "C" fn start() {
     let listening = wants_socket && socket::open();
     let catching = signal.is_some_and(catch);
     if listening || catching {
-        // SAFETY: a function of this library, which is never unloaded.
-        unsafe { pthread_atfork(None, None, Some(in_child)) };
+        pthread::at_fork(nothing, nothing, in_child);
         THREAD.set_wake_fd(wake);
         THREAD.start(serve);
     } else {
         close_counter();
     }
 }
+
+/// What is done before a `fork`, and after it in the parent.
+unsafe extern "C" fn nothing() {}
 
 /// Closes the event counter, if there is one.
 fn close_counter() {
@@ -99,19 +93,11 @@ fn take_opened() -> Option<File> {
 
 /// Makes `signal` wake the thread, unless the program does something else with it already.
 fn catch(signal: c_int) -> bool {
-    // SAFETY: plain calls with valid targets; an action of zeros is one.
-    unsafe {
-        let mut before: libc::sigaction = core::mem::zeroed();
-        if libc::sigaction(signal, ptr::null(), &raw mut before) != 0
-            || before.sa_sigaction != libc::SIG_DFL
-        {
-            return false;
-        }
-        let mut action: libc::sigaction = core::mem::zeroed();
-        action.sa_sigaction = wake_thread as *const () as usize;
-        action.sa_flags = libc::SA_RESTART;
-        libc::sigaction(signal, &raw const action, ptr::null_mut()) == 0
-    }
+    let is_free = |before: &Action| before.handler == libc::SIG_DFL;
+    let Some(before) = signals::action(signal).filter(is_free) else { return false };
+    let action = before.with_handler(wake_thread as *const () as usize, libc::SA_RESTART);
+    // SAFETY: the handler does nothing but system calls, and stays mapped.
+    unsafe { signals::set_action(signal, &action) }
 }
 
 /// The handler: may run anywhere, so it does nothing but a few system calls, and keeps `errno`.

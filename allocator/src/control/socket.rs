@@ -9,9 +9,9 @@
 
 use super::requests;
 use crate::base::fixed_buf::FixedBuf;
-use crate::os::files::{File, Output};
-use crate::os::linux::{sleep_ms, write_stderr};
-use crate::os::sockets;
+use crate::os::files::{self, File, Output};
+use crate::os::linux::{process_number, sleep_ms, user_number, write_stderr};
+use crate::os::sockets::{self, ListenError};
 use crate::parameters::{TextId, text};
 use crate::profile::report::with_pid;
 use crate::sync::{AtomicUsize, Ordering};
@@ -29,10 +29,13 @@ const MOST_PIECES: usize = 16;
 
 /// The listening descriptor, plus one; 0: none. Relaxed: a number that is set before the thread exists.
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
-/// The process that made the socket. Relaxed: as above.
+/// The process that made the socket; 0: none did. Relaxed: as above.
 static OWNER: AtomicUsize = AtomicUsize::new(0);
 /// The user that made it. Relaxed: as above.
 static OWNER_USER: AtomicUsize = AtomicUsize::new(0);
+
+/// Longest path that fits into a socket's address, without the NUL.
+const LONGEST_PATH: usize = 107;
 
 /// A path that a NUL ends.
 type Path = FixedBuf<640>;
@@ -46,8 +49,7 @@ pub fn listening() -> c_int {
 pub fn close_in_child() {
     let fd = LISTENING.swap(0, Ordering::Relaxed);
     if fd != 0 {
-        // SAFETY: ours, and not used any more.
-        unsafe { libc::close(fd as c_int - 1) };
+        drop(File::of_fd(fd - 1));
     }
 }
 
@@ -57,8 +59,8 @@ fn path() -> Path {
         Some(value) if value != b"1" => with_pid(value),
         _ => {
             let mut path = Path::new();
-            // SAFETY: both take nothing and cannot fail. Writing to a `FixedBuf` cannot fail.
-            let (user, process) = unsafe { (libc::geteuid(), libc::getpid()) };
+            let (user, process) = (user_number(), process_number());
+            // Writing to a `FixedBuf` cannot fail.
             let _ = write!(path, "/tmp/stratalloc-{user}/{process}.sock\0");
             path
         }
@@ -81,37 +83,20 @@ pub fn open() -> bool {
 }
 
 fn open_at(path: &CStr) -> Result<(), &'static str> {
-    let bytes = path.to_bytes_with_nul();
-    let mut address =
-        libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
-    if bytes.len() > address.sun_path.len() {
+    if path.count_bytes() > LONGEST_PATH {
         return Err("the path is too long");
     }
-    for (to, &from) in address.sun_path.iter_mut().zip(bytes) {
-        *to = from as _;
-    }
     make_private(path)?;
-    // SAFETY: plain calls; the address is complete and ends with a NUL. The folder is ours alone, so what is
-    // removed is a socket that a process of ours left behind.
-    unsafe {
-        let fd = libc::socket(libc::AF_UNIX, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, 0);
-        if fd < 0 {
-            return Err("the system gives no socket");
-        }
-        libc::unlink(path.as_ptr());
-        let length = size_of::<libc::sockaddr_un>() as libc::socklen_t;
-        let bound = libc::bind(fd, (&raw const address).cast(), length) == 0
-            && libc::chmod(path.as_ptr(), 0o600) == 0
-            && libc::listen(fd, 4) == 0;
-        if !bound {
-            libc::close(fd);
-            return Err("it cannot be made at its path");
-        }
-        OWNER.store(libc::getpid() as usize, Ordering::Relaxed);
-        OWNER_USER.store(libc::geteuid() as usize, Ordering::Relaxed);
-        LISTENING.store(fd as usize + 1, Ordering::Relaxed);
-        libc::atexit(remove);
-    }
+    // The folder is ours alone, so this is a socket that a process of ours left behind.
+    files::remove(path);
+    let socket = sockets::listen_at(path).map_err(|error| match error {
+        ListenError::PathTooLong => "the path is too long",
+        ListenError::NoSocket => "the system gives no socket",
+        ListenError::NotAtPath => "it cannot be made at its path",
+    })?;
+    OWNER.store(process_number() as usize, Ordering::Relaxed);
+    OWNER_USER.store(user_number() as usize, Ordering::Relaxed);
+    LISTENING.store(socket.into_fd() + 1, Ordering::Relaxed);
     Ok(())
 }
 
@@ -125,29 +110,33 @@ fn make_private(path: &CStr) -> Result<(), &'static str> {
         None => folder.push(b'.'),
     }
     folder.push(0);
-    // SAFETY: a path that a NUL ends, as just written; a valid target for what is found.
-    unsafe {
-        let folder = folder.as_bytes().as_ptr().cast();
-        libc::mkdir(folder, 0o700);
-        let mut found: libc::stat = core::mem::zeroed();
-        if libc::lstat(folder, &raw mut found) != 0 {
-            return Err("its folder cannot be made");
-        }
-        let is_folder = found.st_mode & libc::S_IFMT == libc::S_IFDIR;
-        if !is_folder || found.st_uid != libc::geteuid() || found.st_mode & 0o077 != 0 {
-            return Err("its folder is not this user's own and closed to all others (mode 0700)");
-        }
+    let folder =
+        CStr::from_bytes_until_nul(folder.as_bytes()).map_err(|_| "the path is too long")?;
+    files::make_folder(folder);
+    let Some(found) = files::look_at(folder) else {
+        return Err("its folder cannot be made");
+    };
+    let is_folder = found.st_mode & libc::S_IFMT == libc::S_IFDIR;
+    if !is_folder || found.st_uid != user_number() || found.st_mode & 0o077 != 0 {
+        return Err("its folder is not this user's own and closed to all others (mode 0700)");
     }
     Ok(())
 }
 
+/// Run by the loader, or by `exit` in static programs, when the process ends; not by `atexit`, which may
+/// allocate and is a name that programs define.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = remove;
+
 /// Removes the socket, in the process that made it.
 extern "C" fn remove() {
-    // SAFETY: takes nothing and cannot fail.
-    if OWNER.load(Ordering::Relaxed) == unsafe { libc::getpid() } as usize {
+    let owner = OWNER.load(Ordering::Relaxed);
+    if owner != 0 && owner == process_number() as usize {
         let path = path();
-        // SAFETY: a path that a NUL ends.
-        unsafe { libc::unlink(path.as_bytes().as_ptr().cast()) };
+        if let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) {
+            files::remove(path);
+        }
     }
 }
 

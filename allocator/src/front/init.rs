@@ -24,12 +24,6 @@ pub fn before_first_allocation() {
 fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
     super::hardened::decide();
-    // The C library has a hook of its own, which runs after the destructors of C++.
-    if matches!(mode, Mode::Trace | Mode::Record) && !libc_calls::is_in_c_library() {
-        // SAFETY: a function of this code, which stays mapped. What `atexit` may allocate is not ours: the C
-        // library's `malloc` is another one.
-        unsafe { libc::atexit(report_at_exit) };
-    }
     match mode {
         Mode::Trace => registry::cache_nothing(),
         Mode::Sample | Mode::Off => {
@@ -53,7 +47,17 @@ pub fn after_first_allocation() {
     }
 }
 
+/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors of C++
+/// and all that `atexit` was told.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = report_at_exit;
+
 extern "C" fn report_at_exit() {
+    // The C library has a hook of its own that looks for misuse first.
+    if libc_calls::is_in_c_library() {
+        return;
+    }
     profile::report::at_exit();
     record::finish();
 }

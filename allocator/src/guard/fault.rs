@@ -7,24 +7,23 @@
 
 use super::pool;
 use super::report::{self, Trace};
-use crate::os::linux::thread_number;
+use crate::os::linux::send_to_this_thread;
+use crate::os::signals::{self, Action};
 use crate::page::metadata::METADATA;
 use crate::profile::unwind::Registers;
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 use core::ffi::{c_int, c_void};
-use core::ptr;
 
-struct Action(UnsafeCell<libc::sigaction>);
+struct Kept(UnsafeCell<Action>);
 
 // SAFETY: written before our handler is installed, and later only where another one was found in its place,
 // by one thread at a time (`TAKING`).
-unsafe impl Sync for Action {}
+unsafe impl Sync for Kept {}
 
-// SAFETY: all zeros are the default action.
-static FIRST: Action = Action(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+/// What was there before us.
+static FIRST: Kept = Kept(UnsafeCell::new(Action::DEFAULT));
 /// What we hand on to.
-// SAFETY: as above.
-static PREVIOUS: Action = Action(UnsafeCell::new(unsafe { core::mem::zeroed() }));
+static PREVIOUS: Kept = Kept(UnsafeCell::new(Action::DEFAULT));
 
 /// 1 while a thread looks at the handler. Acquire and Release: the next one sees what it wrote.
 static TAKING: AtomicUsize = AtomicUsize::new(0);
@@ -52,17 +51,17 @@ pub fn keep() {
     if TAKING.swap(1, Ordering::Acquire) != 0 {
         return;
     }
-    // SAFETY: valid sources and targets; the handler is a function of this library, which is never unloaded.
-    // On a stack of its own where the program has one for signals; with the mask that the one before had.
-    unsafe {
-        let mut action = core::mem::zeroed::<libc::sigaction>();
-        libc::sigaction(libc::SIGSEGV, ptr::null(), &raw mut action);
-        if action.sa_sigaction != address() {
-            *PREVIOUS.0.get() = action;
-            action.sa_sigaction = address();
-            action.sa_flags =
-                libc::SA_SIGINFO | libc::SA_ONSTACK | (action.sa_flags & libc::SA_NODEFER);
-            libc::sigaction(libc::SIGSEGV, &raw const action, ptr::null_mut());
+    if let Some(before) = signals::action(libc::SIGSEGV)
+        && before.handler != address()
+    {
+        // On a stack of its own where the program has one for signals; with the mask that the one before had.
+        let deferral = before.flags as c_int & libc::SA_NODEFER;
+        let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | deferral;
+        // SAFETY: this thread alone writes (`TAKING`), and our handler, which reads, is not installed. It is a
+        // function of this library, which is never unloaded.
+        unsafe {
+            *PREVIOUS.0.get() = before;
+            signals::set_action(libc::SIGSEGV, &before.with_handler(address(), flags));
         }
     }
     TAKING.store(0, Ordering::Release);
@@ -175,20 +174,20 @@ fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let comes_back = HANDED_INFO.swap(info as usize, Ordering::Relaxed) == info as usize
         && HANDED_FRAME.load(Ordering::Relaxed) > frame;
     HANDED_FRAME.store(frame, Ordering::Relaxed);
-    // SAFETY: written before this handler was installed, or see `Action`.
+    // SAFETY: written before this handler was installed, or see `Kept`.
     let previous = unsafe { if comes_back { *FIRST.0.get() } else { *PREVIOUS.0.get() } };
-    match previous.sa_sigaction {
+    match previous.handler {
         libc::SIG_DFL | libc::SIG_IGN => {
             // SAFETY: the action that was there. The fault comes again when this returns, or the signal, if it
             // was sent, is sent once more: the kernel holds it back until then.
             unsafe {
-                libc::sigaction(signal, &raw const previous, ptr::null_mut());
-                if (*info).si_code <= 0 && previous.sa_sigaction == libc::SIG_DFL {
-                    libc::syscall(libc::SYS_tgkill, libc::getpid(), thread_number(), signal);
+                signals::set_action(signal, &previous);
+                if (*info).si_code <= 0 && previous.handler == libc::SIG_DFL {
+                    send_to_this_thread(signal);
                 }
             }
         }
-        handler if previous.sa_flags & libc::SA_SIGINFO != 0 => {
+        handler if previous.flags as c_int & libc::SA_SIGINFO != 0 => {
             type Handler = extern "C" fn(c_int, *mut libc::siginfo_t, *mut c_void);
             // SAFETY: with this flag the address is that of such a function.
             unsafe { core::mem::transmute::<usize, Handler>(handler)(signal, info, context) }

@@ -9,6 +9,15 @@ use core::fmt::{self, Write};
 /// An open file descriptor, closed at the end of its life.
 pub struct File(usize);
 
+/// Why a file for output was not opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CreateError {
+    /// Its path ends in a symbolic link.
+    SymbolicLink,
+    /// Whatever else the kernel has against it.
+    Other,
+}
+
 /// Bytes that are written and read at once. On the stack of whoever asks, which may be a program's small one.
 const BUFFER: usize = 512;
 
@@ -21,6 +30,30 @@ impl File {
         let fd =
             unsafe { call(libc::SYS_openat, [at, path.as_ptr() as usize, flags, 0o600, 0, 0]) };
         (!failed(fd)).then_some(Self(fd as usize))
+    }
+
+    /// Opens what a user named for output, and makes it if need be, for its owner alone (mode 0600); `flags`
+    /// beside those for that. The last part of `path` may be a FIFO or a device but no symbolic link: in a
+    /// folder that others may write to, whoever guesses the name could have the process write over any of
+    /// its user's files. Exempt are the kernel's names of the process's own descriptors, `/dev/stderr` and
+    /// its like, which are links that nobody can plant.
+    pub fn create(path: &CStr, flags: i32) -> Result<Self, CreateError> {
+        let own: [&[u8]; 4] = [b"/dev/stdout", b"/dev/stderr", b"/dev/fd/", b"/proc/self/fd/"];
+        let bytes = path.to_bytes();
+        let names_descriptor = own.iter().any(|name| match name.last() {
+            Some(b'/') => bytes.strip_prefix(*name).is_some_and(|rest| !rest.contains(&b'/')),
+            _ => bytes == *name,
+        });
+        let follow = if names_descriptor { 0 } else { libc::O_NOFOLLOW };
+        let flags = libc::O_CREAT | libc::O_NOCTTY | libc::O_CLOEXEC | follow | flags;
+        let (here, path) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
+        // SAFETY: a path that a NUL ends.
+        let fd = unsafe { call(libc::SYS_openat, [here, path, flags as usize, 0o600, 0, 0]) };
+        match fd {
+            fd if fd == -(libc::ELOOP as isize) => Err(CreateError::SymbolicLink),
+            fd if failed(fd) => Err(CreateError::Other),
+            fd => Ok(Self(fd as usize)),
+        }
     }
 
     /// A file without a name, in memory. Closed by `exec`.
@@ -122,6 +155,37 @@ pub fn read_link(path: &CStr, buffer: &mut [u8]) -> usize {
     // SAFETY: a path that a NUL ends; the buffer is ours to write to.
     let count = unsafe { call(libc::SYS_readlinkat, args) };
     if failed(count) { 0 } else { count as usize }
+}
+
+/// Removes the file at `path`. Whether there was one that could be removed.
+pub fn remove(path: &CStr) -> bool {
+    let args = [libc::AT_FDCWD as usize, path.as_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: a path that a NUL ends.
+    !failed(unsafe { call(libc::SYS_unlinkat, args) })
+}
+
+/// Sets the mode of the file at `path`. Whether that worked.
+pub fn set_mode(path: &CStr, mode: u32) -> bool {
+    let args = [libc::AT_FDCWD as usize, path.as_ptr() as usize, mode as usize, 0, 0, 0];
+    // SAFETY: a path that a NUL ends.
+    !failed(unsafe { call(libc::SYS_fchmodat, args) })
+}
+
+/// Makes the folder `path`, of mode 0700, unless there is something.
+pub fn make_folder(path: &CStr) {
+    let args = [libc::AT_FDCWD as usize, path.as_ptr() as usize, 0o700, 0, 0, 0];
+    // SAFETY: a path that a NUL ends.
+    unsafe { call(libc::SYS_mkdirat, args) };
+}
+
+/// What lies at `path`, where a symbolic link is not followed; `None` if there is nothing.
+pub fn look_at(path: &CStr) -> Option<libc::stat> {
+    // SAFETY: all zeros are a value of this type, which consists of numbers.
+    let mut found: libc::stat = unsafe { core::mem::zeroed() };
+    let (here, path) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
+    let args = [here, path, &raw mut found as usize, libc::AT_SYMLINK_NOFOLLOW as usize, 0, 0];
+    // SAFETY: a path that a NUL ends; a valid target: on 64-bit machines the C library's type is the kernel's.
+    (!failed(unsafe { call(libc::SYS_newfstatat, args) })).then_some(found)
 }
 
 /// Writes all of `bytes`; `false` after an error.

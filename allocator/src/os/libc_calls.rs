@@ -1,13 +1,13 @@
 //! The C library's own functions about threads, found once, when this code is loaded.
 //!
-//! They are not simply called by their names: a program, or a library that it preloads, may define a name of
-//! its own, take a lock there and allocate. In a program that is linked statically there is one of each name,
+//! They are not called by their names (`own_libc`): a program, or a library that it preloads, may define a name
+//! of its own, take a lock there and allocate. In a program that is linked statically there is one of each name,
 //! and that one is called.
 
-use super::elf::Object;
 use super::linux::process_number;
-use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use core::ffi::{CStr, c_int, c_void};
+use super::own_libc::Function;
+use crate::sync::{AtomicU32, Ordering};
+use core::ffi::{c_int, c_void};
 use core::mem::{MaybeUninit, transmute};
 
 /// Attributes of a thread to be made, opaque to us.
@@ -48,16 +48,11 @@ pub struct Pthread {
     pub attr_destroy: OfAttr,
 }
 
-/// Their addresses, in that order; 0: not found. Relaxed: written once, before the process has a second
-/// thread or while nobody starts threads of ours; each is a number by itself, and all are looked at.
-static FOUND: [AtomicUsize; 5] = [const { AtomicUsize::new(0) }; 5];
-const NAMES: [&CStr; 5] = [
-    c"pthread_create",
-    c"pthread_attr_init",
-    c"pthread_attr_setdetachstate",
-    c"pthread_attr_setstacksize",
-    c"pthread_attr_destroy",
-];
+static CREATE: Function = Function::new(c"pthread_create");
+static ATTR_INIT: Function = Function::new(c"pthread_attr_init");
+static ATTR_SETDETACHSTATE: Function = Function::new(c"pthread_attr_setdetachstate");
+static ATTR_SETSTACKSIZE: Function = Function::new(c"pthread_attr_setstacksize");
+static ATTR_DESTROY: Function = Function::new(c"pthread_attr_destroy");
 
 /// The number of the process that loaded this code, or the forked child that it is now.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
@@ -90,31 +85,21 @@ macro_rules! weak_address {
 }
 pub(crate) use weak_address;
 
-/// Finds everything. Called when this code is loaded: no lock of ours is held, and the loader's list of
-/// objects does not change.
+/// Finds everything. Called when this code is loaded.
 pub fn find() {
-    // Relaxed, here and below: as said at `FOUND` and `PROCESS`.
+    // Relaxed, here and below: a number by itself, written before the process has a second thread.
     PROCESS.store(process_number(), Ordering::Relaxed);
-    let by_reference = [
-        weak_address!("pthread_create"),
-        weak_address!("pthread_attr_init"),
-        weak_address!("pthread_attr_setdetachstate"),
-        weak_address!("pthread_attr_setstacksize"),
-        weak_address!("pthread_attr_destroy"),
-    ];
-    let debug = weak_address!("_r_debug");
-    // SAFETY: the loader's variable, and the loader is loading this code or knows of nothing else to load.
-    let libc = (debug != 0).then(|| unsafe { Object::loaded(debug, b"libc.so.6") }).flatten();
-    for ((found, name), reference) in FOUND.iter().zip(NAMES).zip(by_reference) {
-        let own = libc.and_then(|libc| libc.function(name));
-        found.store(own.unwrap_or(reference), Ordering::Relaxed);
-    }
+    pthread();
 }
 
 /// The functions that make a thread; `None` where the process can have none.
 pub fn pthread() -> Option<Pthread> {
-    let [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy] =
-        FOUND.each_ref().map(|found| found.load(Ordering::Relaxed));
+    let create = CREATE.address(weak_address!("pthread_create"));
+    let attr_init = ATTR_INIT.address(weak_address!("pthread_attr_init"));
+    let attr_setdetachstate =
+        ATTR_SETDETACHSTATE.address(weak_address!("pthread_attr_setdetachstate"));
+    let attr_setstacksize = ATTR_SETSTACKSIZE.address(weak_address!("pthread_attr_setstacksize"));
+    let attr_destroy = ATTR_DESTROY.address(weak_address!("pthread_attr_destroy"));
     if [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy].contains(&0) {
         return None;
     }

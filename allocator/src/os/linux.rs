@@ -1,30 +1,20 @@
 //! Linux's virtual memory, futexes and clock.
 
 use super::Os;
+use super::auxv::{Fact, fact};
+use super::files::write_all;
 use super::syscall::{call, failed};
-use super::thread_slot;
+use super::{thread_slot, vdso};
 use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Linux;
 
-/// Writes `text` to stderr, without touching `errno` and without being a cancellation point. An error
-/// ends it quietly: there is no one left to be told.
-pub fn write_stderr(text: &[u8]) {
-    let mut rest = text;
-    while !rest.is_empty() {
-        let args = [2, rest.as_ptr() as usize, rest.len(), 0, 0, 0];
-        // SAFETY: the pointer and the length describe `rest`, which the kernel only reads.
-        let written = unsafe { call(libc::SYS_write, args) };
-        if written == -(libc::EINTR as isize) {
-            continue;
-        }
-        if failed(written) || written == 0 {
-            return;
-        }
-        rest = rest.get(written as usize..).unwrap_or(&[]);
-    }
+/// Writes `text` to stderr, without touching `errno` and without being a cancellation point. Whether all of it was
+/// written: an error ends it quietly.
+pub fn write_stderr(text: &[u8]) -> bool {
+    write_all(libc::STDERR_FILENO as usize, text)
 }
 
 /// Makes every thread of the process that is running now pass a full memory barrier; one that is not will
@@ -65,6 +55,19 @@ pub fn process_number() -> u32 {
     unsafe { call(libc::SYS_getpid, [0; 6]) as u32 }
 }
 
+/// The effective user of this process, as the kernel knows it now.
+pub fn user_number() -> u32 {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { call(libc::SYS_geteuid, [0; 6]) as u32 }
+}
+
+/// Sends `signal` to the calling thread.
+pub fn send_to_this_thread(signal: i32) {
+    let (process, thread) = (process_number() as usize, thread_number() as usize);
+    // SAFETY: no memory is involved; what the signal does is the caller's intent.
+    unsafe { call(libc::SYS_tgkill, [process, thread, signal as usize, 0, 0, 0]) };
+}
+
 /// Whether this process has a thread of that number.
 pub fn thread_exists(number: u32) -> bool {
     // SAFETY: signal 0 asks only.
@@ -97,9 +100,7 @@ impl Linux {
 
     /// Microseconds since some fixed moment: finer than `now_ms`, and a little dearer.
     pub fn now_us(&self) -> u64 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a valid target. On this clock the call neither fails nor enters the kernel.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        let time = vdso::now(libc::CLOCK_MONOTONIC);
         time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
     }
 }
@@ -158,14 +159,12 @@ impl Os for Linux {
     }
 
     fn page_size(&self) -> usize {
-        // SAFETY: `getauxval` reads a vector that the kernel wrote at start; it makes no system call.
-        unsafe { libc::getauxval(libc::AT_PAGESZ) as usize }
+        fact(Fact::PageSize)
     }
 
     fn now_ms(&self) -> u64 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: `time` is a valid target. On this clock the call neither fails nor enters the kernel.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC_COARSE, &raw mut time) };
+        // On this clock the vDSO does not enter the kernel.
+        let time = vdso::now(libc::CLOCK_MONOTONIC_COARSE);
         time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
     }
 }

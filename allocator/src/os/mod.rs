@@ -4,22 +4,26 @@
 //! values, `errno` is never touched. The page heap is generic over it, so that tests can make any call
 //! fail and move the clock by hand.
 
+pub mod auxv;
 pub mod cgroup;
-mod elf;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod files;
 pub mod libc_calls;
 pub mod linux;
+pub mod own_libc;
 pub mod own_thread;
 pub mod process;
 pub mod protect;
 pub mod pthread;
+pub mod reentry;
 pub mod release_request;
+pub mod signals;
 pub mod sockets;
 pub mod stdio_lock;
 mod syscall;
 pub mod thread_slot;
+pub mod vdso;
 
 pub use linux::Linux;
 

@@ -42,9 +42,7 @@ pub fn random() -> u64 {
     let args = [&raw mut word as usize, 8, libc::GRND_NONBLOCK as usize, 0, 0, 0];
     // SAFETY: the kernel writes at most eight bytes to the word.
     if unsafe { call(libc::SYS_getrandom, args) } != 8 {
-        let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-        // SAFETY: a valid target.
-        unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+        let time = super::vdso::now(libc::CLOCK_MONOTONIC);
         word = (&raw const word as u64 ^ (time.tv_nsec as u64) << 32 ^ time.tv_sec as u64)
             .wrapping_mul(0x9E37_79B9_7F4A_7C15);
     }

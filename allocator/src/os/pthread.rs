@@ -1,17 +1,57 @@
 //! What the allocator asks of the C library about threads: to be told of their ends, and of `fork`. Each
 //! may fail when memory or keys are short, and says so.
+//!
+//! The functions are the C library's own where they can be found (`own_libc`), not those that a program
+//! may define by their names. No lock of ours is held meanwhile. The C library, or a function of the program's
+//! in its place, may allocate, and so come back here: `at_fork` then fails, as its function may need a lock that the one
+//! before holds.
 
 use super::libc_calls::weak_address;
-use core::ffi::c_void;
+use super::own_libc::Function;
+use super::reentry::{Calls, Entry};
+use core::ffi::{c_int, c_void};
 use core::mem::transmute;
 
-unsafe extern "C" {
-    /// POSIX; `libc` does not declare it for every target.
-    fn pthread_atfork(
-        prepare: Option<unsafe extern "C" fn()>,
-        parent: Option<unsafe extern "C" fn()>,
-        child: Option<unsafe extern "C" fn()>,
-    ) -> libc::c_int;
+/// Threads that are in one of these.
+static CALLS: Calls = Calls::new();
+
+type Destructor = unsafe extern "C" fn(*mut c_void);
+type KeyCreate = unsafe extern "C" fn(*mut libc::pthread_key_t, Option<Destructor>) -> c_int;
+type KeyDelete = unsafe extern "C" fn(libc::pthread_key_t) -> c_int;
+type SetSpecific = unsafe extern "C" fn(libc::pthread_key_t, *const c_void) -> c_int;
+
+static KEY_CREATE: Function = Function::new(c"pthread_key_create");
+static KEY_DELETE: Function = Function::new(c"pthread_key_delete");
+static SET_SPECIFIC: Function = Function::new(c"pthread_setspecific");
+
+fn key_create_function() -> KeyCreate {
+    let linked = libc::pthread_key_create as *const () as usize;
+    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    unsafe { transmute::<usize, KeyCreate>(KEY_CREATE.address(linked)) }
+}
+
+fn key_delete_function() -> KeyDelete {
+    let linked = libc::pthread_key_delete as *const () as usize;
+    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    unsafe { transmute::<usize, KeyDelete>(KEY_DELETE.address(linked)) }
+}
+
+fn set_specific_function() -> SetSpecific {
+    let linked = libc::pthread_setspecific as *const () as usize;
+    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    unsafe { transmute::<usize, SetSpecific>(SET_SPECIFIC.address(linked)) }
+}
+
+/// Run by the loader, so that the functions are known before threads call.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+extern "C" fn look() {
+    key_create_function();
+    key_delete_function();
+    set_specific_function();
+    atfork::look();
 }
 
 /// A key whose `destructor` is called with a thread's value when the thread ends. Fails when a program
@@ -22,8 +62,9 @@ pub fn key_create(destructor: unsafe extern "C" fn(*mut c_void)) -> Option<libc:
         return None;
     }
     let mut key = 0;
+    let _inside = CALLS.enter();
     // SAFETY: a valid target, and a function of this library, which is never unloaded.
-    let result = unsafe { libc::pthread_key_create(&raw mut key, Some(destructor)) };
+    let result = unsafe { key_create_function()(&raw mut key, Some(destructor)) };
     (result == 0).then_some(key)
 }
 
@@ -32,8 +73,9 @@ pub fn key_create(destructor: unsafe extern "C" fn(*mut c_void)) -> Option<libc:
 /// # Safety
 /// `key` came from `key_create`, and is not used any more.
 pub unsafe fn key_delete(key: libc::pthread_key_t) {
-    // SAFETY: handed through.
-    unsafe { libc::pthread_key_delete(key) };
+    let _inside = CALLS.enter();
+    // SAFETY: the caller vouches for the key.
+    unsafe { key_delete_function()(key) };
 }
 
 /// Sets the calling thread's value. May allocate (for keys past the 32nd), and fails if that does.
@@ -45,8 +87,9 @@ pub unsafe fn key_set(key: libc::pthread_key_t, value: *mut c_void) -> bool {
     if super::faults::fails(super::faults::Kind::Key) {
         return false;
     }
-    // SAFETY: handed through.
-    unsafe { libc::pthread_setspecific(key, value) == 0 }
+    let _inside = CALLS.enter();
+    // SAFETY: the caller vouches for the key, and that its destructor takes the value.
+    unsafe { set_specific_function()(key, value) == 0 }
 }
 
 /// Asks for a call of `destructor` with `value` when the calling thread ends, for where there is no key. May
@@ -68,7 +111,8 @@ pub unsafe fn at_thread_exit(
     if super::faults::fails(super::faults::Kind::Key) {
         return false;
     }
-    let address = weak_address!("__cxa_thread_atexit_impl");
+    static REGISTER: Function = Function::new(c"__cxa_thread_atexit_impl");
+    let address = REGISTER.address(weak_address!("__cxa_thread_atexit_impl"));
     // SAFETY: the function of this name has this type. The last argument lies in the object that the destructor is
     // in, which stays loaded until it was called.
     address != 0
@@ -78,7 +122,7 @@ pub unsafe fn at_thread_exit(
 }
 
 /// Asks for calls before a `fork` and after it, in the parent and in the child. May allocate, and fails
-/// if that does.
+/// if that does, or if this thread comes back from a call of this module.
 pub fn at_fork(
     prepare: unsafe extern "C" fn(),
     parent: unsafe extern "C" fn(),
@@ -88,6 +132,84 @@ pub fn at_fork(
     if super::faults::fails(super::faults::Kind::AtFork) {
         return false;
     }
+    let inside = CALLS.enter();
+    if matches!(inside, Entry::Nested) {
+        return false;
+    }
     // SAFETY: the handlers are functions of this library, which is never unloaded.
-    unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 }
+    unsafe { atfork::register(prepare, parent, child) }
+}
+
+/// `pthread_atfork`, which in glibc is a part of each object that calls a function of the library,
+/// `__register_atfork`, with the object's own handle.
+mod atfork {
+    use super::{Function, c_int, c_void, transmute};
+    use core::arch::asm;
+
+    type Handler = unsafe extern "C" fn();
+    type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
+
+    static REGISTER: Function = Function::new(c"__register_atfork");
+
+    unsafe extern "C" {
+        /// POSIX; `libc` does not declare it for every target.
+        fn pthread_atfork(
+            prepare: Option<Handler>,
+            parent: Option<Handler>,
+            child: Option<Handler>,
+        ) -> c_int;
+    }
+
+    /// Looks for the function.
+    pub fn look() -> usize {
+        REGISTER.address(NOT_GLIBC)
+    }
+
+    /// No address.
+    const NOT_GLIBC: usize = 1;
+
+    /// What tells this object from others, for when it is unloaded: the start files of the compiler define it
+    /// in every object; null in static programs.
+    fn handle() -> *mut c_void {
+        let variable: *const *mut c_void;
+        // SAFETY: reads a word of the global offset table.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            asm!(
+                ".weak __dso_handle",
+                ".hidden __dso_handle",
+                "mov {}, qword ptr [rip + __dso_handle@GOTPCREL]",
+                out(reg) variable,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+            #[cfg(target_arch = "aarch64")]
+            asm!(
+                ".weak __dso_handle",
+                ".hidden __dso_handle",
+                "adrp {0}, :got:__dso_handle",
+                "ldr {0}, [{0}, :got_lo12:__dso_handle]",
+                out(reg) variable,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        // SAFETY: null, or a variable of this object.
+        unsafe { variable.as_ref() }.copied().unwrap_or(core::ptr::null_mut())
+    }
+
+    /// Registers the handlers. Whether that worked.
+    ///
+    /// # Safety
+    /// The handlers may be called whenever the process forks, until this object is unloaded.
+    pub unsafe fn register(prepare: Handler, parent: Handler, child: Handler) -> bool {
+        match look() {
+            // SAFETY: the caller vouches for the handlers.
+            NOT_GLIBC => unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 },
+            address => {
+                // SAFETY: glibc's function of that name, which has this type.
+                let function = unsafe { transmute::<usize, Register>(address) };
+                // SAFETY: the caller vouches for the handlers; the handle is this object's.
+                unsafe { function(prepare, parent, child, handle()) == 0 }
+            }
+        }
+    }
 }

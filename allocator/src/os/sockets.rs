@@ -1,8 +1,20 @@
 //! What a thread of ours needs to serve a socket: raw calls, which no program can stand in for.
 
-use super::files::File;
+use super::files::{File, set_mode};
 use super::syscall::{call, failed};
+use core::ffi::CStr;
 use core::mem::offset_of;
+
+/// Why nothing listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListenError {
+    /// The path is too long for an address.
+    PathTooLong,
+    /// The system gives no socket.
+    NoSocket,
+    /// The socket cannot be made at its path.
+    NotAtPath,
+}
 
 /// Waits until one of two descriptors can be read, or has an error; which of them. A negative one is passed
 /// over.
@@ -12,6 +24,36 @@ pub fn wait_for_input(fds: [i32; 2]) -> [bool; 2] {
     unsafe { call(libc::SYS_ppoll, [waiting.as_mut_ptr() as usize, waiting.len(), 0, 0, 0, 0]) };
     // After an error the kernel has written nothing.
     waiting.map(|entry| entry.revents != 0)
+}
+
+/// Listens on a new socket at `path`, where there is nothing; only its owner may connect. Closed by `exec`.
+pub fn listen_at(path: &CStr) -> Result<File, ListenError> {
+    let bytes = path.to_bytes_with_nul();
+    let mut address =
+        libc::sockaddr_un { sun_family: libc::AF_UNIX as libc::sa_family_t, sun_path: [0; 108] };
+    if bytes.len() > address.sun_path.len() {
+        return Err(ListenError::PathTooLong);
+    }
+    for (to, &from) in address.sun_path.iter_mut().zip(bytes) {
+        *to = from as _;
+    }
+    let kind = (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as usize;
+    // SAFETY: no memory is involved.
+    let fd = unsafe { call(libc::SYS_socket, [libc::AF_UNIX as usize, kind, 0, 0, 0, 0]) };
+    if failed(fd) {
+        return Err(ListenError::NoSocket);
+    }
+    let socket = File::of_fd(fd as usize);
+    let args = [socket.fd(), &raw const address as usize, size_of_val(&address), 0, 0, 0];
+    // SAFETY: the kernel reads the address, whose size is given.
+    let bound = !failed(unsafe { call(libc::SYS_bind, args) });
+    // SAFETY: no memory is involved.
+    let listens = || !failed(unsafe { call(libc::SYS_listen, [socket.fd(), 4, 0, 0, 0, 0]) });
+    if bound && set_mode(path, 0o600) && listens() {
+        Ok(socket)
+    } else {
+        Err(ListenError::NotAtPath)
+    }
 }
 
 /// Accepts a connection on `listening`. Closed by `exec`.

@@ -6,6 +6,7 @@
 //! problem.
 
 use super::libc_calls::weak_address;
+use super::own_libc::Function;
 use core::mem::transmute;
 
 /// Calls the function at `address`, unless there is none.
@@ -21,7 +22,8 @@ unsafe fn call(address: usize) {
 
 /// Takes the lock.
 pub fn acquire() {
-    let address = weak_address!("_IO_list_lock");
+    static LOCK: Function = Function::new(c"_IO_list_lock");
+    let address = LOCK.address(weak_address!("_IO_list_lock"));
     // SAFETY: glibc's function of this name takes and returns nothing, and is made for `fork`.
     unsafe { call(address) }
 }
@@ -31,7 +33,8 @@ pub fn acquire() {
 /// # Safety
 /// The calling thread has called `acquire`.
 pub unsafe fn release() {
-    let address = weak_address!("_IO_list_unlock");
+    static UNLOCK: Function = Function::new(c"_IO_list_unlock");
+    let address = UNLOCK.address(weak_address!("_IO_list_unlock"));
     // SAFETY: glibc's function of this name takes and returns nothing; the caller took the lock.
     unsafe { call(address) }
 }
@@ -41,7 +44,8 @@ pub unsafe fn release() {
 /// # Safety
 /// No other thread exists.
 pub unsafe fn reset_in_child() {
-    let address = weak_address!("_IO_list_resetlock");
+    static RESET: Function = Function::new(c"_IO_list_resetlock");
+    let address = RESET.address(weak_address!("_IO_list_resetlock"));
     // SAFETY: glibc's function of this name takes and returns nothing; nobody uses the lock.
     unsafe { call(address) }
 }

@@ -8,13 +8,14 @@
 //!
 //! A program that runs with more rights than its user (`AT_SECURE`) does not let the user tune it.
 //! An allocation from within (there is none) or by another thread meanwhile uses what is set so
-//! far. If `environ` is still null, as before libc has started, the next slow path tries again.
+//! far. If the C library's `environ` is still null, as before libc has started, the next slow path tries again.
 
 use super::options::{self, Found};
 use super::texts;
 use super::value::decimal;
 use super::{HugePages, Id, NEVER, Parameter};
 use crate::config::{DIRECT_BYTES, MAX_REQUEST};
+use crate::os::auxv::{Fact, fact};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::ffi::{CStr, c_char};
 use core::ptr;
@@ -28,8 +29,9 @@ const READ: u32 = 2;
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
 unsafe extern "C" {
-    /// POSIX's; null before libc has started and after `clearenv`.
-    static environ: *const *const c_char;
+    /// POSIX's `environ`, by the name that no program may define as its own variable; null before libc has
+    /// started and after `clearenv`.
+    static __environ: *const *const c_char;
 }
 
 /// The environment as it was when this code was loaded, for as long as libc has not started; null: not known.
@@ -62,7 +64,7 @@ pub fn environment_was_read() -> bool {
 fn read_now() {
     // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our
     // back.
-    let mut variables = unsafe { (&raw const environ).read_volatile() };
+    let mut variables = unsafe { (&raw const __environ).read_volatile() };
     if variables.is_null() {
         variables = AT_LOAD.load(Ordering::Relaxed);
     }
@@ -75,8 +77,7 @@ fn read_now() {
     if STATE.compare_exchange(UNREAD, READING, relaxed, relaxed).is_err() {
         return;
     }
-    // SAFETY: reads the vector that the kernel wrote at start.
-    let secure = unsafe { libc::getauxval(libc::AT_SECURE) } != 0;
+    let secure = fact(Fact::Secure) != 0;
     let mut help = false;
     read(Variables { next: variables }, secure, &mut |found| match found {
         Found::Set(id, number) => super::store(id, number),

@@ -12,6 +12,8 @@
 use super::cfi_row::{Cfa, Row, Saved, row_at};
 use super::readable::Reader;
 use super::unwind::Registers;
+use crate::os::own_libc::Function;
+use crate::os::reentry::{self, Calls};
 use crate::sync::{AtomicUsize, Ordering};
 use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char, c_void};
@@ -159,13 +161,19 @@ fn find_object_address() -> usize {
     address
 }
 
-/// The object that `pc` is in.
+/// Threads that are in `_dl_find_object`: a function of the program's in its place may allocate, and so ask
+/// for the stack that it is called from.
+static CALLS: Calls = Calls::new();
+
+/// The object that `pc` is in; `None` also for a thread that is looking for one already.
 fn find_object(pc: usize) -> Option<FoundObject> {
     type Find = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> libc::c_int;
-    let address = find_object_address();
+    static FIND: Function = Function::new(c"_dl_find_object");
+    let address = FIND.address(find_object_address());
     if address == 0 {
         return None;
     }
+    let reentry::Entry::Entered(_inside) = CALLS.enter() else { return None };
     // SAFETY: the function's documented type.
     let find = unsafe { core::mem::transmute::<usize, Find>(address) };
     let mut found = FoundObject {

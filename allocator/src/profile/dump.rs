@@ -18,13 +18,13 @@
 //! 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read stack by stack while
 //! the process goes on.
 
-use super::report::with_pid;
+use super::report::create;
 use super::{LOST, Mode, mode, stacks};
 use crate::os::files::{File, Output, copy};
+use crate::os::linux::process_number;
 use crate::os::{Linux, Os};
 use crate::parameters::{self, Id};
 use crate::sync::Ordering;
-use core::ffi::CStr;
 use core::fmt::Write;
 
 /// Writes the dump.
@@ -36,8 +36,7 @@ pub fn write(out: &mut Output) {
     };
     let lost = LOST.load(Ordering::Relaxed);
     let (live, peak) = stacks::sums();
-    // SAFETY: takes nothing and cannot fail.
-    let pid = unsafe { libc::getpid() };
+    let pid = process_number();
     // Writing to `Output` does not fail; it remembers errors.
     let _ = writeln!(out, "stratalloc profile 1\npid {pid}\nmode {mode}\ninterval {interval}");
     let _ = writeln!(out, "clock_ms {}\nlost {lost}", Linux.now_ms());
@@ -74,12 +73,11 @@ pub fn write_to(name: &[u8]) -> bool {
 }
 
 /// Opens the file `name`, with the rights of the calling thread, and leaves what is there; `flags` beside
-/// those for writing. As good in a signal's handler as anywhere. The path is off the stack when the dump is written.
+/// those for writing. If it is a symbolic link, a line on stderr says that it is not followed. As good in a
+/// signal's handler as anywhere. The path is off the stack when the dump is written.
 #[inline(never)]
 pub fn open(name: &[u8], flags: i32) -> Option<File> {
-    let path = with_pid(name);
-    let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
-    File::open(path, libc::O_WRONLY | libc::O_CREAT | flags)
+    create(name, libc::O_WRONLY | flags)
 }
 
 /// Writes a dump to `file`, over what was there. Whether that worked.

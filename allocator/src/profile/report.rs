@@ -7,7 +7,8 @@
 
 use super::{COUNT_UNIT, Mode, dump, mode, stacks};
 use crate::base::fixed_buf::FixedBuf;
-use crate::os::files::{File, Output, mapped_at};
+use crate::os::files::{CreateError, File, Output, mapped_at};
+use crate::os::linux::{process_number, write_stderr};
 use crate::os::process;
 use crate::parameters::{self, Id, LeakReport, TextId, text};
 use crate::sync::{AtomicU32, Ordering};
@@ -33,18 +34,29 @@ pub fn at_exit() {
     if mode() != Mode::Trace || DONE.swap(1, Ordering::Relaxed) != 0 {
         return;
     }
-    let file = text(TextId::LeakReportFile).and_then(open_report);
+    let append = libc::O_WRONLY | libc::O_APPEND;
+    let file = text(TextId::LeakReportFile).and_then(|name| create(name, append));
     let output = file.as_ref().map_or(2, File::fd);
     if !by_helper(json, output) {
         plain(output);
     }
 }
 
-/// Opens the file that the report is appended to.
-fn open_report(name: &[u8]) -> Option<File> {
+/// Opens the file that a user named, where `%p` stands for the process's number. If it is a symbolic link, a
+/// line on stderr says that it is not followed.
+pub fn create(name: &[u8], flags: i32) -> Option<File> {
     let path = with_pid(name);
     let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
-    File::open(path, libc::O_WRONLY | libc::O_CREAT | libc::O_APPEND)
+    let created = File::create(path, flags);
+    if let Err(CreateError::SymbolicLink) = created {
+        let mut line = FixedBuf::<800>::new();
+        // Writing to a `FixedBuf` cannot fail.
+        let _ = line.write_str("stratalloc: nothing is written to ");
+        path.to_bytes().iter().for_each(|&byte| line.push(byte));
+        let _ = line.write_str(", as it is a symbolic link\n");
+        write_stderr(line.as_bytes());
+    }
+    created.ok()
 }
 
 /// `name` with `%p` replaced by the process's number, and a NUL. Never inlined, so that it writes to where the caller
@@ -55,8 +67,8 @@ pub fn with_pid(name: &[u8]) -> Path {
     let mut rest = name;
     while let Some((&byte, after)) = rest.split_first() {
         if rest.starts_with(b"%p") {
-            // SAFETY: takes nothing and cannot fail. Writing to a `FixedBuf` cannot fail.
-            let _ = write!(path, "{}", unsafe { libc::getpid() });
+            // Writing to a `FixedBuf` cannot fail.
+            let _ = write!(path, "{}", process_number());
             rest = &rest[2..];
         } else {
             path.push(byte);

@@ -96,6 +96,7 @@ pub fn start() -> bool {
         Err(SinkError::Exists) => {
             "exists already, nothing is recorded (%p stands for the process's number)"
         }
+        Err(SinkError::SymbolicLink) => "is a symbolic link, nothing is recorded",
         Err(SinkError::TooLong) => "is too long a path, nothing is recorded",
         _ => "cannot be written, nothing is recorded",
     };

@@ -6,7 +6,7 @@
 //! written to, since writing to a mapping of a full disk would end the program.
 
 use crate::base::fixed_buf::FixedBuf;
-use crate::os::files::{File, read_link};
+use crate::os::files::{File, look_at, read_link};
 use crate::os::{Linux, Os};
 use core::ffi::CStr;
 use core::fmt::Write;
@@ -37,6 +37,8 @@ pub enum SinkError {
     TooLong,
     /// There is such a file: another process may be writing to it.
     Exists,
+    /// The path ends in a symbolic link.
+    SymbolicLink,
     /// It cannot be made, or the disk is full.
     NotWritable,
 }
@@ -50,10 +52,15 @@ impl Sink {
     /// Makes the file `path`.
     pub fn create(&mut self, path: &[u8]) -> Result<(), SinkError> {
         self.set_path(path)?;
-        let new = libc::O_CREAT | libc::O_EXCL;
-        let Some(file) = self.open(new) else {
-            let exists = self.open(0).is_some();
-            return Err(if exists { SinkError::Exists } else { SinkError::NotWritable });
+        let path =
+            CStr::from_bytes_until_nul(self.path.as_bytes()).map_err(|_| SinkError::TooLong)?;
+        let Ok(file) = File::create(path, libc::O_RDWR | libc::O_EXCL) else {
+            let kind = look_at(path).map(|found| found.st_mode & libc::S_IFMT);
+            return Err(match kind {
+                Some(libc::S_IFLNK) => SinkError::SymbolicLink,
+                Some(_) if self.reopen().is_some() => SinkError::Exists,
+                _ => SinkError::NotWritable,
+            });
         };
         self.map(&file, 0).then_some(()).ok_or(SinkError::NotWritable)
     }
@@ -77,9 +84,10 @@ impl Sink {
         Ok(())
     }
 
-    fn open(&self, flags: i32) -> Option<File> {
+    /// Opens the file that `create` made, which nobody may have replaced by a link meanwhile.
+    fn reopen(&self) -> Option<File> {
         let path = CStr::from_bytes_until_nul(self.path.as_bytes()).ok()?;
-        File::open(path, libc::O_RDWR | flags)
+        File::open(path, libc::O_RDWR | libc::O_NOFOLLOW)
     }
 
     /// Maps a window that begins at `offset`.
@@ -119,7 +127,7 @@ impl Sink {
     fn advance(&mut self) -> bool {
         let end = self.offset + self.used;
         let offset = end / STEP * STEP;
-        let done = self.open(0).is_some_and(|file| self.map(&file, offset));
+        let done = self.reopen().is_some_and(|file| self.map(&file, offset));
         if done {
             self.used = end - offset;
         }
@@ -130,7 +138,7 @@ impl Sink {
     pub fn finish(&mut self) {
         let end = self.offset + self.used;
         self.unmap();
-        if let Some(file) = self.open(0) {
+        if let Some(file) = self.reopen() {
             file.set_length(end);
         }
     }

@@ -170,9 +170,7 @@ impl Counter {
 
 /// Something that differs between threads and between processes; not 0.
 fn seed(addr: u64) -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a valid target.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    let time = crate::os::vdso::now(libc::CLOCK_MONOTONIC);
     let mixed = (addr ^ (time.tv_nsec as u64) << 32 ^ time.tv_sec as u64)
         .wrapping_add(0x9E37_79B9_7F4A_7C15)
         .wrapping_mul(0xBF58_476D_1CE4_E5B9);

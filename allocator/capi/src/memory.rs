@@ -1,0 +1,74 @@
+//! Bodies for `memset`, `memcpy`, `memmove`, `memcmp`, `bcmp` and `strlen`, which the compiler calls
+//! wherever it likes. In the shared library these names lead here instead of to the program: a
+//! program or a preloaded library may define them as its own (tools that check bounds do), and such
+//! a function may allocate while the caller holds a lock of ours.
+//!
+//! The linker does it, in the shared library alone (`build.rs`): the names stay inside, neither
+//! imported nor exported. The archive keeps the program's functions, since there they are the
+//! program's own choice, and defines none of them.
+//!
+//! `calloc` clears and `realloc` copies the program's memory by these, so they are as fast as glibc's
+//! for sizes up to 1 MiB (`docs/imports.md` has figures). They are assembly because the compiler
+//! would recognise the loop of a `memset` in Rust and turn it into a call of itself. On machines for
+//! which none are written here, the C library's are imported.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64 {
+    use core::arch::asm;
+    use core::arch::x86_64::{__cpuid, __cpuid_count};
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    core::arch::global_asm!(include_str!("memory_x86_64.s"));
+
+    unsafe extern "C" {
+        /// Fewest bytes that are moved 32 at a time. Relaxed: either way is right at any time.
+        #[link_name = "stratalloc_vector_least"]
+        safe static VECTOR_LEAST: AtomicUsize;
+        /// Fewest bytes that the processor's string instructions move. Relaxed: either way is right.
+        #[link_name = "stratalloc_string_least"]
+        safe static STRING_LEAST: AtomicUsize;
+    }
+
+    /// The bounds on processors that have the instructions: string instructions take some time to
+    /// start, which narrow moves lose sooner than wide ones.
+    const VECTORS: usize = 65;
+    const STRINGS: usize = 2 << 10;
+    const STRINGS_BESIDE_VECTORS: usize = 128 << 10;
+
+    /// Run by the loader. What comes before does without.
+    #[used]
+    #[unsafe(link_section = ".init_array")]
+    static START: extern "C" fn() = look_at_processor;
+
+    extern "C" fn look_at_processor() {
+        // Bits of leaf 1 (ecx) and leaf 7 (ebx) of `cpuid`, and of the register XCR0: whether the
+        // kernel saves the registers of 16 and 32 bytes.
+        const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
+        const AVX2: u32 = 1 << 5;
+        const ENHANCED_STRINGS: u32 = 1 << 9;
+        const SAVED: u32 = 0b110;
+        if __cpuid(0).eax < 7 {
+            return;
+        }
+        let (first, seventh) = (__cpuid(1), __cpuid_count(7, 0));
+        let has_avx = first.ecx & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX;
+        let has_vectors = has_avx && saved_registers() & SAVED == SAVED && seventh.ebx & AVX2 != 0;
+        if has_vectors {
+            VECTOR_LEAST.store(VECTORS, Ordering::Relaxed);
+        }
+        if seventh.ebx & ENHANCED_STRINGS != 0 {
+            let least = if has_vectors { STRINGS_BESIDE_VECTORS } else { STRINGS };
+            STRING_LEAST.store(least, Ordering::Relaxed);
+        }
+    }
+
+    /// The low half of XCR0.
+    fn saved_registers() -> u32 {
+        let low: u32;
+        // SAFETY: the caller has seen OSXSAVE, so the instruction is there; it reads a register.
+        unsafe {
+            asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") _, options(nomem, nostack));
+        }
+        low
+    }
+}
