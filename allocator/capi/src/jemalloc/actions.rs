@@ -48,7 +48,7 @@ static CACHES: Numbers<63> = Numbers::new();
 
 /// `tcache.create`
 pub fn create_cache(_: Place, arguments: Arguments) -> c_int {
-    if arguments.gives_value() {
+    if arguments.writes() {
         return libc::EPERM;
     }
     give_number(arguments, || CACHES.take(), libc::EFAULT)

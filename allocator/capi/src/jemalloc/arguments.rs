@@ -55,6 +55,11 @@ impl Arguments {
         !self.new.is_null()
     }
 
+    /// Whether the caller gives a value, or the length of one.
+    pub fn writes(self) -> bool {
+        self.gives_value() || self.new_length != 0
+    }
+
     /// Gives `value` to the caller, if it wants one.
     pub fn read(self, value: Value) -> c_int {
         match value {
@@ -68,7 +73,7 @@ impl Arguments {
 
     /// As `read` for what cannot be written.
     pub fn read_only(self, value: Value) -> c_int {
-        if self.gives_value() || self.new_length != 0 { libc::EPERM } else { self.read(value) }
+        if self.writes() { libc::EPERM } else { self.read(value) }
     }
 
     /// As `read` for a value that exists for the caller only: it has to want one, in the right
@@ -110,7 +115,7 @@ impl Arguments {
     /// 0 if the caller neither gives nor wants data, else `EPERM`.
     pub fn none(self) -> c_int {
         let none = self.old.is_null() && self.old_length.is_null();
-        if none && self.new.is_null() && self.new_length == 0 { 0 } else { libc::EPERM }
+        if none && !self.writes() { 0 } else { libc::EPERM }
     }
 
     fn copy_out<T: Copy>(self, value: &T) -> c_int {
