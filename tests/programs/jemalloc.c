@@ -1,11 +1,12 @@
-/* jemalloc's calls with every flag. All of this holds under jemalloc as well, where the same program
- * runs: what the library promises is jemalloc's promise. */
+/* jemalloc's calls with every flag. All of this holds under jemalloc as well, where the same
+ * program runs: what the library promises is jemalloc's promise. */
 #include "jemalloc.h"
 
 #include <pthread.h>
 #include <stdbool.h>
 
-static const size_t sizes[] = {1, 8, 16, 17, 100, 1000, 4096, 4097, 30000, 40000, 70000, 300000, 3000000};
+static const size_t sizes[] = {1,    8,     16,    17,    100,    1000,   4096,
+                               4097, 30000, 40000, 70000, 300000, 3000000};
 #define SIZES (sizeof sizes / sizeof *sizes)
 
 /* Leaves memory behind that is not zero, for all sizes. */
@@ -45,16 +46,19 @@ static void sizes_and_alignments(void) {
                 CHECK(block && is_aligned(block, (size_t)1 << lg), "%zu at 2^%d", sizes[s], lg);
                 real = sallocx(block, flags);
                 CHECK(real >= sizes[s] && real == malloc_usable_size(block), "%zu", real);
-                CHECK(real == nallocx(sizes[s], flags), "%zu at 2^%d: %zu, announced %zu", sizes[s],
-                      lg, real, nallocx(sizes[s], flags));
+                CHECK(real == nallocx(sizes[s], flags), "%zu at 2^%d: %zu, announced %zu",
+                      sizes[s], lg, real, nallocx(sizes[s], flags));
                 if (zero) CHECK(all_zero(block, real), "%zu at 2^%d: not zero", sizes[s], lg);
                 memset(block, 0xEE, real);
-                if (s % 2) dallocx(block, flags);
-                else sdallocx(block, sizes[s], flags);
+                if (s % 2)
+                    dallocx(block, flags);
+                else
+                    sdallocx(block, sizes[s], flags);
             }
 }
 
-/* What a block had is kept, up to its real size; what it gains is zero where that is asked for. */
+/* What a block had is kept, up to its real size; what it gains is zero where that is asked for.
+ */
 static void resizing(void) {
     static const int alignments[] = {0, 4, 6, 12, 16, 21};
     size_t from, to, a;
@@ -77,8 +81,8 @@ static void resizing(void) {
                 kept = before < sizes[to] ? before : sizes[to];
                 CHECK(filled(block, kept, from), "%zu to %zu: content", sizes[from], sizes[to]);
                 if ((flags & ZERO) && after > before)
-                    CHECK(all_zero(block + before, after - before), "%zu to %zu at 2^%d: not zero",
-                          sizes[from], sizes[to], alignments[a]);
+                    CHECK(all_zero(block + before, after - before),
+                          "%zu to %zu at 2^%d: not zero", sizes[from], sizes[to], alignments[a]);
                 memset(block, 0xEE, after);
                 sdallocx(block, sizes[to], flags);
             }
@@ -114,12 +118,14 @@ static void resizing_in_place(void) {
                 /* jemalloc 5.3 tells the old size of some blocks that it made larger. */
                 if (!is_ours() && after == before) after = sallocx(block, 0);
                 CHECK(after == sallocx(block, 0) && after == malloc_usable_size(block),
-                      "%zu to %zu: %zu, really %zu", sizes[from], sizes[to], after, sallocx(block, 0));
-                CHECK(after >= sizes[to] || after == before, "%zu to %zu: became %zu", sizes[from],
-                      sizes[to], after);
+                      "%zu to %zu: %zu, really %zu", sizes[from], sizes[to], after,
+                      sallocx(block, 0));
+                CHECK(after >= sizes[to] || after == before, "%zu to %zu: became %zu",
+                      sizes[from], sizes[to], after);
                 kept = before < after ? before : after;
                 CHECK(filled(block, kept, from), "%zu to %zu: content", sizes[from], sizes[to]);
-                CHECK(all_zero(block + kept, after - kept), "%zu to %zu: not zero", sizes[from], sizes[to]);
+                CHECK(all_zero(block + kept, after - kept), "%zu to %zu: not zero", sizes[from],
+                      sizes[to]);
                 memset(block, 0xEE, after);
                 dallocx(block, 0);
             }
@@ -133,7 +139,8 @@ static void impossible_requests(void) {
     fill(block, 1000, 3);
     for (lg = 0; lg <= 40; lg += 8) {
         CHECK(!mallocx(huge, LG_ALIGN(lg)) && !mallocx(half, LG_ALIGN(lg) | ZERO), "2^%d", lg);
-        CHECK(!rallocx(block, huge, LG_ALIGN(lg)) && !rallocx(block, half, LG_ALIGN(lg)), "2^%d", lg);
+        CHECK(!rallocx(block, huge, LG_ALIGN(lg)) && !rallocx(block, half, LG_ALIGN(lg)), "2^%d",
+              lg);
         CHECK(nallocx(huge, LG_ALIGN(lg)) == 0 && nallocx(half, LG_ALIGN(lg)) == 0, "2^%d", lg);
     }
     CHECK(!mallocx(1, LG_ALIGN(63)) && !mallocx(half - 1, LG_ALIGN(62)), "alignments");
@@ -172,8 +179,10 @@ static void caches_and_arenas(void) {
             CHECK(blocks[i] = rallocx(blocks[i], 2 * i + 1, flags), "%zu", i);
             CHECK(filled(blocks[i], i + 1, i), "%zu", i);
         }
-        if (i % 4 < 2) dallocx(blocks[i], flags);
-        else sdallocx(blocks[i], i % 5 ? i + 1 : 2 * i + 1, flags);
+        if (i % 4 < 2)
+            dallocx(blocks[i], flags);
+        else
+            sdallocx(blocks[i], i % 5 ? i + 1 : 2 * i + 1, flags);
     }
     blocks[0] = mallocx(100, 0);
     CHECK(mallctl("arenas.lookup", &found, &length, &blocks[0], sizeof blocks[0]) == 0, "lookup");
@@ -206,7 +215,8 @@ static void *churn(void *argument) {
         } else if (next_random(&state) & 1) {
             CHECK(filled(blocks[at], have[at], at), "block %zu of %zu bytes", at, have[at]);
             CHECK(blocks[at] = rallocx(blocks[at], size, flags), "%zu", size);
-            CHECK(filled(blocks[at], size < have[at] ? size : have[at], at), "%zu to %zu", have[at], size);
+            CHECK(filled(blocks[at], size < have[at] ? size : have[at], at), "%zu to %zu",
+                  have[at], size);
         } else {
             CHECK(filled(blocks[at], have[at], at), "block %zu of %zu bytes", at, have[at]);
             dallocx(blocks[at], 0);
@@ -249,23 +259,27 @@ static void numbers_of_paths(void) {
     CHECK(mallctlbymib(mib, depth, &value, &length, NULL, 0) == ENOENT, "no such class");
     /* The beginning of a path. */
     for (i = 1; i <= 4; i++) {
-        static const char *const parts[] = {"", "arenas", "arenas.bin", "arenas.bin.0", "arenas.bin.0.size"};
+        static const char *const parts[] = {"", "arenas", "arenas.bin", "arenas.bin.0",
+                                            "arenas.bin.0.size"};
         depth = 7;
         mib[2] = 0;
-        CHECK(mallctlnametomib(parts[i], other, &depth) == 0 && depth == i, "%s: %zu", parts[i], depth);
+        CHECK(mallctlnametomib(parts[i], other, &depth) == 0 && depth == i, "%s: %zu", parts[i],
+              depth);
         CHECK(memcmp(other, mib, i * sizeof *mib) == 0, "%s: other numbers", parts[i]);
         if (i < 4) {
             CHECK(mallctlbymib(other, depth, &value, &length, NULL, 0) == ENOENT, "%s", parts[i]);
             CHECK(mallctl(parts[i], &value, &length, NULL, 0) == ENOENT, "%s", parts[i]);
         }
         depth = i;
-        CHECK(mallctlnametomib("arenas.bin.0.size", other, &depth) == 0 && depth == i, "room for %zu", i);
+        CHECK(mallctlnametomib("arenas.bin.0.size", other, &depth) == 0 && depth == i,
+              "room for %zu", i);
         CHECK(memcmp(other, mib, i * sizeof *mib) == 0, "room for %zu: other numbers", i);
     }
     depth = 7;
     CHECK(mallctlnametomib("arena.0.initialized", mib, &depth) == 0 && depth == 3, "arena");
     length = sizeof initialized;
-    CHECK(mallctlbymib(mib, depth, &initialized, &length, NULL, 0) == 0 && initialized, "arena 0");
+    CHECK(mallctlbymib(mib, depth, &initialized, &length, NULL, 0) == 0 && initialized,
+          "arena 0");
     mib[1] = MALLCTL_ARENAS_ALL;
     CHECK(mallctlbymib(mib, depth, &initialized, &length, NULL, 0) == 0 && initialized, "all");
     mib[1] = 3000;
@@ -274,21 +288,24 @@ static void numbers_of_paths(void) {
 
 /* Whoever reads figures as Rust's tikv-jemalloc-ctl does: numbers once, then values by them. */
 static void figures_by_number(void) {
-    static const char *const names[] = {"stats.allocated", "stats.active", "stats.resident",
-                                        "stats.mapped", "stats.metadata", "stats.retained"};
+    static const char *const names[] = {"stats.allocated", "stats.active",   "stats.resident",
+                                        "stats.mapped",    "stats.metadata", "stats.retained"};
     size_t mib[6][2], depth = 2, i, round, value[6], length = sizeof *value;
     uint64_t epoch = 1, before, after;
     void *block = mallocx(5 * MIB, ZERO);
-    for (i = 0; i < 6; i++) CHECK(mallctlnametomib(names[i], mib[i], &depth) == 0, "%s", names[i]);
+    for (i = 0; i < 6; i++)
+        CHECK(mallctlnametomib(names[i], mib[i], &depth) == 0, "%s", names[i]);
     for (round = 0; round < 3; round++) {
         length = sizeof before;
         CHECK(mallctl("epoch", &before, &length, NULL, 0) == 0, "epoch");
-        CHECK(mallctl("epoch", &after, &length, &epoch, sizeof epoch) == 0 && after == before + 1, "epoch");
+        CHECK(mallctl("epoch", &after, &length, &epoch, sizeof epoch) == 0 && after == before + 1,
+              "epoch");
         for (i = 0; i < 6; i++)
             CHECK(mallctlbymib(mib[i], depth, &value[i], &length, NULL, 0) == 0, "%s", names[i]);
-        CHECK(value[0] >= 5 * MIB && value[0] <= value[1] && value[1] <= value[2], "%zu allocated, %zu active, %zu resident",
-              value[0], value[1], value[2]);
-        CHECK(value[1] % 4096 == 0 && value[4] > 0 && value[3] > 5 * MIB, "%zu active, %zu mapped", value[1], value[3]);
+        CHECK(value[0] >= 5 * MIB && value[0] <= value[1] && value[1] <= value[2],
+              "%zu allocated, %zu active, %zu resident", value[0], value[1], value[2]);
+        CHECK(value[1] % 4096 == 0 && value[4] > 0 && value[3] > 5 * MIB,
+              "%zu active, %zu mapped", value[1], value[3]);
     }
     dallocx(block, 0);
 }

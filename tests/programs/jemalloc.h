@@ -1,5 +1,5 @@
-/* jemalloc's interface for programs that run on jemalloc too, to compare: no library is linked, and
- * whoever is preloaded defines the names. */
+/* jemalloc's interface for programs that run on jemalloc too, to compare: no library is linked,
+ * and whoever is preloaded defines the names. */
 #ifndef JEMALLOC_H
 #define JEMALLOC_H
 

@@ -29,9 +29,12 @@ static void decay_times(void) {
         CHECK(mallctl(names[i], NULL, NULL, &wanted, sizeof wanted) == 0, "%s", names[i]);
         CHECK((ssize_t)figure("opt.dirty_decay_ms") == wanted, "%s: %zd", names[i], wanted);
         CHECK((ssize_t)figure("stats.arenas.0.dirty_decay_ms") == wanted, "%s", names[i]);
-        CHECK(MallocExtension_GetMemoryReleaseRate() == 2000.0 / (double)wanted, "the option changed");
+        CHECK(MallocExtension_GetMemoryReleaseRate() == 2000.0 / (double)wanted,
+              "the option changed");
         wanted = -1;
-        CHECK(mallctl(names[i], &before, &length, &wanted, sizeof wanted) == 0 && before == 1000 + (ssize_t)i, "%zd", before);
+        CHECK(mallctl(names[i], &before, &length, &wanted, sizeof wanted) == 0 &&
+                  before == 1000 + (ssize_t)i,
+              "%zd", before);
         CHECK(MallocExtension_GetMemoryReleaseRate() == 0, "never");
         wanted = -2;
         CHECK(mallctl(names[i], NULL, NULL, &wanted, sizeof wanted) == EFAULT, "no time");
@@ -67,7 +70,8 @@ static void purging(void) {
         retained = figure("stats.retained");
         CHECK(act(names[i]) == 0, "%s", names[i]);
         CHECK(figure("stats.arenas.0.pdirty") == 0, "%s", names[i]);
-        CHECK(resident_bytes() + 19 * MIB < resident, "%s: %zu bytes of %zu", names[i], resident_bytes(), resident);
+        CHECK(resident_bytes() + 19 * MIB < resident, "%s: %zu bytes of %zu", names[i],
+              resident_bytes(), resident);
         CHECK(figure("stats.retained") >= retained + 20 * MIB, "retained");
     }
 }
@@ -95,17 +99,23 @@ static void figures_agree(void) {
     CHECK(act("arena.0.purge") == 0, "purge");
     small = figure("stats.arenas.0.small.allocated");
     CHECK(figure("stats.allocated") == property("generic.current_allocated_bytes"), "allocated");
-    CHECK(figure("stats.allocated") == small + figure("stats.arenas.4096.large.allocated"), "small and large");
+    CHECK(figure("stats.allocated") == small + figure("stats.arenas.4096.large.allocated"),
+          "small and large");
     CHECK(figure("stats.metadata") == property("stratalloc.metadata_bytes"), "metadata");
     CHECK(figure("stats.active") + property("tcmalloc.pageheap_free_bytes") ==
-              property("generic.physical_memory_used"), "active");
+              property("generic.physical_memory_used"),
+          "active");
     CHECK(figure("stats.resident") == figure("stats.active") + figure("stats.metadata") +
-              figure("stats.arenas.0.pdirty") * figure("arenas.page"), "resident");
+                                          figure("stats.arenas.0.pdirty") * figure("arenas.page"),
+          "resident");
     CHECK(figure("stats.mapped") + figure("stats.retained") ==
-              property("generic.heap_size") + property("stratalloc.metadata_bytes"), "all addresses");
+              property("generic.heap_size") + property("stratalloc.metadata_bytes"),
+          "all addresses");
     CHECK(figure("stats.allocated") <= figure("stats.active"), "allocated is active");
-    CHECK(figure("stats.arenas.0.tcache_bytes") == property("tcmalloc.thread_cache_free_bytes"), "cached");
-    CHECK(mallctlnametomib("stats.arenas.0.bins.0.curregs", mib, &depth) == 0 && depth == 6, "numbers");
+    CHECK(figure("stats.arenas.0.tcache_bytes") == property("tcmalloc.thread_cache_free_bytes"),
+          "cached");
+    CHECK(mallctlnametomib("stats.arenas.0.bins.0.curregs", mib, &depth) == 0 && depth == 6,
+          "numbers");
     for (i = 0; i < 72; i++) {
         size_t count;
         mib[4] = i;
@@ -117,18 +127,21 @@ static void figures_agree(void) {
     for (i = 1; i < 5000; i += 2) dallocx(blocks[i], 0);
 }
 
-/* Large blocks shrink where they are, and what they lose goes to others; they grow within 2 MiB. */
+/* Large blocks shrink where they are, and what they lose goes to others; they grow within 2 MiB.
+ */
 static void large_blocks_in_place(void) {
     size_t before = figure("stats.allocated"), i;
     unsigned char *block = mallocx(8 * MIB, 0);
     fill(block, 8 * MIB, 1);
-    CHECK(xallocx(block, MIB, 9 * MIB, 0) == 8 * MIB, "8 lies between 1 and 10: %zu", sallocx(block, 0));
+    CHECK(xallocx(block, MIB, 9 * MIB, 0) == 8 * MIB, "8 lies between 1 and 10: %zu",
+          sallocx(block, 0));
     CHECK(xallocx(block, MIB, 0, 0) == MIB, "shrinks: %zu", sallocx(block, 0));
     CHECK(figure("stats.allocated") == before + MIB, "%zu allocated", figure("stats.allocated"));
     CHECK(xallocx(block, 2 * MIB, 0, ZERO) == 2 * MIB, "grows: %zu", sallocx(block, 0));
     CHECK(filled(block, MIB, 1) && all_zero(block + MIB, MIB), "content");
     CHECK(xallocx(block, 1500 * KIB, MIB, 0) == 2 * MIB, "2 is enough: %zu", sallocx(block, 0));
-    CHECK(xallocx(block, 100, 0, 0) == 2 * MIB, "small blocks are elsewhere: %zu", sallocx(block, 0));
+    CHECK(xallocx(block, 100, 0, 0) == 2 * MIB, "small blocks are elsewhere: %zu",
+          sallocx(block, 0));
     CHECK(xallocx(block, 100, 100 * KIB, 0) == 104 * KIB, "shrinks: %zu", sallocx(block, 0));
     CHECK(xallocx(block, 200 * KIB, 8 * MIB, 0) == 200 * KIB, "not all: %zu", sallocx(block, 0));
     CHECK(filled(block, 104 * KIB, 1), "content");
@@ -156,23 +169,28 @@ static void refusals(void) {
     CHECK(mallctl("arenas.create", &arena, &length, NULL, 0) == 0 && arena == 1, "an arena");
     block = mallocx(100, ARENA(arena));
     CHECK(act("arena.1.destroy") == EFAULT && act("arena.1.reset") == EFAULT, "a block is in it");
-    CHECK(mallctl("arena.1.dirty_decay_ms", NULL, NULL, &time, sizeof time) == EFAULT, "the heap's time");
+    CHECK(mallctl("arena.1.dirty_decay_ms", NULL, NULL, &time, sizeof time) == EFAULT,
+          "the heap's time");
     CHECK((ssize_t)figure("opt.dirty_decay_ms") == before, "the heap's time has not changed");
-    CHECK(mallctl("stats.arenas.1.mapped", &size, &length, NULL, 0) == ENOENT, "nothing is known of it");
+    CHECK(mallctl("stats.arenas.1.mapped", &size, &length, NULL, 0) == ENOENT,
+          "nothing is known of it");
     CHECK(mallctl("thread.arena", NULL, NULL, &one, sizeof one) == EPERM, "arenas of threads");
     CHECK(mallctl("thread.arena", NULL, NULL, &zero, sizeof zero) == 0, "the heap");
     dallocx(block, ARENA(arena));
-    CHECK(act("arena.1.reset") == 0 && act("arena.1.purge") == 0 && act("arena.1.destroy") == 0, "empty");
+    CHECK(act("arena.1.reset") == 0 && act("arena.1.purge") == 0 && act("arena.1.destroy") == 0,
+          "empty");
     CHECK(act("arena.1.destroy") == EFAULT, "destroyed");
     CHECK(mallctl("arenas.create", &arena, &length, &hooks, sizeof hooks) == EPERM, "hooks");
     CHECK(mallctl("thread.tcache.enabled", NULL, NULL, &off, sizeof off) == EPERM, "no cache");
     length = sizeof then;
-    CHECK(mallctl("thread.tcache.enabled", &then, &length, &on, sizeof on) == 0 && then, "a cache");
+    CHECK(mallctl("thread.tcache.enabled", &then, &length, &on, sizeof on) == 0 && then,
+          "a cache");
     CHECK(mallctl("arena.0.dss", NULL, NULL, &word, sizeof word) == EFAULT, "sbrk");
     CHECK(mallctl("arena.0.dss", NULL, NULL, &disabled, sizeof disabled) == 0, "no sbrk");
     CHECK(mallctl("arena.0.dss", NULL, NULL, &unknown, sizeof unknown) == EINVAL, "no word");
     length = sizeof arena;
-    CHECK(mallctl("arenas.lookup", &arena, &length, &stranger, sizeof stranger) == EINVAL, "no block");
+    CHECK(mallctl("arenas.lookup", &arena, &length, &stranger, sizeof stranger) == EINVAL,
+          "no block");
     one = 4000;
     CHECK(mallctl("tcache.destroy", NULL, NULL, &one, sizeof one) == EFAULT, "no such cache");
 }
@@ -193,15 +211,17 @@ static size_t printed_number(const char *before) {
 
 /* The text has jemalloc's frame and the figures that mallctl gives; both ways of taking it. */
 static void printed_text(void) {
-    static const char *const lines[] = {"\nVersion: \"stratalloc ", "\n  config.stats: true\n", "\n  opt.narenas: 1\n",
-                                        "\nArenas: 1\n", "\narenas[0]:\n", "\nbins: "};
+    static const char *const lines[] = {"\nVersion: \"stratalloc ", "\n  config.stats: true\n",
+                                        "\n  opt.narenas: 1\n",     "\nArenas: 1\n",
+                                        "\narenas[0]:\n",           "\nbins: "};
     const char *end = "--- End jemalloc statistics ---\n";
     void *block = mallocx(123456, 0);
     size_t i;
     malloc_stats_print(take, printed, "");
     CHECK(strncmp(printed, "___ Begin jemalloc statistics ___\n", 34) == 0, "%s", printed);
     CHECK(strcmp(printed + strlen(printed) - strlen(end), end) == 0, "%s", printed);
-    for (i = 0; i < sizeof lines / sizeof *lines; i++) CHECK(strstr(printed, lines[i]), "no %s in\n%s", lines[i], printed);
+    for (i = 0; i < sizeof lines / sizeof *lines; i++)
+        CHECK(strstr(printed, lines[i]), "no %s in\n%s", lines[i], printed);
     CHECK(printed_number("\nAllocated: ") == figure("stats.allocated"), "allocated");
     CHECK(printed_number(", active: ") == figure("stats.active"), "active");
     CHECK(printed_number(", resident: ") == figure("stats.resident"), "resident");
@@ -210,7 +230,9 @@ static void printed_text(void) {
     malloc_message = take;
     malloc_stats_print(NULL, printed, "gab");
     CHECK(printed_number("\nAllocated: ") == figure("stats.allocated"), "by malloc_message");
-    CHECK(!strstr(printed, "config.") && !strstr(printed, "arenas[0]") && !strstr(printed, "bins:"), "%s", printed);
+    CHECK(
+        !strstr(printed, "config.") && !strstr(printed, "arenas[0]") && !strstr(printed, "bins:"),
+        "%s", printed);
     CHECK(strstr(printed, "\nMerged arenas stats:\n"), "%s", printed);
     dallocx(block, 0);
 }

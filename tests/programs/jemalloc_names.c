@@ -1,6 +1,6 @@
-/* Reads names of mallctl, a line each, and prints how each answers: to reads with room of every size,
- * to writes of a wrong length, to both, to neither. `<n>` in a name is the number of arenas.
- * The output of two allocators can be compared line by line. */
+/* Reads names of mallctl, a line each, and prints how each answers: to reads with room of every
+ * size, to writes of a wrong length, to both, to neither. `<n>` in a name is the number of
+ * arenas. The output of two allocators can be compared line by line. */
 #include "jemalloc.h"
 
 int main(void) {
@@ -18,8 +18,11 @@ int main(void) {
         line[strcspn(line, "\n")] = 0;
         length = sizeof arenas;
         CHECK(mallctl("arenas.narenas", &arenas, &length, NULL, 0) == 0, "arenas");
-        if (number) snprintf(name, sizeof name, "%.*s%u%s", (int)(number - line), line, arenas, number + 3);
-        else snprintf(name, sizeof name, "%s", line);
+        if (number)
+            snprintf(name, sizeof name, "%.*s%u%s", (int)(number - line), line, arenas,
+                     number + 3);
+        else
+            snprintf(name, sizeof name, "%s", line);
         printf("%s: numbers %d", line, mallctlnametomib(name, mib, &depth));
         printf(" depth %zu", depth);
         /* Read, with the room that its type needs. */

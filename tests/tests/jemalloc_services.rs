@@ -114,8 +114,8 @@ fn rndc_confgen_writes_its_key() {
 const ZONE: &str = "$TTL 60\n@ IN SOA ns.test. root.test. 1 60 60 60 60\n@ IN NS ns.test.\n\
                     ns IN A 127.0.0.1\nwww IN A 192.0.2.7\n$GENERATE 1-2000 host$ IN TXT name$\n";
 
-/// A name server: its configuration is checked, it answers over UDP, TCP and HTTP (which has an arena
-/// of its own), is reconfigured, and ends cleanly.
+/// A name server: its configuration is checked, it answers over UDP, TCP and HTTP (which has an
+/// arena of its own), is reconfigured, and ends cleanly.
 #[test]
 fn bind_answers_queries_and_ends_cleanly() {
     let _alone = exclusive();
@@ -129,7 +129,8 @@ fn bind_answers_queries_and_ends_cleanly() {
          options {{ directory \"{folder}\"; pid-file none; session-keyfile none; recursion no;\n\
          dnssec-validation no; listen-on-v6 {{ none; }}; listen-on port {dns} {{ 127.0.0.1; }};\n\
          listen-on port {http} tls none http default {{ 127.0.0.1; }}; }};\n\
-         controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }} keys {{ rndc-key; }}; }};\n\
+         controls {{ inet 127.0.0.1 port {control} allow {{ 127.0.0.1; }}\n\
+         keys {{ rndc-key; }}; }};\n\
          zone \"test\" {{ type primary; file \"{folder}/zone\"; }};\n",
         folder = folder.path().display()
     );

@@ -189,7 +189,7 @@ int __posix_memalign(void **out, size_t alignment, size_t size) STRATALLOC_NOTHR
  *   MALLOCX_ZERO         what the block gains is zero, up to its real size
  *   MALLOCX_TCACHE(i), MALLOCX_TCACHE_NONE, MALLOCX_ARENA(i)
  *                        accepted; every block comes from the calling thread's cache and the one
- *                        heap. Blocks of an arena that the program created are counted by this flag.
+ *                        heap. Blocks of an arena that the program created are counted by it.
  */
 #ifndef MALLOCX_ZERO
 #define MALLOCX_LG_ALIGN(n) ((int)(n))
@@ -210,8 +210,8 @@ void *mallocx(size_t size, int flags) STRATALLOC_NOTHROW;
 void *rallocx(void *block, size_t size, int flags) STRATALLOC_NOTHROW;
 
 /* Resizes a block without moving it, to size + extra bytes or, if that cannot be done, to size.
- * Returns its real size afterwards, whatever came of it: less than size if nothing did. Blocks of up
- * to 32 KiB keep the size of their class. */
+ * Returns its real size afterwards, whatever came of it: less than size if nothing did. Blocks of
+ * up to 32 KiB keep the size of their class. */
 size_t xallocx(void *block, size_t size, size_t extra, int flags) STRATALLOC_NOTHROW;
 
 /* The real size of a block, as malloc_usable_size. */
@@ -238,16 +238,16 @@ int mallctl(const char *name, void *old, size_t *old_length, void *new_, size_t 
     STRATALLOC_NOTHROW;
 
 /* The same in two steps, for names used often: mallctlnametomib gives the name, or the beginning of
- * one, as at most *depth numbers and sets *depth to how many these are. Numbers in a name, of arenas
- * and size classes, stand for themselves and may be replaced. */
+ * one, as at most *depth numbers and sets *depth to how many these are. Numbers in a name, of
+ * arenas and size classes, stand for themselves and may be replaced. */
 int mallctlnametomib(const char *name, size_t *mib, size_t *depth) STRATALLOC_NOTHROW;
 int mallctlbymib(const size_t *mib, size_t depth, void *old, size_t *old_length, void *new_,
                  size_t new_length) STRATALLOC_NOTHROW;
 
 /* Prints the state of this moment, in pieces, to write(passed, piece); without write to
  * malloc_message(passed, piece); without that to standard error. options is NULL or a string of
- * letters: J for JSON; g, m, a and b leave out general information, the sum of all arenas, each arena,
- * each size class. Allocates nothing. */
+ * letters: J for JSON; g, m, a and b leave out general information, the sum of all arenas, each
+ * arena, each size class. Allocates nothing. */
 void malloc_stats_print(void (*write)(void *passed, const char *piece), void *passed,
                         const char *options) STRATALLOC_NOTHROW;
 

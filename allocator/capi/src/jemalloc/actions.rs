@@ -13,8 +13,8 @@ use super::path::Place;
 /// Writes of `epoch`, and one. Relaxed: nothing depends on it.
 static EPOCH: AtomicUsize = AtomicUsize::new(1);
 
-/// `epoch`: a write of any value counts, a read tells the count. In jemalloc a write also renews the
-/// figures, which are always new here.
+/// `epoch`: a write of any value counts, a read tells the count. In jemalloc a write also renews
+/// the figures, which are always new here.
 pub fn epoch(_: Place, arguments: Arguments) -> c_int {
     match arguments.written::<usize>() {
         Ok(None) => {}

@@ -1,8 +1,8 @@
 //! What the caller of `mallctl` gives and wants, and jemalloc's rules for lengths.
 //!
-//! A value is read if the caller has room for one, and written if it gives one. A length that is not
-//! the type's is `EINVAL`; of a value that is read, what fits is copied nevertheless. Data for what
-//! has none, or only tells or only takes, is `EPERM`. All functions give 0 or an error number.
+//! A value is read if the caller has room for one, and written if it gives one. A length that is
+//! not the type's is `EINVAL`; of a value that is read, what fits is copied nevertheless. Data for
+//! what has none, or only tells or only takes, is `EPERM`. All functions give 0 or an error number.
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 

@@ -1,8 +1,8 @@
 //! Values of `mallctl` that can only be read. All are of the moment of the call; none is counted
 //! for this purpose. In bytes, unless they are pages of [`PAGE`] bytes or numbers of things.
 //!
-//! jemalloc knows three kinds of pages: active ones hold blocks or are held for them, dirty ones are
-//! free and resident, retained ones are addresses without memory. Ours map onto them as
+//! jemalloc knows three kinds of pages: active ones hold blocks or are held for them, dirty ones
+//! are free and resident, retained ones are addresses without memory. Ours map onto them as
 //! [`Figures`] says; there are no muzzy ones, as memory goes back at once when it goes back.
 
 use core::ffi::{CStr, c_uint};

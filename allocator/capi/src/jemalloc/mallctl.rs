@@ -37,8 +37,8 @@ fn follow(name: &str, mut visit: impl FnMut(usize, usize) -> bool) -> Option<Bra
 /// jemalloc's `mallctl`. Returns 0 or an error number; `errno` is left alone.
 ///
 /// # Safety
-/// `name` is NUL-terminated; `old` is null or has room for `*old_length` bytes; `new` is null or has
-/// `new_length` bytes.
+/// `name` is NUL-terminated; `old` is null or has room for `*old_length` bytes; `new` is null or
+/// has `new_length` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mallctl(
     name: *const c_char,

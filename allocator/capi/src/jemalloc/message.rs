@@ -10,8 +10,8 @@ use crate::text::Text;
 /// Takes a piece of text: what the caller passed through, and a NUL-terminated string.
 pub type Write = unsafe extern "C" fn(*mut c_void, *const c_char);
 
-/// jemalloc's variable `malloc_message`: null, or the function of type [`Write`] that takes over from
-/// standard error. Written by the program, as a plain variable, before threads print.
+/// jemalloc's variable `malloc_message`: null, or the function of type [`Write`] that takes over
+/// from standard error. Written by the program, as a plain variable, before threads print.
 #[unsafe(export_name = "malloc_message")]
 pub static MALLOC_MESSAGE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
@@ -47,7 +47,7 @@ impl Sink {
             Some(write) if !self.piece.as_bytes().is_empty() => {
                 // One byte was left for it.
                 let _ = core::fmt::Write::write_str(&mut self.piece, "\0");
-                // SAFETY: by the word given to `new`; the text is NUL-terminated and outlives the call.
+                // SAFETY: by the word given to `new`; the text ends in NUL and outlives the call.
                 unsafe { write(self.passed, self.piece.as_bytes().as_ptr().cast()) };
             }
             Some(_) => {}
