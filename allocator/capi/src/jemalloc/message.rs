@@ -61,9 +61,12 @@ impl core::fmt::Write for Sink {
     fn write_str(&mut self, text: &str) -> core::fmt::Result {
         let mut rest = text;
         while !rest.is_empty() {
-            let room = PIECE - 1 - self.piece.as_bytes().len();
             // All that is printed here is ASCII; anything else is cut where a character ends.
-            let (now, later) = rest.split_at(rest.floor_char_boundary(room));
+            let mut room = (PIECE - 1 - self.piece.as_bytes().len()).min(rest.len());
+            while !rest.is_char_boundary(room) {
+                room -= 1;
+            }
+            let (now, later) = rest.split_at(room);
             self.piece.write_str(now)?;
             if !later.is_empty() {
                 self.flush();
