@@ -45,6 +45,15 @@ fn jemalloc_keeps_the_same_promises() {
     run(on(&system_jemalloc(), &program), LIMIT).expect_success();
 }
 
+/// The hardened library, and the one for valgrind, where blocks end where they were asked to.
+#[test]
+fn every_variant_keeps_them() {
+    let program = program("jemalloc.c", Link::Preload);
+    for variant in [library::hardened(), library::valgrind()] {
+        run(on(&variant, &program), LIMIT).expect_success();
+    }
+}
+
 #[test]
 fn settings_and_figures_are_those_of_this_heap() {
     let _alone = exclusive();

@@ -47,7 +47,8 @@ pub struct Figures {
 }
 
 impl Figures {
-    /// The state at this moment.
+    /// The state at this moment. Not inlined: the snapshot leaves the stack before anything prints.
+    #[inline(never)]
     pub fn now() -> Self {
         Self::from_snapshot(&MallocExtension::stats())
     }

@@ -30,8 +30,8 @@ pub struct Sink {
     passed: *mut c_void,
 }
 
-/// Bytes of a piece, with its NUL.
-const PIECE: usize = 256;
+/// Bytes of a piece, with its NUL: it lies on the stack of who asks.
+const PIECE: usize = 128;
 
 impl Sink {
     /// To `write` or, if that is null, to `malloc_message`; to standard error if both are.

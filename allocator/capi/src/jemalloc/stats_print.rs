@@ -92,6 +92,7 @@ fn values_below(prefix: &str) -> impl Iterator<Item = (&'static str, Value)> {
         .filter_map(|(leaf, name)| Some((name, tree::value(leaf, Place::default())?)))
 }
 
+#[inline(never)]
 fn print_text(out: &mut Sink, options: &Options) -> fmt::Result {
     out.write_str("___ Begin jemalloc statistics ___\n")?;
     if options.general {
@@ -133,6 +134,7 @@ fn print_text(out: &mut Sink, options: &Options) -> fmt::Result {
 }
 
 /// The heap as an arena. All arenas are this one.
+#[inline(never)]
 fn print_arena(out: &mut Sink, now: &Figures, options: &Options) -> fmt::Result {
     let time = |value: Option<Value>| value.unwrap_or(Value::Signed(0));
     let (dirty, muzzy) =
@@ -161,6 +163,7 @@ fn print_arena(out: &mut Sink, now: &Figures, options: &Options) -> fmt::Result 
 }
 
 /// A line for each size class that has spans.
+#[inline(never)]
 fn print_bins(out: &mut Sink) -> fmt::Result {
     writeln!(
         out,
@@ -186,6 +189,7 @@ fn print_bins(out: &mut Sink) -> fmt::Result {
     result
 }
 
+#[inline(never)]
 fn print_json(json: &mut Json<'_>, options: &Options) -> fmt::Result {
     json.open(None, '{')?;
     json.open(Some("jemalloc"), '{')?;
