@@ -310,6 +310,34 @@ static void figures_by_number(void) {
     dallocx(block, 0);
 }
 
+static char printed[1 << 20];
+
+static void take(void *passed, const char *piece) {
+    CHECK(passed == printed, "what was passed");
+    CHECK(strlen(printed) + strlen(piece) < sizeof printed, "room");
+    strcat(printed, piece);
+}
+
+/* Text and JSON begin and end alike, whichever way they are taken. */
+static void printing(void) {
+    static const char *const frames[][3] = {
+        {"", "___ Begin jemalloc statistics ___\n", "--- End jemalloc statistics ---\n"},
+        {"J", "{\"jemalloc\":{\"version\":\"", "}}"},
+    };
+    size_t i, way;
+    for (i = 0; i < 2; i++)
+        for (way = 0; way < 2; way++) {
+            const char *end = frames[i][2];
+            *printed = 0;
+            malloc_message = way ? take : NULL;
+            malloc_stats_print(way ? NULL : take, printed, frames[i][0]);
+            CHECK(strncmp(printed, frames[i][1], strlen(frames[i][1])) == 0, "%s", printed);
+            CHECK(strlen(printed) > 1000, "%s", printed);
+            CHECK(strcmp(printed + strlen(printed) - strlen(end), end) == 0, "%s", printed);
+        }
+    malloc_message = NULL;
+}
+
 static const struct test_case cases[] = {
     {"macros", macros},
     {"sizes_and_alignments", sizes_and_alignments},
@@ -321,6 +349,7 @@ static const struct test_case cases[] = {
     {"threads", threads},
     {"numbers_of_paths", numbers_of_paths},
     {"figures_by_number", figures_by_number},
+    {"printing", printing},
     {NULL, NULL},
 };
 

@@ -54,6 +54,27 @@ fn every_variant_keeps_them() {
     }
 }
 
+/// A program that was linked with libjemalloc gets every call, and the variable, from the library
+/// that is preloaded; with and without an address of its own for the latter.
+#[test]
+fn programs_linked_with_jemalloc_are_served_whole() {
+    for kind in ["-no-pie", "-pie"] {
+        let binary = output_dir().join(format!("jemalloc-linked{kind}"));
+        let scratch = binary.with_extension(std::process::id().to_string());
+        let mut compiler = Command::new("cc");
+        compiler.args([kind, if kind == "-pie" { "-fPIE" } else { "-fno-pie" }, "-O1", "-w"]);
+        compiler.args(["-D_GNU_SOURCE", "-fno-builtin", "-pthread", "-Wl,--no-as-needed", "-I"]);
+        compiler.arg(library::programs_dir().join("../../allocator/capi/include"));
+        compiler.arg(library::programs_dir().join("jemalloc.c")).arg(system_jemalloc());
+        compiler.arg("-o").arg(&scratch);
+        run(compiler, LIMIT).expect_success();
+        fs::rename(&scratch, &binary).expect("moving a compiled program into place");
+        let mut program = on(&library::shared(), &binary);
+        program.env("STRATALLOC_EXPECT", library::shared());
+        run(program, LIMIT).expect_success();
+    }
+}
+
 #[test]
 fn settings_and_figures_are_those_of_this_heap() {
     let _alone = exclusive();

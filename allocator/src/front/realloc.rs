@@ -18,7 +18,7 @@ use core::ptr;
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
 /// the block's place.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: the duties are the same.
+    // SAFETY: a live block by the caller's word, whose place the result takes.
     unsafe { reallocate_at(block, new_size, MIN_ALIGN) }
 }
 
@@ -27,7 +27,7 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
 /// # Safety
 /// As [`reallocate`].
 pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-    // SAFETY: the duties are the same.
+    // SAFETY: a live block by the caller's word, whose place the result takes.
     unsafe { reallocate_at(block, new_size, align.max(MIN_ALIGN)) }
 }
 

@@ -136,7 +136,7 @@ pub unsafe extern "C" fn xallocx(
 /// `block` is null or a live block of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
-    // SAFETY: the duties are the same.
+    // SAFETY: null or a live block by the caller's word, which is all that is asked for.
     unsafe { front::usable_size(block.cast_mut().cast()) }
 }
 
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
-    // SAFETY: the duties are the same.
+    // SAFETY: null or a live block by the caller's word, and the caller gives it up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -160,7 +160,7 @@ pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sdallocx(block: *mut c_void, _size: usize, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
-    // SAFETY: the duties are the same.
+    // SAFETY: null or a live block by the caller's word, and the caller gives it up.
     unsafe { front::deallocate(block.cast()) }
 }
 

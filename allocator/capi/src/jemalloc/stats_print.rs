@@ -63,7 +63,7 @@ pub unsafe extern "C" fn malloc_stats_print(
     let mut out = unsafe { Sink::new(write, passed) };
     // A `Sink` takes everything.
     let _ = if options.json {
-        print_json(&mut Json::new(&mut out), &options).and_then(|()| out.write_char('\n'))
+        print_json(&mut Json::new(&mut out), &options)
     } else {
         print_text(&mut out, &options)
     };
