@@ -92,4 +92,4 @@ pub use faces::{
     Stratalloc,
 };
 #[cfg(not(loom))]
-pub use observe::{BlockHistogram, Snapshot};
+pub use observe::{BlockHistogram, ClassUsage, Snapshot};

@@ -241,7 +241,7 @@ static void control_reads(void) {
     CHECK(mallctl("stats.metadata", &value, &length, NULL, 0) == 0, "metadata");
     CHECK(value == property("stratalloc.metadata_bytes"), "%zu", value);
     CHECK(mallctl("stats.retained", &value, &length, NULL, 0) == 0, "retained");
-    CHECK(value == property("tcmalloc.pageheap_unmapped_bytes"), "%zu", value);
+    CHECK(value >= property("tcmalloc.pageheap_unmapped_bytes"), "%zu", value);
     CHECK(mallctlnametomib("stats.active", mib, &depth) == 0 && depth == 2, "mib of active");
     CHECK(mallctlbymib(mib, depth, &value, &length, NULL, 0) == 0, "active");
     CHECK(value == property("generic.physical_memory_used") -
@@ -261,15 +261,15 @@ static void control_reads(void) {
     CHECK(mallctl("arenas.narenas", &arenas, &length, NULL, 0) == 0 && arenas == 1, "arenas");
     length = sizeof background;
     CHECK(mallctl("background_thread", &background, &length, NULL, 0) == 0, "thread");
-    CHECK(!background, "there is no background thread");
+    CHECK(background, "there may be a background thread");
     free(blocks[0]);
 }
 
 static void control_errors(void) {
-    static const char *const unknown[] = {"", ".", "stats", "stats.", "stats.allocated.x", "epochs",
-                                          "arena.1.purge", "arena..purge", "arena.x.purge",
+    static const char *const unknown[] = {"", ".", "statistics", "stats.", "stats.allocated.x", "epochs",
+                                          "arena.2.purge", "arena..purge", "arena.x.purge",
                                           "arena.4095.purge", "arena.99999999999999999999.purge",
-                                          "thread.allocated", "opt.narenas", "arena.0"};
+                                          "thread.allocated", "opt.prof", "arenas.bin.72.size"};
     size_t value = 0, length, mib[3], depth, i;
     uint32_t small = 0;
     CHECK(blocks[0] = malloc(100 * KIB), "a block");
@@ -289,6 +289,7 @@ static void control_errors(void) {
     CHECK(mallctl("epoch", NULL, NULL, NULL, 0) == 0, "asking for nothing");
     depth = 1;
     CHECK(mallctlnametomib("stats.active", mib, &depth) == 0 && depth == 1, "the beginning");
+    CHECK(mallctl("stats", NULL, NULL, NULL, 0) == ENOENT, "half a path");
     CHECK(mallctlbymib(mib, 1, NULL, NULL, NULL, 0) == ENOENT, "half a path");
     CHECK(mallctlbymib(mib, 99, NULL, NULL, NULL, 0) == ENOENT, "too long a path");
     free(blocks[0]);
@@ -312,7 +313,7 @@ static void control_actions(void) {
             CHECK(mallctlnametomib("arena.0.purge", mib, &depth) == 0 && depth == 3, "mib");
             mib[1] = 4096;
             CHECK(mallctlbymib(mib, depth, NULL, NULL, NULL, 0) == 0, "purge by numbers");
-            mib[1] = 1;
+            mib[1] = 2;
             CHECK(mallctlbymib(mib, depth, NULL, NULL, NULL, 0) == ENOENT, "no such arena");
         }
         CHECK(property("tcmalloc.pageheap_free_bytes") == 0, "%zu: not released", i);

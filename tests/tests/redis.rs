@@ -1,5 +1,6 @@
 //! A Redis server on the library: under load, saving from a forked child, and with the same data at
-//! the end as a server on its usual allocator.
+//! the end as a server on its usual allocator. Debian's is linked with libjemalloc, and asks it for
+//! figures and purges by `MEMORY` and `INFO`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,63 @@ fn digest_of_known_data(server: &Server) -> String {
     assert_eq!(server.ask(&["DEBUG", "RELOAD"]), "OK", "{}", server.log());
     assert_eq!(server.ask(&["DEBUG", "DIGEST"]), digest, "reloaded; {}", server.log());
     digest
+}
+
+/// The number behind `name:` in a text of `INFO`.
+fn number(text: &str, name: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let digits = line.unwrap_or_else(|| panic!("no {name} in\n{text}"));
+    digits.trim().parse().unwrap_or_else(|e| panic!("{name}:{digits} {e}"))
+}
+
+/// Every figure is about the heap that the server uses, and every command does what it says.
+#[test]
+fn redis_sees_its_memory() {
+    let _alone = exclusive();
+    let server = Server::start(Some(library::shared()));
+    server.ask(&["EVAL", FILL, "0"]);
+    let before = server.ask(&["INFO", "memory"]);
+    let (used, allocated) =
+        (number(&before, "used_memory"), number(&before, "allocator_allocated"));
+    let (active, resident) =
+        (number(&before, "allocator_active"), number(&before, "allocator_resident"));
+    assert!(used > 8 << 20 && used <= allocated + allocated / 10, "{before}");
+    assert!(allocated <= active && active <= resident, "{before}");
+    assert!(active < 2 * used && resident < 2 * used + (8 << 20), "{before}");
+
+    let usage = server.ask(&["MEMORY", "USAGE", "s20000"]);
+    assert!(usage.parse::<u64>().is_ok_and(|bytes| bytes > 400), "a string of 400: {usage}");
+    let stats = server.ask(&["MEMORY", "STATS"]);
+    assert!(stats.contains("allocator.allocated") && stats.contains("keys.count"), "{stats}");
+    let doctor = server.ask(&["MEMORY", "DOCTOR"]);
+    assert!(doctor.contains("Sam"), "{doctor}");
+    assert!(!doctor.contains("High allocator"), "{doctor}");
+    let text = server.ask(&["MEMORY", "MALLOC-STATS"]);
+    assert!(text.starts_with("___ Begin jemalloc statistics ___"), "{text}");
+    assert!(
+        text.contains("\"stratalloc ") && text.ends_with("--- End jemalloc statistics ---"),
+        "{text}"
+    );
+    assert!(server.ask(&["MEMORY", "HELP"]).contains("PURGE"));
+
+    // This build has no defragmentation of its own, and says so.
+    assert!(server.ask(&["CONFIG", "SET", "activedefrag", "yes"]).contains("modified Jemalloc"));
+    for wanted in ["no", "yes"] {
+        assert_eq!(server.ask(&["CONFIG", "SET", "jemalloc-bg-thread", wanted]), "OK");
+    }
+    assert_eq!(server.ask(&["FLUSHALL"]), "OK");
+    assert_eq!(server.ask(&["MEMORY", "PURGE"]), "OK");
+    // Redis renews the figures ten times a second.
+    let start = Instant::now();
+    loop {
+        let after = server.ask(&["INFO", "memory"]);
+        if number(&after, "allocator_resident") < resident / 2 {
+            assert!(number(&after, "allocator_allocated") < allocated / 2, "{after}");
+            return;
+        }
+        assert!(start.elapsed() < LIMIT, "nothing went back: {before}\n{after}");
+        sleep(Duration::from_millis(50));
+    }
 }
 
 #[test]

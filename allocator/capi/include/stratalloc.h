@@ -158,17 +158,6 @@ void free_sized(void *block, size_t size) STRATALLOC_NOTHROW;
 /* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. */
 void free_aligned_sized(void *block, size_t alignment, size_t size) STRATALLOC_NOTHROW;
 
-/* jemalloc's calls. flags hold log2 of the alignment in the low six bits, as MALLOCX_LG_ALIGN(n)
- * and MALLOCX_ALIGN(a) build them; all other bits (zeroing, arenas, thread caches) are ignored.
- *
- * nallocx: bytes that an allocation of size with that alignment would really get; 0 if it cannot
- * be served. Allocates nothing. */
-size_t nallocx(size_t size, int flags) STRATALLOC_NOTHROW;
-
-/* sdallocx: frees block, for which size bytes (or any number up to its usable size) at that
- * alignment were asked. NULL is ignored. */
-void sdallocx(void *block, size_t size, int flags) STRATALLOC_NOTHROW;
-
 /* macOS's name of malloc_usable_size. */
 size_t malloc_size(const void *block) STRATALLOC_NOTHROW;
 
@@ -189,38 +178,81 @@ int __posix_memalign(void **out, size_t alignment, size_t size) STRATALLOC_NOTHR
 /* gperftools' MallocExtension, in C and C++: see gperftools/malloc_extension_c.h and
  * gperftools/malloc_extension.h beside this file. */
 
-/* jemalloc. Reads, writes or triggers what name says. Returns 0 or an error number; errno is left
- * alone.
+/*
+ * jemalloc's names. A program that was linked with libjemalloc gets all of them from here. Types,
+ * results and error numbers are those of jemalloc 5.3. docs/c-api.md says what each name of mallctl
+ * gives. errno is left alone.
  *
- *   name                 type           here
- *   epoch                uint64_t, r/w  counts the writes; figures are of the moment of the call
- *   version              const char *   as stratalloc_version
- *   background_thread    bool           false
- *   stats.allocated      size_t         blocks the program holds, rounded up to size classes
- *   stats.active         size_t         spans and large blocks, whole pages
- *   stats.resident       size_t         active, free pages that hold memory, and metadata: an
- *                                       upper bound, as untouched pages of blocks count
- *   stats.mapped         size_t         the same
- *   stats.retained       size_t         free pages that hold no memory: released, or untouched
- *   stats.metadata       size_t         addresses for the allocator's own records
- *   thread.tcache.flush  none           gives up the calling thread's cache
- *   arenas.narenas       unsigned       1: all threads share one page heap
- *   arena.<i>.purge      none           gives all free memory back, as malloc_trim(0); i is 0, or
- *                                       4096 for all arenas
- *
- * Every other name is ENOENT, among them thread.allocated and thread.deallocated: counting them
- * would cost every malloc and free. EINVAL: *old_length or new_length is not the size of the type;
- * what fits was copied, and *old_length says how much. EPERM: data for what is read-only, or for
- * what has none. */
+ * flags of the calls below, to be combined with |:
+ *   MALLOCX_LG_ALIGN(n)  aligned to 2 to the power of n
+ *   MALLOCX_ALIGN(a)     aligned to a, a power of two
+ *   MALLOCX_ZERO         what the block gains is zero, up to its real size
+ *   MALLOCX_TCACHE(i), MALLOCX_TCACHE_NONE, MALLOCX_ARENA(i)
+ *                        accepted; every block comes from the calling thread's cache and the one
+ *                        heap. Blocks of an arena that the program created are counted by it.
+ */
+#ifndef MALLOCX_ZERO
+#define MALLOCX_LG_ALIGN(n) ((int)(n))
+#define MALLOCX_ALIGN(a) ((int)__builtin_ctzll((unsigned long long)(a)))
+#define MALLOCX_ZERO 0x40
+#define MALLOCX_TCACHE(i) ((int)(((i) + 2) << 8))
+#define MALLOCX_TCACHE_NONE MALLOCX_TCACHE(-1)
+#define MALLOCX_ARENA(i) ((int)(((unsigned)(i) + 1) << 20))
+#define MALLCTL_ARENAS_ALL 4096
+#define MALLCTL_ARENAS_DESTROYED 4097
+#endif
+
+/* size bytes; NULL if they cannot be had. */
+void *mallocx(size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* The block with size bytes, which may have moved; NULL if they cannot be had, the old block then
+ * untouched. The content is kept up to the smaller of the old real size and size. */
+void *rallocx(void *block, size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* Resizes a block without moving it, to size + extra bytes or, if that cannot be done, to size.
+ * Returns its real size afterwards, whatever came of it: less than size if nothing did. Blocks of
+ * up to 32 KiB keep the size of their class. */
+size_t xallocx(void *block, size_t size, size_t extra, int flags) STRATALLOC_NOTHROW;
+
+/* The real size of a block, as malloc_usable_size. */
+size_t sallocx(const void *block, int flags) STRATALLOC_NOTHROW;
+
+/* Frees the block. NULL is ignored. */
+void dallocx(void *block, int flags) STRATALLOC_NOTHROW;
+
+/* The same for a block for which size bytes (or any number up to its real size) at the flags'
+ * alignment were asked. */
+void sdallocx(void *block, size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* The real size that mallocx(size, flags) would give; 0 if it cannot be served. */
+size_t nallocx(size_t size, int flags) STRATALLOC_NOTHROW;
+
+/* Reads, writes or triggers what name says. Returns 0 or an error number:
+ *   ENOENT  there is no such name, or nothing that could be told
+ *   EINVAL  *old_length or new_length is not the size of the type; of a value that is read, what
+ *           fits was copied, and *old_length says how much
+ *   EPERM   data for what is read-only, write-only or has none; or a wish that is not granted
+ *   EFAULT  a value that is not admitted, or an arena that this cannot be done to
+ *   EAGAIN  no more arenas */
 int mallctl(const char *name, void *old, size_t *old_length, void *new_, size_t new_length)
     STRATALLOC_NOTHROW;
 
-/* The same in two steps, for names used often: mallctlnametomib gives the name as at most *depth
- * numbers and sets *depth to how many these are; ENOENT for a name not in the table. In
- * arena.<i>.purge the second number is i and may be replaced. */
+/* The same in two steps, for names used often: mallctlnametomib gives the name, or the beginning of
+ * one, as at most *depth numbers and sets *depth to how many these are. Numbers in a name, of
+ * arenas and size classes, stand for themselves and may be replaced. */
 int mallctlnametomib(const char *name, size_t *mib, size_t *depth) STRATALLOC_NOTHROW;
 int mallctlbymib(const size_t *mib, size_t depth, void *old, size_t *old_length, void *new_,
                  size_t new_length) STRATALLOC_NOTHROW;
+
+/* Prints the state of this moment, in pieces, to write(passed, piece); without write to
+ * malloc_message(passed, piece); without that to standard error. options is NULL or a string of
+ * letters: J for JSON; g, m, a and b leave out general information, the sum of all arenas, each
+ * arena, each size class. Allocates nothing. */
+void malloc_stats_print(void (*write)(void *passed, const char *piece), void *passed,
+                        const char *options) STRATALLOC_NOTHROW;
+
+/* Set by the program, or NULL. */
+extern void (*malloc_message)(void *passed, const char *piece);
 
 /* Writes who holds memory to the file `path` (%p in it stands for the process's number), over what was
  * there: every outstanding block, or a sample, by the stack that allocated it. `stratalloc-ctl report`

@@ -27,6 +27,11 @@ impl<const N: usize> Text<N> {
         self.bytes.get(..self.len).unwrap_or(&[])
     }
 
+    /// Makes it empty again.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+
     /// Writes the text to file descriptor 2, by system calls of our own: no cancellation point, and
     /// `errno` stays. Errors end it quietly: a process without a standard error is no reason to fail.
     pub fn write_to_stderr(&self) {

@@ -167,8 +167,7 @@ fn serve() {
         } else if let Some(found) = watch.look_if_due(Linux.now_ms()) {
             relief.act(found);
         }
-        PAGE_HEAP.decay_step();
-        while PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {}
+        give_back_due_pages();
         let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
             || sharing::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
@@ -194,6 +193,12 @@ fn serve() {
             quiet = 0;
         }
     }
+}
+
+/// Takes a step of the page heap's decay, if one is due, and gives back all that is owed.
+pub fn give_back_due_pages() {
+    PAGE_HEAP.decay_step();
+    while PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {}
 }
 
 /// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is slept through.

@@ -1,10 +1,11 @@
 //! The allocator's controls, named as gperftools names them.
 
 use super::property::Property;
+use crate::background;
 use crate::central::CENTRAL;
 use crate::config::DECAY_MS;
 use crate::front;
-use crate::observe::{self, BlockHistogram, Snapshot};
+use crate::observe::{self, BlockHistogram, ClassUsage, Snapshot};
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::thread_cache::exchange;
@@ -185,6 +186,24 @@ impl MallocExtension {
     /// How many blocks of which size the program holds at this moment.
     pub fn block_histogram() -> BlockHistogram {
         BlockHistogram::take()
+    }
+
+    /// Calls `visit` for every size class, smallest first, with how much of it the program holds.
+    ///
+    /// ```
+    /// # use stratalloc::MallocExtension;
+    /// let mut largest = 0;
+    /// MallocExtension::for_each_size_class(|class| largest = class.object_size);
+    /// assert_eq!(largest, 32 << 10);
+    /// ```
+    pub fn for_each_size_class(visit: impl FnMut(ClassUsage)) {
+        ClassUsage::for_each(visit);
+    }
+
+    /// Gives free pages back whose decay time is over, if a step of the decay is due: what the
+    /// program's other calls do as well.
+    pub fn decay_if_due() {
+        background::give_back_due_pages();
     }
 
     /// The value of a property, by its [`Property`] or by a name that gperftools or Google's

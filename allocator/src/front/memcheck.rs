@@ -166,6 +166,21 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, MIN_ALIGN) }
 }
 
+/// As in `realloc`, but that the block always moves.
+///
+/// # Safety
+/// As there.
+pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    // SAFETY: a live block of the caller's, whose size is looked up here.
+    unsafe { reallocate_same_layout(block, usable_size(block), new_size, align) }
+}
+
+/// As in `realloc`: does nothing, as a block ends where it was asked to.
+///
+/// # Safety
+/// As there.
+pub unsafe fn resize_in_place(_block: *mut u8, _new_size: usize) {}
+
 /// As `reallocate`, with an alignment.
 ///
 /// # Safety

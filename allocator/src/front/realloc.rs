@@ -18,9 +18,28 @@ use core::ptr;
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
 /// the block's place.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
+    // SAFETY: a live block by the caller's word, whose place the result takes.
+    unsafe { reallocate_at(block, new_size, MIN_ALIGN) }
+}
+
+/// As [`reallocate`], with a result at a multiple of `align`, a power of two.
+///
+/// # Safety
+/// As [`reallocate`].
+pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
+    // SAFETY: a live block by the caller's word, whose place the result takes.
+    unsafe { reallocate_at(block, new_size, align.max(MIN_ALIGN)) }
+}
+
+/// The body of both: for the minimum alignment, which every block has, the compiler leaves the comparisons out.
+///
+/// # Safety
+/// As [`reallocate`].
+#[inline(always)]
+unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     if unlikely(guard::owns(block as usize)) {
-        // SAFETY: handed through.
-        return unsafe { reallocate_guarded(block, None, new_size, MIN_ALIGN) };
+        // SAFETY: a guarded block of the caller's, live or found out, which the result takes the place of.
+        return unsafe { reallocate_guarded(block, None, new_size, align) };
     }
     let span = misuse::check_live_block(block, "realloc");
     // SAFETY: checked: a live span's record.
@@ -29,7 +48,14 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         SpanState::Small => record.class.size(),
         _ => record.bytes(),
     };
-    if record.state != SpanState::Small && new_size > MAX_SMALL && new_size <= MAX_REQUEST {
+    let may_stay = align == MIN_ALIGN || (block as usize).is_multiple_of(align);
+    // A direct block that moves keeps alignments of up to a huge page.
+    let may_resize = may_stay && align <= HUGE_SIZE;
+    if record.state != SpanState::Small
+        && new_size > MAX_SMALL
+        && new_size <= MAX_REQUEST
+        && may_resize
+    {
         watched::resizing(block);
         // SAFETY: a live large block of the caller's.
         let moved = unsafe { large::resize(span, new_size) };
@@ -38,12 +64,16 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         }
         watched::not_resized(block);
     }
-    if new_size <= old && new_size >= old / 2 {
+    if may_stay && new_size <= old && new_size >= old / 2 {
         watched::resized(block, block, new_size);
         return block;
     }
     watched::resizing(block);
-    let new = alloc::allocate(new_size);
+    let new = if align == MIN_ALIGN {
+        alloc::allocate(new_size)
+    } else {
+        alloc::allocate_aligned(new_size, align)
+    };
     if new.is_null() {
         watched::not_resized(block);
     } else {
@@ -54,6 +84,35 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
         }
     }
     new
+}
+
+/// Changes a large block to `new_size` bytes where it is, if that can be done; what came of it is what
+/// `usable_size` says. Small blocks have the size of their class, and guarded ones end where their pages do: these
+/// stay as they are, as do blocks that would become small, and direct blocks that would have to move.
+///
+/// # Safety
+/// `block` is a live block of this allocator (anything else aborts) and the caller's, as is what is cut off.
+pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
+    if guard::owns(block as usize) || new_size <= MAX_SMALL || new_size > MAX_REQUEST {
+        return;
+    }
+    let span = misuse::check_live_block(block, "xallocx");
+    // SAFETY: checked: a live span's record.
+    let record = unsafe { span.as_ref() };
+    let stays = match record.state {
+        SpanState::Small => false,
+        // The kernel shortens a mapping where it is, and may move one that grows.
+        SpanState::Direct => new_size <= record.bytes(),
+        _ => true,
+    };
+    if !stays {
+        return;
+    }
+    watched::resizing(block);
+    // SAFETY: a live large block of the caller's, which gives up what is cut off.
+    if unsafe { large::resize(span, new_size) }.is_null() {
+        watched::not_resized(block);
+    }
 }
 
 /// `realloc` for callers that will give the block back by its layout: the result is what

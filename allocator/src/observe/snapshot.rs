@@ -23,6 +23,8 @@ pub struct Snapshot {
     /// Part of `in_use`: what blocks have beyond what the program asked for. An estimate, from the requests for which
     /// magazines were filled from spans and from those beyond the size classes.
     pub rounding: usize,
+    /// Part of `in_use`: blocks beyond the size classes, direct-mapped ones included.
+    pub large: usize,
     /// Number of blocks handed to the program.
     pub in_use_count: usize,
     /// Free objects in the thread caches of all threads.
@@ -108,7 +110,8 @@ impl Snapshot {
         self.central_free += small.saturating_sub(known);
         let excess = known.saturating_sub(small);
         self.mapped = pages.mapped + direct.bytes + excess;
-        self.in_use += pages.large_bytes + direct.bytes;
+        self.large = pages.large_bytes + direct.bytes;
+        self.in_use += self.large;
         self.direct_mapped = direct.bytes;
         self.direct_mapped_count = direct.count;
         self.direct_mapped_peak = direct.peak_bytes;

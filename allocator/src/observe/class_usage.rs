@@ -1,0 +1,59 @@
+//! The size classes, and how much of each the program holds: what jemalloc calls bins.
+
+use super::snapshot::for_each_class;
+use crate::config::{CLASS_COUNT, MAX_SMALL, PAGE_SIZE};
+
+/// One size class at one moment.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct ClassUsage {
+    /// Bytes of an object.
+    pub object_size: usize,
+    /// Objects in a span of this class.
+    pub span_objects: usize,
+    /// Bytes of such a span.
+    pub span_size: usize,
+    /// Spans of this class now.
+    pub span_count: usize,
+    /// Objects that the program holds now.
+    pub in_use_count: usize,
+}
+
+impl ClassUsage {
+    /// Number of size classes.
+    pub const COUNT: usize = CLASS_COUNT - 1;
+    /// Bytes of an object of the largest.
+    pub const LARGEST: usize = MAX_SMALL;
+
+    /// Calls `visit` for every size class, smallest first. Thread-safe; no lock is held meanwhile.
+    pub fn for_each(mut visit: impl FnMut(Self)) {
+        for_each_class(|class, now| {
+            let info = class.info();
+            let span_objects = info.objects as usize;
+            visit(Self {
+                object_size: class.size(),
+                span_objects,
+                span_size: info.pages as usize * PAGE_SIZE,
+                span_count: now.objects / span_objects,
+                in_use_count: now.in_use,
+            });
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_is_visited_once_from_the_smallest_on() {
+        let (mut count, mut last) = (0, 0);
+        ClassUsage::for_each(|class| {
+            assert!(class.object_size > last);
+            assert!(class.object_size * class.span_objects <= class.span_size);
+            assert!(class.in_use_count <= class.span_count * class.span_objects);
+            (count, last) = (count + 1, class.object_size);
+        });
+        assert_eq!((count, last), (ClassUsage::COUNT, ClassUsage::LARGEST));
+    }
+}
