@@ -8,3 +8,4 @@ pub mod hint;
 pub mod list;
 pub mod memcheck;
 pub mod probe;
+pub mod scale;
