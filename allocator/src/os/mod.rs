@@ -9,6 +9,7 @@ pub mod cgroup;
 pub mod faults;
 pub mod files;
 pub mod linux;
+mod pin;
 pub mod process;
 pub mod protect;
 pub mod pthread;
