@@ -1,7 +1,7 @@
 //! Several copies of the allocator in one process, and copies that come and go: plug-ins in Rust whose global
 //! allocator is the crate, in programs of C that run on another copy, or on the C library's `malloc`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, thread};
@@ -20,11 +20,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Copies(tempfile::TempDir);
 
 impl Copies {
-    fn of_plugin(count: usize) -> Self {
-        let plugin = ctl::plugin();
+    fn of(plugin: &Path, count: usize) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         for number in 0..count {
-            fs::copy(&plugin, folder.path().join(format!("{number:02}.so"))).expect("a copy");
+            fs::copy(plugin, folder.path().join(format!("{number:02}.so"))).expect("a copy");
         }
         Self(folder)
     }
@@ -39,7 +38,7 @@ impl Copies {
 
 /// Runs one case of `plugins.c` with so many copies of the plug-in.
 fn run_plugins(link: Option<Link>, case: &str, count: usize) -> Finished {
-    let copies = Copies::of_plugin(count);
+    let copies = Copies::of(&ctl::plugin(), count);
     let mut host = match link {
         Some(link) => command("plugins.c", link),
         None => Command::new(program("plugins.c", Link::Preload)),
@@ -69,6 +68,26 @@ fn plugins_with_their_own_copy_run_in_programs_with_another() {
 fn a_process_ends_while_threads_live_that_used_a_closed_plugin() {
     for count in [1, 3] {
         run_plugins(None, "ends_with_threads", count).expect_success();
+    }
+}
+
+/// A plug-in in C that has the archive in it, with names that nobody else sees or with names as they come.
+#[test]
+fn plugins_with_the_archive_in_them_come_and_go() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for (number, names) in ["-Wl,--exclude-libs,ALL", "-Wl,--no-as-needed"].iter().enumerate() {
+        let plugin = folder.path().join(format!("plugin-{number}.so"));
+        let mut cc = Command::new("cc");
+        cc.args(["-std=gnu11", "-O2", "-fno-builtin", "-shared", "-fPIC", names]);
+        cc.arg(library::programs_dir().join("plugin.c")).arg(library::archive());
+        cc.arg("-o").arg(&plugin);
+        run(cc, LIMIT).expect_success();
+        let copies = Copies::of(&plugin, 2);
+        for case in ["rounds", "ends_with_threads"] {
+            let mut host = Command::new(program("plugins.c", Link::Preload));
+            host.arg(case).args(copies.paths());
+            run(host, LIMIT).expect_success();
+        }
     }
 }
 

@@ -67,6 +67,7 @@ pub struct Tables {
     pub base: usize,
     symbols: *const Symbol,
     names: *const c_char,
+    /// Null in objects that are linked with `--hash-style=sysv`.
     hash: *const u32,
     /// Relocations that name symbols, in two tables: where they start, and how many they are.
     relocations: [(*const Relocation, usize); 2],
@@ -92,7 +93,7 @@ impl LoadedObject {
         })
     }
 
-    /// The object's tables; none if it lacks one that every object of today's linkers has.
+    /// The object's tables; none if it has no symbols.
     pub fn tables(&self) -> Option<Tables> {
         let dynamic = self.headers().iter().find(|header| header.kind == PT_DYNAMIC)?;
         let entries = self.base.wrapping_add(dynamic.address as usize) as *const [u64; 2];
@@ -117,7 +118,7 @@ impl LoadedObject {
                 _ => {}
             }
         }
-        if symbols == 0 || names == 0 || hash == 0 {
+        if symbols == 0 || names == 0 {
             return None;
         }
         let count = |bytes: usize| bytes / size_of::<Relocation>();
@@ -140,6 +141,9 @@ impl LoadedObject {
 impl Tables {
     /// The function that the object defines as `name`, as others find it: the place of the symbol.
     pub fn function(&self, name: &CStr) -> Option<*const Symbol> {
+        if self.hash.is_null() {
+            return None;
+        }
         let hash = gnu_hash(name);
         // SAFETY: the layout of a GNU hash table: four numbers, a filter of `filter_len` words of 64 bits,
         // `bucket_count` buckets, and a word per defined symbol, of which the lowest bit ends a chain.
