@@ -1,4 +1,5 @@
-/* Opens a library with RTLD_DEEPBIND, as PHP and Apache do, and passes blocks to and fro. Argument: the library. */
+/* Opens a library with RTLD_DEEPBIND, as PHP and Apache do, and passes blocks to and fro.
+ * Argument: the library. */
 #include "check.h"
 
 #include <malloc.h>

@@ -1,5 +1,5 @@
-/* A library that is opened with RTLD_DEEPBIND (deepbind.c): its `malloc` and `free` are looked up in the C library first, while the
- * C library's own calls go to the process's `malloc`. */
+/* A library that is opened with RTLD_DEEPBIND (deepbind.c): its `malloc` and `free` are looked up
+ * in the C library first, while the C library's own calls go to the process's `malloc`. */
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-//! A plug-in in Rust whose global allocator is the crate. A program in C opens it, has it work on threads, closes it
-//! (`tests/programs/plugins.c`).
+//! A plug-in in Rust whose global allocator is the crate. A program in C opens it, has it work on
+//! threads, closes it (`tests/programs/plugins.c`).
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -23,8 +23,8 @@ pub extern "C" fn plugin_work(seed: usize) -> usize {
     map.values().map(Vec::len).sum()
 }
 
-/// Keeps something until the thread ends, so that a destructor of Rust's runs there. (The C library does not unmap a
-/// library while such a destructor waits.)
+/// Keeps something until the thread ends, so that a destructor of Rust's runs there. (The C library
+/// does not unmap a library while such a destructor waits.)
 #[unsafe(no_mangle)]
 pub extern "C" fn plugin_keep(seed: usize) {
     KEPT.with_borrow_mut(|kept| kept.extend((0..50).map(|i| format!("{seed} {i} of this thread"))));

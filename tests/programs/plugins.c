@@ -1,6 +1,7 @@
-/* Opens plug-ins that have an allocator of their own (plugin.rs), has them work on threads, closes them while threads
- * live that have used them, forks, ends threads, and ends. Arguments: case, and the plug-ins. Whatever
- * `malloc` is here (the C library's, the preloaded or the linked one), each block goes back to the copy that it came from. */
+/* Opens plug-ins that have an allocator of their own (plugin.rs), has them work on threads,
+ * closes them while threads live that have used them, forks, ends threads, and ends. Arguments:
+ * case, and the plug-ins. Whatever `malloc` is here (the C library's, the preloaded or the linked
+ * one), each block goes back to the copy that it came from. */
 #include "check.h"
 
 #include <pthread.h>
@@ -147,8 +148,8 @@ static void ends_with_threads(void) {
     pthread_barrier_wait(&closed);
 }
 
-/* Opens copy after copy until the room for thread-local storage is used up: the dynamic linker must say so, and
- * all that were opened must work on. */
+/* Opens copy after copy until the room for thread-local storage is used up: the dynamic linker
+ * must say so, and all that were opened must work on. */
 static void until_no_more(void) {
     void *failed;
     const char *said;

@@ -11,7 +11,8 @@ use stratalloc_tests::process::{Finished, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The library that is opened, bound as distributions do (`-z now`) or when a function is first called.
+/// The library that is opened, bound as distributions do (`-z now`) or when a function is first
+/// called.
 fn opened_library(binding: &str) -> PathBuf {
     let output = output_dir().join(format!("deepbind_library-{binding}.so"));
     let scratch = output.with_extension(format!("{binding}-{}", std::process::id()));
@@ -30,8 +31,8 @@ fn open_with(link: Link, binding: &str, option: &str) -> Finished {
     run(host, LIMIT)
 }
 
-/// Blocks go from the library to the program, back, and through functions of the C library, whichever way the
-/// allocator came into the program.
+/// Blocks go from the library to the program, back, and through functions of the C library,
+/// whichever way the allocator came into the program.
 #[test]
 fn a_library_opened_with_deepbind_shares_the_allocator_with_its_program() {
     for link in [Link::Preload, Link::Shared, Link::Static] {
@@ -57,7 +58,7 @@ fn php_runs_with_its_extensions() {
         echo iconv('UTF-8', 'ISO-8859-1//TRANSLIT', 'text'), ctype_alpha('abc'), "\n";
         echo posix_getpwuid(0)['name'], count(token_get_all('<?php echo 1;')), "\n";
         echo (new finfo(FILEINFO_MIME_TYPE))->buffer("%PDF-1.4 text"), "\n";
-        $libc = FFI::cdef('char *strdup(const char *s); void free(void *p); size_t strlen(const char *s);', 'libc.so.6');
+        $libc = FFI::cdef('char *strdup(const char *s); void free(void *p);', 'libc.so.6');
         for ($i = 0; $i < 1000; $i++) { $p = $libc->strdup(str_repeat('x', $i)); $libc->free($p); }
         $pair = socket_create_pair(AF_UNIX, SOCK_STREAM, 0, $pair_of) ? $pair_of : [];
         socket_write($pair[0], 'through a socket'); echo socket_read($pair[1], 100), "\n";

@@ -1,5 +1,5 @@
-//! `libstratalloc.a` in programs of every compiler, linker and way of linking that people use: the program must link, run,
-//! and have our allocator for all of its calls (`tests/programs/linked.h`).
+//! `libstratalloc.a` in programs of every compiler, linker and way of linking that people use: the
+//! program must link, run, and have our allocator for all of its calls (`tests/programs/linked.h`).
 
 use std::path::Path;
 use std::process::Command;

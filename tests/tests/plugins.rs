@@ -1,5 +1,6 @@
-//! Several copies of the allocator in one process, and copies that come and go: plug-ins in Rust whose global
-//! allocator is the crate, in programs of C that run on another copy, or on the C library's `malloc`.
+//! Several copies of the allocator in one process, and copies that come and go: plug-ins in Rust
+//! whose global allocator is the crate, in programs of C that run on another copy, or on the C
+//! library's `malloc`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -47,8 +48,9 @@ fn run_plugins(link: Option<Link>, case: &str, count: usize) -> Finished {
     run(host, LIMIT)
 }
 
-/// What the C library holds of a plug-in's allocator (destructors of threads, handlers of `fork`) must not lead
-/// into unmapped code, and opening and closing for ever must not cost memory for ever.
+/// What the C library holds of a plug-in's allocator (destructors of threads, handlers of `fork`)
+/// must not lead into unmapped code, and opening and closing for ever must not cost memory for
+/// ever.
 #[test]
 fn a_rust_plugin_is_opened_used_by_threads_and_closed_a_hundred_times() {
     run_plugins(None, "rounds", 1).expect_success();
@@ -71,7 +73,8 @@ fn a_process_ends_while_threads_live_that_used_a_closed_plugin() {
     }
 }
 
-/// A plug-in in C that has the archive in it, with names that nobody else sees or with names as they come.
+/// A plug-in in C that has the archive in it, with names that nobody else sees or with names as
+/// they come.
 #[test]
 fn plugins_with_the_archive_in_them_come_and_go() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -91,13 +94,15 @@ fn plugins_with_the_archive_in_them_come_and_go() {
     }
 }
 
-/// Each copy takes 48 bytes of what the C library keeps for thread-local storage of libraries that come late.
+/// Each copy takes 48 bytes of what the C library keeps for thread-local storage of libraries that
+/// come late.
 #[test]
 fn a_copy_too_many_is_refused_by_the_dynamic_linker_and_the_others_work_on() {
     run_plugins(None, "until_no_more", 60).expect_success();
 }
 
-/// The executable has the archive in it: its `malloc` is the process's, and the preloaded copy stays idle.
+/// The executable has the archive in it: its `malloc` is the process's, and the preloaded copy
+/// stays idle.
 #[test]
 fn a_program_with_the_archive_runs_with_the_library_preloaded() {
     for source in ["linking.c", "linking.cpp"] {
@@ -108,7 +113,8 @@ fn a_program_with_the_archive_runs_with_the_library_preloaded() {
     }
 }
 
-/// Rust's allocations go to the crate in this program, those of the C library to the preloaded copy.
+/// Rust's allocations go to the crate in this program, those of the C library to the preloaded
+/// copy.
 #[test]
 fn a_rust_program_with_the_crate_runs_with_the_library_preloaded() {
     let mut myself = Command::new(env::current_exe().expect("path of the running test"));
@@ -122,7 +128,8 @@ fn a_rust_program_with_the_crate_runs_with_the_library_preloaded() {
 fn use_both_copies(seed: usize) {
     for round in 0..200 {
         let text = format!("{seed} {round} of Rust, longer than a few words\0");
-        // SAFETY: a string that ends in NUL; its copy is freed once, by the `free` of the same `malloc`.
+        // SAFETY: a string that ends in NUL; its copy is freed once, by the `free` of the same
+        // `malloc`.
         unsafe {
             let copy = libc::strdup(text.as_ptr().cast());
             assert!(!copy.is_null() && libc::strcmp(copy, text.as_ptr().cast()) == 0);
@@ -145,7 +152,8 @@ fn both_copies_work() {
         threads.into_iter().for_each(|thread| thread.join().expect("a thread"));
     };
     threads(0);
-    // SAFETY: the child uses what both allocators promise after `fork`, and ends without destructors.
+    // SAFETY: the child uses what both allocators promise after `fork`, and ends without
+    // destructors.
     unsafe {
         let child = libc::fork();
         assert!(child >= 0);

@@ -1,19 +1,22 @@
-//! Libraries that are opened with `RTLD_DEEPBIND` (extensions of PHP, modules of Apache) get this allocator, too.
+//! Libraries that are opened with `RTLD_DEEPBIND` (extensions of PHP, modules of Apache) get this
+//! allocator, too.
 //!
-//! Such a library looks names up among the libraries that it depends on before it asks the rest of the process, so
-//! its `malloc` and `free` would be those of the C library, which is one of them. But `strdup` and `getline` within the C
-//! library call the process's `malloc`, which is ours. So such a library gives blocks of ours to glibc's `free`, and glibc's to
-//! us, and one of the two aborts: PHP with a preloaded allocator dies of `free(strdup("text"))`.
+//! Such a library looks names up among the libraries that it depends on before it asks the rest of
+//! the process, so its `malloc` and `free` would be those of the C library, which is one of them.
+//! But `strdup` and `getline` within the C library call the process's `malloc`, which is ours. So
+//! such a library gives blocks of ours to glibc's `free`, and glibc's to us, and one of the two
+//! aborts: PHP with a preloaded allocator dies of `free(strdup("text"))`.
 //!
-//! The remedy: in the C library's table of symbols, as it lies in this process's memory, the functions of the `malloc` family get
-//! the addresses of ours. Whoever finds one of them there, by `RTLD_DEEPBIND` or by `dlsym` on the C library's
-//! handle, finds ours, as everybody else does. The file and other processes are not touched; the C library's own code is not
-//! either. It costs some ten pages of memory of the process's own, so it is done only where somebody could open such a
+//! The remedy: in the C library's table of symbols, as it lies in this process's memory, the
+//! functions of the `malloc` family get the addresses of ours. Whoever finds one of them there, by
+//! `RTLD_DEEPBIND` or by `dlsym` on the C library's handle, finds ours, as everybody else does. The
+//! file and other processes are not touched; the C library's own code is not either. It costs some
+//! ten pages of memory of the process's own, so it is done only where somebody could open such a
 //! library: where an object that was there at the start asks for `dlopen`.
 //!
-//! Done once, in a constructor, before the program can open anything: while the process has one thread, and
-//! the addresses have been looked up for nobody but the objects that were there at the start, which all got ours.
-//! Nothing is done if the process's `malloc` is not ours, in static programs, and with the option `deepbind=off`.
+//! Done once, in a constructor, before the program can open anything: the addresses have been looked
+//! up for nobody but the objects that were there at the start, which all got ours. Nothing is done
+//! if the process's `malloc` is not ours, in static programs, and with the option `deepbind=off`.
 
 use core::arch::asm;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -29,8 +32,9 @@ use crate::{aligned, extensions, libc_names, standard};
 #[unsafe(link_section = ".init_array")]
 static AT_START: extern "C" fn() = at_start;
 
-/// Where this object's function is, or the one that stands before it: by the global offset table, so that nothing in
-/// memory holds the address, and a library that has this code in it may be linked in any way.
+/// The address of one of our exported functions, from the global offset table: a library that has
+/// this code in it may be linked in any way. If the process uses another function of that name,
+/// that one's.
 macro_rules! address_of {
     ($function:path) => {{
         let address: usize;
@@ -56,7 +60,8 @@ macro_rules! address_of {
     }};
 }
 
-/// Calls `visit` with every name by which memory comes from glibc's `malloc` or goes back to it, and our function of that name.
+/// Calls `visit` with every name by which memory comes from glibc's `malloc` or goes back to it,
+/// and our function of that name.
 fn for_each_function(mut visit: impl FnMut(&CStr, usize)) {
     visit(c"malloc", address_of!(standard::malloc));
     visit(c"calloc", address_of!(standard::calloc));
@@ -106,10 +111,12 @@ extern "C" fn at_start() {
     if walk == 0 {
         return;
     }
-    // SAFETY: the function's documented type, but for what the visitor's second and third argument are called.
+    // SAFETY: the function's documented type, but for what the visitor's second and third argument
+    // are called.
     let walk = unsafe { mem::transmute::<usize, ForEachObject>(walk) };
     let mut search = Search { opens: false, done: false };
-    // SAFETY: the visitors take what `dl_iterate_phdr` passes: the object, a size, and the last argument.
+    // SAFETY: the visitors take what `dl_iterate_phdr` passes: the object, a size, and the last
+    // argument.
     unsafe {
         walk(look_for_openers, &mut search);
         if search.opens {
@@ -157,7 +164,8 @@ fn redirect(object: &LoadedObject, tables: &Tables) {
             end = end.max(symbol as usize + size_of::<Symbol>());
         }
     });
-    // What is executable, too, might not become so again; what can be written is no table of a C library that we know.
+    // What is executable, too, might not become so again; what can be written is no table of a C
+    // library that we know.
     if first >= end || !object.is_read_only(first, end) {
         return;
     }
@@ -174,8 +182,8 @@ fn redirect(object: &LoadedObject, tables: &Tables) {
     }
     for_each_function(|name, ours| {
         if let Some(symbol) = tables.function(name) {
-            // SAFETY: the symbol lies in the range that can be written now. An aligned word is written whole: a reader
-            // finds the old function or the new one.
+            // SAFETY: the symbol lies in the range that can be written now. An aligned word is
+            // written whole: a reader finds the old function or the new one.
             unsafe {
                 let value = &raw const (*symbol).value;
                 value.cast_mut().write_volatile(ours.wrapping_sub(tables.base));

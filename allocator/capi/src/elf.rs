@@ -1,5 +1,5 @@
-//! What the dynamic linker knows of a loaded object, read from the object's own tables: which names it defines and
-//! where, and which it asks others for. Reads mapped memory only; calls nothing.
+//! What the dynamic linker knows of a loaded object, read from the object's own tables: which names
+//! it defines and where, and which it asks others for. Reads mapped memory only; calls nothing.
 
 use core::ffi::{CStr, c_char};
 use core::slice;
@@ -78,7 +78,8 @@ impl LoadedObject {
         if self.headers.is_null() {
             return &[];
         }
-        // SAFETY: the dynamic linker describes a loaded object by this many headers, which stay mapped with it.
+        // SAFETY: the dynamic linker describes a loaded object by this many headers, which stay
+        // mapped with it.
         unsafe { slice::from_raw_parts(self.headers, usize::from(self.header_count)) }
     }
 
@@ -145,8 +146,9 @@ impl Tables {
             return None;
         }
         let hash = gnu_hash(name);
-        // SAFETY: the layout of a GNU hash table: four numbers, a filter of `filter_len` words of 64 bits,
-        // `bucket_count` buckets, and a word per defined symbol, of which the lowest bit ends a chain.
+        // SAFETY: the layout of a GNU hash table: four numbers, a filter of `filter_len` words of
+        // 64 bits, `bucket_count` buckets, and a word per defined symbol, of which the lowest bit
+        // ends a chain.
         unsafe {
             let [bucket_count, first, filter_len, shift] = self.hash.cast::<[u32; 4]>().read();
             let filter = self.hash.add(4).cast::<u64>();
@@ -182,8 +184,8 @@ impl Tables {
     pub fn imports_one_of(&self, wanted: &[&CStr]) -> bool {
         self.relocations.iter().any(|&(start, count)| {
             (0..count).any(|index| {
-                // SAFETY: a relocation of the table. The upper half of `info` is a symbol's number; 0 is the number of
-                // an entry without name.
+                // SAFETY: a relocation of the table. The upper half of `info` is a symbol's number;
+                // 0 is the number of an entry without name.
                 let (symbol, is_import) = unsafe {
                     let symbol = self.symbols.add(((*start.add(index)).info >> 32) as usize);
                     (symbol, (*symbol).section == 0)
@@ -195,7 +197,8 @@ impl Tables {
 
     /// The name of a symbol of the object.
     fn name(&self, symbol: *const Symbol) -> &CStr {
-        // SAFETY: an entry of the object's table of symbols: its name is a place in the table of names, and ends in NUL.
+        // SAFETY: an entry of the object's table of symbols: its name is a place in the table of
+        // names, and ends in NUL.
         unsafe { CStr::from_ptr(self.names.add((*symbol).name as usize)) }
     }
 }

@@ -2,19 +2,19 @@
 //!
 //! A plug-in written in Rust may have this crate as its global allocator; a plug-in in C may have
 //! `libstratalloc.a` in it. `dlclose` would unmap the code to which the C library holds pointers:
-//! the destructor that runs when a thread ends, the handlers of `fork`, signal handlers, and whatever runs
-//! on a thread of the allocator's own. It would also lose all memory that the copy has mapped.
-//! So the library takes one more reference to itself, in a constructor: the dynamic linker counts it
-//! like any other, and no `dlclose` of the program's can bring the count to zero. When the program opens
-//! the same file again, it gets the same library, with its heap as it was.
+//! the destructor that runs when a thread ends, the handlers of `fork`, signal handlers, and
+//! whatever runs on a thread of the allocator's own. It would also lose all memory that the copy
+//! has mapped. So the library takes one more reference to itself, in a constructor: the dynamic
+//! linker counts it like any other, and no `dlclose` of the program's can bring the count to zero.
+//! When the program opens the same file again, it gets the same library, with its heap as it was.
 //!
-//! A constructor is the right time: the allocator may have been called before, but the library cannot be
-//! closed before. The dynamic linker's lock is held by the calling thread already, so no
+//! A constructor is the right time: the allocator may have been called before, but the library
+//! cannot be closed before. The dynamic linker's lock is held by the calling thread already, so no
 //! other thread can be waited for; and no lock of the allocator is held.
 //!
-//! Nothing is to be done in executables, in libraries linked with `-z nodelete` (as `libstratalloc.so`
-//! is), and in static programs. The library's own dynamic section tells, so these make no call.
-//! musl never unmaps a library; the reference does no harm there.
+//! Nothing is to be done in executables, in libraries linked with `-z nodelete` (as
+//! `libstratalloc.so` is), and in static programs. The library's own dynamic section tells, so
+//! these make no call. musl never unmaps a library; the reference does no harm there.
 
 use core::arch::asm;
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -41,17 +41,19 @@ const DF_1_PIE: u64 = 0x0800_0000;
 static AT_LOAD: extern "C" fn() = pin;
 
 extern "C" fn pin() {
-    // SAFETY: null, or the dynamic section that the linker made for the object that this code is in.
+    // SAFETY: null, or the dynamic section that the linker made for the object that this code is
+    // in.
     if unsafe { may_be_unloaded(dynamic_section()) } {
         refer_to_self();
     }
 }
 
-/// The dynamic section of the executable or library that this code is part of; null in a static program.
+/// The dynamic section of the executable or library that this code is part of; null in a static
+/// program.
 fn dynamic_section() -> *const Entry {
     let address: *const Entry;
-    // SAFETY: reads a word of the global offset table. The linker defines the symbol where there is such
-    // a section; it is weak for where there is none.
+    // SAFETY: reads a word of the global offset table. The linker defines the symbol where there is
+    // such a section; it is weak for where there is none.
     unsafe {
         #[cfg(target_arch = "x86_64")]
         asm!(
@@ -99,9 +101,9 @@ type Symbol = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 type Address = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info) -> c_int;
 type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
 
-/// Takes a reference to the library that this code is part of, by the name under which it was loaded. The
-/// dynamic linker compares names before it looks at files, so a file that was replaced, or that
-/// is named relative to a folder the process has left, is no obstacle.
+/// Takes a reference to the library that this code is part of, by the name under which it was
+/// loaded. The dynamic linker compares names before it looks at files, so a file that was replaced,
+/// or that is named relative to a folder the process has left, is no obstacle.
 #[cold]
 fn refer_to_self() {
     let Some(symbol) = dlsym() else { return };
@@ -117,8 +119,9 @@ fn refer_to_self() {
         dli_sname: ptr::null(),
         dli_saddr: ptr::null_mut(),
     };
-    // SAFETY: the names are those of `dlfcn.h`, with the types given there. `info` is valid for writes; the
-    // name that it gets belongs to the library, which is loaded. RTLD_NOLOAD: no file is opened.
+    // SAFETY: the names are those of `dlfcn.h`, with the types given there. `info` is valid for
+    // writes; the name that it gets belongs to the library, which is loaded. RTLD_NOLOAD: no file
+    // is opened.
     unsafe {
         let address: Address = mem::transmute::<*mut c_void, Address>(address);
         let open: Open = mem::transmute::<*mut c_void, Open>(open);
@@ -129,8 +132,9 @@ fn refer_to_self() {
     }
 }
 
-/// `dlsym`, unless this is a static program that has none. The other functions of the dynamic linker are
-/// found through it: a reference to `dlopen` would make linkers warn of each static program.
+/// `dlsym`, unless this is a static program that has none. The other functions of the dynamic
+/// linker are found through it: a reference to `dlopen` would make linkers warn of each static
+/// program.
 fn dlsym() -> Option<Symbol> {
     let address: *mut c_void;
     // SAFETY: reads a word of the global offset table; the symbol is weak.
