@@ -34,7 +34,13 @@ pub fn example(name: &str) -> PathBuf {
     target_dir().join("debug/examples").join(name)
 }
 
-/// The same with the allocator's feature `hardened`.
+/// Full path of the plug-in that is built of `tests/programs/plugin.rs`.
+#[track_caller]
+pub fn plugin() -> PathBuf {
+    example("plugin").with_file_name("libplugin.so")
+}
+
+/// Full path of a Rust program that is built with the allocator's feature `hardened`.
 #[track_caller]
 pub fn hardened_example(name: &str) -> PathBuf {
     let target = target_dir().join("hardened");

@@ -7,7 +7,8 @@
 //! 3. the well-known run-time libraries by name, if they are loaded at all: a C++ plug-in of a C
 //!    program (a Python extension module, say), which lies outside the global scope.
 //!
-//! `dlsym` and `dlopen` are weak themselves: a static program need not have them. Both may
+//! `dlsym` is weak itself: a static program need not have it. `dlopen` and `dlclose` are found by
+//! it: linkers would warn of a reference to `dlopen` in each static program. All of them may
 //! allocate; they are called only after an allocation has failed, and under no lock of ours.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -110,15 +111,17 @@ impl Linker {
     /// None in a static program.
     fn find() -> Option<Self> {
         let symbol = NonNull::new(weak_address!("dlsym"))?.as_ptr();
-        let open = NonNull::new(weak_address!("dlopen"))?.as_ptr();
-        let close = NonNull::new(weak_address!("dlclose"))?.as_ptr();
-        // SAFETY: the names are POSIX's and the types are those of `dlfcn.h`.
+        // SAFETY: the names are POSIX's and the types are those of `dlfcn.h`. The global scope is
+        // always open; both names end in NUL.
         unsafe {
+            let symbol = mem::transmute::<
+                *mut c_void,
+                unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void,
+            >(symbol);
+            let open = NonNull::new(symbol(libc::RTLD_DEFAULT, c"dlopen".as_ptr()))?.as_ptr();
+            let close = NonNull::new(symbol(libc::RTLD_DEFAULT, c"dlclose".as_ptr()))?.as_ptr();
             Some(Self {
-                symbol: mem::transmute::<
-                    *mut c_void,
-                    unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void,
-                >(symbol),
+                symbol,
                 open: mem::transmute::<
                     *mut c_void,
                     unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void,

@@ -22,6 +22,8 @@ mod at_exit;
 mod bad_alloc;
 mod control;
 mod cxx_runtime;
+mod deepbind;
+mod elf;
 mod errno;
 mod extensions;
 mod jemalloc;

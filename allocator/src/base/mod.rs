@@ -8,4 +8,5 @@ pub mod hint;
 pub mod list;
 pub mod memcheck;
 pub mod probe;
+pub mod scale;
 pub mod syscall;

@@ -4,6 +4,7 @@
 //! for those that the magazine serves afterwards; one beyond the size classes stands for itself. Such requests are as good as
 //! drawn by chance, as each is the first after a magazine was used up, unless a program's sizes follow a pattern of that length.
 
+use crate::base::scale::scale;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Bits of the sum of bytes; the number of requests is above them.
@@ -45,8 +46,7 @@ impl Rounding {
     /// What `blocks` blocks have beyond what was asked for, in bytes.
     pub fn of(&self, blocks: usize) -> usize {
         let (number, sum) = self.load();
-        // In 128 bits: no product of these can wrap.
-        (blocks as u128 * sum as u128 / number.max(1) as u128) as usize
+        scale(sum, blocks, number.max(1))
     }
 }
 

@@ -144,6 +144,12 @@ impl Parameters {
         get(Id::VerifyAtExit) != 0
     }
 
+    /// `deepbind`: whether the C library sees to it at the start that libraries opened with
+    /// `RTLD_DEEPBIND` get this allocator.
+    pub fn deepbind() -> bool {
+        get(Id::Deepbind) != 0
+    }
+
     /// Sets `verify_at_exit`.
     pub fn set_verify_at_exit(wanted: bool) {
         parameters::set(Id::VerifyAtExit, usize::from(wanted));

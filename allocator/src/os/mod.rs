@@ -13,6 +13,7 @@ pub mod libc_calls;
 pub mod linux;
 pub mod own_libc;
 pub mod own_thread;
+mod pin;
 pub mod process;
 pub mod protect;
 pub mod pthread;

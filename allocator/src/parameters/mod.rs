@@ -76,6 +76,8 @@ pub enum Id {
     /// 0 or 1.
     SpareSharedPages,
     /// 0 or 1.
+    Deepbind,
+    /// 0 or 1.
     #[cfg(feature = "hardened")]
     ZeroOnFree,
 }
@@ -320,6 +322,17 @@ pub static TABLE: [Parameter; COUNT] = [
                until the child has ended or runs another program. off: about a page is copied for each block that is freed.",
         clause: "C5.3",
     },
+    Parameter {
+        id: Id::Deepbind,
+        name: "deepbind",
+        kind: Kind::Switch,
+        default: 1,
+        meaning: "Whether the C library sees to it at the start that libraries opened with RTLD_DEEPBIND get this \
+                  allocator, too, instead of a mixture with the system's; in programs that can open libraries.",
+        cost: "on: some 50 KiB of memory and 20 to 50 us at the start of such a program. off: PHP's extensions and \
+               others that are opened so give blocks to the wrong allocator, which ends the process.",
+        clause: "C3.1",
+    },
     #[cfg(feature = "hardened")]
     Parameter {
         id: Id::ZeroOnFree,
@@ -334,7 +347,7 @@ pub static TABLE: [Parameter; COUNT] = [
 ];
 
 /// Number of parameters.
-pub const COUNT: usize = 16 + cfg!(feature = "hardened") as usize;
+pub const COUNT: usize = 17 + cfg!(feature = "hardened") as usize;
 
 /// The values. Relaxed throughout: a number that no other memory depends on.
 static VALUES: [AtomicUsize; COUNT] = {

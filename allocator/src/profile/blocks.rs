@@ -3,6 +3,7 @@
 
 use super::COUNT_UNIT;
 use super::stacks::StackRef;
+use crate::base::scale::scale;
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
 use crate::sync::{ForkLock, Rank};
@@ -24,7 +25,7 @@ pub struct Block {
 impl Block {
     /// Bytes that it stands for.
     pub fn estimated_bytes(&self) -> usize {
-        (self.size as u128 * self.count as u128 / COUNT_UNIT as u128) as usize
+        scale(self.count, self.size, COUNT_UNIT)
     }
 }
 
