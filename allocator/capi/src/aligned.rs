@@ -22,20 +22,16 @@ pub fn try_allocate(alignment: usize, size: usize) -> *mut c_void {
     front::allocate_aligned(size, alignment).cast()
 }
 
-/// Gives back a block of [`try_allocate`] (null is a no-op).
+/// Gives back a block (null is a no-op) of which the caller says how it was asked for of
+/// [`try_allocate`]. That is a hint, which hardened builds and guarded blocks compare.
 ///
 /// # Safety
-/// `block` is null or live, came from `try_allocate(alignment, size)` or an equal call, and is not
-/// used again.
+/// `block` is null or live, and is not used again.
 #[inline(always)]
-pub unsafe fn deallocate_sized(block: *mut c_void, size: usize, alignment: usize) {
-    if alignment <= DEFAULT_ALIGNMENT {
-        // SAFETY: such a block is one of `front::allocate`, and the size is the caller's word.
-        unsafe { front::deallocate_sized(block.cast(), size) }
-    } else {
-        // SAFETY: the block is one of `front::allocate_aligned` with these very numbers.
-        unsafe { front::deallocate_sized_aligned(block.cast(), size, alignment) }
-    }
+pub unsafe fn deallocate_told(block: *mut c_void, size: usize, alignment: usize) {
+    let beyond_default = (alignment > DEFAULT_ALIGNMENT).then_some(alignment);
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, beyond_default) }
 }
 
 /// [`try_allocate`] with `ENOMEM` on failure.

@@ -7,6 +7,11 @@
 //! the new-handler first, as the standard says.
 //!
 //! Names ending in `_array` are the `[]` forms. They behave the same.
+//!
+//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`: programs
+//! give blocks of `new char[n]` to `delete`, or delete through a base class without a virtual
+//! destructor, and the compiler passes the size of the type that it sees. Only hardened builds and
+//! guarded blocks hold the caller to it.
 
 use core::ffi::c_void;
 
@@ -187,11 +192,12 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
 /// `operator delete(void*, size_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; `size` is the size that was asked for, at default alignment.
+/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that was
+/// asked for.
 #[unsafe(export_name = "_ZdlPvm")]
 pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
-    // SAFETY: the duties are the same.
-    unsafe { front::deallocate_sized(block.cast(), size) }
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, None) }
 }
 
 /// `operator delete[](void*, size_t)`; null is a no-op.
@@ -200,8 +206,8 @@ pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) 
 /// As [`operator_delete_sized`].
 #[unsafe(export_name = "_ZdaPvm")]
 pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: usize) {
-    // SAFETY: the duties are the same.
-    unsafe { front::deallocate_sized(block.cast(), size) }
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, None) }
 }
 
 /// `operator delete(void*, align_val_t)`; null is a no-op.
@@ -255,15 +261,15 @@ pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
 /// `operator delete(void*, size_t, align_val_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; `size` and `alignment` are those that were asked for.
+/// As [`operator_delete_sized`], with the alignment.
 #[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
 pub unsafe extern "C" fn operator_delete_sized_aligned(
     block: *mut c_void,
     size: usize,
     alignment: usize,
 ) {
-    // SAFETY: the duties are the same.
-    unsafe { aligned::deallocate_sized(block, size, alignment) }
+    // SAFETY: the caller gives the block up.
+    unsafe { aligned::deallocate_told(block, size, alignment) }
 }
 
 /// `operator delete[](void*, size_t, align_val_t)`; null is a no-op.
@@ -276,6 +282,6 @@ pub unsafe extern "C" fn operator_delete_array_sized_aligned(
     size: usize,
     alignment: usize,
 ) {
-    // SAFETY: the duties are the same.
-    unsafe { aligned::deallocate_sized(block, size, alignment) }
+    // SAFETY: the caller gives the block up.
+    unsafe { aligned::deallocate_told(block, size, alignment) }
 }

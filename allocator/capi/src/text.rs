@@ -2,8 +2,9 @@
 //!
 //! What does not fit is cut off; writing never fails, so `write!` on it can be ignored safely.
 
-use core::ffi::c_void;
 use core::fmt;
+
+use allocator::front;
 
 /// Up to `N` bytes of text.
 pub struct Text<const N: usize> {
@@ -23,18 +24,10 @@ impl<const N: usize> Text<N> {
     }
 
     /// Writes the text to file descriptor 2. Short writes are continued, errors end it quietly:
-    /// a process without a standard error is no reason to fail.
+    /// a process without a standard error is no reason to fail. By the bare system call, since
+    /// libc's `write` is a cancellation point, and `malloc_stats` of glibc is none.
     pub fn write_to_stderr(&self) {
-        let mut rest = self.as_bytes();
-        while !rest.is_empty() {
-            // SAFETY: `rest` is a live slice; `write` only reads it.
-            let written = unsafe { libc::write(2, rest.as_ptr().cast::<c_void>(), rest.len()) };
-            match usize::try_from(written) {
-                Ok(count) if count > 0 => rest = rest.get(count..).unwrap_or(&[]),
-                _ if crate::errno::get() == libc::EINTR => {}
-                _ => return,
-            }
-        }
+        front::write_stderr(self.as_bytes());
     }
 }
 
