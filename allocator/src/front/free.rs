@@ -35,8 +35,7 @@ pub(super) fn class_of(block: *mut u8) -> SizeClass {
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
 fn mapped_class_of(block: *mut u8) -> MappedClass {
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    unsafe { PAGE_MAP.mapped_unchecked(block as usize) }
+    PAGE_MAP.mapped(block as usize)
 }
 
 /// Puts a block whose class follows from what the caller says into the calling thread's cache. Whether that worked.
@@ -332,8 +331,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    let size = unsafe { PAGE_MAP.mapped_unchecked(block as usize) }.size();
+    let size = PAGE_MAP.mapped(block as usize).size();
     if size > 0 {
         return size;
     }
