@@ -77,7 +77,7 @@ extern "C" {
  * int posix_memalign(void **out, size_t alignment, size_t size);
  *   Stores a block aligned to alignment in *out and returns 0. EINVAL unless alignment is a power
  *   of two and a multiple of sizeof(void *); ENOMEM when memory is exhausted. On failure *out is
- *   untouched. errno is never changed.
+ *   untouched. errno is ENOMEM then, and unchanged otherwise.
  *
  * void *aligned_alloc(size_t alignment, size_t size);
  *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38 (before, it was rounded

@@ -54,7 +54,8 @@ pub fn allocate_rounded(alignment: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// `posix_memalign`: reports by its result, and leaves `errno` and, on failure, `*out` alone.
+/// `posix_memalign`: reports by its result, and leaves `*out` alone on failure. What is set in `errno` is
+/// left open by POSIX; programs for glibc look for `ENOMEM` there.
 ///
 /// # Safety
 /// `out` is valid for writing one pointer.
@@ -63,10 +64,9 @@ pub unsafe fn allocate_posix(out: *mut *mut c_void, alignment: usize, size: usiz
     if !alignment.is_power_of_two() || !alignment.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    let saved = errno::get();
     let block = try_allocate(alignment, size);
     if block.is_null() {
-        errno::set(saved);
+        errno::out_of_memory();
         return libc::ENOMEM;
     }
     // SAFETY: the caller vouches for `out`.

@@ -5,8 +5,10 @@ use crate::background;
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
+use crate::os::linux::take_lock_refusal;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
+use crate::page::unlock::unlock_untouched;
 use crate::page_heap::limits;
 use crate::record::Call;
 use crate::thread_cache::{before_event, exchange, in_slot_to_pop};
@@ -105,6 +107,9 @@ fn relieve() {
 /// What is tried before a request fails.
 #[cold]
 pub fn last_resort() {
+    if take_lock_refusal() {
+        unlock_untouched();
+    }
     if limits::is_hard() { relieve() } else { reclaim() }
 }
 

@@ -46,7 +46,8 @@ pub use free::{
 pub use memcheck::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
     allocate_hot, allocate_zeroed, deallocate, deallocate_layout, deallocate_sized,
-    deallocate_sized_aligned, deallocate_told, good_size, reallocate, reallocate_same_layout, usable_size,
+    deallocate_sized_aligned, deallocate_told, good_size, reallocate, reallocate_same_layout,
+    usable_size,
 };
 #[cfg(not(feature = "valgrind"))]
 pub use realloc::{reallocate, reallocate_same_layout};

@@ -93,6 +93,18 @@ impl LiveMap {
         }
     }
 
+    /// Calls `visit` with the address and the length in bytes of each table that is mostly unused.
+    pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
+        visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
+        for (index, origin) in self.root.iter().enumerate() {
+            // Acquire: pairs with the Release in `ensure_leaf`.
+            match origin.load(Ordering::Acquire) {
+                0 => {}
+                origin => visit(origin.wrapping_add(index << (LEAF_SHIFT - 4)), LEAF_BYTES),
+            }
+        }
+    }
+
     /// Makes sure that blocks in `[addr, addr + bytes)` can be entered. Returns whether.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
         let last = (addr + bytes.max(1) - 1) >> LEAF_SHIFT;

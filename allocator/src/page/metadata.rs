@@ -57,9 +57,11 @@ impl MetadataArena {
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
         if start + size_of::<T>() > inner.end {
-            // Where addresses are nearly gone there may be room for the records of what is left of them.
+            // Chunks grow with what there is: under a limit on addresses, or on what may be locked, a megabyte is a lot.
+            // Where there is no room for that, there may be some for the records of what is left.
             let chunk = |bytes| map(bytes).map(|start| (start, bytes));
-            let (fresh, bytes) = chunk(METADATA_CHUNK).or_else(|| chunk(METADATA_LEAST))?;
+            let wish = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
+            let (fresh, bytes) = chunk(wish).or_else(|| chunk(METADATA_LEAST))?;
             inner.end = fresh + bytes;
             inner.mapped += bytes;
             inner.chunks += bytes;

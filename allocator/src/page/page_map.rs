@@ -217,6 +217,14 @@ impl PageMap {
         self.table(addr)
     }
 
+    /// Calls `visit` with the address and the length in bytes of each table that is mostly unused.
+    pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
+        visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
+        for leaf in (0..ROOT_LEN).filter_map(|index| self.leaf_at(index)) {
+            visit(core::ptr::from_ref(leaf) as usize, size_of::<Leaf>());
+        }
+    }
+
     /// Makes sure that a large block at `addr` can be entered. Returns whether.
     pub fn ensure_large(&self, addr: usize) -> bool {
         self.table_or_new(addr).is_some()

@@ -36,8 +36,10 @@ pub(super) struct Inner {
     pub fillers: [Filler; 2],
     /// Huge pages mapped.
     pub huge_pages: usize,
-    /// Pages in spans.
+    /// Pages in spans, and those of `absent`.
     pub used: usize,
+    /// Pages of huge pages that are not the heap's; see `partial`.
+    pub absent: usize,
     /// Pages free and holding memory.
     pub free_resident: usize,
     /// Unused records.
@@ -97,6 +99,7 @@ impl<O: Os> PageHeap<O> {
                     fillers: [const { Filler::new() }; 2],
                     huge_pages: 0,
                     used: 0,
+                    absent: 0,
                     free_resident: 0,
                     records: List::new(),
                     spans: 0,
@@ -198,7 +201,8 @@ impl<O: Os> PageHeap<O> {
     /// Figures at this moment.
     pub fn stats(&self) -> PageHeapStats {
         let inner = self.inner.lock();
-        let total = inner.huge_pages * PAGES_PER_HUGE;
+        let total = inner.huge_pages * PAGES_PER_HUGE - inner.absent;
+        let used = inner.in_spans();
         let mut runs = inner.ranges.count();
         for filler in &inner.fillers {
             filler.for_each(|_| {
@@ -208,9 +212,9 @@ impl<O: Os> PageHeap<O> {
         }
         PageHeapStats {
             mapped: Length(total).bytes(),
-            used: Length(inner.used).bytes(),
+            used: Length(used).bytes(),
             free: Length(inner.free_resident).bytes(),
-            released: Length(total - inner.used - inner.free_resident).bytes(),
+            released: Length(total - used - inner.free_resident).bytes(),
             span_count: inner.spans,
             large_bytes: inner.large_bytes,
             large_count: inner.large_count,
@@ -221,7 +225,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Bytes in spans.
     pub fn used_bytes(&self) -> usize {
-        Length(self.inner.lock().used).bytes()
+        Length(self.inner.lock().in_spans()).bytes()
     }
 
     /// The lock, for `fork`.
@@ -236,6 +240,11 @@ impl<O: Os> PageHeap<O> {
 }
 
 impl Inner {
+    /// Pages in spans.
+    pub fn in_spans(&self) -> usize {
+        self.used - self.absent
+    }
+
     /// An unused span record.
     pub fn new_record(&mut self) -> Option<NonNull<Span>> {
         let record = match NonNull::new(self.records.pop_front()) {
@@ -274,7 +283,10 @@ impl Inner {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => (self.take_range(os, 1, pages == PAGES_PER_HUGE)?, 0),
+            None => match self.take_range(os, 1, pages == PAGES_PER_HUGE) {
+                Some(huge) => (huge, 0),
+                None => self.grow_partly(os, pages, align)?,
+            },
         };
         let fresh = self.take_in(huge, index, pages);
         // SAFETY: records are never freed.
