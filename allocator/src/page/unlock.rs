@@ -9,17 +9,15 @@ use super::page_map::PAGE_MAP;
 use crate::os::{Linux, Os};
 use core::slice;
 
-/// Unlocks the pages of the tables that hold nothing.
-#[cold]
-#[inline(never)]
+/// Unlocks the pages of the page map's tables that hold nothing.
 pub fn unlock_untouched() {
     PAGE_MAP.for_each_table(unlock_zeros);
     #[cfg(feature = "hardened")]
     super::live_map::LIVE_MAP.for_each_table(unlock_zeros);
 }
 
-/// Unlocks the whole OS pages within `[start, start + bytes)` that are all zero.
-fn unlock_zeros(start: usize, bytes: usize) {
+/// Unlocks the whole OS pages within the `bytes` bytes at `start`, a static or a table of ours, that are all zero.
+pub fn unlock_zeros(start: usize, bytes: usize) {
     let page = Linux.page_size();
     let end = (start + bytes) & !(page - 1);
     let mut at = start.next_multiple_of(page);
