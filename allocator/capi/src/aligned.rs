@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 
 use allocator::front;
 
-use crate::errno;
+use crate::{errno, libc_version};
 
 /// Alignment of every block, whatever was asked for. Up to this, aligned allocation is `malloc`.
 pub const DEFAULT_ALIGNMENT: usize = 16;
@@ -114,14 +114,25 @@ pub unsafe extern "C" fn posix_memalign(
     unsafe { allocate_posix(out, alignment, size) }
 }
 
-/// C's `aligned_alloc`: null and `EINVAL` unless `alignment` is a power of two, as C17 and glibc
-/// since 2.38 have it (older ones round it up). `size` need not be a multiple of it.
+/// C's `aligned_alloc`. `size` need not be a multiple of `alignment`. An alignment that is no power of
+/// two gives null and `EINVAL`, as C17 has it; but it is rounded up where the C library of the process
+/// does so, which is glibc before 2.38.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {
-        return errno::invalid_argument();
+        return allocate_odd(alignment, size);
     }
     allocate(alignment, size)
+}
+
+/// Cold: programs that do this work by luck.
+#[cold]
+#[inline(never)]
+fn allocate_odd(alignment: usize, size: usize) -> *mut c_void {
+    if libc_version::glibc().is_some_and(|version| version < (2, 38)) {
+        return allocate_rounded(alignment, size);
+    }
+    errno::invalid_argument()
 }
 
 /// The old SunOS `memalign`. See [`allocate_rounded`].

@@ -25,6 +25,7 @@ mod cxx_runtime;
 mod errno;
 mod extensions;
 mod libc_names;
+mod libc_version;
 mod mallctl;
 mod malloc_extension;
 mod mallopt;
