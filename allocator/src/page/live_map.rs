@@ -3,47 +3,70 @@
 //! `free` the class of a live block, and whatever else it is given - a freed block, wherever it is cached, a
 //! pointer into a block, foreign memory - has class 0, which no magazine has room for.
 //!
-//! Three levels: a root of an entry per 4 GiB, tables of an entry per huge page, and 128 KiB of bytes for each huge page
-//! of the heap. (With two levels, of 256 MiB each, the root alone was 8 MiB: more than many a user may lock.) A page of
-//! the bytes becomes resident with the first block in 64 KiB. Entries hold where the first entry or byte of the whole
-//! address space would be, so that the lookup needs no masks. Writers: who hands a block out or takes it back; readers: who
-//! frees it. A block has one owner at a time; two threads that free one block at the same instant may both
-//! pass (the bitmap of its span finds that out later).
+//! Three levels: the root is indexed as that of the page map, tables have an entry for each huge page, and each huge page of
+//! the heap has 128 KiB of bytes. (With two levels the root alone was 8 MiB: more than many a user may lock.) A page of
+//! the bytes becomes resident with the first block in 64 KiB. An entry holds where the byte for an address 0 would be, so
+//! that the lookup needs no masks; that of a huge page which is not the heap's leads to zeros that all of them share. Writers: who
+//! hands a block out or takes it back; readers: who frees it. A block has one owner at a time; two threads that free one block
+//! at the same instant may both pass (the bitmap of its span finds that out later).
 
+use super::page_map::{ADDRESS_BITS, ROOT_LEN, border, root_index};
 use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::os::{Linux, Os};
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
 
-const TABLE_SHIFT: u32 = 32;
-const ROOT_LEN: usize = 1 << (48 - TABLE_SHIFT);
-const TABLE_LEN: usize = 1 << (TABLE_SHIFT - HUGE_SHIFT);
+const TABLE_LEN: usize = 1 << (u32::BITS - HUGE_SHIFT);
 const LEAF_BYTES: usize = HUGE_SIZE >> 4;
 
-/// Entries for the huge pages of 4 GiB.
+/// Entries for the huge pages of one entry in the root.
 type Table = [AtomicUsize; TABLE_LEN];
 
 /// The map. One exists, [`LIVE_MAP`].
 pub struct LiveMap {
-    /// Where the entry of the huge page at address 0 would be in the table of each 4 GiB; 0: there is no table.
+    /// Addresses of tables, 0 where there is none.
     root: [AtomicUsize; ROOT_LEN],
+    /// What is read for huge pages that are not the heap's. Never written.
+    no_leaf: [AtomicU8; LEAF_BYTES],
 }
 
 /// The map of the process.
-pub static LIVE_MAP: LiveMap = LiveMap { root: [const { AtomicUsize::new(0) }; ROOT_LEN] };
+pub static LIVE_MAP: LiveMap = LiveMap {
+    root: [const { AtomicUsize::new(0) }; ROOT_LEN],
+    no_leaf: [const { AtomicU8::new(0) }; LEAF_BYTES],
+};
+
+/// The huge page that the entry `index` of the table of the root's entry `root` is for: the one with these bits in the low
+/// half of its address of which the root leads a part there. Not every entry has one.
+fn huge_page_of(root: usize, index: usize) -> Option<usize> {
+    let below = border(root) & !(u32::MAX as usize);
+    [below, below + (1 << 32)]
+        .map(|start| start + (index << HUGE_SHIFT))
+        .into_iter()
+        .find(|huge| root_index(*huge) == root || root_index(*huge + HUGE_SIZE - 1) == root)
+}
 
 impl LiveMap {
-    /// Where the bytes for an address 0 would be in the leaf of `addr`'s huge page; 0: there is no leaf.
+    /// The table for `addr`; 0 if none of the huge pages around it is the heap's.
     #[inline(always)]
-    fn origin(&self, addr: usize) -> usize {
-        // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
-        // entered. For others an older value is as good.
-        match self.root.get(addr >> TABLE_SHIFT).map_or(0, |table| table.load(Ordering::Relaxed)) {
-            0 => 0,
-            // SAFETY: as the root says, there is the table of `addr`'s 4 GiB.
-            table => unsafe { Self::entry(table, addr) }.load(Ordering::Relaxed),
+    fn table(&self, addr: usize) -> usize {
+        if cfg!(not(target_arch = "x86_64")) && addr >> ADDRESS_BITS != 0 {
+            return 0;
         }
+        // SAFETY: the index is below ROOT_LEN.
+        unsafe { self.table_at(root_index(addr)) }
+    }
+
+    /// The root's entry `index`. Relaxed, as the entries' loads: as in the page map, whoever has a pointer into a huge page's
+    /// range got it after its leaf was entered. For others an older value is as good.
+    ///
+    /// # Safety
+    /// `index` is below ROOT_LEN.
+    #[inline(always)]
+    unsafe fn table_at(&self, index: usize) -> usize {
+        // SAFETY: by the caller's word.
+        unsafe { (*self.root.as_ptr().add(index)).load(Ordering::Relaxed) }
     }
 
     /// The entry of `addr`'s huge page.
@@ -52,46 +75,55 @@ impl LiveMap {
     /// `table` is what the root says of `addr`, and not 0.
     #[inline(always)]
     unsafe fn entry(table: usize, addr: usize) -> &'static AtomicUsize {
-        let at = table.wrapping_add((addr >> HUGE_SHIFT) * size_of::<AtomicUsize>());
-        // SAFETY: an entry of a table, which is never unmapped: its part of the sum is `addr`'s.
-        unsafe { &*(at as *const AtomicUsize) }
+        let index = (addr as u32 >> HUGE_SHIFT) as usize;
+        // SAFETY: tables are never unmapped; the index is below TABLE_LEN, as it comes from 32 bits.
+        unsafe { &*(table as *const AtomicUsize).add(index) }
     }
 
-    /// The byte for `addr` in a leaf.
+    /// What the entry of the huge page at `addr` is while that is not the heap's.
+    fn no_origin(&self, addr: usize) -> usize {
+        (self.no_leaf.as_ptr() as usize).wrapping_sub((addr & !(HUGE_SIZE - 1)) >> 4)
+    }
+
+    /// The byte for `addr`: in the leaf of its huge page, or a zero.
     ///
     /// # Safety
-    /// `origin` is that of `addr`, and not 0.
+    /// `table` is what the root says of `addr`, and not 0. The byte is written only if there is a leaf.
     #[inline(always)]
-    unsafe fn byte(origin: usize, addr: usize) -> &'static AtomicU8 {
-        // SAFETY: a byte of a leaf, which is never unmapped: its part of the sum is `addr`'s.
-        unsafe { &*(origin.wrapping_add(addr >> 4) as *const AtomicU8) }
+    unsafe fn byte(table: usize, addr: usize) -> &'static AtomicU8 {
+        // SAFETY: by the caller's word. An entry leads to a leaf, which is never unmapped, or to the zeros; its part of the
+        // sum is `addr`'s.
+        unsafe {
+            let origin = Self::entry(table, addr).load(Ordering::Relaxed);
+            &*(origin.wrapping_add(addr >> 4) as *const AtomicU8)
+        }
     }
 
     /// The class of the live small block that starts at `addr`; `NONE` if none does.
     #[inline(always)]
     pub fn class_of(&self, addr: usize) -> SizeClass {
-        let origin = self.origin(addr);
-        if origin == 0 || addr & 15 != 0 {
+        let table = self.table(addr);
+        if table == 0 || addr & 15 != 0 {
             return SizeClass::NONE;
         }
-        // SAFETY: the origin is that of `addr`; only numbers of classes are stored.
-        unsafe { SizeClass::from_index_unchecked(Self::byte(origin, addr).load(Ordering::Relaxed)) }
+        // SAFETY: the table is that of `addr`; only numbers of classes are stored.
+        unsafe { SizeClass::from_index_unchecked(Self::byte(table, addr).load(Ordering::Relaxed)) }
     }
 
     /// Strikes out the live small block that starts at `addr`, if there is one, and if `may` wants its class.
-    /// Returns the class then.
+    /// Returns the class then. `may` does not want class 0.
     #[inline(always)]
     pub fn strike_out(
         &self,
         addr: usize,
         may: impl FnOnce(SizeClass) -> bool,
     ) -> Option<SizeClass> {
-        let origin = self.origin(addr);
-        if origin == 0 || addr & 15 != 0 {
+        let table = self.table(addr);
+        if table == 0 || addr & 15 != 0 {
             return None;
         }
-        // SAFETY: the origin is that of `addr`.
-        let byte = unsafe { Self::byte(origin, addr) };
+        // SAFETY: the table is that of `addr`. Where there is no leaf, the class is 0, and nothing is written.
+        let byte = unsafe { Self::byte(table, addr) };
         // SAFETY: only numbers of classes are stored.
         let class = unsafe { SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed)) };
         if !may(class) {
@@ -110,26 +142,24 @@ impl LiveMap {
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
         // SAFETY: by the caller's word there are a table and a leaf.
         unsafe {
-            let table = self.root.get_unchecked(addr >> TABLE_SHIFT).load(Ordering::Relaxed);
-            let origin = Self::entry(table, addr).load(Ordering::Relaxed);
-            Self::byte(origin, addr).store(class.as_byte(), Ordering::Relaxed);
+            let table = self.table_at(root_index(addr));
+            Self::byte(table, addr).store(class.as_byte(), Ordering::Relaxed);
         }
     }
 
     /// Calls `visit` with the address and the length in bytes of each table that is mostly unused.
     pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
         visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
-        for region in 0..ROOT_LEN {
-            let Some(table) = self.table(region << TABLE_SHIFT) else { continue };
-            visit(core::ptr::from_ref(table) as usize, size_of::<Table>());
-            for (index, origin) in table.iter().enumerate() {
-                // Acquire: pairs with the Release in `ensure`.
-                match origin.load(Ordering::Acquire) {
-                    0 => {}
-                    origin => {
-                        let huge = (region << TABLE_SHIFT) + (index << HUGE_SHIFT);
-                        visit(origin.wrapping_add(huge >> 4), LEAF_BYTES);
-                    }
+        for (root, table) in self.root.iter().enumerate() {
+            let table = table.load(Ordering::Relaxed);
+            if table == 0 {
+                continue;
+            }
+            for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root, index)) {
+                if self.has_leaf(huge) {
+                    // SAFETY: the table of the root's entry, through which `huge` is found.
+                    let origin = unsafe { Self::entry(table, huge) }.load(Ordering::Relaxed);
+                    visit(origin.wrapping_add(huge >> 4), LEAF_BYTES);
                 }
             }
         }
@@ -140,64 +170,114 @@ impl LiveMap {
         let end = (addr + bytes.max(1)).next_multiple_of(HUGE_SIZE);
         let mut at = addr & !(HUGE_SIZE - 1);
         while at < end {
-            let Some(table) = self.table_or_new(at) else { return false };
-            let first = (at >> HUGE_SHIFT) & (TABLE_LEN - 1);
-            let most = ((end - at) >> HUGE_SHIFT).min(TABLE_LEN - first);
-            // Those that have none yet, together: each mapping costs three, with its fences.
-            let entries = &table[first..first + most];
-            let missing = entries.iter().take_while(|entry| entry.load(Ordering::Relaxed) == 0);
-            let count = missing.count();
-            if count > 0 && !Self::make_leaves(&entries[..count], at) {
+            if self.has_leaf(at) {
+                at += HUGE_SIZE;
+                continue;
+            }
+            // Leaves of huge pages in a row are mapped together: each mapping costs three, with its fences.
+            let mut past = at + HUGE_SIZE;
+            while past < end && !self.has_leaf(past) {
+                past += HUGE_SIZE;
+            }
+            if !self.make_leaves(at, past) {
                 return false;
             }
-            at += count.max(1) * HUGE_SIZE;
+            at = past;
         }
         true
     }
 
-    /// Enters leaves for the huge pages from `addr` on, one for each of `entries`. Whether there was memory.
-    fn make_leaves(entries: &[AtomicUsize], addr: usize) -> bool {
-        let bytes = entries.len() * LEAF_BYTES;
+    /// Whether the huge page at `addr` has a leaf.
+    fn has_leaf(&self, addr: usize) -> bool {
+        match self.table(addr) {
+            0 => false,
+            // SAFETY: the table is that of `addr`.
+            table => {
+                unsafe { Self::entry(table, addr) }.load(Ordering::Relaxed) != self.no_origin(addr)
+            }
+        }
+    }
+
+    /// Enters leaves for the huge pages in `[addr, end)`, which have none. Whether there was memory.
+    fn make_leaves(&self, addr: usize, end: usize) -> bool {
+        let huge_pages = || (addr..end).step_by(HUGE_SIZE);
+        // A huge page may lie across two tables, which both have an entry for it then.
+        let both = |at| [at, at + HUGE_SIZE - 1];
+        if !huge_pages().flat_map(both).all(|at| self.ensure_table(at)) {
+            return false;
+        }
+        let bytes = (end - addr) >> 4;
         let Some(leaves) = METADATA.allocate_table(bytes) else { return false };
         // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
         unsafe { Linux.advise_huge(leaves, bytes, false) };
+        // The leaves follow each other as the huge pages do, so that all have one origin.
         let origin = leaves.wrapping_sub(addr >> 4);
-        for entry in entries {
-            // Release: the zeroes are there. One writer at a time, but in tests with several heaps. All have one origin: the
-            // leaves follow each other as the huge pages do.
-            let _ = entry.compare_exchange(0, origin, Ordering::Release, Ordering::Relaxed);
+        for huge in huge_pages() {
+            let before = self.no_origin(huge);
+            for at in both(huge) {
+                // SAFETY: there is a table, and the index is below ROOT_LEN.
+                let entry = unsafe { Self::entry(self.table_at(root_index(at)), at) };
+                // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
+                let _ =
+                    entry.compare_exchange(before, origin, Ordering::Release, Ordering::Relaxed);
+            }
         }
         true
     }
 
-    /// The table for `addr`, if there is one.
-    fn table(&self, addr: usize) -> Option<&Table> {
-        // Acquire: pairs with the Release in `table_or_new`; the table's zeroes are visible.
-        match self.root.get(addr >> TABLE_SHIFT)?.load(Ordering::Acquire) {
-            0 => None,
-            origin => {
-                let table = origin.wrapping_add(Self::first_entry(addr)) as *const Table;
-                // SAFETY: `table_or_new` entered it; tables are never unmapped.
-                Some(unsafe { &*table })
+    /// Makes sure that there is a table for `addr`. Returns whether.
+    fn ensure_table(&self, addr: usize) -> bool {
+        if addr >> ADDRESS_BITS != 0 {
+            return false;
+        }
+        let entry = &self.root[root_index(addr)];
+        if entry.load(Ordering::Relaxed) != 0 {
+            return true;
+        }
+        let Some(table) = METADATA.allocate_table(size_of::<Table>()) else { return false };
+        for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root_index(addr), index)) {
+            // SAFETY: an entry of the new table, which nobody else knows. Relaxed: published below.
+            unsafe { Self::entry(table, huge) }.store(self.no_origin(huge), Ordering::Relaxed);
+        }
+        // Release: the entries are there.
+        let _ = entry.compare_exchange(0, table, Ordering::Release, Ordering::Relaxed);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks on either side of a table's border, within one huge page, are found, and nothing beside them is.
+    #[test]
+    fn blocks_are_found_across_the_border_of_two_tables() {
+        let class = SizeClass::of(64).unwrap();
+        let middle = border(0xA200);
+        let start = (middle & !(HUGE_SIZE - 1)) - HUGE_SIZE;
+        assert_eq!(LIVE_MAP.class_of(middle & !15), SizeClass::NONE, "no table yet");
+        assert!(LIVE_MAP.ensure(start, 3 * HUGE_SIZE));
+        let blocks = [start, (middle & !15) - 64, (middle & !15) + 64, start + 3 * HUGE_SIZE - 64];
+        for block in blocks {
+            // SAFETY: below 2^47, and there is room.
+            unsafe { LIVE_MAP.set_unchecked(block, class) };
+        }
+        for block in blocks {
+            assert_eq!(LIVE_MAP.class_of(block), class, "{block:#x}");
+            for other in [block + 16, block + 8, block + 1, block ^ HUGE_SIZE << 3, block | 1 << 60]
+            {
+                assert_eq!(LIVE_MAP.class_of(other), SizeClass::NONE, "{other:#x}");
             }
+            let has_room = |found| found != SizeClass::NONE;
+            assert_eq!(LIVE_MAP.strike_out(block, has_room), Some(class));
+            assert_eq!(LIVE_MAP.strike_out(block, has_room), None);
         }
-    }
-
-    /// Bytes of entries below the table of `addr`.
-    fn first_entry(addr: usize) -> usize {
-        (addr >> TABLE_SHIFT) * size_of::<Table>()
-    }
-
-    /// The table for `addr`, made if need be; `None` without memory.
-    fn table_or_new(&self, addr: usize) -> Option<&Table> {
-        if let Some(table) = self.table(addr) {
-            return Some(table);
-        }
-        let entry = self.root.get(addr >> TABLE_SHIFT)?;
-        let table = METADATA.allocate_table(size_of::<Table>())?;
-        // Release: pairs with the Acquire in `table`. Relaxed on failure: `table` looks anew.
-        let origin = table.wrapping_sub(Self::first_entry(addr));
-        let _ = entry.compare_exchange(0, origin, Ordering::Release, Ordering::Relaxed);
-        self.table(addr)
+        let mut leaves = 0;
+        LIVE_MAP.for_each_table(|at, bytes| {
+            // SAFETY: a table or a leaf.
+            let first = unsafe { core::ptr::read_volatile(at as *const u8) };
+            leaves += usize::from(bytes == LEAF_BYTES && first == 0);
+        });
+        assert!(leaves >= 3, "{leaves} leaves");
     }
 }

@@ -33,16 +33,16 @@ use core::ptr;
 
 /// log2 of the bytes that a leaf has room for.
 const LEAF_SHIFT: u32 = 32;
-const ROOT_LEN: usize = 1 << 16;
+pub(super) const ROOT_LEN: usize = 1 << 16;
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
 
 /// Bits of an address that Linux gives to programs which do not ask for more.
 #[cfg(target_arch = "x86_64")]
-const ADDRESS_BITS: u32 = 47;
+pub(super) const ADDRESS_BITS: u32 = 47;
 /// Bits of an address that Linux gives to programs which do not ask for more.
 #[cfg(not(target_arch = "x86_64"))]
-const ADDRESS_BITS: u32 = 48;
+pub(super) const ADDRESS_BITS: u32 = 48;
 
 /// The factor: an address times this, divided by 2^48, is its index in the root. What it is beyond 2^16, odd, is how
 /// many entries further each step of the upper 16 bits leads.
@@ -59,12 +59,12 @@ const _: () = {
 
 /// The index of `addr` in the root.
 #[inline(always)]
-const fn root_index(addr: usize) -> usize {
+pub(super) const fn root_index(addr: usize) -> usize {
     addr.wrapping_mul(SPREAD) >> 48
 }
 
 /// The first address with the index `index`.
-const fn border(index: usize) -> usize {
+pub(super) const fn border(index: usize) -> usize {
     ((index as u128) << 48).div_ceil(SPREAD as u128) as usize
 }
 
