@@ -1,11 +1,13 @@
 //! C++ programs: every `operator new` and `delete`, exceptions through the allocator's frames,
 //! the standard library on threads, and allocation before and after `main`.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use stratalloc_tests::compile::{Link, command, program, run_cases};
+use stratalloc_tests::compile::{Link, command, output_dir, program, run_cases};
 use stratalloc_tests::library;
+use stratalloc_tests::preload::same_output;
 use stratalloc_tests::process::run;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -103,5 +105,30 @@ fn wrong_sizes_are_reported_by_those_who_look() {
                 "{finished}"
             );
         }
+    }
+}
+
+/// `cxx_replaced.cpp` with the forms of `set` defined by the program.
+fn replacing(set: u32) -> PathBuf {
+    let binary = output_dir().join(format!("cxx_replaced-{set}-{}", std::process::id()));
+    let mut compile = Command::new("c++");
+    compile.args(["-std=gnu++17", "-O1", "-fno-builtin", "-w", "-pthread"]);
+    compile.arg(format!("-DSET={set}")).arg(library::programs_dir().join("cxx_replaced.cpp"));
+    compile.arg("-o").arg(&binary);
+    run(compile, LIMIT).expect_success();
+    binary
+}
+
+/// A program that defines some operators gets all calls of the forms that end in those, as from libstdc++.
+#[test]
+fn operators_of_the_program_are_what_the_others_end_in() {
+    // One bit for each pair of `new` and `delete`: plain, array, aligned, aligned array.
+    for set in [0, 1, 2, 4, 8, 15] {
+        let binary = replacing(set);
+        same_output(LIMIT, || Command::new(&binary));
+        let mut hardened = Command::new(&binary);
+        hardened.env("LD_PRELOAD", library::hardened());
+        run(hardened, LIMIT).expect_success();
+        std::fs::remove_file(binary).expect("a binary to remove");
     }
 }

@@ -32,6 +32,7 @@ mod mallopt;
 mod operators;
 mod panic;
 mod profile;
+mod replaced;
 mod standard;
 mod statistics;
 mod text;
