@@ -80,8 +80,8 @@ extern "C" {
  *   untouched. errno is ENOMEM then, and unchanged otherwise.
  *
  * void *aligned_alloc(size_t alignment, size_t size);
- *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38 (before, it was rounded
- *   up). size need not be a multiple of alignment.
+ *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38. On an older glibc it is
+ *   rounded up, as that one does. size need not be a multiple of alignment.
  *
  * void *memalign(size_t alignment, size_t size);
  *   An alignment that is not a power of two is rounded up to the next one; EINVAL if there is none.
