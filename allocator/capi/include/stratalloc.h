@@ -157,7 +157,8 @@ void cfree(void *block) STRATALLOC_NOTHROW;
  * ignored. The size is not relied upon: realloc may have shortened the block in place. */
 void free_sized(void *block, size_t size) STRATALLOC_NOTHROW;
 
-/* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. */
+/* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. Both numbers are hints,
+ * as for operator delete below. */
 void free_aligned_sized(void *block, size_t alignment, size_t size) STRATALLOC_NOTHROW;
 
 /* jemalloc's calls. flags hold log2 of the alignment in the low six bits, as MALLOCX_LG_ALIGN(n)
@@ -249,6 +250,11 @@ const char *stratalloc_version(void) STRATALLOC_NOTHROW;
  *   two throws std::bad_alloc at once.
  *   The nothrow forms do the same and return a null pointer where those would throw, whatever the
  *   handler throws.
+ *   The sizes and alignments that delete is told are hints: a wrong one, as of a class that is
+ *   deleted through a base without a virtual destructor, does no harm, as with glibc. The hardened
+ *   library aborts, as does a guarded block (guard_sample).
+ *   Where the program defines some of them itself, those that the standard derives from others
+ *   (new[] from new, sized delete from delete, and so on) end in the program's.
  *   The run-time library (libstdc++, libc++) is looked for when an exception is to be thrown, so
  *   one library serves C and C++. In a process without one, a throwing form that fails prints a
  *   line and aborts: there is nobody who could catch.
