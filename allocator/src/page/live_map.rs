@@ -189,13 +189,13 @@ impl LiveMap {
 
     /// Whether the huge page at `addr` has a leaf.
     fn has_leaf(&self, addr: usize) -> bool {
-        match self.table(addr) {
-            0 => false,
-            // SAFETY: the table is that of `addr`.
-            table => {
-                unsafe { Self::entry(table, addr) }.load(Ordering::Relaxed) != self.no_origin(addr)
-            }
+        let table = self.table(addr);
+        if table == 0 {
+            return false;
         }
+        // SAFETY: the table is that of `addr`.
+        let entry = unsafe { Self::entry(table, addr) };
+        entry.load(Ordering::Relaxed) != self.no_origin(addr)
     }
 
     /// Enters leaves for the huge pages in `[addr, end)`, which have none. Whether there was memory.
