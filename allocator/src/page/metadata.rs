@@ -71,6 +71,24 @@ impl MetadataArena {
         NonNull::new(start as *mut T)
     }
 
+    /// Makes sure that there are some `bytes` bytes for records, if the OS has as many more: for who is about to take the last
+    /// addresses for something else. What is left of the present chunk is given up for that, if it is less than half as much.
+    pub fn reserve(&self, bytes: usize) {
+        let mut inner = self.inner.lock();
+        let mut bytes = bytes.next_multiple_of(METADATA_LEAST).min(METADATA_CHUNK);
+        while bytes >= METADATA_LEAST && inner.end - inner.next < bytes / 2 {
+            if let Some(fresh) = map(bytes) {
+                inner.next = fresh;
+                inner.end = fresh + bytes;
+                inner.mapped += bytes;
+                inner.chunks += bytes;
+                return;
+            }
+            // Fewer, then.
+            bytes /= 2;
+        }
+    }
+
     /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
         let addr = map(bytes)?;

@@ -21,6 +21,9 @@ use crate::parameters::{self, HugePages, Id};
 use crate::sync::{AtomicUsize, Rank};
 use core::ptr::NonNull;
 
+/// Bytes of records for a huge page that holds spans of a few pages each.
+const RECORDS_PER_HUGE: usize = 8 << 10;
+
 /// Runs of pages for the tiers above. Thread-safe.
 pub struct PageHeap<O: Os> {
     pub(super) os: O,
@@ -399,6 +402,8 @@ impl Inner {
 
     /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `whole` as in `take_range`.
     fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
+        // Before the last addresses are taken: large blocks that are freed later need records when they become small spans.
+        METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
         let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
         let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
         let huge_backed = match parameters::huge_pages() {
