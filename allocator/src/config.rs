@@ -142,9 +142,9 @@ pub const SPARING_GAIN: u32 = 16;
 /// Most of them.
 pub const SPARING_CREDIT_MOST: u32 = 65_536;
 
-/// Bytes by which the metadata arena grows. Address space only: pages are touched as they are used.
+/// Most bytes by which the metadata arena grows at once. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
-/// Bytes that it grows by where there are no more addresses for that.
+/// Bytes that it begins with, and grows by where there are no more addresses for more.
 pub const METADATA_LEAST: usize = 64 << 10;
 
 /// Most large blocks of a hardened build that have fences: with two mappings each a third of what a process may

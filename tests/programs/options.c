@@ -140,10 +140,19 @@ static void mallopt_sets(void) {
     CHECK(mallinfo2().hblks == 1, "32 MiB have no mapping (C1.2)");
     free(large);
     free(blocks[0]);
-    CHECK(mallopt(M_MMAP_THRESHOLD, -1) == 0 && mallopt(M_MMAP_MAX, -1) == 0, "no such values");
-    CHECK(mallopt(M_TRIM_THRESHOLD, -2) == 0, "no such value");
-    CHECK(mallopt(M_PERTURB, 0) == 1 && mallopt(M_PERTURB, 85) == 0, "no patterns");
-    CHECK(mallopt(M_GRAIN, 8) == 0 && mallopt(M_KEEP, 1) == 0, "names that mean nothing");
+    CHECK(mallopt(M_MMAP_THRESHOLD, -1) == 1, "a threshold beyond all blocks");
+    CHECK(large = malloc(65 * MIB), "65 MiB");
+    CHECK(mallinfo2().hblks == 0, "no block is as large");
+    free(large);
+    CHECK(mallopt(M_MMAP_THRESHOLD, 0) == 1, "the lowest threshold again");
+    CHECK(mallopt(M_MMAP_MAX, -1) == 1, "fewer than no mappings");
+    CHECK(large = malloc(65 * MIB), "65 MiB");
+    CHECK(mallinfo2().hblks == 0, "%zu mappings after M_MMAP_MAX = -1", mallinfo2().hblks);
+    free(large);
+    CHECK(mallopt(M_MMAP_MAX, 1) == 1, "mappings again");
+    CHECK(large = malloc(65 * MIB), "65 MiB");
+    CHECK(mallinfo2().hblks == 1, "both taken back");
+    free(large);
 }
 
 /* The remedy of C2.2, second half: after M_TRIM_THRESHOLD = -1 nothing goes back by itself, and a

@@ -135,6 +135,15 @@ static void free_interior(void) {
     go_on(64);
 }
 
+static void free_number(void) {
+    free(opaque((void *)0xdeadbeefdeadbeef));
+}
+
+static void free_tagged(void) {
+    uintptr_t block = (uintptr_t)malloc(64);
+    free(opaque((void *)(block | (uintptr_t)1 << 60)));
+}
+
 static void sized_delete_mismatch(void) {
     void *block = malloc(400);
     stratalloc_sized_delete(opaque(block), 40);
@@ -162,6 +171,8 @@ static const struct test_case cases[] = {
     {"double_free_large", double_free_large},
     {"free_foreign", free_foreign},
     {"free_interior", free_interior},
+    {"free_number", free_number},
+    {"free_tagged", free_tagged},
     {"sized_delete_mismatch", sized_delete_mismatch},
     {"sized_delete_same_class", sized_delete_same_class},
     {NULL, NULL},

@@ -1,10 +1,12 @@
 //! The malloc and POSIX family as C programs see it (C3.1 to C3.6), by every way of getting at it.
 
+use std::process::Command;
 use std::time::Duration;
 
 use quick_xml::Reader;
 use quick_xml::events::Event;
-use stratalloc_tests::compile::{Link, command, run_cases};
+use stratalloc_tests::compile::{Link, command, program, run_cases};
+use stratalloc_tests::preload::same_output;
 use stratalloc_tests::process::run;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -77,6 +79,13 @@ fn malloc_stats_has_the_shape_of_ptmalloc() {
     assert!(in_use >= asked, "65 MiB are allocated:\n{printed}");
     assert!(in_use <= asked + asked / 8 + (1 << 20), "more than rounding explains:\n{printed}");
     assert!(system >= in_use, "{printed}");
+}
+
+/// Answers at and beyond all limits are those of the C library that programs were written on, call by call.
+#[test]
+fn answers_are_those_of_the_c_library() {
+    let program = program("results.c", Link::Preload);
+    same_output(LIMIT, || Command::new(&program));
 }
 
 /// C3.5: what is printed is XML, with one root element called `malloc`, as in glibc.

@@ -1,9 +1,11 @@
 //! Misuse ends in `SIGABRT` and one line on stderr that names the kind and the pointer. The texts
 //! are in `stratalloc_tests::misuse`.
 
+use std::process::Command;
 use std::time::Duration;
 
-use stratalloc_tests::compile::{Link, command};
+use stratalloc_tests::compile::{self, Link, command};
+use stratalloc_tests::library;
 use stratalloc_tests::misuse::{CASES, Case, PREFIX};
 use stratalloc_tests::process::run;
 
@@ -60,4 +62,23 @@ fn misuse_is_reported_when_linked_statically() {
 #[test]
 fn misuse_on_a_thread_is_reported() {
     expect_reports(Link::Preload, true);
+}
+
+/// Whatever 64-bit number is given back: no load of ours leaves our tables, in no build.
+#[test]
+fn numbers_that_are_no_addresses_are_reported() {
+    let modes = [
+        (library::shared(), None),
+        (library::shared(), Some(("STRATALLOC_SAMPLE_INTERVAL", "64KiB"))),
+        (library::shared(), Some(("STRATALLOC_GUARD_SAMPLE", "1"))),
+        (library::hardened(), None),
+    ];
+    for (library, option) in modes {
+        for case in ["famous_numbers", "blocks_with_upper_bits", "any_number"] {
+            let mut program = Command::new(compile::program("wild.c", Link::Preload));
+            program.arg(case).env("LD_PRELOAD", &library).envs(option);
+            let finished = run(program, LIMIT);
+            assert!(finished.succeeded(), "{option:?}: {finished}");
+        }
+    }
 }

@@ -77,11 +77,11 @@ extern "C" {
  * int posix_memalign(void **out, size_t alignment, size_t size);
  *   Stores a block aligned to alignment in *out and returns 0. EINVAL unless alignment is a power
  *   of two and a multiple of sizeof(void *); ENOMEM when memory is exhausted. On failure *out is
- *   untouched. errno is never changed.
+ *   untouched. errno is ENOMEM then, and unchanged otherwise.
  *
  * void *aligned_alloc(size_t alignment, size_t size);
- *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38 (before, it was rounded
- *   up). size need not be a multiple of alignment.
+ *   EINVAL unless alignment is a power of two: C17, and glibc since 2.38. On an older glibc it is
+ *   rounded up, as that one does. size need not be a multiple of alignment.
  *
  * void *memalign(size_t alignment, size_t size);
  *   An alignment that is not a power of two is rounded up to the next one; EINVAL if there is none.
@@ -98,26 +98,28 @@ extern "C" {
  *   lists included, but keeps pad bytes of it resident. 1 if anything was given back, else 0.
  *
  * int mallopt(int name, int value);
- *   1 if the library sets this value, or provides by its design what programs set it for; 0 if it
- *   does neither, or if name is unknown. errno is unchanged. The options that it sets are described
- *   in docs/tuning.md; the environment can set them too, and mallopt comes after it.
- *     M_MMAP_THRESHOLD  1 for value >= 0. From 64 MiB on it becomes the option direct_bytes: blocks
- *                       of more bytes have a mapping of their own. A lower value leaves it at 64
- *                       MiB (and brings a higher one down to that): smaller blocks are reused
- *                       while resident when freed, and their memory goes back by decay.
- *     M_MMAP_MAX        1 for value >= 0. 0: no block has a mapping of its own (direct_bytes =
- *                       never), until a higher value is set. There is no other limit.
- *     M_TRIM_THRESHOLD  1 for value >= -1. -1: free memory is not given back (decay_ms = never)
- *                       until malloc_trim is called, or until a value from 0 on is set, which
- *                       brings the default decay back. Blocks with mappings are unmapped when
- *                       freed.
- *     M_TOP_PAD         1 for 0 to 2 MiB. The heap grows by multiples of 2 MiB.
- *     M_MXFAST          1 for 1 to 160. Small blocks are always cached by each thread; 0, which
- *                       would switch that off, is refused.
- *     M_ARENA_MAX       1 for value >= 0. All threads share one page heap, so any limit is kept.
- *     M_ARENA_TEST      1 for value >= 1. The number of arenas never reaches it.
- *     M_CHECK_ACTION    1 if the bits 1 (print) and 2 (abort) are both set: misuse does both.
- *     M_PERTURB         1 for 0 only. Blocks are not filled with a pattern.
+ *   What glibc answers: 1, also for a name that nobody knows; 0 only for M_MXFAST outside of 0 to
+ *   160. So a program that sets what it sets for glibc finds no failure to end with. Names have the
+ *   effects below; the options are described in docs/tuning.md. The environment can set them too,
+ *   and mallopt comes after it. errno is unchanged.
+ *     M_MMAP_THRESHOLD  From 64 MiB on it becomes the option direct_bytes: blocks of more bytes
+ *                       have a mapping of their own. A lower value leaves it at 64 MiB (and brings
+ *                       a higher one down to that): smaller blocks are reused while resident when
+ *                       freed, and their memory goes back by decay. Negative: beyond all blocks.
+ *     M_MMAP_MAX        0 or less: no block has a mapping of its own (direct_bytes = never), until
+ *                       a higher value is set. There is no other limit.
+ *     M_TRIM_THRESHOLD  -1 or less: free memory is not given back (decay_ms = never) until
+ *                       malloc_trim is called, or until a value from 0 on is set, which brings the
+ *                       default decay back. Blocks with mappings are unmapped when freed.
+ *     M_TOP_PAD         No effect. The heap grows by what it is asked for, rounded up to 2 MiB, or
+ *                       by an eighth of itself.
+ *     M_MXFAST          No effect. Blocks of up to 32 KiB are always cached by each thread.
+ *     M_ARENA_MAX       No effect. All threads share one page heap, so any limit is kept.
+ *     M_ARENA_TEST      No effect. The number of arenas never reaches it.
+ *     M_CHECK_ACTION    No effect, as in glibc since 2.26: misuse prints one line and aborts.
+ *     M_PERTURB         No effect. Blocks are not filled with a pattern; the hardened library can
+ *                       clear freed ones (zero_on_free).
+ *     M_NLBLKS, M_GRAIN, M_KEEP, and unknown names: no effect, as in glibc.
  *
  * struct mallinfo2 mallinfo2(void);
  *   The state at the moment of the call; arena = uordblks + fordblks, always.
@@ -155,7 +157,8 @@ void cfree(void *block) STRATALLOC_NOTHROW;
  * ignored. The size is not relied upon: realloc may have shortened the block in place. */
 void free_sized(void *block, size_t size) STRATALLOC_NOTHROW;
 
-/* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. */
+/* C23. free for a block of aligned_alloc(alignment, size). NULL is ignored. Both numbers are hints,
+ * as for operator delete below. */
 void free_aligned_sized(void *block, size_t alignment, size_t size) STRATALLOC_NOTHROW;
 
 /* macOS's name of malloc_usable_size. */
@@ -279,6 +282,11 @@ const char *stratalloc_version(void) STRATALLOC_NOTHROW;
  *   two throws std::bad_alloc at once.
  *   The nothrow forms do the same and return a null pointer where those would throw, whatever the
  *   handler throws.
+ *   The sizes and alignments that delete is told are hints: a wrong one, as of a class that is
+ *   deleted through a base without a virtual destructor, does no harm, as with glibc. The hardened
+ *   library aborts, as does a guarded block (guard_sample).
+ *   Where the program defines some of them itself, those that the standard derives from others
+ *   (new[] from new, sized delete from delete, and so on) end in the program's.
  *   The run-time library (libstdc++, libc++) is looked for when an exception is to be thrown, so
  *   one library serves C and C++. In a process without one, a throwing form that fails prints a
  *   line and aborts: there is nobody who could catch.

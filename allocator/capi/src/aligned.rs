@@ -7,7 +7,7 @@ use core::ffi::{c_int, c_void};
 
 use allocator::front;
 
-use crate::errno;
+use crate::{errno, libc_version};
 
 /// Alignment of every block, whatever was asked for. Up to this, aligned allocation is `malloc`.
 pub const DEFAULT_ALIGNMENT: usize = 16;
@@ -22,20 +22,16 @@ pub fn try_allocate(alignment: usize, size: usize) -> *mut c_void {
     front::allocate_aligned(size, alignment).cast()
 }
 
-/// Gives back a block of [`try_allocate`] (null is a no-op).
+/// Gives back a block (null is a no-op) of which the caller says how it was asked for of
+/// [`try_allocate`]. That is a hint, which hardened builds and guarded blocks compare.
 ///
 /// # Safety
-/// `block` is null or live, came from `try_allocate(alignment, size)` or an equal call, and is not
-/// used again.
+/// `block` is null or live, and is not used again.
 #[inline(always)]
-pub unsafe fn deallocate_sized(block: *mut c_void, size: usize, alignment: usize) {
-    if alignment <= DEFAULT_ALIGNMENT {
-        // SAFETY: such a block is one of `front::allocate`, and the size is the caller's word.
-        unsafe { front::deallocate_sized(block.cast(), size) }
-    } else {
-        // SAFETY: the block is one of `front::allocate_aligned` with these very numbers.
-        unsafe { front::deallocate_sized_aligned(block.cast(), size, alignment) }
-    }
+pub unsafe fn deallocate_told(block: *mut c_void, size: usize, alignment: usize) {
+    let beyond_default = (alignment > DEFAULT_ALIGNMENT).then_some(alignment);
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, beyond_default) }
 }
 
 /// [`try_allocate`] with `ENOMEM` on failure.
@@ -58,7 +54,8 @@ pub fn allocate_rounded(alignment: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// `posix_memalign`: reports by its result, and leaves `errno` and, on failure, `*out` alone.
+/// `posix_memalign`: reports by its result, and leaves `*out` alone on failure. What is set in `errno` is
+/// left open by POSIX; programs for glibc look for `ENOMEM` there.
 ///
 /// # Safety
 /// `out` is valid for writing one pointer.
@@ -67,10 +64,9 @@ pub unsafe fn allocate_posix(out: *mut *mut c_void, alignment: usize, size: usiz
     if !alignment.is_power_of_two() || !alignment.is_multiple_of(size_of::<*mut c_void>()) {
         return libc::EINVAL;
     }
-    let saved = errno::get();
     let block = try_allocate(alignment, size);
     if block.is_null() {
-        errno::set(saved);
+        errno::out_of_memory();
         return libc::ENOMEM;
     }
     // SAFETY: the caller vouches for `out`.
@@ -118,14 +114,25 @@ pub unsafe extern "C" fn posix_memalign(
     unsafe { allocate_posix(out, alignment, size) }
 }
 
-/// C's `aligned_alloc`: null and `EINVAL` unless `alignment` is a power of two, as C17 and glibc
-/// since 2.38 have it (older ones round it up). `size` need not be a multiple of it.
+/// C's `aligned_alloc`. `size` need not be a multiple of `alignment`. An alignment that is no power of
+/// two gives null and `EINVAL`, as C17 has it; but it is rounded up where the C library of the process
+/// does so, which is glibc before 2.38.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {
-        return errno::invalid_argument();
+        return allocate_odd(alignment, size);
     }
     allocate(alignment, size)
+}
+
+/// Cold: programs that do this work by luck.
+#[cold]
+#[inline(never)]
+fn allocate_odd(alignment: usize, size: usize) -> *mut c_void {
+    if libc_version::glibc().is_some_and(|version| version < (2, 38)) {
+        return allocate_rounded(alignment, size);
+    }
+    errno::invalid_argument()
 }
 
 /// The old SunOS `memalign`. See [`allocate_rounded`].

@@ -65,20 +65,28 @@ struct Thrown;
 
 /// Runs a new-handler and stops an exception that it throws.
 fn call_handler(handler: cxx_runtime::NewHandler) -> Result<(), Thrown> {
-    // Who has a handler has the library it was set in, so this does not fail in practice. If it
-    // did, running on without a handler is what is left.
-    let Some(catching) = cxx_runtime::catching() else {
-        return Err(Thrown);
-    };
+    match call_catching(handler.as_ptr(), 0, 0) {
+        Some(_) => Ok(()),
+        None => Err(Thrown),
+    }
+}
+
+/// Calls a C++ function of two words or fewer, and returns what it does; `None` if it throws.
+pub fn call_catching(function: *mut c_void, first: usize, second: usize) -> Option<*mut c_void> {
+    // Who has such a function has the library that throws, so this does not fail in practice. If it
+    // did, running on without the function is what is left.
+    let catching = cxx_runtime::catching()?;
     PERSONALITY.store(catching.personality.as_ptr(), Ordering::Relaxed);
-    // SAFETY: a new-handler is a `void()`, the other two are the functions of the C++ ABI, and
-    // `PERSONALITY` is set.
-    let thrown = unsafe {
+    // SAFETY: by the caller's word, the other two are the functions of the C++ ABI, and `PERSONALITY`
+    // is set.
+    let called = unsafe {
         unwind::stratalloc_call_catching(
-            handler.as_ptr(),
+            function,
             catching.begin.as_ptr(),
             catching.end.as_ptr(),
+            first,
+            second,
         )
     };
-    if thrown == 0 { Ok(()) } else { Err(Thrown) }
+    (called.thrown == 0).then_some(called.result)
 }

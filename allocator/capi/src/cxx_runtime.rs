@@ -9,7 +9,8 @@
 //!
 //! `dlsym` is weak itself: a static program need not have it. `dlopen` and `dlclose` are found by
 //! it: linkers would warn of a reference to `dlopen` in each static program. All of them may
-//! allocate; they are called only after an allocation has failed, and under no lock of ours.
+//! allocate; they are called only after an allocation has failed, and once for [`crate::replaced`],
+//! under no lock of ours.
 
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem;
@@ -98,6 +99,14 @@ fn find(linked: *mut c_void, name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: the global scope is always open; `name` ends in NUL.
     let global = unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) };
     NonNull::new(global).or_else(|| LIBRARIES.iter().find_map(|file| linker.look_in(file, name)))
+}
+
+/// The function `name` that the program's own calls reach, as the dynamic linker knows it.
+#[cold]
+pub fn global(name: &CStr) -> Option<NonNull<c_void>> {
+    let linker = Linker::find()?;
+    // SAFETY: the global scope is always open; `name` ends in NUL.
+    NonNull::new(unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) })
 }
 
 /// The functions of the dynamic linker.

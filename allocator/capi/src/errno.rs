@@ -1,20 +1,19 @@
 //! `errno`, the only error channel that C's allocation functions have.
 //!
-//! The tiers below never set it on purpose; the system calls they make may, so a function that
-//! promises to leave it alone saves it first.
+//! The tiers below never set it: their system calls pass by libc's wrappers.
 
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-/// The calling thread's `errno`.
-pub fn get() -> c_int {
-    // SAFETY: libc returns a pointer to the calling thread's own `errno`, valid while it runs.
-    unsafe { *libc::__errno_location() }
+/// Where the calling thread's `errno` is: no two threads that run have it at the same place.
+pub fn address() -> usize {
+    // SAFETY: libc returns a pointer to the calling thread's own `errno`.
+    unsafe { libc::__errno_location() as usize }
 }
 
 /// Sets the calling thread's `errno`.
 pub fn set(value: c_int) {
-    // SAFETY: as in `get`; nobody else writes this thread's `errno`.
+    // SAFETY: libc returns a pointer to the calling thread's own `errno`, valid while it runs.
     unsafe { *libc::__errno_location() = value }
 }
 

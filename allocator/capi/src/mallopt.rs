@@ -1,22 +1,14 @@
-//! `mallopt` (C3.2): which of ptmalloc's parameters are accepted, for which values, and what they
-//! set.
+//! `mallopt` (C3.2): what each of ptmalloc's parameters sets here.
 //!
-//! 1 means that the wish was fulfilled: either a parameter of ours was set ([`Parameters`]), or
-//! the design gives what programs set this value for, within the limits that `stratalloc.h` states
-//! name by name. 0 means that it is not so, or that the name is unknown. A value that asks for
-//! something observable which does not happen here (a fill pattern, a reaction to misuse other
-//! than ours) is refused.
+//! The answer is glibc's, value by value: 1, but 0 for a limit of fast blocks that it has no bins
+//! for. Programs take a 0 for a failure, and some end. So 1 also where the name has no effect, or
+//! is unknown (glibc's `switch` has no default). What sets a parameter of ours ([`Parameters`]),
+//! and what is without effect, is documented name by name in `stratalloc.h`.
 
 use core::ffi::c_int;
 use core::time::Duration;
 
 use allocator::Parameters;
-
-/// How to react to misuse, in the two low bits: 1 = print a line, 2 = abort.
-const CHECK_ACTION_PRINT_AND_ABORT: c_int = 3;
-
-/// The heap grows by multiples of this many bytes.
-const GROWTH_UNIT: c_int = 2 << 20;
 
 /// The largest value that ptmalloc knows for `M_MXFAST`, in bytes.
 const LARGEST_FAST: c_int = 80 * size_of::<usize>() as c_int / 4;
@@ -24,79 +16,63 @@ const LARGEST_FAST: c_int = 80 * size_of::<usize>() as c_int / 4;
 /// Direct blocks: none, however large.
 const NO_DIRECT: usize = usize::MAX;
 
-/// glibc's `mallopt`: 1 if `value` is accepted for parameter `name`, else 0. Leaves `errno` alone.
+/// glibc's `mallopt`: 1 if glibc takes `value` for the parameter `name`, else 0. Leaves `errno` alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
-    c_int::from(is_provided(name, value))
-}
-
-/// Sets what there is to set. Is what this setting is made for provided?
-fn is_provided(name: c_int, value: c_int) -> bool {
     match name {
+        libc::M_MXFAST => return c_int::from((0..=LARGEST_FAST).contains(&value)),
         libc::M_MMAP_THRESHOLD => set_mmap_threshold(value),
         libc::M_MMAP_MAX => set_mmap_max(value),
         libc::M_TRIM_THRESHOLD => set_trim_threshold(value),
-        // Set to grow by more than needed, so as to ask the system less often.
-        libc::M_TOP_PAD => (0..=GROWTH_UNIT).contains(&value),
-        // Blocks of up to so many bytes are cached for quick reuse: true of all small blocks. 0
-        // would switch that off.
-        libc::M_MXFAST => (1..=LARGEST_FAST).contains(&value),
-        // All threads share one page heap, so any limit on the number of arenas is kept, and 0
-        // (derive the limit from the number of CPUs) as well.
-        libc::M_ARENA_MAX => value >= 0,
-        // From so many arenas on, a limit is worked out: never reached.
-        libc::M_ARENA_TEST => value >= 1,
-        // Misuse prints one line and aborts, always. (glibc aborts always, too, since 2.26.)
-        libc::M_CHECK_ACTION => {
-            value & CHECK_ACTION_PRINT_AND_ABORT == CHECK_ACTION_PRINT_AND_ABORT
-        }
-        // Only "do not fill blocks with a pattern" is so.
-        libc::M_PERTURB => value == 0,
-        // Unknown, and the System V names M_NLBLKS, M_GRAIN, M_KEEP, which mean nothing in glibc
-        // either.
-        _ => false,
+        // Without effect: M_TOP_PAD, M_CHECK_ACTION, M_PERTURB, M_ARENA_TEST, M_ARENA_MAX, the System
+        // V names M_NLBLKS, M_GRAIN and M_KEEP, and names that nobody knows.
+        _ => {}
     }
+    1
 }
 
 /// A threshold above our own is taken over. A lower one would bring back the system calls and
 /// faults of C2.2, and is set to get memory back early, which the decay does: it ends a higher
-/// threshold set before, if there is one.
-fn set_mmap_threshold(value: c_int) -> bool {
-    let Ok(value) = usize::try_from(value) else {
-        return false;
-    };
+/// threshold set before, if there is one. A negative one is beyond all blocks, as glibc converts it.
+fn set_mmap_threshold(value: c_int) {
+    let value = usize::try_from(value).unwrap_or(isize::MAX as usize);
     let default = default_of("direct_bytes");
     let now = Parameters::direct_bytes();
     if now != NO_DIRECT && (value >= default || now > default) {
-        return Parameters::set_direct_bytes(value.max(default)).is_ok();
+        set_direct_bytes(value.max(default));
     }
-    true
 }
 
-/// 0 means that no block has a mapping of its own, as the remedy of C2.2 wants; the next positive
-/// number takes it back.
-fn set_mmap_max(value: c_int) -> bool {
-    if value == 0 {
-        return Parameters::set_direct_bytes(NO_DIRECT).is_ok();
+/// 0 (and less) means that no block has a mapping of its own, as the remedy of C2.2 wants; the next
+/// positive number takes it back.
+fn set_mmap_max(value: c_int) {
+    if value <= 0 {
+        set_direct_bytes(NO_DIRECT);
+    } else if Parameters::direct_bytes() == NO_DIRECT {
+        set_direct_bytes(default_of("direct_bytes"));
     }
-    if value > 0 && Parameters::direct_bytes() == NO_DIRECT {
-        return Parameters::set_direct_bytes(default_of("direct_bytes")).is_ok();
-    }
-    value > 0
 }
 
-/// -1 means that free memory stays until someone calls `malloc_trim`; the next number from 0 on
-/// takes it back. There is no top of the heap whose size could be a threshold: memory goes back
-/// after a time, wherever it lies (C1.1, C1.4).
-fn set_trim_threshold(value: c_int) -> bool {
-    if value == -1 {
-        return Parameters::set_decay(None).is_ok();
+/// -1 (and less) means that free memory stays until someone calls `malloc_trim`; the next number
+/// from 0 on takes it back. There is no top of the heap whose size could be a threshold: memory
+/// goes back after a time, wherever it lies (C1.1, C1.4).
+fn set_trim_threshold(value: c_int) {
+    if value < 0 {
+        set_decay(None);
+    } else if Parameters::decay().is_none() {
+        set_decay(Some(Duration::from_millis(default_of("decay_ms") as u64)));
     }
-    if value >= 0 && Parameters::decay().is_none() {
-        let default = Duration::from_millis(default_of("decay_ms") as u64);
-        return Parameters::set_decay(Some(default)).is_ok();
-    }
-    value >= 0
+}
+
+/// Sets from how many bytes on blocks have mappings of their own. A value out of range changes
+/// nothing, which a program that asked glibc would not be told either.
+fn set_direct_bytes(bytes: usize) {
+    let _ = Parameters::set_direct_bytes(bytes);
+}
+
+/// Sets how long free memory stays. The values given here are in range.
+fn set_decay(time: Option<Duration>) {
+    let _ = Parameters::set_decay(time);
 }
 
 /// The default of the parameter called `name`, 0 if there is none.

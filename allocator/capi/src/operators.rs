@@ -7,6 +7,14 @@
 //! the new-handler first, as the standard says.
 //!
 //! Names ending in `_array` are the `[]` forms. They behave the same.
+//!
+//! Where the program has its own `new` or `delete`, the forms that the standard derives from those end in
+//! them ([`replaced`]).
+//!
+//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`: programs
+//! give blocks of `new char[n]` to `delete`, or delete through a base class without a virtual
+//! destructor, and the compiler passes the size of the type that it sees. Only hardened builds and
+//! guarded blocks hold the caller to it.
 
 use core::ffi::c_void;
 
@@ -14,7 +22,150 @@ use allocator::front;
 
 use crate::aligned::{self, DEFAULT_ALIGNMENT};
 use crate::bad_alloc::new_failed_nothrow;
+use crate::replaced::{self, Form};
 use crate::unwind;
+
+/// Looks for the forms that others end in. Whether the program has replaced any. The addresses are
+/// those of our own functions: in a shared library they are reached without the dynamic linker.
+pub fn look() -> bool {
+    use Form::{
+        Delete, DeleteAligned, DeleteArray, DeleteArrayAligned, New, NewAligned, NewArray,
+        NewArrayAligned,
+    };
+    let look = replaced::look_for;
+    let (new, array) = (operator_new as *const (), operator_new_array as *const ());
+    let mut any = look(New, c"_Znwm", new, New);
+    any |= look(NewArray, c"_Znam", array, New);
+    let (new, array) = (operator_new_aligned as *const (), operator_new_array_aligned as *const ());
+    any |= look(NewAligned, c"_ZnwmSt11align_val_t", new, NewAligned);
+    any |= look(NewArrayAligned, c"_ZnamSt11align_val_t", array, NewAligned);
+    let (delete, array) = (operator_delete as *const (), operator_delete_array as *const ());
+    any |= look(Delete, c"_ZdlPv", delete, Delete);
+    any |= look(DeleteArray, c"_ZdaPv", array, Delete);
+    let delete = operator_delete_aligned as *const ();
+    let array = operator_delete_array_aligned as *const ();
+    any |= look(DeleteAligned, c"_ZdlPvSt11align_val_t", delete, DeleteAligned);
+    any |= look(DeleteArrayAligned, c"_ZdaPvSt11align_val_t", array, DeleteAligned);
+    any
+}
+
+// What the forms do that the standard derives from others while one of those may be the program's:
+// cold, and reached by a jump. They leave by a jump, too: an exception that the program's function
+// throws passes no frame of ours.
+
+/// The function at `address` as one of type `F`.
+///
+/// # Safety
+/// The program has it under the name of an operator of that type.
+unsafe fn function<F: Copy>(address: *mut c_void) -> F {
+    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+    // SAFETY: by the caller's word.
+    unsafe { core::mem::transmute_copy(&address) }
+}
+
+/// `new[]`.
+#[cold]
+#[inline(never)]
+extern "C" fn new_through(size: usize, form: Form) -> *mut c_void {
+    match replaced::find(form) {
+        // SAFETY: a form of `new` without an alignment.
+        Some(found) => unsafe { function::<extern "C" fn(usize) -> *mut c_void>(found)(size) },
+        None => new(size),
+    }
+}
+
+/// `new` and `new[]`, `nothrow`.
+#[cold]
+#[inline(never)]
+extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
+    match replaced::find(form) {
+        Some(found) => replaced::call_nothrow(found, size, DEFAULT_ALIGNMENT),
+        None => new_nothrow(size),
+    }
+}
+
+/// `new[]` with an alignment.
+#[cold]
+#[inline(never)]
+extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> *mut c_void {
+    type Function = extern "C" fn(usize, usize) -> *mut c_void;
+    match replaced::find(form) {
+        // SAFETY: a form of `new` with an alignment.
+        Some(found) => unsafe { function::<Function>(found)(size, alignment) },
+        None => new_aligned(size, alignment),
+    }
+}
+
+/// `new` and `new[]` with an alignment, `nothrow`.
+#[cold]
+#[inline(never)]
+extern "C" fn new_aligned_nothrow_through(
+    size: usize,
+    alignment: usize,
+    form: Form,
+) -> *mut c_void {
+    match replaced::find(form) {
+        Some(found) => replaced::call_nothrow(found, size, alignment),
+        None => new_aligned_nothrow(size, alignment),
+    }
+}
+
+/// `delete[]`, and the `nothrow` forms.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
+    match replaced::find(form) {
+        // SAFETY: a form of `delete` without an alignment.
+        Some(found) => unsafe { function::<extern "C" fn(*mut c_void)>(found)(block) },
+        // SAFETY: the caller gives the block up.
+        None => unsafe { front::deallocate(block.cast()) },
+    }
+}
+
+/// The sized forms of `delete`.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form: Form) {
+    match replaced::find(form) {
+        // SAFETY: a form of `delete` without an alignment.
+        Some(found) => unsafe { function::<extern "C" fn(*mut c_void)>(found)(block) },
+        // SAFETY: the caller gives the block up.
+        None => unsafe { front::deallocate_told(block.cast(), size, None) },
+    }
+}
+
+/// `delete[]` with an alignment, and the `nothrow` forms.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize, form: Form) {
+    match replaced::find(form) {
+        // SAFETY: a form of `delete` with an alignment.
+        Some(found) => unsafe {
+            function::<extern "C" fn(*mut c_void, usize)>(found)(block, alignment);
+        },
+        // SAFETY: the caller gives the block up.
+        None => unsafe { front::deallocate(block.cast()) },
+    }
+}
+
+/// The sized forms of `delete` with an alignment.
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn delete_sized_aligned_through(
+    block: *mut c_void,
+    size: usize,
+    alignment: usize,
+    form: Form,
+) {
+    match replaced::find(form) {
+        // SAFETY: a form of `delete` with an alignment.
+        Some(found) => unsafe {
+            function::<extern "C" fn(*mut c_void, usize)>(found)(block, alignment);
+        },
+        // SAFETY: the caller gives the block up.
+        None => unsafe { aligned::deallocate_told(block, size, alignment) },
+    }
+}
 
 /// `operator new(size)`.
 #[inline(always)]
@@ -97,18 +248,27 @@ pub extern "C" fn operator_new(size: usize) -> *mut c_void {
 /// `operator new[](size_t)`.
 #[unsafe(export_name = "_Znam")]
 pub extern "C" fn operator_new_array(size: usize) -> *mut c_void {
+    if replaced::any() {
+        return new_through(size, Form::New);
+    }
     new(size)
 }
 
 /// `operator new(size_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnwmRKSt9nothrow_t")]
 pub extern "C" fn operator_new_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
+    if replaced::any() {
+        return new_nothrow_through(size, Form::New);
+    }
     new_nothrow(size)
 }
 
 /// `operator new[](size_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnamRKSt9nothrow_t")]
 pub extern "C" fn operator_new_array_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
+    if replaced::any() {
+        return new_nothrow_through(size, Form::NewArray);
+    }
     new_nothrow(size)
 }
 
@@ -121,6 +281,9 @@ pub extern "C" fn operator_new_aligned(size: usize, alignment: usize) -> *mut c_
 /// `operator new[](size_t, align_val_t)`.
 #[unsafe(export_name = "_ZnamSt11align_val_t")]
 pub extern "C" fn operator_new_array_aligned(size: usize, alignment: usize) -> *mut c_void {
+    if replaced::any() {
+        return new_aligned_through(size, alignment, Form::NewAligned);
+    }
     new_aligned(size, alignment)
 }
 
@@ -131,6 +294,9 @@ pub extern "C" fn operator_new_aligned_nothrow(
     alignment: usize,
     _tag: *const c_void,
 ) -> *mut c_void {
+    if replaced::any() {
+        return new_aligned_nothrow_through(size, alignment, Form::NewAligned);
+    }
     new_aligned_nothrow(size, alignment)
 }
 
@@ -141,6 +307,9 @@ pub extern "C" fn operator_new_array_aligned_nothrow(
     alignment: usize,
     _tag: *const c_void,
 ) -> *mut c_void {
+    if replaced::any() {
+        return new_aligned_nothrow_through(size, alignment, Form::NewArrayAligned);
+    }
     new_aligned_nothrow(size, alignment)
 }
 
@@ -160,6 +329,10 @@ pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPv")]
 pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_through(block, Form::Delete) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -170,6 +343,10 @@ pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
 pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *const c_void) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_through(block, Form::Delete) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -180,6 +357,10 @@ pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *cons
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
 pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag: *const c_void) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_through(block, Form::DeleteArray) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -187,11 +368,16 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
 /// `operator delete(void*, size_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; `size` is the size that was asked for, at default alignment.
+/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that was
+/// asked for.
 #[unsafe(export_name = "_ZdlPvm")]
 pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
-    // SAFETY: the duties are the same.
-    unsafe { front::deallocate_sized(block.cast(), size) }
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_sized_through(block, size, Form::Delete) };
+    }
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, None) }
 }
 
 /// `operator delete[](void*, size_t)`; null is a no-op.
@@ -200,8 +386,12 @@ pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) 
 /// As [`operator_delete_sized`].
 #[unsafe(export_name = "_ZdaPvm")]
 pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: usize) {
-    // SAFETY: the duties are the same.
-    unsafe { front::deallocate_sized(block.cast(), size) }
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_sized_through(block, size, Form::DeleteArray) };
+    }
+    // SAFETY: the caller gives the block up.
+    unsafe { front::deallocate_told(block.cast(), size, None) }
 }
 
 /// `operator delete(void*, align_val_t)`; null is a no-op.
@@ -219,7 +409,11 @@ pub unsafe extern "C" fn operator_delete_aligned(block: *mut c_void, _alignment:
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_t")]
-pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, _alignment: usize) {
+pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, alignment: usize) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_aligned_through(block, alignment, Form::DeleteAligned) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -231,9 +425,13 @@ pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, _alig
 #[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
 pub unsafe extern "C" fn operator_delete_aligned_nothrow(
     block: *mut c_void,
-    _alignment: usize,
+    alignment: usize,
     _tag: *const c_void,
 ) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_aligned_through(block, alignment, Form::DeleteAligned) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -245,9 +443,13 @@ pub unsafe extern "C" fn operator_delete_aligned_nothrow(
 #[unsafe(export_name = "_ZdaPvSt11align_val_tRKSt9nothrow_t")]
 pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
     block: *mut c_void,
-    _alignment: usize,
+    alignment: usize,
     _tag: *const c_void,
 ) {
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe { delete_aligned_through(block, alignment, Form::DeleteArrayAligned) };
+    }
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
 }
@@ -255,15 +457,21 @@ pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
 /// `operator delete(void*, size_t, align_val_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; `size` and `alignment` are those that were asked for.
+/// As [`operator_delete_sized`], with the alignment.
 #[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
 pub unsafe extern "C" fn operator_delete_sized_aligned(
     block: *mut c_void,
     size: usize,
     alignment: usize,
 ) {
-    // SAFETY: the duties are the same.
-    unsafe { aligned::deallocate_sized(block, size, alignment) }
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe {
+            delete_sized_aligned_through(block, size, alignment, Form::DeleteAligned)
+        };
+    }
+    // SAFETY: the caller gives the block up.
+    unsafe { aligned::deallocate_told(block, size, alignment) }
 }
 
 /// `operator delete[](void*, size_t, align_val_t)`; null is a no-op.
@@ -276,6 +484,12 @@ pub unsafe extern "C" fn operator_delete_array_sized_aligned(
     size: usize,
     alignment: usize,
 ) {
-    // SAFETY: the duties are the same.
-    unsafe { aligned::deallocate_sized(block, size, alignment) }
+    if replaced::any() {
+        // SAFETY: the caller gives the block up.
+        return unsafe {
+            delete_sized_aligned_through(block, size, alignment, Form::DeleteArrayAligned)
+        };
+    }
+    // SAFETY: the caller gives the block up.
+    unsafe { aligned::deallocate_told(block, size, alignment) }
 }

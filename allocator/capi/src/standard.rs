@@ -143,12 +143,13 @@ pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
     unsafe { front::deallocate(block.cast()) }
 }
 
-/// C23's `free_aligned_sized`: `free` for a block of `aligned_alloc(alignment, size)`.
+/// C23's `free_aligned_sized`: `free` for a block of `aligned_alloc(alignment, size)`. Both numbers
+/// are hints, as in glibc 2.43; hardened builds and guarded blocks compare them.
 ///
 /// # Safety
-/// As [`free`]; `alignment` and `size` are those that were asked for.
+/// As [`free`].
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, alignment: usize, size: usize) {
-    // SAFETY: the caller vouches for both numbers.
-    unsafe { crate::aligned::deallocate_sized(block, size, alignment) }
+    // SAFETY: the caller gives the block up.
+    unsafe { crate::aligned::deallocate_told(block, size, alignment) }
 }

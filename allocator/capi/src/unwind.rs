@@ -5,14 +5,14 @@
 //! So the frames between a C++ caller and the new-handler, or the thrower, are written by hand,
 //! with unwind tables. `operator new` reaches them by a tail call.
 //!
-//! `stratalloc_call_catching` is the equivalent of `try { handler(); return 0; } catch (...) {
-//! return 1; }`. Its table of landing pads (the format that `__gxx_personality_v0` reads) has one
+//! `stratalloc_call_catching` is the equivalent of `try { return function(first, second); } catch
+//! (...) { return null; }`. Its table of landing pads (the format that `__gxx_personality_v0` reads) has one
 //! entry. The personality routine is named through a word that is filled in at run time, so that
 //! the library loads into programs without C++.
 //!
 //! The names are hidden: nobody outside can call or replace them.
 
-use core::ffi::{c_int, c_void};
+use core::ffi::c_void;
 
 use crate::bad_alloc::{PERSONALITY, bad_alloc_thrower, current_new_handler, retry};
 
@@ -25,16 +25,27 @@ unsafe extern "C" {
     /// jump to it.
     pub fn stratalloc_throw_bad_alloc() -> *mut c_void;
 
-    /// Calls `handler`; 0 if it returned, 1 if it threw (the exception is gone then).
+    /// Calls `function(first, second)`, and stops an exception that it throws.
     ///
     /// # Safety
-    /// `handler` is a `void()`; `begin` and `end` are `__cxa_begin_catch` and `__cxa_end_catch`;
-    /// `PERSONALITY` holds `__gxx_personality_v0`.
+    /// `function` takes two words, or fewer, and may be called with these; `begin` and `end` are
+    /// `__cxa_begin_catch` and `__cxa_end_catch`; `PERSONALITY` holds `__gxx_personality_v0`.
     pub fn stratalloc_call_catching(
-        handler: *mut c_void,
+        function: *mut c_void,
         begin: *mut c_void,
         end: *mut c_void,
-    ) -> c_int;
+        first: usize,
+        second: usize,
+    ) -> Called;
+}
+
+/// What came of a call.
+#[repr(C)]
+pub struct Called {
+    /// 0 if the function returned, 1 if it threw (the exception is gone then).
+    pub thrown: usize,
+    /// What it returned, if it returns anything.
+    pub result: *mut c_void,
 }
 
 #[cfg(target_arch = "x86_64")]

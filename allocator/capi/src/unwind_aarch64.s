@@ -57,7 +57,8 @@ stratalloc_throw_bad_alloc:
     .cfi_endproc
     .size stratalloc_throw_bad_alloc, . - stratalloc_throw_bad_alloc
 
-// stratalloc_call_catching(handler = x0, begin = x1, end = x2) -> w0
+// stratalloc_call_catching(function = x0, begin = x1, end = x2, first = x3, second = x4)
+// -> thrown = x0, result = x1
     .globl stratalloc_call_catching
     .hidden stratalloc_call_catching
     .type stratalloc_call_catching, %function
@@ -76,10 +77,14 @@ stratalloc_call_catching:
     .cfi_offset x20, -8
     mov x19, x1
     mov x20, x2
+    mov x9, x0
+    mov x0, x3
+    mov x1, x4
 .Lstratalloc_try:
-    blr x0
+    blr x9
 .Lstratalloc_tried:
-    mov w0, #0
+    mov x1, x0
+    mov x0, #0
 .Lstratalloc_done:
     .cfi_remember_state
     ldp x19, x20, [sp, #16]
@@ -95,7 +100,8 @@ stratalloc_call_catching:
     .cfi_restore_state
     blr x19
     blr x20
-    mov w0, #1
+    mov x0, #1
+    mov x1, #0
     b .Lstratalloc_done
     .cfi_endproc
     .size stratalloc_call_catching, . - stratalloc_call_catching

@@ -57,7 +57,8 @@ stratalloc_throw_bad_alloc:
     .cfi_endproc
     .size stratalloc_throw_bad_alloc, . - stratalloc_throw_bad_alloc
 
-// stratalloc_call_catching(handler = rdi, begin = rsi, end = rdx) -> eax
+// stratalloc_call_catching(function = rdi, begin = rsi, end = rdx, first = rcx, second = r8)
+// -> thrown = rax, result = rdx
     .globl stratalloc_call_catching
     .hidden stratalloc_call_catching
     .type stratalloc_call_catching, %function
@@ -76,9 +77,13 @@ stratalloc_call_catching:
     .cfi_adjust_cfa_offset 8
     mov rbx, rsi
     mov r14, rdx
+    mov rax, rdi
+    mov rdi, rcx
+    mov rsi, r8
 .Lstratalloc_try:
-    call rdi
+    call rax
 .Lstratalloc_tried:
+    mov rdx, rax
     xor eax, eax
 .Lstratalloc_done:
     add rsp, 8
@@ -98,6 +103,7 @@ stratalloc_call_catching:
     call rbx
     call r14
     mov eax, 1
+    xor edx, edx
     jmp .Lstratalloc_done
     .cfi_endproc
     .size stratalloc_call_catching, . - stratalloc_call_catching

@@ -174,8 +174,7 @@ impl FreeObject {
 #[cold]
 #[inline(never)]
 fn overwritten(addr: usize) -> ! {
-    // SAFETY: any address below 2^48 may be looked up.
-    let size = unsafe { crate::page::page_map::PAGE_MAP.class_unchecked(addr) }.size();
+    let size = crate::page::page_map::PAGE_MAP.class(addr).size();
     crate::base::fatal::fatal(format_args!(
         "use after free: {addr:#x}, a block of {size} bytes, was written to after it was freed"
     ))

@@ -4,12 +4,15 @@ use super::{init, large, watched};
 use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
+use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
+use crate::os::linux::take_lock_refusal;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
+use crate::page::unlock;
 use crate::page_heap::limits;
-use crate::record;
 use crate::thread_cache::{before_event, exchange, in_slot_to_pop};
+use crate::{profile, record};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -102,9 +105,20 @@ fn relieve() {
     background::relieve();
 }
 
+/// Unlocks what this library has in memory without using it, where the process may lock no more.
+#[cold]
+fn unlock_tables() {
+    unlock::unlock_untouched();
+    unlock::unlock_zeros(core::ptr::from_ref(&CENTRAL) as usize, size_of_val(&CENTRAL));
+    profile::for_each_table(unlock::unlock_zeros);
+}
+
 /// What is tried before a request fails.
 #[cold]
 pub fn last_resort() {
+    if take_lock_refusal() {
+        unlock_tables();
+    }
     if limits::is_hard() { relieve() } else { reclaim() }
 }
 

@@ -35,8 +35,7 @@ pub(super) fn class_of(block: *mut u8) -> SizeClass {
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
 fn mapped_class_of(block: *mut u8) -> MappedClass {
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    unsafe { PAGE_MAP.mapped_unchecked(block as usize) }
+    PAGE_MAP.mapped(block as usize)
 }
 
 /// Puts a block whose class follows from what the caller says into the calling thread's cache. Whether that worked.
@@ -79,6 +78,48 @@ pub unsafe fn deallocate(block: *mut u8) {
             unsafe { deallocate_mapped_slow(block, mapped) }
         }
     }
+}
+
+/// Takes back a block of which a C or C++ caller says that it was asked for with `size` bytes, at a multiple of `align` or
+/// at any. Null is a no-op. The word is a hint: the class is the one that the page map has, so that a wrong size (C++
+/// without sized `new` in mind, a base class without a virtual destructor) harms nothing. Who looks at blocks closely
+/// compares it all the same: hardened builds for every block, `guard_sample` for guarded ones.
+///
+/// # Safety
+/// As [`deallocate`]; in hardened builds a wrong `size` or `align` aborts.
+#[inline(always)]
+pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>) {
+    #[cfg(feature = "hardened")]
+    match align {
+        // SAFETY: the caller gives the block up; its word is compared before it is believed.
+        Some(align) => unsafe { deallocate_sized_aligned(block, size, align) },
+        // SAFETY: the caller gives the block up; its word is compared before it is believed.
+        None => unsafe { deallocate_sized(block, size) },
+    }
+    #[cfg(not(feature = "hardened"))]
+    {
+        let mapped = mapped_class_of(block);
+        // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
+        // which the cache has no room for.
+        if unlikely(!unsafe { intake().push(mapped, block) }) {
+            // SAFETY: the caller gives the block up, which has that class.
+            unsafe { deallocate_told_slow(block, size, align.unwrap_or(ANY_ALIGN), mapped) }
+        }
+    }
+}
+
+/// Cold: as `deallocate_mapped_slow`, with what the caller says of the block.
+#[cfg(not(feature = "hardened"))]
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_told_slow(block: *mut u8, size: usize, align: usize, mapped: MappedClass) {
+    if unlikely(guard::owns(block as usize)) {
+        let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+        // SAFETY: a block of the pool of guarded ones, which the caller gives up.
+        return unsafe { give_back_guarded(block, Some(claim)) };
+    }
+    // SAFETY: the caller gives the block up, which has that class.
+    unsafe { deallocate_of_class(block, mapped.class()) }
 }
 
 /// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a no-op.
@@ -290,8 +331,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: a pointer that a program got from an allocator is below 2^48.
-    let size = unsafe { PAGE_MAP.mapped_unchecked(block as usize) }.size();
+    let size = PAGE_MAP.mapped(block as usize).size();
     if size > 0 {
         return size;
     }

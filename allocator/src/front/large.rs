@@ -95,8 +95,10 @@ fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
             return direct;
         }
     }
-    let align = Length(align.div_ceil(PAGE_SIZE));
-    PAGE_HEAP.allocate(Length::for_bytes(size), align, SizeClass::NONE)
+    let pages = Length(align.div_ceil(PAGE_SIZE));
+    let span = PAGE_HEAP.allocate(Length::for_bytes(size), pages, SizeClass::NONE);
+    // Under a limit there may be room for the block, but not for the huge pages that it lies in.
+    span.or_else(|| PAGE_HEAP.allocate_direct_anywhere(size, align))
 }
 
 /// Takes a large block back.

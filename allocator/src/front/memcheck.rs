@@ -143,6 +143,15 @@ pub unsafe fn deallocate_sized(block: *mut u8, _size: usize) {
 ///
 /// # Safety
 /// As there.
+pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize>) {
+    // SAFETY: the caller gives up the block that `deallocate` asks for.
+    unsafe { deallocate(block) }
+}
+
+/// As in `free`.
+///
+/// # Safety
+/// As there.
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usize) {
     // SAFETY: handed through.
     unsafe { deallocate(block) }

@@ -40,14 +40,15 @@ pub use alloc::{
 pub use at_exit::{verify_at_exit, verify_own_cache};
 #[cfg(not(feature = "valgrind"))]
 pub use free::{
-    deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, usable_size,
+    deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, deallocate_told,
+    usable_size,
 };
 #[cfg(feature = "valgrind")]
 pub use memcheck::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
     allocate_hot, allocate_zeroed, deallocate, deallocate_layout, deallocate_sized,
-    deallocate_sized_aligned, good_size, reallocate, reallocate_aligned, reallocate_same_layout,
-    resize_in_place, usable_size,
+    deallocate_sized_aligned, deallocate_told, good_size, reallocate, reallocate_aligned,
+    reallocate_same_layout, resize_in_place, usable_size,
 };
 #[cfg(not(feature = "valgrind"))]
 pub use realloc::{reallocate, reallocate_aligned, reallocate_same_layout, resize_in_place};

@@ -5,7 +5,7 @@ use super::auxv::{Fact, fact};
 use super::files::write_all;
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
-use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering, Rank};
+use crate::sync::{AtomicU8, AtomicU32, AtomicUsize, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +77,15 @@ pub fn thread_exists(number: u32) -> bool {
     }
 }
 
+/// Whether the kernel refused memory because more would be locked than the process may.
+static LOCK_REFUSAL: AtomicU8 = AtomicU8::new(0);
+
+/// Whether that happened since it was asked last.
+pub fn take_lock_refusal() -> bool {
+    // Relaxed: a hint; what is done about it does no harm.
+    LOCK_REFUSAL.load(Ordering::Relaxed) != 0 && LOCK_REFUSAL.swap(0, Ordering::Relaxed) != 0
+}
+
 /// The thread that holds all locks for a `fork`, as `Futex::thread` names it; 0: none does.
 static FORKING: AtomicUsize = AtomicUsize::new(0);
 
@@ -96,6 +105,15 @@ impl Linux {
         // SAFETY: the kernel reads the word, which outlives the call, and the time, and sleeps if the word is
         // `expected`.
         unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, time, 0, 0]) };
+    }
+
+    /// Lets the kernel take `[addr, addr + bytes)` out of memory again, if it was locked. The content stays.
+    ///
+    /// # Safety
+    /// The range is whole pages of the caller's.
+    pub unsafe fn unlock(&self, addr: usize, bytes: usize) {
+        // SAFETY: by the caller's word; the pages keep their content.
+        unsafe { call(libc::SYS_munlock, [addr, bytes, 0, 0, 0, 0]) };
     }
 
     /// Microseconds since some fixed moment: finer than `now_ms`, and a little dearer.
@@ -122,6 +140,10 @@ impl Os for Linux {
         let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
         // SAFETY: without MAP_FIXED a new mapping disturbs no other.
         let addr = unsafe { call(libc::SYS_mmap, [hint, bytes, protection, flags, usize::MAX, 0]) };
+        if addr == -(libc::EAGAIN as isize) {
+            // `mlockall(MCL_FUTURE)` under `RLIMIT_MEMLOCK`. Relaxed: as in `take_lock_refusal`.
+            LOCK_REFUSAL.store(1, Ordering::Relaxed);
+        }
         (!failed(addr)).then_some(addr as usize)
     }
 

@@ -3,73 +3,127 @@
 //! `free` the class of a live block, and whatever else it is given - a freed block, wherever it is cached, a
 //! pointer into a block, foreign memory - has class 0, which no magazine has room for.
 //!
-//! Two levels like the page map, with leaves of 16 MiB address space per 256 MiB; a page of a leaf becomes
-//! resident with the first block in 64 KiB. Writers: who hands a block out or takes it back; readers: who
-//! frees it. A block has one owner at a time; two threads that free one block at the same instant may both
-//! pass (the bitmap of its span finds that out later).
+//! Three levels: the root is indexed as that of the page map, tables have an entry for each huge page, and each huge page of
+//! the heap has 128 KiB of bytes. (With two levels the root alone was 8 MiB: more than many a user may lock.) A page of
+//! the bytes becomes resident with the first block in 64 KiB. An entry holds where the byte for an address 0 would be, so
+//! that the lookup needs no masks; that of a huge page which is not the heap's leads to zeros that all of them share. Writers: who
+//! hands a block out or takes it back; readers: who frees it. A block has one owner at a time; two threads that free one block
+//! at the same instant may both pass (the bitmap of its span finds that out later).
 
+use super::page_map::{ADDRESS_BITS, ROOT_LEN, border, root_index};
+use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::os::{Linux, Os};
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
 
-const LEAF_SHIFT: u32 = 28;
-const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
-const LEAF_BYTES: usize = 1 << (LEAF_SHIFT - 4);
+const TABLE_LEN: usize = 1 << (u32::BITS - HUGE_SHIFT);
+const LEAF_BYTES: usize = HUGE_SIZE >> 4;
+
+/// Entries for the huge pages of one entry in the root.
+type Table = [AtomicUsize; TABLE_LEN];
 
 /// The map. One exists, [`LIVE_MAP`].
 pub struct LiveMap {
-    /// Where the bytes for an address 0 would be in the leaf for each 256 MiB; 0: there is no leaf.
+    /// Addresses of tables, 0 where there is none.
     root: [AtomicUsize; ROOT_LEN],
+    /// What is read for huge pages that are not the heap's. Never written.
+    no_leaf: [AtomicU8; LEAF_BYTES],
 }
 
 /// The map of the process.
-pub static LIVE_MAP: LiveMap = LiveMap { root: [const { AtomicUsize::new(0) }; ROOT_LEN] };
+pub static LIVE_MAP: LiveMap = LiveMap {
+    root: [const { AtomicUsize::new(0) }; ROOT_LEN],
+    no_leaf: [const { AtomicU8::new(0) }; LEAF_BYTES],
+};
+
+/// The huge page that the entry `index` of the table of the root's entry `root` is for: the one with these bits in the low
+/// half of its address of which the root leads a part there. Not every entry has one.
+fn huge_page_of(root: usize, index: usize) -> Option<usize> {
+    let below = border(root) & !(u32::MAX as usize);
+    [below, below + (1 << 32)]
+        .map(|start| start + (index << HUGE_SHIFT))
+        .into_iter()
+        .find(|huge| root_index(*huge) == root || root_index(*huge + HUGE_SIZE - 1) == root)
+}
 
 impl LiveMap {
-    /// What the root says of `addr`; 0: there is no leaf.
+    /// The table for `addr`; 0 if none of the huge pages around it is the heap's.
     #[inline(always)]
-    fn origin(&self, addr: usize) -> usize {
-        // Relaxed: as in the page map, whoever has a pointer into a leaf's range got it after the leaf was
-        // entered. For others an older value is as good.
-        self.root.get(addr >> LEAF_SHIFT).map_or(0, |origin| origin.load(Ordering::Relaxed))
+    fn table(&self, addr: usize) -> usize {
+        if cfg!(not(target_arch = "x86_64")) && addr >> ADDRESS_BITS != 0 {
+            return 0;
+        }
+        // SAFETY: the index is below ROOT_LEN.
+        unsafe { self.table_at(root_index(addr)) }
     }
 
-    /// The byte for `addr` in a leaf.
+    /// The root's entry `index`. Relaxed, as the entries' loads: as in the page map, whoever has a pointer into a huge page's
+    /// range got it after its leaf was entered. For others an older value is as good.
     ///
     /// # Safety
-    /// `origin` is what the root says of `addr`, and not 0.
+    /// `index` is below ROOT_LEN.
     #[inline(always)]
-    unsafe fn byte(origin: usize, addr: usize) -> &'static AtomicU8 {
-        // SAFETY: a byte of a leaf, which is never unmapped: as the root says, its part of the sum is `addr`'s.
-        unsafe { &*(origin.wrapping_add(addr >> 4) as *const AtomicU8) }
+    unsafe fn table_at(&self, index: usize) -> usize {
+        // SAFETY: by the caller's word.
+        unsafe { (*self.root.as_ptr().add(index)).load(Ordering::Relaxed) }
+    }
+
+    /// The entry of `addr`'s huge page.
+    ///
+    /// # Safety
+    /// `table` is what the root says of `addr`, and not 0.
+    #[inline(always)]
+    unsafe fn entry(table: usize, addr: usize) -> &'static AtomicUsize {
+        let index = (addr as u32 >> HUGE_SHIFT) as usize;
+        // SAFETY: tables are never unmapped; the index is below TABLE_LEN, as it comes from 32 bits.
+        unsafe { &*(table as *const AtomicUsize).add(index) }
+    }
+
+    /// What the entry of the huge page at `addr` is while that is not the heap's.
+    fn no_origin(&self, addr: usize) -> usize {
+        (self.no_leaf.as_ptr() as usize).wrapping_sub((addr & !(HUGE_SIZE - 1)) >> 4)
+    }
+
+    /// The byte for `addr`: in the leaf of its huge page, or a zero.
+    ///
+    /// # Safety
+    /// `table` is what the root says of `addr`, and not 0. The byte is written only if there is a leaf.
+    #[inline(always)]
+    unsafe fn byte(table: usize, addr: usize) -> &'static AtomicU8 {
+        // SAFETY: by the caller's word. An entry leads to a leaf, which is never unmapped, or to the zeros; its part of the
+        // sum is `addr`'s.
+        unsafe {
+            let origin = Self::entry(table, addr).load(Ordering::Relaxed);
+            &*(origin.wrapping_add(addr >> 4) as *const AtomicU8)
+        }
     }
 
     /// The class of the live small block that starts at `addr`; `NONE` if none does.
     #[inline(always)]
     pub fn class_of(&self, addr: usize) -> SizeClass {
-        let origin = self.origin(addr);
-        if origin == 0 || addr & 15 != 0 {
+        let table = self.table(addr);
+        if table == 0 || addr & 15 != 0 {
             return SizeClass::NONE;
         }
-        // SAFETY: as the root says; only numbers of classes are stored.
-        unsafe { SizeClass::from_index_unchecked(Self::byte(origin, addr).load(Ordering::Relaxed)) }
+        // SAFETY: the table is that of `addr`; only numbers of classes are stored.
+        unsafe { SizeClass::from_index_unchecked(Self::byte(table, addr).load(Ordering::Relaxed)) }
     }
 
     /// Strikes out the live small block that starts at `addr`, if there is one, and if `may` wants its class.
-    /// Returns the class then.
+    /// Returns the class then. `may` does not want class 0.
     #[inline(always)]
     pub fn strike_out(
         &self,
         addr: usize,
         may: impl FnOnce(SizeClass) -> bool,
     ) -> Option<SizeClass> {
-        let origin = self.origin(addr);
-        if origin == 0 || addr & 15 != 0 {
+        let table = self.table(addr);
+        if table == 0 || addr & 15 != 0 {
             return None;
         }
-        // SAFETY: as the root says.
-        let byte = unsafe { Self::byte(origin, addr) };
+        // SAFETY: the table is that of `addr`. Where there is no leaf, the class is 0, and nothing is written.
+        let byte = unsafe { Self::byte(table, addr) };
         // SAFETY: only numbers of classes are stored.
         let class = unsafe { SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed)) };
         if !may(class) {
@@ -83,33 +137,147 @@ impl LiveMap {
     /// blocks, so there is a leaf.
     ///
     /// # Safety
-    /// `addr` is below 2^48, and `ensure` said yes to an address in the same 256 MiB.
+    /// `addr` is below 2^48, and `ensure` said yes to an address in the same huge page.
     #[inline(always)]
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
-        // SAFETY: by the caller's word; see `byte`.
+        // SAFETY: by the caller's word there are a table and a leaf.
         unsafe {
-            let origin = self.root.get_unchecked(addr >> LEAF_SHIFT).load(Ordering::Relaxed);
-            Self::byte(origin, addr).store(class.as_byte(), Ordering::Relaxed);
+            let table = self.table_at(root_index(addr));
+            Self::byte(table, addr).store(class.as_byte(), Ordering::Relaxed);
+        }
+    }
+
+    /// Calls `visit` with the address and the length in bytes of each table that is mostly unused.
+    pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
+        visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
+        for (root, table) in self.root.iter().enumerate() {
+            let table = table.load(Ordering::Relaxed);
+            if table == 0 {
+                continue;
+            }
+            for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root, index)) {
+                if self.has_leaf(huge) {
+                    // SAFETY: the table of the root's entry, through which `huge` is found.
+                    let origin = unsafe { Self::entry(table, huge) }.load(Ordering::Relaxed);
+                    visit(origin.wrapping_add(huge >> 4), LEAF_BYTES);
+                }
+            }
         }
     }
 
     /// Makes sure that blocks in `[addr, addr + bytes)` can be entered. Returns whether.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
-        let last = (addr + bytes.max(1) - 1) >> LEAF_SHIFT;
-        (addr >> LEAF_SHIFT..=last).all(|leaf| self.ensure_leaf(leaf << LEAF_SHIFT))
+        let end = (addr + bytes.max(1)).next_multiple_of(HUGE_SIZE);
+        let mut at = addr & !(HUGE_SIZE - 1);
+        while at < end {
+            if self.has_leaf(at) {
+                at += HUGE_SIZE;
+                continue;
+            }
+            // Leaves of huge pages in a row are mapped together: each mapping costs three, with its fences.
+            let mut past = at + HUGE_SIZE;
+            while past < end && !self.has_leaf(past) {
+                past += HUGE_SIZE;
+            }
+            if !self.make_leaves(at, past) {
+                return false;
+            }
+            at = past;
+        }
+        true
     }
 
-    fn ensure_leaf(&self, addr: usize) -> bool {
-        let Some(entry) = self.root.get(addr >> LEAF_SHIFT) else { return false };
+    /// Whether the huge page at `addr` has a leaf.
+    fn has_leaf(&self, addr: usize) -> bool {
+        let table = self.table(addr);
+        if table == 0 {
+            return false;
+        }
+        // SAFETY: the table is that of `addr`.
+        let entry = unsafe { Self::entry(table, addr) };
+        entry.load(Ordering::Relaxed) != self.no_origin(addr)
+    }
+
+    /// Enters leaves for the huge pages in `[addr, end)`, which have none. Whether there was memory.
+    fn make_leaves(&self, addr: usize, end: usize) -> bool {
+        let huge_pages = || (addr..end).step_by(HUGE_SIZE);
+        // A huge page may lie across two tables, which both have an entry for it then.
+        let both = |at| [at, at + HUGE_SIZE - 1];
+        if !huge_pages().flat_map(both).all(|at| self.ensure_table(at)) {
+            return false;
+        }
+        let bytes = (end - addr) >> 4;
+        let Some(leaves) = METADATA.allocate_table(bytes) else { return false };
+        // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
+        unsafe { Linux.advise_huge(leaves, bytes, false) };
+        // The leaves follow each other as the huge pages do, so that all have one origin.
+        let origin = leaves.wrapping_sub(addr >> 4);
+        for huge in huge_pages() {
+            let before = self.no_origin(huge);
+            for at in both(huge) {
+                // SAFETY: there is a table, and the index is below ROOT_LEN.
+                let entry = unsafe { Self::entry(self.table_at(root_index(at)), at) };
+                // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
+                let _ =
+                    entry.compare_exchange(before, origin, Ordering::Release, Ordering::Relaxed);
+            }
+        }
+        true
+    }
+
+    /// Makes sure that there is a table for `addr`. Returns whether.
+    fn ensure_table(&self, addr: usize) -> bool {
+        if addr >> ADDRESS_BITS != 0 {
+            return false;
+        }
+        let entry = &self.root[root_index(addr)];
         if entry.load(Ordering::Relaxed) != 0 {
             return true;
         }
-        let Some(leaf) = METADATA.allocate_table(LEAF_BYTES) else { return false };
-        // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
-        unsafe { Linux.advise_huge(leaf, LEAF_BYTES, false) };
-        // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
-        let origin = leaf.wrapping_sub((addr >> LEAF_SHIFT) << (LEAF_SHIFT - 4));
-        let _ = entry.compare_exchange(0, origin, Ordering::Release, Ordering::Relaxed);
+        let Some(table) = METADATA.allocate_table(size_of::<Table>()) else { return false };
+        for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root_index(addr), index)) {
+            // SAFETY: an entry of the new table, which nobody else knows. Relaxed: published below.
+            unsafe { Self::entry(table, huge) }.store(self.no_origin(huge), Ordering::Relaxed);
+        }
+        // Release: the entries are there.
+        let _ = entry.compare_exchange(0, table, Ordering::Release, Ordering::Relaxed);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Blocks on either side of a table's border, within one huge page, are found, and nothing beside them is.
+    #[test]
+    fn blocks_are_found_across_the_border_of_two_tables() {
+        let class = SizeClass::of(64).unwrap();
+        let middle = border(0xA200);
+        let start = (middle & !(HUGE_SIZE - 1)) - HUGE_SIZE;
+        assert_eq!(LIVE_MAP.class_of(middle & !15), SizeClass::NONE, "no table yet");
+        assert!(LIVE_MAP.ensure(start, 3 * HUGE_SIZE));
+        let blocks = [start, (middle & !15) - 64, (middle & !15) + 64, start + 3 * HUGE_SIZE - 64];
+        for block in blocks {
+            // SAFETY: below 2^47, and there is room.
+            unsafe { LIVE_MAP.set_unchecked(block, class) };
+        }
+        for block in blocks {
+            assert_eq!(LIVE_MAP.class_of(block), class, "{block:#x}");
+            for other in [block + 16, block + 8, block + 1, block ^ HUGE_SIZE << 3, block | 1 << 60]
+            {
+                assert_eq!(LIVE_MAP.class_of(other), SizeClass::NONE, "{other:#x}");
+            }
+            let has_room = |found| found != SizeClass::NONE;
+            assert_eq!(LIVE_MAP.strike_out(block, has_room), Some(class));
+            assert_eq!(LIVE_MAP.strike_out(block, has_room), None);
+        }
+        let mut leaves = 0;
+        LIVE_MAP.for_each_table(|at, bytes| {
+            // SAFETY: a table or a leaf.
+            let first = unsafe { core::ptr::read_volatile(at as *const u8) };
+            leaves += usize::from(bytes == LEAF_BYTES && first == 0);
+        });
+        assert!(leaves >= 3, "{leaves} leaves");
     }
 }

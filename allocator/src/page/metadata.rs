@@ -57,9 +57,11 @@ impl MetadataArena {
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
         if start + size_of::<T>() > inner.end {
-            // Where addresses are nearly gone there may be room for the records of what is left of them.
+            // Chunks grow with what there is: under a limit on addresses, or on what may be locked, a megabyte is a lot.
+            // Where there is no room for that, there may be some for the records of what is left.
             let chunk = |bytes| map(bytes).map(|start| (start, bytes));
-            let (fresh, bytes) = chunk(METADATA_CHUNK).or_else(|| chunk(METADATA_LEAST))?;
+            let wish = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
+            let (fresh, bytes) = chunk(wish).or_else(|| chunk(METADATA_LEAST))?;
             inner.end = fresh + bytes;
             inner.mapped += bytes;
             inner.chunks += bytes;
@@ -67,6 +69,24 @@ impl MetadataArena {
         }
         inner.next = start + size_of::<T>();
         NonNull::new(start as *mut T)
+    }
+
+    /// Makes sure that there are some `bytes` bytes for records, if the OS has as many more: for who is about to take the last
+    /// addresses for something else. What is left of the present chunk is given up for that, if it is less than half as much.
+    pub fn reserve(&self, bytes: usize) {
+        let mut inner = self.inner.lock();
+        let mut bytes = bytes.next_multiple_of(METADATA_LEAST).min(METADATA_CHUNK);
+        while bytes >= METADATA_LEAST && inner.end - inner.next < bytes / 2 {
+            if let Some(fresh) = map(bytes) {
+                inner.next = fresh;
+                inner.end = fresh + bytes;
+                inner.mapped += bytes;
+                inner.chunks += bytes;
+                return;
+            }
+            // Fewer, then.
+            bytes /= 2;
+        }
     }
 
     /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.

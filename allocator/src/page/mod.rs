@@ -11,3 +11,4 @@ pub mod secret;
 pub mod size_class;
 pub mod span;
 pub mod units;
+pub mod unlock;

@@ -1,8 +1,14 @@
 //! From an address to its size class (one byte, hot) and its span (a pointer, slow paths only).
 //!
-//! The class bytes have two levels: a root indexed by address bits 32..48, whose leaves cover 4 GiB each.
-//! Leaves this large keep the fast path free of masks (the index within a leaf is the low half of the
-//! address, shifted); they cost half a MiB of address space each, and their untouched parts are not resident.
+//! The class bytes have two levels: a root of 65,536 entries, and leaves of half a MiB address space each, whose
+//! untouched parts are not resident. The index within a leaf is the low half of the address, shifted.
+//!
+//! The root's index is the upper half of a product with the whole address, so that no 64-bit number leads out of the
+//! table: programs free what was never a pointer, and that is to end in our line on stderr and not in a fault. On x86-64
+//! the factor is no power of two ([`SPREAD`]). The bits beyond the address space count as well then: a pointer to a
+//! block with something in its upper bits leads to another entry, most likely an empty one, where a plain shift would
+//! drop those bits and take the pointer for the block's. (It costs as many instructions as two shifts.) What that makes of
+//! leaves: each covers 2.65 GB, less than 4 GiB, and ends within a page. The classes of such a page are in both leaves.
 //!
 //! What slow paths look up has a third level, tables of 2 KiB for each huge page in which anything was
 //! ever entered: eight times the class bytes would be 4 MiB of a leaf, which a process under a limit on
@@ -16,7 +22,7 @@
 //! without a lock. A thread that legitimately holds a pointer into a span got it after the entry was
 //! written, through whatever synchronisation handed it over; other readers may see older entries.
 
-use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGES_PER_HUGE};
+use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::metadata::METADATA;
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::page::span::Span;
@@ -25,11 +31,42 @@ use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use core::ffi::c_void;
 use core::ptr;
 
-/// log2 of the bytes that a leaf covers.
+/// log2 of the bytes that a leaf has room for.
 const LEAF_SHIFT: u32 = 32;
-const ROOT_LEN: usize = 1 << (48 - LEAF_SHIFT);
+pub(super) const ROOT_LEN: usize = 1 << 16;
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
+
+/// Bits of an address that Linux gives to programs which do not ask for more.
+#[cfg(target_arch = "x86_64")]
+pub(super) const ADDRESS_BITS: u32 = 47;
+/// Bits of an address that Linux gives to programs which do not ask for more.
+#[cfg(not(target_arch = "x86_64"))]
+pub(super) const ADDRESS_BITS: u32 = 48;
+
+/// The factor: an address times this, divided by 2^48, is its index in the root. What it is beyond 2^16, odd, is how
+/// many entries further each step of the upper 16 bits leads.
+#[cfg(target_arch = "x86_64")]
+const SPREAD: usize = 0x1_9E37;
+/// The factor: with this one the index is the bits from 32 to 47.
+#[cfg(not(target_arch = "x86_64"))]
+const SPREAD: usize = 1 << 16;
+
+const _: () = {
+    assert!(SPREAD >= 1 << 16, "no two pages of a leaf have the same low half");
+    assert!(SPREAD >> (48 - ADDRESS_BITS) <= ROOT_LEN, "no two leaves have the same entry");
+};
+
+/// The index of `addr` in the root.
+#[inline(always)]
+pub(super) const fn root_index(addr: usize) -> usize {
+    addr.wrapping_mul(SPREAD) >> 48
+}
+
+/// The first address with the index `index`.
+pub(super) const fn border(index: usize) -> usize {
+    ((index as u128) << 48).div_ceil(SPREAD as u128) as usize
+}
 
 /// One leaf, 528 KiB of address space: the class bytes must come first, as the zero leaf has no more than
 /// these.
@@ -65,24 +102,21 @@ static HAS_SECOND: AtomicU8 = AtomicU8::new(0);
 
 impl PageMap {
     /// The class of the small span that holds `addr`; `NONE` for large, foreign and null.
-    ///
-    /// # Safety
-    /// As `mapped_unchecked`.
     #[inline(always)]
-    pub unsafe fn class_unchecked(&self, addr: usize) -> SizeClass {
-        // SAFETY: handed through.
-        unsafe { self.mapped_unchecked(addr) }.class()
+    pub fn class(&self, addr: usize) -> SizeClass {
+        self.mapped(addr).class()
     }
 
-    /// The same as it is entered.
-    ///
-    /// # Safety
-    /// `addr < 2^48`. (A pointer beyond is not one that Linux hands to programs unless asked to.)
+    /// The same as it is entered. Any number may be asked for. Of those that are no addresses, a few look like a block's
+    /// whose entry in the root is another's: one in 65,536 for each leaf that there is.
     #[inline(always)]
-    pub unsafe fn mapped_unchecked(&self, addr: usize) -> MappedClass {
-        // SAFETY: `addr >> 32 < ROOT_LEN` (caller). Relaxed: see the module's comment on readers.
+    pub fn mapped(&self, addr: usize) -> MappedClass {
+        if cfg!(not(target_arch = "x86_64")) && addr >> ADDRESS_BITS != 0 {
+            return MappedClass::first(SizeClass::NONE);
+        }
+        // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Relaxed: see the module's comment on readers.
         let distance =
-            unsafe { (*self.root.as_ptr().add(addr >> LEAF_SHIFT)).load(Ordering::Relaxed) };
+            unsafe { (*self.root.as_ptr().add(root_index(addr))).load(Ordering::Relaxed) };
         let index = (addr as u32 >> PAGE_SHIFT) as usize;
         // SAFETY: zero leads to the zero leaf; anything else was computed in `leaf_or_new` as the distance
         // from the zero leaf to a leaf, which is never unmapped. `index` is below LEAF_PAGES as it comes
@@ -124,8 +158,16 @@ impl PageMap {
 
     /// The leaf for `addr`, if there is one.
     fn leaf(&self, addr: usize) -> Option<&Leaf> {
+        if addr >> ADDRESS_BITS != 0 {
+            return None;
+        }
+        self.leaf_at(root_index(addr))
+    }
+
+    /// The leaf of the root's entry `index`, if there is one.
+    fn leaf_at(&self, index: usize) -> Option<&Leaf> {
         // Acquire: pairs with the Release in `leaf_or_new`; the leaf's zeroes are visible.
-        let distance = self.root.get(addr >> LEAF_SHIFT)?.load(Ordering::Acquire);
+        let distance = self.root.get(index)?.load(Ordering::Acquire);
         if distance == 0 {
             return None;
         }
@@ -134,24 +176,28 @@ impl PageMap {
         Some(unsafe { &*leaf })
     }
 
-    /// The leaf for `addr`, made if need be; `None` without memory.
+    /// The leaf for `addr`, made if need be; `None` without memory, and beyond the address space.
     fn leaf_or_new(&self, addr: usize) -> Option<&Leaf> {
+        if addr >> ADDRESS_BITS != 0 {
+            return None;
+        }
         if let Some(leaf) = self.leaf(addr) {
             return Some(leaf);
         }
-        let entry = self.root.get(addr >> LEAF_SHIFT)?;
+        let entry = self.root.get(root_index(addr))?;
         let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
         let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
-        // Release: pairs with the Acquire in `leaf`. The map has one writer at a time, the holder of the
+        // Release: pairs with the Acquire in `leaf_at`. The map has one writer at a time, the holder of the
         // page heap's lock, except for who needs a table for a fence, and in tests with several heaps; the
         // exchange makes those safe too. Relaxed on failure: `leaf` looks anew.
         let _ = entry.compare_exchange(0, distance, Ordering::Release, Ordering::Relaxed);
         self.leaf(addr)
     }
 
-    /// The table for `addr`, if there is one.
+    /// The table for `addr`, if there is one: in the leaf of its huge page's first byte.
     fn table(&self, addr: usize) -> Option<&Table> {
-        let entry = &self.leaf(addr)?.tables[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+        let huge = addr & !(HUGE_SIZE - 1);
+        let entry = &self.leaf(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
         // SAFETY: null, or a table that `table_or_new` entered, which is never freed. Acquire: pairs with
         // the Release there; the table's zeroes are visible.
         unsafe { entry.load(Ordering::Acquire).as_ref() }
@@ -162,12 +208,21 @@ impl PageMap {
         if let Some(table) = self.table(addr) {
             return Some(table);
         }
-        let entry = &self.leaf_or_new(addr)?.tables[(addr >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+        let huge = addr & !(HUGE_SIZE - 1);
+        let entry = &self.leaf_or_new(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
         let table = METADATA.allocate::<Table>()?.as_ptr();
         // Release: pairs with the Acquire in `table`. An exchange, and Relaxed on failure: as for leaves.
         let null = ptr::null_mut();
         let _ = entry.compare_exchange(null, table, Ordering::Release, Ordering::Relaxed);
         self.table(addr)
+    }
+
+    /// Calls `visit` with the address and the length in bytes of each table that is mostly unused.
+    pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
+        visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
+        for leaf in (0..ROOT_LEN).filter_map(|index| self.leaf_at(index)) {
+            visit(core::ptr::from_ref(leaf) as usize, size_of::<Leaf>());
+        }
     }
 
     /// Makes sure that a large block at `addr` can be entered. Returns whether.
@@ -182,7 +237,10 @@ impl PageMap {
             return false;
         }
         let first = addr & !(HUGE_SIZE - 1);
-        (first..addr + bytes).step_by(HUGE_SIZE).all(|at| self.table_or_new(at).is_some())
+        (first..addr + bytes).step_by(HUGE_SIZE).all(|at| {
+            // The second leaf is another one where the huge page lies across a border.
+            self.table_or_new(at).is_some() && self.leaf_or_new(at + HUGE_SIZE - 1).is_some()
+        })
     }
 
     /// Enters a span: all of its pages if it is small, the first only if not. There are
@@ -203,14 +261,23 @@ impl PageMap {
     }
 
     fn write(&self, page: PageId, span: *mut Span, class: SizeClass) {
-        let (Some(leaf), Some(table)) = (self.leaf(page.addr()), self.table(page.addr())) else {
+        let (first, last) = (page.addr(), page.addr() + PAGE_SIZE - 1);
+        let (Some(leaf), Some(table)) = (self.leaf(first), self.table(first)) else {
             debug_assert!(false, "a page is entered or removed that has no table");
             return;
         };
         // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
         table.spans[page.in_huge()].store(span, Ordering::Release);
+        let byte = Self::byte_of(class);
         // Relaxed: see the module's comment on readers.
-        leaf.classes[page.0 & (LEAF_PAGES - 1)].store(Self::byte_of(class), Ordering::Relaxed);
+        leaf.classes[page.0 & (LEAF_PAGES - 1)].store(byte, Ordering::Relaxed);
+        if root_index(last) != root_index(first) {
+            // A page across a border: both leaves have its class. The second is there for small spans (`ensure`); where
+            // it is not, all classes are 0.
+            if let Some(leaf) = self.leaf(last) {
+                leaf.classes[page.0 & (LEAF_PAGES - 1)].store(byte, Ordering::Relaxed);
+            }
+        }
     }
 
     /// How `class` is entered.
@@ -230,14 +297,16 @@ impl PageMap {
         if !any {
             return;
         }
-        for root in (0..ROOT_LEN).map(|index| index << LEAF_SHIFT) {
-            let Some(leaf) = self.leaf(root) else { continue };
-            for huge in (0..LEAF_HUGE).map(|index| root + (index << HUGE_SHIFT)) {
-                // What no table was made for has no classes.
-                if self.table(huge).is_none() {
+        for index in 0..ROOT_LEN {
+            let Some(leaf) = self.leaf_at(index) else { continue };
+            // A huge page across the border has its table in the leaf before, and classes in this one, too.
+            let across = (border(index) >> HUGE_SHIFT) & (LEAF_HUGE - 1);
+            for huge in 0..LEAF_HUGE {
+                // What no table was made for has no classes. Relaxed: only whether there is one.
+                if huge != across && leaf.tables[huge].load(Ordering::Relaxed).is_null() {
                     continue;
                 }
-                let first = (huge >> PAGE_SHIFT) & (LEAF_PAGES - 1);
+                let first = huge * PAGES_PER_HUGE;
                 for byte in &leaf.classes[first..first + PAGES_PER_HUGE] {
                     // SAFETY: only numbers of classes are ever stored.
                     let mapped =
@@ -286,8 +355,7 @@ mod tests {
     fn foreign_addresses_have_no_class_and_no_span() {
         let local = 0;
         for addr in [0, 1, 4096, &raw const local as usize, (1 << 47) - 1] {
-            // SAFETY: all below 2^48.
-            assert_eq!(unsafe { PAGE_MAP.class_unchecked(addr) }, SizeClass::NONE);
+            assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE);
             assert!(PAGE_MAP.span(addr).is_null());
         }
         assert!(PAGE_MAP.span(usize::MAX).is_null(), "beyond the address space");
@@ -296,25 +364,58 @@ mod tests {
     #[test]
     fn a_small_span_is_found_from_each_of_its_pages_until_removed_also_across_leaves() {
         // A range across a leaf border that nothing on Linux is mapped at.
-        let start = PageId::containing((0x6666 << LEAF_SHIFT) - 3 * 8192);
+        let start = PageId::containing(border(0xA000) - 3 * 8192);
         let class = SizeClass::of(4000).unwrap();
         assert!(PAGE_MAP.ensure(start.addr(), 8 * 8192));
         let mut span = Span::new(start, Length(8), SpanState::Small, class);
         PAGE_MAP.insert(&raw mut span, start, Length(8), class);
         for page in 0..8 {
-            let addr = start.plus(page).addr() + 77;
-            // SAFETY: below 2^48.
-            assert_eq!(unsafe { PAGE_MAP.class_unchecked(addr) }, class);
-            assert_eq!(PAGE_MAP.span(addr), &raw mut span);
+            for offset in [0, 77, PAGE_SIZE - 1] {
+                let addr = start.plus(page).addr() + offset;
+                assert_eq!(PAGE_MAP.class(addr), class);
+                assert_eq!(PAGE_MAP.span(addr), &raw mut span);
+            }
         }
         PAGE_MAP.remove(start, Length(8), class);
         for page in 0..8 {
             assert!(PAGE_MAP.span(start.plus(page).addr()).is_null());
+            assert_eq!(PAGE_MAP.class(start.plus(page).addr()), SizeClass::NONE);
+            assert_eq!(PAGE_MAP.class(start.plus(page).addr() + PAGE_SIZE - 1), SizeClass::NONE);
+        }
+    }
+
+    /// Whatever is in its upper bits, a block's address is not taken for the block's then.
+    #[test]
+    fn upper_bits_lead_away_from_a_block() {
+        let start = PageId::containing(border(0xA100) + HUGE_SIZE);
+        let class = SizeClass::of(64).unwrap();
+        assert!(PAGE_MAP.ensure(start.addr(), PAGE_SIZE));
+        let mut span = Span::new(start, Length(1), SpanState::Small, class);
+        PAGE_MAP.insert(&raw mut span, start, Length(1), class);
+        let upper = (ADDRESS_BITS..64).map(|bit| 1 << bit).chain((1..1 << 16).map(|top| top << 48));
+        for bits in upper {
+            let addr = start.addr() | bits;
+            assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE, "{addr:#x}");
+            assert!(PAGE_MAP.span(addr).is_null(), "{addr:#x}");
+            assert!(!PAGE_MAP.ensure_large(addr), "{addr:#x}");
+        }
+        PAGE_MAP.remove(start, Length(1), class);
+    }
+
+    /// The borders of leaves are where the index changes, and the highest address has one of its own.
+    #[test]
+    fn each_address_has_one_leaf() {
+        let last = root_index((1 << ADDRESS_BITS) - 1);
+        assert!(last < ROOT_LEN);
+        for index in 1..=last {
+            let first = border(index);
+            assert_eq!((root_index(first - 1), root_index(first)), (index - 1, index));
+            assert!(first - border(index - 1) <= 1 << LEAF_SHIFT);
         }
     }
 
     /// Every page of a part of the address space that nothing is mapped at, 5 huge pages round a leaf's border.
-    const AREA: usize = (0x6667 << LEAF_SHIFT) - 2 * HUGE_SIZE;
+    const AREA: usize = (border(0xA001) & !(HUGE_SIZE - 1)) - 2 * HUGE_SIZE;
     const AREA_PAGES: usize = 5 * PAGES_PER_HUGE;
 
     proptest! {
@@ -353,8 +454,8 @@ mod tests {
                 });
                 let (class, expected) =
                     here.map_or((SizeClass::NONE, ptr::null_mut()), |span| (span.class, &raw mut **span));
-                // SAFETY: below 2^48.
-                prop_assert_eq!(unsafe { PAGE_MAP.class_unchecked(page.addr()) }, class);
+                prop_assert_eq!(PAGE_MAP.class(page.addr()), class);
+                prop_assert_eq!(PAGE_MAP.class(page.addr() + PAGE_SIZE - 1), class);
                 prop_assert_eq!(PAGE_MAP.span(page.addr() + 4095), expected);
             }
             for span in spans {

@@ -49,9 +49,18 @@ impl<O: Os> PageHeap<O> {
     /// A zeroed block of at least `bytes` bytes at a multiple of `align` (a power of two), with a mapping
     /// of its own. `None` without memory.
     pub fn allocate_direct(&self, bytes: usize, align: usize) -> Option<Allocated> {
-        let bytes = bytes.checked_next_multiple_of(PAGE_SIZE)?;
         // Huge-page alignment costs address space only and lets the kernel use huge pages.
-        let addr = map_aligned(&self.os, bytes, align.max(HUGE_SIZE), 0)?;
+        self.allocate_direct_at(bytes, align.max(HUGE_SIZE))
+    }
+
+    /// The same at no higher multiple than asked for: for who is short of addresses.
+    pub fn allocate_direct_anywhere(&self, bytes: usize, align: usize) -> Option<Allocated> {
+        self.allocate_direct_at(bytes, align.max(PAGE_SIZE))
+    }
+
+    fn allocate_direct_at(&self, bytes: usize, align: usize) -> Option<Allocated> {
+        let bytes = bytes.checked_next_multiple_of(PAGE_SIZE)?;
+        let addr = map_aligned(&self.os, bytes, align, 0)?;
         let policy = parameters::huge_pages();
         if policy != HugePages::Auto {
             // SAFETY: just mapped.

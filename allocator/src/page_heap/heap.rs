@@ -21,6 +21,9 @@ use crate::parameters::{self, HugePages, Id};
 use crate::sync::{AtomicUsize, ForkLock, Rank};
 use core::ptr::NonNull;
 
+/// Bytes of records for a huge page that holds spans of a few pages each.
+const RECORDS_PER_HUGE: usize = 8 << 10;
+
 /// Runs of pages for the tiers above. Thread-safe.
 pub struct PageHeap<O: Os> {
     pub(super) os: O,
@@ -36,8 +39,10 @@ pub(super) struct Inner {
     pub fillers: [Filler; 2],
     /// Huge pages mapped.
     pub huge_pages: usize,
-    /// Pages in spans.
+    /// Pages in spans, and those of `absent`.
     pub used: usize,
+    /// Pages of huge pages that are not the heap's; see `partial`.
+    pub absent: usize,
     /// Pages free and holding memory.
     pub free_resident: usize,
     /// Unused records.
@@ -99,6 +104,7 @@ impl<O: Os> PageHeap<O> {
                     fillers: [const { Filler::new() }; 2],
                     huge_pages: 0,
                     used: 0,
+                    absent: 0,
                     free_resident: 0,
                     records: List::new(),
                     spans: 0,
@@ -201,7 +207,8 @@ impl<O: Os> PageHeap<O> {
     /// Figures at this moment.
     pub fn stats(&self) -> PageHeapStats {
         let inner = self.inner.lock();
-        let total = inner.huge_pages * PAGES_PER_HUGE;
+        let total = inner.huge_pages * PAGES_PER_HUGE - inner.absent;
+        let used = inner.in_spans();
         let mut runs = inner.ranges.count();
         for filler in &inner.fillers {
             filler.for_each(|_| {
@@ -211,9 +218,9 @@ impl<O: Os> PageHeap<O> {
         }
         PageHeapStats {
             mapped: Length(total).bytes(),
-            used: Length(inner.used).bytes(),
+            used: Length(used).bytes(),
             free: Length(inner.free_resident).bytes(),
-            released: Length(total - inner.used - inner.free_resident).bytes(),
+            released: Length(total - used - inner.free_resident).bytes(),
             span_count: inner.spans,
             large_bytes: inner.large_bytes,
             large_count: inner.large_count,
@@ -224,7 +231,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Bytes in spans.
     pub fn used_bytes(&self) -> usize {
-        Length(self.inner.lock().used).bytes()
+        Length(self.inner.lock().in_spans()).bytes()
     }
 
     /// Bytes in spans and in blocks with mappings of their own.
@@ -250,6 +257,11 @@ impl<O: Os> PageHeap<O> {
 }
 
 impl Inner {
+    /// Pages in spans.
+    pub fn in_spans(&self) -> usize {
+        self.used - self.absent
+    }
+
     /// An unused span record.
     pub fn new_record(&mut self) -> Option<NonNull<Span>> {
         let record = match NonNull::new(self.records.pop_front()) {
@@ -288,7 +300,10 @@ impl Inner {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => (self.take_range(os, 1, pages == PAGES_PER_HUGE)?, 0),
+            None => match self.take_range(os, 1, pages == PAGES_PER_HUGE) {
+                Some(huge) => (huge, 0),
+                None => self.grow_partly(os, pages, align)?,
+            },
         };
         let fresh = self.take_in(huge, index, pages);
         // SAFETY: records are never freed.
@@ -401,6 +416,8 @@ impl Inner {
 
     /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `whole` as in `take_range`.
     fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
+        // Before the last addresses are taken: large blocks that are freed later need records when they become small spans.
+        METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
         let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
         let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
         let huge_backed = match parameters::huge_pages() {

@@ -72,6 +72,14 @@ impl HugePage {
         }
     }
 
+    /// A record of the huge page at `addr`, no page of which is the heap's yet: see `page_heap::partial`.
+    pub fn absent(addr: usize) -> Self {
+        let mut huge = Self::fresh(addr, false);
+        huge.take(0, PAGES_PER_HUGE);
+        huge.state = HugeState::Used;
+        huge
+    }
+
     /// Address of page `index`.
     pub const fn page_addr(&self, index: usize) -> usize {
         self.addr + (index << PAGE_SHIFT)

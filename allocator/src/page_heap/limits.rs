@@ -112,7 +112,8 @@ impl Inner {
     /// Bytes that cannot go back while the program holds what it holds.
     fn held(&self) -> usize {
         let inside = INSIDE_SPANS.load(Ordering::Relaxed);
-        (Length(self.used).bytes() + self.direct.bytes + METADATA.records()).saturating_sub(inside)
+        (Length(self.in_spans()).bytes() + self.direct.bytes + METADATA.records())
+            .saturating_sub(inside)
     }
 
     /// Whether `bytes` more may be held. If not, the hard limit was hit.

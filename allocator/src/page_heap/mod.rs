@@ -8,6 +8,7 @@
 //! * `huge_ranges`: huge pages that are entirely free, in coalesced ranges.
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
 //! * `heap`: allocation, freeing, growth.
+//! * `partial`: growth by less than a huge page, where a limit leaves no more.
 //! * `release`: giving memory back, at once or with the decay.
 //! * `direct`: blocks with mappings of their own.
 //! * `large_sizes`: how many large blocks there are of which size.
@@ -27,6 +28,7 @@ mod huge_page;
 mod huge_ranges;
 mod large_sizes;
 pub mod limits;
+mod partial;
 mod release;
 #[cfg(test)]
 mod tests;

@@ -116,6 +116,11 @@ struct Entry {
 static CACHE: [Entry; CACHE_LEN] =
     [const { Entry { tag: AtomicUsize::new(0), rule: AtomicUsize::new(0) } }; CACHE_LEN];
 
+/// The cache's address and length in bytes.
+pub fn table() -> (usize, usize) {
+    (CACHE.as_ptr() as usize, size_of_val(&CACHE))
+}
+
 fn scramble(word: usize) -> usize {
     let product = word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
     product ^ product >> 29

@@ -153,6 +153,18 @@ pub fn resized(old: usize, new: usize, size: usize) {
     }
 }
 
+/// Calls `visit` with the address and the length in bytes of each static table, most of which is unused where nothing is
+/// watched.
+pub fn for_each_table(visit: impl Fn(usize, usize)) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let (start, bytes) = cfi::table();
+        visit(start, bytes);
+    }
+    let (start, bytes) = stacks::table();
+    visit(start, bytes);
+}
+
 /// Bytes outstanding as far as they are watched, now and at most.
 pub fn sums() -> (usize, usize) {
     stacks::sums()

@@ -81,6 +81,11 @@ static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
 static HEADS: [[AtomicPtr<Stack>; CHAINS]; SHARDS] =
     [const { [const { AtomicPtr::new(ptr::null_mut()) }; CHAINS] }; SHARDS];
 
+/// The address and the length in bytes of the heads.
+pub fn table() -> (usize, usize) {
+    (HEADS.as_ptr() as usize, size_of_val(&HEADS))
+}
+
 /// Estimated bytes outstanding now, in all. Relaxed, as the two below: sums that may be a moment old, which
 /// moves the peak by as much.
 static LIVE: AtomicUsize = AtomicUsize::new(0);

@@ -93,9 +93,7 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     // Longer than any magazine means a link that was never one.
     while count < most {
         let addr = object as usize;
-        // SAFETY: any address may be looked up that is below the map's range.
-        if object.is_null() || addr >> 48 != 0 || unsafe { PAGE_MAP.class_unchecked(addr) } != class
-        {
+        if object.is_null() || addr >> 48 != 0 || PAGE_MAP.class(addr) != class {
             break;
         }
         count += 1;

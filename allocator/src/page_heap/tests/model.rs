@@ -106,8 +106,7 @@ impl Block {
             let expected = if present { self.span.as_ptr() } else { std::ptr::null_mut() };
             assert_eq!(PAGE_MAP.span(addr), expected);
             let class = if present { self.class } else { SizeClass::NONE };
-            // SAFETY: below 2^48.
-            assert_eq!(unsafe { PAGE_MAP.class_unchecked(addr) }, class);
+            assert_eq!(PAGE_MAP.class(addr), class);
         }
     }
 }

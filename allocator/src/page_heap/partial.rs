@@ -1,0 +1,96 @@
+//! Huge pages of which only a part is the heap's: how it grows where a whole one cannot be had.
+//!
+//! A process under `RLIMIT_AS`, `RLIMIT_DATA` or `RLIMIT_MEMLOCK` may have room for a megabyte, but not for two at a
+//! multiple of two. glibc goes on there, by `brk`, and so does this heap, by mappings of what is left. Such a mapping lies
+//! in one or two huge pages whose other pages are somebody else's, or nobody's. Their records say that these pages are
+//! used, for good: so they are never handed out, never given back, and the huge page never counts as free. A later
+//! mapping may bring more of the pages.
+//!
+//! `Inner::absent` counts the pages that are marked for that; figures leave them out.
+
+use super::heap::Inner;
+use super::huge_page::HugePage;
+use super::huge_ranges::record;
+use crate::config::{HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::os::Os;
+use crate::page::metadata::METADATA;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::units::{Length, PageId};
+
+/// Pages that are tried for, the most first: 1 MiB, 256 and 64 KiB. Fewer than are needed are not.
+const TRIED: [usize; 3] = [128, 32, 8];
+
+impl Inner {
+    /// Maps what there is room for, until it has `pages` pages in a row at a multiple of `align`: the place.
+    pub(super) fn grow_partly<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+    ) -> Option<(*mut HugePage, usize)> {
+        // A mapping begins at an OS page, which may be half a page of ours.
+        let least = pages + align;
+        for wish in TRIED.into_iter().filter(|wish| *wish > least).chain([least]) {
+            if wish > PAGES_PER_HUGE || !self.map_part(os, Length(wish).bytes()) {
+                continue;
+            }
+            // Not, where a huge page's border cuts it. What was mapped stays, and serves others.
+            if let Some(place) = self.fillers.iter().find_map(|filler| filler.find(pages, align)) {
+                return Some(place);
+            }
+        }
+        None
+    }
+
+    /// Maps `bytes` bytes anywhere, and adds the pages in there. Whether there are any.
+    fn map_part<O: Os>(&mut self, os: &O, bytes: usize) -> bool {
+        let Some(addr) = os.map(bytes, 0) else { return false };
+        let (start, end) = (addr.next_multiple_of(PAGE_SIZE), (addr + bytes) & !(PAGE_SIZE - 1));
+        let border = (start & !(HUGE_SIZE - 1)) + HUGE_SIZE;
+        let first = self.add_part(start, border.min(end));
+        let second = border < end && self.add_part(border, end);
+        if border < end && !second {
+            // SAFETY: just mapped, and not known to anyone.
+            unsafe { os.unmap(border, addr + bytes - border) };
+        }
+        if !first {
+            // SAFETY: just mapped, and not known to anyone.
+            unsafe { os.unmap(addr, border.min(addr + bytes) - addr) };
+        }
+        first || second
+    }
+
+    /// Adds the pages of `[start, end)`, which lies in one huge page. Whether there was memory for the records.
+    fn add_part(&mut self, start: usize, end: usize) -> bool {
+        let huge = self.part_record(start);
+        if huge.is_null() {
+            return false;
+        }
+        let (index, pages) = (PageId::containing(start).in_huge(), (end - start) / PAGE_SIZE);
+        self.refile(huge, |huge, _| huge.give(index, pages, pages));
+        self.used -= pages;
+        self.absent -= pages;
+        true
+    }
+
+    /// The record of the huge page of `addr`: that which is there, or one of which no page is the heap's. Null without
+    /// memory.
+    fn part_record(&mut self, addr: usize) -> *mut HugePage {
+        let start = addr & !(HUGE_SIZE - 1);
+        if !PAGE_MAP.ensure(start, HUGE_SIZE) {
+            return core::ptr::null_mut();
+        }
+        let known = record(start);
+        if !known.is_null() {
+            return known;
+        }
+        let Some(huge) = METADATA.allocate::<HugePage>() else { return core::ptr::null_mut() };
+        // SAFETY: fresh memory for one record.
+        unsafe { huge.write(HugePage::absent(start)) };
+        PAGE_MAP.set_huge(start, huge.as_ptr().cast());
+        self.huge_pages += 1;
+        self.used += PAGES_PER_HUGE;
+        self.absent += PAGES_PER_HUGE;
+        huge.as_ptr()
+    }
+}
