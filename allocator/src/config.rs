@@ -102,8 +102,8 @@ pub const STEP_LEAST_BYTES: usize = 64 * 1024;
 /// this is 1 % of a processor.
 pub const STEP_MOST_CALLS: usize = 2_048;
 
-/// Heap size in huge pages from which a step of the decay is asked for although no page is free: much may lie
-/// idle inside spans.
+/// Heap size in huge pages from which free memory goes back by itself: in a smaller one there is less than the
+/// looks are worth.
 pub const DECAY_MIN_HUGE: usize = 2;
 /// The same whenever the heap grows, without waiting until a step is due: the program may be done before.
 pub const DECAY_AT_ONCE_HUGE: usize = 4;

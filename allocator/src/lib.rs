@@ -29,6 +29,8 @@ mod os;
 // For the C library, which says and ends as the tiers do.
 #[doc(hidden)]
 pub use base::fatal::abort;
+#[doc(hidden)]
+pub use base::syscall;
 #[cfg(not(loom))]
 #[doc(hidden)]
 pub use os::linux::write_stderr;

@@ -23,6 +23,7 @@ use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem;
 
 use allocator::Parameters;
+use allocator::syscall::raw;
 
 use crate::elf::{LoadedObject, Symbol, Tables};
 use crate::{aligned, extensions, libc_names, standard};
@@ -175,7 +176,7 @@ fn redirect(object: &LoadedObject, tables: &Tables) {
     let bytes = end.next_multiple_of(page) - start;
     let protect = |access: c_int| {
         // SAFETY: pages of a mapped segment that nobody writes to; they can be read throughout.
-        unsafe { libc::syscall(libc::SYS_mprotect, start, bytes, access) == 0 }
+        unsafe { raw(libc::SYS_mprotect, [start, bytes, access as usize, 0, 0, 0]) == 0 }
     };
     if !protect(libc::PROT_READ | libc::PROT_WRITE) {
         return;

@@ -60,16 +60,13 @@ extern "C" fn start() {
     let listening = wants_socket && socket::open();
     let catching = signal.is_some_and(catch);
     if listening || catching {
-        pthread::at_fork(nothing, nothing, in_child);
+        pthread::at_fork(None, None, Some(in_child));
         THREAD.set_wake_fd(wake);
         THREAD.start(serve);
     } else {
         close_counter();
     }
 }
-
-/// What is done before a `fork`, and after it in the parent.
-unsafe extern "C" fn nothing() {}
 
 /// Closes the event counter, if there is one.
 fn close_counter() {

@@ -28,7 +28,7 @@ static ROOM: AtomicUsize = AtomicUsize::new(0);
 /// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as unsafe as it
 /// is without handlers.
 pub fn register() -> bool {
-    pthread::at_fork(prepare, parent, child)
+    pthread::at_fork(Some(prepare), Some(parent), Some(child))
 }
 
 /// Calls `visit` for every lock, in rank order.

@@ -124,9 +124,9 @@ pub unsafe fn at_thread_exit(
 /// Asks for calls before a `fork` and after it, in the parent and in the child. May allocate, and fails
 /// if that does, or if this thread comes back from a call of this module.
 pub fn at_fork(
-    prepare: unsafe extern "C" fn(),
-    parent: unsafe extern "C" fn(),
-    child: unsafe extern "C" fn(),
+    prepare: Option<unsafe extern "C" fn()>,
+    parent: Option<unsafe extern "C" fn()>,
+    child: Option<unsafe extern "C" fn()>,
 ) -> bool {
     #[cfg(feature = "faults")]
     if super::faults::fails(super::faults::Kind::AtFork) {
@@ -146,18 +146,14 @@ mod atfork {
     use super::{Function, c_int, c_void, transmute};
     use core::arch::asm;
 
-    type Handler = unsafe extern "C" fn();
+    type Handler = Option<unsafe extern "C" fn()>;
     type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
 
     static REGISTER: Function = Function::new(c"__register_atfork");
 
     unsafe extern "C" {
         /// POSIX; `libc` does not declare it for every target.
-        fn pthread_atfork(
-            prepare: Option<Handler>,
-            parent: Option<Handler>,
-            child: Option<Handler>,
-        ) -> c_int;
+        fn pthread_atfork(prepare: Handler, parent: Handler, child: Handler) -> c_int;
     }
 
     /// Looks for the function.
@@ -203,7 +199,7 @@ mod atfork {
     pub unsafe fn register(prepare: Handler, parent: Handler, child: Handler) -> bool {
         match look() {
             // SAFETY: the caller vouches for the handlers.
-            NOT_GLIBC => unsafe { pthread_atfork(Some(prepare), Some(parent), Some(child)) == 0 },
+            NOT_GLIBC => unsafe { pthread_atfork(prepare, parent, child) == 0 },
             address => {
                 // SAFETY: glibc's function of that name, which has this type.
                 let function = unsafe { transmute::<usize, Register>(address) };

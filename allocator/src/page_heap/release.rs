@@ -103,12 +103,10 @@ impl Inner {
     /// For operations that take or free pages: the pages to be given back at once, 0 unless `decay_ms` is 0.
     /// Asks for a step if one is due.
     pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
-        if self.huge_pages < DECAY_MIN_HUGE && self.free_resident == 0 && self.decay.low == 0 {
-            return 0;
-        }
         match parameters::get(Id::DecayMs) {
             0 => self.free_resident,
             NEVER => 0,
+            _ if self.huge_pages < DECAY_MIN_HUGE => 0,
             time_ms => {
                 // A program that has freed so much in less time than the first step waits for.
                 let much = self.free_resident >= MUCH;

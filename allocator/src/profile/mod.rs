@@ -172,6 +172,5 @@ pub fn sums() -> (usize, usize) {
 
 /// Calls `visit` for every lock, for `fork`.
 pub fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
-    blocks::fork_locks().for_each(|lock| visit(lock));
-    stacks::fork_locks().for_each(|lock| visit(lock));
+    blocks::fork_locks().chain(stacks::fork_locks()).for_each(visit);
 }
