@@ -41,28 +41,35 @@ pub fn enter() -> Option<Entered> {
         if let Some(entered) = enter_if_live() {
             return Some(entered);
         }
-        match current().kind {
-            Kind::Live => {}
-            Kind::Empty if registry::register() => {}
-            Kind::Parked => park::resume(),
-            Kind::Empty | Kind::Exited => return None,
+        if current().kind == Kind::Exited || !registry::register() {
+            return None;
         }
     }
 }
 
-/// The calling thread's cache, if it has one and that is not parked.
+/// The calling thread's cache, if it has one. Where the slot names the placeholder of parked ones, it names the
+/// cache again afterwards.
 pub fn enter_if_live() -> Option<Entered> {
-    let cache = current();
-    if cache.kind != Kind::Live {
-        return None;
+    loop {
+        let cache = current();
+        match cache.kind {
+            Kind::Live => {}
+            Kind::Parked => {
+                park::resume();
+                continue;
+            }
+            Kind::Empty | Kind::Exited => return None,
+        }
+        // Relaxed: only this thread writes. Then the slot once more, in this order: who parks the cache writes
+        // the slot, makes this thread pass a barrier, and reads the flag. Either it sees the flag, or this
+        // thread sees the slot.
+        let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
+        cache.busy.store(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        if ptr::eq(current(), cache) {
+            return Some(entered);
+        }
     }
-    // Relaxed: only this thread writes. Then the slot once more, in this order: who parks the cache writes
-    // the slot, makes this thread pass a barrier, and reads the flag. Either it sees the flag, or this
-    // thread sees the slot.
-    let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
-    cache.busy.store(1, Ordering::Relaxed);
-    compiler_fence(Ordering::SeqCst);
-    ptr::eq(current(), cache).then_some(entered)
 }
 
 /// An object of `class` for a request of `size` bytes by a thread whose loaded magazine is empty; null without memory.
