@@ -8,4 +8,4 @@ clang -O2 -flto -fuse-ld=lld -o many many.c; ./many
 printf '#include <map>\n#include <string>\n#include <iostream>\nint main() { std::map<int, std::string> m; for (int i = 0; i < 9999; i++) m[i * 7919 %% 10007] += "x"; std::cout << m.size() << "\\n"; }\n' >w.cc
 clang++ -std=c++17 -O1 -o w w.cc; ./w; clang++ -std=c++17 -fsyntax-only -Xclang -ast-dump w.cc | sed 's/0x[0-9a-f]*//g' | md5sum
 printf 'int f( { return x; }\n' >wrong.c; clang -c wrong.c 2>&1 || true
-clang --analyze -Xanalyzer -analyzer-output=text many.c 2>&1 | md5sum; clang -target aarch64-linux-gnu -O2 -S -o - many.c | md5sum
+clang -target aarch64-linux-gnu -O2 -S -o - many.c | md5sum
