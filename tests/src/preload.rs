@@ -5,6 +5,7 @@
 //! found, whichever program it is. Does not judge what the programs print.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -14,24 +15,42 @@ use crate::process::{self, Finished};
 /// Runs `command`, which may start children, and checks that every process of it that the dynamic
 /// linker started has the library loaded.
 #[track_caller]
-pub fn run_traced(mut command: Command, limit: Duration) -> Finished {
+pub fn run_traced(command: Command, limit: Duration) -> Finished {
+    let (finished, without) = run_with_traces(command, limit);
+    if let Some(process) = without {
+        panic!("a process ran without the library:\n{process}\n{finished}");
+    }
+    assert!(!finished.errors().contains("cannot be preloaded"), "{finished}");
+    finished
+}
+
+/// Runs `command` with the library preloaded, and says which process of it, if any, ran without.
+pub fn run_with_traces(mut command: Command, limit: Duration) -> (Finished, Option<String>) {
     let traces = tempfile::tempdir().expect("a temporary folder");
     let library = library::shared();
     command.env("LD_PRELOAD", &library);
     command.env("LD_DEBUG", "files").env("LD_DEBUG_OUTPUT", traces.path().join("trace"));
     let finished = process::run(command, limit);
-    let wanted = library.display().to_string();
+    let without = without_library(traces.path(), &library.display().to_string());
+    (finished, without)
+}
+
+/// A process that did not load `library`, by the traces that the dynamic linker wrote into
+/// `folder`: the beginning of its trace, or a word on there being none.
+#[must_use]
+pub fn without_library(folder: &Path, library: &str) -> Option<String> {
+    const SHOWN: usize = 400;
     let mut processes = 0;
-    for entry in fs::read_dir(traces.path()).expect("the folder of traces") {
+    for entry in fs::read_dir(folder).expect("the folder of traces") {
         let path = entry.expect("reading a folder").path();
         let trace = fs::read(&path).expect("a trace of the dynamic linker");
         let trace = String::from_utf8_lossy(&trace);
-        assert!(trace.contains(&wanted), "a process ran without the library:\n{finished}");
+        if !trace.contains(library) {
+            return Some(trace.chars().take(SHOWN).collect());
+        }
         processes += 1;
     }
-    assert!(processes > 0, "the dynamic linker traced no process at all:\n{finished}");
-    assert!(!finished.errors().contains("cannot be preloaded"), "{finished}");
-    finished
+    (processes == 0).then(|| "the dynamic linker traced no process at all".to_owned())
 }
 
 /// Runs what `make` builds twice, plain and preloaded (each in a fresh temporary folder as working
@@ -60,7 +79,9 @@ pub fn same_output(limit: Duration, make: impl Fn() -> Command) -> Finished {
     preloaded
 }
 
-fn first_difference(plain: &str, preloaded: &str) -> Option<String> {
+/// The first line in which two outputs differ, if they do.
+#[must_use]
+pub fn first_difference(plain: &str, preloaded: &str) -> Option<String> {
     if plain == preloaded {
         return None;
     }
