@@ -105,7 +105,8 @@ pub const STEP_MOST_CALLS: usize = 2_048;
 /// Heap size in huge pages from which free memory goes back by itself: in a smaller one there is less than the
 /// looks are worth.
 pub const DECAY_MIN_HUGE: usize = 2;
-/// The same whenever the heap grows, without waiting until a step is due: the program may be done before.
+/// Heap size in huge pages from which, in a process with threads, each growth asks for a step without waiting until one is
+/// due: the thread that takes it is started by calls that allocate, and the program may do nothing but free from here on.
 pub const DECAY_AT_ONCE_HUGE: usize = 4;
 /// Heap size in huge pages from which the background thread may be started: in smaller ones the program's own
 /// calls have little to do.

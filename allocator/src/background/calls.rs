@@ -3,16 +3,18 @@
 //! A call that comes by does a part of a step: a few system calls, for a time that depends on how long the
 //! program was silent before. While memory is left that should go back, the calling thread is diverted
 //! (`park::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
-//! calls twice a second is noticed. One that makes more such calls than one in `CALL_US` microseconds is busy: it
-//! comes to slow paths by itself, which see when the next step is due, and its hot paths are left alone. But when
-//! it frees so much that it comes to a slow path, it is diverted nevertheless: it may be about to fall silent, and
-//! frees do not undo that.
+//! calls twice a second is noticed.
+//!
+//! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds apart, no more than
+//! `CALLS` allocations come by for that, and the others that come to slow paths by themselves look at the clock and
+//! go on. But whoever frees so much that he comes to a slow path is diverted in any case: he may be about to fall
+//! silent, and frees do not undo that.
 //!
 //! One thread at a time has the state; others pass by.
 
 use super::container::{Found, Watch};
 use super::relief::Relief;
-use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, has_threads, step_ms};
+use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
@@ -25,11 +27,12 @@ use crate::parameters::{self, Id};
 use crate::sync::{AtomicU32, Ordering, UnsafeCell};
 use crate::thread_cache::{exchange, kept, park};
 
-/// Microseconds for each allocation that is made to come by, which takes about a tenth of one: less than a hundredth
-/// of the program's time.
-const CALL_US: u64 = 16;
-/// Most allocations in a row that are made to come by.
-const CALLS: u64 = 256;
+/// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
+const CALLS: u32 = 32;
+/// The same after a free came by, and how often per tick that counts.
+const CALLS_AFTER_FREE: u32 = 8;
+/// See `CALLS_AFTER_FREE`.
+const FREES: u32 = 8;
 /// Microseconds that one call works, at least, and at most.
 const WORK_US: core::ops::RangeInclusive<u64> = 50..=800;
 /// The share of the time since the last call that it works: a program that calls rarely has time.
@@ -41,12 +44,13 @@ const PART_CALLS: usize = 16;
 
 /// Where the steps are.
 struct State {
-    /// When the last call came by, in microseconds.
-    last_call_us: u64,
-    /// How long the program was silent before the call that is here now.
-    silent_us: u64,
-    /// Allocations that may be made to come by, in microseconds: `CALL_US` for each.
-    allowance_us: u64,
+    /// The tick of the coarse clock, in milliseconds, at which a call came by that did more than to look.
+    tick_ms: u64,
+    /// Allocations that may be made to come by before the next tick, and how often a free may add some.
+    calls: u32,
+    frees: u32,
+    /// Whether the thread that came by last was diverted, and no allocation came by since.
+    diverted: bool,
     /// When the last step began and the next one is due, in milliseconds of the coarse clock.
     begun_ms: u64,
     due_ms: u64,
@@ -100,9 +104,10 @@ pub fn reset_in_child() {
 impl State {
     const fn new() -> Self {
         Self {
-            last_call_us: 0,
-            silent_us: 0,
-            allowance_us: 0,
+            tick_ms: 0,
+            calls: 0,
+            frees: 0,
+            diverted: false,
             begun_ms: 0,
             due_ms: 0,
             look_ms: 0,
@@ -116,33 +121,62 @@ impl State {
         }
     }
 
-    /// Returns whether the caller's next call should come by too.
+    /// Returns whether the caller's next allocation should come by too.
     fn take_part(&mut self, call: Call) -> bool {
-        let (now_ms, now_us) = (Linux.now_ms(), Linux.now_us());
-        self.silent_us = now_us.saturating_sub(self.last_call_us);
-        self.last_call_us = now_us;
-        self.allowance_us = (self.allowance_us + self.silent_us).min(CALLS * CALL_US);
+        let was_diverted = self.diverted && call == Call::Allocate;
+        self.diverted &= !was_diverted;
+        let now_ms = Linux.now_ms();
+        let silent_ms = now_ms - self.tick_ms.min(now_ms);
+        if silent_ms > 0 {
+            self.tick_ms = now_ms;
+            (self.calls, self.frees) = (CALLS, FREES);
+            self.take_step(now_ms, silent_ms);
+            if self.quiet >= LOOKS_QUIET {
+                // Asked for again by who sees that there is something to give back.
+                release_request::withdraw();
+                self.quiet = 0;
+                return false;
+            }
+        } else if call == Call::Allocate && !was_diverted {
+            return false;
+        }
+        match call {
+            Call::Free => self.divert_after_free(),
+            Call::Allocate => self.divert_again(),
+        }
+    }
+
+    /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as much.
+    fn divert_after_free(&mut self) -> bool {
+        if !self.diverted {
+            if self.frees == 0 {
+                return false;
+            }
+            self.frees -= 1;
+            self.calls = self.calls.max(CALLS_AFTER_FREE);
+            self.diverted = true;
+        }
+        true
+    }
+
+    /// Whether the calling thread, which allocates, is to be diverted again.
+    fn divert_again(&mut self) -> bool {
+        self.diverted = self.calls > 0;
+        self.calls = self.calls.saturating_sub(1);
+        self.diverted
+    }
+
+    /// Goes on with a step that was begun, or begins one that is due.
+    fn take_step(&mut self, now_ms: u64, silent_ms: u64) {
         if self.class == CLASS_COUNT && now_ms >= self.due_ms {
             self.begin(now_ms);
         }
         if self.class < CLASS_COUNT || PAGE_HEAP.owes() {
-            self.work();
+            self.work(silent_ms);
             if self.class == CLASS_COUNT && !PAGE_HEAP.owes() {
                 self.finish(now_ms);
             }
         }
-        if self.quiet >= LOOKS_QUIET {
-            // Asked for again by who sees that there is something to give back.
-            release_request::withdraw();
-            self.quiet = 0;
-            return false;
-        }
-        if call == Call::Free {
-            return true;
-        }
-        let left = self.allowance_us.checked_sub(CALL_US);
-        self.allowance_us = left.unwrap_or(self.allowance_us);
-        left.is_some()
     }
 
     /// Begins a step.
@@ -159,7 +193,7 @@ impl State {
     /// Looks at the container. Only where nobody can be in the way of the files that are opened for a moment: in a
     /// process with one thread.
     fn look_at_container(&mut self, now_ms: u64) {
-        if has_threads() || libc_calls::is_single_threaded().is_none() {
+        if libc_calls::has_threads() || libc_calls::is_single_threaded().is_none() {
             return;
         }
         sharing::look(|| true);
@@ -170,13 +204,11 @@ impl State {
         }
     }
 
-    /// Goes on with the step for as long as this call may.
-    fn work(&mut self) {
-        let begin_us = self.last_call_us;
-        let work_us = (self.silent_us / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
-        while self.last_call_us - begin_us < work_us && self.work_a_part() {
-            self.last_call_us = Linux.now_us();
-        }
+    /// Goes on with the step for as long as this call may, after so many milliseconds of silence.
+    fn work(&mut self, silent_ms: u64) {
+        let begin_us = Linux.now_us();
+        let work_us = (silent_ms * 1_000 / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
+        while self.work_a_part() && Linux.now_us() - begin_us < work_us {}
     }
 
     /// Does a part that takes a few system calls at most. Returns whether anything is left.

@@ -74,6 +74,8 @@ pub enum Call {
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
         attend_slow(call);
+    } else if call == Call::Free && !libc_calls::had_threads() {
+        release_request::note_free();
     }
 }
 
@@ -99,7 +101,7 @@ fn start(call: Call) -> bool {
     let allowed = match parameters::background() {
         Background::Off => false,
         Background::On => true,
-        Background::Auto => has_threads(),
+        Background::Auto => libc_calls::has_threads(),
     };
     allowed
         && (call == Call::Allocate || !libc_calls::is_in_c_library())
@@ -114,11 +116,6 @@ fn has_much() -> bool {
     PAGE_HEAP.held_bytes() >= LEAST_IN_USE
         || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS
         || CENTRAL.free_bytes() >= LEAST_SURPLUS
-}
-
-/// Whether the process has made a thread.
-fn has_threads() -> bool {
-    registry::had_threads() || libc_calls::is_single_threaded() == Some(false)
 }
 
 extern "C" fn run(_: *mut c_void) -> *mut c_void {

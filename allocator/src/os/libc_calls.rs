@@ -123,6 +123,25 @@ pub fn is_loading_process() -> bool {
     PROCESS.load(Ordering::Relaxed) == process_number()
 }
 
+/// 1 once two threads allocated. Relaxed: a flag that says what was, and guards nothing.
+static HAD_THREADS: AtomicU32 = AtomicU32::new(0);
+
+/// Notes whether two threads of this process ever allocated.
+pub fn note_threads(had: bool) {
+    HAD_THREADS.store(u32::from(had), Ordering::Relaxed);
+}
+
+/// Whether two threads of this process ever allocated. A forked child begins anew.
+#[inline]
+pub fn had_threads() -> bool {
+    HAD_THREADS.load(Ordering::Relaxed) != 0
+}
+
+/// Whether the process has made a thread, as far as is known.
+pub fn has_threads() -> bool {
+    had_threads() || is_single_threaded() == Some(false)
+}
+
 /// Whether the C library says that the process never had a second thread, or has none any more; `None` where
 /// it does not tell.
 pub fn is_single_threaded() -> Option<bool> {

@@ -33,6 +33,22 @@ pub fn needs_attention() -> bool {
     is_pending() && SERVED.load(Ordering::Relaxed) == 0
 }
 
+/// Calls of `note_free`.
+static FREES: AtomicU32 = AtomicU32::new(0);
+/// One of so many of them asks.
+const FREES_TO_ASK: u32 = 16;
+
+/// Notes that a thread came to a slow path because it frees much: now and then that is a request. For processes with
+/// one thread; others have one that looks.
+#[inline]
+pub fn note_free() {
+    let frees = FREES.load(Ordering::Relaxed).wrapping_add(1);
+    FREES.store(frees, Ordering::Relaxed);
+    if frees.is_multiple_of(FREES_TO_ASK) {
+        request();
+    }
+}
+
 /// Takes the request back. To be called before looking, so that a request that comes later is not lost.
 pub fn withdraw() {
     REQUESTED.store(0, Ordering::Relaxed);

@@ -11,7 +11,7 @@ use crate::config::{
     DECAY_AT_ONCE_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE,
     THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
 };
-use crate::os::{Guard, Lock, Os, map_aligned, release_request};
+use crate::os::{Guard, Lock, Os, libc_calls, map_aligned, release_request};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -469,7 +469,7 @@ impl Inner {
         }
         if entered > 0 {
             self.huge_pages += entered;
-            if self.huge_pages >= DECAY_AT_ONCE_HUGE {
+            if self.huge_pages >= DECAY_AT_ONCE_HUGE && libc_calls::has_threads() {
                 release_request::request();
             }
             // SAFETY: the records were just made, and all their pages are free.

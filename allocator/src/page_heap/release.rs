@@ -20,7 +20,7 @@ use crate::base::list::List;
 use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
-use crate::os::{Os, release_request};
+use crate::os::{Os, libc_calls, release_request};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
@@ -37,6 +37,8 @@ pub(super) struct Decay {
 
 /// Free resident pages from which nobody waits for a step to be due: 16 MiB.
 const MUCH: usize = 8 * PAGES_PER_HUGE;
+/// Free resident pages below which a program without threads is not bothered: half a megabyte.
+const LEAST: usize = PAGES_PER_HUGE / 4;
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
@@ -108,16 +110,22 @@ impl Inner {
             NEVER => 0,
             _ if self.huge_pages < DECAY_MIN_HUGE => 0,
             time_ms => {
-                // A program that has freed so much in less time than the first step waits for.
-                let much = self.free_resident >= MUCH;
-                if !release_request::is_pending()
-                    && (much || self.decay.is_due(time_ms, os.now_ms(), self.free_resident))
-                {
-                    release_request::request();
+                if !release_request::is_pending() && self.has_something_to_give() {
+                    // A program that has freed so much in less time than the first step waits for.
+                    let much = self.free_resident >= MUCH;
+                    if much || self.decay.is_due(time_ms, os.now_ms(), self.free_resident) {
+                        release_request::request();
+                    }
                 }
                 0
             }
         }
+    }
+
+    /// Whether a step may find anything. What lies idle inside spans is not known here; a program without threads
+    /// asks for that itself when it frees much (`release_request::note_free`).
+    fn has_something_to_give(&self) -> bool {
+        self.free_resident >= LEAST || libc_calls::has_threads()
     }
 
     /// Takes up to `most` free huge pages out of the ranges, the last of which has resident memory, so that

@@ -19,7 +19,7 @@ use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
-use crate::os::{Guard, Lock, own_thread, pthread, thread_slot};
+use crate::os::{Guard, Lock, libc_calls, own_thread, pthread, thread_slot};
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
@@ -71,19 +71,12 @@ static CACHING: AtomicU32 = AtomicU32::new(Caching::Plain as u32);
 /// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
 static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
 
-/// 1 once two threads had caches. Relaxed, here and below: flags that say what was, and guard nothing.
-static HAD_THREADS: AtomicU32 = AtomicU32::new(0);
-/// 1 while the last thread that had a cache has ended.
+/// 1 while the last thread that had a cache has ended. Relaxed: a flag that says what was, and guards nothing.
 static LAST_HAS_ENDED: AtomicU32 = AtomicU32::new(0);
 
 /// Milliseconds that the last thread to end waits at most for threads of our own to end before it: were one of
 /// them the last, the C library would end the process from there.
 const SEE_OFF_MS: u64 = 1_000;
-
-/// Whether the process ever had two threads that allocate. A forked child begins anew.
-pub fn had_threads() -> bool {
-    HAD_THREADS.load(Ordering::Relaxed) != 0
-}
 
 /// Whether no thread is left that has a cache, after there were some.
 pub fn last_has_ended() -> bool {
@@ -135,7 +128,7 @@ pub fn register() -> bool {
         registry.live_count += 1;
         CENTRAL.note_threads(registry.live_count);
         if registry.live_count > 1 {
-            HAD_THREADS.store(1, Ordering::Relaxed);
+            libc_calls::note_threads(true);
         }
         LAST_HAS_ENDED.store(0, Ordering::Relaxed);
         cache
@@ -230,7 +223,7 @@ impl Registry {
             }
         }
         sizing::reset_total(limits);
-        HAD_THREADS.store(u32::from(self.live_count > 1), Ordering::Relaxed);
+        libc_calls::note_threads(self.live_count > 1);
         CENTRAL.note_threads(self.live_count);
     }
 
