@@ -6,8 +6,8 @@
 //! calls twice a second is noticed.
 //!
 //! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds apart, no more than
-//! `CALLS` allocations come by for that, and the others that come to slow paths by themselves look at the clock and
-//! go on. But whoever frees so much that he comes to a slow path is diverted in any case: he may be about to fall
+//! `CALLS` allocations come by for that, and those that come to slow paths by themselves look at the clock now and then
+//! and go on. But whoever frees so much that he comes to a slow path is diverted in any case: he may be about to fall
 //! silent, and frees do not undo that.
 //!
 //! One thread at a time has the state; others pass by.
@@ -49,8 +49,6 @@ struct State {
     /// Allocations that may be made to come by before the next tick, and how often a free may add some.
     calls: u32,
     frees: u32,
-    /// Whether the thread that came by last was diverted, and no allocation came by since.
-    diverted: bool,
     /// When the last step began and the next one is due, in milliseconds of the coarse clock.
     begun_ms: u64,
     due_ms: u64,
@@ -77,11 +75,29 @@ struct Shared(UnsafeCell<State>);
 unsafe impl Sync for Shared {}
 
 static STATE: Shared = Shared(UnsafeCell::new(State::new()));
+/// Milliseconds without a call that came by after which an allocation that comes by itself is one of a program that
+/// calls rarely.
+const SILENT_MS: u64 = 50;
+
+/// Whether the thread that came by last was diverted, and no allocation came by since. Relaxed, here and below: hints
+/// that decide when something is done.
+static DIVERTED: AtomicU32 = AtomicU32::new(0);
+/// Allocations that came to slow paths by themselves.
+static LOOKS: AtomicU32 = AtomicU32::new(0);
+/// One of so many of them looks at the clock.
+const LOOKS_PER_CLOCK: u32 = 8;
 /// 1 while a thread has the state.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 /// A call of the program's takes part in the step that is due, if any. Without any lock.
 pub fn take_part(call: Call) {
+    if call == Call::Allocate && DIVERTED.load(Ordering::Relaxed) == 0 {
+        let looks = LOOKS.load(Ordering::Relaxed).wrapping_add(1);
+        LOOKS.store(looks, Ordering::Relaxed);
+        if !looks.is_multiple_of(LOOKS_PER_CLOCK) {
+            return;
+        }
+    }
     // Acquire, and Release below: who has the state next sees it as it was left.
     if TAKEN.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
@@ -90,6 +106,7 @@ pub fn take_part(call: Call) {
     let goes_on = unsafe { (*STATE.0.get()).take_part(call) };
     TAKEN.store(0, Ordering::Release);
     if goes_on {
+        DIVERTED.store(1, Ordering::Relaxed);
         park::divert_own();
     }
 }
@@ -98,6 +115,7 @@ pub fn take_part(call: Call) {
 pub fn reset_in_child() {
     // SAFETY: there is no other thread; whoever had the state, if it was this one, calls no `fork` meanwhile.
     unsafe { *STATE.0.get() = State::new() };
+    DIVERTED.store(0, Ordering::Relaxed);
     TAKEN.store(0, Ordering::Release);
 }
 
@@ -107,7 +125,6 @@ impl State {
             tick_ms: 0,
             calls: 0,
             frees: 0,
-            diverted: false,
             begun_ms: 0,
             due_ms: 0,
             look_ms: 0,
@@ -123,8 +140,7 @@ impl State {
 
     /// Returns whether the caller's next allocation should come by too.
     fn take_part(&mut self, call: Call) -> bool {
-        let was_diverted = self.diverted && call == Call::Allocate;
-        self.diverted &= !was_diverted;
+        let was_diverted = call == Call::Allocate && DIVERTED.swap(0, Ordering::Relaxed) != 0;
         let now_ms = Linux.now_ms();
         let silent_ms = now_ms - self.tick_ms.min(now_ms);
         if silent_ms > 0 {
@@ -137,33 +153,31 @@ impl State {
                 self.quiet = 0;
                 return false;
             }
-        } else if call == Call::Allocate && !was_diverted {
-            return false;
         }
         match call {
             Call::Free => self.divert_after_free(),
-            Call::Allocate => self.divert_again(),
+            Call::Allocate if was_diverted || silent_ms >= SILENT_MS => self.divert_again(),
+            Call::Allocate => false,
         }
     }
 
     /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as much.
     fn divert_after_free(&mut self) -> bool {
-        if !self.diverted {
+        if DIVERTED.load(Ordering::Relaxed) == 0 {
             if self.frees == 0 {
                 return false;
             }
             self.frees -= 1;
             self.calls = self.calls.max(CALLS_AFTER_FREE);
-            self.diverted = true;
         }
         true
     }
 
     /// Whether the calling thread, which allocates, is to be diverted again.
     fn divert_again(&mut self) -> bool {
-        self.diverted = self.calls > 0;
+        let again = self.calls > 0;
         self.calls = self.calls.saturating_sub(1);
-        self.diverted
+        again
     }
 
     /// Goes on with a step that was begun, or begins one that is due.

@@ -5,7 +5,7 @@ use super::auxv::{Fact, fact};
 use super::files::write_all;
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
-use crate::sync::{AtomicU8, AtomicU32, AtomicUsize, Futex, Ordering, Rank};
+use crate::sync::{AtomicU8, AtomicU32, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,7 +87,7 @@ pub fn take_lock_refusal() -> bool {
 }
 
 /// The thread that holds all locks for a `fork`, as `Futex::thread` names it; 0: none does.
-static FORKING: AtomicUsize = AtomicUsize::new(0);
+static FORKING: AtomicU32 = AtomicU32::new(0);
 
 /// Says whether the calling thread holds all locks for a `fork`.
 pub fn set_forking(forking: bool) {
@@ -210,18 +210,12 @@ impl Futex for Linux {
         sleep_ms(1);
     }
 
+    /// By the thread pointer, of whose address 30 bits matter: what is behind it are at least 64 bytes of the C
+    /// library's, so the lowest bits tell no threads apart, and only such whose stacks are an exact multiple of
+    /// 64 GiB apart have the same number.
     #[inline]
-    fn thread() -> usize {
-        thread_slot::address() as usize
-    }
-
-    #[inline]
-    fn announce(lock: usize) {
-        thread_slot::announce_lock(lock);
-    }
-
-    fn announced() -> usize {
-        thread_slot::announced_lock()
+    fn thread() -> u32 {
+        (thread_slot::thread_pointer() >> 4) as u32 & !3 | 4
     }
 
     #[inline]

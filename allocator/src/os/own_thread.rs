@@ -11,7 +11,7 @@
 //! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
 //! is not tried again for a while.
 
-use super::files::write_all;
+use super::files::{File, write_all};
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
@@ -66,6 +66,24 @@ pub fn see_off_all(ms: u64) {
             thread.see_off(ms);
         }
     }
+}
+
+/// Whether the process has no other thread than those of the allocator's own: the main thread may have ended by
+/// `pthread_exit`, which the kernel still counts. `false` where `/proc` does not tell.
+pub fn is_alone() -> bool {
+    // SAFETY: null or a static.
+    let of_ours = ALL.iter().filter_map(|place| unsafe { place.load(Ordering::Relaxed).as_ref() });
+    let own = of_ours.filter(|thread| thread.exists()).count();
+    let mut text = [0; 512];
+    let Some(file) = File::open(c"/proc/self/stat", libc::O_RDONLY) else { return false };
+    let count = file.read(&mut text);
+    // Behind the name, which may hold anything: the state, and as 18th number how many threads there are.
+    let Some(end) = text[..count].iter().rposition(|&byte| byte == b')') else { return false };
+    let mut fields = text[end + 1..count].split(|&byte| byte == b' ').skip(1);
+    let main_has_ended = fields.next() == Some(b"Z");
+    let threads = fields.nth(16).and_then(|field| core::str::from_utf8(field).ok());
+    let threads: Option<usize> = threads.and_then(|field| field.parse().ok());
+    threads.is_some_and(|threads| threads - usize::from(main_has_ended) <= own)
 }
 
 /// One thread, of which at most one exists at a time.

@@ -38,10 +38,21 @@ static FREES: AtomicU32 = AtomicU32::new(0);
 /// One of so many of them asks.
 const FREES_TO_ASK: u32 = 16;
 
+/// The heap has a size from which its memory goes back by itself.
+static WORTH_IT: AtomicU32 = AtomicU32::new(0);
+
+/// Notes that the heap has grown to a size from which its memory goes back by itself.
+pub fn note_size() {
+    WORTH_IT.store(1, Ordering::Relaxed);
+}
+
 /// Notes that a thread came to a slow path because it frees much: now and then that is a request. For processes with
 /// one thread; others have one that looks.
 #[inline]
 pub fn note_free() {
+    if WORTH_IT.load(Ordering::Relaxed) == 0 {
+        return;
+    }
     let frees = FREES.load(Ordering::Relaxed).wrapping_add(1);
     FREES.store(frees, Ordering::Relaxed);
     if frees.is_multiple_of(FREES_TO_ASK) {

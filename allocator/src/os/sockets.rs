@@ -17,11 +17,13 @@ pub enum ListenError {
 }
 
 /// Waits until one of two descriptors can be read, or has an error; which of them. A negative one is passed
-/// over.
-pub fn wait_for_input(fds: [i32; 2]) -> [bool; 2] {
+/// over. Waits for `seconds` at most (`None`: for ever).
+pub fn wait_for_input(fds: [i32; 2], seconds: Option<i64>) -> [bool; 2] {
     let mut waiting = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
-    // SAFETY: two entries that the kernel reads and writes; no time and no mask.
-    unsafe { call(libc::SYS_ppoll, [waiting.as_mut_ptr() as usize, waiting.len(), 0, 0, 0, 0]) };
+    let time = seconds.map(|tv_sec| libc::timespec { tv_sec, tv_nsec: 0 });
+    let time = time.as_ref().map_or(0, |time| core::ptr::from_ref(time) as usize);
+    // SAFETY: two entries that the kernel reads and writes, a time that it reads, and no mask.
+    unsafe { call(libc::SYS_ppoll, [waiting.as_mut_ptr() as usize, waiting.len(), time, 0, 0, 0]) };
     // After an error the kernel has written nothing.
     waiting.map(|entry| entry.revents != 0)
 }

@@ -1,7 +1,6 @@
-//! Seven words of thread-local storage: the cache that the thread takes objects from, the class of its latest
+//! Six words of thread-local storage: the cache that the thread takes objects from, the class of its latest
 //! hot allocation, the cache that it puts objects into, the same for those whose size the caller says, the ranks
-//! of the locks it holds (which debug builds check), its own cache whatever the other words say, and the lock that
-//! it is about to take (`sync::lock`).
+//! of the locks it holds (which debug builds check), and its own cache whatever the other words say.
 //!
 //! The first, third and fourth name the same cache, but in a thread that counts what it allocates: there the third has
 //! another address that leads to it, and the fourth names a cache that is full (`thread_cache::intake`). So counting costs
@@ -9,7 +8,7 @@
 //!
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,
 //! for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared library calls
-//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 56 bytes
+//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 48 bytes
 //! fits the surplus that glibc keeps for libraries opened at run time.
 //!
 //! These three start as the address of `EMPTY`, which the thread-cache tier defines: a cache whose
@@ -27,14 +26,13 @@ global_asm!(
     ".globl stratalloc_thread_slot_0_1",
     ".hidden stratalloc_thread_slot_0_1",
     ".type stratalloc_thread_slot_0_1, @object",
-    ".size stratalloc_thread_slot_0_1, 56",
+    ".size stratalloc_thread_slot_0_1, 48",
     "stratalloc_thread_slot_0_1:",
     ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
     ".quad stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
-    ".quad 0",
     ".quad 0",
     ".quad 0",
     ".popsection",
@@ -184,7 +182,7 @@ pub fn set_pop(pop: *mut u8) {
 /// # Safety
 /// The thread whose slot it is has not ended.
 pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot has seven words; by the caller's word it is there. Volatile: whole words, all of them
+    // SAFETY: the slot has six words; by the caller's word it is there. Volatile: whole words, all of them
     // written before what follows, as whoever else uses the slot runs at the same time.
     unsafe {
         slot.write_volatile(pop as usize);
@@ -229,39 +227,43 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
 
 /// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: as in `set`; the slot has seven words.
+    // SAFETY: as in `set`; the slot has six words.
     unsafe { slot().add(4).read() }
 }
 
 /// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: as in `set`; the slot has seven words.
+    // SAFETY: as in `set`; the slot has six words.
     unsafe { slot().add(4).write(ranks) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: as in `set`; the slot has seven words.
+    // SAFETY: as in `set`; the slot has six words.
     unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
 /// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: as in `set`; the slot has seven words.
+    // SAFETY: as in `set`; the slot has six words.
     unsafe { slot().add(5).cast::<*mut u8>().write(value) }
 }
 
-/// The seventh word: the address of the lock that the thread was about to take last.
-pub fn announced_lock() -> usize {
-    // SAFETY: the slot has seven words, and only its thread uses this one.
-    unsafe { slot().add(6).read() }
-}
-
-/// Writes the seventh word, before whatever the caller does next: a signal handler may read it.
-#[inline]
-pub fn announce_lock(lock: usize) {
-    // SAFETY: the slot has seven words, and only its thread uses this one.
-    unsafe { slot().add(6).write_volatile(lock) }
+/// The thread pointer: an address that no other thread of the process has.
+#[inline(always)]
+pub fn thread_pointer() -> usize {
+    let pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: reads the thread pointer, which the x86-64 ABI keeps at fs:0 and which does not change.
+    unsafe {
+        asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads the thread pointer, which does not change.
+    unsafe {
+        asm!("mrs {}, tpidr_el0", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+    }
+    pointer
 }
 
 /// Where the calling thread's words are, for others that must reach the first four. No other thread has the same.

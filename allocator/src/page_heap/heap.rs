@@ -8,8 +8,8 @@ use super::large_sizes::LargeSizes;
 use super::release::{Decay, InHand};
 use crate::base::list::List;
 use crate::config::{
-    DECAY_AT_ONCE_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGES_PER_HUGE,
-    THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
+    DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
+    PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
 };
 use crate::os::{Guard, Lock, Os, libc_calls, map_aligned, release_request};
 use crate::page::metadata::METADATA;
@@ -469,6 +469,9 @@ impl Inner {
         }
         if entered > 0 {
             self.huge_pages += entered;
+            if self.huge_pages >= DECAY_MIN_HUGE {
+                release_request::note_size();
+            }
             if self.huge_pages >= DECAY_AT_ONCE_HUGE && libc_calls::has_threads() {
                 release_request::request();
             }

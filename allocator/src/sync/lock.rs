@@ -6,19 +6,18 @@
 //! | value | meaning |
 //! |---|---|
 //! | 0 | free |
-//! | 1 | held, nobody sleeps |
-//! | 2 | held, somebody may sleep |
+//! | number of a thread | that thread holds it |
+//! | `SLEEPERS` beside a number | somebody may sleep until it is given up |
+//! | `INTERRUPTED` beside a number | a signal interrupted the holder, and its handler is forking |
 //!
 //! Locks have ranks and are taken in ascending rank only; debug builds check it. The ranks and what each
 //! lock guards are listed in `docs/synchronization.md`.
 //!
-//! A lock knows its owner, for `fork` alone. Between the handlers the forking thread holds every lock, and
+//! That a lock knows its holder is for `fork` alone. Between the handlers the forking thread holds every lock, and
 //! passes each of them: a handler of the program's may allocate whenever it runs. And a signal handler that
 //! forks may have interrupted a holder: that lock stays with the frame that was interrupted, in the parent
 //! and in the child.
 
-#[cfg(not(loom))]
-use super::AtomicUsize;
 use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
 use core::ops::{Deref, DerefMut};
 
@@ -49,17 +48,9 @@ pub trait Futex {
     /// Sleeps for about a millisecond.
     #[cfg(not(loom))]
     fn nap();
-    /// The calling thread: a number that no other thread has, even and not 0. A forked child's thread has
-    /// the number of the thread that forked.
-    #[cfg(not(loom))]
-    fn thread() -> usize;
-    /// Notes which lock the calling thread is about to take. Read back by `announced`, on the same thread,
-    /// by a signal handler that interrupts it before the lock has its owner.
-    #[cfg(not(loom))]
-    fn announce(lock: usize);
-    /// What the calling thread announced last.
-    #[cfg(not(loom))]
-    fn announced() -> usize;
+    /// The calling thread: a number that no other thread has, at least 4, and a multiple of 4. A forked child's thread
+    /// has the number of the thread that forked.
+    fn thread() -> u32;
     /// Whether the calling thread holds every lock for a `fork`.
     fn is_forking() -> bool;
     /// Called before a lock of `rank` is taken; debug builds check the order here.
@@ -68,22 +59,16 @@ pub trait Futex {
     fn released(rank: Rank);
 }
 
-/// Bit of `owner`: the owner was interrupted by a signal whose handler forks.
-#[cfg(not(loom))]
-const INTERRUPTED: usize = 1;
-
-/// Rounds of spinning for which a lock must have a holder without a name for that to be who was interrupted.
-#[cfg(not(loom))]
-const UNNAMED_SPINS: u32 = 500;
-
 /// Naps that a forking thread takes for a lock of somebody else's while it holds one that it must not wait
 /// with: it may be what that holder waits for.
 #[cfg(not(loom))]
 const NAPS: u32 = 50;
 
 const FREE: u32 = 0;
-const HELD: u32 = 1;
-const CONTENDED: u32 = 2;
+/// See the module's table, here and below.
+const SLEEPERS: u32 = 1;
+#[cfg(not(loom))]
+const INTERRUPTED: u32 = 2;
 
 /// Rounds of spinning before a thread sleeps. Sections under our locks are well under a microsecond, and
 /// a sleep and wake-up cost about ten.
@@ -96,10 +81,6 @@ pub struct Lock<T, F: Futex> {
     /// and is resident only where it is used.
     #[cfg(any(debug_assertions, feature = "counts"))]
     rank: Rank,
-    /// Who holds the lock, as `Futex::thread` names it, and `INTERRUPTED`; 0 if nobody. The holder writes it
-    /// right after it has taken the lock and right before it gives it up.
-    #[cfg(not(loom))]
-    owner: AtomicUsize,
     data: UnsafeCell<T>,
     futex: core::marker::PhantomData<fn() -> F>,
 }
@@ -116,7 +97,6 @@ impl<T, F: Futex> Lock<T, F> {
             word: AtomicU32::new(FREE),
             #[cfg(any(debug_assertions, feature = "counts"))]
             rank,
-            owner: AtomicUsize::new(0),
             data: UnsafeCell::new(data),
             futex: core::marker::PhantomData,
         }
@@ -154,11 +134,9 @@ impl<T, F: Futex> Lock<T, F> {
     /// Waits for the lock. Returns whether it was taken; if not, the calling thread is forking and has it.
     #[inline]
     fn acquire(&self) -> bool {
-        self.announce();
         if !self.try_acquire() && !self.acquire_slow() {
             return false;
         }
-        self.note_owner();
         counts::acquired(self.rank());
         true
     }
@@ -168,20 +146,7 @@ impl<T, F: Futex> Lock<T, F> {
     fn try_acquire(&self) -> bool {
         // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote to
         // the data is visible. Relaxed on failure: nothing is read on the strength of it.
-        self.word.compare_exchange(FREE, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
-    }
-
-    #[inline]
-    fn announce(&self) {
-        #[cfg(not(loom))]
-        F::announce(core::ptr::from_ref(self).addr());
-    }
-
-    #[inline]
-    fn note_owner(&self) {
-        // Relaxed: only the thread that is named, and its forked child, draw conclusions from it.
-        #[cfg(not(loom))]
-        self.owner.store(F::thread(), Ordering::Relaxed);
+        self.word.compare_exchange(FREE, F::thread(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Cold: only when another thread is inside, or the calling one is forking. Returns as `acquire`.
@@ -199,13 +164,29 @@ impl<T, F: Futex> Lock<T, F> {
             }
             spin_hint();
         }
-        // Whoever sleeps leaves the word at CONTENDED, also when it gets the lock: it cannot know whether
-        // others sleep. Acquire: pairs with the Release of `release`.
-        while self.word.swap(CONTENDED, Ordering::Acquire) != FREE {
-            counts::slept(self.rank());
-            F::wait(&self.word, CONTENDED);
+        // Whoever slept takes the lock as one that others may sleep for: it cannot know whether they do.
+        let own = F::thread() | SLEEPERS;
+        loop {
+            // Relaxed: only a hint; the exchanges decide.
+            let found = self.word.load(Ordering::Relaxed);
+            if found == FREE {
+                // Acquire: pairs with the Release of `release`.
+                let relaxed = Ordering::Relaxed;
+                if self.word.compare_exchange(FREE, own, Ordering::Acquire, relaxed).is_ok() {
+                    return true;
+                }
+            } else if found & SLEEPERS != 0 || self.note_sleeper(found) {
+                counts::slept(self.rank());
+                F::wait(&self.word, found | SLEEPERS);
+            }
         }
-        true
+    }
+
+    /// Notes that somebody is about to sleep, unless the word is not `found` any more. Returns whether it did.
+    fn note_sleeper(&self, found: u32) -> bool {
+        let relaxed = Ordering::Relaxed;
+        // Relaxed: the holder reads the bit in the same word when it gives up the lock.
+        self.word.compare_exchange(found, found | SLEEPERS, relaxed, relaxed).is_ok()
     }
 
     /// Gives up the lock.
@@ -214,11 +195,8 @@ impl<T, F: Futex> Lock<T, F> {
     /// The caller has it from `acquire`, and uses no reference to the data any more.
     #[inline]
     unsafe fn release(&self) {
-        // Relaxed: as in `note_owner`.
-        #[cfg(not(loom))]
-        self.owner.store(0, Ordering::Relaxed);
         // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
-        if self.word.swap(FREE, Ordering::Release) == CONTENDED {
+        if self.word.swap(FREE, Ordering::Release) & SLEEPERS != 0 {
             F::wake_one(&self.word);
         }
         F::released(self.rank());
@@ -259,75 +237,51 @@ pub trait ForkLock {
     fn is_interrupted(&self) -> bool;
 }
 
-// Relaxed, throughout, for `owner`: the thread that is named, and its forked child, read what it wrote itself.
 #[cfg(not(loom))]
 impl<T, F: Futex> ForkLock for Lock<T, F> {
     fn is_callers(&self) -> bool {
-        if self.word.load(Ordering::Relaxed) == FREE {
-            return false;
-        }
-        match self.owner.load(Ordering::Relaxed) {
-            // The holder has not put its name there yet, or has taken it away already. It is this thread if it
-            // was about to take the lock, unless another thread is quicker: that one puts its name there now.
-            0 if F::announced() == core::ptr::from_ref(self).addr() => {
-                (0..UNNAMED_SPINS).all(|_| {
-                    spin_hint();
-                    self.word.load(Ordering::Relaxed) != FREE
-                        && self.owner.load(Ordering::Relaxed) == 0
-                })
-            }
-            0 => false,
-            owner => owner & !INTERRUPTED == F::thread(),
-        }
+        // Relaxed, here and below, where nothing else is said: a thread looks for its own number, which only it
+        // writes, and its forked child for the same.
+        self.word.load(Ordering::Relaxed) & !(SLEEPERS | INTERRUPTED) == F::thread()
     }
 
     fn acquire_for_fork(&self, interrupted: bool) {
-        if interrupted {
-            if self.is_callers() {
-                self.owner.fetch_or(INTERRUPTED, Ordering::Relaxed);
-                return;
+        if !interrupted {
+            if !self.try_acquire() {
+                self.acquire_slow();
             }
-            let mut naps = 0;
-            while !self.try_acquire() {
-                if naps == NAPS {
-                    return;
-                }
-                naps += 1;
-                F::nap();
-            }
-        } else if !self.try_acquire() {
-            self.acquire_slow();
+            return;
         }
-        self.note_owner();
+        if self.is_callers() {
+            self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
+            return;
+        }
+        let mut naps = 0;
+        while !self.try_acquire() && naps < NAPS {
+            naps += 1;
+            F::nap();
+        }
     }
 
     unsafe fn release_for_fork(&self) {
-        let owner = self.owner.load(Ordering::Relaxed);
-        if owner & INTERRUPTED != 0 {
-            self.owner.store(owner & !INTERRUPTED, Ordering::Relaxed);
-        } else if owner == F::thread() {
-            self.owner.store(0, Ordering::Relaxed);
+        if self.is_interrupted() {
+            self.word.fetch_and(!INTERRUPTED, Ordering::Relaxed);
+        } else if self.is_callers() {
             // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
-            if self.word.swap(FREE, Ordering::Release) == CONTENDED {
+            if self.word.swap(FREE, Ordering::Release) & SLEEPERS != 0 {
                 F::wake_one(&self.word);
             }
         }
     }
 
     unsafe fn reset_in_child(&self) {
-        let owner = self.owner.load(Ordering::Relaxed);
-        // Relaxed: there is no other thread to order against.
-        if owner & INTERRUPTED != 0 {
-            self.owner.store(owner & !INTERRUPTED, Ordering::Relaxed);
-            self.word.store(HELD, Ordering::Relaxed);
-        } else {
-            self.owner.store(0, Ordering::Relaxed);
-            self.word.store(FREE, Ordering::Relaxed);
-        }
+        // Nobody sleeps, and nobody but this thread holds anything.
+        let word = if self.is_interrupted() { F::thread() } else { FREE };
+        self.word.store(word, Ordering::Relaxed);
     }
 
     fn is_interrupted(&self) -> bool {
-        self.owner.load(Ordering::Relaxed) & INTERRUPTED != 0
+        self.word.load(Ordering::Relaxed) & INTERRUPTED != 0 && self.is_callers()
     }
 }
 
@@ -393,6 +347,10 @@ pub(super) mod models {
         fn wake_one(_: &AtomicU32) {
             let _guard = SLEEPERS.0.lock().unwrap();
             SLEEPERS.1.notify_one();
+        }
+        /// Who it is does not matter: nobody forks.
+        fn thread() -> u32 {
+            4
         }
         fn is_forking() -> bool {
             false
