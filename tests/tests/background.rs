@@ -4,7 +4,9 @@
 //! Most of the programs wait for seconds, so those of a test run at the same time. Where they measure resident memory by
 //! the clock, nothing else that is heavy runs meanwhile.
 
+use std::fs;
 use std::mem;
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -165,7 +167,10 @@ fn now_ms() -> i64 {
 /// allocator's: at once, with status 0, and what it was about to say is said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
+    // The socket's folder must be closed to others.
     let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+        .expect("a private folder");
     for name in [
         "it_ends_with_main_which_is_last",
         "it_ends_where_nothing_else_was",
