@@ -1,126 +1,299 @@
-/* Memory goes back without being asked (C1.1, C2.2), and the thread that sees to it is no burden: it has
- * a name and no signals, ends when it is not needed, keeps no process alive, and comes back in a forked
- * child. */
-#include "check.h"
+/* Memory goes back without being asked in a process with threads (C1.1, C2.2), and the thread that sees to it
+ * is no burden: it is there when it is needed and not before, ends when next to nothing is in use, sleeps
+ * without waking up while much is, and is not started where it does harm. */
+#include "background.h"
 
-#include <dirent.h>
-#include <pthread.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <time.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
 
-#define BLOCKS (600 * 1000)
-#define KEEP_EVERY 8192
 #define SLEEPERS 100
 
-static void *blocks[BLOCKS];
+static struct burst burst;
 
-static void sleep_ms(long ms) {
-    struct timespec time = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&time, NULL);
+static void goes_back_in_silence(int large) {
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 100, large);
+    burst_free(&burst);
+    wait_for_return(&burst);
 }
 
-/* The number of the allocator's thread; 0 if there is none. */
-static long background_thread(void) {
-    char path[300], name[32];
-    long found = 0;
-    struct dirent *entry;
-    DIR *tasks = opendir("/proc/self/task");
-    CHECK(tasks, "cannot list threads");
-    while ((entry = readdir(tasks))) {
-        ssize_t length;
-        int fd;
-        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
-        fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0) continue;
-        length = read(fd, name, sizeof name - 1);
-        close(fd);
-        name[length > 0 ? length : 0] = 0;
-        if (strcmp(name, "stratalloc\n") == 0) found = atol(entry->d_name);
+static void memory_goes_back_in_silence(void) { goes_back_in_silence(SMALL); }
+static void large_blocks_go_back_in_silence(void) { goes_back_in_silence(LARGE); }
+
+static void *call_and_wait(void *argument) {
+    free(malloc(100));
+    return only_wait(argument);
+}
+
+/* What was allocated when there was one thread is counted when there are more: the new one calls once. The program's
+ * own calls have found before that there is nothing to do. */
+static void goes_back_that_is_older_than_the_thread(int large) {
+    int turn;
+    burst_allocate(&burst, 100, large);
+    for (turn = 0; turn < 30; turn++) {
+        free(malloc(50));
+        sleep_ms(200);
     }
-    closedir(tasks);
-    return found;
+    make_thread(call_and_wait, NULL);
+    sleep_ms(100);
+    burst_free(&burst);
+    wait_for_return(&burst);
 }
 
-/* Allocates about 100 MiB of blocks, and frees all but few. Returns the resident bytes at the peak. */
-static size_t burst(void) {
-    uint64_t state = 7;
-    size_t i, peak;
-    for (i = 0; i < BLOCKS; i++) {
-        size_t size = 64 + next_random(&state) % 256;
-        blocks[i] = malloc(size);
-        CHECK(blocks[i], "no memory");
-        memset(blocks[i], 1, size);
+static void memory_older_than_the_thread_goes_back(void) {
+    goes_back_that_is_older_than_the_thread(SMALL);
+}
+static void large_blocks_older_than_the_thread_go_back(void) {
+    goes_back_that_is_older_than_the_thread(LARGE);
+}
+
+/* Where it was freed before there was a second thread, making that thread is the last call. */
+static void goes_back_that_was_freed_before_the_thread(int large) {
+    burst_allocate(&burst, 100, large);
+    burst_free(&burst);
+    make_thread(only_wait, NULL);
+    wait_for_return(&burst);
+}
+
+static void memory_freed_before_the_thread_goes_back(void) {
+    goes_back_that_was_freed_before_the_thread(SMALL);
+}
+static void large_blocks_freed_before_the_thread_go_back(void) {
+    goes_back_that_was_freed_before_the_thread(LARGE);
+}
+
+/* The thread has gone to sleep, or has ended, when the memory is freed. */
+static void goes_back_after_a_long_silence(int large) {
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 100, large);
+    sleep_ms(8000);
+    burst_free(&burst);
+    wait_for_return(&burst);
+}
+
+static void memory_goes_back_after_a_long_silence(void) { goes_back_after_a_long_silence(SMALL); }
+static void large_blocks_go_back_after_a_long_silence(void) { goes_back_after_a_long_silence(LARGE); }
+
+static void *free_and_wait(void *argument) {
+    free(malloc(100));
+    burst_free(argument);
+    return only_wait(NULL);
+}
+
+/* Another thread frees than the one that allocated, and falls silent with what its magazines hold. */
+static void memory_that_another_thread_frees_goes_back(void) {
+    burst_allocate(&burst, 100, SMALL);
+    make_thread(free_and_wait, &burst);
+    wait_for_return(&burst);
+}
+
+/* A process that had threads, all of which have ended, is served all the same. */
+static void memory_goes_back_where_threads_were(void) {
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, return_at_once, malloc(100)) == 0, "no thread");
+    burst_allocate(&burst, 100, SMALL);
+    pthread_join(thread, NULL);
+    burst_free(&burst);
+    wait_for_return(&burst);
+}
+
+/* `background=off`: no thread is made; calls take the steps. */
+static void without_the_thread_calls_give_back(void) {
+    int turn;
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 100, SMALL);
+    burst_free(&burst);
+    for (turn = 0; turn < 50 && burst_left(&burst) >= may_be_left(); turn++) {
+        sleep_ms(200);
+        free(malloc(50));
+        CHECK(!worker(), "there is a thread");
     }
-    peak = resident_bytes();
-    for (i = 0; i < BLOCKS; i++)
-        if (i % KEEP_EVERY) free(blocks[i]);
-    return peak;
+    CHECK(burst_left(&burst) < may_be_left(), "%zu %% left after 10 s of rare calls", burst_left(&burst));
+    CHECK(!worker() && task_count() == 2, "%d threads", task_count());
 }
 
-static void free_rest(void) {
-    size_t i;
-    for (i = 0; i < BLOCKS; i += KEEP_EVERY) free(blocks[i]);
+/* `background=on`: a process without threads has one, too. */
+static void asked_for_it_is_there_without_threads(void) {
+    burst_allocate(&burst, 100, SMALL);
+    wait_for_worker();
+    CHECK(task_count() == 2, "%d threads", task_count());
+    burst_free(&burst);
+    wait_for_return(&burst);
 }
 
-/* Waits without a call of the allocator until at most `share` percent of `peak` are resident. */
-static void wait_for_return(size_t before, size_t peak, unsigned share) {
-    int waited;
-    for (waited = 0; waited < 100; waited++) {
-        size_t now = resident_bytes();
-        if (now < before + (peak - before) / 100 * share) return;
+/* Without a filter, or where the kernel refuses `membarrier`. */
+static void refuse(int call) {
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)call, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog filter = {sizeof steps / sizeof *steps, steps};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no new rights");
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0, "no filter");
+}
+
+static void *fill_magazines_and_wait(void *argument) {
+    void *blocks[400];
+    size_t size;
+    for (size = 64; size < 8192; size *= 2) {
+        int i, round, count = size > 1024 ? 40 : 400;
+        for (round = 0; round < 10; round++) {
+            for (i = 0; i < count; i++) blocks[i] = malloc(size);
+            for (i = 0; i < count; i++) free(blocks[i]);
+        }
+    }
+    return only_wait(argument);
+}
+
+static void ends(void) {
+    int i;
+    for (i = 0; i < 8; i++) make_thread(fill_magazines_and_wait, NULL);
+    burst_allocate(&burst, 100, SMALL);
+    wait_for_worker();
+    burst_free(&burst);
+    burst_free_rest(&burst);
+    burst_allocate(&burst, 64, LARGE);
+    burst_free(&burst);
+    burst_free_rest(&burst);
+    free(malloc(100));
+    wait_for_no_worker(30);
+    sleep_ms(1000);
+    CHECK(!worker(), "it comes back for nothing");
+}
+
+static void the_thread_ends(void) { ends(); }
+
+static void the_thread_ends_without_membarrier(void) {
+    refuse(SYS_membarrier);
+    ends();
+}
+
+static long wake_ups(long thread) {
+    char value[128];
+    CHECK(status_of(thread, "voluntary_ctxt_switches", value), "the thread ended");
+    return atol(value);
+}
+
+/* While much is in use the thread stays, asleep, and is there again when memory is freed. */
+static void the_thread_sleeps_while_much_is_in_use(void) {
+    struct burst more = {0};
+    long thread, before = -1, begun, silent_since = 0;
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 100, SMALL);
+    burst_allocate(&more, 50, SMALL);
+    thread = wait_for_worker();
+    burst_free(&more);
+    begun = now_ms(CLOCK_MONOTONIC);
+    for (;;) {
+        long now = now_ms(CLOCK_MONOTONIC), count = wake_ups(thread);
+        if (count != before) silent_since = now;
+        before = count;
+        if (now - silent_since >= 5000) break;
+        CHECK(now - begun < 40000, "the thread still wakes up after 40 s: %ld times", count);
         sleep_ms(100);
     }
-    CHECK(0, "%zu KiB of %zu resident after 10 s of silence", resident_bytes() / KIB, peak / KIB);
+    CHECK(burst_left(&more) < may_be_left(), "it sleeps and leaves %zu %%", burst_left(&more));
+    burst_free(&burst);
+    wait_for_return(&burst);
+    CHECK(worker() != thread || wake_ups(thread) != before, "memory went back, but by whom?");
 }
 
-static void memory_goes_back_in_silence(void) {
-    size_t before = resident_bytes();
-    size_t peak = burst();
-    wait_for_return(before, peak, 10);
-    free_rest();
-}
-
-static void the_thread_is_discreet_and_ends(void) {
-    char path[64], line[256];
-    unsigned long long blocked = 0;
-    int waited;
-    FILE *status;
-    long thread;
-    burst();
-    for (waited = 0; waited < 50 && !(thread = background_thread()); waited++) sleep_ms(20);
-    CHECK(thread, "no such thread");
-    snprintf(path, sizeof path, "/proc/self/task/%ld/status", thread);
-    status = fopen(path, "r");
-    CHECK(status, "cannot open %s", path);
-    while (fgets(line, sizeof line, status))
-        if (sscanf(line, "SigBlk: %llx", &blocked) == 1) break;
-    fclose(status);
-    /* All but SIGKILL and SIGSTOP, which nobody can block. */
-    CHECK((blocked | 0x40100) == ~0ull, "signals %llx", blocked);
-    free_rest();
-    /* Once: a call that comes later, such as those that look, may have it look again whether there is work. */
-    for (waited = 0; waited < 300 && (thread = background_thread()); waited++) sleep_ms(100);
-    CHECK(!thread, "the thread stays for nothing");
-}
-
+/* A child has no thread before it makes one of its own. */
 static void a_forked_child_has_its_own(void) {
     int status;
     pid_t child;
-    burst();
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 50, SMALL);
+    wait_for_worker();
     child = fork();
     CHECK(child >= 0, "no fork");
     if (child == 0) {
-        size_t before, peak;
-        CHECK(!background_thread(), "a thread survived the fork");
-        free_rest();
-        before = resident_bytes() / 2;
-        peak = burst();
-        wait_for_return(before, peak, 50);
+        struct burst own = {.before = burst.before};
+        CHECK(task_count() == 1, "%d threads survived the fork", task_count());
+        burst_free(&burst);
+        burst_allocate(&own, 50, SMALL);
+        sleep_ms(100);
+        burst_free(&own);
+        free(malloc(100));
+        sleep_ms(500);
+        CHECK(task_count() == 1, "%d threads in a child that made none", task_count());
+        make_thread(call_and_wait, NULL);
+        burst_free_rest(&own);
+        burst_allocate(&own, 50, SMALL);
+        wait_for_worker();
+        burst_free(&own);
+        wait_for_return(&own);
         _exit(0);
     }
     CHECK(waitpid(child, &status, 0) == child && status == 0, "the child failed: %x", status);
-    free_rest();
+    CHECK(worker(), "the parent lost its thread");
+    burst_free(&burst);
+    wait_for_return(&burst);
+}
+
+/* What a child does that must not start a thread: more than the process has done so far. Allocates no large
+ * stack: the child may share the parent's. */
+static void work_in_a_child(void) {
+    static struct burst own;
+    int i;
+    own.before = 1;
+    burst_allocate(&own, 64, SMALL);
+    burst_free(&own);
+    for (i = 0; i < 40; i++) {
+        free(malloc(300000));
+        sleep_ms(2);
+    }
+    burst_free_rest(&own);
+}
+
+/* A child that shares its parent's memory: a thread would be one of the child's, and die with it. */
+static void none_starts_in_a_vfork_child(void) {
+    static volatile int in_child = -1;
+    int round;
+    make_thread(only_wait, NULL);
+    for (round = 0; round < 5; round++) {
+        int status;
+        pid_t child = vfork();
+        if (child == 0) {
+            work_in_a_child();
+            in_child = task_count();
+            _exit(0);
+        }
+        CHECK(waitpid(child, &status, 0) == child && status == 0, "the child failed: %x", status);
+        CHECK(in_child == 1, "%d threads in the child", in_child);
+        CHECK(!worker(), "a thread of the child's in the parent");
+    }
+    /* The parent goes on, with a thread of its own. */
+    burst.before = 1;
+    burst_allocate(&burst, 100, SMALL);
+    wait_for_worker();
+    burst_free(&burst);
+    wait_for_return(&burst);
+}
+
+/* A child that was made behind the C library's back, which still knows the parent's threads. */
+static void none_starts_in_a_raw_clone(void) {
+    int round;
+    make_thread(only_wait, NULL);
+    burst_allocate(&burst, 20, SMALL);
+    wait_for_worker();
+    for (round = 0; round < 5; round++) {
+        int status;
+        long child = syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+        CHECK(child >= 0, "no child");
+        if (child == 0) {
+            work_in_a_child();
+            CHECK(task_count() == 1, "%d threads in the child", task_count());
+            _exit(0);
+        }
+        CHECK(waitpid((pid_t)child, &status, 0) == child && status == 0, "the child failed: %x", status);
+    }
+    burst_free(&burst);
+    wait_for_return(&burst);
 }
 
 static pthread_barrier_t all_done;
@@ -137,8 +310,7 @@ static void *work_and_sleep(void *argument) {
     }
     for (i = 0; i < COUNT; i++) free(mine[i]);
     pthread_barrier_wait(&all_done);
-    pause();
-    return NULL;
+    return only_wait(NULL);
 }
 
 static void *only_sleep(void *argument) {
@@ -146,8 +318,7 @@ static void *only_sleep(void *argument) {
     memset(stack, 1, sizeof stack);
     opaque(stack);
     pthread_barrier_wait(&all_done);
-    pause();
-    return argument;
+    return only_wait(argument);
 }
 
 static size_t resident_with(void *(*body)(void *), long wait_ms) {
@@ -166,38 +337,37 @@ static size_t resident_with(void *(*body)(void *), long wait_ms) {
     return resident_bytes() - before;
 }
 
-/* Ends the process, since its threads sleep for good. */
 static void sleeping_threads_hold_next_to_nothing(void) {
     size_t bare = resident_with(only_sleep, 100);
     size_t worked = resident_with(work_and_sleep, 8000);
     size_t each = worked > bare ? (worked - bare) / SLEEPERS : 0;
     CHECK(each < 32 * KIB, "%zu bytes for each sleeping thread", each);
-    _exit(0);
 }
 
-/* The process must end with its last thread that the program knows of. */
-static void the_thread_keeps_no_process_alive(void) {
-    burst();
-    CHECK(background_thread() || (sleep_ms(200), background_thread()), "no such thread");
-    alarm(5);
-    pthread_exit(NULL);
-}
-
-static void without_it_nothing_is_started(void) {
-    burst();
-    sleep_ms(1000);
-    CHECK(!background_thread(), "there is a thread");
-    free_rest();
-}
+#define CASE(name) {#name, name}
 
 static const struct test_case CASES[] = {
-    {"memory_goes_back_in_silence", memory_goes_back_in_silence},
-    {"the_thread_is_discreet_and_ends", the_thread_is_discreet_and_ends},
-    {"a_forked_child_has_its_own", a_forked_child_has_its_own},
-    {"sleeping_threads_hold_next_to_nothing", sleeping_threads_hold_next_to_nothing},
-    {"the_thread_keeps_no_process_alive", the_thread_keeps_no_process_alive},
-    {"without_it_nothing_is_started", without_it_nothing_is_started},
+    CASE(memory_goes_back_in_silence),
+    CASE(large_blocks_go_back_in_silence),
+    CASE(memory_older_than_the_thread_goes_back),
+    CASE(large_blocks_older_than_the_thread_go_back),
+    CASE(memory_freed_before_the_thread_goes_back),
+    CASE(large_blocks_freed_before_the_thread_go_back),
+    CASE(memory_goes_back_after_a_long_silence),
+    CASE(large_blocks_go_back_after_a_long_silence),
+    CASE(memory_that_another_thread_frees_goes_back),
+    CASE(memory_goes_back_where_threads_were),
+    CASE(without_the_thread_calls_give_back),
+    CASE(asked_for_it_is_there_without_threads),
+    CASE(the_thread_ends),
+    CASE(the_thread_ends_without_membarrier),
+    CASE(the_thread_sleeps_while_much_is_in_use),
+    CASE(a_forked_child_has_its_own),
+    CASE(none_starts_in_a_vfork_child),
+    CASE(none_starts_in_a_raw_clone),
+    CASE(sleeping_threads_hold_next_to_nothing),
     {NULL, NULL},
 };
 
-int main(int argc, char **argv) { return run_cases(CASES, argc, argv); }
+/* Ends without exit handlers: threads sleep for good. */
+int main(int argc, char **argv) { _exit(run_cases(CASES, argc, argv)); }

@@ -1,46 +1,195 @@
-//! The allocator's own thread: what it gives back, and that a program does not notice it (C1.1, C2.2).
+//! How memory goes back unasked (C1.1, C2.2), and what a program may notice of that: in a process with threads one more
+//! thread, an ordinary one, while there is something to do; in a process without threads nothing.
+//!
+//! Most of the programs wait for seconds, so those of a test run at the same time. Where they measure resident memory by
+//! the clock, nothing else that is heavy runs meanwhile.
 
+use std::fs;
+use std::mem;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use stratalloc_tests::compile::{Link, command};
+use stratalloc_tests::compile::{Link, command, output_dir, program};
+use stratalloc_tests::library;
 use stratalloc_tests::process::{exclusive, run};
 
-/// Runs one case of the program alone on the machine: it measures resident memory by the clock.
-fn run_case(case: &str, link: Link, options: &str) {
-    let _alone = exclusive();
-    let mut program = command("background.c", link);
-    program.arg(case).env("STRATALLOC_OPTIONS", options);
-    run(program, Duration::from_secs(60)).expect_success();
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A case of a program, with options for the allocator.
+fn case(source: &str, name: &str, link: Link, options: &str) -> Command {
+    let mut program = command(source, link);
+    program.arg(name).env("STRATALLOC_OPTIONS", options);
+    program
 }
 
-#[test]
-fn memory_goes_back_in_silence() {
-    for link in [Link::Preload, Link::Static] {
-        run_case("memory_goes_back_in_silence", link, "");
+/// Runs all commands at the same time. Fails with all that failed.
+#[track_caller]
+fn run_together(commands: Vec<Command>) {
+    let running: Vec<_> =
+        commands.into_iter().map(|command| thread::spawn(|| run(command, LIMIT))).collect();
+    let mut failed = Vec::new();
+    for one in running {
+        let finished = one.join().expect("it was run");
+        let (seconds, said) = (finished.elapsed.as_secs_f64(), finished.text());
+        eprintln!("{seconds:.2} s: {} {said}", finished.command);
+        if !finished.succeeded() {
+            failed.push(finished.to_string());
+        }
     }
+    assert!(failed.is_empty(), "{} cases failed\n{}", failed.len(), failed.join("\n\n"));
 }
 
+/// Whether the tests run as root, as they do where services are tested.
+fn is_root() -> bool {
+    // SAFETY: the call takes nothing and cannot fail.
+    unsafe { libc::geteuid() == 0 }
+}
+
+/// Less than a tenth is left after ten seconds, whoever allocated and freed it, and when: also where the library is
+/// linked. The thread is there while it is needed, in processes that may have it.
 #[test]
-fn the_thread_is_discreet_and_ends() {
-    run_case("the_thread_is_discreet_and_ends", Link::Preload, "decay_ms=500ms");
+fn memory_goes_back_in_a_process_with_threads() {
+    const LINKED: [&str; 5] = [
+        "memory_goes_back_in_silence",
+        "large_blocks_go_back_in_silence",
+        "memory_older_than_the_thread_goes_back",
+        "memory_goes_back_after_a_long_silence",
+        "large_blocks_go_back_after_a_long_silence",
+    ];
+    let preloaded = [
+        "large_blocks_older_than_the_thread_go_back",
+        "memory_freed_before_the_thread_goes_back",
+        "large_blocks_freed_before_the_thread_go_back",
+        "memory_that_another_thread_frees_goes_back",
+        "memory_goes_back_where_threads_were",
+        "the_thread_ends",
+        "the_thread_ends_without_membarrier",
+        "the_thread_sleeps_while_much_is_in_use",
+        "a_forked_child_has_its_own",
+        "none_starts_in_a_vfork_child",
+        "none_starts_in_a_raw_clone",
+        "sleeping_threads_hold_next_to_nothing",
+    ];
+    let mut commands = Vec::new();
+    for link in [Link::Preload, Link::Shared, Link::Static] {
+        commands.extend(LINKED.map(|name| case("background.c", name, link, "")));
+    }
+    commands.extend(preloaded.map(|name| case("background.c", name, Link::Preload, "")));
+    for (name, options) in [
+        ("without_the_thread_calls_give_back", "background=off"),
+        ("asked_for_it_is_there_without_threads", "background=on"),
+    ] {
+        commands.push(case("background.c", name, Link::Preload, options));
+    }
+    let _alone = exclusive();
+    run_together(commands);
 }
 
+/// A process without threads keeps one, and a call a second is enough to have memory go back.
 #[test]
-fn a_forked_child_has_its_own() {
-    run_case("a_forked_child_has_its_own", Link::Preload, "");
+fn a_process_without_threads_keeps_one_and_its_calls_give_back() {
+    let mut list = command("single_threaded.c", Link::Preload);
+    list.arg("--list");
+    let names = run(list, LIMIT).expect_success().text();
+    let mut commands: Vec<Command> =
+        names.lines().map(|name| case("single_threaded.c", name, Link::Preload, "")).collect();
+    for name in ["a_process_without_threads_keeps_one", "calls_for_one_thread_work"] {
+        commands.push(case("single_threaded.c", name, Link::Preload, "background=off"));
+        commands.push(case("single_threaded.c", name, Link::Shared, ""));
+        commands.push(case("single_threaded.c", name, Link::Static, ""));
+    }
+    let _alone = exclusive();
+    run_together(commands);
 }
 
+/// The thread is an ordinary one, takes nothing after whoever started it, and is tried for rarely where it fails.
 #[test]
-fn sleeping_threads_hold_next_to_nothing() {
-    run_case("sleeping_threads_hold_next_to_nothing", Link::Preload, "");
+fn the_thread_is_an_ordinary_one() {
+    let mut names = vec![
+        "no_signal_reaches_it",
+        "it_is_ordinary_whoever_starts_it",
+        "it_is_ordinary_though_a_batch_thread_starts_it",
+        "it_is_reached_by_filters_for_all_threads",
+        "a_program_with_much_thread_local_storage_has_it",
+        "tries_after_a_failure_are_rare",
+        "it_is_made_when_the_limit_allows",
+    ];
+    if is_root() {
+        names.push("it_gives_up_root_with_the_program");
+        names.push("it_gives_up_capabilities_with_the_program");
+    }
+    let run_of = |name: &&str| case("worker.c", name, Link::Preload, "");
+    let mut commands: Vec<Command> = names.iter().map(run_of).collect();
+    commands.push(with_a_thread_local_library());
+    run_together(commands);
 }
 
+/// A program that preloads, besides, a library with thread-local objects that have destructors.
+fn with_a_thread_local_library() -> Command {
+    let output = output_dir().join("thread_locals.so");
+    let mut compile = Command::new(std::env::var_os("CXX").unwrap_or_else(|| "c++".into()));
+    compile.args(["-std=gnu++17", "-O2", "-g", "-Wall", "-Wextra", "-fPIC", "-shared"]);
+    compile.arg(library::programs_dir().join("thread_locals.cpp")).arg("-o").arg(&output);
+    run(compile, LIMIT).expect_success();
+    let mut program =
+        case("worker.c", "it_is_reached_by_filters_for_all_threads", Link::Preload, "");
+    program.env("LD_PRELOAD", format!("{}:{}", output.display(), library::shared().display()));
+    program
+}
+
+/// gdb's library for threads knows the thread: to that a thread is what the C library has in its list.
+#[test]
+fn debuggers_show_the_thread() {
+    let binary = program("worker.c", Link::Preload);
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-nx", "-batch", "-ex", "set startup-with-shell off", "-ex"]);
+    gdb.arg(format!("set environment LD_PRELOAD {}", library::shared().display()));
+    gdb.args(["-ex", "run", "-ex", "info threads", "-ex", "kill", "--args"]);
+    gdb.arg(binary).arg("it_is_shown_by_debuggers");
+    let finished = run(gdb, LIMIT).expect_success();
+    let shown = finished.text();
+    let is_ours = |line: &&str| line.contains("Thread 0x") && line.contains("\"stratalloc\"");
+    assert!(shown.contains("SIGTRAP") && shown.lines().any(|line| is_ours(&line)), "{finished}");
+}
+
+/// Milliseconds of the clock that the programs go by.
+fn now_ms() -> i64 {
+    // SAFETY: all zero is a valid value of this type.
+    let mut time: libc::timespec = unsafe { mem::zeroed() };
+    // SAFETY: `time` is valid for writes.
+    assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) }, 0);
+    time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+}
+
+/// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it would without the
+/// allocator's: at once, with status 0, and what it was about to say is said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
-    run_case("the_thread_keeps_no_process_alive", Link::Preload, "");
-}
-
-#[test]
-fn without_it_nothing_is_started() {
-    run_case("without_it_nothing_is_started", Link::Preload, "background=off");
+    // The socket's folder must be closed to others.
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+        .expect("a private folder");
+    for name in [
+        "it_ends_with_main_which_is_last",
+        "it_ends_where_nothing_else_was",
+        "it_ends_without_an_allocation",
+        "it_ends_with_the_last_thread",
+        "it_ends_with_a_thread_that_never_allocates",
+    ] {
+        let socket = format!("control={},dump_signal=usr1", folder.path().join("socket").display());
+        for options in ["", "background=on", &socket, "control=1,dump_signal=usr1"] {
+            let finished = run(case("worker.c", name, Link::Preload, options), LIMIT);
+            let ended = now_ms();
+            let finished = finished.expect_success();
+            let last = finished.errors().trim().parse::<i64>().expect("when the last thread ended");
+            assert!(ended - last < 3000, "{} ms, {options}: {finished}", ended - last);
+            let said = match name {
+                "it_ends_without_an_allocation" => "",
+                _ => "this waits in a buffer\nthe end is orderly\n",
+            };
+            assert_eq!(finished.text(), said, "{options}: {finished}");
+        }
+    }
 }

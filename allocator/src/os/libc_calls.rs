@@ -54,6 +54,10 @@ static ATTR_SETDETACHSTATE: Function = Function::new(c"pthread_attr_setdetachsta
 static ATTR_SETSTACKSIZE: Function = Function::new(c"pthread_attr_setstacksize");
 static ATTR_DESTROY: Function = Function::new(c"pthread_attr_destroy");
 
+/// 1 in a forked child of a process with threads: the C library goes on to say that there are several. Relaxed:
+/// written while there is one thread.
+static FLAG_IS_OLD: AtomicU32 = AtomicU32::new(0);
+
 /// The number of the process that loaded this code, or the forked child that it is now.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
 
@@ -143,12 +147,13 @@ pub fn has_threads() -> bool {
 }
 
 /// Whether the C library says that the process never had a second thread, or has none any more; `None` where
-/// it does not tell.
+/// it does not tell, or tells of the process that this one was forked from.
 pub fn is_single_threaded() -> Option<bool> {
     let flag = weak_address!("__libc_single_threaded") as *const u8;
     // SAFETY: null or a variable of the C library's that lives for ever. It is written by other threads, one
     // byte at a time; volatile, so that it is read now.
-    (!flag.is_null()).then(|| unsafe { flag.read_volatile() } != 0)
+    let says = (!flag.is_null()).then(|| unsafe { flag.read_volatile() } != 0);
+    says.filter(|&single| single || FLAG_IS_OLD.load(Ordering::Relaxed) == 0)
 }
 
 /// Whether the C library is glibc.
@@ -164,5 +169,8 @@ pub fn is_in_c_library() -> bool {
 
 /// In a forked child.
 pub fn reset_in_child() {
+    if is_single_threaded() == Some(false) {
+        FLAG_IS_OLD.store(1, Ordering::Relaxed);
+    }
     PROCESS.store(process_number(), Ordering::Relaxed);
 }

@@ -309,3 +309,7 @@ pub fn keep_no_more_rights_than_the_process() {
         unsafe { call(libc::SYS_capset, args) };
     }
 }
+
+#[cfg(test)]
+#[path = "own_thread_tests.rs"]
+mod tests;

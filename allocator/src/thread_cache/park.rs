@@ -34,7 +34,7 @@ use crate::config::SCAVENGE_INTERVAL;
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
-use crate::sync::Ordering;
+use crate::sync::{AtomicU32, Ordering};
 use core::ptr;
 
 /// Value of `parked`: not parked.
@@ -48,6 +48,9 @@ const CHOSEN: u32 = u32::MAX;
 
 /// Caches parked per turn under the registry's lock, which threads need to be born and to end.
 const BATCH: usize = 8;
+/// 1 while the kernel last refused the barrier, as filters of system calls have it do: no cache can be emptied.
+static REFUSED: AtomicU32 = AtomicU32::new(0);
+
 /// Bytes below which a cache is not worth it.
 const LEAST_BYTES: usize = 16 * 1024;
 /// Exchanges between two looks up to which a thread counts as asleep.
@@ -102,8 +105,13 @@ pub struct Look {
 }
 
 /// Looks at every cache, and parks those whose owners did next to nothing between `rounds` looks in a row.
+/// Where no cache can be emptied, nothing is found: what threads hold there is theirs, however long they sleep.
 pub fn park_sleepers(rounds: u32) -> Look {
     let mut look = Look::default();
+    // Relaxed: a flag by itself; a look that misses it parks nobody.
+    if REFUSED.load(Ordering::Relaxed) != 0 {
+        return look;
+    }
     registry::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
         let held = cache.parkable_bytes();
@@ -128,7 +136,8 @@ pub fn park_sleepers(rounds: u32) -> Look {
     if look.parked > 0 {
         park_chosen();
     }
-    look
+    // Relaxed: written by this thread, or by one that saw the same.
+    if REFUSED.load(Ordering::Relaxed) != 0 { Look::default() } else { look }
 }
 
 /// Parks the cache of every thread but the calling one: for explicit trims, and when memory has run out.
@@ -178,7 +187,10 @@ fn park_chosen() -> usize {
             // SAFETY: the thread exists and is listed, and the lock is held.
             unsafe { name_parked(cache) };
         }
-        if !barrier_everywhere() {
+        let refused = !barrier_everywhere();
+        // Relaxed: a flag by itself. Asked for again by whoever parks on request.
+        REFUSED.store(u32::from(refused), Ordering::Relaxed);
+        if refused {
             // They resume with everything in place. Without the call no cache is ever emptied.
             return 0;
         }
