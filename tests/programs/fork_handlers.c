@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 
 #define KEPT 300
-#define FORKS 25
+#define FORKS 10
 
 static struct {
     unsigned char *block;

@@ -12,7 +12,7 @@
 #include <time.h>
 
 #define SLOTS 3000
-#define RUN_MS 1500
+#define RUN_MS 900
 
 enum end { EXIT, EXEC, RETURN };
 

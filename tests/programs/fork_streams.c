@@ -8,7 +8,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#define RUN_MS 600
+#define RUN_MS 350
 
 static atomic_int stop;
 static atomic_long turns;
