@@ -316,7 +316,8 @@ impl Inner {
         let given = record.free.count() - before;
         record.allocated -= given as u16;
         self.free += given;
-        record.searched = released;
+        // Unless objects came home meanwhile: they may have emptied other pages of the span.
+        record.searched &= released;
         if released {
             record.released |= pages;
             self.released += pages.count_ones() as usize;
@@ -334,5 +335,71 @@ impl Inner {
         self.released -= used.count_ones() as usize;
         limits::forget_inside_spans(used.count_ones() as usize * OS_PAGE);
         self.refaulted += used.count_ones() as usize;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::central::tests::{Model, SIZES};
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// A child forked while another thread gave pages back has the spans of that thread as all others:
+        /// every count is right, every object can be had, and every empty span goes back.
+        #[test]
+        fn a_child_takes_back_the_spans_that_were_in_hand(
+            size in prop::sample::select(SIZES.to_vec()),
+            keep in 2usize..30,
+            holds in 1usize..6,
+            free_all: bool,
+        ) {
+            let mut model = Model::new(size);
+            for _ in 0..40 {
+                model.fetch(50);
+            }
+            let places = model.held.iter().copied().enumerate();
+            let gone: Vec<usize> =
+                places.filter(|(place, _)| place % keep != 0).map(|(_, addr)| addr).collect();
+            model.release(&gone);
+            let mut held = 0;
+            {
+                let mut inner = model.list.inner.lock();
+                inner.position = Position { group: 0, next: inner.groups[0].first() };
+                while held < holds {
+                    match inner.look_further(&mut Budget::unbounded()) {
+                        Turn::Found(_) => held += 1,
+                        Turn::More => {}
+                        Turn::End => break,
+                    }
+                }
+            }
+            prop_assert!(model.list.is_sound(), "while spans are held");
+            if free_all {
+                // Spans of which nothing but the held pages' objects is out go home in the child only.
+                let rest = core::mem::take(&mut model.held);
+                for addr in rest {
+                    model.held = vec![addr];
+                    model.release(&[addr]);
+                }
+            }
+            let lock = model.list.fork_lock();
+            lock.acquire_for_fork(false);
+            // SAFETY: the lock was taken the way it says, and this thread alone uses the list.
+            let emptied = unsafe { model.list.reset_in_child(model.class) };
+            // SAFETY: as above.
+            unsafe { lock.reset_in_child() };
+            prop_assert!(model.list.inner.lock().held.is_empty());
+            give_back(&model.source, emptied);
+            model.check();
+            model.fetch(300);
+            model.check();
+            let rest = model.held.clone();
+            model.release(&rest);
+            model.check();
+            prop_assert_eq!(model.source.spans(), 0);
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! Properties of giving back OS pages inside spans: over an OS that overwrites what it is given.
 
-use super::release::Budget;
-use super::tests::{Model, SIZES};
+use super::CentralFreeList;
+use super::release::{Budget, vacant};
+use super::tests::{Model, SIZES, Source, chain, objects};
 use crate::os::Os;
+use crate::page::size_class::SizeClass;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 
@@ -98,6 +100,117 @@ proptest! {
             os.released.borrow_mut().clear();
             // Nothing is left to give back.
             prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
+        }
+        let rest = model.held.clone();
+        model.release(&rest);
+        model.check();
+    }
+}
+
+/// An OS in whose `release` another thread would use the list: it gives objects back and takes some, so that spans leave
+/// the lists, enter them and change their group while the walk stands somewhere.
+struct Interfering<'a> {
+    list: &'a CentralFreeList,
+    source: &'a Source,
+    class: SizeClass,
+    /// What to give back, a batch a time, and how many objects to take then.
+    batches: RefCell<Vec<(Vec<usize>, usize)>>,
+    taken: RefCell<Vec<usize>>,
+}
+
+impl Os for Interfering<'_> {
+    fn map(&self, _: usize, _: usize) -> Option<usize> {
+        None
+    }
+    unsafe fn unmap(&self, _: usize, _: usize) {}
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+        // SAFETY: the list says that nobody needs the content, which is what the test finds out.
+        unsafe { std::ptr::write_bytes(addr as *mut u8, 0, bytes) };
+        let Some((batch, count)) = self.batches.borrow_mut().pop() else { return true };
+        let size = self.class.size();
+        if !batch.is_empty() {
+            // SAFETY: the batch's objects are out, and the test gives them up here.
+            unsafe { self.list.release(self.source, self.class, chain(&batch)) };
+        }
+        for object in objects(self.list.fetch(self.source, self.class, count, false)) {
+            let apart = object + size <= addr || object >= addr + bytes;
+            assert!(apart, "an object on a page that is being given back was handed out");
+            // SAFETY: the object was handed to the test.
+            unsafe { std::ptr::write_bytes(object as *mut u8, 0xA5, size) };
+            self.taken.borrow_mut().push(object);
+        }
+        assert!(self.list.is_sound(), "while pages are given back");
+        true
+    }
+    unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
+    unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
+        false
+    }
+    unsafe fn relocate(&self, _: usize, _: usize, _: usize, _: usize) -> bool {
+        false
+    }
+    fn page_size(&self) -> usize {
+        4096
+    }
+    fn now_ms(&self) -> u64 {
+        0
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next walk over all
+    /// finds every page that is left.
+    #[test]
+    fn the_walk_survives_spans_that_leave_and_enter_and_the_next_one_finds_the_rest(
+        size in prop::sample::select(SIZES.to_vec()),
+        keep in 2usize..30,
+        pages in 1usize..20,
+        counts in prop::collection::vec(0usize..120, 1..30),
+    ) {
+        let mut model = Model::new(size);
+        for _ in 0..60 {
+            model.fetch(50);
+        }
+        let places = model.held.iter().copied().enumerate();
+        let gone: Vec<usize> =
+            places.filter(|(place, _)| place % keep != 0).map(|(_, addr)| addr).collect();
+        model.release(&gone);
+        let mut batches = Vec::new();
+        for count in counts {
+            let len = model.held.len().min(1 + count / 4);
+            batches.push((model.held.drain(..len).collect(), count));
+        }
+        let os = Interfering {
+            list: &model.list,
+            source: &model.source,
+            class: model.class,
+            batches: RefCell::new(batches),
+            taken: RefCell::default(),
+        };
+        // Small budgets: the walk stops and goes on, at a position that it kept.
+        for _ in 0..20 {
+            model.list.release_pages(&model.source, &os, model.class, &mut Budget { pages, calls: 5 });
+        }
+        let left: Vec<usize> =
+            os.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
+        let taken = os.taken.take();
+        model.held.extend(left);
+        model.held.extend(taken);
+        model.check();
+        check_contents(&model);
+        let os = Overwriting { released: RefCell::default(), refuse: Cell::new(false) };
+        model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
+        model.check();
+        check_contents(&model);
+        for span in model.source.live.lock().unwrap().values() {
+            // SAFETY: records are never freed.
+            let span = unsafe { span.as_ref() };
+            // Touched to their end.
+            let touched = span.carved as usize * size / 4096;
+            let left = vacant(span) & !span.released & ((1u64 << touched) - 1) as u32;
+            prop_assert_eq!(left, 0, "pages {:#b} of {:#x} were not found", left, span.addr());
         }
         let rest = model.held.clone();
         model.release(&rest);

@@ -115,7 +115,7 @@ pub(super) struct Model {
 }
 
 /// The addresses of a chain's objects; panics unless they are linked and marked.
-fn objects(chain: Chain) -> Vec<usize> {
+pub(super) fn objects(chain: Chain) -> Vec<usize> {
     let mut out = Vec::new();
     let mut object = chain.head;
     for _ in 0..chain.count {
@@ -131,7 +131,7 @@ fn objects(chain: Chain) -> Vec<usize> {
 }
 
 /// A chain of the objects at `addrs`.
-fn chain(addrs: &[usize]) -> Chain {
+pub(super) fn chain(addrs: &[usize]) -> Chain {
     let mut head = ptr::null_mut();
     for &addr in addrs {
         let object = addr as *mut FreeObject;

@@ -370,6 +370,7 @@ impl<O: Os> PageHeap<O> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::page_heap::tests::model::Model;
 
     /// A decay time that is shortened at run time counts at once, not after the long wait that was due.
     #[test]
@@ -382,5 +383,50 @@ mod tests {
         assert_eq!(decay.step(800, 1_199, free), None);
         assert_eq!(decay.step(800, 1_200, free), Some(free / STEP_SHARE));
         assert_eq!(decay.step(800, 2_000, free), Some(free), "a whole decay time has passed");
+    }
+
+    /// A child forked while another thread gave memory back has all of it, as free pages that may be resident, and
+    /// can give it back itself.
+    #[test]
+    fn a_child_takes_back_the_pages_that_were_in_hand() {
+        let mut model = Model::new();
+        // Free ranges of several lengths with blocks between them, and huge pages with holes.
+        for huge in [1, 3, 2, 5] {
+            assert!(model.allocate(huge * PAGES_PER_HUGE, 1) && model.allocate(PAGES_PER_HUGE, 1));
+        }
+        for _ in 0..40 {
+            assert!(model.allocate(PAGES_PER_HUGE / 4, 1) && model.allocate(3, 1));
+        }
+        for index in (0..model.blocks.len()).rev().step_by(2).skip(1) {
+            model.free(index);
+        }
+        model.check();
+        let before = model.heap.stats();
+        let free_resident = model.heap.free_resident_bytes();
+        let (mut ranges, mut parts) = (0, 0);
+        {
+            let mut inner = model.heap.lock();
+            while inner.hold_range(2).is_some() {
+                ranges += 1;
+            }
+            while inner.hold_part().is_some() {
+                parts += 1;
+            }
+        }
+        assert!(ranges > 1 && parts > 1, "{ranges} ranges and {parts} parts in hand");
+        let lock = model.heap.fork_lock();
+        lock.acquire_for_fork(false);
+        // SAFETY: the lock was taken the way it says, and this thread alone uses the heap.
+        unsafe {
+            model.heap.reset_in_child();
+            lock.reset_in_child();
+        }
+        model.check();
+        let after = model.heap.stats();
+        assert_eq!((after.used, after.mapped), (before.used, before.mapped));
+        assert_eq!(model.heap.free_resident_bytes(), free_resident, "it counts as resident");
+        model.release(usize::MAX / PAGE_SIZE);
+        assert_eq!(model.heap.free_resident_bytes(), 0);
+        model.drain();
     }
 }

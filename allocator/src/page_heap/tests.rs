@@ -1,7 +1,7 @@
 //! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved
 //! by hand.
 
-mod model;
+pub(super) mod model;
 mod scripted_os;
 
 use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};

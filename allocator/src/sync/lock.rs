@@ -320,6 +320,9 @@ impl<T, F: Futex> Drop for Guard<'_, T, F> {
     }
 }
 
+#[cfg(all(test, not(loom)))]
+mod fork_tests;
+
 #[cfg(all(test, loom))]
 pub(super) mod models {
     use super::*;

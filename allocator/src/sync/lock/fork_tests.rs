@@ -1,0 +1,133 @@
+//! What `fork` asks of a lock, step by step: with a futex whose threads have the names that a test gives them.
+
+use super::*;
+use std::cell::Cell;
+
+std::thread_local! {
+    /// The calling thread's name, what it announced, and whether it is forking.
+    static NAME: Cell<usize> = const { Cell::new(2) };
+    static ANNOUNCED: Cell<usize> = const { Cell::new(0) };
+    static FORKING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Nobody sleeps here: a lock that would have to be waited for is a failure.
+struct Named;
+
+impl Futex for Named {
+    fn wait(_: &AtomicU32, _: u32) {
+        panic!("waits for a lock that nobody will give up");
+    }
+    fn wake_one(_: &AtomicU32) {}
+    fn nap() {}
+    fn thread() -> usize {
+        NAME.get()
+    }
+    fn announce(lock: usize) {
+        ANNOUNCED.set(lock);
+    }
+    fn announced() -> usize {
+        ANNOUNCED.get()
+    }
+    fn is_forking() -> bool {
+        FORKING.get()
+    }
+    fn acquiring(_: Rank) {}
+    fn released(_: Rank) {}
+}
+
+type Tested = Lock<u32, Named>;
+
+fn lock() -> Tested {
+    Lock::new(Rank::Central, 0)
+}
+
+fn is_free(lock: &Tested) -> bool {
+    lock.word.load(Ordering::Relaxed) == FREE
+}
+
+/// A handler of the program's that allocates between ours gets at everything, and gives up nothing.
+#[test]
+fn a_forking_thread_passes_locks_that_it_took_for_the_fork() {
+    let lock = lock();
+    lock.acquire_for_fork(false);
+    FORKING.set(true);
+    for _ in 0..3 {
+        *lock.lock() += 1;
+        assert!(!is_free(&lock), "a guard that passed gave the lock up");
+    }
+    FORKING.set(false);
+    // SAFETY: taken above, and no guard is left.
+    unsafe { lock.release_for_fork() };
+    assert!(is_free(&lock) && lock.owner.load(Ordering::Relaxed) == 0);
+    assert_eq!(*lock.lock(), 3);
+    assert!(is_free(&lock), "an ordinary guard gives the lock up");
+}
+
+/// In the child nobody sleeps on a lock, whatever its word says.
+#[test]
+fn a_lock_that_others_waited_for_is_free_in_the_child() {
+    let lock = lock();
+    lock.acquire_for_fork(false);
+    lock.word.store(CONTENDED, Ordering::Relaxed);
+    // SAFETY: taken above; no other thread uses the lock.
+    unsafe { lock.reset_in_child() };
+    assert!(is_free(&lock) && lock.owner.load(Ordering::Relaxed) == 0);
+}
+
+/// The frame that was interrupted goes on when the handler returns, in both processes: it still has its lock, and
+/// gives it up itself.
+#[test]
+fn an_interrupted_holder_keeps_its_lock_in_the_parent_and_in_the_child() {
+    for in_child in [false, true] {
+        let lock = lock();
+        let mut guard = lock.lock();
+        assert!(lock.is_callers());
+        lock.acquire_for_fork(true);
+        assert!(lock.is_interrupted());
+        // SAFETY: `acquire_for_fork` was called above; the guard is the interrupted frame's.
+        unsafe { if in_child { lock.reset_in_child() } else { lock.release_for_fork() } }
+        assert!(!lock.is_interrupted() && !is_free(&lock));
+        *guard += 1;
+        drop(guard);
+        assert!(is_free(&lock));
+        assert_eq!(*lock.lock(), 1);
+    }
+}
+
+/// Another thread's lock is waited for a little, and left alone: that thread may wait for one of this one's. It is
+/// not given up in the parent, and free in the child, which does not have its holder.
+#[test]
+fn a_lock_that_somebody_else_keeps_is_left_alone_where_waiting_could_be_for_ever() {
+    let lock = lock();
+    NAME.set(4);
+    let guard = lock.lock();
+    NAME.set(2);
+    assert!(!lock.is_callers());
+    lock.acquire_for_fork(true);
+    assert!(!lock.is_interrupted());
+    // SAFETY: `acquire_for_fork` was called above.
+    unsafe { lock.release_for_fork() };
+    assert!(!is_free(&lock), "another thread's lock was given up");
+    // SAFETY: as a child, which does not have the other thread.
+    unsafe { lock.reset_in_child() };
+    assert!(is_free(&lock));
+    core::mem::forget(guard);
+}
+
+/// Between taking the word and writing its name a thread has a lock without an owner. What it announced tells.
+#[test]
+fn a_holder_that_was_interrupted_before_it_wrote_its_name_is_known() {
+    let (lock, other) = (lock(), lock());
+    lock.announce();
+    assert!(!lock.is_callers(), "announced and not taken");
+    assert!(lock.try_acquire() && lock.is_callers());
+    assert!(
+        other.try_acquire() && !other.is_callers(),
+        "another thread's, announced by nobody here"
+    );
+    lock.acquire_for_fork(true);
+    assert!(lock.is_interrupted());
+    // SAFETY: `acquire_for_fork` was called above.
+    unsafe { lock.reset_in_child() };
+    assert!(!is_free(&lock), "the interrupted frame still has it");
+}
