@@ -67,6 +67,8 @@ pub enum Call {
     Allocate,
     /// Memory was given back.
     Free,
+    /// The same, by so large a block that it is none of the C library's.
+    FreeLarge,
 }
 
 /// Sees to it that memory goes back, if somebody asked: for the ends of slow paths, without any lock.
@@ -74,7 +76,7 @@ pub enum Call {
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
         attend_slow(call);
-    } else if call == Call::Free && !libc_calls::had_threads() {
+    } else if call != Call::Allocate && !libc_calls::had_threads() {
         release_request::note_free();
     }
 }
@@ -95,7 +97,8 @@ fn attend_slow(call: Call) {
 /// Starts the thread if there may be one, from a place where that is safe. Returns whether it exists.
 ///
 /// Safe is any call that asks for memory: the C library holds none of the locks then that making a thread
-/// takes. Of its calls that give memory back some do, when it unmaps the stacks of threads that have ended.
+/// takes. Of its calls that give memory back some do, when it unmaps the stacks of threads that have ended; the blocks
+/// that it frees there are small.
 /// Rust programs without the C library's face are only called by Rust code.
 fn start(call: Call) -> bool {
     let allowed = match parameters::background() {
@@ -104,7 +107,7 @@ fn start(call: Call) -> bool {
         Background::Auto => libc_calls::has_threads(),
     };
     allowed
-        && (call == Call::Allocate || !libc_calls::is_in_c_library())
+        && (call != Call::Free || !libc_calls::is_in_c_library())
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
         && has_much()

@@ -101,6 +101,9 @@ fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
     span.or_else(|| PAGE_HEAP.allocate_direct_anywhere(size, align))
 }
 
+/// Bytes of a block from which on the C library has none that it frees under locks of its own.
+const NONE_OF_LIBCS: usize = 256 << 10;
+
 /// Takes a large block back.
 ///
 /// # Safety
@@ -109,6 +112,7 @@ pub unsafe fn free_large(span: NonNull<Span>) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
+    let is_large = record.bytes() >= NONE_OF_LIBCS;
     watched::forget(record.addr() as *mut u8);
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
@@ -120,7 +124,7 @@ pub unsafe fn free_large(span: NonNull<Span>) {
     unsafe {
         give_back(span)
     };
-    background::attend(background::Call::Free);
+    background::attend(if is_large { background::Call::FreeLarge } else { background::Call::Free });
 }
 
 /// Gives a span back to the page heap, or to the system.

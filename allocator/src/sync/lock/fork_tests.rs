@@ -4,9 +4,8 @@ use super::*;
 use std::cell::Cell;
 
 std::thread_local! {
-    /// The calling thread's name, what it announced, and whether it is forking.
-    static NAME: Cell<usize> = const { Cell::new(2) };
-    static ANNOUNCED: Cell<usize> = const { Cell::new(0) };
+    /// The calling thread's name, and whether it is forking.
+    static NAME: Cell<u32> = const { Cell::new(4) };
     static FORKING: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -19,14 +18,8 @@ impl Futex for Named {
     }
     fn wake_one(_: &AtomicU32) {}
     fn nap() {}
-    fn thread() -> usize {
+    fn thread() -> u32 {
         NAME.get()
-    }
-    fn announce(lock: usize) {
-        ANNOUNCED.set(lock);
-    }
-    fn announced() -> usize {
-        ANNOUNCED.get()
     }
     fn is_forking() -> bool {
         FORKING.get()
@@ -58,7 +51,7 @@ fn a_forking_thread_passes_locks_that_it_took_for_the_fork() {
     FORKING.set(false);
     // SAFETY: taken above, and no guard is left.
     unsafe { lock.release_for_fork() };
-    assert!(is_free(&lock) && lock.owner.load(Ordering::Relaxed) == 0);
+    assert!(is_free(&lock));
     assert_eq!(*lock.lock(), 3);
     assert!(is_free(&lock), "an ordinary guard gives the lock up");
 }
@@ -68,10 +61,10 @@ fn a_forking_thread_passes_locks_that_it_took_for_the_fork() {
 fn a_lock_that_others_waited_for_is_free_in_the_child() {
     let lock = lock();
     lock.acquire_for_fork(false);
-    lock.word.store(CONTENDED, Ordering::Relaxed);
+    lock.word.fetch_or(SLEEPERS, Ordering::Relaxed);
     // SAFETY: taken above; no other thread uses the lock.
     unsafe { lock.reset_in_child() };
-    assert!(is_free(&lock) && lock.owner.load(Ordering::Relaxed) == 0);
+    assert!(is_free(&lock));
 }
 
 /// The frame that was interrupted goes on when the handler returns, in both processes: it still has its lock, and
@@ -99,9 +92,9 @@ fn an_interrupted_holder_keeps_its_lock_in_the_parent_and_in_the_child() {
 #[test]
 fn a_lock_that_somebody_else_keeps_is_left_alone_where_waiting_could_be_for_ever() {
     let lock = lock();
-    NAME.set(4);
+    NAME.set(8);
     let guard = lock.lock();
-    NAME.set(2);
+    NAME.set(4);
     assert!(!lock.is_callers());
     lock.acquire_for_fork(true);
     assert!(!lock.is_interrupted());
@@ -114,20 +107,18 @@ fn a_lock_that_somebody_else_keeps_is_left_alone_where_waiting_could_be_for_ever
     core::mem::forget(guard);
 }
 
-/// Between taking the word and writing its name a thread has a lock without an owner. What it announced tells.
+/// Whoever sleeps on the lock of an interrupted holder is woken when that goes on.
 #[test]
-fn a_holder_that_was_interrupted_before_it_wrote_its_name_is_known() {
-    let (lock, other) = (lock(), lock());
-    lock.announce();
-    assert!(!lock.is_callers(), "announced and not taken");
-    assert!(lock.try_acquire() && lock.is_callers());
-    assert!(
-        other.try_acquire() && !other.is_callers(),
-        "another thread's, announced by nobody here"
-    );
+fn sleepers_are_not_forgotten_while_a_holder_is_interrupted() {
+    let lock = lock();
+    let guard = lock.lock();
+    lock.word.fetch_or(SLEEPERS, Ordering::Relaxed);
+    assert!(lock.is_callers());
     lock.acquire_for_fork(true);
     assert!(lock.is_interrupted());
     // SAFETY: `acquire_for_fork` was called above.
-    unsafe { lock.reset_in_child() };
-    assert!(!is_free(&lock), "the interrupted frame still has it");
+    unsafe { lock.release_for_fork() };
+    assert_eq!(lock.word.load(Ordering::Relaxed), Named::thread() | SLEEPERS);
+    drop(guard);
+    assert!(is_free(&lock));
 }
