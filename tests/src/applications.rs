@@ -140,10 +140,13 @@ impl Run {
     }
 
     fn on_machine(application: &Application, preloaded: bool) -> Self {
-        let work = tempfile::tempdir().expect("a temporary folder");
+        // The same path for both runs, as compilers write it into what they make.
+        let name = format!("stratalloc-{}-{}", application.name, std::process::id());
+        let work = std::env::temp_dir().join(name);
+        fresh(&work);
         let script = folder().join(format!("{}.sh", application.name));
         let mut command = Command::new("sh");
-        command.arg(script).current_dir(work.path());
+        command.arg(script).current_dir(&work);
         // The same words in the same order, whatever the user's language is.
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         let (finished, without) = if preloaded {
@@ -151,6 +154,7 @@ impl Run {
         } else {
             (process::run(command, application.limit), None)
         };
+        fs::remove_dir_all(work).expect("removing the folder of a run");
         Self { finished, deaths: BTreeMap::new(), without }
     }
 
@@ -225,7 +229,7 @@ fn fresh(path: &Path) {
     if path.exists() {
         fs::remove_dir_all(path).expect("removing a folder of an earlier run");
     }
-    fs::create_dir(path).expect("making a folder in the system");
+    fs::create_dir(path).expect("making the folder of a run");
     fs::set_permissions(path, Permissions::from_mode(0o777)).expect("opening a folder to all");
 }
 
