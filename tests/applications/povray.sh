@@ -5,4 +5,4 @@ cat >w.pov <<'POV'
 #declare R = seed(1); #for (I, 1, 150) sphere { <rand(R) * 8 - 4, rand(R) * 3, rand(R) * 8>, 0.3 + rand(R) * 0.3 texture { pigment { rgb <rand(R), rand(R), rand(R)> } normal { bumps 0.4 } finish { phong 1 reflection 0.2 } } } #end
 difference { box { -1, 1 } sphere { 0, 1.3 } pigment { marble } }
 POV
-HOME=$PWD povray +Iw.pov +Oo.ppm +FP +W200 +H150 +WT3 -D +A0.3 >/dev/null 2>&1; md5sum <o.ppm
+HOME=$PWD povray +Iw.pov +Oo.ppm +FP +W200 +H150 +WT1 -D +A0.3 -J >/dev/null 2>&1; md5sum <o.ppm
