@@ -2,7 +2,7 @@
 set -eu
 # A program with many functions, compiled at several levels, and what the compiler says of wrong ones.
 . "$(dirname "$0")/common"
-numbers 400 | awk '
+numbers 80 | awk '
     { printf "static unsigned f%d(unsigned x) { for (unsigned i = 0; i < %d; i++) x = (x ^ %d) * %d + i; return x; }\n", NR, $1 % 50, $1 % 9999, $1 % 77 + 1 }
     END { print "#include <stdio.h>\nint main(void) { unsigned x = 1;"; for (i = 1; i <= NR; i++) printf "x += f%d(x);\n", i; print "printf(\"%u\\n\", x); }" }' >many.c
 for level in -O0 -O1 -O2 '-O3 -flto' '-Os -g'; do

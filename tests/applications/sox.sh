@@ -1,6 +1,6 @@
 #!/bin/sh
 set -eu
-sox -D -n -r 44100 -c 2 w.wav synth 3 sine 440 square 220 vol 0.5
+sox -D -n -r 44100 -c 2 -b 16 w.wav synth 3 sine 440 square 220 vol 0.5
 for e in 'reverb 50' 'rate 22050' 'pitch 300' 'echo 0.8 0.9 100 0.3' 'flanger' 'tempo 1.3' 'highpass 500' 'reverse fade 0.5' 'speed 2'; do
     # shellcheck disable=SC2086
     sox -D w.wav -t raw - $e | md5sum

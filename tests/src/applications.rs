@@ -20,8 +20,6 @@ use crate::process::{self, Finished};
 
 /// Where `ci/system` puts the library, seen from inside of the system.
 const LIBRARY: &str = "/usr/lib/libstratalloc.so";
-/// Where the scripts are, seen from inside of the system.
-const SCRIPTS: &str = "/tmp/applications";
 
 /// When an application runs, and what can be asked of its run.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -142,10 +140,13 @@ impl Run {
     }
 
     fn on_machine(application: &Application, preloaded: bool) -> Self {
-        let work = tempfile::tempdir().expect("a temporary folder");
+        // The same path for both runs, as compilers write it into what they make.
+        let name = format!("stratalloc-{}-{}", application.name, std::process::id());
+        let work = std::env::temp_dir().join(name);
+        fresh(&work);
         let script = folder().join(format!("{}.sh", application.name));
         let mut command = Command::new("sh");
-        command.arg(script).current_dir(work.path());
+        command.arg(script).current_dir(&work);
         // The same words in the same order, whatever the user's language is.
         command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
         let (finished, without) = if preloaded {
@@ -153,35 +154,38 @@ impl Run {
         } else {
             (process::run(command, application.limit), None)
         };
+        fs::remove_dir_all(work).expect("removing the folder of a run");
         Self { finished, deaths: BTreeMap::new(), without }
     }
 
     fn in_system(root: &Path, application: &Application, preloaded: bool) -> Self {
-        let work = fresh(root, "tmp/work");
-        let traces = fresh(root, "tmp/traces");
-        let scripts = fresh(root, SCRIPTS.trim_start_matches('/'));
+        // Folders of its own, so that runs of different applications do not meet.
+        let own = format!("/tmp/application-{}", application.name);
+        let outside = root.join(own.trim_start_matches('/'));
+        fresh(&outside);
+        fresh(&outside.join("work"));
+        fresh(&outside.join("traces"));
         let script = format!("{}.sh", application.name);
         for file in [script.as_str(), "common"] {
-            fs::copy(folder().join(file), scripts.join(file)).expect("copying a script");
+            fs::copy(folder().join(file), outside.join(file)).expect("copying a script");
         }
         let mut command = Command::new(folder().join("enter"));
-        command.args(["--deaths", "/tmp/deaths"]);
+        command.arg("--deaths").arg(format!("{own}/deaths"));
         if preloaded {
-            // The library under test, which may be newer than what the system was made with.
-            let inside = root.join(LIBRARY.trim_start_matches('/'));
-            fs::copy(library::shared(), inside).expect("copying the library");
+            install_library(root);
             command.args(["--library", LIBRARY]);
         }
-        command.arg(root).args(["env", "--chdir=/tmp/work"]);
+        command.arg(root).arg("env").arg(format!("--chdir={own}/work"));
         let traced = preloaded && application.set != Set::Untraced;
         if traced {
-            command.args(["LD_DEBUG=files", "LD_DEBUG_OUTPUT=/tmp/traces/trace"]);
+            command.arg("LD_DEBUG=files").arg(format!("LD_DEBUG_OUTPUT={own}/traces/trace"));
         }
-        command.arg("sh").arg(format!("{SCRIPTS}/{script}"));
+        command.arg("sh").arg(format!("{own}/{script}"));
         let finished = process::run(command, application.limit);
-        let deaths = deaths(&root.join("tmp/deaths"));
+        let deaths = deaths(&outside.join("deaths"));
+        let traces = outside.join("traces");
         let without = traced.then(|| preload::without_library(&traces, LIBRARY)).flatten();
-        fs::remove_dir_all(work).expect("removing a folder of a run");
+        fs::remove_dir_all(outside).expect("removing the folder of a run");
         Self { finished, deaths, without }
     }
 
@@ -211,15 +215,22 @@ impl Run {
     }
 }
 
-/// An empty folder of this name in the system, in which everybody may write.
-fn fresh(root: &Path, name: &str) -> PathBuf {
-    let path = root.join(name);
+/// Puts the library under test into the system, which may be newer than what the system was made
+/// with. By a new name first: processes that still run have the old file mapped.
+fn install_library(root: &Path) {
+    let inside = root.join(LIBRARY.trim_start_matches('/'));
+    let new = inside.with_extension(format!("so.{}", std::process::id()));
+    fs::copy(library::shared(), &new).expect("copying the library");
+    fs::rename(new, inside).expect("replacing the library");
+}
+
+/// Makes `path` an empty folder in which everybody may write.
+fn fresh(path: &Path) {
     if path.exists() {
-        fs::remove_dir_all(&path).expect("removing a folder of an earlier run");
+        fs::remove_dir_all(path).expect("removing a folder of an earlier run");
     }
-    fs::create_dir(&path).expect("making a folder in the system");
-    fs::set_permissions(&path, Permissions::from_mode(0o777)).expect("opening a folder to all");
-    path
+    fs::create_dir(path).expect("making the folder of a run");
+    fs::set_permissions(path, Permissions::from_mode(0o777)).expect("opening a folder to all");
 }
 
 /// The processes that a fault ended, from the kernel's accounting file (`acct(5)`, version 3).
