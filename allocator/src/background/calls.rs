@@ -12,8 +12,6 @@
 //!
 //! One thread at a time has the state; others pass by.
 
-use super::container::{Found, Watch};
-use super::relief::Relief;
 use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
@@ -64,8 +62,6 @@ struct State {
     released: usize,
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
-    watch: Watch,
-    relief: Relief,
 }
 
 /// The state, for whoever has set `TAKEN`.
@@ -133,8 +129,6 @@ impl State {
             part: STEP_SHARE,
             released: 0,
             quiet: 0,
-            watch: Watch::in_program(),
-            relief: Relief::new(),
         }
     }
 
@@ -200,21 +194,16 @@ impl State {
         self.begun_ms = now_ms;
         self.due_ms = now_ms + step_ms();
         (self.class, self.pages, self.released) = (0, 0, 0);
-        self.look_at_container(now_ms);
+        self.look_at_sharing();
         PAGE_HEAP.decay_step();
     }
 
-    /// Looks at the container. Only where nobody can be in the way of the files that are opened for a moment: in a
-    /// process with one thread.
-    fn look_at_container(&mut self, now_ms: u64) {
-        if libc_calls::has_threads() || libc_calls::is_single_threaded().is_none() {
-            return;
-        }
-        sharing::look(|| true);
-        if parameters::get(Id::Container) == 0 {
-            self.relief.act(Found::NOTHING);
-        } else if let Some(found) = self.watch.look_if_due(now_ms) {
-            self.relief.act(found);
+    /// Looks whether a forked child still shares our pages, for which a file is opened for a moment: only in a process
+    /// with one thread, where nobody can be in the way. (The container's limits are not looked at: that takes more of
+    /// the caller's stack than a call may.)
+    fn look_at_sharing(&self) {
+        if !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some() {
+            sharing::look(|| true);
         }
     }
 

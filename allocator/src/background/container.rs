@@ -3,8 +3,7 @@
 //!
 //! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
 //! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets
-//! the thread one of its own first. Where the kernel gives none, nothing is ever found. Another `Watch` belongs
-//! to the calls of a program that has no second thread.
+//! the thread one of its own first. Where the kernel gives none, nothing is ever found.
 
 use super::LOOK_MS;
 use crate::os::cgroup::{Group, stalled_anywhere};
@@ -50,11 +49,6 @@ impl Watch {
     /// No look was taken yet.
     pub const fn new() -> Self {
         Self { files: None, due_ms: 0, unlimited: 0, mark: None }
-    }
-
-    /// The same for calls of a program with one thread, which finds nothing changed afterwards.
-    pub const fn in_program() -> Self {
-        Self { files: Some(true), ..Self::new() }
     }
 
     /// A look, if it is time for one.

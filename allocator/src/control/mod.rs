@@ -119,7 +119,7 @@ extern "C" fn serve(_: *mut c_void) -> *mut c_void {
     let wake = WAKE_FD.load(Ordering::Relaxed);
     // Where threads have no caches, their ends are not noticed.
     let look_each = (!registry::caches()).then_some(1);
-    while !registry::last_has_ended() && !(look_each.is_some() && own_thread::is_alone()) {
+    while !(registry::last_has_ended() || look_each.is_some() && own_thread::is_alone()) {
         let fds = [socket::listening(), wake as c_int];
         let [connection, woken] = sockets::wait_for_input(fds, look_each);
         own_thread::keep_no_more_rights_than_the_process();
