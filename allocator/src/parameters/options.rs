@@ -5,7 +5,6 @@
 
 use super::texts::{self, TEXTS, TextId};
 use super::{Id, Parameter, TABLE};
-use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::write_stderr;
 use core::fmt::{self, Write};
 
@@ -113,13 +112,34 @@ fn print_texts() {
     }
 }
 
-/// Writes one line.
+/// Writes one line, in pieces: whoever asks has a small stack, and lines of help are long.
+#[inline(never)]
 fn say(line: fmt::Arguments<'_>) {
-    let mut text = FixedBuf::<512>::new();
-    // Writing to a `FixedBuf` cannot fail.
-    let _ = text.write_fmt(line);
-    let _ = text.write_str("\n");
-    write_stderr(text.as_bytes());
+    let mut pieces = Pieces { bytes: [0; 192], len: 0 };
+    // Writing to `Pieces` cannot fail.
+    let _ = pieces.write_fmt(line);
+    let _ = pieces.write_str("\n");
+    write_stderr(&pieces.bytes[..pieces.len]);
+}
+
+/// Text on its way to stderr.
+struct Pieces {
+    bytes: [u8; 192],
+    len: usize,
+}
+
+impl Write for Pieces {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for &byte in text.as_bytes() {
+            if self.len == self.bytes.len() {
+                write_stderr(&self.bytes);
+                self.len = 0;
+            }
+            self.bytes[self.len] = byte;
+            self.len += 1;
+        }
+        Ok(())
+    }
 }
 
 /// Bytes from outside, cut off and made harmless for a terminal.
