@@ -74,6 +74,7 @@ impl Builder {
         !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
     }
 
+    #[inline(never)]
     pub fn finish(mut self) -> Chain {
         let mut heads = [ptr::null_mut(); PILES];
         // The object that each chain ends with: what was put there first.

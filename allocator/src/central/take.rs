@@ -29,6 +29,7 @@ fn objects_per_line_pattern(size: usize) -> usize {
 
 impl Inner {
     /// Appends objects of the fullest span with any. Returns whether to go on with another span.
+    #[cfg_attr(feature = "hardened", inline(never))]
     pub(super) fn take_from_fullest(
         &mut self,
         class: SizeClass,
@@ -48,6 +49,7 @@ impl Inner {
 
     /// Appends objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
     /// emptiest has such.
+    #[cfg_attr(feature = "hardened", inline(never))]
     pub(super) fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
         let period = objects_per_line_pattern(class.size());
         // Without the spans of which all free pages were given back.
