@@ -5,7 +5,7 @@ use super::auxv::{Fact, fact};
 use super::files::write_all;
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
-use crate::sync::{AtomicU8, AtomicU32, Futex, Ordering, Rank};
+use crate::sync::{AtomicU32, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +78,7 @@ pub fn thread_exists(number: u32) -> bool {
 }
 
 /// Whether the kernel refused memory because more would be locked than the process may.
-static LOCK_REFUSAL: AtomicU8 = AtomicU8::new(0);
+static LOCK_REFUSAL: AtomicU32 = AtomicU32::new(0);
 
 /// Whether that happened since it was asked last.
 pub fn take_lock_refusal() -> bool {

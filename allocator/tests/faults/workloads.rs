@@ -19,7 +19,8 @@ pub struct Workload {
 pub const WORKLOADS: [Workload; 3] = [
     Workload {
         name: "mixed",
-        makes: &[Kind::Map, Kind::Unmap, Kind::Advise, Kind::Key, Kind::AtFork],
+        // Keys and `fork` handlers are registered when the program is loaded.
+        makes: &[Kind::Map, Kind::Unmap, Kind::Advise],
         run: mixed,
     },
     Workload {
