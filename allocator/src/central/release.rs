@@ -326,11 +326,18 @@ impl Inner {
         self.settle(class, span, emptied);
     }
 
-    /// Notes that `[first, last]` of `span` is about to be used.
+    /// Notes that objects of `span` between `first` and `last`, no longer marked free, are about to be used. Pages
+    /// between them on which everything is free stay given back.
     pub(super) fn note_use(&mut self, span: &mut Span, first: usize, last: usize) {
         let start = (first - span.addr()) / OS_PAGE;
         let end = (last - span.addr()) / OS_PAGE;
-        let used = ((1u64 << (end + 1)) - (1u64 << start)) as OsPages & span.released;
+        let mut used = 0;
+        for page in (start..=end).filter(|page| span.released >> page & 1 != 0) {
+            let objects = objects_on(span, page);
+            if span.free.count_range(objects.start, objects.len()) != objects.len() {
+                used |= 1 << page;
+            }
+        }
         span.released &= !used;
         self.released -= used.count_ones() as usize;
         limits::forget_inside_spans(used.count_ones() as usize * OS_PAGE);

@@ -167,7 +167,7 @@ proptest! {
         size in prop::sample::select(SIZES.to_vec()),
         keep in 2usize..30,
         pages in 1usize..20,
-        counts in prop::collection::vec(0usize..120, 1..30),
+        counts in prop::collection::vec(1usize..120, 1..30),
     ) {
         let mut model = Model::new(size);
         for _ in 0..60 {
