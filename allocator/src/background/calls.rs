@@ -149,7 +149,7 @@ impl State {
             }
         }
         match call {
-            Call::Free | Call::FreeLarge => self.divert_after_free(),
+            Call::Free(_) | Call::FreeLarge => self.divert_after_free(),
             Call::Allocate if was_diverted || silent_ms >= SILENT_MS => self.divert_again(),
             Call::Allocate => false,
         }

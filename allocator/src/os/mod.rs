@@ -5,6 +5,7 @@
 //! fail and move the clock by hand.
 
 pub mod auxv;
+pub mod caller;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
