@@ -1,7 +1,6 @@
 //! The objects that a magazine gets, linked in the order of handing out. Hardened builds have `shuffle` instead.
 
 use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
 use core::ptr;
 
 /// A chain under construction, in the order of handing out.
@@ -53,15 +52,6 @@ impl Builder {
                 bits &= bits - 1;
             }
         }
-    }
-
-    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
-    pub fn shares_line(&self, addr: usize, size: usize) -> bool {
-        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
-    }
-
-    pub fn count(&self) -> usize {
-        self.chain.count
     }
 
     pub fn finish(self) -> Chain {

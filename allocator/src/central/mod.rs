@@ -10,6 +10,7 @@ mod decay;
 mod free_list;
 pub mod idle;
 mod landing;
+mod picks;
 mod release;
 #[cfg(test)]
 mod release_tests;

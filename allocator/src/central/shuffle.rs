@@ -7,7 +7,6 @@
 //! take 2 KiB of the stack of whoever allocates.
 
 use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
 use crate::page::secret;
 use core::ptr;
 
@@ -31,10 +30,6 @@ impl Builder {
             count: 0,
             random: secret::random() as u64,
         }
-    }
-
-    pub fn count(&self) -> usize {
-        self.count
     }
 
     /// The number of a chain, drawn at random.
@@ -67,11 +62,6 @@ impl Builder {
             };
             bits &= bits - 1;
         }
-    }
-
-    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
-    pub fn shares_line(&self, addr: usize, size: usize) -> bool {
-        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
     }
 
     #[inline(never)]

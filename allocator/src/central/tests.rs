@@ -1,7 +1,7 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
 use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
+use super::picks::LINE;
 use super::waiting::GRANULE;
 use super::{CentralFreeList, SpanSource, TransferCache, Waiting};
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
