@@ -43,6 +43,8 @@ pub struct HugePage {
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
     pub range_first: *mut HugePage,
+    /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
+    pub held_by: u32,
 }
 
 // SAFETY: returns the address of the field.
@@ -68,6 +70,7 @@ impl HugePage {
             state: HugeState::Free,
             huge_backed,
             range_len: 0,
+            held_by: 0,
             range_first: ptr::null_mut(),
         }
     }
