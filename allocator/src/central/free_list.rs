@@ -135,7 +135,8 @@ impl CentralFreeList {
     ) -> Chain {
         #[cfg(feature = "hardened")]
         crate::page::secret::ensure();
-        let (mut builder, mut picks) = (Builder::new(), Picks::new());
+        let mut builder = Builder::new();
+        let mut picks = Picks::new();
         let mut spare_shared = true;
         loop {
             let mut inner = self.inner.lock();

@@ -16,8 +16,8 @@ use core::mem::MaybeUninit;
 /// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
 /// blocks describes, which is written to by every call.
 pub(super) const LINE: usize = if cfg!(feature = "hardened") { 1024 } else { 64 };
-/// Number of notes: each is of up to 64 objects of one span. 256 bytes.
-const MOST: usize = 16;
+/// Number of notes: each is of up to 64 objects of one span. 128 bytes; hardened builds need the room for chains.
+const MOST: usize = if cfg!(feature = "hardened") { 4 } else { 8 };
 
 /// Objects of one span: those of a size that the bits stand for, counted from `start`.
 #[derive(Clone, Copy)]
@@ -39,7 +39,7 @@ pub struct Picks {
 
 impl Picks {
     pub fn new() -> Self {
-        Self { picks: [MaybeUninit::uninit(); MOST], len: 0, count: 0, last: 0 }
+        Self { picks: [const { MaybeUninit::uninit() }; MOST], len: 0, count: 0, last: 0 }
     }
 
     /// Objects so far, those that were built before included.
@@ -55,20 +55,24 @@ impl Picks {
     /// Of the objects of `size` bytes that `wanted` stands for, those to be added so that there are `want` in all, from the
     /// lowest on: and as many more as lie in the cache line where the last one ends.
     pub fn choose(&self, start: usize, wanted: u64, size: usize, want: usize) -> u64 {
-        let mut count = self.count;
-        if wanted.count_ones() as usize <= want.saturating_sub(count) {
+        let room = want.saturating_sub(self.count);
+        if wanted.count_ones() as usize <= room {
             return wanted;
         }
-        let (mut left, mut last) = (wanted, self.last);
+        let mut left = wanted;
+        for _ in 0..room {
+            left &= left - 1;
+        }
+        let mut last =
+            if room > 0 { start + (wanted & !left).ilog2() as usize * size } else { self.last };
         while left != 0 {
             let addr = start + left.trailing_zeros() as usize * size;
-            let shares_line = last != 0 && last + size == addr && !addr.is_multiple_of(LINE);
-            if count >= want && !shares_line {
+            // 0 is the last one's address before there is any, and no object lies behind it.
+            if last + size != addr || addr.is_multiple_of(LINE) {
                 break;
             }
             left &= left - 1;
             last = addr;
-            count += 1;
         }
         wanted & !left
     }

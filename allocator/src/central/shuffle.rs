@@ -65,7 +65,7 @@ impl Builder {
     }
 
     #[inline(never)]
-    pub fn finish(mut self) -> Chain {
+    pub fn finish(&mut self) -> Chain {
         let mut heads = [ptr::null_mut(); PILES];
         // The object that each chain ends with: what was put there first.
         let mut tails = [ptr::null_mut(); PILES];

@@ -31,6 +31,7 @@ fn objects_per_line_pattern(size: usize) -> usize {
 impl Inner {
     /// Takes objects for a chain of `want`, as `CentralFreeList::fetch` says; those of young pages alone if a child shares
     /// the others and they are to be spared. Returns whether to come again, after what was noted is built.
+    #[cfg_attr(feature = "hardened", inline(never))]
     pub(super) fn pick(
         &mut self,
         class: SizeClass,
