@@ -29,7 +29,7 @@ impl File {
         // SAFETY: a path that a NUL ends.
         let fd =
             unsafe { call(libc::SYS_openat, [at, path.as_ptr() as usize, flags, 0o600, 0, 0]) };
-        (!failed(fd)).then_some(Self(fd as usize))
+        (!failed(fd)).then(|| Self(fd as usize))
     }
 
     /// Opens what a user named for output, and makes it if need be, for its owner alone (mode 0600); `flags`
@@ -61,7 +61,7 @@ impl File {
         let args = [name.as_ptr() as usize, libc::MFD_CLOEXEC as usize, 0, 0, 0, 0];
         // SAFETY: a name that a NUL ends.
         let fd = unsafe { call(libc::SYS_memfd_create, args) };
-        (!failed(fd)).then_some(Self(fd as usize))
+        (!failed(fd)).then(|| Self(fd as usize))
     }
 
     /// Takes over the open descriptor `fd`.
