@@ -126,7 +126,8 @@ pub fn reset_in_child() {
     }
     // SAFETY: there is no other thread, and this one does not have the state.
     unsafe { *STATE.0.get() = State::new() };
-    HOLDER.store(0, Ordering::Relaxed);
+    // Release: as wherever the state is given up.
+    HOLDER.store(0, Ordering::Release);
 }
 
 impl State {
@@ -279,5 +280,37 @@ impl State {
         if left {
             self.quiet = 0;
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Looks without anything to do, more than any step counts.
+    const MANY: u32 = 1_000_000;
+
+    /// Takes the state for the thread of that number, and returns that count. Other tests may have it for moments.
+    fn take_as(holder: u32) -> &'static mut u32 {
+        while HOLDER.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            core::hint::spin_loop();
+        }
+        // SAFETY: the state is the caller's until it is given up, and the count is not used after that.
+        unsafe { &mut (*STATE.0.get()).quiet }
+    }
+
+    /// A thread that the child does not have leaves the state free and as new; one whose signal handler forked goes on
+    /// in the middle of it.
+    #[test]
+    fn a_forked_child_takes_the_state_from_all_but_itself() {
+        let own = Linux::thread();
+        let count = take_as(own);
+        *count = MANY;
+        reset_in_child();
+        assert_eq!((HOLDER.load(Ordering::Relaxed), *count), (own, MANY));
+        HOLDER.store(own ^ 8, Ordering::Relaxed);
+        reset_in_child();
+        assert!(*take_as(own) < MANY);
+        HOLDER.store(0, Ordering::Release);
     }
 }

@@ -80,9 +80,8 @@ impl Watch {
     fn look(&mut self, root: &[u8], scratch: &mut Scratch, now_ms: u64) -> Found {
         let mut group = Group::own(root, scratch);
         let room = self.room(group.as_mut());
-        let stalled = group
-            .and_then(|mut group| group.stalled())
-            .or_else(|| stalled_anywhere(root, scratch));
+        let stalled =
+            group.and_then(|mut group| group.stalled()).or_else(|| stalled_anywhere(root, scratch));
         Found { room, pressed: self.is_pressure(stalled, now_ms) }
     }
 
