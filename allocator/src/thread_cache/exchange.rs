@@ -7,7 +7,7 @@ use super::cache::{Kind, ThreadCache, current};
 use super::{orphans, park, registry, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
-use crate::central::chain::{Chain, FreeObject};
+use crate::central::chain::{Chain, FreeObject, Search};
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -260,12 +260,18 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
 }
 
-/// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
-pub fn holds(class: SizeClass, object: *mut u8) -> bool {
-    let addr = object as usize;
+/// Whether the object that is looked for lies in a magazine of the calling thread, as far as the search comes: for the
+/// double-free check only.
+pub fn holds(class: SizeClass, search: &mut Search) -> bool {
     enter_if_live().is_some_and(|cache| {
-        cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
+        cache.loaded(class).contains(search) || cache.spare(class).contains(search)
     })
+}
+
+/// Whether `object` is the one that the calling thread would get next.
+#[cfg(not(feature = "hardened"))]
+pub fn is_first(class: SizeClass, object: *mut u8) -> bool {
+    ptr::eq(current().head(class), object.cast())
 }
 
 /// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches. The
