@@ -2,6 +2,7 @@
 
 use super::chain::{Chain, FreeObject};
 use super::free_list::LINE;
+use crate::page::secret::{self, Marks};
 use core::ptr;
 
 /// A chain under construction, in the order of handing out.
@@ -12,6 +13,7 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
+        secret::ensure();
         Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
     }
 
@@ -41,18 +43,35 @@ impl Builder {
         }
         let object = |bits: u64| (start + bits.trailing_zeros() as usize * size) as *mut FreeObject;
         self.chain.count += bits.count_ones() as usize - 1;
-        // SAFETY: by the caller's word; from the second one on there is a last object.
-        unsafe {
-            self.append(object(bits));
+        let first = object(bits);
+        // SAFETY: by the caller's word, here and below.
+        unsafe { self.append(first) };
+        let (marks, mut tail) = (Marks::read(), first);
+        let mut append = |next: *mut FreeObject| {
+            // SAFETY: as above; there is a last object.
+            unsafe {
+                FreeObject::mark_as(next, marks.of(next as usize));
+                FreeObject::link(tail, next);
+            }
+            tail = next;
+        };
+        let run = bits >> bits.trailing_zeros();
+        if run & run.wrapping_add(1) == 0 {
+            // Neighbours all, as in memory that was not used yet: nothing is to be looked for.
+            let last = first.wrapping_byte_add((run.count_ones() as usize - 1) * size);
+            let mut next = first;
+            while next != last {
+                next = next.wrapping_byte_add(size);
+                append(next);
+            }
+        } else {
             bits &= bits - 1;
             while bits != 0 {
-                let next = object(bits);
-                FreeObject::mark(next);
-                FreeObject::link(self.tail, next);
-                self.tail = next;
+                append(object(bits));
                 bits &= bits - 1;
             }
         }
+        self.tail = tail;
     }
 
     /// Whether `addr` follows the last object without a gap and begins in the line where that ends.

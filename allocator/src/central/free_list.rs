@@ -133,7 +133,6 @@ impl CentralFreeList {
         want: usize,
         apart: bool,
     ) -> Chain {
-        crate::page::secret::ensure();
         let mut builder = Builder::new();
         let mut spare_shared = true;
         loop {

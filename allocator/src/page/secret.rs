@@ -55,7 +55,27 @@ fn key(number: usize) -> usize {
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
 pub fn mark(addr: usize) -> usize {
-    addr ^ key(0)
+    Marks::read().of(addr)
+}
+
+/// The marks of objects, for who needs those of many: the key was read once.
+#[cfg(not(feature = "hardened"))]
+#[derive(Clone, Copy, Debug)]
+pub struct Marks(usize);
+
+#[cfg(not(feature = "hardened"))]
+impl Marks {
+    /// For who has an object that was linked, or has called `ensure`.
+    #[inline(always)]
+    pub fn read() -> Self {
+        Self(key(0))
+    }
+
+    /// The mark of the object at `addr`.
+    #[inline(always)]
+    pub fn of(self, addr: usize) -> usize {
+        addr ^ self.0
+    }
 }
 
 /// A link of the object at `addr` as its first word has it, or the link that this word has.
