@@ -66,6 +66,16 @@ impl FreeObject {
         unsafe { (*this).next = next };
     }
 
+    /// As `link`, for one that is linked already.
+    ///
+    /// # Safety
+    /// As `next`.
+    #[inline(always)]
+    pub unsafe fn relink(this: *mut Self, next: *mut Self) {
+        // SAFETY: handed through.
+        unsafe { Self::link(this, next) }
+    }
+
     /// Marks it as free.
     ///
     /// # Safety
@@ -160,6 +170,19 @@ impl FreeObject {
         }
     }
 
+    /// As `link`, for one that is linked already; aborts if it was written to since: the new link would hide that.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn relink(this: *mut Self, next: *mut Self) {
+        // SAFETY: handed through.
+        unsafe {
+            Self::next(this);
+            Self::link(this, next);
+        }
+    }
+
     /// Nothing: the second link is the mark.
     ///
     /// # Safety
@@ -215,15 +238,34 @@ impl FreeObject {
     }
 }
 
-/// Aborts.
+/// Aborts: the free object at `addr` was written to.
 #[cfg(feature = "hardened")]
 #[cold]
 #[inline(never)]
-fn overwritten(addr: usize) -> ! {
+pub fn overwritten(addr: usize) -> ! {
     let size = crate::page::page_map::PAGE_MAP.class(addr).size();
     crate::base::fatal::fatal(format_args!(
         "use after free: {addr:#x}, a block of {size} bytes, was written to after it was freed"
     ))
+}
+
+#[cfg(feature = "hardened")]
+impl Chain {
+    /// Aborts if one of the objects was written to since it was linked. Looks at all, the last one included, though they
+    /// may be fewer than `count`.
+    ///
+    /// # Safety
+    /// The chain's objects are linked, and nobody changes them.
+    pub unsafe fn check_links(&self) {
+        let mut object = self.head;
+        for _ in 0..self.count {
+            if object.is_null() {
+                break;
+            }
+            // SAFETY: by the caller's word.
+            object = unsafe { FreeObject::next(object) };
+        }
+    }
 }
 
 impl Chain {

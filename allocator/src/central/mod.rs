@@ -289,6 +289,12 @@ impl Central {
             || !search.is_over() && self.transfer[class.index()].holds(search)
     }
 
+    /// Aborts if an object in the transfer caches was written to since it was freed.
+    #[cfg(feature = "hardened")]
+    pub fn check_links(&self) {
+        self.transfer.iter().for_each(TransferCache::check_links);
+    }
+
     /// Whether the object at `addr` lies free in a span of its class.
     pub fn holds_in_span(&self, class: SizeClass, addr: usize) -> bool {
         self.lists[class.index()].holds(addr)

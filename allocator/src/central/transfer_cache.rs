@@ -135,6 +135,16 @@ impl TransferCache {
         inner.chains().rev().any(|chain| chain.contains(search))
     }
 
+    /// Aborts if an object that waits here was written to since it was freed. Does nothing for who holds the lock already.
+    #[cfg(feature = "hardened")]
+    pub fn check_links(&self) {
+        if self.fork_lock().is_callers() {
+            return;
+        }
+        // SAFETY: the lock is held, so that the chains stay as they are.
+        self.inner.lock().chains().for_each(|chain| unsafe { chain.check_links() });
+    }
+
     /// Number of objects here.
     pub fn objects(&self) -> usize {
         self.inner.lock().objects

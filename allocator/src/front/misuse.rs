@@ -11,17 +11,13 @@
 
 use crate::base::fatal::{abort, fatal, say};
 use crate::central::CENTRAL;
-#[cfg(not(feature = "hardened"))]
 use crate::central::chain::Search;
-#[cfg(not(feature = "hardened"))]
 use crate::config::VAIN_STEPS;
 use crate::guard::report::Trace;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
-#[cfg(not(feature = "hardened"))]
 use crate::sync::{AtomicUsize, Ordering};
-#[cfg(not(feature = "hardened"))]
 use crate::thread_cache::{exchange, kept};
 use core::ptr::NonNull;
 
@@ -95,20 +91,10 @@ fn not_ours(addr: usize, call: &str) -> ! {
     ))
 }
 
-/// Hardened builds know which blocks are live, and do not come here with those.
-#[cfg(feature = "hardened")]
-#[cold]
-#[inline(never)]
-pub fn check_not_free(class: SizeClass, object: *mut u8) {
-    double_free(class, object);
-}
-
 /// Steps that searches which find nothing may still take. Relaxed, throughout: a number by itself.
-#[cfg(not(feature = "hardened"))]
 static VAIN_STEPS_LEFT: AtomicUsize = AtomicUsize::new(VAIN_STEPS);
 
 /// What a search counts as beside its steps, so that there are only so many; and steps that every search has.
-#[cfg(not(feature = "hardened"))]
 const LEAST_STEPS: usize = 64;
 
 /// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a magazine of this
@@ -117,10 +103,13 @@ const LEAST_STEPS: usize = 64;
 ///
 /// Only who has read the mark in the freed block can have written it into the live one. So that it gains nothing,
 /// all searches in vain together take [`VAIN_STEPS`] at most. A search that ends early has found nothing.
-#[cfg(not(feature = "hardened"))]
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
+    // Hardened builds know which blocks are live, and do not come here with those.
+    if cfg!(feature = "hardened") {
+        double_free(class, object);
+    }
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
     let mut search = Search::new(object as usize, most);
     if exchange::holds(class, &mut search)
@@ -130,7 +119,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
         double_free(class, object);
     }
     let taken = most - search.left();
-    #[cfg(test)]
+    #[cfg(all(test, not(feature = "hardened")))]
     SEARCHED.set(SEARCHED.get() + taken);
     let less = |left: usize| Some(left.saturating_sub(taken + LEAST_STEPS));
     let _ = VAIN_STEPS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);

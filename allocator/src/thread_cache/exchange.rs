@@ -4,10 +4,14 @@
 use super::before_event::put_chain_aside;
 use super::before_event::{make_room_before_event, put_aside, split};
 use super::cache::{Kind, ThreadCache, current};
+#[cfg(feature = "hardened")]
+use super::clear;
 use super::{orphans, park, registry, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject, Search};
+#[cfg(feature = "hardened")]
+use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -375,7 +379,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
         }
     }
     // SAFETY: the last object of the caller's chain; both are ours now.
-    unsafe { FreeObject::link(tail, loaded.head) };
+    unsafe { FreeObject::relink(tail, loaded.head) };
     let chain = Chain { head: chain.head, count };
     cache.set_loaded(class, chain, count.max(cache.limit(class)));
 }
@@ -384,14 +388,21 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
 #[cfg(feature = "hardened")]
 pub(super) fn release_quarantined(cache: &ThreadCache) {
     while let Some((class, head)) = cache.quarantine.take() {
-        let mut count = 0;
-        let mut object = head;
-        while !object.is_null() {
-            count += 1;
-            // SAFETY: a freed object, which the cache had; looked at to see whether it was written to.
-            object = unsafe { FreeObject::next(object) };
+        // SAFETY: freed objects, which the cache had, and now are ours.
+        unsafe {
+            let count = clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT });
+            CENTRAL.give_home(class, Chain { head, count });
         }
-        // SAFETY: as above: linked, and now ours.
-        unsafe { CENTRAL.give_home(class, Chain { head, count }) };
+    }
+}
+
+/// Aborts if what waits in the calling thread's quarantine was written to since it was freed. All stays there.
+#[cfg(feature = "hardened")]
+pub fn check_quarantined() {
+    if let Some(cache) = enter_if_live() {
+        cache.quarantine.for_each(|class, head| {
+            // SAFETY: freed objects, which the cache has.
+            unsafe { clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT }) };
+        });
     }
 }
