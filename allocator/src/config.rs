@@ -158,11 +158,9 @@ pub const GUARD_PLACES: usize = 1024;
 /// Most live blocks in them; the other half keeps freed ones from being used again at once.
 pub const GUARDED_MOST: usize = GUARD_PLACES / 2;
 
-/// Second word of an object that lies free in a magazine; see `thread_cache::object`.
-///
-/// Any value works that programs do not store by habit and that fits a sign-extended 32-bit immediate;
-/// a program that does store it merely gets the slow check.
-pub const FREE_MARK: usize = 0xFFFF_FFFF_A35E_C0DB;
+/// Steps that searches for a block that was perhaps freed twice may take in vain, in the life of a process: each looks
+/// at one object. Together they take less than a millisecond. (`front::misuse`)
+pub const VAIN_STEPS: usize = 16 * 1024;
 
 /// Largest request in bytes that is looked at at all: C's `PTRDIFF_MAX`, as in glibc.
 pub const MAX_REQUEST: usize = isize::MAX as usize;
@@ -173,4 +171,3 @@ const _: () =
 const _: () = assert!(PAGES_PER_HUGE == 256, "huge-page bitmaps are four words");
 const _: () = assert!(MAX_SPAN_OBJECTS.is_multiple_of(64));
 const _: () = assert!(DIRECT_BYTES.is_multiple_of(HUGE_SIZE));
-const _: () = assert!(FREE_MARK as isize as i32 as isize == FREE_MARK as isize);

@@ -1,6 +1,7 @@
 //! The objects that a magazine gets, linked in the order of handing out. Hardened builds have `shuffle` instead.
 
 use super::chain::{Chain, FreeObject};
+use crate::page::secret::{self, Marks};
 use core::ptr;
 
 /// A chain under construction, in the order of handing out.
@@ -11,6 +12,7 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
+        secret::ensure();
         Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
     }
 
@@ -22,6 +24,7 @@ impl Builder {
     pub unsafe fn append_all(&mut self, start: usize, bits: u64, size: usize) {
         debug_assert!(bits != 0);
         self.chain.count += bits.count_ones() as usize;
+        let marks = Marks::read();
         let (mut bits, mut addr) = (bits, start);
         while bits != 0 {
             let skip = bits.trailing_zeros();
@@ -30,7 +33,7 @@ impl Builder {
             let run = bits.trailing_ones();
             // SAFETY: the objects of the run are free and the caller's, by his word; the tail was appended before.
             unsafe {
-                self.append_run(addr, run as usize, size);
+                self.append_run(marks, addr, run as usize, size);
             }
             // All 64 bits may be one run.
             bits = bits.checked_shr(run).unwrap_or(0);
@@ -43,11 +46,11 @@ impl Builder {
     /// # Safety
     /// As `append_all`.
     #[inline(always)]
-    unsafe fn append_run(&mut self, addr: usize, len: usize, size: usize) {
+    unsafe fn append_run(&mut self, marks: Marks, addr: usize, len: usize, size: usize) {
         let first = addr as *mut FreeObject;
         // SAFETY: by the caller's word; `tail` is an object appended before.
         unsafe {
-            FreeObject::mark(first);
+            FreeObject::mark_as(first, marks.of(addr));
             if self.tail.is_null() {
                 self.chain.head = first;
             } else {
@@ -60,7 +63,7 @@ impl Builder {
             // SAFETY: an object of the run.
             unsafe {
                 FreeObject::link(tail, next);
-                FreeObject::mark(next);
+                FreeObject::mark_as(next, marks.of(next as usize));
             }
             tail = next;
         }

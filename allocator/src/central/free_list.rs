@@ -133,8 +133,6 @@ impl CentralFreeList {
         want: usize,
         apart: bool,
     ) -> Chain {
-        #[cfg(feature = "hardened")]
-        crate::page::secret::ensure();
         let mut builder = Builder::new();
         let mut picks = Picks::new();
         let mut spare_shared = true;

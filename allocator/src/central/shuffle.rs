@@ -24,6 +24,7 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
+        secret::ensure();
         Self {
             piles: [ptr::null_mut(); PILES],
             tail: ptr::null_mut(),

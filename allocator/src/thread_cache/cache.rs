@@ -323,7 +323,7 @@ impl ThreadCache {
             self.set_loaded(class, Chain::EMPTY, 0);
         } else {
             // SAFETY: an object that this thread has put here.
-            unsafe { FreeObject::link(object, ptr::null_mut()) };
+            unsafe { FreeObject::relink(object, ptr::null_mut()) };
             self.set_loaded(class, Chain { head: object, count: 1 }, 1);
         }
     }

@@ -16,6 +16,8 @@
 
 pub mod before_event;
 mod cache;
+#[cfg(feature = "hardened")]
+pub mod clear;
 mod counted;
 #[cfg(all(test, not(feature = "hardened")))]
 mod counted_tests;

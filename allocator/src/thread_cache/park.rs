@@ -226,7 +226,10 @@ fn empty(cache: &ThreadCache) {
     }
     #[cfg(feature = "hardened")]
     cache.quarantine.steal(|class, head| {
-        give_home(class, Chain { head, count: crate::config::MAGAZINE_MAX_COUNT });
+        let chain = Chain { head, count: crate::config::MAGAZINE_MAX_COUNT };
+        // SAFETY: freed objects, which nobody else can reach any more.
+        unsafe { super::clear::check_all(class, chain) };
+        give_home(class, chain);
     });
 }
 
