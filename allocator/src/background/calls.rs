@@ -244,7 +244,7 @@ impl State {
 
     /// Does a part that takes a few system calls at most. Returns whether anything is left.
     fn work_a_part(&mut self) -> bool {
-        if PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {
+        if PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
             return true;
         }
         if self.pages > 0

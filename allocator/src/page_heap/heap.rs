@@ -6,6 +6,7 @@ use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
 use super::large_sizes::LargeSizes;
 use super::release::{Decay, InHand};
+use super::steps;
 use crate::base::list::List;
 use crate::config::{
     DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
@@ -56,6 +57,8 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
+    /// Most bytes that a call asked for since `excess` looked.
+    pub asked: usize,
     /// What is being given back.
     pub in_hand: InHand,
     /// Start of the most recently mapped region; the next one is asked for right below it.
@@ -113,6 +116,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
+                    asked: 0,
                     in_hand: InHand::new(),
                     lowest: 0,
                 },
@@ -124,7 +128,7 @@ impl<O: Os> PageHeap<O> {
     /// page), entered in the page map. `class` is `NONE` for a large block. `None` without memory.
     pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
         debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         if !inner.admits(pages.bytes()) {
             return None;
         }
@@ -152,7 +156,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Enters the classes of spans by their second numbers, now and from now on.
     pub fn use_second_numbers(&self) {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         PAGE_MAP.use_second_numbers(inner.spans > 0);
     }
 
@@ -161,7 +165,7 @@ impl<O: Os> PageHeap<O> {
     /// # Safety
     /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
     pub unsafe fn free_span(&self, span: NonNull<Span>) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         // SAFETY: the caller gives the span up, so the record is ours.
         unsafe {
             let record = span.as_ref();
@@ -181,7 +185,7 @@ impl<O: Os> PageHeap<O> {
     /// # Safety
     /// `span` is a large span of this heap and belongs to the caller, as does the content cut off.
     pub unsafe fn resize(&self, span: NonNull<Span>, pages: Length) -> bool {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         // SAFETY: the record belongs to the caller.
         let record = unsafe { &mut *span.as_ptr() };
         let old = record.pages;
@@ -206,16 +210,10 @@ impl<O: Os> PageHeap<O> {
 
     /// Figures at this moment.
     pub fn stats(&self) -> PageHeapStats {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let total = inner.huge_pages * PAGES_PER_HUGE - inner.absent;
         let used = inner.in_spans();
-        let mut runs = inner.ranges.count();
-        for filler in &inner.fillers {
-            filler.for_each(|_| {
-                runs += 1;
-                true
-            });
-        }
+        let partly: usize = inner.fillers.iter().map(Filler::count).sum();
         PageHeapStats {
             mapped: Length(total).bytes(),
             used: Length(used).bytes(),
@@ -224,25 +222,25 @@ impl<O: Os> PageHeap<O> {
             span_count: inner.spans,
             large_bytes: inner.large_bytes,
             large_count: inner.large_count,
-            free_run_count: runs,
+            free_run_count: inner.ranges.count() + partly,
             direct: inner.direct,
         }
     }
 
     /// Bytes in spans.
     pub fn used_bytes(&self) -> usize {
-        Length(self.inner.lock().in_spans()).bytes()
+        Length(self.lock().in_spans()).bytes()
     }
 
     /// Bytes in spans and in blocks with mappings of their own.
     pub fn held_bytes(&self) -> usize {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         Length(inner.used).bytes() + inner.direct.bytes
     }
 
     /// Number of huge pages mapped.
     pub fn huge_pages(&self) -> usize {
-        self.inner.lock().huge_pages
+        self.lock().huge_pages
     }
 
     /// The lock, for `fork`.
@@ -252,7 +250,9 @@ impl<O: Os> PageHeap<O> {
 
     /// The lock's content, for this tier's other files.
     pub(super) fn lock(&self) -> Guard<'_, Inner> {
-        self.inner.lock()
+        let inner = self.inner.lock();
+        steps::begin_hold();
+        inner
     }
 }
 
@@ -333,8 +333,8 @@ impl Inner {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                self.grow(os, count, whole)?;
-                self.ranges.take(count)
+                let grown = self.grow(os, count, whole).is_some();
+                if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
             }
         }
     }
@@ -378,6 +378,7 @@ impl Inner {
         let mut at = start;
         let mut left = pages;
         self.used -= pages;
+        self.decay.note_freed(pages);
         while left > 0 {
             let index = at.in_huge();
             let here = left.min(PAGES_PER_HUGE - index);
@@ -400,6 +401,7 @@ impl Inner {
         // page was just taken from the ranges and is in no filler.
         unsafe {
             debug_assert_eq!((*huge).state, HugeState::Used);
+            steps::add(1);
             if (*huge).used.count() > 0 {
                 let filed = usize::from((*huge).resident_available() == 0);
                 self.fillers[filed].remove(huge, (*huge).longest);

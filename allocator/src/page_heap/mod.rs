@@ -14,6 +14,7 @@
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
 //! * `fences`: in hardened builds, pages round large blocks that nobody may touch.
+//! * `steps`: what tests count instead of the time that the lock is held.
 //! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
@@ -30,6 +31,7 @@ mod large_sizes;
 pub mod limits;
 mod partial;
 mod release;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -1,6 +1,7 @@
 //! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved
 //! by hand.
 
+mod growth;
 pub(super) mod model;
 mod scripted_os;
 
@@ -172,7 +173,7 @@ fn pulse(model: &mut Model) {
     assert!(model.allocate(1, 1));
     model.free(usize::MAX / 2 / model.blocks.len() * model.blocks.len() + model.blocks.len() - 1);
     model.heap.decay_step();
-    while model.heap.release_owed(PAGES_PER_HUGE) > 0 {
+    while model.heap.release_owed(PAGES_PER_HUGE, 16) {
         model.check();
     }
     model.check();
