@@ -10,7 +10,8 @@
 //! hands a block out or takes it back; readers: who frees it. A block has one owner at a time; two threads that free one block
 //! at the same instant may both pass (the bitmap of its span finds that out later).
 
-use super::page_map::{ADDRESS_BITS, ROOT_LEN, border, root_index};
+use super::page_map::{ROOT_LEN, border, root_index};
+use super::units::ADDRESS_BITS;
 use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::os::{Linux, Os};
 use crate::page::metadata::METADATA;

@@ -83,7 +83,8 @@ unsafe fn fence(span: NonNull<Span>, lead: usize) {
 unsafe fn narrow(span: NonNull<Span>, lead: usize) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
-    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    // Its place stays, for `widen`.
+    PAGE_MAP.hide_large(record.start);
     record.start = record.start.plus(lead);
     record.pages = Length(record.pages.0 - lead - 1);
     record.lead = lead;
