@@ -49,6 +49,18 @@ static void large_blocks_older_than_the_thread_go_back(void) {
     goes_back_that_is_older_than_the_thread(LARGE);
 }
 
+/* No call of any thread asks for memory any more: `free` alone, called by the program, brings the thread. */
+static void goes_back_by_free_alone(int large) {
+    burst_allocate(&burst, 100, large);
+    make_thread(only_wait, NULL);
+    sleep_ms(100);
+    burst_free(&burst);
+    wait_for_return(&burst);
+}
+
+static void memory_goes_back_by_free_alone(void) { goes_back_by_free_alone(SMALL); }
+static void large_blocks_go_back_by_free_alone(void) { goes_back_by_free_alone(LARGE); }
+
 /* Where it was freed before there was a second thread, making that thread is the last call. */
 static void goes_back_that_was_freed_before_the_thread(int large) {
     burst_allocate(&burst, 100, large);
@@ -77,7 +89,6 @@ static void memory_goes_back_after_a_long_silence(void) { goes_back_after_a_long
 static void large_blocks_go_back_after_a_long_silence(void) { goes_back_after_a_long_silence(LARGE); }
 
 static void *free_and_wait(void *argument) {
-    free(malloc(100));
     burst_free(argument);
     return only_wait(NULL);
 }
@@ -351,6 +362,8 @@ static const struct test_case CASES[] = {
     CASE(large_blocks_go_back_in_silence),
     CASE(memory_older_than_the_thread_goes_back),
     CASE(large_blocks_older_than_the_thread_go_back),
+    CASE(memory_goes_back_by_free_alone),
+    CASE(large_blocks_go_back_by_free_alone),
     CASE(memory_freed_before_the_thread_goes_back),
     CASE(large_blocks_freed_before_the_thread_go_back),
     CASE(memory_goes_back_after_a_long_silence),

@@ -58,6 +58,9 @@ fn memory_goes_back_in_a_process_with_threads() {
         "memory_goes_back_after_a_long_silence",
         "large_blocks_go_back_after_a_long_silence",
     ];
+    // In a program that the library is part of it cannot tell who calls `free`.
+    const SHARED: [&str; 2] =
+        ["memory_goes_back_by_free_alone", "large_blocks_go_back_by_free_alone"];
     let preloaded = [
         "large_blocks_older_than_the_thread_go_back",
         "memory_freed_before_the_thread_goes_back",
@@ -77,6 +80,9 @@ fn memory_goes_back_in_a_process_with_threads() {
         commands.extend(LINKED.map(|name| case("background.c", name, link, "")));
     }
     commands.extend(preloaded.map(|name| case("background.c", name, Link::Preload, "")));
+    for link in [Link::Preload, Link::Shared] {
+        commands.extend(SHARED.map(|name| case("background.c", name, link, "")));
+    }
     for (name, options) in [
         ("without_the_thread_calls_give_back", "background=off"),
         ("asked_for_it_is_there_without_threads", "background=on"),

@@ -22,7 +22,7 @@ use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
 use crate::parameters::{self, Id};
-use crate::sync::{AtomicU32, Ordering, UnsafeCell};
+use crate::sync::{AtomicU32, Futex, Ordering, UnsafeCell};
 use crate::thread_cache::{exchange, kept, park};
 
 /// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
@@ -82,7 +82,7 @@ static DIVERTED: AtomicU32 = AtomicU32::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 /// One of so many of them looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 8;
-/// 1 while a thread has the state.
+/// The thread that has the state, as locks know it; 0: none.
 static TAKEN: AtomicU32 = AtomicU32::new(0);
 
 /// A call of the program's takes part in the step that is due, if any. Without any lock.
@@ -95,7 +95,7 @@ pub fn take_part(call: Call) {
         }
     }
     // Acquire, and Release below: who has the state next sees it as it was left.
-    if TAKEN.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+    if TAKEN.compare_exchange(0, Linux::thread(), Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
     }
     // SAFETY: this thread has set `TAKEN`.
@@ -107,9 +107,13 @@ pub fn take_part(call: Call) {
     }
 }
 
-/// In a forked child: the thread that had the state may be gone, in the middle of a change.
+/// In a forked child: the thread that had the state may be gone, in the middle of a change. If it is the forking one, a
+/// signal handler forked, and the call that it interrupted goes on.
 pub fn reset_in_child() {
-    // SAFETY: there is no other thread; whoever had the state, if it was this one, calls no `fork` meanwhile.
+    if TAKEN.load(Ordering::Relaxed) == Linux::thread() {
+        return;
+    }
+    // SAFETY: there is no other thread, and this one does not have the state.
     unsafe { *STATE.0.get() = State::new() };
     DIVERTED.store(0, Ordering::Relaxed);
     TAKEN.store(0, Ordering::Release);
@@ -149,7 +153,7 @@ impl State {
             }
         }
         match call {
-            Call::Free | Call::FreeLarge => self.divert_after_free(),
+            Call::Free(_) | Call::FreeLarge => self.divert_after_free(),
             Call::Allocate if was_diverted || silent_ms >= SILENT_MS => self.divert_again(),
             Call::Allocate => false,
         }

@@ -23,7 +23,7 @@ use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
 use crate::config::{BACKGROUND_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::own_thread::{self, OwnThread};
-use crate::os::{Linux, Os, libc_calls, release_request};
+use crate::os::{Linux, Os, caller, libc_calls, release_request};
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
@@ -65,8 +65,8 @@ static WORKER: OwnThread = OwnThread::new();
 pub enum Call {
     /// Memory was asked for.
     Allocate,
-    /// Memory was given back.
-    Free,
+    /// Memory was given back, by the code at that address (`os::caller`).
+    Free(usize),
     /// The same, by so large a block that it is none of the C library's.
     FreeLarge,
 }
@@ -98,7 +98,7 @@ fn attend_slow(call: Call) {
 ///
 /// Safe is any call that asks for memory: the C library holds none of the locks then that making a thread
 /// takes. Of its calls that give memory back some do, when it unmaps the stacks of threads that have ended; the blocks
-/// that it frees there are small.
+/// that it frees there are small. So a call that frees a small block must not come from the C library itself.
 /// Rust programs without the C library's face are only called by Rust code.
 fn start(call: Call) -> bool {
     let allowed = match parameters::background() {
@@ -106,8 +106,12 @@ fn start(call: Call) -> bool {
         Background::On => true,
         Background::Auto => libc_calls::has_threads(),
     };
+    let is_safe = match call {
+        Call::Allocate | Call::FreeLarge => true,
+        Call::Free(caller) => !libc_calls::is_in_c_library() || !caller::may_hold_locks(caller),
+    };
     allowed
-        && (call != Call::Free || !libc_calls::is_in_c_library())
+        && is_safe
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
         && has_much()

@@ -14,7 +14,7 @@ pub(super) use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::landing::{self, Landing};
-use super::release::{OS_PAGE, Position, resident_objects};
+use super::release::{HOLDERS, Held, OS_PAGE, Position, resident_objects};
 use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
 pub(super) use super::shuffle::Builder;
@@ -23,12 +23,12 @@ use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::config::MAGAZINE_MAX_OBJECTS;
-use crate::os::Lock;
+use crate::os::{Linux, Lock};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{OsPages, Place, Span};
 use crate::page_heap::limits;
-use crate::sync::{ForkLock, Rank};
+use crate::sync::{ForkLock, Futex, Rank};
 use core::ptr::NonNull;
 
 /// Number of occupancy groups: spans whose free objects all lie on pages that were given back, eight groups
@@ -95,8 +95,8 @@ pub(super) struct Inner {
     pub(super) patience: Patience,
     /// Where the walk is that gives back pages inside spans, see `release`.
     pub(super) position: Position,
-    /// Spans whose pages are being given back.
-    pub(super) held: List<Span>,
+    /// Spans whose pages are being given back, in no list meanwhile.
+    pub(super) held: [Held; HOLDERS],
 }
 
 // SAFETY: the records that the raw pointers name are used by the lock's holder only.
@@ -115,7 +115,7 @@ impl CentralFreeList {
             low: [0; 2],
             patience: Patience::new(),
             position: Position::new(),
-            held: List::new(),
+            held: [Held::NOTHING; HOLDERS],
         };
         Self { inner: Lock::new(Rank::Central, inner), rounding: Rounding::new() }
     }
@@ -284,16 +284,13 @@ impl CentralFreeList {
                 node = unsafe { list.next(node) };
             }
         }
-        let mut node = inner.held.first();
-        while !node.is_null() {
-            // SAFETY: nodes of the list are live, and the lock is held.
-            let span = unsafe { &*node };
+        for held in &inner.held {
+            // SAFETY: null or a span of this class, which has objects out while it is held; the lock is held.
+            let Some(span) = (unsafe { held.span.as_ref() }) else { continue };
             if span.group != Span::HELD || span.held == 0 || !span.is_sound() {
                 return false;
             }
             free += span.free.count();
-            // SAFETY: as for the span: it is in the list.
-            node = unsafe { inner.held.next(node) };
         }
         free == inner.free
     }
@@ -351,17 +348,17 @@ impl Inner {
         self.spans
     }
 
-    /// Takes `span` out of the list of its group while pages of it are given back.
+    /// Takes `span` out of the list of its group while pages of it are given back. `place` is free in `held`.
     ///
     /// # Safety
     /// `span` is in the list of its `group`, and has held pages.
-    pub(super) unsafe fn hold(&mut self, span: *mut Span) {
+    pub(super) unsafe fn hold(&mut self, place: usize, span: *mut Span) {
         // SAFETY: live, and guarded by the lock; in no list once it is unlisted.
         unsafe {
             self.unlist(span);
             (*span).group = Span::HELD;
-            self.held.push_front(span);
         }
+        self.held[place] = Held { span, by: Linux::thread() };
     }
 
     /// Puts `span` into the list of its group, out of the one it is in, unless pages of it are being given

@@ -317,16 +317,16 @@ impl Central {
         self.lists.iter().for_each(|list| visit(list.fork_lock()));
     }
 
-    /// In a forked child: undoes what other threads had begun.
+    /// In a forked child, of the thread `own`: undoes what other threads had begun.
     ///
     /// # Safety
     /// The calling thread holds the locks of the tier by `ForkLock`, and no other thread exists.
-    pub unsafe fn reset_in_child(&self) {
+    pub unsafe fn reset_in_child(&self, own: u32) {
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];
             if !list.fork_lock().is_interrupted() {
                 // SAFETY: by the caller's word; nobody is in the middle of a change.
-                let emptied = unsafe { list.reset_in_child(class) };
+                let emptied = unsafe { list.reset_in_child(class, own) };
                 free_list::give_back(&Pages::new(), emptied);
             }
         }

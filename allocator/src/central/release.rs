@@ -9,7 +9,7 @@
 //! A page given back is noted in the span's record, so that it is not given back again before it was used.
 //!
 //! The spans are walked from a position that the list keeps, some at a time under its lock. While pages of a
-//! span are given back, the span is in a list of its own, where a forked child finds it: the thread that had
+//! span are given back, the span is noted with that thread's number, where a forked child finds it: the thread that had
 //! it in hand is not there any more.
 
 use super::SpanSource;
@@ -71,13 +71,29 @@ impl Position {
     }
 }
 
+/// Threads that may give back pages of spans of one class at the same time.
+pub(super) const HOLDERS: usize = 4;
+
+/// A span whose pages are being given back.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    /// Null: none.
+    pub span: *mut Span,
+    /// The thread that does it, as locks know it.
+    pub by: u32,
+}
+
+impl Held {
+    pub const NOTHING: Self = Self { span: ptr::null_mut(), by: 0 };
+}
+
 /// What a turn of the walk found.
 enum Turn {
-    /// A span, held, with pages to be given back.
-    Found(*mut Span),
+    /// A span with pages to be given back, noted at that place of `held`.
+    Found(usize),
     /// Nothing yet.
     More,
-    /// Nothing in all that was left.
+    /// Nothing in all that was left, or as many threads as can are at it.
     End,
 }
 
@@ -106,12 +122,14 @@ impl CentralFreeList {
             inner.spans() + 1
         };
         while !budget.is_spent() && left > 0 {
-            let turn = self.inner.lock().look_further(budget);
-            let span = match turn {
-                Turn::Found(span) => span,
+            let mut inner = self.inner.lock();
+            let place = match inner.look_further(budget) {
+                Turn::Found(place) => place,
                 Turn::More => continue,
                 Turn::End => break,
             };
+            let span = inner.held[place].span;
+            drop(inner);
             left -= 1;
             // SAFETY: a span with held pages has live objects or held ones, so its record stays; the fields
             // read here change under a hold only, which is ours.
@@ -120,7 +138,7 @@ impl CentralFreeList {
             // SAFETY: no object on the held pages is in use, and none is handed out.
             let done = unsafe { release_runs(os, addr, pages) };
             let mut emptied = List::new();
-            self.inner.lock().unhold_pages(class, span, done, &mut emptied);
+            self.inner.lock().unhold_pages(class, place, done, &mut emptied);
             give_back(source, emptied);
             if !done {
                 // What the kernel refused is asked for again by the next walk.
@@ -132,24 +150,25 @@ impl CentralFreeList {
         bytes
     }
 
-    /// In a forked child, with the lock held: spans whose pages another thread was giving back are as all
-    /// others again.
+    /// In a forked child, of the thread `own`, with the lock held: spans whose pages another thread was giving back are
+    /// as all others again. Those that the forking thread has in hand stay there: a signal handler forks, and the call that
+    /// it interrupted goes on.
     ///
     /// # Safety
     /// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another
     /// reference to what it guards.
-    pub unsafe fn reset_in_child(&self, class: SizeClass) -> List<Span> {
+    pub unsafe fn reset_in_child(&self, class: SizeClass, own: u32) -> List<Span> {
         // SAFETY: by the caller's word.
         let inner = unsafe { &mut *self.inner.data_ptr() };
         let mut emptied = List::new();
-        loop {
-            let span = inner.held.first();
-            if span.is_null() {
-                return emptied;
+        for place in 0..HOLDERS {
+            let Held { span, by } = inner.held[place];
+            if !span.is_null() && by != own {
+                // The kernel may have done it or not: what is said to be resident is given back once more.
+                inner.unhold_pages(class, place, false, &mut emptied);
             }
-            // The kernel may have done it or not: what is said to be resident is given back once more.
-            inner.unhold_pages(class, span, false, &mut emptied);
         }
+        emptied
     }
 }
 
@@ -243,6 +262,9 @@ impl Inner {
     /// `release_pages` lies below that of either, but not of both.
     #[inline(never)]
     fn look_further(&mut self, budget: &mut Budget) -> Turn {
+        let Some(place) = self.held.iter().position(|held| held.span.is_null()) else {
+            return Turn::End;
+        };
         for _ in 0..LOOKS {
             let span = self.position.next;
             if span.is_null() {
@@ -263,8 +285,8 @@ impl Inner {
                     record.held = pages;
                     budget.spend(pages);
                     self.take_objects(record);
-                    self.hold(span);
-                    return Turn::Found(span);
+                    self.hold(place, span);
+                    return Turn::Found(place);
                 }
             }
         }
@@ -292,21 +314,19 @@ impl Inner {
         self.free -= taken;
     }
 
-    /// Undoes `hold_pages` for one span, whose pages were released if `released`.
+    /// Ends the hold of the span at `place` of `held`, whose pages were released if `released`.
     #[inline(never)]
     fn unhold_pages(
         &mut self,
         class: SizeClass,
-        span: *mut Span,
+        place: usize,
         released: bool,
         emptied: &mut List<Span>,
     ) {
-        // SAFETY: a span of this class with held objects, guarded by the lock; so it is in that list.
-        let record = unsafe {
-            self.held.remove(span);
-            (*span).group = Span::UNLISTED;
-            &mut *span
-        };
+        let span = core::mem::replace(&mut self.held[place], Held::NOTHING).span;
+        // SAFETY: a span of this class with held objects, hence live, guarded by the lock.
+        let record = unsafe { &mut *span };
+        record.group = Span::UNLISTED;
         let pages = core::mem::take(&mut record.held);
         let before = record.free.count();
         for page in (0..MAX_SPAN_OS_PAGES).filter(|page| pages >> page & 1 != 0) {
@@ -349,6 +369,8 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::central::tests::{Model, SIZES};
+    use crate::os::Linux;
+    use crate::sync::Futex;
     use proptest::prelude::*;
 
     proptest! {
@@ -360,7 +382,7 @@ mod tests {
         fn a_child_takes_back_the_spans_that_were_in_hand(
             size in prop::sample::select(SIZES.to_vec()),
             keep in 2usize..30,
-            holds in 1usize..6,
+            holds in 1usize..=HOLDERS,
             free_all: bool,
         ) {
             let mut model = Model::new(size);
@@ -395,10 +417,13 @@ mod tests {
             let lock = model.list.fork_lock();
             lock.acquire_for_fork(false);
             // SAFETY: the lock was taken the way it says, and this thread alone uses the list.
-            let emptied = unsafe { model.list.reset_in_child(model.class) };
+            let emptied = unsafe { model.list.reset_in_child(model.class, Linux::thread()) };
+            prop_assert!(emptied.is_empty(), "spans in the thread's own hand stay there");
+            // SAFETY: as the lock says.
+            let emptied = unsafe { model.list.reset_in_child(model.class, 0) };
             // SAFETY: as above.
             unsafe { lock.reset_in_child() };
-            prop_assert!(model.list.inner.lock().held.is_empty());
+            prop_assert!(model.list.inner.lock().held.iter().all(|held| held.span.is_null()));
             give_back(&model.source, emptied);
             model.check();
             model.fetch(300);

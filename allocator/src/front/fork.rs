@@ -12,7 +12,7 @@ use crate::background;
 use crate::central::{CENTRAL, sharing};
 use crate::guard;
 use crate::os::linux::set_forking;
-use crate::os::{libc_calls, pthread, stdio_lock};
+use crate::os::{Linux, libc_calls, pthread, stdio_lock};
 use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::METADATA;
 #[cfg(feature = "hardened")]
@@ -20,7 +20,7 @@ use crate::page_heap::fences;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::record;
-use crate::sync::{AtomicUsize, ForkLock, Ordering};
+use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
 use crate::thread_cache::{orphans, registry};
 
 /// `sharing::room`, from before a `fork` to after it. Guarded by the registry's lock.
@@ -87,8 +87,8 @@ unsafe extern "C" fn child() {
             orphans::orphan_others();
         }
         if !PAGE_HEAP.fork_lock().is_interrupted() {
-            PAGE_HEAP.reset_in_child();
-            CENTRAL.reset_in_child();
+            PAGE_HEAP.reset_in_child(Linux::thread());
+            CENTRAL.reset_in_child(Linux::thread());
         }
         if !record::fork_lock().is_interrupted() {
             record::reset_in_child();

@@ -11,6 +11,7 @@ use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
 use crate::config::MAX_SMALL;
 use crate::guard::{self, Claim};
+use crate::os::caller;
 #[cfg(feature = "hardened")]
 use crate::page::live_map::LIVE_MAP;
 use crate::page::page_map::PAGE_MAP;
@@ -75,7 +76,7 @@ pub unsafe fn deallocate(block: *mut u8) {
         // which the cache has no room for.
         if unlikely(!unsafe { intake().push(mapped, block) }) {
             // SAFETY: handed through.
-            unsafe { deallocate_mapped_slow(block, mapped) }
+            unsafe { deallocate_mapped_slow(block, mapped.into()) }
         }
     }
 }
@@ -103,23 +104,27 @@ pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>)
         // which the cache has no room for.
         if unlikely(!unsafe { intake().push(mapped, block) }) {
             // SAFETY: the caller gives the block up, which has that class.
-            unsafe { deallocate_told_slow(block, size, align.unwrap_or(ANY_ALIGN), mapped) }
+            unsafe { deallocate_told_slow(block, size, align.unwrap_or(ANY_ALIGN), mapped.into()) }
         }
     }
 }
 
 /// Cold: as `deallocate_mapped_slow`, with what the caller says of the block.
 #[cfg(not(feature = "hardened"))]
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_told_slow(block: *mut u8, size: usize, align: usize, mapped: MappedClass) {
+unsafe extern "C" fn deallocate_told_from(
+    block: *mut u8,
+    size: usize,
+    align: usize,
+    mapped: Wide,
+    caller: usize,
+) {
     if unlikely(guard::owns(block as usize)) {
         let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
         // SAFETY: a block of the pool of guarded ones, which the caller gives up.
         return unsafe { give_back_guarded(block, Some(claim)) };
     }
     // SAFETY: the caller gives the block up, which has that class.
-    unsafe { deallocate_of_class(block, mapped.class()) }
+    unsafe { deallocate_of_class(block, mapped.mapped_class(), caller) }
 }
 
 /// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a no-op.
@@ -203,8 +208,9 @@ unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, 
     unsafe { deallocate_claimed_slow(block, size, align) }
 }
 
-/// A class as a whole register: who gets it need not widen it.
+/// A class, or what the page map says of one, as a whole register: who gets it need not widen it.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 #[cfg_attr(feature = "hardened", allow(dead_code, reason = "the class was compared before"))]
 struct Wide(usize);
 
@@ -215,12 +221,27 @@ impl From<SizeClass> for Wide {
     }
 }
 
+#[cfg(not(feature = "hardened"))]
+impl From<MappedClass> for Wide {
+    #[inline(always)]
+    fn from(mapped: MappedClass) -> Self {
+        Self(mapped.index())
+    }
+}
+
 impl Wide {
     #[cfg(not(feature = "hardened"))]
     #[inline(always)]
     fn class(self) -> SizeClass {
         // SAFETY: a class's number.
         unsafe { SizeClass::from_index_unchecked(self.0 as u8) }
+    }
+
+    #[cfg(not(feature = "hardened"))]
+    #[inline(always)]
+    fn mapped_class(self) -> SizeClass {
+        // SAFETY: made of what the page map said.
+        unsafe { MappedClass::from_byte_unchecked(self.0 as u8) }.class()
     }
 }
 
@@ -238,34 +259,59 @@ unsafe fn deallocate_claimed_slow(block: *mut u8, size: usize, align: usize) {
     let mapped = class_of(block);
     claim::check(block, mapped, claim);
     // SAFETY: handed through.
-    unsafe { deallocate_of_class(block, mapped) }
+    unsafe { deallocate_of_class(block, mapped, caller::UNKNOWN) }
 }
 
 /// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations are
-/// watched. The page map says that the block has this class.
+/// watched. The page map says that the block has this class. `caller` is the code that called `free`.
 #[cfg(not(feature = "hardened"))]
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_mapped_slow(block: *mut u8, mapped: MappedClass) {
-    // SAFETY: handed through.
-    unsafe { deallocate_of_class(block, mapped.class()) }
+unsafe extern "C" fn deallocate_mapped_from(block: *mut u8, mapped: Wide, caller: usize) {
+    // SAFETY: the caller gives the block up, which has that class.
+    unsafe { deallocate_of_class(block, mapped.mapped_class(), caller) }
 }
 
 /// The same for a block that was not looked up.
 #[cfg(feature = "hardened")]
-#[cold]
-#[inline(never)]
-unsafe fn deallocate_unmapped_slow(block: *mut u8) {
-    // SAFETY: handed through.
-    unsafe { deallocate_of_class(block, class_of(block)) }
+unsafe extern "C" fn deallocate_unmapped_from(block: *mut u8, caller: usize) {
+    // SAFETY: the caller gives the block up.
+    unsafe { deallocate_of_class(block, class_of(block), caller) }
 }
+
+/// Defines `$name` as a way into `$target`, which has one more argument: the return address, in the register
+/// `$register`. Functions that end with a call of `$name` leave their own return address there, which lies in the code that
+/// called `free`; where the compiler made no such jump, it lies in this object, which `os::caller` knows.
+macro_rules! with_return_address {
+    ($name:ident($($argument:ident: $type:ty),+) => $target:ident, $x86_64:literal, $aarch64:literal) => {
+        #[cold]
+        #[unsafe(naked)]
+        unsafe extern "C" fn $name($($argument: $type),+) {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::naked_asm!(
+                concat!("mov ", $x86_64, ", qword ptr [rsp]"),
+                "jmp {}",
+                sym $target,
+            );
+            #[cfg(target_arch = "aarch64")]
+            core::arch::naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym $target);
+        }
+    };
+}
+
+#[cfg(not(feature = "hardened"))]
+with_return_address!(deallocate_mapped_slow(block: *mut u8, mapped: Wide) => deallocate_mapped_from, "rdx", "x2");
+#[cfg(not(feature = "hardened"))]
+with_return_address!(
+    deallocate_told_slow(block: *mut u8, size: usize, align: usize, mapped: Wide) => deallocate_told_from, "r8", "x4"
+);
+#[cfg(feature = "hardened")]
+with_return_address!(deallocate_unmapped_slow(block: *mut u8) => deallocate_unmapped_from, "rsi", "x1");
 
 /// Takes back a block of `class`, as it was looked up, for which there was no room.
 #[inline]
-unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass) {
+unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
     #[cfg(feature = "hardened")]
     // SAFETY: as in `deallocate`.
-    if unsafe { hardened::take_back_slow(class, block) } {
+    if unsafe { hardened::take_back_slow(class, block, caller) } {
         return;
     }
     #[cfg(not(feature = "hardened"))]
@@ -274,13 +320,13 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass) {
         return;
     }
     // SAFETY: handed through.
-    unsafe { give_back(block) }
+    unsafe { give_back(block, caller) }
 }
 
 /// Takes back a block for which the loaded magazine has no room.
 #[cold]
 #[inline(never)]
-unsafe fn give_back(block: *mut u8) {
+unsafe fn give_back(block: *mut u8, caller: usize) {
     probe!("give_back", block, 0);
     if block.is_null() {
         return;
@@ -293,7 +339,7 @@ unsafe fn give_back(block: *mut u8) {
     // SAFETY: checked: a live span's record.
     if unsafe { found.as_ref() }.state != SpanState::Small {
         // SAFETY: the start of a live large block that the caller gives up.
-        return unsafe { large::free_large(found) };
+        return unsafe { large::free_large(found, caller) };
     }
     // SAFETY: as above.
     let class = unsafe { found.as_ref() }.class;
@@ -308,7 +354,7 @@ unsafe fn give_back(block: *mut u8) {
         hardened::retire(class, block);
         exchange::push_slow(class, block);
     }
-    background::attend(Call::Free);
+    background::attend(Call::Free(caller));
 }
 
 /// Takes back a guarded block.

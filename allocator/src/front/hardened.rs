@@ -34,7 +34,7 @@ pub unsafe fn take_back(block: *mut u8, wanted: Option<SizeClass>) -> bool {
 ///
 /// # Safety
 /// `block` is a live object of `class`, unless that is 0, and the caller gives it up.
-pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
+pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) -> bool {
     if class == SizeClass::NONE {
         return false;
     }
@@ -59,7 +59,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8) -> bool {
         }
     }
     drop(cache);
-    background::attend(Call::Free);
+    background::attend(Call::Free(caller));
     true
 }
 

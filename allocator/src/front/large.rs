@@ -104,11 +104,11 @@ fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
 /// Bytes of a block from which on the C library has none that it frees under locks of its own.
 const NONE_OF_LIBCS: usize = 256 << 10;
 
-/// Takes a large block back.
+/// Takes a large block back, for the code at `caller` (`os::caller`).
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
-pub unsafe fn free_large(span: NonNull<Span>) {
+pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
@@ -124,7 +124,11 @@ pub unsafe fn free_large(span: NonNull<Span>) {
     unsafe {
         give_back(span)
     };
-    background::attend(if is_large { background::Call::FreeLarge } else { background::Call::Free });
+    background::attend(if is_large {
+        background::Call::FreeLarge
+    } else {
+        background::Call::Free(caller)
+    });
 }
 
 /// Gives a span back to the page heap, or to the system.

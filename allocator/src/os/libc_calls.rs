@@ -4,6 +4,7 @@
 //! of its own, take a lock there and allocate. In a program that is linked statically there is one of each name,
 //! and that one is called.
 
+use super::caller;
 use super::linux::process_number;
 use super::own_libc::Function;
 use crate::sync::{AtomicU32, Ordering};
@@ -93,7 +94,7 @@ pub(crate) use weak_address;
 pub fn find() {
     // Relaxed, here and below: a number by itself, written before the process has a second thread.
     PROCESS.store(process_number(), Ordering::Relaxed);
-    pthread();
+    caller::find(pthread().map_or(0, |functions| functions.create as usize));
 }
 
 /// The functions that make a thread; `None` where the process can have none.

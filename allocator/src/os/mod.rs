@@ -5,6 +5,7 @@
 //! fail and move the clock by hand.
 
 pub mod auxv;
+pub mod caller;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
@@ -73,6 +74,9 @@ pub trait Os {
 
     /// Bytes in a page of the kernel: the granule of `release`.
     fn page_size(&self) -> usize;
+
+    /// Most mappings that a process may have. May read a file.
+    fn most_mappings(&self) -> usize;
 
     /// Milliseconds since some fixed moment; cheap and coarse (a few milliseconds).
     fn now_ms(&self) -> u64;

@@ -14,6 +14,7 @@
 use crate::sync::{AtomicUsize, Ordering};
 use core::arch::asm;
 use core::ffi::{CStr, c_char};
+use core::ops::Range;
 
 /// A function of the C library.
 pub struct Function {
@@ -93,29 +94,125 @@ fn linked() -> (*const Debug, *const [usize; 2]) {
     (debug, own)
 }
 
+/// The objects in the dynamic linker's list.
+///
+/// The linker's own list is read without its lock. Objects that were there from the start stay, and this one stays
+/// while its code runs. One that is opened is appended, and one that is closed can only be met by an object that was
+/// opened later; the constructor of that asks first (`pthread::LOOK`), while the linker's lock is held.
+fn objects() -> impl Iterator<Item = &'static Object> {
+    let (debug, _) = linked();
+    // SAFETY: null or the dynamic linker's variable.
+    let first = unsafe { debug.as_ref() }.map_or(core::ptr::null(), |debug| debug.first);
+    // SAFETY: null or an object of the list, which stays there as this function's comment argues.
+    let object = |at: *const Object| unsafe { at.as_ref() };
+    core::iter::successors(object(first), move |last| object(last.next))
+}
+
 /// glibc, if this object is in the same list as it.
 fn libc_of_this_object() -> Option<&'static Object> {
-    let (debug, own) = linked();
-    // SAFETY: null or the dynamic linker's variable.
-    let mut next = unsafe { debug.as_ref() }?.first;
+    let (_, own) = linked();
     let (mut libc, mut own_seen) = (None, false);
-    // SAFETY: the linker's list. Objects that were there from the start stay, and this one stays while its
-    // code runs. One that is opened is appended, and one that is closed can only be met by an object that
-    // was opened later; the constructor of that asks first (`pthread::LOOK`), while the linker's own lock is held.
-    while let Some(object) = unsafe { next.as_ref() } {
+    for object in objects() {
         own_seen |= !own.is_null() && object.dynamic == own;
-        if libc.is_none() && !object.name.is_null() {
-            // SAFETY: a name that a NUL ends.
-            let path = unsafe { CStr::from_ptr(object.name) }.to_bytes();
-            let file = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-            libc = file.starts_with(b"libc.so.").then_some(object);
+        if libc.is_none() && object.is_named(b"libc.so.") {
+            libc = Some(object);
         }
         if own_seen && libc.is_some() {
             return libc;
         }
-        next = object.next;
     }
     None
+}
+
+/// Number of ranges that [`extents`] finds.
+pub const EXTENTS: usize = 4;
+
+/// The addresses that the C library's code takes up, those of the object that the function at `of_threads` is in, those of
+/// the dynamic linker, and those of this object. `None` unless all are known.
+pub fn extents(of_threads: usize) -> Option<[Range<usize>; EXTENTS]> {
+    let (debug, own) = linked();
+    let around =
+        |addr: usize| objects().filter_map(Object::extent).find(|extent| extent.contains(&addr));
+    Some([
+        libc_of_this_object()?.extent()?,
+        around(of_threads)?,
+        around(debug.addr())?,
+        around(own.addr())?,
+    ])
+}
+
+impl Object {
+    /// Whether the name of its file begins with `start`.
+    fn is_named(&self, start: &[u8]) -> bool {
+        if self.name.is_null() {
+            return false;
+        }
+        // SAFETY: a name that a NUL ends.
+        let path = unsafe { CStr::from_ptr(self.name) }.to_bytes();
+        path.rsplit(|&byte| byte == b'/').next().unwrap_or(path).starts_with(start)
+    }
+
+    /// The addresses between its first and its last segment. `None` for the executable of a fixed address, the kernel's
+    /// own object, and others whose header is not where they are loaded.
+    fn extent(&self) -> Option<Range<usize>> {
+        const PT_LOAD: u32 = 1;
+        let distance = (self.dynamic as usize).checked_sub(self.load_address)?;
+        // The header of a library is the start of its first segment; whose load address is 0 has it elsewhere.
+        if self.load_address == 0 || distance > MOST_DISTANCE {
+            return None;
+        }
+        // SAFETY: the linker mapped the object there, with the file's first page, which holds the header and, in all files
+        // that linkers make, the table of segments.
+        let header = unsafe { &*(self.load_address as *const Header) };
+        if header.magic != *b"\x7fELF" || usize::from(header.segment_bytes) != size_of::<Segment>()
+        {
+            return None;
+        }
+        let table = (self.load_address + header.segments) as *const Segment;
+        let (mut first, mut last) = (usize::MAX, 0);
+        for index in 0..usize::from(header.segment_count) {
+            // SAFETY: an entry of the table, as the header says.
+            let segment = unsafe { &*table.add(index) };
+            if segment.kind == PT_LOAD {
+                let start = self.load_address + segment.address;
+                first = first.min(start);
+                last = last.max(start + segment.memory_bytes);
+            }
+        }
+        (first < last).then_some(first..last)
+    }
+}
+
+/// Bytes that the dynamic section of an object lies behind its start at most.
+const MOST_DISTANCE: usize = 1 << 30;
+
+/// The header of an ELF file, as far as it is needed.
+#[repr(C)]
+struct Header {
+    magic: [u8; 4],
+    class_and_more: [u8; 12],
+    kind_and_machine: [u16; 2],
+    version: u32,
+    entry: usize,
+    segments: usize,
+    sections: usize,
+    flags: u32,
+    header_bytes: u16,
+    segment_bytes: u16,
+    segment_count: u16,
+}
+
+/// An entry of the table of segments.
+#[repr(C)]
+struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    file_bytes: usize,
+    memory_bytes: usize,
+    align: usize,
 }
 
 /// The table of symbols of a loaded object.
@@ -219,5 +316,23 @@ mod tests {
         assert_eq!(Function::new(c"").address(1), 1);
         // A variable is no function.
         assert_eq!(Function::new(c"__environ").address(1), 1);
+    }
+
+    /// What the ranges are for: code of the C library, of the linker and of this object lies inside, the stack and the
+    /// heap lie outside.
+    #[test]
+    fn extents_hold_the_code_of_their_objects() {
+        let address = |name: &CStr| {
+            // SAFETY: a name that a NUL ends.
+            unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) as usize }
+        };
+        let extents = extents(address(c"pthread_create")).expect("all are in the list");
+        assert!(extents[0].contains(&address(c"fclose")));
+        assert!(extents[1].contains(&address(c"pthread_create")));
+        assert!(extents[2].contains(&address(c"__tls_get_addr")));
+        assert!(extents[3].contains(&(linked as *const () as usize)));
+        let local = 0;
+        assert!(extents.iter().all(|extent| !extent.contains(&(&raw const local as usize))));
+        assert_eq!(super::extents(1), None, "no object has that address");
     }
 }

@@ -39,10 +39,14 @@ pub struct HugePage {
     /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere makes
     /// all of it resident.
     pub huge_backed: bool,
+    /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
+    pub broken_up: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
     pub range_first: *mut HugePage,
+    /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
+    pub held_by: u32,
 }
 
 // SAFETY: returns the address of the field.
@@ -67,7 +71,9 @@ impl HugePage {
             longest: PAGES_PER_HUGE as u16,
             state: HugeState::Free,
             huge_backed,
+            broken_up: false,
             range_len: 0,
+            held_by: 0,
             range_first: ptr::null_mut(),
         }
     }

@@ -20,10 +20,10 @@ use crate::base::list::List;
 use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
-use crate::os::{Os, libc_calls, release_request};
+use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
-use crate::sync::Ordering;
+use crate::sync::{Futex, Ordering};
 
 /// The decay's memory. Guarded by the page heap's lock.
 pub(super) struct Decay {
@@ -89,6 +89,12 @@ pub(super) struct InHand {
 struct Part {
     huge: *mut HugePage,
     pages: PageBits,
+    /// The thread that gives them back, as locks know it.
+    held_by: u32,
+}
+
+impl Part {
+    const NONE: Self = Self { huge: core::ptr::null_mut(), pages: PageBits::new(), held_by: 0 };
 }
 
 /// Threads that may give back parts of huge pages at the same time.
@@ -96,8 +102,7 @@ const PARTS: usize = 8;
 
 impl InHand {
     pub const fn new() -> Self {
-        let none = Part { huge: core::ptr::null_mut(), pages: PageBits::new() };
-        Self { ranges: List::new(), parts: [none; PARTS] }
+        Self { ranges: List::new(), parts: [Part::NONE; PARTS] }
     }
 }
 
@@ -140,6 +145,7 @@ impl Inner {
         // SAFETY: the range was just taken out of the list that it was in.
         unsafe {
             (*first).range_len = len;
+            (*first).held_by = Linux::thread();
             self.in_hand.ranges.push_front(first);
         }
         Some((first, len))
@@ -157,14 +163,14 @@ impl Inner {
         // SAFETY: null or a record of the filler; records are never freed.
         let pages = unsafe { huge.as_ref() }?.resident_runs();
         self.refile(huge, |huge, _| huge.hold(&pages));
-        self.in_hand.parts[place] = Part { huge, pages };
+        self.in_hand.parts[place] = Part { huge, pages, held_by: Linux::thread() };
         Some(place)
     }
 
     /// Ends `hold_part` for the pages noted at `place`, which hold no memory any more if `released`.
     fn unhold_part(&mut self, place: usize, released: bool) {
-        let none = Part { huge: core::ptr::null_mut(), pages: PageBits::new() };
-        let Part { huge, pages } = core::mem::replace(&mut self.in_hand.parts[place], none);
+        let Part { huge, pages, .. } =
+            core::mem::replace(&mut self.in_hand.parts[place], Part::NONE);
         self.refile(huge, |huge, free_resident| {
             *free_resident -= huge.resident_free();
             huge.unhold(&pages, released);
@@ -174,15 +180,25 @@ impl Inner {
         self.decay.note_free(free);
     }
 
-    /// In a forked child: what other threads were giving back is free as all else. The kernel may have done
-    /// it or not; it counts as resident, and goes back once more.
-    fn take_back_in_hand(&mut self) {
-        while let Some(first) = core::ptr::NonNull::new(self.in_hand.ranges.pop_front()) {
-            // SAFETY: the range was in no list but that one, and all its pages are free.
-            unsafe { self.ranges.insert(first.as_ptr(), first.as_ref().range_len) };
+    /// In a forked child, of the thread `own`: what other threads were giving back is free as all else. The kernel may
+    /// have done it or not; it counts as resident, and goes back once more. What the forking thread has in hand stays
+    /// there: a signal handler forks, and the call that it interrupted goes on.
+    fn take_back_in_hand(&mut self, own: u32) {
+        let mut next = self.in_hand.ranges.first();
+        while let Some(first) = core::ptr::NonNull::new(next) {
+            let first = first.as_ptr();
+            // SAFETY: in that list and in no other; all pages of the range are free.
+            unsafe {
+                next = self.in_hand.ranges.next(first);
+                if (*first).held_by != own {
+                    self.in_hand.ranges.remove(first);
+                    self.ranges.insert(first, (*first).range_len);
+                }
+            }
         }
         for place in 0..PARTS {
-            if !self.in_hand.parts[place].huge.is_null() {
+            let Part { huge, held_by, .. } = self.in_hand.parts[place];
+            if !huge.is_null() && held_by != own {
                 self.unhold_part(place, false);
             }
         }
@@ -288,6 +304,10 @@ impl<O: Os> PageHeap<O> {
             };
             // SAFETY: the range is out of the lists of free ones, hence ours; nobody needs the content of free pages.
             let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
+            if ok {
+                // SAFETY: in hand, and it holds no memory.
+                unsafe { self.make_whole(first, len) };
+            }
             let mut inner = self.lock();
             // SAFETY: `hold_range` put it there.
             unsafe { inner.in_hand.ranges.remove(first) };
@@ -313,24 +333,6 @@ impl<O: Os> PageHeap<O> {
         done
     }
 
-    /// Has the kernel not make one page of the huge page around `addr` any more, of which parts are about to be given
-    /// back: it would find the rest of it wanted as one, and take back the memory, all of it, at some time.
-    pub fn break_up(&self, addr: usize) {
-        let huge = record(addr);
-        if huge.is_null() {
-            return;
-        }
-        let inner = self.lock();
-        // SAFETY: a record; they are never freed, and the lock guards it.
-        let (was, start) =
-            unsafe { (core::mem::replace(&mut (*huge).huge_backed, false), (*huge).addr) };
-        drop(inner);
-        if was {
-            // SAFETY: a huge page of this heap.
-            unsafe { self.os.advise_huge(start, HUGE_SIZE, false) };
-        }
-    }
-
     /// Gives back the free pages of one partly used huge page. Returns how many; 0 when none has any.
     fn release_partly_used(&self) -> usize {
         if self.os.page_size() > PAGE_SIZE {
@@ -339,7 +341,7 @@ impl<O: Os> PageHeap<O> {
         }
         let mut inner = self.lock();
         let Some(place) = inner.hold_part() else { return 0 };
-        let Part { huge, pages } = inner.in_hand.parts[place];
+        let Part { huge, pages, .. } = inner.in_hand.parts[place];
         drop(inner);
 
         // SAFETY: records are never freed.
@@ -356,14 +358,14 @@ impl<O: Os> PageHeap<O> {
         if ok { pages.count() } else { 0 }
     }
 
-    /// In a forked child, with the lock held: see `Inner::take_back_in_hand`.
+    /// In a forked child, of the thread `own`, with the lock held: see `Inner::take_back_in_hand`.
     ///
     /// # Safety
     /// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another
     /// reference to what it guards.
-    pub unsafe fn reset_in_child(&self) {
+    pub unsafe fn reset_in_child(&self, own: u32) {
         // SAFETY: by the caller's word.
-        unsafe { (*self.inner.data_ptr()).take_back_in_hand() };
+        unsafe { (*self.inner.data_ptr()).take_back_in_hand(own) };
     }
 }
 
@@ -418,7 +420,12 @@ mod tests {
         lock.acquire_for_fork(false);
         // SAFETY: the lock was taken the way it says, and this thread alone uses the heap.
         unsafe {
-            model.heap.reset_in_child();
+            model.heap.reset_in_child(Linux::thread());
+            let in_hand = &(*model.heap.inner.data_ptr()).in_hand;
+            let left = in_hand.parts.iter().filter(|part| !part.huge.is_null()).count();
+            assert!(!in_hand.ranges.is_empty() && left == parts, "its own stay in its hand");
+            // As if another thread had them.
+            model.heap.reset_in_child(0);
             lock.reset_in_child();
         }
         model.check();
