@@ -9,6 +9,8 @@ pub mod caller;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
+#[cfg(any(feature = "hardened", test))]
+pub mod fence;
 pub mod files;
 pub mod libc_calls;
 pub mod linux;

@@ -31,14 +31,14 @@ fn map(bytes: usize) -> Option<usize> {
 /// A mapping for records, between two pages that nobody may touch.
 #[cfg(feature = "hardened")]
 fn map(bytes: usize) -> Option<usize> {
-    use crate::os::protect::protect;
+    use crate::os::fence::fence;
     let page = Linux.page_size();
     let bytes = bytes.next_multiple_of(page);
     let start = Linux.map(bytes + 2 * page, 0)?;
     // SAFETY: just mapped. Where the kernel refuses, records are as safe as without guards.
     unsafe {
-        protect(start, page, false);
-        protect(start + page + bytes, page, false);
+        fence(start, page);
+        fence(start + page + bytes, page);
     }
     Some(start + page)
 }
