@@ -17,7 +17,7 @@
 
 use crate::config::PAGE_SHIFT;
 use crate::os::Lock;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::span::Span;
 use crate::page::units::{ADDRESS_BITS, PageId};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
@@ -51,6 +51,10 @@ struct Node {
     entries: [AtomicUsize; NODE_LEN],
 }
 
+impl Record for Node {
+    const KIND: Kind = Kind::PageMap;
+}
+
 /// The nodes that are in no tree.
 struct Unused {
     first: *mut Node,
@@ -62,8 +66,6 @@ unsafe impl Send for Unused {}
 /// The map. One exists, [`DIRECT_MAP`].
 pub struct DirectMap {
     root: [AtomicUsize; ROOT_LEN],
-    /// Nodes that were ever made. Relaxed: for statistics.
-    nodes: AtomicUsize,
     unused: Lock<Unused>,
 }
 
@@ -84,7 +86,6 @@ impl DirectMap {
     const fn new() -> Self {
         Self {
             root: [const { AtomicUsize::new(0) }; ROOT_LEN],
-            nodes: AtomicUsize::new(0),
             unused: Lock::new(Rank::DirectMap, Unused { first: ptr::null_mut() }),
         }
     }
@@ -180,7 +181,7 @@ impl DirectMap {
             // Relaxed: only the holder of the lock writes.
             let mut node = entry.load(Ordering::Relaxed) as *mut Node;
             if node.is_null() {
-                let Some(fresh) = self.take_unused(unused) else {
+                let Some(fresh) = Self::take_unused(unused) else {
                     self.prune(page, &path, level + 1, unused);
                     return None;
                 };
@@ -206,13 +207,10 @@ impl DirectMap {
         Some(path)
     }
 
-    fn take_unused(&self, unused: &mut Unused) -> Option<*mut Node> {
+    fn take_unused(unused: &mut Unused) -> Option<*mut Node> {
         let node = unused.first;
         if node.is_null() {
-            let fresh = METADATA.allocate::<Node>()?;
-            // Relaxed: for statistics.
-            self.nodes.fetch_add(1, Ordering::Relaxed);
-            return Some(fresh.as_ptr());
+            return METADATA.allocate::<Node>().map(ptr::NonNull::as_ptr);
         }
         // SAFETY: an unused node.
         unused.first = unsafe { (*node).next };
@@ -279,12 +277,6 @@ impl DirectMap {
             }
             unused.first = node;
         }
-    }
-
-    /// Bytes of the nodes, in the tree and unused.
-    pub fn bytes(&self) -> usize {
-        // Relaxed: for statistics.
-        self.nodes.load(Ordering::Relaxed) * size_of::<Node>()
     }
 
     /// The lock, for `fork`.

@@ -26,7 +26,7 @@
 
 use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::direct_map::DIRECT_MAP;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{self, Kind, METADATA, Record};
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::page::span::Span;
 use crate::page::units::{ADDRESS_BITS, Length, PageId};
@@ -79,6 +79,13 @@ struct Table {
     huge: AtomicPtr<c_void>,
     spans: [AtomicPtr<Span>; PAGES_PER_HUGE],
 }
+
+impl Record for Table {
+    const KIND: Kind = Kind::PageMap;
+}
+
+/// Bytes of a leaf for one huge page: its pages' classes and the address of its table.
+const LEAF_PART: usize = PAGES_PER_HUGE + size_of::<*mut Table>();
 
 /// The map. One exists, [`PAGE_MAP`].
 #[repr(C)]
@@ -207,6 +214,7 @@ impl PageMap {
         let huge = addr & !(HUGE_SIZE - 1);
         let entry = &self.leaf_or_new(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
         let table = METADATA.allocate::<Table>()?.as_ptr();
+        metadata::note_used(Kind::PageMap, LEAF_PART);
         // Release: pairs with the Acquire in `table`. An exchange, and Relaxed on failure: as for leaves.
         let null = ptr::null_mut();
         let _ = entry.compare_exchange(null, table, Ordering::Release, Ordering::Relaxed);

@@ -3,6 +3,7 @@
 use crate::base::bitmap::{Bitmap, Run};
 use crate::base::list::{Links, Node};
 use crate::config::{PAGE_SHIFT, PAGES_PER_HUGE};
+use crate::page::metadata::{Kind, Record};
 use crate::page::units::PageId;
 use core::ptr;
 
@@ -47,6 +48,10 @@ pub struct HugePage {
     pub range_first: *mut HugePage,
     /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
     pub held_by: u32,
+}
+
+impl Record for HugePage {
+    const KIND: Kind = Kind::Spans;
 }
 
 // SAFETY: returns the address of the field.

@@ -21,6 +21,8 @@ use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
 use crate::os::{Linux, Os, libc_calls, release_request};
+#[cfg(feature = "hardened")]
+use crate::page::live_map::LIVE_MAP;
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{Futex, Ordering};
@@ -306,7 +308,11 @@ impl<O: Os> PageHeap<O> {
             let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
             if ok {
                 // SAFETY: in hand, and it holds no memory.
-                unsafe { self.make_whole(first, len) };
+                unsafe {
+                    self.make_whole(first, len);
+                    #[cfg(feature = "hardened")]
+                    LIVE_MAP.release((*first).addr, len * HUGE_SIZE);
+                }
             }
             let mut inner = self.lock();
             // SAFETY: `hold_range` put it there.
