@@ -134,6 +134,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
         ("mapped", now.mapped),
         ("rounding", now.rounding),
         ("metadata", now.metadata),
+        ("metadata used", now.metadata_used),
         ("direct mapped", now.direct_mapped),
     ];
     for (name, bytes) in lines {

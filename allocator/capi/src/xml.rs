@@ -98,6 +98,7 @@ fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
     }
     writeln!(out, "<rounding size=\"{}\"/>", now.rounding)?;
     writeln!(out, "<metadata size=\"{}\"/>", now.metadata)?;
+    writeln!(out, "<metadata_used size=\"{}\"/>", now.metadata_used)?;
     writeln!(out, "<spans count=\"{}\"/>", now.span_count)?;
     writeln!(out, "<threads count=\"{}\"/>", now.thread_count)?;
     writeln!(out, "</stratalloc>")

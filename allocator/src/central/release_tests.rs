@@ -39,6 +39,9 @@ impl Os for Overwriting {
     fn page_size(&self) -> usize {
         4096
     }
+    fn most_mappings(&self) -> usize {
+        usize::MAX
+    }
     fn now_ms(&self) -> u64 {
         0
     }
@@ -151,6 +154,9 @@ impl Os for Interfering<'_> {
     }
     fn page_size(&self) -> usize {
         4096
+    }
+    fn most_mappings(&self) -> usize {
+        usize::MAX
     }
     fn now_ms(&self) -> u64 {
         0

@@ -37,6 +37,8 @@ pub enum Property {
     Slack,
     /// `stratalloc.metadata_bytes`: [`Snapshot::metadata`].
     Metadata,
+    /// `stratalloc.metadata_used_bytes`: [`Snapshot::metadata_used`].
+    MetadataUsed,
     /// `stratalloc.rounding_bytes`: [`Snapshot::rounding`].
     Rounding,
     /// `tcmalloc.max_total_thread_cache_bytes`: what the caches of all threads may grow to
@@ -50,7 +52,7 @@ pub enum Property {
 }
 
 /// Every name with its property.
-const NAMES: [(&str, Property); 16] = [
+const NAMES: [(&str, Property); 17] = [
     ("generic.current_allocated_bytes", Property::CurrentAllocated),
     ("generic.heap_size", Property::HeapSize),
     ("generic.physical_memory_used", Property::PhysicalMemoryUsed),
@@ -66,6 +68,7 @@ const NAMES: [(&str, Property); 16] = [
     ("tcmalloc.aggressive_memory_decommit", Property::AggressiveDecommit),
     ("stratalloc.span_tail_bytes", Property::SpanTails),
     ("stratalloc.metadata_bytes", Property::Metadata),
+    ("stratalloc.metadata_used_bytes", Property::MetadataUsed),
     ("stratalloc.rounding_bytes", Property::Rounding),
 ];
 
@@ -100,6 +103,7 @@ impl Property {
             Self::PageHeapUnmapped => then.page_heap_released,
             Self::Slack => then.page_heap_free + then.page_heap_released,
             Self::Metadata => then.metadata,
+            Self::MetadataUsed => then.metadata_used,
             Self::Rounding => then.rounding,
             Self::MaxThreadCaches => {
                 parameters::read_environment_once();

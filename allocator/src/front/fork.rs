@@ -13,6 +13,7 @@ use crate::central::{CENTRAL, sharing};
 use crate::guard;
 use crate::os::linux::set_forking;
 use crate::os::{Linux, libc_calls, pthread, stdio_lock};
+use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::METADATA;
 #[cfg(feature = "hardened")]
 use crate::page_heap::fences;
@@ -41,6 +42,7 @@ fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     profile::for_each_lock(visit);
     visit(record::fork_lock());
     visit(guard::fork_lock());
+    visit(DIRECT_MAP.fork_lock());
     visit(METADATA.fork_lock());
 }
 

@@ -9,7 +9,7 @@ use super::pool;
 use super::report::{self, Trace};
 use crate::os::linux::send_to_this_thread;
 use crate::os::signals::{self, Action};
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::profile::unwind::Registers;
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 use core::ffi::{c_int, c_void};
@@ -39,6 +39,7 @@ fn address() -> usize {
 /// Takes the signal. Returns whether there was memory for the stack.
 pub fn install() -> bool {
     let Some(stack) = METADATA.allocate_table(STACK_BYTES) else { return false };
+    note_used(Kind::Watching, STACK_BYTES);
     STACK.store(stack, Ordering::Relaxed);
     keep();
     // SAFETY: `keep` has just written the one, and nobody reads the other yet.

@@ -14,7 +14,7 @@
 use super::report::{Block, Trace};
 use crate::config::{GUARD_PLACES, GUARDED_MOST, MAX_SMALL};
 use crate::os::{Linux, Lock, Os, protect};
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
@@ -73,6 +73,7 @@ pub fn make() -> bool {
     else {
         return false;
     };
+    note_used(Kind::Watching, GUARD_PLACES * size_of::<Record>());
     POOL.lock().random = protect::random() | 1;
     RECORDS.store(records, Ordering::Relaxed);
     BASE.store(base, Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! Where every byte is, at one moment.
 
 use crate::central::CENTRAL;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{self, Kind, METADATA};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::limits::limit_stats;
@@ -56,6 +56,16 @@ pub struct Snapshot {
     pub free_run_count: usize,
     /// Address space of the allocator's own records: page map, span records, thread caches.
     pub metadata: usize,
+    /// Part of `metadata`: what was touched of it, at most.
+    pub metadata_used: usize,
+    /// Part of `metadata_used`: from addresses to what is there.
+    pub metadata_page_map: usize,
+    /// Part of `metadata_used`: records of spans and of huge pages.
+    pub metadata_spans: usize,
+    /// Part of `metadata_used`: thread caches, those of ended threads included, which are used again.
+    pub metadata_thread_caches: usize,
+    /// Part of `metadata_used`: what profiles and guarded blocks need.
+    pub metadata_watching: usize,
     /// Threads that have a cache.
     pub thread_count: usize,
     /// Times that pages were taken beyond the soft limit, or the container's where none was set.
@@ -82,13 +92,26 @@ impl Snapshot {
             out.rounding += CENTRAL.rounding_of(class, now.in_use);
         });
         out.add_page_heap();
-        out.metadata = METADATA.mapped();
+        out.add_metadata();
         out.thread_count = registry::count();
         let limits = limit_stats();
         out.soft_limit_hit_count = limits.soft_hits;
         out.hard_limit_hit_count = limits.hard_hits;
         out.limit_released = limits.released;
         out
+    }
+
+    /// Adds what the records take.
+    fn add_metadata(&mut self) {
+        self.metadata = METADATA.mapped();
+        self.metadata_page_map = metadata::used(Kind::PageMap);
+        self.metadata_spans = metadata::used(Kind::Spans);
+        self.metadata_thread_caches = metadata::used(Kind::ThreadCaches);
+        self.metadata_watching = metadata::used(Kind::Watching);
+        self.metadata_used = self.metadata_page_map
+            + self.metadata_spans
+            + self.metadata_thread_caches
+            + self.metadata_watching;
     }
 
     /// Adds the page heap's figures; what it counts as used and no tier accounts for is on the move.
@@ -188,6 +211,11 @@ impl fmt::Display for Snapshot {
             ("free in page heap, resident", self.page_heap_free),
             ("free in page heap, released", self.page_heap_released),
             ("metadata (address space)", self.metadata),
+            ("  of it used, at most", self.metadata_used),
+            ("    page map", self.metadata_page_map),
+            ("    spans", self.metadata_spans),
+            ("    thread caches", self.metadata_thread_caches),
+            ("    profiles and guards", self.metadata_watching),
         ];
         for (name, bytes) in lines {
             writeln!(out, "{name:<28} = {bytes:>14} bytes")?;

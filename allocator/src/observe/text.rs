@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 type Gauge = (&'static str, &'static str, fn(&Snapshot) -> usize);
 
 /// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Snapshot`].
-const BYTES: [Gauge; 12] = [
+const BYTES: [Gauge; 17] = [
     ("mapped", "Address space taken from the OS for user memory", |now| now.mapped),
     ("in_use", "Blocks handed to the program, rounded up to their size class", |now| now.in_use),
     ("thread_cache_free", "Free objects in the caches of all threads", |now| now.thread_cache_free),
@@ -21,6 +21,11 @@ const BYTES: [Gauge; 12] = [
     ("central_released", "OS pages inside spans that hold no memory", |now| now.central_released),
     ("direct_mapped", "Blocks with a mapping of their own", |now| now.direct_mapped),
     ("metadata", "Address space of the allocator's own records", |now| now.metadata),
+    ("metadata_used", "What was touched of it, at most", |now| now.metadata_used),
+    ("metadata_page_map", "Part of metadata_used: page map", |now| now.metadata_page_map),
+    ("metadata_spans", "Part of metadata_used: span records", |now| now.metadata_spans),
+    ("metadata_caches", "Part of metadata_used: thread caches", |now| now.metadata_thread_caches),
+    ("metadata_watching", "Part of metadata_used: profiles", |now| now.metadata_watching),
 ];
 
 /// Figures that count things.

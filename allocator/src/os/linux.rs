@@ -2,10 +2,10 @@
 
 use super::Os;
 use super::auxv::{Fact, fact};
-use super::files::write_all;
+use super::files::{File, write_all};
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
-use crate::sync::{AtomicU32, Futex, Ordering, Rank};
+use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering, Rank};
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -182,6 +182,25 @@ impl Os for Linux {
 
     fn page_size(&self) -> usize {
         fact(Fact::PageSize)
+    }
+
+    fn most_mappings(&self) -> usize {
+        /// What the kernel begins with.
+        const USUAL: usize = 65_530;
+        /// What was read; 0: nothing yet. Relaxed: a number by itself, which all read alike.
+        static READ: AtomicUsize = AtomicUsize::new(0);
+        let known = READ.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let mut text = [0_u8; 24];
+        let file = File::open(c"/proc/sys/vm/max_map_count", libc::O_RDONLY);
+        let len = file.map_or(0, |file| file.read(&mut text));
+        let digits = text[..len].trim_ascii();
+        let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+        let most = number.filter(|most| *most > 0).unwrap_or(USUAL);
+        READ.store(most, Ordering::Relaxed);
+        most
     }
 
     fn now_ms(&self) -> u64 {

@@ -9,6 +9,8 @@ pub mod caller;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
+#[cfg(any(feature = "hardened", test))]
+pub mod fence;
 pub mod files;
 pub mod libc_calls;
 pub mod linux;
@@ -74,6 +76,9 @@ pub trait Os {
 
     /// Bytes in a page of the kernel: the granule of `release`.
     fn page_size(&self) -> usize;
+
+    /// Most mappings that a process may have. May read a file.
+    fn most_mappings(&self) -> usize;
 
     /// Milliseconds since some fixed moment; cheap and coarse (a few milliseconds).
     fn now_ms(&self) -> u64;

@@ -10,10 +10,11 @@
 //! hands a block out or takes it back; readers: who frees it. A block has one owner at a time; two threads that free one block
 //! at the same instant may both pass (the bitmap of its span finds that out later).
 
-use super::page_map::{ADDRESS_BITS, ROOT_LEN, border, root_index};
+use super::page_map::{ROOT_LEN, border, root_index};
+use super::units::ADDRESS_BITS;
 use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::os::{Linux, Os};
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU8, AtomicUsize, Ordering};
 
@@ -187,6 +188,29 @@ impl LiveMap {
         true
     }
 
+    /// Gives back the memory of the leaves for `[addr, addr + bytes)`, whole huge pages.
+    ///
+    /// # Safety
+    /// They are the heap's, all of them free, and nobody can take a part of them meanwhile: so all bytes are 0, and nobody
+    /// writes any.
+    pub unsafe fn release(&self, addr: usize, bytes: usize) {
+        let end = addr + bytes;
+        // SAFETY: huge pages of the heap, for which there are tables, with entries that stay.
+        let origin = |at| unsafe { Self::entry(self.table(at), at) }.load(Ordering::Relaxed);
+        let mut at = addr;
+        while at < end {
+            let here = origin(at);
+            // Leaves that were made together lie in a row.
+            let mut past = at + HUGE_SIZE;
+            while past < end && origin(past) == here {
+                past += HUGE_SIZE;
+            }
+            // SAFETY: leaves of the huge pages; by the caller's word they hold zeroes, as they do afterwards.
+            unsafe { Linux.release(here.wrapping_add(at >> 4), (past - at) >> 4) };
+            at = past;
+        }
+    }
+
     /// Whether the huge page at `addr` has a leaf.
     fn has_leaf(&self, addr: usize) -> bool {
         let table = self.table(addr);
@@ -208,6 +232,7 @@ impl LiveMap {
         }
         let bytes = (end - addr) >> 4;
         let Some(leaves) = METADATA.allocate_table(bytes) else { return false };
+        note_used(Kind::PageMap, bytes);
         // SAFETY: just mapped. Huge pages would make 2 MiB resident for each 32 MiB of heap.
         unsafe { Linux.advise_huge(leaves, bytes, false) };
         // The leaves follow each other as the huge pages do, so that all have one origin.
@@ -235,6 +260,7 @@ impl LiveMap {
             return true;
         }
         let Some(table) = METADATA.allocate_table(size_of::<Table>()) else { return false };
+        note_used(Kind::PageMap, size_of::<Table>());
         for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root_index(addr), index)) {
             // SAFETY: an entry of the new table, which nobody else knows. Relaxed: published below.
             unsafe { Self::entry(table, huge) }.store(self.no_origin(huge), Ordering::Relaxed);
@@ -248,6 +274,24 @@ impl LiveMap {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What was in the leaves of huge pages that are given back is gone, and what is beside stays.
+    #[test]
+    fn leaves_are_given_back_with_their_huge_pages() {
+        let class = SizeClass::of(64).unwrap();
+        let start = (border(0xA300) & !(HUGE_SIZE - 1)) - 2 * HUGE_SIZE;
+        // Two lots of leaves, and across the border of two tables.
+        assert!(LIVE_MAP.ensure(start, 2 * HUGE_SIZE) && LIVE_MAP.ensure(start, 5 * HUGE_SIZE));
+        let blocks = [0, 1, 2, 3, 4].map(|index| start + index * HUGE_SIZE + 640);
+        for block in blocks {
+            // SAFETY: below 2^47, and there is room.
+            unsafe { LIVE_MAP.set_unchecked(block, class) };
+        }
+        // SAFETY: nothing is there, and nobody else knows of it; that the bytes are not 0 shows what the call does.
+        unsafe { LIVE_MAP.release(start + HUGE_SIZE, 3 * HUGE_SIZE) };
+        let found = blocks.map(|block| LIVE_MAP.class_of(block) == class);
+        assert_eq!(found, [true, false, false, false, true]);
+    }
 
     /// Blocks on either side of a table's border, within one huge page, are found, and nothing beside them is.
     #[test]

@@ -6,8 +6,43 @@
 
 use crate::config::{METADATA_CHUNK, METADATA_LEAST};
 use crate::os::{Linux, Lock, Os};
-use crate::sync::{ForkLock, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr::NonNull;
+
+/// What metadata is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// From addresses to what is there.
+    PageMap,
+    /// Records of spans and of huge pages.
+    Spans,
+    /// Thread caches and what belongs to them.
+    ThreadCaches,
+    /// Stacks and blocks that are watched, and guarded blocks.
+    Watching,
+}
+
+/// Number of kinds.
+const KINDS: usize = 4;
+
+/// A type that there are records of in the arena.
+pub trait Record {
+    /// What they are for.
+    const KIND: Kind;
+}
+
+/// Bytes in use by kind: records, and what was touched of tables, at most. Relaxed: figures for statistics.
+static USED: [AtomicUsize; KINDS] = [const { AtomicUsize::new(0) }; KINDS];
+
+/// Counts bytes of a table that are about to be touched.
+pub fn note_used(kind: Kind, bytes: usize) {
+    USED[kind as usize].fetch_add(bytes, Ordering::Relaxed);
+}
+
+/// Bytes in use for `kind`.
+pub fn used(kind: Kind) -> usize {
+    USED[kind as usize].load(Ordering::Relaxed)
+}
 
 /// The arena. One exists, [`METADATA`]; tests make no others, as records are never returned.
 pub struct MetadataArena {
@@ -31,14 +66,14 @@ fn map(bytes: usize) -> Option<usize> {
 /// A mapping for records, between two pages that nobody may touch.
 #[cfg(feature = "hardened")]
 fn map(bytes: usize) -> Option<usize> {
-    use crate::os::protect::protect;
+    use crate::os::fence::fence;
     let page = Linux.page_size();
     let bytes = bytes.next_multiple_of(page);
     let start = Linux.map(bytes + 2 * page, 0)?;
     // SAFETY: just mapped. Where the kernel refuses, records are as safe as without guards.
     unsafe {
-        protect(start, page, false);
-        protect(start + page + bytes, page, false);
+        fence(start, page);
+        fence(start + page + bytes, page);
     }
     Some(start + page)
 }
@@ -52,7 +87,7 @@ impl MetadataArena {
     }
 
     /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
-    pub fn allocate<T>(&self) -> Option<NonNull<T>> {
+    pub fn allocate<T: Record>(&self) -> Option<NonNull<T>> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_LEAST) };
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
@@ -68,6 +103,7 @@ impl MetadataArena {
             start = fresh;
         }
         inner.next = start + size_of::<T>();
+        note_used(T::KIND, size_of::<T>());
         NonNull::new(start as *mut T)
     }
 
@@ -89,7 +125,8 @@ impl MetadataArena {
         }
     }
 
-    /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
+    /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables. Its owner says how much
+    /// of it is used (`note_used`).
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
         let addr = map(bytes)?;
         self.inner.lock().mapped += bytes;

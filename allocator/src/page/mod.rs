@@ -2,6 +2,7 @@
 //! its class and span, and the memory that all these records live in.
 
 pub mod age;
+pub mod direct_map;
 #[cfg(feature = "hardened")]
 pub mod live_map;
 pub mod metadata;

@@ -10,9 +10,11 @@
 //! drop those bits and take the pointer for the block's. (It costs as many instructions as two shifts.) What that makes of
 //! leaves: each covers 2.65 GB, less than 4 GiB, and ends within a page. The classes of such a page are in both leaves.
 //!
-//! What slow paths look up has a third level, tables of 2 KiB for each huge page in which anything was
-//! ever entered: eight times the class bytes would be 4 MiB of a leaf, which a process under a limit on
-//! its addresses would rather have itself.
+//! What slow paths look up has a third level, tables of 2 KiB for each huge page that is the heap's: eight times the
+//! class bytes would be 4 MiB of a leaf, which a process under a limit on its addresses would rather have itself.
+//!
+//! Leaves and tables stay, as the heap's huge pages do: 2.3 KiB for each of them, a tenth of a percent. Blocks with
+//! mappings of their own, which come and go anywhere, have neither; they are in a map that shrinks (`direct_map`).
 //!
 //! A root entry holds the distance from the map to the leaf, so that an empty entry, zero, leads to a leaf
 //! of zeros that is part of the map. The lookup needs no null check: a foreign address reads class 0, and
@@ -23,10 +25,11 @@
 //! written, through whatever synchronisation handed it over; other readers may see older entries.
 
 use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HUGE};
-use crate::page::metadata::METADATA;
+use crate::page::direct_map::DIRECT_MAP;
+use crate::page::metadata::{self, Kind, METADATA, Record};
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::page::span::Span;
-use crate::page::units::{Length, PageId};
+use crate::page::units::{ADDRESS_BITS, Length, PageId};
 use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use core::ffi::c_void;
 use core::ptr;
@@ -36,13 +39,6 @@ const LEAF_SHIFT: u32 = 32;
 pub(super) const ROOT_LEN: usize = 1 << 16;
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
-
-/// Bits of an address that Linux gives to programs which do not ask for more.
-#[cfg(target_arch = "x86_64")]
-pub(super) const ADDRESS_BITS: u32 = 47;
-/// Bits of an address that Linux gives to programs which do not ask for more.
-#[cfg(not(target_arch = "x86_64"))]
-pub(super) const ADDRESS_BITS: u32 = 48;
 
 /// The factor: an address times this, divided by 2^48, is its index in the root. What it is beyond 2^16, odd, is how
 /// many entries further each step of the upper 16 bits leads.
@@ -83,6 +79,13 @@ struct Table {
     huge: AtomicPtr<c_void>,
     spans: [AtomicPtr<Span>; PAGES_PER_HUGE],
 }
+
+impl Record for Table {
+    const KIND: Kind = Kind::PageMap;
+}
+
+/// Bytes of a leaf for one huge page: its pages' classes and the address of its table.
+const LEAF_PART: usize = PAGES_PER_HUGE + size_of::<*mut Table>();
 
 /// The map. One exists, [`PAGE_MAP`].
 #[repr(C)]
@@ -211,6 +214,7 @@ impl PageMap {
         let huge = addr & !(HUGE_SIZE - 1);
         let entry = &self.leaf_or_new(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
         let table = METADATA.allocate::<Table>()?.as_ptr();
+        metadata::note_used(Kind::PageMap, LEAF_PART);
         // Release: pairs with the Acquire in `table`. An exchange, and Relaxed on failure: as for leaves.
         let null = ptr::null_mut();
         let _ = entry.compare_exchange(null, table, Ordering::Release, Ordering::Relaxed);
@@ -225,9 +229,9 @@ impl PageMap {
         }
     }
 
-    /// Makes sure that a large block at `addr` can be entered. Returns whether.
+    /// Makes sure that a large block at `addr` can be entered. Returns whether. Who does not enter one calls `remove`.
     pub fn ensure_large(&self, addr: usize) -> bool {
-        self.table_or_new(addr).is_some()
+        self.table(addr).is_some() || DIRECT_MAP.reserve(PageId::containing(addr))
     }
 
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
@@ -244,19 +248,56 @@ impl PageMap {
     }
 
     /// Enters a span: all of its pages if it is small, the first only if not. There are
-    /// tables for them.
+    /// tables for them, or it is large and `ensure_large` made room for it.
     pub fn insert(&self, span: *mut Span, start: PageId, pages: Length, class: SizeClass) {
-        let count = if class == SizeClass::NONE { 1 } else { pages.0 };
-        for page in start.0..start.0 + count {
+        if class == SizeClass::NONE {
+            self.write_large(start, span);
+            return;
+        }
+        for page in start.0..start.0 + pages.0 {
             self.write(PageId(page), span, class);
         }
     }
 
-    /// Removes what `insert` entered.
+    /// Removes what `insert` entered, or what `ensure_large` made room for.
     pub fn remove(&self, start: PageId, pages: Length, class: SizeClass) {
-        let count = if class == SizeClass::NONE { 1 } else { pages.0 };
-        for page in start.0..start.0 + count {
+        if class == SizeClass::NONE {
+            if let Some(table) = self.table(start.addr()) {
+                // Release: as in `write`.
+                table.spans[start.in_huge()].store(ptr::null_mut(), Ordering::Release);
+            }
+            if DIRECT_MAP.has(start) {
+                DIRECT_MAP.remove(start);
+            }
+            return;
+        }
+        for page in start.0..start.0 + pages.0 {
             self.write(PageId(page), ptr::null_mut(), SizeClass::NONE);
+        }
+    }
+
+    /// Takes out the large span that begins at `start`, which can be entered again without memory.
+    #[cfg(feature = "hardened")]
+    pub fn hide_large(&self, start: PageId) {
+        if let Some(table) = self.table(start.addr()) {
+            // Release: as in `write`.
+            table.spans[start.in_huge()].store(ptr::null_mut(), Ordering::Release);
+        }
+        DIRECT_MAP.hide(start);
+    }
+
+    /// Enters a large span: in the table of its huge page if that is the heap's, or else where blocks with mappings of
+    /// their own are. The classes of its pages are 0, as those of all pages that no small span has, so that no page of
+    /// a leaf is touched for it.
+    fn write_large(&self, start: PageId, span: *mut Span) {
+        debug_assert_eq!(self.class(start.addr()), SizeClass::NONE);
+        match self.table(start.addr()) {
+            // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
+            Some(table) => table.spans[start.in_huge()].store(span, Ordering::Release),
+            None => {
+                let entered = DIRECT_MAP.insert(start, span);
+                debug_assert!(entered, "a block is entered for which there is no room");
+            }
         }
     }
 
@@ -320,11 +361,16 @@ impl PageMap {
     /// The span entered for the page of `addr`, or null: for the first page of a large one, and for every
     /// page of a small one. Any address may be asked for.
     pub fn span(&self, addr: usize) -> *mut Span {
-        match self.table(addr) {
+        let page = PageId::containing(addr);
+        if let Some(table) = self.table(addr) {
             // Acquire: pairs with the Release in `write`.
-            Some(table) => table.spans[PageId::containing(addr).in_huge()].load(Ordering::Acquire),
-            None => ptr::null_mut(),
+            let span = table.spans[page.in_huge()].load(Ordering::Acquire);
+            if !span.is_null() {
+                return span;
+            }
         }
+        // A huge page of which a part is the heap's may hold blocks that were there before.
+        DIRECT_MAP.span(page)
     }
 
     /// The page heap's record of the huge page that holds `addr`, or null.

@@ -13,6 +13,7 @@ use super::age::Age;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
 use crate::config::MAX_SPAN_OBJECTS;
+use crate::page::metadata::{Kind, Record};
 use crate::page::size_class::SizeClass;
 use crate::page::units::{Length, PageId};
 
@@ -72,6 +73,10 @@ pub struct Span {
     pub held: OsPages,
     /// Free objects.
     pub free: Objects,
+}
+
+impl Record for Span {
+    const KIND: Kind = Kind::Spans;
 }
 
 // SAFETY: returns the address of the field.

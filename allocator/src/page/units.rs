@@ -2,6 +2,13 @@
 
 use crate::config::{HUGE_SHIFT, PAGE_SHIFT, PAGE_SIZE};
 
+/// Bits of an address that Linux gives to programs which do not ask for more.
+#[cfg(target_arch = "x86_64")]
+pub const ADDRESS_BITS: u32 = 47;
+/// Bits of an address that Linux gives to programs which do not ask for more.
+#[cfg(not(target_arch = "x86_64"))]
+pub const ADDRESS_BITS: u32 = 48;
+
 /// A number of pages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Length(pub usize);

@@ -73,6 +73,8 @@ impl<O: Os> PageHeap<O> {
             None
         };
         let Some(span) = span else {
+            // What room was made for it.
+            PAGE_MAP.remove(PageId::containing(addr), Length(bytes / PAGE_SIZE), SizeClass::NONE);
             drop(inner);
             // SAFETY: just mapped, and not known to anyone.
             unsafe { self.os.unmap(addr, bytes) };
@@ -143,6 +145,7 @@ impl<O: Os> PageHeap<O> {
             let moved = PAGE_MAP.ensure_large(target)
                 && unsafe { self.os.relocate(addr, old, target, new) };
             if !moved {
+                PAGE_MAP.remove(PageId::containing(target), Length(1), SizeClass::NONE);
                 drop(inner);
                 // SAFETY: just mapped, and not known to anyone.
                 unsafe { self.os.unmap(target, new) };

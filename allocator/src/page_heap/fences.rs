@@ -8,12 +8,13 @@
 //! are freed, for a second or two, oldest out first, for blocks that need exactly such a one. The page map does not know of them
 //! meanwhile.
 //!
-//! Each fence may cost the process mappings, of which it has some 65,000, so that only so many blocks get them.
+//! A kernel that knows no guard pages (before Linux 6.13) makes mappings of fences, of which a process has some 65,000: there
+//! only so many blocks get them.
 
 use super::PAGE_HEAP;
 use crate::config::{FENCED_MOST, PAGE_SIZE};
 use crate::os::Lock;
-use crate::os::protect::protect;
+use crate::os::fence::{fence, fences_take_mappings, unfence};
 use crate::os::release_request;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -43,13 +44,14 @@ pub unsafe fn raise(span: NonNull<Span>, align: usize) {
     // SAFETY: ours, by the caller's word.
     let block = unsafe { span.as_ref().start.plus(lead(align).0) };
     // With a large alignment the block starts in another huge page than its span does. Relaxed: see `FENCED`.
-    if FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST || !PAGE_MAP.ensure_large(block.addr())
-    {
+    let are_too_many =
+        FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST && fences_take_mappings();
+    if are_too_many || !PAGE_MAP.ensure_large(block.addr()) {
         FENCED.fetch_sub(1, Ordering::Relaxed);
         return;
     }
     // SAFETY: handed through.
-    unsafe { fence(span, lead(align).0) }
+    unsafe { enclose(span, lead(align).0) }
 }
 
 /// Puts the fences that `lower` took away round a span again, which may have another length now. The block must
@@ -60,18 +62,18 @@ pub unsafe fn raise(span: NonNull<Span>, align: usize) {
 pub unsafe fn raise_again(span: NonNull<Span>, lead: usize) {
     FENCED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: handed through.
-    unsafe { fence(span, lead) }
+    unsafe { enclose(span, lead) }
 }
 
 /// # Safety
 /// As `raise`.
-unsafe fn fence(span: NonNull<Span>, lead: usize) {
+unsafe fn enclose(span: NonNull<Span>, lead: usize) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
     // SAFETY: pages of the span. Where the kernel refuses, the block is as safe as without fences.
     unsafe {
-        protect(record.addr(), lead * PAGE_SIZE, false);
-        protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, false);
+        fence(record.addr(), lead * PAGE_SIZE);
+        fence(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
         narrow(span, lead);
     }
 }
@@ -83,7 +85,8 @@ unsafe fn fence(span: NonNull<Span>, lead: usize) {
 unsafe fn narrow(span: NonNull<Span>, lead: usize) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
-    PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
+    // Its place stays, for `widen`.
+    PAGE_MAP.hide_large(record.start);
     record.start = record.start.plus(lead);
     record.pages = Length(record.pages.0 - lead - 1);
     record.lead = lead;
@@ -122,19 +125,19 @@ pub unsafe fn resize_within(
     }
     // SAFETY: the fence behind the block; what is cut off a span belongs to others at once.
     unsafe {
-        let fence = span.as_ref().addr() + span.as_ref().bytes();
+        let behind = span.as_ref().addr() + span.as_ref().bytes();
         let shorter = pages < before;
         if shorter {
-            protect(fence, PAGE_SIZE, true);
+            unfence(behind, PAGE_SIZE);
         }
         widen(span);
         let done = resize(whole);
         narrow(span, lead);
         if done || shorter {
             if !shorter {
-                protect(fence, PAGE_SIZE, true);
+                unfence(behind, PAGE_SIZE);
             }
-            protect(span.as_ref().addr() + span.as_ref().bytes(), PAGE_SIZE, false);
+            fence(span.as_ref().addr() + span.as_ref().bytes(), PAGE_SIZE);
         }
         done
     }
@@ -155,10 +158,10 @@ pub unsafe fn lower(span: NonNull<Span>) {
     unsafe { widen(span) };
     // SAFETY: as above.
     let record = unsafe { span.as_ref() };
-    // SAFETY: pages of the span. Taking protection away may split no mapping that is not split already.
+    // SAFETY: pages of the span, which have fences.
     unsafe {
-        protect(record.addr(), lead * PAGE_SIZE, true);
-        protect(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE, true);
+        unfence(record.addr(), lead * PAGE_SIZE);
+        unfence(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
     }
     FENCED.fetch_sub(1, Ordering::Relaxed);
 }

@@ -1,5 +1,6 @@
 //! Allocation, freeing and growth: the page heap itself.
 
+use super::backing::borders_around;
 use super::direct::DirectStats;
 use super::filler::Filler;
 use super::huge_page::{HugePage, HugeState};
@@ -40,6 +41,8 @@ pub(super) struct Inner {
     pub fillers: [Filler; 2],
     /// Huge pages mapped.
     pub huge_pages: usize,
+    /// Neighbouring huge pages of which the kernel was asked for different things; see `backing`.
+    pub borders: usize,
     /// Pages in spans, and those of `absent`.
     pub used: usize,
     /// Pages of huge pages that are not the heap's; see `partial`.
@@ -106,6 +109,7 @@ impl<O: Os> PageHeap<O> {
                     ranges: HugeRanges::new(),
                     fillers: [const { Filler::new() }; 2],
                     huge_pages: 0,
+                    borders: 0,
                     used: 0,
                     absent: 0,
                     free_resident: 0,
@@ -470,6 +474,7 @@ impl Inner {
             entered += 1;
         }
         if entered > 0 {
+            self.borders += borders_around(addr, entered);
             self.huge_pages += entered;
             if self.huge_pages >= DECAY_MIN_HUGE {
                 release_request::note_size();

@@ -3,6 +3,7 @@
 use crate::base::bitmap::{Bitmap, Run};
 use crate::base::list::{Links, Node};
 use crate::config::{PAGE_SHIFT, PAGES_PER_HUGE};
+use crate::page::metadata::{Kind, Record};
 use crate::page::units::PageId;
 use core::ptr;
 
@@ -69,6 +70,8 @@ pub struct HugePage {
     /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere makes
     /// all of it resident.
     pub huge_backed: bool,
+    /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
+    pub broken_up: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
@@ -77,6 +80,10 @@ pub struct HugePage {
     pub held: Bounds,
     /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
     pub held_by: u32,
+}
+
+impl Record for HugePage {
+    const KIND: Kind = Kind::Spans;
 }
 
 // SAFETY: returns the address of the field.
@@ -101,6 +108,7 @@ impl HugePage {
             longest: PAGES_PER_HUGE as u16,
             state: HugeState::Free,
             huge_backed,
+            broken_up: false,
             range_len: 0,
             held: Bounds::NONE,
             held_by: 0,

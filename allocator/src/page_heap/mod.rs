@@ -10,6 +10,7 @@
 //! * `heap`: allocation, freeing, growth.
 //! * `partial`: growth by less than a huge page, where a limit leaves no more.
 //! * `release`: giving memory back, at once or with the decay.
+//! * `backing`: which huge pages the kernel is asked to make one page of, and what that costs in mappings.
 //! * `direct`: blocks with mappings of their own.
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
@@ -20,6 +21,7 @@
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
 
+mod backing;
 mod direct;
 #[cfg(feature = "hardened")]
 pub mod fences;

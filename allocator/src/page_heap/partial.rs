@@ -8,6 +8,7 @@
 //!
 //! `Inner::absent` counts the pages that are marked for that; figures leave them out.
 
+use super::backing::borders_around;
 use super::heap::Inner;
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
@@ -88,6 +89,7 @@ impl Inner {
         // SAFETY: fresh memory for one record.
         unsafe { huge.write(HugePage::absent(start)) };
         PAGE_MAP.set_huge(start, huge.as_ptr().cast());
+        self.borders += borders_around(start, 1);
         self.huge_pages += 1;
         self.used += PAGES_PER_HUGE;
         self.absent += PAGES_PER_HUGE;

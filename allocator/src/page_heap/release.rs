@@ -27,6 +27,8 @@ use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
 use crate::os::{Linux, Os, libc_calls, release_request};
+#[cfg(feature = "hardened")]
+use crate::page::live_map::LIVE_MAP;
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{Futex, Ordering};
@@ -393,27 +395,17 @@ impl<O: Os> PageHeap<O> {
         };
         // SAFETY: the range is out of the lists of free ones, hence ours; nobody needs the content of free pages.
         let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
+        if ok {
+            // SAFETY: in hand, and it holds no memory.
+            unsafe {
+                self.make_whole(first, len);
+                #[cfg(feature = "hardened")]
+                LIVE_MAP.release((*first).addr, len * HUGE_SIZE);
+            }
+        }
         // SAFETY: `hold_range` put it there.
         let freed = unsafe { self.lock().unhold_range(first, ok) };
         ok.then_some(freed)
-    }
-
-    /// Has the kernel not make one page of the huge page around `addr` any more, of which parts are about to be given
-    /// back: it would find the rest of it wanted as one, and take back the memory, all of it, at some time.
-    pub fn break_up(&self, addr: usize) {
-        let huge = record(addr);
-        if huge.is_null() {
-            return;
-        }
-        let inner = self.lock();
-        // SAFETY: a record; they are never freed, and the lock guards it.
-        let (was, start) =
-            unsafe { (core::mem::replace(&mut (*huge).huge_backed, false), (*huge).addr) };
-        drop(inner);
-        if was {
-            // SAFETY: a huge page of this heap.
-            unsafe { self.os.advise_huge(start, HUGE_SIZE, false) };
-        }
     }
 
     /// Gives back up to `runs` runs of the free pages of one partly used huge page. Returns how many pages that were, 0

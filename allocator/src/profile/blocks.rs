@@ -5,7 +5,7 @@ use super::COUNT_UNIT;
 use super::stacks::StackRef;
 use crate::base::scale::scale;
 use crate::os::Lock;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{ForkLock, Rank};
 use core::ptr;
 
@@ -105,6 +105,7 @@ impl Shard {
             self.pool = METADATA.allocate_table(POOL_CHUNK)?;
             self.pool_end = self.pool + POOL_CHUNK;
         }
+        note_used(Kind::Watching, size_of::<Node>());
         let node = self.pool as *mut Node;
         self.pool += size_of::<Node>();
         Some(node)
@@ -117,6 +118,7 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
     let mut shard = TABLE[shard].lock();
     if shard.chains.is_null() {
         let table = METADATA.allocate_table(CHAINS * size_of::<*mut Node>()).ok_or(Full)?;
+        note_used(Kind::Watching, CHAINS * size_of::<*mut Node>());
         shard.chains = table as *mut _;
     }
     let link = shard.link_to(chain, addr);

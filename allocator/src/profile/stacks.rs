@@ -9,7 +9,7 @@
 //! since saves what it held. A record that was not saved since the last peak still holds what it held then.
 
 use crate::os::Lock;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicPtr, AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 use core::slice;
@@ -183,6 +183,7 @@ impl Shard {
             self.chunk_end = self.chunk + CHUNK;
             self.chunks += 1;
         }
+        note_used(Kind::Watching, bytes);
         let room = self.chunk;
         self.chunk += bytes;
         Some(room as *mut Stack)

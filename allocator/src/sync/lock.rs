@@ -34,8 +34,10 @@ pub enum Rank {
     PageHeap = 3,
     /// A shard of the profile's tables.
     Profile = 4,
+    /// The map of blocks with mappings of their own.
+    DirectMap = 5,
     /// The metadata arena.
-    Metadata = 5,
+    Metadata = 6,
 }
 
 /// Sleeping and waking on a lock word, who the calling thread is, and the per-thread record of held ranks:

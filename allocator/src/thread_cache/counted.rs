@@ -18,7 +18,7 @@
 use super::cache::ThreadCache;
 use crate::central::chain::Chain;
 use crate::config::CLASS_COUNT;
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicUsize, Ordering};
 use core::mem::transmute;
@@ -48,6 +48,10 @@ pub struct Counter {
     left: [[AtomicUsize; KINDS]; CLASS_COUNT],
     /// State of the generator that draws distances; 0 before the first.
     random: AtomicUsize,
+}
+
+impl Record for Counter {
+    const KIND: Kind = Kind::ThreadCaches;
 }
 
 /// For threads for which there is no memory for another: no event ever comes. What several threads count here at the same

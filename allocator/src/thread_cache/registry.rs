@@ -20,7 +20,7 @@ use crate::central::CENTRAL;
 use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
 use crate::os::{Guard, Lock, libc_calls, own_thread, pthread, thread_slot};
-use crate::page::metadata::METADATA;
+use crate::page::metadata::{self, METADATA};
 use crate::page_heap::PAGE_HEAP;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
 use core::ffi::c_void;
@@ -433,6 +433,10 @@ pub unsafe fn stop_all() {
 pub(super) unsafe fn of_lock_holder() -> &'static mut Registry {
     // SAFETY: by the caller's word.
     unsafe { &mut *REGISTRY.data_ptr() }
+}
+
+impl metadata::Record for ThreadCache {
+    const KIND: metadata::Kind = metadata::Kind::ThreadCaches;
 }
 
 const CACHE_BYTES_MOST: usize = if cfg!(feature = "hardened") { 8192 } else { 4096 };

@@ -81,6 +81,8 @@ void MallocExtension_GetStats(char *buffer, int length);
  *       what blocks have beyond what was asked for, part of in_use; an estimate
  *   stratalloc.metadata_bytes (metadata)
  *       addresses taken for the allocator's own records
+ *   stratalloc.metadata_used_bytes (metadata_used)
+ *       what was touched of them, at most
  *   tcmalloc.max_total_thread_cache_bytes
  *       what the caches of all threads may grow to; can be set (parameter thread_cache_total_bytes)
  *   tcmalloc.aggressive_memory_decommit

@@ -8,6 +8,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
 use crate::page_heap::PageHeap;
+use crate::page_heap::backing::is_border;
 use crate::page_heap::huge_page::HugeState;
 use crate::page_heap::huge_ranges::record;
 use std::ops::Range;
@@ -23,6 +24,8 @@ impl<O: Os> PageHeap<O> {
         let inner = self.inner.lock();
         let (mut huge_pages, mut used, mut resident, mut released) = (0, 0, 0, 0);
         let (mut free, mut full) = (0, 0);
+        let borders = range.clone().step_by(HUGE_SIZE).filter(|&addr| is_border(addr)).count();
+        assert_eq!(borders, inner.borders);
         for addr in range.step_by(HUGE_SIZE) {
             // SAFETY: records are never freed; the lock is held.
             let Some(huge) = (unsafe { record(addr).as_ref() }) else { continue };

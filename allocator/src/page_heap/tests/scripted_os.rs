@@ -45,6 +45,9 @@ struct State {
     failable: usize,
     calls: usize,
     now_ms: u64,
+    /// What was asked of the huge pages for which anything was.
+    wanted: BTreeMap<usize, bool>,
+    most_mappings: usize,
 }
 
 /// The scripted system.
@@ -70,6 +73,8 @@ impl ScriptedOs {
             failable: 0,
             calls: 0,
             now_ms: 1_000,
+            wanted: BTreeMap::new(),
+            most_mappings: usize::MAX,
         };
         Self { base, state: Mutex::new(state) }
     }
@@ -98,6 +103,25 @@ impl ScriptedOs {
     /// Calls made since `fail` that could have failed.
     pub fn failable_calls(&self) -> usize {
         self.state().failable
+    }
+
+    /// Says how many mappings there may be.
+    pub fn set_most_mappings(&self, most: usize) {
+        self.state().most_mappings = most;
+    }
+
+    /// Borders between neighbouring huge pages of which different things were asked: what more mappings there are for
+    /// that.
+    pub fn borders(&self) -> usize {
+        let state = self.state();
+        let is_mapped =
+            |at: usize| state.mapped.range(..=at).next_back().is_some_and(|(_, &end)| end > at);
+        let range = self.range();
+        (range.start + HUGE_SIZE..range.end)
+            .step_by(HUGE_SIZE)
+            .filter(|&at| is_mapped(at - HUGE_SIZE) && is_mapped(at))
+            .filter(|at| state.wanted.get(&(at - HUGE_SIZE)) != state.wanted.get(at))
+            .count()
     }
 
     /// Lets time pass.
@@ -195,6 +219,7 @@ impl State {
                 self.mapped.insert(end, e);
             }
         }
+        self.wanted.retain(|at, _| !(start..end).contains(at));
         forget(start, end - start);
     }
 }
@@ -240,8 +265,12 @@ impl Os for ScriptedOs {
         true
     }
 
-    unsafe fn advise_huge(&self, addr: usize, bytes: usize, _wanted: bool) {
-        self.state().assert_mapped(addr, addr + bytes);
+    unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool) {
+        let mut state = self.state();
+        state.assert_mapped(addr, addr + bytes);
+        for at in (addr..addr + bytes).step_by(HUGE_SIZE) {
+            state.wanted.insert(at, wanted);
+        }
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
@@ -284,6 +313,10 @@ impl Os for ScriptedOs {
     fn page_size(&self) -> usize {
         // The kernel's granule; the heap only asks whether it is larger than its own page.
         PAGE_SIZE.min(4096)
+    }
+
+    fn most_mappings(&self) -> usize {
+        self.state().most_mappings
     }
 
     fn now_ms(&self) -> u64 {

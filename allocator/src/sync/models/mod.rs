@@ -8,4 +8,5 @@
 mod exchange;
 mod park;
 mod publish;
+mod reuse;
 mod worker;
