@@ -39,6 +39,9 @@ pub struct HugePage {
     /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere makes
     /// all of it resident.
     pub huge_backed: bool,
+    /// Whether pages of a block were moved here by their page tables, so that the kernel may have mappings of their
+    /// own for them. Counted in `Inner::moved`.
+    pub moved: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
@@ -67,6 +70,7 @@ impl HugePage {
             longest: PAGES_PER_HUGE as u16,
             state: HugeState::Free,
             huge_backed,
+            moved: false,
             range_len: 0,
             range_first: ptr::null_mut(),
         }

@@ -220,6 +220,17 @@ impl Os for ScriptedOs {
         Some(start)
     }
 
+    fn map_at(&self, addr: usize, bytes: usize) -> bool {
+        assert_pages(addr, bytes);
+        let mut state = self.state();
+        state.count();
+        let mapped = !state.fails() && state.is_free(addr, addr + bytes);
+        if mapped {
+            state.enter(addr, addr + bytes);
+        }
+        mapped
+    }
+
     unsafe fn unmap(&self, addr: usize, bytes: usize) {
         assert_pages(addr, bytes);
         let mut state = self.state();
