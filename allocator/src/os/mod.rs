@@ -70,12 +70,12 @@ pub trait Os {
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool;
 
     /// Moves pages to another place of the same caller, over what is mapped there, with their content and all that
-    /// the kernel knows of them. Nothing is mapped at `from` afterwards. Returns whether it could: the kernel may
-    /// refuse pages that it has in several mappings, and then nothing has changed.
+    /// the kernel knows of them; what is added reads as zero. Nothing is mapped at `from` afterwards. Returns whether it
+    /// could: not if the kernel has the pages in several mappings. If not, nothing has changed.
     ///
     /// # Safety
     /// `[from, from + old)` and `[to, to + new)` were mapped by `map` and do not overlap; the latter is unused;
-    /// `new >= old`.
+    /// `new > old`: since version 6.17 Linux moves several mappings if none is to grow, and may stop after some of them.
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool;
 
     /// Bytes in a page of the kernel: the granule of `release`.

@@ -444,10 +444,20 @@ impl Inner {
         let mut entered = 0;
         while entered < count {
             let at = addr + entered * HUGE_SIZE;
-            let Some(huge) = METADATA.allocate::<HugePage>() else {
-                break;
+            let huge = match NonNull::new(record(at)) {
+                // Lost when a block was moved (`relocate`), all of it, as it could be mapped now.
+                Some(lost) => {
+                    self.huge_pages -= 1;
+                    self.used -= PAGES_PER_HUGE;
+                    self.absent -= PAGES_PER_HUGE;
+                    lost
+                }
+                None => match METADATA.allocate::<HugePage>() {
+                    Some(huge) => huge,
+                    None => break,
+                },
             };
-            // SAFETY: fresh memory for one record.
+            // SAFETY: memory for one record, which is in no list.
             unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
             PAGE_MAP.set_huge(at, huge.as_ptr().cast());
             entered += 1;

@@ -84,16 +84,16 @@ impl<O: Os> PageHeap<O> {
         let mut moved = false;
         if inner.admits(bytes - old.bytes()) && can_enter(target) {
             PAGE_MAP.remove(from, old, SizeClass::NONE);
-            // In one call, so that there is one mapping; or in parts.
-            // SAFETY: both places are the caller's, and nobody uses the second.
-            unsafe {
-                if self.os.relocate(from.addr(), old.bytes(), target, bytes) {
-                    inner.map_anew(&self.os, from, old.0);
-                    moved = true;
-                } else {
-                    moved = inner.move_out_of(&self.os, from, old.0, target);
-                }
+            // In one call there is one mapping. But what is added is not to be backed by huge pages because the block
+            // was: of a direct block no more is resident than was touched.
+            let in_one = !Backing::of(from, old.0).any
+                // SAFETY: both places are the caller's, and nobody uses the second.
+                && unsafe { self.os.relocate(from.addr(), old.bytes(), target, bytes) };
+            if in_one {
+                inner.map_anew(&self.os, from, old.0);
             }
+            // SAFETY: as above.
+            moved = in_one || unsafe { inner.move_out_of(&self.os, from, old.0, target) };
             if moved {
                 inner.note_large(record.state, old.bytes(), 0);
                 inner.note_direct(0, bytes);
@@ -191,7 +191,7 @@ impl Inner {
     /// moves anything at all. The old place is free then; returns false if nothing was done.
     ///
     /// # Safety
-    /// The pages belong to the caller, as does as much mapped memory at `to`, which nobody uses.
+    /// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which nobody uses.
     unsafe fn move_out_of<O: Os>(&mut self, os: &O, from: PageId, pages: usize, to: usize) -> bool {
         // SAFETY: handed through. What was moved is gone from its old place.
         let moved = unsafe {
@@ -293,7 +293,7 @@ fn advise_as_before<O: Os>(os: &O, start: PageId, pages: usize) {
 /// on. `moved` is told of each part when it is gone from its old place. Returns how many were moved.
 ///
 /// # Safety
-/// The pages belong to the caller, as does as much mapped memory at `to`, which nobody uses.
+/// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which nobody uses.
 pub(super) unsafe fn move_tables<O: Os>(
     os: &O,
     from: PageId,
@@ -304,8 +304,10 @@ pub(super) unsafe fn move_tables<O: Os>(
     let (mut done, mut part, mut refused) = (0, pages, 0);
     while done < pages {
         let (at, bytes) = (from.plus(done), Length(part).bytes());
+        // Longer by a page, over which the next part comes to lie: see `Os::relocate`.
+        let longer = bytes + PAGE_SIZE;
         // SAFETY: by the caller's word.
-        if unsafe { os.relocate(at.addr(), bytes, to + Length(done).bytes(), bytes) } {
+        if unsafe { os.relocate(at.addr(), bytes, to + Length(done).bytes(), longer) } {
             moved(at, part);
             done += part;
             part = pages - done;

@@ -45,6 +45,8 @@ struct State {
     failable: usize,
     calls: usize,
     now_ms: u64,
+    /// What happens elsewhere while memory is given back, the next time.
+    on_release: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// The scripted system.
@@ -70,6 +72,7 @@ impl ScriptedOs {
             failable: 0,
             calls: 0,
             now_ms: 1_000,
+            on_release: None,
         };
         Self { base, state: Mutex::new(state) }
     }
@@ -98,6 +101,11 @@ impl ScriptedOs {
     /// Calls made since `fail` that could have failed.
     pub fn failable_calls(&self) -> usize {
         self.state().failable
+    }
+
+    /// Has `event` happen while memory is given back the next time.
+    pub fn on_release(&self, event: impl FnOnce() + Send + 'static) {
+        self.state().on_release = Some(Box::new(event));
     }
 
     /// Lets time pass.
@@ -240,6 +248,10 @@ impl Os for ScriptedOs {
 
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         assert_pages(addr, bytes);
+        let event = self.state().on_release.take();
+        if let Some(event) = event {
+            event();
+        }
         let mut state = self.state();
         state.count();
         state.assert_mapped(addr, addr + bytes);
@@ -271,6 +283,9 @@ impl Os for ScriptedOs {
                 return false;
             }
             state.enter(addr + old, addr + new);
+            // The mapping that ends there becomes longer.
+            state.mapped.remove(&(addr + old));
+            *state.mapped.range_mut(..addr + old).next_back().unwrap().1 = addr + new;
         }
         true
     }
@@ -278,14 +293,17 @@ impl Os for ScriptedOs {
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
         assert_pages(from, old);
         assert_pages(to, new);
-        assert!(new >= old && (from + old <= to || to + new <= from));
+        assert!(new > old && (from + old <= to || to + new <= from));
         let mut state = self.state();
         state.count();
         state.assert_mapped(from, from + old);
         state.assert_mapped(to, to + new);
-        if state.fails() {
+        let (_, &end) = state.mapped.range(..=from).next_back().unwrap();
+        if state.fails() || end < from + old {
             return false;
         }
+        state.cut(to, to + new);
+        state.enter(to, to + new);
         // SAFETY: both ranges are mapped and do not overlap.
         unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, old) };
         state.cut(from, from + old);
