@@ -24,9 +24,9 @@ use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
 
-/// Times that the kernel may refuse to move a part of a block before the rest is copied: each border between two of
-/// its mappings is found by halving.
-const REFUSED_MOST: usize = 24;
+/// Times that the kernel may refuse to move a part of a block before the rest is copied. The end of a mapping within a
+/// gigabyte is found in 17; a refusal takes a third of a microsecond.
+const REFUSED_MOST: usize = 512;
 
 impl<O: Os> PageHeap<O> {
     /// Changes a large span to `pages` pages, more than it has, in another place of this heap. Returns whether it could;
@@ -289,8 +289,10 @@ fn advise_as_before<O: Os>(os: &O, start: PageId, pages: usize) {
     }
 }
 
-/// Has the kernel move `pages` pages from `from` to the address `to`, in as few parts as it takes them, from the first
-/// on. `moved` is told of each part when it is gone from its old place. Returns how many were moved.
+/// Has the kernel move `pages` pages from `from` to the address `to`, from the first on. `moved` is told of each part when
+/// it is gone from its old place. Returns how many were moved: all, unless the kernel refuses.
+///
+/// It moves what is one mapping to it, and does not say where that ends: the ends are found by halving.
 ///
 /// # Safety
 /// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which nobody uses.
@@ -301,8 +303,10 @@ pub(super) unsafe fn move_tables<O: Os>(
     to: usize,
     mut moved: impl FnMut(PageId, usize),
 ) -> usize {
-    let (mut done, mut part, mut refused) = (0, pages, 0);
-    while done < pages {
+    // What was refused last ended at `end`, if that is not the whole: so does a mapping before it.
+    let (mut done, mut end, mut refused) = (0, pages, 0);
+    let mut part = pages;
+    while done < pages && refused < REFUSED_MOST {
         let (at, bytes) = (from.plus(done), Length(part).bytes());
         // Longer by a page, over which the next part comes to lie: see `Os::relocate`.
         let longer = bytes + PAGE_SIZE;
@@ -310,17 +314,27 @@ pub(super) unsafe fn move_tables<O: Os>(
         if unsafe { os.relocate(at.addr(), bytes, to + Length(done).bytes(), longer) } {
             moved(at, part);
             done += part;
-            part = pages - done;
-            continue;
+            if done == end {
+                (end, part) = (pages, pages - done);
+                continue;
+            }
+        } else {
+            refused += 1;
+            end = done + part;
+            if part == 1 {
+                break;
+            }
         }
-        refused += 1;
-        let to_border = PAGES_PER_HUGE - at.in_huge();
-        if part <= to_border || refused >= REFUSED_MOST {
-            break;
-        }
-        // Half of it, up to a border, as mappings meet there.
-        let half = at.plus(part / 2);
-        part = (half.0 - half.in_huge()).saturating_sub(at.0).max(to_border);
+        part = half_of(from.plus(done), end - done);
     }
     done
+}
+
+/// Half of `pages` pages from `start` on, at least one: up to the border of a huge page, if there is one, as mappings
+/// mostly meet there, and whole tables are moved up to there.
+fn half_of(start: PageId, pages: usize) -> usize {
+    let middle = start.plus(pages / 2);
+    let border = PageId(middle.0 - middle.in_huge());
+    let half = if border > start { border } else { middle };
+    (half.0 - start.0).max(1)
 }
