@@ -36,6 +36,12 @@ static size_t faults(void) {
     return (size_t)usage.ru_minflt;
 }
 
+static size_t most_resident(void) {
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
+    return (size_t)usage.ru_maxrss * KIB;
+}
+
 /* A word per page that says where the page belongs. */
 static void mark(char *block, size_t from, size_t to, uint64_t seed) {
     size_t at;
@@ -135,6 +141,8 @@ static void side_by_side(void) {
     now = faults() - before;
     CHECK(now <= least + COUNT * 5 * MIB / PAGE, "%zu faults for %zu pages", now, least);
     CHECK(mappings() < maps + 200, "%zu mappings", mappings());
+    /* What was moved away leaves nothing resident behind. */
+    CHECK(most_resident() < (COUNT * 80 + 48) * MIB, "%zu MiB", most_resident() / MIB);
     for (i = 0; i < COUNT; i++) {
         check_marks(blocks[i], size, i);
         free(blocks[i]);
