@@ -76,6 +76,16 @@ pub const SCAVENGE_INTERVAL: u32 = 512;
 /// page tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
 pub const DIRECT_BYTES: usize = 64 << 20;
 
+/// Blocks with mappings of their own up to which those that are shortened below a huge page keep theirs: each is one of
+/// the 65,530 mappings that a process may have by default.
+pub const DIRECT_SHORT_MOST: usize = 4096;
+
+/// Least bytes of a block that is moved by its page tables where it cannot grow: two system calls take as long as the
+/// copy and the page faults of a fraction of this, but each move may cost two mappings.
+pub const MOVE_LEAST_BYTES: usize = HUGE_SIZE / 2;
+/// Most huge pages to which blocks were moved so (8 GiB), with up to four mappings each. Beyond that blocks are copied.
+pub const MOVED_MOST: usize = 4096;
+
 /// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it grows by.
 pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.

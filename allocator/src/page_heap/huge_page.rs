@@ -72,6 +72,9 @@ pub struct HugePage {
     pub huge_backed: bool,
     /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
     pub broken_up: bool,
+    /// Whether pages of a block were moved here by their page tables, so that the kernel may have mappings of their
+    /// own for them. Counted in `Inner::moved`.
+    pub moved: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
@@ -109,6 +112,7 @@ impl HugePage {
             state: HugeState::Free,
             huge_backed,
             broken_up: false,
+            moved: false,
             range_len: 0,
             held: Bounds::NONE,
             held_by: 0,

@@ -261,6 +261,28 @@ impl HugeRanges {
         }
     }
 
+    /// Takes the first `len` huge pages of the range that `first` heads, or fewer if it is shorter. Returns how many.
+    ///
+    /// # Safety
+    /// `first` is the first record of a range here.
+    pub unsafe fn take_front(&mut self, first: *mut HugePage, len: usize) -> usize {
+        // SAFETY: by the caller's word.
+        unsafe {
+            let have = (*first).range_len;
+            self.unlink(first);
+            self.leave(first, have, len.min(have));
+            len.min(have)
+        }
+    }
+
+    /// Takes `len` contiguous huge pages, with as many free ones behind them if that can be had.
+    pub fn take_with_room(&mut self, len: usize) -> Option<*mut HugePage> {
+        let Some(first) = self.take(2 * len) else { return self.take(len) };
+        // SAFETY: the second half was just taken, and nobody uses it.
+        unsafe { self.insert(record((*first).addr + len * HUGE_SIZE), len) };
+        Some(first)
+    }
+
     /// Marks the first `len` of `have` free records as used and links the rest again, with what is left of the bounds.
     ///
     /// # Safety
