@@ -26,6 +26,26 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// The call that gives free memory back to the system.
+#[derive(Clone, Copy)]
+pub enum Trim {
+    /// It says whether there was any.
+    Told(fn() -> bool),
+    /// It does not say.
+    Silent(fn()),
+}
+
+impl Trim {
+    fn call(self) {
+        match self {
+            Self::Told(call) => {
+                std::hint::black_box(call());
+            }
+            Self::Silent(call) => call(),
+        }
+    }
+}
+
 /// What a load is told to do, and what it may ask of the allocator.
 pub struct Context {
     /// Threads that work.
@@ -35,14 +55,14 @@ pub struct Context {
     /// Where the random numbers start.
     pub seed: u64,
     /// Gives all free memory back to the system, by whatever call the allocator has for it.
-    pub trim: fn(),
+    pub trim: Trim,
     /// What the clock adds to every time, in ticks.
     overhead: u64,
 }
 
 impl Context {
     /// Measures the clock, too.
-    pub fn new(threads: usize, time: Duration, seed: u64, trim: fn()) -> Self {
+    pub fn new(threads: usize, time: Duration, seed: u64, trim: Trim) -> Self {
         Self { threads, time, seed, trim, overhead: clock::overhead() }
     }
 
@@ -204,10 +224,9 @@ mod tests {
     use super::*;
 
     fn context() -> Context {
-        Context::new(2, Duration::from_millis(150), 3, || {
-            // SAFETY: it may be called at any time; the tests' allocator is the system's.
-            unsafe { libc::malloc_trim(0) };
-        })
+        // SAFETY: it may be called at any time; the tests' allocator is the system's.
+        let trim = Trim::Told(|| unsafe { libc::malloc_trim(0) != 0 });
+        Context::new(2, Duration::from_millis(150), 3, trim)
     }
 
     #[test]

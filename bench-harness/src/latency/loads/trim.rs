@@ -29,7 +29,7 @@ pub const LOAD: Load = Load {
                     if working.load(Relaxed) == 0 {
                         break;
                     }
-                    neighbour.recorder.time(Operation::Trim, context.trim);
+                    neighbour.recorder.time(Operation::Trim, || context.trim.call());
                 }
                 neighbour
             });
