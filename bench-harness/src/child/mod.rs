@@ -330,6 +330,9 @@ mod tests {
         let run = Request::Run { workload: "trees".to_owned(), threads: 2, scale: 0.5, seed: 7 };
         assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
         assert_eq!(parse("--hello"), Ok(Request::Hello));
+        let time = Duration::from_millis(250);
+        let timed = Request::Time { load: "steady".to_owned(), threads: 2, seed: 7, time };
+        assert_eq!(parse("--time steady 2 7 250"), Ok(timed));
         let watch = Request::Watch {
             workload: "trees".to_owned(),
             threads: 2,

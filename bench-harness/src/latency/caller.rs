@@ -184,8 +184,8 @@ mod tests {
             (Operation::MallocLarge, 1),
             (Operation::Calloc, 1),
             (Operation::Realloc, 1),
-            (Operation::FreeSmall, 2),
-            (Operation::FreeLarge, 1),
+            (Operation::FreeSmall, 1),
+            (Operation::FreeLarge, 2),
             (Operation::FirstWrite, pages),
             (Operation::Empty, 7 + pages),
         ];
