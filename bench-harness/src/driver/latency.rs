@@ -129,7 +129,7 @@ fn merged(allocator: &str, load: &str, pace: Pace, answers: &[Timed]) -> Latency
         .collect();
     let middle = |figure: fn(&Timed) -> f64| {
         let figures: Vec<f64> = answers.iter().map(figure).collect();
-        // Hundredths of nanoseconds, and six digits of a tick's length, are plenty.
+        // Six decimals are plenty, and keep the result file small.
         (median(&figures).unwrap_or(0.0) * 1e6).round() / 1e6
     };
     LatencyRun {

@@ -58,8 +58,8 @@ fn load(shown: &Shown<'_>) -> String {
         String::new()
     } else {
         format!(
-            "<figure class=\"curve\">\n<figcaption>Time of a call that so many are faster \
-             than</figcaption>\n{}</figure>\n{}<details>\n<summary>By operation<span>{}</span>\
+            "<figure class=\"curve\">\n<figcaption>All calls: so many of them are faster than \
+             this</figcaption>\n{}</figure>\n{}<details>\n<summary>By operation<span>{}</span>\
              </summary>\n{}</details>\n",
             plot(shown),
             html(&latency::of_load(shown)),
