@@ -99,7 +99,7 @@ impl Operation {
 /// Kinds of operations.
 const KINDS: usize = Operation::ALL.len();
 
-/// The empty loop stands for no more than this much of a call, in ticks: some 0.3 ms. A longer call
+/// The empty loop stands for no more than this much of a call, in ticks: some 0.4 ms. A longer call
 /// was interrupted, or does work that no interruption explains.
 const LONGEST_EMPTY: u64 = 1 << 20;
 
@@ -165,17 +165,17 @@ impl Recorder {
         counters.calls[kind][bucket(took)] += 1;
     }
 
-    /// Waits for as long as the call took that showed `took`, and counts by how much that was
-    /// exceeded. A call that took no time shows the clock's own share, and so does the loop.
+    /// Waits for as long as the call took, and counts by how much that was exceeded. The clock's own
+    /// share is added, because a call that takes no time shows it as well.
     #[inline]
     fn idle(&mut self, took: u64) {
-        let wanted = took.min(LONGEST_EMPTY).saturating_sub(self.overhead);
+        let wanted = took.clamp(self.overhead, LONGEST_EMPTY);
         let start = ticks();
         let mut passed = ticks().saturating_sub(start);
         while passed < wanted {
             passed = ticks().saturating_sub(start);
         }
-        self.note(Operation::Empty, passed - wanted);
+        self.note(Operation::Empty, passed.saturating_sub(wanted) + self.overhead);
     }
 
     /// Everything that was counted, with so many nanoseconds to a tick.

@@ -16,7 +16,9 @@ counter, with fences on both sides. After each call, the thread does nothing for
 the same way: how far that empty loop overran is what the machine did to the thread, be it an \
 interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the \
 empty loop's. What reading the clock adds is in all times, the empty loop's too. Counts of all rounds \
-are put together before percentiles are taken; rounds are interleaved, each in a process of its own.";
+are put together before percentiles are taken; rounds are interleaved, each in a process of its own. \
+An allocator that reads or writes the block itself takes in its call the cache misses and faults that \
+another leaves to the program's first write.";
 
 /// A load and what every allocator showed of it.
 pub struct Shown<'a> {
