@@ -140,7 +140,8 @@ static void side_by_side(void) {
     }
     now = faults() - before;
     CHECK(now <= least + COUNT * 5 * MIB / PAGE, "%zu faults for %zu pages", now, least);
-    CHECK(mappings() < maps + 200, "%zu mappings", mappings());
+    /* Moves leave some behind, fences of the hardened library more; not one for each growth of each. */
+    CHECK(mappings() < maps + 400, "%zu mappings", mappings());
     /* What was moved away leaves nothing resident behind. */
     CHECK(most_resident() < (COUNT * 80 + 48) * MIB, "%zu MiB", most_resident() / MIB);
     for (i = 0; i < COUNT; i++) {
