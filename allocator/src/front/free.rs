@@ -269,12 +269,15 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass) {
         return;
     }
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through, where it is a small block.
-    if class != SizeClass::NONE
-        && (unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) }
-            || unsafe { exchange::push_counted(class, block) })
-    {
-        return;
+    if class != SizeClass::NONE {
+        // SAFETY: a small block, which the caller gives up.
+        if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
+            return;
+        }
+        // SAFETY: as above.
+        if unsafe { exchange::push_counted(class, block) } {
+            return;
+        }
     }
     // SAFETY: handed through.
     unsafe { give_back(block) }
