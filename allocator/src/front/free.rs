@@ -316,7 +316,7 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
     }
     #[cfg(not(feature = "hardened"))]
     if class != SizeClass::NONE {
-        // SAFETY: a small block of `class`, which the caller gives up.
+        // SAFETY: a small block, which the caller gives up.
         if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
             return;
         }
