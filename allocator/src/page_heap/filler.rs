@@ -25,11 +25,7 @@ pub struct Filler {
 
 impl Filler {
     pub const fn new() -> Self {
-        Self {
-            lists: [const { List::new() }; PAGES_PER_HUGE],
-            occupied: PageBits::new(),
-            count: 0,
-        }
+        Self { lists: [const { List::new() }; PAGES_PER_HUGE], occupied: PageBits::new(), count: 0 }
     }
 
     /// Files `huge` under its longest run; one without a free page is not kept.

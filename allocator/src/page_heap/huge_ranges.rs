@@ -314,7 +314,10 @@ impl HugeRanges {
                     assert!(bare || from <= held.from && held.to <= from + len as u32);
                     for number in from..from + len as u32 {
                         let inside = (held.from..held.to).contains(&number);
-                        assert!(inside || (*numbered(number)).resident_free() == 0, "out of bounds");
+                        assert!(
+                            inside || (*numbered(number)).resident_free() == 0,
+                            "out of bounds"
+                        );
                     }
                     total += len;
                     count += 1;

@@ -44,6 +44,8 @@ struct State {
     /// Calls that may fail, since `fail` was called.
     failable: usize,
     calls: usize,
+    /// Most bytes that were given back by one call since `take_most_released`.
+    most_released: usize,
     now_ms: u64,
 }
 
@@ -69,6 +71,7 @@ impl ScriptedOs {
             failing: Failing::Never,
             failable: 0,
             calls: 0,
+            most_released: 0,
             now_ms: 1_000,
         };
         Self { base, state: Mutex::new(state) }
@@ -98,6 +101,11 @@ impl ScriptedOs {
     /// Calls made since `fail` that could have failed.
     pub fn failable_calls(&self) -> usize {
         self.state().failable
+    }
+
+    /// Most bytes that were given back by one call since the last look.
+    pub fn take_most_released(&self) -> usize {
+        core::mem::take(&mut self.state().most_released)
     }
 
     /// Lets time pass.
@@ -235,6 +243,7 @@ impl Os for ScriptedOs {
         if state.fails() {
             return false;
         }
+        state.most_released = state.most_released.max(bytes);
         // SAFETY: mapped memory of the arena whose content the caller gave up.
         assert_eq!(unsafe { libc::madvise(addr as *mut _, bytes, libc::MADV_DONTNEED) }, 0);
         true
