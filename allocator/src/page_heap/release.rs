@@ -54,7 +54,7 @@ const AT_ONCE: usize = 8;
 /// The same in a call of the program's that asked for something else.
 const AT_ONCE_IN_CALL: usize = 2;
 /// Pages that such a call gives back of what others left, at most.
-const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
+pub(super) const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
 /// System calls that it makes for that, at most.
 const CALLS_FOR_OTHERS: usize = 4;
 /// Runs of pages in one huge page that are given back between two holds of the lock.
