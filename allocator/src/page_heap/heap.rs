@@ -184,17 +184,21 @@ impl<O: Os> PageHeap<O> {
     pub unsafe fn free_span(&self, span: NonNull<Span>) {
         let mut inner = self.lock();
         // SAFETY: the caller gives the span up, so the record is ours.
-        unsafe {
+        let pages = unsafe {
             let record = span.as_ref();
             PAGE_MAP.remove(record.start, record.pages, record.class);
             inner.note_large(record.state, record.bytes(), 0);
             let touched = Length::for_bytes(record.touched_bytes()).0;
-            inner.give_pages(record.start, record.pages.0, record.pages.0 - touched);
+            let pages = record.pages.0;
+            inner.give_pages(record.start, pages, pages - touched);
             inner.recycle_record(span);
-        }
+            pages
+        };
         let at_once = inner.note_decay(&self.os);
+        let excess = inner.excess_of_freed(pages);
         drop(inner);
         self.release_now(at_once);
+        self.run_excess(excess);
     }
 
     /// Figures at this moment.

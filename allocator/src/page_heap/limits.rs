@@ -11,6 +11,7 @@
 //! should give up what they hold.
 
 use super::heap::{Inner, PageHeap};
+use super::release::OF_OTHERS;
 use crate::os::Os;
 use crate::page::metadata::METADATA;
 use crate::page::units::Length;
@@ -108,6 +109,12 @@ fn soft_limit() -> usize {
     if is_set() { parameters::get(Id::SoftLimit) } else { CONTAINER.load(Ordering::Relaxed) }
 }
 
+/// The soft limit, and the lower one of it and the hard one.
+fn limits() -> (usize, usize) {
+    let soft = soft_limit();
+    (soft, soft.min(parameters::get(Id::HardLimit)))
+}
+
 impl Inner {
     /// Bytes that cannot go back while the program holds what it holds.
     fn held(&self) -> usize {
@@ -136,10 +143,22 @@ impl Inner {
         self.for_one_call(own, excess)
     }
 
+    /// The free pages that a call which freed `own` pages should give back because the lower limit is exceeded: a burst
+    /// of frees does not leave all to the call that takes pages next. A few stay for that one, so that a program
+    /// that sits at the limit does not give back with every free what it needs at once.
+    pub fn excess_of_freed(&mut self, own: usize) -> usize {
+        let (_, limit) = limits();
+        if limit == NEVER {
+            return 0;
+        }
+        let resident = self.held() + Length(self.free_resident).bytes();
+        let excess = Length::for_bytes(resident.saturating_sub(limit)).0.min(self.free_resident);
+        if excess <= OF_OTHERS { 0 } else { self.for_one_call(own, excess - OF_OTHERS) }
+    }
+
     /// All free pages that should go back.
     fn whole_excess<O: Os>(&self, os: &O) -> usize {
-        let soft = soft_limit();
-        let limit = soft.min(parameters::get(Id::HardLimit));
+        let (soft, limit) = limits();
         if limit == NEVER {
             return 0;
         }

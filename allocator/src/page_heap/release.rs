@@ -56,7 +56,7 @@ const AT_ONCE: usize = 8;
 /// The same in a call of the program's that asked for something else.
 const AT_ONCE_IN_CALL: usize = 2;
 /// Pages that such a call gives back of what others left, at most.
-const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
+pub(super) const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
 /// System calls that it makes for that, at most.
 const CALLS_FOR_OTHERS: usize = 4;
 /// Runs of pages in one huge page that are given back between two holds of the lock.
@@ -462,6 +462,32 @@ mod tests {
         assert_eq!(decay.step(800, 1_199, free), None);
         assert_eq!(decay.step(800, 1_200, free), Some(free / STEP_SHARE));
         assert_eq!(decay.step(800, 2_000, free), Some(free), "a whole decay time has passed");
+    }
+
+    /// A call of the program's must not pay for all that others left: it gives back as much as it freed itself and a
+    /// bounded part besides, by calls into the kernel that do not take long. The rest is owed, and goes by and by.
+    #[test]
+    fn a_call_gives_back_its_own_and_a_bounded_part_of_the_rest() {
+        let mut model = Model::new();
+        for _ in 0..16 {
+            assert!(model.allocate(PAGES_PER_HUGE, 1));
+        }
+        (0..16).for_each(|_| model.free(0));
+        let all = model.heap.lock().free_resident;
+        let own = PAGES_PER_HUGE;
+        let pages = model.heap.lock().for_one_call(own, all);
+        assert_eq!(pages, own + OF_OTHERS);
+        model.os().take_most_released();
+        assert_eq!(model.heap.release_now(pages), pages);
+        assert_eq!(model.os().take_most_released(), AT_ONCE_IN_CALL * HUGE_SIZE);
+        model.check();
+        assert_eq!(model.heap.lock().decay.owed, all - pages);
+        while model.heap.release_owed(PAGES_PER_HUGE, 1) {
+            model.check();
+        }
+        assert_eq!(model.heap.lock().free_resident, 0);
+        assert_eq!(model.heap.lock().for_one_call(3, 2), 2, "no more than there is");
+        model.drain();
     }
 
     /// A child forked while another thread gave memory back has all of it, as free pages that may be resident, and

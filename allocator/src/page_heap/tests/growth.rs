@@ -73,6 +73,7 @@ fn steps_of(
         assert!(most_in_a_hold <= MOST_IN_A_HOLD, "{most_in_a_hold} while the lock was held");
         all.push(steps);
         heap.check_invariants(heap.os.range());
+        assert!(heap.os.take_most_released() <= 16 << 20, "by one system call");
         for block in blocks {
             free(&heap, block);
         }

@@ -44,6 +44,8 @@ struct State {
     /// Calls that may fail, since `fail` was called.
     failable: usize,
     calls: usize,
+    /// Most bytes that were given back by one call since `take_most_released`.
+    most_released: usize,
     now_ms: u64,
     /// What was asked of the huge pages for which anything was.
     wanted: BTreeMap<usize, bool>,
@@ -74,6 +76,7 @@ impl ScriptedOs {
             failing: Failing::Never,
             failable: 0,
             calls: 0,
+            most_released: 0,
             now_ms: 1_000,
             wanted: BTreeMap::new(),
             most_mappings: usize::MAX,
@@ -130,6 +133,11 @@ impl ScriptedOs {
     /// Has `event` happen while memory is given back the next time.
     pub fn on_release(&self, event: impl FnOnce() + Send + 'static) {
         self.state().on_release = Some(Box::new(event));
+    }
+
+    /// Most bytes that were given back by one call since the last look.
+    pub fn take_most_released(&self) -> usize {
+        core::mem::take(&mut self.state().most_released)
     }
 
     /// Lets time pass.
@@ -283,6 +291,7 @@ impl Os for ScriptedOs {
         if state.fails() {
             return false;
         }
+        state.most_released = state.most_released.max(bytes);
         // SAFETY: mapped memory of the arena whose content the caller gave up.
         assert_eq!(unsafe { libc::madvise(addr as *mut _, bytes, libc::MADV_DONTNEED) }, 0);
         true
