@@ -76,6 +76,16 @@ pub const SCAVENGE_INTERVAL: u32 = 512;
 /// page tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
 pub const DIRECT_BYTES: usize = 64 << 20;
 
+/// Blocks with mappings of their own up to which those that are shortened below a huge page keep theirs: each is one of
+/// the 65,530 mappings that a process may have by default.
+pub const DIRECT_SHORT_MOST: usize = 4096;
+
+/// Least bytes of a block that is moved by its page tables where it cannot grow: two system calls take as long as the
+/// copy and the page faults of a fraction of this, but each move may cost two mappings.
+pub const MOVE_LEAST_BYTES: usize = HUGE_SIZE / 2;
+/// Most huge pages to which blocks were moved so (8 GiB), with up to four mappings each. Beyond that blocks are copied.
+pub const MOVED_MOST: usize = 4096;
+
 /// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it grows by.
 pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
@@ -158,11 +168,9 @@ pub const GUARD_PLACES: usize = 1024;
 /// Most live blocks in them; the other half keeps freed ones from being used again at once.
 pub const GUARDED_MOST: usize = GUARD_PLACES / 2;
 
-/// Second word of an object that lies free in a magazine; see `thread_cache::object`.
-///
-/// Any value works that programs do not store by habit and that fits a sign-extended 32-bit immediate;
-/// a program that does store it merely gets the slow check.
-pub const FREE_MARK: usize = 0xFFFF_FFFF_A35E_C0DB;
+/// Steps that searches for a block that was perhaps freed twice may take in vain, in the life of a process: each looks
+/// at one object. Together they take less than a millisecond. (`front::misuse`)
+pub const VAIN_STEPS: usize = 16 * 1024;
 
 /// Largest request in bytes that is looked at at all: C's `PTRDIFF_MAX`, as in glibc.
 pub const MAX_REQUEST: usize = isize::MAX as usize;
@@ -173,4 +181,3 @@ const _: () =
 const _: () = assert!(PAGES_PER_HUGE == 256, "huge-page bitmaps are four words");
 const _: () = assert!(MAX_SPAN_OBJECTS.is_multiple_of(64));
 const _: () = assert!(DIRECT_BYTES.is_multiple_of(HUGE_SIZE));
-const _: () = assert!(FREE_MARK as isize as i32 as isize == FREE_MARK as isize);

@@ -6,7 +6,7 @@
 //! writes the first bytes and one byte in every further OS page, as a program that uses its memory
 //! does.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error, realloc};
 use std::ptr::NonNull;
 
 /// Size of the pages that the kernel hands out on first touch.
@@ -46,7 +46,7 @@ impl Block {
     #[inline]
     fn layout(size: usize) -> Layout {
         let size = size.max(1);
-        // SAFETY: the alignment is a power of two, and no workload asks for more than a few MiB.
+        // SAFETY: the alignment is a power of two, and no workload asks for more than a few GiB.
         unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
     }
 
@@ -69,6 +69,39 @@ impl Block {
             unsafe { self.address.as_ptr().add(offset).write_volatile(mark) };
             offset += OS_PAGE;
         }
+    }
+
+    /// Changes the size by `realloc` and writes `mark` to the first byte of each OS page that is new.
+    pub fn resize(&mut self, size: usize, mark: u8) {
+        let before = self.size.div_ceil(OS_PAGE);
+        self.resize_unwritten(size);
+        self.rewrite_pages(before, self.size.div_ceil(OS_PAGE).saturating_sub(before), mark);
+    }
+
+    /// Changes the size by `realloc`. What is new is not to be read.
+    pub fn resize_unwritten(&mut self, size: usize) {
+        let new = Self::layout(size);
+        let old = Self::layout(self.size);
+        // SAFETY: the block came from `alloc` or `realloc` with the old layout, and the new size is not zero.
+        let moved = unsafe { realloc(self.address.as_ptr(), old, new.size()) };
+        let Some(address) = NonNull::new(moved) else { handle_alloc_error(new) };
+        (self.address, self.size) = (address, new.size());
+    }
+
+    /// Writes `mark` to the first byte of `pages` OS pages, counted from the start of the block, from page `first` on.
+    pub fn rewrite_pages(&mut self, first: usize, pages: usize, mark: u8) {
+        assert!((first + pages).saturating_sub(1) * OS_PAGE < self.size || pages == 0);
+        for page in first..first + pages {
+            // SAFETY: inside the block, as the last page begins there; volatile as in `write`.
+            unsafe { self.address.as_ptr().add(page * OS_PAGE).write_volatile(mark) };
+        }
+    }
+
+    /// The marks of all its pages, added up. They must have been written.
+    pub fn sum(&self) -> u64 {
+        let marks = (0..self.size).step_by(OS_PAGE);
+        // SAFETY: inside the block, and written by the caller's word; volatile, so that it is read from memory.
+        marks.map(|at| u64::from(unsafe { self.address.as_ptr().add(at).read_volatile() })).sum()
     }
 
     /// Writes another mark to the first byte and to every further OS page.
@@ -125,5 +158,16 @@ mod tests {
             // SAFETY: the offset lies inside the block, and `new` wrote this byte.
             assert_eq!(unsafe { block.address().add(page * OS_PAGE).read() }, 0xa5);
         }
+    }
+
+    #[test]
+    fn a_resized_block_keeps_what_it_had_and_marks_what_is_new() {
+        let mut block = Block::new(2 * OS_PAGE, 3);
+        block.resize(5 * OS_PAGE + 1, 7);
+        assert_eq!((block.size(), block.sum()), (5 * OS_PAGE + 1, 2 * 3 + 4 * 7));
+        block.resize(OS_PAGE + 1, 9);
+        assert_eq!(block.sum(), 2 * 3);
+        block.rewrite_pages(1, 1, 5);
+        assert_eq!(block.sum(), 3 + 5);
     }
 }

@@ -12,15 +12,19 @@
 //!  results            the result file;  statistics, summary, standing, compare: what it says
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
 //!  measure            clock, processor time, faults, resident memory over time
+//!  latency            loads whose every call is timed, for the rare long ones
 //!  scenarios          what documents claim, step by step, and whether it holds
 //!  workloads          the work itself;  block, random: what it is made of
 //!  trace               recorded calls of real programs, decoded and replayed
 //!  watch              the wrapper of every allocator that can time its calls
+//!  clock, buckets      what single calls are timed by, and counted in
 //! ```
 //!
 //! Nothing here depends on an allocator, so a change in one never rebuilds the harness.
 
 pub mod block;
+pub mod buckets;
+pub mod clock;
 pub mod random;
 pub mod watch;
 
@@ -29,6 +33,7 @@ pub mod workloads;
 
 pub mod measure;
 
+pub mod latency;
 pub mod scenarios;
 
 pub mod child;

@@ -4,6 +4,7 @@
 //! a reader or an interrupted program never sees half of it.
 
 use crate::child::Description;
+use crate::latency::{Distribution, Operation};
 use crate::machine::Machine;
 use crate::measure::{Measurement, Watch};
 use crate::scenarios::{Observed, Tuning};
@@ -36,6 +37,9 @@ pub struct Results {
     /// Every run whose calls were watched.
     #[serde(default)]
     pub watched: Vec<WatchedRun>,
+    /// Every latency load under every allocator.
+    #[serde(default)]
+    pub latency: Vec<LatencyRun>,
     /// What starting costs.
     #[serde(default)]
     pub startup: Vec<StartUp>,
@@ -104,6 +108,47 @@ pub struct WatchedRun {
     pub workload: String,
     /// What was seen.
     pub watched: Watch,
+}
+
+/// One latency load under one allocator, over all rounds. Times are in nanoseconds; what the clock adds to
+/// each is in them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LatencyRun {
+    /// Name of the load.
+    pub load: String,
+    /// Name of the allocator.
+    pub allocator: String,
+    /// Processes that were run.
+    pub rounds: usize,
+    /// How long each of them worked, in seconds.
+    pub seconds: f64,
+    /// Threads that worked.
+    pub threads: usize,
+    /// What the clock adds to every time: the median over the rounds of what each measured.
+    pub overhead_ns: f64,
+    /// Nanoseconds to a tick of the clock.
+    pub tick_ns: f64,
+    /// Whether the clock runs at one rate.
+    pub steady_clock: bool,
+    /// Blocks that the allocator did not have.
+    pub refused: u64,
+    /// All calls together, then each operation, the empty loop last.
+    pub operations: Vec<Distribution>,
+    /// Why there are no times, where this machine lacks what the load needs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_here: Option<String>,
+}
+
+impl LatencyRun {
+    /// All calls of the allocator together.
+    pub fn calls(&self) -> Option<&Distribution> {
+        self.operations.iter().find(|one| one.operation.is_none())
+    }
+
+    /// The empty loop.
+    pub fn empty(&self) -> Option<&Distribution> {
+        self.operations.iter().find(|one| one.operation == Some(Operation::Empty))
+    }
 }
 
 /// What a process costs that does nothing.
@@ -315,6 +360,7 @@ pub(crate) mod samples {
             runs,
             scenarios: Vec::new(),
             watched: Vec::new(),
+            latency: Vec::new(),
             startup: Vec::new(),
             instructions: Vec::new(),
             failures: Vec::new(),

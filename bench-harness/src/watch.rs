@@ -11,6 +11,8 @@
 //! `SLOTS` apart, so the counters are atomic; all are Relaxed, because they publish nothing and are
 //! read when the threads have been joined, or as a curve that may lag by a call.
 
+use crate::buckets::{BUCKETS, bucket, middle};
+use crate::clock::{overhead, ticks};
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use std::alloc::{GlobalAlloc, Layout};
@@ -57,11 +59,6 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Watched<A> {
 
 /// Slots for threads.
 const SLOTS: usize = 64;
-/// Buckets of one power of two: a bucket is 3 % wide.
-const PARTS: usize = 32;
-/// Buckets of a slot: times up to 2^38 ticks, which is more than a minute.
-const BUCKETS: usize = 2 * PARTS + 32 * PARTS;
-
 /// What the threads of one slot have counted.
 struct Slot {
     live: AtomicI64,
@@ -106,48 +103,6 @@ fn timed<T>(growth: i64, call: impl FnOnce() -> T) -> T {
     slot.longest.fetch_max(took, Relaxed);
     slot.calls[bucket(took)].fetch_add(1, Relaxed);
     result
-}
-
-/// A clock that is cheap to read: the processor's time stamp.
-#[cfg(target_arch = "x86_64")]
-fn ticks() -> u64 {
-    use std::arch::x86_64::{_mm_lfence, _rdtsc};
-    // SAFETY: both instructions exist on every x86-64 processor and touch no memory. The fences
-    // keep the call between the two readings.
-    unsafe {
-        _mm_lfence();
-        let ticks = _rdtsc();
-        _mm_lfence();
-        ticks
-    }
-}
-
-/// A clock that every machine has, in nanoseconds.
-#[cfg(not(target_arch = "x86_64"))]
-fn ticks() -> u64 {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is valid for writing, and the clock exists on every Linux.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
-    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
-}
-
-/// The bucket of a time: exact up to 64 ticks, then [`PARTS`] for each power of two.
-fn bucket(ticks: u64) -> usize {
-    let ticks = ticks.min((1 << 38) - 1);
-    if ticks < 2 * PARTS as u64 {
-        return ticks as usize;
-    }
-    let shift = (ticks.ilog2() - PARTS.ilog2()) as usize;
-    2 * PARTS + (shift - 1) * PARTS + ((ticks >> shift) as usize - PARTS)
-}
-
-/// The middle of a bucket, in ticks.
-fn middle(bucket: usize) -> u64 {
-    if bucket < 2 * PARTS {
-        return bucket as u64;
-    }
-    let (shift, part) = ((bucket - 2 * PARTS) / PARTS + 1, (bucket - 2 * PARTS) % PARTS);
-    (((PARTS + part) as u64) << shift) + (1 << (shift - 1))
 }
 
 /// How long calls took, in nanoseconds. The readings of the clock are in it; `clock_ns` says how much
@@ -223,57 +178,15 @@ pub fn latency(tick_ns: f64) -> Option<Latency> {
         p99_ns: at(0.99),
         p999_ns: at(0.999),
         max_ns: longest as f64 * tick_ns,
-        clock_ns: empty_call() * tick_ns,
+        clock_ns: overhead() as f64 * tick_ns,
     })
-}
-
-/// Ticks that timing nothing shows: the smallest of many tries.
-fn empty_call() -> f64 {
-    let tries = (0..1_000).map(|_| {
-        let start = ticks();
-        ticks().saturating_sub(start)
-    });
-    tries.min().unwrap_or(0) as f64
-}
-
-/// Relates ticks to nanoseconds over the time since it was made.
-pub struct Calibration {
-    clock: std::time::Instant,
-    ticks: u64,
-}
-
-impl Calibration {
-    /// Begins now.
-    pub fn start() -> Self {
-        Self { clock: std::time::Instant::now(), ticks: ticks() }
-    }
-
-    /// Nanoseconds to a tick.
-    pub fn tick_ns(&self) -> f64 {
-        let passed = ticks().saturating_sub(self.ticks).max(1);
-        self.clock.elapsed().as_nanos() as f64 / passed as f64
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Calibration;
     use std::alloc::System;
-
-    #[test]
-    fn a_bucket_holds_its_middle_and_is_three_per_cent_wide() {
-        for ticks in (0..300).chain((9..38).flat_map(|power| {
-            let at = 1_u64 << power;
-            [at - 1, at, at + 1, at + at / 3, at + at / 2]
-        })) {
-            let found = bucket(ticks);
-            assert!(found < BUCKETS, "{ticks}");
-            assert_eq!(bucket(middle(found)), found, "{ticks}");
-            let off = middle(found).abs_diff(ticks) as f64 / ticks.max(1) as f64;
-            assert!(off < 0.032, "{ticks}: {off}");
-        }
-        assert!(bucket(u64::MAX) < BUCKETS);
-    }
 
     #[test]
     fn calls_are_counted_while_watched_and_only_then() {

@@ -4,6 +4,7 @@
 //! allocator; the real ones are tested where they are built, in `comparisons`.
 
 use bench_harness::child::{Answer, Description, PROTOCOL};
+use bench_harness::latency::{Counted, Operation, Timed};
 use bench_harness::results::Results;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -78,7 +79,7 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn a_bad_command_line_ends_with_status_2_and_says_why() {
-    let cases: [(&[&str], &str); 10] = [
+    let cases: [(&[&str], &str); 12] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand"),
         (&["run", "--rounds", "0"], "--rounds"),
@@ -88,6 +89,8 @@ fn a_bad_command_line_ends_with_status_2_and_says_why() {
         (&["run", "--workload", "none"], "there is no workload 'none'"),
         (&["scenarios", "-s", "none"], "there is no scenario 'none'"),
         (&["scenarios", "--rest", "0"], "--rest"),
+        (&["latency", "-l", "none"], "there is no latency load 'none'"),
+        (&["latency", "--quick", "--rounds", "3"], "--quick"),
         (&["run", "--bin-dir", "/nonexistent"], "is not a folder"),
     ];
     for (arguments, expected) in cases {
@@ -255,7 +258,101 @@ fn the_list_names_every_workload() {
     for workload in bench_harness::workloads::ALL {
         assert!(said.contains(workload.name), "{said}");
     }
+    for load in bench_harness::latency::ALL {
+        assert!(said.contains(load.name), "{said}");
+    }
     assert!(said.contains("a script"), "{said}");
+}
+
+/// What a runner says of a latency load: as many fast calls and empty loops, and some slow ones.
+fn timed(slow_ns: u64) -> String {
+    let counted = |operation, longest_ns: u64| Counted {
+        operation,
+        longest_ns: longest_ns as f64,
+        times: vec![(250, 99_980), (longest_ns * 10, 20)],
+    };
+    let answer = Answer::Timed(Timed {
+        tick_ns: 0.5,
+        overhead_ns: 11.0,
+        steady_clock: true,
+        counted: vec![
+            counted(Operation::MallocSmall, slow_ns),
+            counted(Operation::FreeSmall, slow_ns / 2),
+            counted(Operation::Empty, 900),
+        ],
+        refused: 0,
+        not_here: None,
+    });
+    serde_json::to_string(&answer).expect("it can be written")
+}
+
+#[test]
+fn latency_loads_are_run_in_turn_and_complete_the_report() {
+    let folder = Folder::new("latency");
+    let log = folder.0.join("log");
+    let lacking = Answer::Timed(Timed {
+        tick_ns: 0.5,
+        overhead_ns: 11.0,
+        steady_clock: true,
+        counted: Vec::new(),
+        refused: 0,
+        not_here: Some("there is no such group".to_owned()),
+    });
+    let lacking = serde_json::to_string(&lacking).expect("it can be written");
+    for (order, name, slow) in [(0, "stratalloc", 4_000), (1, "ptmalloc", 64_000)] {
+        let answer = format!(
+            "echo \"{name} $@\" >>'{}'; case \"$2\" in memory-high) echo '{lacking}';; *) echo \
+             '{}';; esac",
+            path(&log),
+            timed(slow)
+        );
+        folder.add_runner(name, order, &answer);
+    }
+    folder.add_runner("crash", 2, "echo 'double free' >&2; kill -ABRT $$");
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let place = ["--bin-dir", bin, "--out", path(&out), OWN];
+    let work = ["latency", "-l", "steady,memory-high", "-r", "2", "--seconds", "0.1"];
+    let shown = bench(&[&work[..], &place].concat());
+    let said = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(1), "one failed: {}", text(&shown.stderr));
+    assert!(text(&shown.stderr).contains("crash on steady"), "{}", text(&shown.stderr));
+    assert!(said.contains("not measured here: there is no such group"), "{said}");
+
+    // Interleaved; and what cannot be had is asked for once.
+    let asked = fs::read_to_string(&log).expect("the runners wrote it");
+    let of = |load: &str| -> Vec<&str> {
+        let wanted = format!(" --time {load} ");
+        asked.lines().filter(|line| line.contains(&wanted)).collect()
+    };
+    let names: Vec<_> = of("steady").iter().map(|line| line.split(' ').next()).collect();
+    assert_eq!(names.len(), 4, "{asked}");
+    assert_ne!(names[0], names[1], "{asked}");
+    assert_eq!(of("memory-high").len(), 2, "{asked}");
+    assert!(of("steady").iter().all(|line| line.ends_with(" 100")), "{asked}");
+
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!(results.latency.len(), 4);
+    let run = |name: &str| {
+        let wanted = |run: &&bench_harness::results::LatencyRun| {
+            run.allocator == name && run.load == "steady"
+        };
+        results.latency.iter().find(wanted).expect("it was run")
+    };
+    let calls = run("ptmalloc").calls().expect("there were calls");
+    assert_eq!((calls.samples, calls.rounds.len()), (400_000, 2));
+    assert_eq!(calls.max_ns, 64_000.0);
+    assert_eq!(run("ptmalloc").empty().map(|empty| empty.samples), Some(200_000));
+    let page = fs::read_to_string(out.join("report.html")).expect("it was written");
+    assert!(page.contains("Latency of single calls") && page.contains("4.00 µs"));
+    let tables = fs::read_to_string(out.join("report.md")).expect("it was written");
+    assert!(tables.contains("0.062×"), "ours against the best peer: {tables}");
+
+    // A second time takes the place of the first.
+    folder.add_runner("crash", 2, &format!("echo '{}'", timed(9_000)));
+    let again = bench(&[&["latency", "-l", "steady", "-r", "1"][..], &place].concat());
+    assert_eq!(again.status.code(), Some(0), "{}", text(&again.stderr));
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!((results.latency.len(), results.failures.len()), (5, 1));
 }
 
 #[test]

@@ -48,21 +48,58 @@ pub fn tune_ptmalloc(tuning: Tuning) -> Result<(), String> {
     Ok(())
 }
 
-/// The call by which gperftools, and libraries that follow it, release all free memory; none where
-/// the process has no such function.
-pub fn gperftools_release() -> Option<fn()> {
-    let name = c"MallocExtension_ReleaseFreeMemory";
-    // SAFETY: the name is a C string.
-    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-    let release: fn() = || {
-        let name = c"MallocExtension_ReleaseFreeMemory";
-        // SAFETY: the name is a C string.
-        let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
-        // SAFETY: it was there before, and takes and returns nothing wherever it exists.
-        unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn()>(symbol)() }
-    };
-    (!symbol.is_null()).then_some(release)
+/// The call by which a preloaded library releases all free memory; none where it has none that is known
+/// here. gperftools' comes first: libraries that follow several others have jemalloc's names, too.
+pub fn preloaded_release() -> Option<fn()> {
+    let known: [(&CStr, fn()); 3] = [
+        (c"MallocExtension_ReleaseFreeMemory", release_gperftools),
+        (c"mi_collect", collect_mimalloc),
+        (c"mallctl", purge_jemalloc),
+    ];
+    known.into_iter().find(|(name, _)| function(name).is_some()).map(|(_, release)| release)
 }
+
+fn release_gperftools() {
+    let Some(symbol) = function(c"MallocExtension_ReleaseFreeMemory") else { return };
+    // SAFETY: gperftools' function of this name takes and returns nothing.
+    unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn()>(symbol)() }
+}
+
+fn collect_mimalloc() {
+    let Some(symbol) = function(c"mi_collect") else { return };
+    // SAFETY: mimalloc's function of this name takes a C++ `bool` and returns nothing.
+    unsafe { std::mem::transmute::<*mut libc::c_void, extern "C" fn(bool)>(symbol)(true) }
+}
+
+/// Empties this thread's cache, then gives back the unused pages of all arenas.
+fn purge_jemalloc() {
+    let Some(symbol) = function(c"mallctl") else { return };
+    // SAFETY: jemalloc's function of this name has this type.
+    let control = unsafe { std::mem::transmute::<*mut libc::c_void, Mallctl>(symbol) };
+    // 4096 stands for all arenas (`MALLCTL_ARENAS_ALL`).
+    for command in [c"thread.tcache.flush", c"arena.4096.purge"] {
+        // SAFETY: neither command reads or writes anything through the pointers. A process without
+        // a thread cache refuses the first, which leaves nothing to flush.
+        unsafe {
+            control(
+                command.as_ptr(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                std::ptr::null_mut(),
+                0,
+            )
+        };
+    }
+}
+
+/// jemalloc's `mallctl`.
+type Mallctl = unsafe extern "C" fn(
+    *const libc::c_char,
+    *mut libc::c_void,
+    *mut usize,
+    *mut libc::c_void,
+    usize,
+) -> libc::c_int;
 
 /// mimalloc's number of its version as people write it: 20403 and 243 are both 2.4.3.
 pub fn mimalloc_version(number: i32) -> String {
@@ -82,13 +119,6 @@ pub fn told_version() -> Option<String> {
     type Mimalloc = extern "C" fn() -> libc::c_int;
     type Gperftools =
         unsafe extern "C" fn(*mut libc::c_int, *mut libc::c_int, *mut *const libc::c_char);
-    type Mallctl = unsafe extern "C" fn(
-        *const libc::c_char,
-        *mut libc::c_void,
-        *mut usize,
-        *mut libc::c_void,
-        usize,
-    ) -> libc::c_int;
     if let Some(symbol) = function(c"mi_version") {
         // SAFETY: mimalloc's function of this name takes nothing and returns an `int`.
         let version = unsafe { std::mem::transmute::<*mut libc::c_void, Mimalloc>(symbol) };

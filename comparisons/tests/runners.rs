@@ -1,6 +1,7 @@
 //! Every runner program proves its allocator, does every workload, and comes to the same result.
 
 use bench_harness::child::Answer;
+use bench_harness::latency::{Counted, Operation, Total};
 use bench_harness::measure::Measurement;
 use bench_harness::scenarios::{self, Tuning};
 use bench_harness::workloads;
@@ -80,6 +81,39 @@ fn every_program_watches_its_calls() {
             other => panic!("{name}: {other:?}"),
         }
         assert!(matches!(ask(program, &["--hello"]), Answer::Greeted(_)), "{name}");
+    }
+}
+
+#[test]
+fn every_program_times_its_calls_and_as_many_empty_loops() {
+    for (name, program) in PROGRAMS {
+        for load in ["steady", "trim", "fork"] {
+            let timed = match ask(program, &["--time", load, "2", "5", "200"]) {
+                Answer::Timed(timed) => timed,
+                other => panic!("{name} on {load}: {other:?}"),
+            };
+            assert!(timed.tick_ns > 0.0 && timed.overhead_ns > 0.0, "{name} on {load}");
+            assert_eq!((timed.refused, timed.not_here), (0, None), "{name} on {load}");
+            let samples = |wanted: fn(Operation) -> bool| -> u64 {
+                let of = timed.counted.iter().filter(|one| wanted(one.operation));
+                of.map(Counted::samples).sum()
+            };
+            let calls = samples(Operation::is_call);
+            assert!(calls > 5_000, "{name} on {load}: {calls}");
+            let empty = samples(|operation| operation == Operation::Empty);
+            let others = samples(|operation| operation != Operation::Empty);
+            assert_eq!(empty, others, "{name} on {load}");
+
+            let mut total = Total::default();
+            total.add(&timed.counted);
+            let distributions = Total::distributions(&[total]);
+            assert_eq!((distributions[0].operation, distributions[0].samples), (None, calls));
+            for seen in &distributions {
+                let rising = [seen.p50_ns, seen.p99_ns, seen.p999_ns, seen.p9999_ns, seen.max_ns];
+                assert!(rising.is_sorted() && rising[0] > 0.0, "{name} on {load}: {rising:?}");
+                assert_eq!(seen.curve.last().map(|point| point.1), Some(seen.max_ns));
+            }
+        }
     }
 }
 

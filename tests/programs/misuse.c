@@ -92,6 +92,43 @@ static void double_free_of(size_t size) {
 static void double_free_large(void) { double_free_of(MIB); }
 static void double_free_huge(void) { double_free_of(200 * MIB); }
 
+/* A process with one thread and much free memory: its own calls give that back, after a pause, and its next allocations
+ * are made to come to slow paths for it. What is freed meanwhile is in the cache as ever, and must be found there. */
+static void double_free_while_diverted(void) {
+    enum { BLOCKS = 200000 };
+    static void *blocks[BLOCKS];
+    int i;
+    for (i = 0; i < BLOCKS; i++) {
+        blocks[i] = malloc(200);
+        memset(blocks[i], 1, 200);
+    }
+    for (i = 0; i < BLOCKS; i++)
+        if (i % 100) free(blocks[i]);
+    usleep(300000);
+    free(opaque(malloc(50)));
+    void *block = announce(malloc(64)), *other = malloc(64);
+    usleep(300000);
+    free(opaque(malloc(50)));
+    free(block);
+    free(opaque(other));
+    free(opaque(block));
+}
+
+/* What a freed block holds is written into the block when it is allocated again, until nobody believes it any more. */
+static void double_free_after_forged_marks(void) {
+    uintptr_t freed[2] = {0, 0};
+    int i;
+    for (i = 0; i < 5000; i++) {
+        void *block = opaque(malloc(64));
+        memcpy(block, freed, sizeof freed);
+        free(block);
+        memcpy(freed, opaque(block), sizeof freed);
+    }
+    void *block = announce(malloc(64));
+    free(block);
+    free(opaque(block));
+}
+
 static void free_stack(void) {
     char local[256] __attribute__((aligned(16)));
     free(announce(local + 64));
@@ -140,6 +177,8 @@ static const struct test_case cases[] = {
     {"double_free_across_threads", double_free_across_threads},
     {"double_free_large", double_free_large},
     {"double_free_huge", double_free_huge},
+    {"double_free_while_diverted", double_free_while_diverted},
+    {"double_free_after_forged_marks", double_free_after_forged_marks},
     {"free_stack", free_stack},
     {"free_static", free_static},
     {"free_foreign_mapping", free_foreign_mapping},

@@ -49,6 +49,7 @@ static void no_signal_reaches_it(void) {
 }
 
 static cpu_set_t at_start;
+static int nice_at_start;
 
 /* The policy of a thread that starts the allocator's own: the most unusual that is allowed. */
 static void *start_it_unusually(void *argument) {
@@ -72,9 +73,19 @@ static void *start_it_unusually(void *argument) {
             CHECK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0, "ambient");
         }
     }
+    /* Only with the right to go back may the allocator's thread have the main thread's value again. */
+    CHECK(setpriority(PRIO_PROCESS, 0, nice_at_start + 3) == 0, "cannot be nice");
     burst_allocate(&burst, 50, SMALL);
     wait_for_worker();
     return only_wait(NULL);
+}
+
+/* Whether a thread may lower its nice value to that of the main thread: by a capability, or by a limit, which counts
+ * from 40 down to 1. */
+static int may_go_back(void) {
+    struct rlimit limit;
+    CHECK(getrlimit(RLIMIT_NICE, &limit) == 0, "no limit");
+    return status_mask(getpid(), "CapEff") >> CAP_SYS_NICE & 1 || limit.rlim_cur >= (rlim_t)(20 - nice_at_start);
 }
 
 static void expect_an_ordinary_thread(void) {
@@ -85,16 +96,23 @@ static void expect_an_ordinary_thread(void) {
     CHECK(sched_getaffinity((pid_t)thread, sizeof its, &its) == 0, "no affinity");
     CHECK(CPU_EQUAL(&its, &at_start), "%d processors of %d", CPU_COUNT(&its), CPU_COUNT(&at_start));
     CHECK(status_mask(thread, "CapAmb") == 0, "ambient capabilities");
+    CHECK(getpriority(PRIO_PROCESS, (id_t)thread) == nice_at_start + (may_go_back() ? 0 : 3), "nice value %d of %d",
+          getpriority(PRIO_PROCESS, (id_t)thread), nice_at_start);
+}
+
+static void note_start(void) {
+    CHECK(sched_getaffinity(0, sizeof at_start, &at_start) == 0, "no affinity");
+    nice_at_start = getpriority(PRIO_PROCESS, 0);
 }
 
 static void it_is_ordinary_whoever_starts_it(void) {
-    CHECK(sched_getaffinity(0, sizeof at_start, &at_start) == 0, "no affinity");
+    note_start();
     make_thread(start_it_unusually, NULL);
     expect_an_ordinary_thread();
 }
 
 static void it_is_ordinary_though_a_batch_thread_starts_it(void) {
-    CHECK(sched_getaffinity(0, sizeof at_start, &at_start) == 0, "no affinity");
+    note_start();
     make_thread(start_it_unusually, &burst);
     expect_an_ordinary_thread();
 }

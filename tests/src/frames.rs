@@ -1,7 +1,8 @@
 //! How deep calls can go at most, from the machine code of a library: the stack frames of the longest chain of calls.
 //!
-//! What is measured on a painted stack was reached; this is what could be. It knows direct calls only: a call through a
-//! pointer counts for nothing, and a function that calls itself counts once. On x86-64 only.
+//! What is measured on a painted stack was reached; this is what could be. It knows direct calls, and those through the
+//! library's own table of addresses: a call through another pointer counts for nothing, and a function that calls itself
+//! counts once. On x86-64 only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -49,9 +50,22 @@ pub fn exported(library: &Path) -> Vec<(u64, String)> {
     names.lines().filter_map(parse).collect()
 }
 
+/// The functions of the library whose addresses the dynamic linker writes into words of it, by the addresses of these
+/// words.
+fn own_addresses(library: &Path) -> HashMap<u64, u64> {
+    let relocations = output("readelf", &["-W", "-r"], library);
+    let parse = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [word, _, "R_X86_64_RELATIVE", value] = words[..] else { return None };
+        Some((u64::from_str_radix(word, 16).ok()?, u64::from_str_radix(value, 16).ok()?))
+    };
+    relocations.lines().filter_map(parse).collect()
+}
+
 impl Functions {
     /// Reads the machine code of `library`.
     pub fn of(library: &Path) -> Self {
+        let addresses = own_addresses(library);
         let text = output("objdump", &["-d", "-C", "--no-show-raw-insn"], library);
         let mut functions: BTreeMap<u64, Function> = BTreeMap::new();
         for line in text.lines() {
@@ -61,7 +75,7 @@ impl Functions {
             } else if let Some(mut last) = functions.last_entry()
                 && let Some((_, instruction)) = line.split_once('\t')
             {
-                note(last.get_mut(), instruction);
+                note(last.get_mut(), instruction, &addresses);
             }
         }
         assert!(functions.len() > 100, "objdump shows no functions");
@@ -109,7 +123,7 @@ fn header(line: &str) -> Option<(u64, &str)> {
 }
 
 /// Notes what an instruction of `function` means for the stack.
-fn note(function: &mut Function, instruction: &str) {
+fn note(function: &mut Function, instruction: &str, addresses: &HashMap<u64, u64>) {
     let (name, operands) = instruction.split_once(' ').unwrap_or((instruction, ""));
     let operands = operands.trim_start();
     if name == "push" {
@@ -120,8 +134,18 @@ fn note(function: &mut Function, instruction: &str) {
         function.frame += usize::from_str_radix(bytes, 16).expect("a number");
     } else if (name == "call" || name.starts_with('j'))
         && let Some((target, _)) = operands.split_once(' ')
-        && let Ok(target) = u64::from_str_radix(target, 16)
+        && let Some(target) = callee(target, operands, addresses)
     {
         function.calls.push((target, name == "call"));
     }
+}
+
+/// The address that a call or jump leads to: `target` itself, or what is in the word that a remark of `operands` names.
+fn callee(target: &str, operands: &str, addresses: &HashMap<u64, u64>) -> Option<u64> {
+    if !target.starts_with('*') {
+        return u64::from_str_radix(target, 16).ok();
+    }
+    let (_, word) = operands.split_once("# ")?;
+    let (word, _) = word.split_once(' ')?;
+    addresses.get(&u64::from_str_radix(word, 16).ok()?).copied()
 }

@@ -38,6 +38,8 @@ pub const CASES: &[Case] = &[
     case("double_free_across_threads", &[DOUBLE_FREE]),
     case("double_free_large", &[DOUBLE_FREE, FOREIGN]),
     case("double_free_huge", &[DOUBLE_FREE, FOREIGN]),
+    case("double_free_while_diverted", &[DOUBLE_FREE]),
+    case("double_free_after_forged_marks", &[DOUBLE_FREE]),
     case("free_stack", &[FOREIGN]),
     case("free_static", &[FOREIGN]),
     case("free_foreign_mapping", &[FOREIGN]),

@@ -34,6 +34,15 @@ fn namespace() -> Option<Command> {
 /// Runs a case with a folder as the control groups of the kernel, in the group `/pod/app`, which has no
 /// files: what it finds is the limits above it.
 fn run_in_made_up_container(case: &str, options: &str) {
+    run_case(case, options, &[]);
+}
+
+/// The same in a program without threads, which calls ten times a second.
+fn run_by_calls(case: &str, options: &str) {
+    run_case(case, options, &["CALLS=1"]);
+}
+
+fn run_case(case: &str, options: &str, variables: &[&str]) {
     let _alone = exclusive();
     let Some(mut wrapped) = namespace() else {
         eprintln!("left out: this user may make no mount namespace here");
@@ -57,6 +66,7 @@ fn run_in_made_up_container(case: &str, options: &str) {
     let folder_of_limits = if case == "pressure" { "pod/app" } else { "pod" };
     wrapped.arg(format!("CONTAINER={}", groups.join(folder_of_limits).display()));
     wrapped.arg(format!("STRATALLOC_OPTIONS=decay_ms=3600s,{options}"));
+    wrapped.args(variables);
     wrapped.arg(program.get_program()).arg(case);
     run(wrapped, LIMIT).expect_success();
 }
@@ -65,6 +75,7 @@ fn run_in_made_up_container(case: &str, options: &str) {
 #[test]
 fn free_memory_goes_back_near_the_limit() {
     run_in_made_up_container("limit", "");
+    run_by_calls("limit", "");
 }
 
 /// A program grows faster than anyone can look: the room that was left holds between two looks. (Without huge
@@ -72,11 +83,13 @@ fn free_memory_goes_back_near_the_limit() {
 #[test]
 fn growth_between_two_looks_keeps_to_the_room_that_was_left() {
     run_in_made_up_container("growth", "huge_pages=never");
+    run_by_calls("growth", "huge_pages=never");
 }
 
 #[test]
 fn pressure_for_memory_gives_back_what_is_free() {
     run_in_made_up_container("pressure", "");
+    run_by_calls("pressure", "");
 }
 
 /// What somebody chose for the program outweighs what was found.
@@ -84,6 +97,7 @@ fn pressure_for_memory_gives_back_what_is_free() {
 fn a_limit_that_was_set_outweighs_the_containers() {
     for options in ["soft_limit=8G", "hard_limit=8G", "container=off"] {
         run_in_made_up_container("nothing", options);
+        run_by_calls("nothing", options);
     }
 }
 

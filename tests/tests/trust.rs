@@ -270,3 +270,24 @@ fn programs_in_c_run_on_guarded_blocks() {
         }
     }
 }
+
+/// A bit that was changed in a freed block is found, whichever way the block leaves the quarantine, and wherever in it the
+/// block lay: as the first and the last of a generation, too. With `zero_on_free` that is any bit of the block.
+#[test]
+fn a_write_to_a_freed_block_is_found_whichever_way_it_leaves_the_quarantine() {
+    let mut missed = Vec::new();
+    for way in ["use_again", "exit", "trim", "thread_ends", "thread_sleeps", "fork"] {
+        for zero in [false, true] {
+            let mut command = Command::new(program("written_freed.c", Link::Preload));
+            command.arg(way).env("LD_PRELOAD", library::hardened());
+            if zero {
+                command.arg("zero").env("STRATALLOC_ZERO_ON_FREE", "on");
+            }
+            let finished = run(command, LIMIT);
+            if !finished.succeeded() {
+                missed.push(format!("{way}, cleared: {zero}\n{finished}"));
+            }
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}

@@ -12,10 +12,13 @@
 //!
 //! One thread at a time has the state; others pass by.
 
+use super::container::{Found, Watch};
+use super::relief::Relief;
 use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::idle::Asker;
 use crate::central::{CENTRAL, sharing};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
@@ -62,15 +65,20 @@ struct State {
     released: usize,
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
+    watch: Watch,
+    relief: Relief,
 }
 
-/// The state, for whoever has set `TAKEN`.
-struct Shared(UnsafeCell<State>);
+/// What whoever has `HOLDER` may use.
+struct Shared<T>(UnsafeCell<T>);
 
-// SAFETY: used only by the thread that has set `TAKEN`.
-unsafe impl Sync for Shared {}
+// SAFETY: used only by the thread whose number is in `HOLDER`, which a signal handler of its own cannot take.
+unsafe impl<T> Sync for Shared<T> {}
 
-static STATE: Shared = Shared(UnsafeCell::new(State::new()));
+static STATE: Shared<State> = Shared(UnsafeCell::new(State::new()));
+/// Room for looks at the container. Not on the stack, of which a call may take 2 KiB; and apart from the state, so that
+/// it is all zero and takes no memory before the first look.
+static SCRATCH: Shared<Scratch> = Shared(UnsafeCell::new(Scratch::new()));
 /// Milliseconds without a call that came by after which an allocation that comes by itself is one of a program that
 /// calls rarely.
 const SILENT_MS: u64 = 50;
@@ -82,8 +90,8 @@ static DIVERTED: AtomicU32 = AtomicU32::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 /// One of so many of them looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 8;
-/// The thread that has the state, as locks know it; 0: none.
-static TAKEN: AtomicU32 = AtomicU32::new(0);
+/// The number of the thread that has the state (`Futex::thread`); 0: none has.
+static HOLDER: AtomicU32 = AtomicU32::new(0);
 
 /// A call of the program's takes part in the step that is due, if any. Without any lock.
 pub fn take_part(call: Call) {
@@ -95,28 +103,31 @@ pub fn take_part(call: Call) {
         }
     }
     // Acquire, and Release below: who has the state next sees it as it was left.
-    if TAKEN.compare_exchange(0, Linux::thread(), Ordering::Acquire, Ordering::Relaxed).is_err() {
+    let own = Linux::thread();
+    if HOLDER.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed).is_err() {
         return;
     }
-    // SAFETY: this thread has set `TAKEN`.
+    // SAFETY: this thread has put its number into `HOLDER`.
     let goes_on = unsafe { (*STATE.0.get()).take_part(call) };
-    TAKEN.store(0, Ordering::Release);
+    HOLDER.store(0, Ordering::Release);
     if goes_on {
         DIVERTED.store(1, Ordering::Relaxed);
         park::divert_own();
     }
 }
 
-/// In a forked child: the thread that had the state may be gone, in the middle of a change. If it is the forking one, a
-/// signal handler forked, and the call that it interrupted goes on.
+/// In a forked child: the thread that had the state may be gone, in the middle of a change. If it is the one that
+/// forked, a signal handler did so and has interrupted it: it goes on in the child, and gives the state up itself.
 pub fn reset_in_child() {
-    if TAKEN.load(Ordering::Relaxed) == Linux::thread() {
+    DIVERTED.store(0, Ordering::Relaxed);
+    // Relaxed: there is no other thread, and the forking one wrote its own number itself.
+    if HOLDER.load(Ordering::Relaxed) == Linux::thread() {
         return;
     }
     // SAFETY: there is no other thread, and this one does not have the state.
     unsafe { *STATE.0.get() = State::new() };
-    DIVERTED.store(0, Ordering::Relaxed);
-    TAKEN.store(0, Ordering::Release);
+    // Release: as wherever the state is given up.
+    HOLDER.store(0, Ordering::Release);
 }
 
 impl State {
@@ -133,6 +144,8 @@ impl State {
             part: STEP_SHARE,
             released: 0,
             quiet: 0,
+            watch: Watch::in_program(),
+            relief: Relief::new(),
         }
     }
 
@@ -148,6 +161,8 @@ impl State {
             if self.quiet >= LOOKS_QUIET {
                 // Asked for again by who sees that there is something to give back.
                 release_request::withdraw();
+                // Nobody looks at the container until then.
+                self.relief.act(Found::NOTHING);
                 self.quiet = 0;
                 return false;
             }
@@ -198,16 +213,25 @@ impl State {
         self.begun_ms = now_ms;
         self.due_ms = now_ms + step_ms();
         (self.class, self.pages, self.released) = (0, 0, 0);
-        self.look_at_sharing();
+        self.look_at_files(now_ms);
         PAGE_HEAP.decay_step();
     }
 
-    /// Looks whether a forked child still shares our pages, for which a file is opened for a moment: only in a process
-    /// with one thread, where nobody can be in the way. (The container's limits are not looked at: that takes more of
-    /// the caller's stack than a call may.)
-    fn look_at_sharing(&self) {
-        if !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some() {
+    /// Looks whether a forked child still shares our pages, and at the container's limits. For both, files are opened for
+    /// a moment: only in a process with one thread, where nobody can be in the way.
+    fn look_at_files(&mut self, now_ms: u64) {
+        let alone = !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some();
+        if alone {
             sharing::look(|| true);
+        }
+        if !alone || parameters::get(Id::Container) == 0 {
+            self.relief.act(Found::NOTHING);
+            return;
+        }
+        // SAFETY: whoever calls this has the state, and with it this room. Nothing else uses it.
+        let scratch = unsafe { &mut *SCRATCH.0.get() };
+        if let Some(found) = self.watch.look_if_due_in(scratch, now_ms) {
+            self.relief.act(found);
         }
     }
 
@@ -220,7 +244,7 @@ impl State {
 
     /// Does a part that takes a few system calls at most. Returns whether anything is left.
     fn work_a_part(&mut self) -> bool {
-        if PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {
+        if PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
             return true;
         }
         if self.pages > 0
@@ -256,5 +280,37 @@ impl State {
         if left {
             self.quiet = 0;
         }
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    /// Looks without anything to do, more than any step counts.
+    const MANY: u32 = 1_000_000;
+
+    /// Takes the state for the thread of that number, and returns that count. Other tests may have it for moments.
+    fn take_as(holder: u32) -> &'static mut u32 {
+        while HOLDER.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            core::hint::spin_loop();
+        }
+        // SAFETY: the state is the caller's until it is given up, and the count is not used after that.
+        unsafe { &mut (*STATE.0.get()).quiet }
+    }
+
+    /// A thread that the child does not have leaves the state free and as new; one whose signal handler forked goes on
+    /// in the middle of it.
+    #[test]
+    fn a_forked_child_takes_the_state_from_all_but_itself() {
+        let own = Linux::thread();
+        let count = take_as(own);
+        *count = MANY;
+        reset_in_child();
+        assert_eq!((HOLDER.load(Ordering::Relaxed), *count), (own, MANY));
+        HOLDER.store(own ^ 8, Ordering::Relaxed);
+        reset_in_child();
+        assert!(*take_as(own) < MANY);
+        HOLDER.store(0, Ordering::Release);
     }
 }

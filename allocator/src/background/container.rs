@@ -3,10 +3,11 @@
 //!
 //! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
 //! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets
-//! the thread one of its own first. Where the kernel gives none, nothing is ever found.
+//! the thread one of its own first. Where the kernel gives none, nothing is ever found. Another `Watch` belongs
+//! to the calls of a program without threads (`calls`), where nobody is beside.
 
 use super::LOOK_MS;
-use crate::os::cgroup::{Group, stalled_anywhere};
+use crate::os::cgroup::{Group, Scratch, stalled_anywhere};
 use crate::os::linux::own_files;
 
 /// Looks passed over after one that found no limit: limits change at run time, but not by the second.
@@ -51,13 +52,23 @@ impl Watch {
         Self { files: None, due_ms: 0, unlimited: 0, mark: None }
     }
 
-    /// A look, if it is time for one.
+    /// The same for calls of a program without threads: its own table of files is the one to use.
+    pub const fn in_program() -> Self {
+        Self { files: Some(true), ..Self::new() }
+    }
+
+    /// A look, if it is time for one. For the background thread, which has stack enough.
     pub fn look_if_due(&mut self, now_ms: u64) -> Option<Found> {
+        self.look_if_due_in(&mut Scratch::new(), now_ms)
+    }
+
+    /// The same on little stack: what is read is put into `scratch`.
+    pub fn look_if_due_in(&mut self, scratch: &mut Scratch, now_ms: u64) -> Option<Found> {
         if now_ms < self.due_ms || !self.may_open() {
             return None;
         }
         self.due_ms = now_ms + LOOK_MS;
-        Some(self.look(b"", now_ms))
+        Some(self.look(b"", scratch, now_ms))
     }
 
     /// Whether the background thread, which is the caller, may open files: it gets a table of its own.
@@ -66,13 +77,15 @@ impl Watch {
     }
 
     /// A look at the kernel's files below `root`.
-    pub fn look(&mut self, root: &[u8], now_ms: u64) -> Found {
-        let group = Group::own(root);
-        let stalled = group.as_ref().and_then(Group::stalled).or_else(|| stalled_anywhere(root));
-        Found { room: self.room(group), pressed: self.is_pressure(stalled, now_ms) }
+    fn look(&mut self, root: &[u8], scratch: &mut Scratch, now_ms: u64) -> Found {
+        let mut group = Group::own(root, scratch);
+        let room = self.room(group.as_mut());
+        let stalled =
+            group.and_then(|mut group| group.stalled()).or_else(|| stalled_anywhere(root, scratch));
+        Found { room, pressed: self.is_pressure(stalled, now_ms) }
     }
 
-    fn room(&mut self, group: Option<Group<'_>>) -> Option<isize> {
+    fn room(&mut self, group: Option<&mut Group<'_>>) -> Option<isize> {
         if self.unlimited > 0 {
             self.unlimited -= 1;
             return None;
@@ -107,7 +120,7 @@ mod tests {
     fn limits_are_read_anew() {
         let kernel = Kernel::with_group("/a");
         let mut watch = Watch::new();
-        let mut look = || watch.look(kernel.root(), 0).room;
+        let mut look = || watch.look(kernel.root(), &mut Scratch::new(), 0).room;
         assert_eq!(look(), None);
         kernel.write("/a/memory.max", "1073741824\n");
         kernel.write("/a/memory.current", "1048576\n");
@@ -128,7 +141,7 @@ mod tests {
         let mut watch = Watch::new();
         let pressure =
             |total: u64| format!("some avg10=0.00 avg60=0.00 total={total}\nfull total=9\n");
-        let mut look = |ms| watch.look(kernel.root(), ms).pressed;
+        let mut look = |ms| watch.look(kernel.root(), &mut Scratch::new(), ms).pressed;
         assert!(!look(0), "no file");
         kernel.write_machine_pressure(&pressure(5_000_000));
         assert!(!look(1_000), "nothing to compare with");

@@ -202,7 +202,7 @@ fn serve() {
 /// Takes a step of the page heap's decay, if one is due, and gives back all that is owed.
 pub fn give_back_due_pages() {
     PAGE_HEAP.decay_step();
-    while PAGE_HEAP.release_owed(PAGES_PER_HUGE) > 0 {}
+    while PAGE_HEAP.release_owed(4 * PAGES_PER_HUGE, usize::MAX) {}
 }
 
 /// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is slept through.

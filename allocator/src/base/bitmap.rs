@@ -103,6 +103,12 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.next(from, u64::MAX)
     }
 
+    /// Last set bit, if any is.
+    pub fn last_set(&self) -> Option<usize> {
+        let index = self.words.iter().rposition(|word| *word != 0)?;
+        Some(index * 64 + self.words[index].ilog2() as usize)
+    }
+
     /// First bit at or after `from` that is set after an exclusive or with `flip`.
     fn next(&self, from: usize, flip: u64) -> usize {
         if from >= Self::BITS {

@@ -53,8 +53,10 @@ fn write_to_stderr_of_process(text: &[u8]) {
         if failed(stderr) {
             // A socket cannot be opened, only be passed on.
             let process = raw(libc::SYS_getpid, [0; 6]) as usize;
-            let process = raw(libc::SYS_pidfd_open, [process, 0, 0, 0, 0, 0]) as usize;
-            stderr = raw(libc::SYS_pidfd_getfd, [process, 2, 0, 0, 0, 0]);
+            stderr = raw(libc::SYS_pidfd_open, [process, 0, 0, 0, 0, 0]);
+            if !failed(stderr) {
+                stderr = raw(libc::SYS_pidfd_getfd, [stderr as usize, 2, 0, 0, 0, 0]);
+            }
         }
         if !failed(stderr) {
             write(stderr as usize, text);

@@ -1,7 +1,7 @@
 //! The objects that a magazine gets, linked in the order of handing out. Hardened builds have `shuffle` instead.
 
 use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
+use crate::page::secret::{self, Marks};
 use core::ptr;
 
 /// A chain under construction, in the order of handing out.
@@ -12,59 +12,66 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
+        secret::ensure();
         Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
     }
 
-    /// # Safety
-    /// `object` is free memory of a small object and belongs to the caller.
-    pub unsafe fn append(&mut self, object: *mut FreeObject) {
-        // SAFETY: `object` has room for two words; `tail` is an object appended before.
-        unsafe {
-            FreeObject::mark(object);
-            if self.tail.is_null() {
-                self.chain.head = object;
-            } else {
-                FreeObject::link(self.tail, object);
-            }
-        }
-        self.tail = object;
-        self.chain.count += 1;
-    }
-
-    /// As `append` for the objects that the bits stand for, of those of `size` bytes that begin at `start`.
+    /// Appends the objects that the bits, not all 0, stand for, of those of `size` bytes that begin at `start`. They
+    /// are linked run by run: most are neighbours.
     ///
     /// # Safety
-    /// As `append`, for each.
-    pub unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
-        if bits == 0 {
-            return;
+    /// They are free memory of small objects and belong to the caller.
+    pub unsafe fn append_all(&mut self, start: usize, bits: u64, size: usize) {
+        debug_assert!(bits != 0);
+        self.chain.count += bits.count_ones() as usize;
+        let marks = Marks::read();
+        let (mut bits, mut addr) = (bits, start);
+        while bits != 0 {
+            let skip = bits.trailing_zeros();
+            bits >>= skip;
+            addr += skip as usize * size;
+            let run = bits.trailing_ones();
+            // SAFETY: the objects of the run are free and the caller's, by his word; the tail was appended before.
+            unsafe {
+                self.append_run(marks, addr, run as usize, size);
+            }
+            // All 64 bits may be one run.
+            bits = bits.checked_shr(run).unwrap_or(0);
+            addr += run as usize * size;
         }
-        let object = |bits: u64| (start + bits.trailing_zeros() as usize * size) as *mut FreeObject;
-        self.chain.count += bits.count_ones() as usize - 1;
-        // SAFETY: by the caller's word; from the second one on there is a last object.
+    }
+
+    /// Links `len` objects, at least one, that lie side by side from `addr` on.
+    ///
+    /// # Safety
+    /// As `append_all`.
+    #[inline(always)]
+    unsafe fn append_run(&mut self, marks: Marks, addr: usize, len: usize, size: usize) {
+        let first = addr as *mut FreeObject;
+        // SAFETY: by the caller's word; `tail` is an object appended before.
         unsafe {
-            self.append(object(bits));
-            bits &= bits - 1;
-            while bits != 0 {
-                let next = object(bits);
-                FreeObject::mark(next);
-                FreeObject::link(self.tail, next);
-                self.tail = next;
-                bits &= bits - 1;
+            FreeObject::mark_as(first, marks.of(addr));
+            if self.tail.is_null() {
+                self.chain.head = first;
+            } else {
+                FreeObject::link(self.tail, first);
             }
         }
+        let mut tail = first;
+        for _ in 1..len {
+            let next = (tail as usize + size) as *mut FreeObject;
+            // SAFETY: an object of the run.
+            unsafe {
+                FreeObject::link(tail, next);
+                FreeObject::mark_as(next, marks.of(next as usize));
+            }
+            tail = next;
+        }
+        self.tail = tail;
     }
 
-    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
-    pub fn shares_line(&self, addr: usize, size: usize) -> bool {
-        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
-    }
-
-    pub fn count(&self) -> usize {
-        self.chain.count
-    }
-
-    pub fn finish(self) -> Chain {
+    /// Ends the chain: nothing is appended after that.
+    pub fn finish(&mut self) -> Chain {
         if !self.tail.is_null() {
             // SAFETY: `tail` is the last object appended.
             unsafe { FreeObject::link(self.tail, ptr::null_mut()) };

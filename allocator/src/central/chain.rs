@@ -1,16 +1,14 @@
 //! A free object, as it lies in a magazine, and a chain of such objects.
 //!
-//! The first word of a free object links to the next one of the same magazine; the second holds
-//! [`FREE_MARK`], which `free` looks for: an object that carries it is probably free already, and the
-//! slow path finds out. Allocation clears the mark, so that a block which the program never wrote to is
-//! not suspected. Both words are the program's while the object is allocated.
+//! The first word of a free object links to the next one of the same magazine; the second holds the
+//! object's mark (`page::secret`), which `free` looks for: an object that carries it is free already, unless
+//! the program read the mark there and wrote it back, and the slow path finds out. Allocation clears the
+//! mark, so that a block which the program never wrote to is not suspected. Both words are the program's
+//! while the object is allocated.
 
 use crate::base::memcheck::Opened;
-#[cfg(not(feature = "hardened"))]
-use crate::config::FREE_MARK;
 #[cfg(feature = "hardened")]
 use crate::page::live_map::LIVE_MAP;
-#[cfg(feature = "hardened")]
 use crate::page::secret;
 use crate::page::size_class::SizeClass;
 use core::ptr;
@@ -20,7 +18,7 @@ use core::ptr;
 pub struct FreeObject {
     /// Next object of the chain.
     pub next: *mut FreeObject,
-    /// [`FREE_MARK`].
+    /// See `page::secret`.
     pub mark: usize,
 }
 
@@ -68,15 +66,41 @@ impl FreeObject {
         unsafe { (*this).next = next };
     }
 
+    /// As `link`, for one that is linked already.
+    ///
+    /// # Safety
+    /// As `next`.
+    #[inline(always)]
+    pub unsafe fn relink(this: *mut Self, next: *mut Self) {
+        // SAFETY: handed through.
+        unsafe { Self::link(this, next) }
+    }
+
     /// Marks it as free.
     ///
     /// # Safety
     /// As `next`.
     #[inline(always)]
     pub unsafe fn mark(this: *mut Self) {
+        // SAFETY: handed through; it is the object's own mark.
+        unsafe { Self::mark_as(this, Self::mark_of(this)) }
+    }
+
+    /// Its mark, which it carries while it is free.
+    #[inline(always)]
+    pub fn mark_of(this: *mut Self) -> usize {
+        secret::mark(this as usize)
+    }
+
+    /// As `mark`, for who has asked for the mark before: to read the key twice is an instruction more.
+    ///
+    /// # Safety
+    /// As `next`; `mark` is what `mark_of` says.
+    #[inline(always)]
+    pub unsafe fn mark_as(this: *mut Self, mark: usize) {
         let _opened = Self::open(this);
         // SAFETY: see `next`.
-        unsafe { (*this).mark = FREE_MARK };
+        unsafe { (*this).mark = mark };
     }
 
     /// Prepares it for the program: no longer marked.
@@ -96,9 +120,19 @@ impl FreeObject {
     /// As `next`, but that it need not be free.
     #[inline(always)]
     pub unsafe fn is_marked(this: *mut Self) -> bool {
+        // SAFETY: handed through.
+        unsafe { Self::is_marked_as(this, Self::mark_of(this)) }
+    }
+
+    /// As `is_marked`, for who has asked for the mark before.
+    ///
+    /// # Safety
+    /// As `is_marked`.
+    #[inline(always)]
+    pub unsafe fn is_marked_as(this: *mut Self, mark: usize) -> bool {
         let _opened = Self::open(this);
         // SAFETY: see `next`.
-        unsafe { (*this).mark == FREE_MARK }
+        unsafe { (*this).mark == mark }
     }
 }
 
@@ -136,12 +170,47 @@ impl FreeObject {
         }
     }
 
+    /// As `link`, for one that is linked already; aborts if it was written to since: the new link would hide that.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn relink(this: *mut Self, next: *mut Self) {
+        // SAFETY: handed through.
+        unsafe {
+            Self::next(this);
+            Self::link(this, next);
+        }
+    }
+
     /// Nothing: the second link is the mark.
     ///
     /// # Safety
     /// As above.
     #[inline(always)]
     pub unsafe fn mark(_this: *mut Self) {}
+
+    /// None: see `mark`.
+    #[inline(always)]
+    pub fn mark_of(_this: *mut Self) -> usize {
+        0
+    }
+
+    /// As `mark`.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn mark_as(_this: *mut Self, _mark: usize) {}
+
+    /// No: who pushes an object has asked the map before.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(always)]
+    pub unsafe fn is_marked_as(_this: *mut Self, _mark: usize) -> bool {
+        false
+    }
 
     /// As above: with no trace of the key, and entered as live.
     ///
@@ -169,15 +238,34 @@ impl FreeObject {
     }
 }
 
-/// Aborts.
+/// Aborts: the free object at `addr` was written to.
 #[cfg(feature = "hardened")]
 #[cold]
 #[inline(never)]
-fn overwritten(addr: usize) -> ! {
+pub fn overwritten(addr: usize) -> ! {
     let size = crate::page::page_map::PAGE_MAP.class(addr).size();
     crate::base::fatal::fatal(format_args!(
         "use after free: {addr:#x}, a block of {size} bytes, was written to after it was freed"
     ))
+}
+
+#[cfg(feature = "hardened")]
+impl Chain {
+    /// Aborts if one of the objects was written to since it was linked. Looks at all, the last one included, though they
+    /// may be fewer than `count`.
+    ///
+    /// # Safety
+    /// The chain's objects are linked, and nobody changes them.
+    pub unsafe fn check_links(&self) {
+        let mut object = self.head;
+        for _ in 0..self.count {
+            if object.is_null() {
+                break;
+            }
+            // SAFETY: by the caller's word.
+            object = unsafe { FreeObject::next(object) };
+        }
+    }
 }
 
 impl Chain {
@@ -196,7 +284,6 @@ impl Chain {
     pub unsafe fn single(object: *mut FreeObject) -> Self {
         // SAFETY: every small object has room for two words (caller: it is one, and free).
         unsafe {
-            #[cfg(feature = "hardened")]
             secret::ensure();
             FreeObject::link(object, ptr::null_mut());
             FreeObject::mark(object);
@@ -204,19 +291,49 @@ impl Chain {
         Self { head: object, count: 1 }
     }
 
-    /// Whether `addr` is one of the objects.
-    pub fn contains(&self, addr: usize) -> bool {
+    /// Whether what is looked for is one of the objects, as far as the search comes.
+    pub fn contains(&self, search: &mut Search) -> bool {
         let mut object = self.head;
         for _ in 0..self.count {
-            if object.is_null() {
+            if object.is_null() || search.is_over() {
                 break;
             }
-            if object as usize == addr {
+            search.left -= 1;
+            if object as usize == search.addr {
                 return true;
             }
             // SAFETY: the chain owns `count` linked objects.
             object = unsafe { FreeObject::next(object) };
         }
         false
+    }
+}
+
+/// A search for an object in chains, which takes no more steps than it was given.
+#[derive(Debug)]
+pub struct Search {
+    addr: usize,
+    left: usize,
+}
+
+impl Search {
+    /// One for the object at `addr`.
+    pub const fn new(addr: usize, steps: usize) -> Self {
+        Self { addr, left: steps }
+    }
+
+    /// Address of the object that is looked for.
+    pub const fn addr(&self) -> usize {
+        self.addr
+    }
+
+    /// Steps that may still be taken: each looks at one object.
+    pub const fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether none may be taken any more.
+    pub const fn is_over(&self) -> bool {
+        self.left == 0
     }
 }

@@ -10,14 +10,15 @@
 //! addresses is kept, which would take a kilobyte of the caller's stack.
 
 #[cfg(not(feature = "hardened"))]
-pub(super) use super::builder::Builder;
+use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
 use super::idle::Patience;
 use super::landing::{self, Landing};
+use super::picks::Picks;
 use super::release::{HOLDERS, Held, OS_PAGE, Position, resident_objects};
 use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
-pub(super) use super::shuffle::Builder;
+use super::shuffle::Builder;
 use super::young::has_young_objects;
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
@@ -37,9 +38,6 @@ pub(super) const GROUPS: usize = 10;
 /// The last of them.
 pub(super) const YOUNG: usize = GROUPS - 1;
 
-/// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
-/// blocks describes, which is written to by every call.
-pub(super) const LINE: usize = if cfg!(feature = "hardened") { 1024 } else { 64 };
 /// The tier below: where spans come from.
 pub trait SpanSource {
     /// A fresh span for objects of `class`.
@@ -124,6 +122,8 @@ impl CentralFreeList {
     /// is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`, objects of cache lines on
     /// which nothing lives come first, where some are found at the first look.
     ///
+    /// Objects are touched without the lock.
+    ///
     /// Never inlined: `Central::fetch` may go on to give memory back, and its stack frame must not be that of both.
     #[inline(never)]
     pub fn fetch<S: SpanSource>(
@@ -133,31 +133,24 @@ impl CentralFreeList {
         want: usize,
         apart: bool,
     ) -> Chain {
-        #[cfg(feature = "hardened")]
-        crate::page::secret::ensure();
         let mut builder = Builder::new();
+        let mut picks = Picks::new();
         let mut spare_shared = true;
         loop {
             let mut inner = self.inner.lock();
             inner.since = source.shared_since();
-            if unlikely(inner.since != 0) && spare_shared {
-                inner.take_young(class, want, &mut builder);
-            } else {
-                if unlikely(inner.occupied >> YOUNG != 0) {
-                    inner.demote_one();
-                }
-                if apart {
-                    inner.take_apart(class, want, &mut builder);
-                }
-                while builder.count() < want && inner.take_from_fullest(class, want, &mut builder) {
-                }
-            }
+            let may_have_more = inner.pick(class, want, apart, spare_shared, &mut picks);
             let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
+            // SAFETY: the spans no longer have them.
+            unsafe { picks.build(class.size(), &mut builder) };
             if refaulted > 0 {
                 source.refaulted(refaulted * OS_PAGE);
             }
-            if builder.count() > 0 {
+            if may_have_more {
+                continue;
+            }
+            if picks.count() > 0 {
                 return builder.finish();
             }
             match source.allocate(class) {

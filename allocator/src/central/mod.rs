@@ -10,6 +10,7 @@ mod decay;
 mod free_list;
 pub mod idle;
 mod landing;
+mod picks;
 mod release;
 #[cfg(test)]
 mod release_tests;
@@ -42,7 +43,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::sync::ForkLock;
 use caravan::Caravan;
-use chain::Chain;
+use chain::{Chain, Search};
 use core::cell::Cell;
 use core::ptr::NonNull;
 use release::Budget;
@@ -282,9 +283,17 @@ impl Central {
         SizeClass::all().map(release).sum()
     }
 
-    /// Whether the object at `addr` lies free in the shared tier: for the double-free check only.
-    pub fn holds(&self, class: SizeClass, addr: usize) -> bool {
-        self.transfer[class.index()].holds(addr) || self.lists[class.index()].holds(addr)
+    /// Whether the object that is looked for lies free in the shared tier, as far as the search comes in the transfer
+    /// cache: for the double-free check only.
+    pub fn holds(&self, class: SizeClass, search: &mut Search) -> bool {
+        self.lists[class.index()].holds(search.addr())
+            || !search.is_over() && self.transfer[class.index()].holds(search)
+    }
+
+    /// Aborts if an object in the transfer caches was written to since it was freed.
+    #[cfg(feature = "hardened")]
+    pub fn check_links(&self) {
+        self.transfer.iter().for_each(TransferCache::check_links);
     }
 
     /// Whether the object at `addr` lies free in a span of its class.

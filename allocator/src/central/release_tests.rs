@@ -18,6 +18,9 @@ impl Os for Overwriting {
     fn map(&self, _: usize, _: usize) -> Option<usize> {
         None
     }
+    fn map_at(&self, _: usize, _: usize) -> bool {
+        false
+    }
     unsafe fn unmap(&self, _: usize, _: usize) {}
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         assert!(addr.is_multiple_of(4096) && bytes.is_multiple_of(4096) && bytes > 0);
@@ -124,6 +127,9 @@ struct Interfering<'a> {
 impl Os for Interfering<'_> {
     fn map(&self, _: usize, _: usize) -> Option<usize> {
         None
+    }
+    fn map_at(&self, _: usize, _: usize) -> bool {
+        false
     }
     unsafe fn unmap(&self, _: usize, _: usize) {}
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {

@@ -7,7 +7,6 @@
 //! take 2 KiB of the stack of whoever allocates.
 
 use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
 use crate::page::secret;
 use core::ptr;
 
@@ -25,16 +24,13 @@ pub struct Builder {
 
 impl Builder {
     pub fn new() -> Self {
+        secret::ensure();
         Self {
             piles: [ptr::null_mut(); PILES],
             tail: ptr::null_mut(),
             count: 0,
             random: secret::random() as u64,
         }
-    }
-
-    pub fn count(&self) -> usize {
-        self.count
     }
 
     /// The number of a chain, drawn at random.
@@ -69,13 +65,8 @@ impl Builder {
         }
     }
 
-    /// Whether `addr` follows the last object without a gap and begins in the line where that ends.
-    pub fn shares_line(&self, addr: usize, size: usize) -> bool {
-        !self.tail.is_null() && self.tail as usize + size == addr && !addr.is_multiple_of(LINE)
-    }
-
     #[inline(never)]
-    pub fn finish(mut self) -> Chain {
+    pub fn finish(&mut self) -> Chain {
         let mut heads = [ptr::null_mut(); PILES];
         // The object that each chain ends with: what was put there first.
         let mut tails = [ptr::null_mut(); PILES];

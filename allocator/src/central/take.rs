@@ -1,9 +1,10 @@
-//! Taking objects from spans: which of them, and how far into memory that was never touched.
+//! Taking objects from spans: which of them, and how far into memory that was never touched. They are noted here, and
+//! touched later (`picks`).
 
-use super::chain::FreeObject;
-use super::free_list::{Builder, Inner, LINE, YOUNG};
+use super::free_list::{Inner, YOUNG};
+use super::picks::{LINE, Picks};
 use super::release::offer;
-use crate::base::hint::prefetch;
+use crate::base::hint::{prefetch, unlikely};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, Span};
 
@@ -28,13 +29,45 @@ fn objects_per_line_pattern(size: usize) -> usize {
 }
 
 impl Inner {
-    /// Appends objects of the fullest span with any. Returns whether to go on with another span.
+    /// Takes objects for a chain of `want`, as `CentralFreeList::fetch` says; those of young pages alone if a child shares
+    /// the others and they are to be spared. Returns whether to come again, after what was noted is built.
+    #[cfg_attr(feature = "hardened", inline(never))]
+    pub(super) fn pick(
+        &mut self,
+        class: SizeClass,
+        want: usize,
+        apart: bool,
+        spare_shared: bool,
+        out: &mut Picks,
+    ) -> bool {
+        if unlikely(self.since != 0) && spare_shared {
+            self.take_young(class, want, out);
+            return false;
+        }
+        if unlikely(self.occupied >> YOUNG != 0) {
+            self.demote_one();
+        }
+        if apart {
+            self.take_apart(class, want, out);
+        }
+        while out.count() < want {
+            if out.is_full() {
+                return true;
+            }
+            if !self.take_from_fullest(class, want, out) {
+                break;
+            }
+        }
+        false
+    }
+
+    /// Takes objects of the fullest span with any. Returns whether to go on with another span.
     #[cfg_attr(feature = "hardened", inline(never))]
     pub(super) fn take_from_fullest(
         &mut self,
         class: SizeClass,
         want: usize,
-        out: &mut Builder,
+        out: &mut Picks,
     ) -> bool {
         let occupied = self.ordinary();
         if occupied == 0 {
@@ -47,10 +80,10 @@ impl Inner {
         self.take(class, span, want, out, |offered| offered)
     }
 
-    /// Appends objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
+    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
     /// emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
-    pub(super) fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
+    pub(super) fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Picks) {
         let period = objects_per_line_pattern(class.size());
         // Without the spans of which all free pages were given back.
         let occupied = self.ordinary() & !1;
@@ -70,13 +103,13 @@ impl Inner {
         self.occupied & !(1 << YOUNG)
     }
 
-    /// Appends objects of `span`, of those that `choose` leaves. Returns whether to go on with another span.
+    /// Takes objects of `span`, of those that `choose` leaves. Returns whether to go on with another span.
     pub(super) fn take(
         &mut self,
         class: SizeClass,
         span: *mut Span,
         want: usize,
-        out: &mut Builder,
+        out: &mut Picks,
         choose: impl FnOnce(Objects) -> Objects,
     ) -> bool {
         // SAFETY: in a list, hence live; the lock guards it.
@@ -88,33 +121,19 @@ impl Inner {
         let (mut first, mut last) = (usize::MAX, 0);
         for word in 0..offered.word_count() {
             let start = word * 64;
-            if start >= end {
+            if start >= end || out.is_full() {
                 break;
             }
             let wanted = offered.word(word) & (u64::MAX >> 64_usize.saturating_sub(end - start));
-            let mut left = wanted;
-            if left.count_ones() as usize <= want.saturating_sub(out.count()) {
-                // All of them; 64 objects end where a line ends.
-                // SAFETY: the objects are free, and ours once their bits are cleared, below.
-                unsafe { out.append_all(record.addr() + start * size, left, size) };
-                left = 0;
-            }
-            while left != 0 {
-                let addr = record.addr() + (start + left.trailing_zeros() as usize) * size;
-                if out.count() >= want && !out.shares_line(addr, size) {
-                    break;
-                }
-                left &= left - 1;
-                // SAFETY: as above.
-                unsafe { out.append(addr as *mut FreeObject) };
-            }
-            let taken = wanted & !left;
+            let addr = record.addr() + start * size;
+            let taken = out.choose(addr, wanted, size, want);
             if taken != 0 {
+                out.add(addr, taken, size);
                 first = first.min(start + taken.trailing_zeros() as usize);
                 last = start + taken.ilog2() as usize;
                 record.free.set_word(word, record.free.word(word) & !taken);
             }
-            if left != 0 {
+            if taken != wanted {
                 break;
             }
         }

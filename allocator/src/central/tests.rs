@@ -1,11 +1,12 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
-use super::chain::{Chain, FreeObject};
-use super::free_list::LINE;
+use super::chain::{Chain, FreeObject, Search};
+use super::picks::LINE;
 use super::waiting::GRANULE;
 use super::{CentralFreeList, SpanSource, TransferCache, Waiting};
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
 use crate::page::page_map::PAGE_MAP;
+use crate::page::secret;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::page::units::{Length, PageId};
@@ -132,6 +133,7 @@ pub(super) fn objects(chain: Chain) -> Vec<usize> {
 
 /// A chain of the objects at `addrs`.
 pub(super) fn chain(addrs: &[usize]) -> Chain {
+    secret::ensure();
     let mut head = ptr::null_mut();
     for &addr in addrs {
         let object = addr as *mut FreeObject;
@@ -394,7 +396,16 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
         assert!(is(cache.push(class, &waiting, last).unwrap(), last), "no place for one more");
         assert!(waiting.next_to_give() == Some(class) && reported(chains.len() * 200));
         assert_eq!(cache.objects(), chains.len() * 200);
-        assert!(cache.holds(chains[0].head as usize) && !cache.holds(last.head as usize));
+        let holds = |chain: Chain, steps| {
+            let mut search = Search::new(chain.head as usize, steps);
+            (cache.holds(&mut search), search.left())
+        };
+        let [.., before, newest] = chains[..] else { unreachable!() };
+        assert_eq!(holds(newest, 1), (true, 0));
+        assert_eq!(holds(before, 201), (true, 0));
+        assert_eq!(holds(before, 200), (false, 0));
+        assert_eq!(holds(chains[0], chains.len() * 200), (true, 199));
+        assert_eq!(holds(last, chains.len() * 200 + 7), (false, 7));
         assert!(is(cache.pop_oldest(class, &waiting, 2), chains[0]));
         // Round the end of the ring.
         assert!(cache.push(class, &waiting, last).is_none());

@@ -3,7 +3,7 @@
 //! A small stack: last in, first out, because the objects of the most recent magazine are most likely
 //! still in a processor cache. Moving one costs the lock and two words.
 
-use super::chain::Chain;
+use super::chain::{Chain, Search};
 use super::idle::Asker;
 use super::verify::chain_is_sound;
 use super::waiting::{FEW, GRANULE, Waiting};
@@ -39,7 +39,7 @@ impl Inner {
     }
 
     /// The magazines, the oldest first.
-    fn chains(&self) -> impl Iterator<Item = Chain> {
+    fn chains(&self) -> impl DoubleEndedIterator<Item = Chain> {
         (0..self.len).map(|index| self.chains[self.at(index)])
     }
 
@@ -128,10 +128,21 @@ impl TransferCache {
         chain
     }
 
-    /// Whether the object at `addr` waits here. Walks everything: for the double-free check only.
-    pub fn holds(&self, addr: usize) -> bool {
+    /// Whether the object that is looked for waits here, as far as the search comes, from what came last on: for the
+    /// double-free check only.
+    pub fn holds(&self, search: &mut Search) -> bool {
         let inner = self.inner.lock();
-        inner.chains().any(|chain| chain.contains(addr))
+        inner.chains().rev().any(|chain| chain.contains(search))
+    }
+
+    /// Aborts if an object that waits here was written to since it was freed. Does nothing for who holds the lock already.
+    #[cfg(feature = "hardened")]
+    pub fn check_links(&self) {
+        if self.fork_lock().is_callers() {
+            return;
+        }
+        // SAFETY: the lock is held, so that the chains stay as they are.
+        self.inner.lock().chains().for_each(|chain| unsafe { chain.check_links() });
     }
 
     /// Number of objects here.

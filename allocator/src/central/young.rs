@@ -6,8 +6,9 @@
 //! that all that are young come before all that were.
 
 use super::SpanSource;
-use super::free_list::{Builder, CentralFreeList, Inner, YOUNG, give_back};
+use super::free_list::{CentralFreeList, Inner, YOUNG, give_back};
 use super::landing::Landing;
+use super::picks::Picks;
 use super::release::{OS_PAGE, objects_on, vacant};
 use crate::base::list::List;
 use crate::page::age::Age;
@@ -111,11 +112,11 @@ impl Inner {
         if record.age.spare(self.since, page) { Fate::First } else { Fate::Later }
     }
 
-    /// Appends objects of one young page. What is shared is copied when it is touched first, as what is fresh is
+    /// Takes objects of one young page. What is shared is copied when it is touched first, as what is fresh is
     /// filled: no page is touched for objects that nobody asked for.
     #[cold]
     #[inline(never)]
-    pub(super) fn take_young(&mut self, class: SizeClass, want: usize, out: &mut Builder) {
+    pub(super) fn take_young(&mut self, class: SizeClass, want: usize, out: &mut Picks) {
         let span = self.young_span();
         // SAFETY: null or a span of this class, which the lock guards.
         let Some(record) = (unsafe { span.as_ref() }) else { return };

@@ -19,6 +19,11 @@ pub fn verify_at_exit() {
             CENTRAL.drain();
         }
         verify(came_home);
+        #[cfg(feature = "hardened")]
+        {
+            exchange::check_quarantined();
+            CENTRAL.check_links();
+        }
     }
 }
 

@@ -315,12 +315,36 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
         return;
     }
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through, where it is a small block.
-    if class != SizeClass::NONE && unsafe { exchange::push_counted(class, block) } {
-        return;
+    if class != SizeClass::NONE {
+        // SAFETY: a small block, which the caller gives up.
+        if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
+            return;
+        }
+        // SAFETY: the same block, which the call above left alone.
+        if unsafe { exchange::push_counted(class, block) } {
+            return;
+        }
     }
     // SAFETY: handed through.
     unsafe { give_back(block, caller) }
+}
+
+/// Where marks say nothing any more: takes the mark from a block of `class` that carries one, and puts it into the cache,
+/// unless it lies there as the first one. Whether that worked.
+///
+/// # Safety
+/// The caller gives `block` up, which is one of `class`.
+#[cfg(not(feature = "hardened"))]
+#[cold]
+unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
+    // SAFETY: the start of an object of `class`: two words, which are the caller's unless it is free already.
+    unsafe {
+        if !FreeObject::is_marked(block.cast()) || exchange::is_first(class, block) {
+            return false;
+        }
+        FreeObject::hand_out(block.cast(), class);
+        intake_sized().push(MappedClass::first(class), block)
+    }
 }
 
 /// Takes back a block for which the loaded magazine has no room.

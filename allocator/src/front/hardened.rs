@@ -2,14 +2,11 @@
 //! and waits in its thread's quarantine; what has waited longest goes to the magazines.
 
 use crate::background::{self, Call};
-use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::live_map::LIVE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::parameters::{self, Id};
-use crate::sync::{AtomicU8, Ordering};
-use crate::thread_cache::{self, Quarantine, exchange};
+use crate::thread_cache::{self, Quarantine, clear, exchange};
 use core::ptr;
 
 /// Takes a live block of `wanted`, or of any class, back through what the calling thread's slot names. Whether it did: not
@@ -43,74 +40,26 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
     unsafe {
         retire(class, block);
         if Quarantine::is_chained(class) {
-            let Some((chain, tail)) = cache.quarantine.push_slow(class, block, zeroes()) else {
+            let Some((chain, tail)) = cache.quarantine.push_slow(class, block, clear::zeroes())
+            else {
                 return true;
             };
-            check_all_clear(class, chain);
+            // All links are looked at when the blocks are handed out or go home; the last one is, when it is made anew.
+            if clear::zeroes() {
+                clear::check_all(class, chain);
+            }
             exchange::push_chain(class, chain, tail);
         } else {
             let Some((class, block)) = cache.quarantine.exchange(class, block) else {
                 return true;
             };
-            // Aborts if somebody wrote to the link.
-            FreeObject::next(block.cast());
-            check_all_clear(class, Chain { head: block.cast(), count: 1 });
+            clear::check_all(class, Chain { head: block.cast(), count: 1 });
             exchange::push_slow(class, block);
         }
     }
     drop(cache);
     background::attend(Call::Free(caller));
     true
-}
-
-/// Whether blocks are cleared, as it was said when the process made its first allocation.
-#[inline(always)]
-fn zeroes() -> bool {
-    // Relaxed: written before the process has a second thread that allocates.
-    ZEROES.load(Ordering::Relaxed) != 0
-}
-
-/// Reads the option. Called once, when the environment was read.
-pub fn decide() {
-    ZEROES.store(u8::from(parameters::get(Id::ZeroOnFree) != 0), Ordering::Relaxed);
-}
-
-static ZEROES: AtomicU8 = AtomicU8::new(0);
-
-/// Aborts if one of the objects, which were cleared when they were freed if that is wanted, holds anything beside
-/// its first two words. The option is read once, so that no object waits that was freed before it was on.
-///
-/// # Safety
-/// The chain is one of objects of `class`, and the caller's.
-unsafe fn check_all_clear(class: SizeClass, chain: Chain) {
-    if !zeroes() {
-        return;
-    }
-    let mut object = chain.head;
-    for _ in 0..chain.count {
-        // SAFETY: by the caller's word.
-        unsafe {
-            check_clear(class, object.cast());
-            object = FreeObject::next(object);
-        }
-    }
-}
-
-/// # Safety
-/// `block` is an object of `class` that is the caller's.
-unsafe fn check_clear(class: SizeClass, block: *mut u8) {
-    let words = class.size() / size_of::<usize>();
-    for word in 2..words {
-        // SAFETY: within the object.
-        let at = unsafe { block.cast::<usize>().add(word) };
-        // SAFETY: as above; aligned.
-        if unsafe { at.read() } != 0 {
-            let (addr, size) = (block as usize, class.size());
-            fatal(format_args!(
-                "use after free: {addr:#x}, a block of {size} bytes, was written to after it was freed"
-            ));
-        }
-    }
 }
 
 /// Makes a live block a freed one.
@@ -121,7 +70,7 @@ pub unsafe fn retire(class: SizeClass, block: *mut u8) {
     // SAFETY: an object of `class` that the caller gives up; the map has room for it, as it was in there.
     unsafe {
         LIVE_MAP.set_unchecked(block as usize, SizeClass::NONE);
-        if unlikely(zeroes()) {
+        if unlikely(clear::zeroes()) {
             ptr::write_bytes(block, 0, class.size());
         }
         FreeObject::link(block.cast(), ptr::null_mut());

@@ -23,7 +23,7 @@ pub fn before_first_allocation() {
 #[cold]
 fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
-    super::hardened::decide();
+    crate::thread_cache::clear::decide();
     match mode {
         Mode::Trace => registry::cache_nothing(),
         Mode::Sample | Mode::Off => {

@@ -4,7 +4,7 @@ use super::{alloc, init, watched};
 use crate::background;
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
-use crate::config::{HUGE_SIZE, MAX_REQUEST, PAGE_SIZE};
+use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
@@ -15,11 +15,32 @@ use crate::parameters::{self, Id};
 use crate::record::Call;
 use core::ptr::{self, NonNull};
 
+/// What a block is wanted for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Any,
+    /// It is to be zeroed.
+    Zeroed,
+    /// It takes the place of a shorter one.
+    Growing,
+}
+
 /// `size` bytes at a multiple of `align`; null without memory.
 #[cold]
 #[inline(never)]
 pub fn allocate(size: usize, align: usize) -> *mut u8 {
-    match span_for(size, align, false) {
+    allocate_for(size, align, Purpose::Any)
+}
+
+/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to grow again.
+#[cold]
+#[inline(never)]
+pub fn allocate_growing(size: usize, align: usize) -> *mut u8 {
+    allocate_for(size, align, Purpose::Growing)
+}
+
+fn allocate_for(size: usize, align: usize, purpose: Purpose) -> *mut u8 {
+    match span_for(size, align, purpose) {
         // SAFETY: a span that is ours.
         Some(span) => unsafe { span.as_ref().addr() as *mut u8 },
         None => ptr::null_mut(),
@@ -30,7 +51,7 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
 #[cold]
 #[inline(never)]
 pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
-    let Some(span) = span_for(size, align, true) else {
+    let Some(span) = span_for(size, align, Purpose::Zeroed) else {
         return ptr::null_mut();
     };
     // SAFETY: a span that is ours, of at least `size` bytes.
@@ -43,20 +64,20 @@ pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     }
 }
 
-fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
+fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return None;
     }
     init::before_first_allocation();
     init::after_first_allocation();
-    if zeroed {
+    if purpose == Purpose::Zeroed {
         watched::announce(Call::Zeroed);
     }
     watched::announce_aligned(align);
     let size = size.max(1);
-    let span = try_span_for(size, align).or_else(|| {
+    let span = try_span_for(size, align, purpose).or_else(|| {
         alloc::last_resort();
-        try_span_for(size, align)
+        try_span_for(size, align, purpose)
     });
     alloc::relieve_if_wished();
     probe!("large_allocate", size, align);
@@ -71,23 +92,23 @@ fn span_for(size: usize, align: usize, zeroed: bool) -> Option<NonNull<Span>> {
 }
 
 #[cfg(not(feature = "hardened"))]
-fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
-    bare_span_for(size, align)
+fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
+    bare_span_for(size, align, purpose)
 }
 
 #[cfg(feature = "hardened")]
-fn try_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if let Some(span) = fences::reuse(Length::for_bytes(size), align) {
         return Some(span);
     }
     let size = size.checked_next_multiple_of(PAGE_SIZE)?.checked_add(fences::bytes(align))?;
-    let span = bare_span_for(size, align)?;
+    let span = bare_span_for(size, align, purpose)?;
     // SAFETY: a span that is ours, fresh and long enough.
     unsafe { fences::raise(span, align) };
     Some(span)
 }
 
-fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
+fn bare_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if size > parameters::get(Id::DirectBytes) || align > HUGE_SIZE {
         let direct = PAGE_HEAP.allocate_direct(size, align);
         // Address space may be short, and free huge pages hold a lot of it.
@@ -95,8 +116,11 @@ fn bare_span_for(size: usize, align: usize) -> Option<NonNull<Span>> {
             return direct;
         }
     }
-    let pages = Length(align.div_ceil(PAGE_SIZE));
-    let span = PAGE_HEAP.allocate(Length::for_bytes(size), pages, SizeClass::NONE);
+    let (pages, align_pages) = (Length::for_bytes(size), Length(align.div_ceil(PAGE_SIZE)));
+    let span = match purpose {
+        Purpose::Growing => PAGE_HEAP.allocate_growing(pages, align_pages),
+        _ => PAGE_HEAP.allocate(pages, align_pages, SizeClass::NONE),
+    };
     // Under a limit there may be room for the block, but not for the huge pages that it lies in.
     span.or_else(|| PAGE_HEAP.allocate_direct_anywhere(size, align))
 }
@@ -147,20 +171,24 @@ unsafe fn give_back(span: NonNull<Span>) {
 }
 
 /// Changes a large block to `size` bytes without copying, if that can be done; the block's address
-/// afterwards, or null if nothing changed.
+/// afterwards, or null if nothing changed. It stays where it is unless it `may_move`, and then where it is in its huge
+/// page.
+///
+/// A block of one kind stays one of that kind as long as that can be: what `DirectBytes` says of new blocks moves only
+/// those that grow beyond it.
 ///
 /// # Safety
 /// `span` is that of a live large block of the caller's.
-pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
-    let direct_bytes = parameters::get(Id::DirectBytes);
+pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u8 {
     // SAFETY: handed through; a live record.
     unsafe {
         let before = span.as_ref().addr() as *mut u8;
-        let done = match span.as_ref().state {
-            SpanState::Direct if size > direct_bytes => resize_direct(span, size),
-            SpanState::Large if size <= direct_bytes => resize_large(span, size),
-            _ => false,
-        };
+        let done = Length::for_bytes(size) == span.as_ref().pages
+            || match span.as_ref().state {
+                SpanState::Direct => resize_direct(span, size, may_move),
+                SpanState::Large => resize_large(span, size, may_move),
+                _ => false,
+            };
         if !done {
             return ptr::null_mut();
         }
@@ -176,8 +204,29 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize) -> *mut u8 {
 ///
 /// # Safety
 /// As `resize`.
-unsafe fn resize_large(span: NonNull<Span>, size: usize) -> bool {
+unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
     let pages = Length::for_bytes(size);
+    // SAFETY: handed through; a live record.
+    unsafe {
+        let grows = pages > span.as_ref().pages;
+        let becomes_direct = grows && may_move && size > parameters::get(Id::DirectBytes);
+        if becomes_direct
+            && without_fences(span, pages, |pages| PAGE_HEAP.move_to_direct(span, pages.bytes()))
+        {
+            return true;
+        }
+        resize_where_it_is(span, pages)
+            || (grows
+                && may_move
+                && !becomes_direct
+                && span.as_ref().bytes() >= MOVE_LEAST_BYTES
+                && without_fences(span, pages, |pages| PAGE_HEAP.move_longer(span, pages)))
+    }
+}
+
+/// # Safety
+/// As `resize`.
+unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
     #[cfg(feature = "hardened")]
     // SAFETY: handed through, twice.
     return unsafe { fences::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages)) };
@@ -188,31 +237,57 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize) -> bool {
     }
 }
 
-/// `resize` for a mapping of its own. The kernel moves such a one only if all its pages have the same protection.
+/// `resize` for a mapping of its own.
 ///
 /// # Safety
 /// As `resize`.
-unsafe fn resize_direct(span: NonNull<Span>, size: usize) -> bool {
+unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
+    let pages = Length::for_bytes(size);
+    // SAFETY: handed through; a live record.
+    unsafe {
+        let shrinks = pages < span.as_ref().pages;
+        let may_be = if shrinks { PAGE_HEAP.may_stay_direct(size) } else { may_move };
+        may_be && without_fences(span, pages, |pages| PAGE_HEAP.resize_direct(span, pages.bytes()))
+    }
+}
+
+/// Calls `resize` for a span without its fences, which is to have room for `pages` pages between them afterwards. The
+/// kernel moves only what has the same protection everywhere.
+///
+/// # Safety
+/// As `resize`.
+#[cfg(feature = "hardened")]
+unsafe fn without_fences(
+    span: NonNull<Span>,
+    pages: Length,
+    resize: impl FnOnce(Length) -> bool,
+) -> bool {
     // SAFETY: handed through.
     unsafe {
-        #[cfg(feature = "hardened")]
         let lead = span.as_ref().lead;
         // A block that starts in another huge page than its span could not be entered for certain when moved.
-        #[cfg(feature = "hardened")]
-        if lead * PAGE_SIZE >= HUGE_SIZE {
+        if lead * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
             return false;
         }
-        #[cfg(feature = "hardened")]
-        let size = {
-            fences::lower(span);
-            size.next_multiple_of(PAGE_SIZE) + (lead + 1) * PAGE_SIZE
-        };
-        let done = PAGE_HEAP.resize_direct(span, size);
+        fences::lower(span);
+        let done = resize(Length(pages.0 + lead + 1));
         // Blocks that had no fences, as there were too many, get none now.
-        #[cfg(feature = "hardened")]
         if lead > 0 {
             fences::raise_again(span, lead);
         }
         done
     }
+}
+
+/// Calls `resize`: there are no fences.
+///
+/// # Safety
+/// As `resize`.
+#[cfg(not(feature = "hardened"))]
+unsafe fn without_fences(
+    _: NonNull<Span>,
+    pages: Length,
+    resize: impl FnOnce(Length) -> bool,
+) -> bool {
+    resize(pages)
 }

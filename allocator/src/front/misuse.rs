@@ -11,10 +11,13 @@
 
 use crate::base::fatal::{abort, fatal, say};
 use crate::central::CENTRAL;
+use crate::central::chain::Search;
+use crate::config::VAIN_STEPS;
 use crate::guard::report::Trace;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
+use crate::sync::{AtomicUsize, Ordering};
 use crate::thread_cache::{exchange, kept};
 use core::ptr::NonNull;
 
@@ -88,20 +91,51 @@ fn not_ours(addr: usize, call: &str) -> ! {
     ))
 }
 
-/// Aborts if `object`, which carries the mark of a free object, is free indeed: in a magazine of this
-/// thread, in a transfer cache, or in its span. (In a magazine of another thread it is not found; the
+/// Steps that searches which find nothing may still take. Relaxed, throughout: a number by itself.
+static VAIN_STEPS_LEFT: AtomicUsize = AtomicUsize::new(VAIN_STEPS);
+
+/// What a search counts as beside its steps, so that there are only so many; and steps that every search has.
+const LEAST_STEPS: usize = 64;
+
+/// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a magazine of this
+/// thread or of one that has ended, or in a transfer cache. (In a magazine of another thread it is not found; the
 /// central list finds it when both come home.)
+///
+/// Only who has read the mark in the freed block can have written it into the live one. So that it gains nothing,
+/// all searches in vain together take [`VAIN_STEPS`] at most. A search that ends early has found nothing.
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
     // Hardened builds know which blocks are live, and do not come here with those.
-    if cfg!(feature = "hardened")
-        || exchange::holds(class, object)
-        || kept::hold(class, object as usize)
-        || CENTRAL.holds(class, object as usize)
+    if cfg!(feature = "hardened") {
+        double_free(class, object);
+    }
+    let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
+    let mut search = Search::new(object as usize, most);
+    if exchange::holds(class, &mut search)
+        || kept::hold(class, &mut search)
+        || CENTRAL.holds(class, &mut search)
     {
         double_free(class, object);
     }
+    let taken = most - search.left();
+    #[cfg(all(test, not(feature = "hardened")))]
+    SEARCHED.set(SEARCHED.get() + taken);
+    let less = |left: usize| Some(left.saturating_sub(taken + LEAST_STEPS));
+    let _ = VAIN_STEPS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+}
+
+/// Whether the program has written marks into so many live blocks that they say nothing any more.
+#[cfg(not(feature = "hardened"))]
+#[inline]
+pub fn marks_are_forged() -> bool {
+    VAIN_STEPS_LEFT.load(Ordering::Relaxed) == 0
+}
+
+#[cfg(all(test, not(feature = "hardened")))]
+std::thread_local! {
+    /// Steps that searches in vain of this thread have taken.
+    pub(super) static SEARCHED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
 /// Aborts if `object`, of `class`, is free in its span.

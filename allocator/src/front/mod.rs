@@ -23,6 +23,8 @@ mod hardened;
 mod init;
 mod large;
 mod load;
+#[cfg(all(test, not(feature = "hardened")))]
+mod mark_tests;
 #[cfg(feature = "valgrind")]
 mod memcheck;
 mod misuse;

@@ -12,7 +12,8 @@ use core::ptr;
 /// C's `realloc` for a block and a size that are not null and zero: the new block, with the content up to
 /// the smaller of both sizes, or null without memory, in which case the old block is as it was.
 ///
-/// A block that shrinks to no less than half of its usable size stays where it is.
+/// A block that shrinks to no less than half of its usable size stays where it is; a large one gives back the whole
+/// pages that are cut off. Larger ones stay whatever they shrink to, as long as they stay large.
 ///
 /// # Safety
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
@@ -51,14 +52,11 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     let may_stay = align == MIN_ALIGN || (block as usize).is_multiple_of(align);
     // A direct block that moves keeps alignments of up to a huge page.
     let may_resize = may_stay && align <= HUGE_SIZE;
-    if record.state != SpanState::Small
-        && new_size > MAX_SMALL
-        && new_size <= MAX_REQUEST
-        && may_resize
-    {
+    let may_be_large = new_size > MAX_SMALL || (old / 2..old).contains(&new_size);
+    if record.state != SpanState::Small && may_be_large && new_size <= MAX_REQUEST && may_resize {
         watched::resizing(block);
         // SAFETY: a live large block of the caller's.
-        let moved = unsafe { large::resize(span, new_size) };
+        let moved = unsafe { large::resize(span, new_size, true) };
         if !moved.is_null() {
             return moved;
         }
@@ -69,7 +67,9 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
         return block;
     }
     watched::resizing(block);
-    let new = if align == MIN_ALIGN {
+    let new = if new_size > old && new_size > MAX_SMALL {
+        large::allocate_growing(new_size, align)
+    } else if align == MIN_ALIGN {
         alloc::allocate(new_size)
     } else {
         alloc::allocate_aligned(new_size, align)
@@ -99,18 +99,12 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     let span = misuse::check_live_block(block, "xallocx");
     // SAFETY: checked: a live span's record.
     let record = unsafe { span.as_ref() };
-    let stays = match record.state {
-        SpanState::Small => false,
-        // The kernel shortens a mapping where it is, and may move one that grows.
-        SpanState::Direct => new_size <= record.bytes(),
-        _ => true,
-    };
-    if !stays {
+    if record.state == SpanState::Small {
         return;
     }
     watched::resizing(block);
     // SAFETY: a live large block of the caller's, which gives up what is cut off.
-    if unsafe { large::resize(span, new_size) }.is_null() {
+    if unsafe { large::resize(span, new_size, false) }.is_null() {
         watched::not_resized(block);
     }
 }
@@ -146,7 +140,7 @@ pub unsafe fn reallocate_same_layout(
             let span = misuse::check_live_block(block, "realloc");
             watched::resizing(block);
             // SAFETY: a live large block of the caller's.
-            let moved = unsafe { large::resize(span, new_size) };
+            let moved = unsafe { large::resize(span, new_size, true) };
             if !moved.is_null() {
                 return moved;
             }
@@ -186,7 +180,11 @@ unsafe fn reallocate_guarded(
 #[inline(never)]
 unsafe fn copy_to_new(block: *mut u8, old_size: usize, new_size: usize, align: usize) -> *mut u8 {
     watched::resizing(block);
-    let new = alloc::allocate_aligned(new_size, align);
+    let new = if new_size > old_size && SizeClass::of_aligned(new_size, align).is_none() {
+        large::allocate_growing(new_size, align)
+    } else {
+        alloc::allocate_aligned(new_size, align)
+    };
     if new.is_null() {
         watched::not_resized(block);
     } else {

@@ -2,7 +2,8 @@
 //! sums, is in `allocator/tests`: it needs a process of its own.
 
 use super::*;
-use crate::config::{FREE_MARK, MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
+use crate::central::chain::FreeObject;
+use crate::config::{MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::thread_cache::{exchange, park};
 use proptest::prelude::*;
@@ -95,15 +96,15 @@ fn requests_beyond_ptrdiff_max_are_refused() {
     }
 }
 
-/// The mark of a free object is a number that a program may store: it makes `free` look closer, and
-/// must not make it abort, nor leave the block unfreed.
+/// A program that has read the mark of a free object may store it: that makes `free` look closer, and must not make it
+/// abort, nor leave the block unfreed.
 #[test]
 fn a_program_may_store_the_mark_of_free_objects() {
     for size in SizeClass::all().map(SizeClass::size) {
         let blocks: Vec<*mut u8> = (0..40).map(|_| allocate(size)).collect();
         for &block in &blocks {
             // SAFETY: a live block of at least two words.
-            unsafe { block.cast::<[usize; 2]>().write([FREE_MARK, FREE_MARK]) };
+            unsafe { FreeObject::mark(block.cast()) };
         }
         for &block in &blocks {
             // SAFETY: live blocks that are given up.
@@ -121,7 +122,7 @@ fn fresh_blocks_do_not_carry_the_mark() {
         let blocks: Vec<*mut u8> = (0..300).map(|_| allocate(size)).collect();
         for &block in &blocks {
             // SAFETY: a live block of at least two words.
-            assert_ne!(unsafe { block.cast::<usize>().add(1).read() }, FREE_MARK);
+            assert!(!unsafe { FreeObject::is_marked(block.cast()) });
         }
         for &block in &blocks {
             // SAFETY: live blocks that are given up.

@@ -3,7 +3,7 @@
 //! do.
 
 use crate::central::CENTRAL;
-use crate::central::chain::FreeObject;
+use crate::central::chain::{FreeObject, Search};
 use crate::central::verify::is_object;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
@@ -55,5 +55,7 @@ pub fn block_is_live(addr: usize) -> bool {
     if cfg!(feature = "hardened") {
         return !marked;
     }
-    !marked || !(exchange::holds(class, object.cast()) || CENTRAL.holds(class, addr))
+    // Who asks wants to know.
+    let mut search = Search::new(addr, usize::MAX);
+    !marked || !(exchange::holds(class, &mut search) || CENTRAL.holds(class, &mut search))
 }

@@ -6,9 +6,10 @@
 //! over: inside a container the mount often starts at the container's own group, while the path is the
 //! host's; walking up ends at the right place all the same.
 //!
-//! Only the background thread reads this, and only on a table of files of its own (`linux::own_files`).
-//! No memory, no locks. Whatever is missing, cut or not understood counts as no limit: version 1 of the
-//! control groups, another mount, an old kernel.
+//! The background thread reads this, on a table of files of its own (`linux::own_files`), and so do calls of
+//! a program without threads. No memory, no locks, and little stack: the paths and the texts are in a
+//! `Scratch` of the caller's. Whatever is missing, cut or not understood counts as no limit: version 1 of
+//! the control groups, another mount, an old kernel.
 //!
 //! All paths are below a root that is empty but in tests, which make up a kernel of their own.
 
@@ -31,46 +32,59 @@ const MAX_SHARE: usize = 16;
 /// See `MAX_SHARE`.
 const MAX_RESERVE: usize = 512 << 20;
 
-/// A control group, by its path below the mount; empty: the root, or what the container sees as such.
+/// Room for what a look reads: some KiB, which must not be on the stack of a program's call. All zero when it
+/// is new, so that a static one takes no room in the file, and none in memory before it is used.
+pub struct Scratch {
+    /// The path of the process's group below the mount.
+    group: FixedBuf<PATH>,
+    /// The path of the file that is read, and a NUL.
+    path: FixedBuf<PATH>,
+    text: [u8; TEXT],
+}
+
+impl Scratch {
+    /// Room in which nothing was read yet.
+    pub const fn new() -> Self {
+        Self { group: FixedBuf::new(), path: FixedBuf::new(), text: [0; TEXT] }
+    }
+}
+
+/// A control group, by its path below the mount, which is in the scratch room; empty: the root, or what the
+/// container sees as such.
 pub struct Group<'a> {
     root: &'a [u8],
-    path: FixedBuf<PATH>,
+    scratch: &'a mut Scratch,
 }
 
 impl<'a> Group<'a> {
     /// The group of this process; `None` without version 2.
-    pub fn own(root: &'a [u8]) -> Option<Self> {
-        let mut buffer = [0; TEXT];
-        let text = read(&[root, b"/proc/self/cgroup"], &mut buffer)?;
-        let mut path = FixedBuf::new();
-        own_path(text)?.iter().for_each(|&byte| path.push(byte));
-        Some(Self { root, path })
+    pub fn own(root: &'a [u8], scratch: &'a mut Scratch) -> Option<Self> {
+        let Scratch { group, path, text } = &mut *scratch;
+        let text = read([root, b"/proc/self/cgroup", b"", b""], path, text)?;
+        group.clear();
+        own_path(text)?.iter().for_each(|&byte| group.push(byte));
+        Some(Self { root, scratch })
     }
 
     /// Bytes that the group can still take up to the margin below the nearest limit, its own or that of one
     /// above; negative beyond it. `None` if none has a limit.
-    pub fn room(&self) -> Option<isize> {
-        self.upwards(|group| self.room_of(group)).min()
+    pub fn room(&mut self) -> Option<isize> {
+        let mut least = None;
+        let mut next = Some(self.scratch.group.as_bytes().len());
+        while let Some(group) = next {
+            least = [least, self.room_of(group)].into_iter().flatten().min();
+            next = parent(&self.scratch.group.as_bytes()[..group]);
+        }
+        least
     }
 
     /// Microseconds for which some task of the group waited for memory, since it exists.
-    pub fn stalled(&self) -> Option<u64> {
-        let mut buffer = [0; TEXT];
-        stalled(self.read(self.path.as_bytes(), b"/memory.pressure", &mut buffer)?)
+    pub fn stalled(&mut self) -> Option<u64> {
+        stalled(self.read(self.scratch.group.as_bytes().len(), b"/memory.pressure")?)
     }
 
-    /// What `look` finds in the group and in each of those above.
-    fn upwards<T>(&self, look: impl Fn(&[u8]) -> Option<T>) -> impl Iterator<Item = T> {
-        let mut next = Some(self.path.as_bytes());
-        core::iter::from_fn(move || {
-            let group = next?;
-            next = parent(group);
-            Some(look(group))
-        })
-        .flatten()
-    }
-
-    fn room_of(&self, group: &[u8]) -> Option<isize> {
+    /// As `room`, of one group: the process's own or one above, by the length of its path.
+    fn room_of(&mut self, group: usize) -> Option<isize> {
         let threshold = threshold(
             self.limit(group, b"/memory.high").unwrap_or(UNLIMITED),
             self.limit(group, b"/memory.max").unwrap_or(UNLIMITED),
@@ -80,8 +94,7 @@ impl<'a> Group<'a> {
         // anything else: a group that reads files would seem full for ever. The figure is dear, and makes
         // no difference while there is plenty.
         let idle_files = if current > threshold / 2 {
-            let mut buffer = [0; TEXT];
-            self.read(group, b"/memory.stat", &mut buffer).and_then(idle_files).unwrap_or(0)
+            self.read(group, b"/memory.stat").and_then(idle_files).unwrap_or(0)
         } else {
             0
         };
@@ -90,38 +103,42 @@ impl<'a> Group<'a> {
     }
 
     /// The number in a file; `None` if there is none, `UNLIMITED` for `max`.
-    fn limit(&self, group: &[u8], file: &[u8]) -> Option<usize> {
-        let mut buffer = [0; TEXT];
-        limit(self.read(group, file, &mut buffer)?)
+    fn limit(&mut self, group: usize, file: &[u8]) -> Option<usize> {
+        limit(self.read(group, file)?)
     }
 
-    fn read<'b>(&self, group: &[u8], file: &[u8], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-        read(&[self.root, b"/sys/fs/cgroup", group, file], buffer)
+    fn read(&mut self, group: usize, file: &[u8]) -> Option<&[u8]> {
+        let Scratch { group: own, path, text } = &mut *self.scratch;
+        read([self.root, b"/sys/fs/cgroup", &own.as_bytes()[..group], file], path, text)
     }
 }
 
 /// Microseconds for which some task of the whole machine waited for memory, since it started.
-pub fn stalled_anywhere(root: &[u8]) -> Option<u64> {
-    let mut buffer = [0; TEXT];
-    stalled(read(&[root, b"/proc/pressure/memory"], &mut buffer)?)
+pub fn stalled_anywhere(root: &[u8], scratch: &mut Scratch) -> Option<u64> {
+    let Scratch { path, text, .. } = scratch;
+    stalled(read([root, b"/proc/pressure/memory", b"", b""], path, text)?)
 }
 
 /// The start of the file whose path the parts make up; `None` if there is no such file, or it is empty.
-fn read<'b>(parts: &[&[u8]], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
-    let mut path = FixedBuf::<PATH>::new();
+fn read<'a>(
+    parts: [&[u8]; 4],
+    path: &mut FixedBuf<PATH>,
+    text: &'a mut [u8; TEXT],
+) -> Option<&'a [u8]> {
+    path.clear();
     parts.iter().flat_map(|part| part.iter()).for_each(|&byte| path.push(byte));
     path.push(0);
     // A path that was cut has no end.
     let path = CStr::from_bytes_with_nul(path.as_bytes()).ok()?;
     let file = File::open(path, libc::O_RDONLY | libc::O_NONBLOCK | libc::O_NOCTTY)?;
     let mut len = 0;
-    while len < buffer.len() {
-        match file.read(&mut buffer[len..]) {
+    while len < text.len() {
+        match file.read(&mut text[len..]) {
             0 => break,
             count => len += count,
         }
     }
-    (len > 0).then_some(&buffer[..len])
+    (len > 0).then_some(&text[..len])
 }
 
 /// The path in the line `0::` of `/proc/self/cgroup`, without a slash at its end.
@@ -140,10 +157,9 @@ fn own_path(text: &[u8]) -> Option<&[u8]> {
     Some(path.strip_suffix(b"/").unwrap_or(path))
 }
 
-/// The group above; `None` above the root.
-fn parent(group: &[u8]) -> Option<&[u8]> {
-    let end = group.iter().rposition(|&byte| byte == b'/')?;
-    Some(&group[..end])
+/// The length of the path of the group above; `None` above the root.
+fn parent(group: &[u8]) -> Option<usize> {
+    group.iter().rposition(|&byte| byte == b'/')
 }
 
 /// Bytes from which on memory is given back, for these limits; `None` if there are none.

@@ -53,7 +53,7 @@ impl Kernel {
     }
 
     fn room(&self) -> Option<isize> {
-        Group::own(self.root())?.room()
+        Group::own(self.root(), &mut Scratch::new())?.room()
     }
 }
 
@@ -84,7 +84,7 @@ fn the_own_group_is_found_or_there_is_none() {
     ] {
         assert_eq!(own_path(text.as_bytes()), path.map(str::as_bytes), "{text:?}");
     }
-    assert!(Group::own(Kernel::empty().root()).is_none(), "without the file");
+    assert!(Group::own(Kernel::empty().root(), &mut Scratch::new()).is_none(), "without the file");
 }
 
 /// A number that no memory has is none, and neither is anything else that is not a number.

@@ -22,6 +22,11 @@ pub enum CreateError {
 const BUFFER: usize = 512;
 
 impl File {
+    /// What a call that opens something returned: a descriptor, or an error, which is no file and is not closed.
+    fn of_result(result: isize) -> Option<Self> {
+        if failed(result) { None } else { Some(Self(result as usize)) }
+    }
+
     /// Opens a file; `flags` as for `open`. Closed by `exec`.
     pub fn open(path: &CStr, flags: i32) -> Option<Self> {
         let at = libc::AT_FDCWD as usize;
@@ -29,7 +34,7 @@ impl File {
         // SAFETY: a path that a NUL ends.
         let fd =
             unsafe { call(libc::SYS_openat, [at, path.as_ptr() as usize, flags, 0o600, 0, 0]) };
-        (!failed(fd)).then_some(Self(fd as usize))
+        Self::of_result(fd)
     }
 
     /// Opens what a user named for output, and makes it if need be, for its owner alone (mode 0600); `flags`
@@ -49,11 +54,9 @@ impl File {
         let (here, path) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
         // SAFETY: a path that a NUL ends.
         let fd = unsafe { call(libc::SYS_openat, [here, path, flags as usize, 0o600, 0, 0]) };
-        match fd {
-            fd if fd == -(libc::ELOOP as isize) => Err(CreateError::SymbolicLink),
-            fd if failed(fd) => Err(CreateError::Other),
-            fd => Ok(Self(fd as usize)),
-        }
+        let is_link = fd == -(libc::ELOOP as isize);
+        let error = if is_link { CreateError::SymbolicLink } else { CreateError::Other };
+        Self::of_result(fd).ok_or(error)
     }
 
     /// A file without a name, in memory. Closed by `exec`.
@@ -61,7 +64,7 @@ impl File {
         let args = [name.as_ptr() as usize, libc::MFD_CLOEXEC as usize, 0, 0, 0, 0];
         // SAFETY: a name that a NUL ends.
         let fd = unsafe { call(libc::SYS_memfd_create, args) };
-        (!failed(fd)).then_some(Self(fd as usize))
+        Self::of_result(fd)
     }
 
     /// Takes over the open descriptor `fd`.
@@ -143,6 +146,7 @@ impl File {
 
 impl Drop for File {
     fn drop(&mut self) {
+        debug_assert!(i32::try_from(self.0).is_ok(), "no descriptor has such a number");
         // SAFETY: the descriptor is ours and is not used any more.
         unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
     }
@@ -327,4 +331,21 @@ fn parse_mapping(line: &[u8], addr: usize) -> Option<Option<Mapped>> {
     // Writing to a `FixedBuf` cannot fail.
     let _ = path.write_str(name);
     Some(Some(Mapped { offset: offset + (addr - start), path }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Filters of system calls that end a process for an odd descriptor end it for such a call.
+    #[test]
+    fn what_could_not_be_opened_is_not_closed() {
+        // Dropping a file checks its number.
+        assert!(File::open(c"/no/such/file", libc::O_RDONLY).is_none());
+        let error = File::create(c"/no/such/file", libc::O_WRONLY).err();
+        assert_eq!(error, Some(CreateError::Other));
+        for error in [libc::ENOENT, libc::EMFILE, libc::EPERM, 4095] {
+            assert!(File::of_result(-(error as isize)).is_none());
+        }
+    }
 }

@@ -147,6 +147,27 @@ impl Os for Linux {
         (!failed(addr)).then_some(addr as usize)
     }
 
+    fn map_at(&self, addr: usize, bytes: usize) -> bool {
+        let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+        let flags = (libc::MAP_PRIVATE
+            | libc::MAP_ANONYMOUS
+            | libc::MAP_NORESERVE
+            | libc::MAP_FIXED_NOREPLACE) as usize;
+        // SAFETY: the mapping disturbs no other.
+        let found =
+            unsafe { call(libc::SYS_mmap, [addr, bytes, protection, flags, usize::MAX, 0]) };
+        if failed(found) {
+            return false;
+        }
+        if found as usize != addr {
+            // Kernels before 4.17 take the address for a hint.
+            // SAFETY: just mapped, and nobody knows of it.
+            unsafe { self.unmap(found as usize, bytes) };
+            return false;
+        }
+        true
+    }
+
     unsafe fn unmap(&self, addr: usize, bytes: usize) {
         // SAFETY: the caller owns the range. An error (a limit on the number of mappings, when a hole is
         // cut) leaves the address space in place, which costs no resident memory once released.
@@ -170,8 +191,11 @@ impl Os for Linux {
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
+        // What grows is the mapping that holds the last page: the kernel may have several for the block, and resizes
+        // one at a time.
+        let kept = if new > old { old - self.page_size() } else { 0 };
         // SAFETY: flags 0 means in place or not at all; the caller owns the mapping.
-        !failed(unsafe { call(libc::SYS_mremap, [addr, old, new, 0, 0, 0]) })
+        !failed(unsafe { call(libc::SYS_mremap, [addr + kept, old - kept, new - kept, 0, 0, 0]) })
     }
 
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {

@@ -42,6 +42,10 @@ pub trait Os {
     /// `hint` if that place is free (0: anywhere). `None` when the kernel has no more to give.
     fn map(&self, bytes: usize, hint: usize) -> Option<usize>;
 
+    /// Maps `bytes` as `map` does, at `addr` and nowhere else. Returns whether it could: not if anything is mapped
+    /// there.
+    fn map_at(&self, addr: usize, bytes: usize) -> bool;
+
     /// Gives address space back.
     ///
     /// # Safety
@@ -65,13 +69,16 @@ pub trait Os {
     /// Resizes a mapping without moving it. Returns whether it could.
     ///
     /// # Safety
-    /// `[addr, addr + old)` is one whole mapping made by `map`; a part cut off is no longer used.
+    /// `[addr, addr + old)` was mapped by `map`, and is the caller's; a part cut off is no longer used.
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool;
 
-    /// Moves the pages of one mapping to another place of the same caller, over what is mapped there.
+    /// Moves pages to another place of the same caller, over what is mapped there, with their content and all that
+    /// the kernel knows of them; what is added reads as zero. Nothing is mapped at `from` afterwards. Returns whether it
+    /// could: not if the kernel has the pages in several mappings. If not, nothing has changed.
     ///
     /// # Safety
-    /// `[from, from + old)` is one whole mapping; `[to, to + new)` is mapped and unused; `new >= old`.
+    /// `[from, from + old)` and `[to, to + new)` were mapped by `map` and do not overlap; the latter is unused;
+    /// `new > old`: since version 6.17 Linux moves several mappings if none is to grow, and may stop after some of them.
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool;
 
     /// Bytes in a page of the kernel: the granule of `release`.
@@ -82,6 +89,17 @@ pub trait Os {
 
     /// Milliseconds since some fixed moment; cheap and coarse (a few milliseconds).
     fn now_ms(&self) -> u64;
+}
+
+/// `map`s `bytes` at an address that is `offset` more than a multiple of `align` (a power of two), to which `offset` is
+/// less.
+pub fn map_at_offset<O: Os>(os: &O, bytes: usize, align: usize, offset: usize) -> Option<usize> {
+    let addr = map_aligned(os, bytes.checked_add(offset)?, align, 0)?;
+    if offset > 0 {
+        // SAFETY: the head of what was just mapped, which nobody knows of.
+        unsafe { os.unmap(addr, offset) };
+    }
+    Some(addr + offset)
 }
 
 /// `map`s `bytes` at a multiple of `align` (a power of two), at `hint` if that works out.

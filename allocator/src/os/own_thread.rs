@@ -3,9 +3,11 @@
 //!
 //! They are ordinary threads of the process, so that whatever reaches every thread reaches them too:
 //! `setresuid`, a debugger, a filter of system calls, the count in `/proc`. Unlike the thread that happens to
-//! start it, such a thread has all signals blocked, an ordinary scheduling policy, the affinity of the
-//! process, no ambient capabilities, and never more capabilities than the main thread. It runs nothing but
-//! this crate's code, with raw system calls.
+//! start it, such a thread has all signals blocked, an ordinary scheduling policy, the affinity and the nice
+//! value of the main thread as they are then, and no ambient capabilities. It has no capability that the main
+//! thread did not have when it last looked, which it does whenever it wakes up: one that the main thread gives
+//! up meanwhile stays with a thread that sleeps, until somebody wakes it. It runs nothing but this crate's
+//! code, with raw system calls.
 //!
 //! Starting one calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own and
 //! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
@@ -259,13 +261,14 @@ pub fn settle_in(thread: &OwnThread, name: &CStr, placeholder: *mut u8) {
     keep_no_more_rights_than_the_process();
 }
 
-/// Gives the calling thread the ordinary policy and the processors of the main thread.
+/// Gives the calling thread the ordinary policy, and the processors and the nice value of the main thread. The
+/// kernel may refuse a nice value below that of whoever started this thread (`RLIMIT_NICE`): then that stays.
 fn schedule_as_the_process() {
     let mut processors = [0_usize; 128];
     let bytes = size_of_val(&processors);
     let ordinary = 0_i32;
     // SAFETY: the kernel writes at most as many bytes to the set as it has, and reads it; the parameter of
-    // the policy is one number. Only the calling thread (0) is changed.
+    // the policy is one number, and nice values are numbers. Only the calling thread (0) is changed.
     unsafe {
         if call(libc::SYS_sched_getscheduler, [0; 6]) != libc::SCHED_OTHER as isize {
             let policy = libc::SCHED_OTHER as usize;
@@ -276,6 +279,14 @@ fn schedule_as_the_process() {
         let read = call(libc::SYS_sched_getaffinity, [main, bytes, set, 0, 0, 0]);
         if !failed(read) {
             call(libc::SYS_sched_setaffinity, [0, read as usize, set, 0, 0, 0]);
+        }
+        // The call itself counts from 40 down to 1, so that no value looks like an error.
+        let one_thread = libc::PRIO_PROCESS as usize;
+        let [own, wanted] =
+            [0, main].map(|thread| call(libc::SYS_getpriority, [one_thread, thread, 0, 0, 0, 0]));
+        if !failed(own) && !failed(wanted) && own != wanted {
+            let nice = (20 - wanted) as usize;
+            call(libc::SYS_setpriority, [one_thread, 0, nice, 0, 0, 0]);
         }
     }
 }

@@ -39,11 +39,10 @@ fn become_program(
         // Out of the way of 0 and 1 first; `dup3` clears the mark that closes a descriptor on `exec`.
         let input = call(libc::SYS_fcntl, [stdin, libc::F_DUPFD as usize, 3, 0, 0, 0]);
         let output = call(libc::SYS_fcntl, [output, libc::F_DUPFD as usize, 3, 0, 0, 0]);
-        let moved = [
-            call(libc::SYS_dup3, [input as usize, 0, 0, 0, 0, 0]),
-            call(libc::SYS_dup3, [output as usize, 1, 0, 0, 0, 0]),
-        ];
-        if !moved.into_iter().any(failed) {
+        let moves = |fd: isize, to| {
+            !failed(fd) && !failed(call(libc::SYS_dup3, [fd as usize, to, 0, 0, 0, 0]))
+        };
+        if moves(input, 0) && moves(output, 1) {
             set_mask(libc::SIG_SETMASK, &mask, None);
             let (path, environment) = (program.as_ptr() as usize, no_environment.as_ptr() as usize);
             let arguments = arguments.as_ptr() as usize;

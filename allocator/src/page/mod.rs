@@ -7,7 +7,6 @@ pub mod direct_map;
 pub mod live_map;
 pub mod metadata;
 pub mod page_map;
-#[cfg(feature = "hardened")]
 pub mod secret;
 pub mod size_class;
 pub mod span;

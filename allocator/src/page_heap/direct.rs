@@ -2,14 +2,15 @@
 //! bytes, and `free` unmaps them at once (C1.2 keeps smaller ones).
 
 use super::heap::{Allocated, Inner, PageHeap};
-use crate::config::{HUGE_SIZE, PAGE_SIZE};
-use crate::os::{Os, map_aligned};
+use super::relocate::{can_enter, move_tables};
+use crate::config::{DIRECT_SHORT_MOST, HUGE_SIZE, PAGE_SIZE};
+use crate::os::{Os, map_aligned, map_at_offset};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
-use core::ptr::NonNull;
+use core::ptr::{self, NonNull};
 
 /// Figures of the direct blocks.
 #[derive(Clone, Copy, Debug, Default)]
@@ -39,7 +40,7 @@ impl DirectStats {
 }
 
 impl Inner {
-    fn note_direct(&mut self, old: usize, new: usize) {
+    pub(super) fn note_direct(&mut self, old: usize, new: usize) {
         self.direct.change(old, new);
         self.large_sizes.change(old, new);
     }
@@ -93,6 +94,11 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
+    /// Whether a direct block that is shortened to `bytes` bytes may stay one. A short one takes a mapping for little.
+    pub fn may_stay_direct(&self, bytes: usize) -> bool {
+        bytes >= HUGE_SIZE || self.lock().direct.count <= DIRECT_SHORT_MOST
+    }
+
     /// Unmaps a direct block.
     ///
     /// # Safety
@@ -123,17 +129,22 @@ impl<O: Os> PageHeap<O> {
         };
         // SAFETY: the record belongs to the caller.
         let (addr, old) = unsafe { (span.as_ref().addr(), span.as_ref().bytes()) };
+        if new == old {
+            return true;
+        }
         if new > old && !self.lock().admits(new - old) {
             return false;
         }
         let mut target = addr;
-        // SAFETY: the mapping belongs to the caller, and is whole.
+        // SAFETY: the mapping belongs to the caller.
         if !unsafe { self.os.resize(addr, old, new) } {
             if new < old {
                 // Cutting fails only where nothing else works either, and moving never shortens.
                 return false;
             }
-            let Some(place) = map_aligned(&self.os, new, HUGE_SIZE, 0) else {
+            // As far into its huge page as it is: the kernel moves whole tables then, and alignments hold.
+            let offset = addr % HUGE_SIZE;
+            let Some(place) = map_at_offset(&self.os, new, HUGE_SIZE, offset) else {
                 return false;
             };
             target = place;
@@ -142,8 +153,8 @@ impl<O: Os> PageHeap<O> {
         if target != addr {
             // Under the lock, so that the old address leaves the page map before anyone can map it again.
             // SAFETY: both mappings are the caller's; the target was just made.
-            let moved = PAGE_MAP.ensure_large(target)
-                && unsafe { self.os.relocate(addr, old, target, new) };
+            let moved =
+                can_enter(target) && unsafe { self.relocate_direct(addr, old, target, new) };
             if !moved {
                 PAGE_MAP.remove(PageId::containing(target), Length(1), SizeClass::NONE);
                 drop(inner);
@@ -164,5 +175,32 @@ impl<O: Os> PageHeap<O> {
         drop(inner);
         self.run_excess(excess);
         true
+    }
+
+    /// Moves a direct block: as a whole, so that it is one mapping, or in parts, if it is several. What the kernel does
+    /// not move is copied, if it moves anything at all. Returns whether it did.
+    ///
+    /// # Safety
+    /// `[from, from + old)` is a direct block of the caller's; `[to, to + new)` is longer, mapped and unused.
+    unsafe fn relocate_direct(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
+        // SAFETY: by the caller's word, here and below.
+        if unsafe { self.os.relocate(from, old, to, new) } {
+            return true;
+        }
+        let (start, pages) = (PageId::containing(from), Length(old / PAGE_SIZE));
+        // SAFETY: as above.
+        let moved = Length(unsafe { move_tables(&self.os, start, pages.0, to, |_, _| {}) }).bytes();
+        if moved > 0 && moved < old {
+            // SAFETY: the rest of the block, which is given up when it is copied; the places do not overlap.
+            unsafe {
+                ptr::copy_nonoverlapping(
+                    (from + moved) as *const u8,
+                    (to + moved) as *mut u8,
+                    old - moved,
+                );
+                self.os.unmap(from + moved, old - moved);
+            }
+        }
+        moved > 0
     }
 }

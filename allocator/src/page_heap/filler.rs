@@ -4,24 +4,28 @@
 //! fullest of the first few: big runs stay whole for those who need them, and the emptiest huge pages
 //! drain until they can go back.
 
-use super::huge_page::HugePage;
+use super::huge_page::{HugePage, PageBits};
+use super::steps;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
 
 /// Huge pages compared for fullness within one list. More cost time under the lock and win little.
 const LOOK: usize = 8;
-const WORDS: usize = PAGES_PER_HUGE / 64;
+/// Lists looked at for an aligned run before that one whose every run is long enough for it.
+const LISTS_LOOKED_AT: usize = 8;
 
 /// The partly used huge pages. Guarded by the page heap's lock.
 pub struct Filler {
     /// Index: longest free run, less one.
     lists: [List<HugePage>; PAGES_PER_HUGE],
-    occupied: [u64; WORDS],
+    /// Bit per list: not empty.
+    occupied: PageBits,
+    count: usize,
 }
 
 impl Filler {
     pub const fn new() -> Self {
-        Self { lists: [const { List::new() }; PAGES_PER_HUGE], occupied: [0; WORDS] }
+        Self { lists: [const { List::new() }; PAGES_PER_HUGE], occupied: PageBits::new(), count: 0 }
     }
 
     /// Files `huge` under its longest run; one without a free page is not kept.
@@ -34,7 +38,8 @@ impl Filler {
             let longest = (*huge).longest as usize;
             if longest > 0 {
                 self.lists[longest - 1].push_front(huge);
-                self.occupied[(longest - 1) / 64] |= 1 << ((longest - 1) % 64);
+                self.occupied.set(longest - 1);
+                self.count += 1;
             }
         }
     }
@@ -47,35 +52,30 @@ impl Filler {
         if longest == 0 {
             return;
         }
+        self.count -= 1;
         let list = longest as usize - 1;
         // SAFETY: in that list by the caller's word.
         unsafe { self.lists[list].remove(huge) };
         if self.lists[list].is_empty() {
-            self.occupied[list / 64] &= !(1 << (list % 64));
+            self.occupied.clear_range(list, 1);
         }
     }
 
-    /// The first list at or after `list` that is not empty.
-    fn next_occupied(&self, list: usize) -> Option<usize> {
-        let mut word = list / 64;
-        let mut bits = self.occupied.get(word)? & (u64::MAX << (list % 64));
-        while bits == 0 {
-            word += 1;
-            bits = *self.occupied.get(word)?;
-        }
-        Some(word * 64 + bits.trailing_zeros() as usize)
-    }
-
-    /// A huge page with room for `pages` pages at a multiple of `align` pages, and the place.
+    /// A huge page with room for `pages` pages at a multiple of `align` pages, and the place. Only an alignment can
+    /// make a run that is long enough unfit; it may then miss one that would do.
     pub fn find(&self, pages: usize, align: usize) -> Option<(*mut HugePage, usize)> {
-        let mut list = self.next_occupied(pages - 1)?;
-        loop {
+        let mut list = self.occupied.next_set(pages - 1);
+        for _ in 0..LISTS_LOOKED_AT {
+            if list == PageBits::BITS {
+                return None;
+            }
             if let Some(found) = self.find_in(list, pages, align) {
                 return Some(found);
             }
-            // Only an alignment can make a run that is long enough unfit.
-            list = self.next_occupied(list + 1)?;
+            list = self.occupied.next_set(list + 1);
         }
+        let sure = self.occupied.next_set(list.max(pages + align - 2));
+        if sure == PageBits::BITS { None } else { self.find_in(sure, pages, align) }
     }
 
     fn find_in(&self, list: usize, pages: usize, align: usize) -> Option<(*mut HugePage, usize)> {
@@ -86,6 +86,7 @@ impl Filler {
             if node.is_null() {
                 break;
             }
+            steps::add(1);
             // SAFETY: nodes of the list are live.
             unsafe {
                 let used = (*node).used_pages;
@@ -99,6 +100,16 @@ impl Filler {
             }
         }
         best
+    }
+
+    /// A huge page with the longest run here.
+    pub fn first(&self) -> Option<*mut HugePage> {
+        self.occupied.last_set().map(|list| self.lists[list].first())
+    }
+
+    /// Number of huge pages here.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// Calls `visit` for every huge page here until it returns false, those with the longest runs first.
@@ -122,7 +133,7 @@ impl Filler {
     pub fn check_invariants(&self, mut belongs: impl FnMut(&HugePage) -> bool) -> usize {
         let mut count = 0;
         for (index, list) in self.lists.iter().enumerate() {
-            assert_eq!(list.is_empty(), self.occupied[index / 64] >> (index % 64) & 1 == 0);
+            assert_eq!(list.is_empty(), !self.occupied.get(index));
             let mut node = list.first();
             while !node.is_null() {
                 // SAFETY: nodes of the list are live, and the caller holds the lock.
@@ -134,6 +145,7 @@ impl Filler {
                 count += 1;
             }
         }
+        assert_eq!(count, self.count);
         count
     }
 }

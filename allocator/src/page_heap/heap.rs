@@ -7,6 +7,7 @@ use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
 use super::large_sizes::LargeSizes;
 use super::release::{Decay, InHand};
+use super::steps;
 use crate::base::list::List;
 use crate::config::{
     DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
@@ -46,6 +47,8 @@ pub(super) struct Inner {
     pub used: usize,
     /// Pages of huge pages that are not the heap's; see `partial`.
     pub absent: usize,
+    /// Huge pages to which blocks were moved by their page tables; see `relocate`.
+    pub moved: usize,
     /// Pages free and holding memory.
     pub free_resident: usize,
     /// Unused records.
@@ -59,6 +62,8 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
+    /// Most bytes that a call asked for since `excess` looked.
+    pub asked: usize,
     /// What is being given back.
     pub in_hand: InHand,
     /// Start of the most recently mapped region; the next one is asked for right below it.
@@ -109,6 +114,7 @@ impl<O: Os> PageHeap<O> {
                     borders: 0,
                     used: 0,
                     absent: 0,
+                    moved: 0,
                     free_resident: 0,
                     records: List::new(),
                     spans: 0,
@@ -117,6 +123,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
+                    asked: 0,
                     in_hand: InHand::new(),
                     lowest: 0,
                 },
@@ -128,12 +135,22 @@ impl<O: Os> PageHeap<O> {
     /// page), entered in the page map. `class` is `NONE` for a large block. `None` without memory.
     pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
         debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
-        let mut inner = self.inner.lock();
+        self.allocate_by(pages, class, |inner| inner.take_pages(&self.os, pages.0, align.0))
+    }
+
+    /// The same with pages that `take` finds and marks as used: the first, and whether all read as zero.
+    pub(super) fn allocate_by(
+        &self,
+        pages: Length,
+        class: SizeClass,
+        take: impl FnOnce(&mut Inner) -> Option<(PageId, bool)>,
+    ) -> Option<Allocated> {
+        let mut inner = self.lock();
         if !inner.admits(pages.bytes()) {
             return None;
         }
         let span = inner.new_record()?;
-        let Some((start, fresh)) = inner.take_pages(&self.os, pages.0, align.0) else {
+        let Some((start, fresh)) = take(&mut inner) else {
             // SAFETY: just taken from the unused records.
             unsafe { inner.recycle_record(span) };
             return None;
@@ -156,7 +173,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Enters the classes of spans by their second numbers, now and from now on.
     pub fn use_second_numbers(&self) {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         PAGE_MAP.use_second_numbers(inner.spans > 0);
     }
 
@@ -165,7 +182,7 @@ impl<O: Os> PageHeap<O> {
     /// # Safety
     /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
     pub unsafe fn free_span(&self, span: NonNull<Span>) {
-        let mut inner = self.inner.lock();
+        let mut inner = self.lock();
         // SAFETY: the caller gives the span up, so the record is ours.
         unsafe {
             let record = span.as_ref();
@@ -180,46 +197,12 @@ impl<O: Os> PageHeap<O> {
         self.release_now(at_once);
     }
 
-    /// Changes the length of a large span in place. Returns whether it could.
-    ///
-    /// # Safety
-    /// `span` is a large span of this heap and belongs to the caller, as does the content cut off.
-    pub unsafe fn resize(&self, span: NonNull<Span>, pages: Length) -> bool {
-        let mut inner = self.inner.lock();
-        // SAFETY: the record belongs to the caller.
-        let record = unsafe { &mut *span.as_ptr() };
-        let old = record.pages;
-        if pages < old {
-            let cut = old.0 - pages.0;
-            // SAFETY: the caller gives up what is cut off.
-            unsafe { inner.give_pages(record.start.plus(pages.0), cut, 0) };
-        } else if pages > old
-            && !(inner.admits(Length(pages.0 - old.0).bytes())
-                && inner.take_behind(record.start.plus(old.0), pages.0 - old.0))
-        {
-            return false;
-        }
-        inner.note_large(record.state, old.bytes(), pages.bytes());
-        record.pages = pages;
-        record.fresh = false;
-        let excess = if pages > old { inner.excess(&self.os) } else { 0 };
-        drop(inner);
-        self.run_excess(excess);
-        true
-    }
-
     /// Figures at this moment.
     pub fn stats(&self) -> PageHeapStats {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         let total = inner.huge_pages * PAGES_PER_HUGE - inner.absent;
         let used = inner.in_spans();
-        let mut runs = inner.ranges.count();
-        for filler in &inner.fillers {
-            filler.for_each(|_| {
-                runs += 1;
-                true
-            });
-        }
+        let partly: usize = inner.fillers.iter().map(Filler::count).sum();
         PageHeapStats {
             mapped: Length(total).bytes(),
             used: Length(used).bytes(),
@@ -228,25 +211,25 @@ impl<O: Os> PageHeap<O> {
             span_count: inner.spans,
             large_bytes: inner.large_bytes,
             large_count: inner.large_count,
-            free_run_count: runs,
+            free_run_count: inner.ranges.count() + partly,
             direct: inner.direct,
         }
     }
 
     /// Bytes in spans.
     pub fn used_bytes(&self) -> usize {
-        Length(self.inner.lock().in_spans()).bytes()
+        Length(self.lock().in_spans()).bytes()
     }
 
     /// Bytes in spans and in blocks with mappings of their own.
     pub fn held_bytes(&self) -> usize {
-        let inner = self.inner.lock();
+        let inner = self.lock();
         Length(inner.used).bytes() + inner.direct.bytes
     }
 
     /// Number of huge pages mapped.
     pub fn huge_pages(&self) -> usize {
-        self.inner.lock().huge_pages
+        self.lock().huge_pages
     }
 
     /// The lock, for `fork`.
@@ -256,7 +239,9 @@ impl<O: Os> PageHeap<O> {
 
     /// The lock's content, for this tier's other files.
     pub(super) fn lock(&self) -> Guard<'_, Inner> {
-        self.inner.lock()
+        let inner = self.inner.lock();
+        steps::begin_hold();
+        inner
     }
 }
 
@@ -288,7 +273,7 @@ impl Inner {
     }
 
     /// Counts a span that goes from `old` to `new` bytes (0: none), if it is a large block.
-    fn note_large(&mut self, state: SpanState, old: usize, new: usize) {
+    pub(super) fn note_large(&mut self, state: SpanState, old: usize, new: usize) {
         if state == SpanState::Large {
             self.large_bytes = self.large_bytes + new - old;
             self.large_count = self.large_count + usize::from(new > 0) - usize::from(old > 0);
@@ -297,7 +282,12 @@ impl Inner {
     }
 
     /// Finds `pages` free pages and marks them used. Returns the first and whether all read as zero.
-    fn take_pages<O: Os>(&mut self, os: &O, pages: usize, align: usize) -> Option<(PageId, bool)> {
+    pub(super) fn take_pages<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+    ) -> Option<(PageId, bool)> {
         if pages > PAGES_PER_HUGE {
             return self.take_huge(os, pages);
         }
@@ -318,33 +308,43 @@ impl Inner {
     fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
         let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), true)?;
         // SAFETY: records are never freed.
-        let addr = unsafe { (*first).addr };
+        let start = PageId::containing(unsafe { (*first).addr });
+        Some((start, self.take_run(start, pages)))
+    }
+
+    /// Marks the `pages` pages from `start` on, which are free and in no range, as used. Returns whether all of them
+    /// read as zero.
+    pub(super) fn take_run(&mut self, start: PageId, pages: usize) -> bool {
         let mut fresh = true;
-        let mut left = pages;
-        let mut at = addr;
+        let (mut at, mut left) = (start, pages);
         while left > 0 {
-            let here = left.min(PAGES_PER_HUGE);
-            fresh &= self.take_in(record(at), 0, here);
+            let here = left.min(PAGES_PER_HUGE - at.in_huge());
+            fresh &= self.take_in(record(at.addr()), at.in_huge(), here);
             left -= here;
-            at += HUGE_SIZE;
+            at = at.plus(here);
         }
-        Some((PageId::containing(addr), fresh))
+        fresh
     }
 
     /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be. `whole` is whether they are
     /// for one block.
-    fn take_range<O: Os>(&mut self, os: &O, count: usize, whole: bool) -> Option<*mut HugePage> {
+    pub(super) fn take_range<O: Os>(
+        &mut self,
+        os: &O,
+        count: usize,
+        whole: bool,
+    ) -> Option<*mut HugePage> {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                self.grow(os, count, whole)?;
-                self.ranges.take(count)
+                let grown = self.grow(os, count, whole).is_some();
+                if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
             }
         }
     }
 
     /// Marks pages of `huge`, free until now, as used. Returns whether all of them read as zero.
-    fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
+    pub(super) fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
         let mut released = 0;
         self.refile(huge, |huge, free_resident| {
             *free_resident -= huge.resident_free();
@@ -359,29 +359,15 @@ impl Inner {
         released == pages
     }
 
-    /// Takes the `pages` pages from `start` on if they are free and in one huge page.
-    fn take_behind(&mut self, start: PageId, pages: usize) -> bool {
-        let index = start.in_huge();
-        let huge = record(start.addr());
-        if huge.is_null() || index == 0 || index + pages > PAGES_PER_HUGE {
-            return false;
-        }
-        // SAFETY: records are never freed.
-        if unsafe { (*huge).used.count_range(index, pages) } != 0 {
-            return false;
-        }
-        self.take_in(huge, index, pages);
-        true
-    }
-
     /// Marks `pages` pages from `start` on as free; the last `untouched` of them hold no memory.
     ///
     /// # Safety
     /// They are used, belong to the caller, and their content is not needed.
-    unsafe fn give_pages(&mut self, start: PageId, pages: usize, untouched: usize) {
+    pub(super) unsafe fn give_pages(&mut self, start: PageId, pages: usize, untouched: usize) {
         let mut at = start;
         let mut left = pages;
         self.used -= pages;
+        self.decay.note_freed(pages);
         while left > 0 {
             let index = at.in_huge();
             let here = left.min(PAGES_PER_HUGE - index);
@@ -404,6 +390,7 @@ impl Inner {
         // page was just taken from the ranges and is in no filler.
         unsafe {
             debug_assert_eq!((*huge).state, HugeState::Used);
+            steps::add(1);
             if (*huge).used.count() > 0 {
                 let filed = usize::from((*huge).resident_available() == 0);
                 self.fillers[filed].remove(huge, (*huge).longest);
@@ -463,10 +450,20 @@ impl Inner {
         let mut entered = 0;
         while entered < count {
             let at = addr + entered * HUGE_SIZE;
-            let Some(huge) = METADATA.allocate::<HugePage>() else {
-                break;
+            let huge = match NonNull::new(record(at)) {
+                // Lost when a block was moved (`relocate`), all of it, as it could be mapped now.
+                Some(lost) => {
+                    self.huge_pages -= 1;
+                    self.used -= PAGES_PER_HUGE;
+                    self.absent -= PAGES_PER_HUGE;
+                    lost
+                }
+                None => match METADATA.allocate::<HugePage>() {
+                    Some(huge) => huge,
+                    None => break,
+                },
             };
-            // SAFETY: fresh memory for one record.
+            // SAFETY: memory for one record, which is in no list.
             unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
             PAGE_MAP.set_huge(at, huge.as_ptr().cast());
             entered += 1;

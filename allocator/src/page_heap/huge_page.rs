@@ -19,6 +19,36 @@ pub enum HugeState {
     Used,
 }
 
+/// Numbers of huge pages, the address over the size: from one up to before another; see `HugePage::held`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    pub from: u32,
+    pub to: u32,
+}
+
+impl Bounds {
+    /// No huge page.
+    pub const NONE: Self = Self { from: u32::MAX, to: 0 };
+
+    pub const fn is_empty(self) -> bool {
+        self.from >= self.to
+    }
+
+    /// The huge pages of both and those between them.
+    pub fn join(self, other: Self) -> Self {
+        match (self.is_empty(), other.is_empty()) {
+            (true, _) => other,
+            (_, true) => self,
+            _ => Self { from: self.from.min(other.from), to: self.to.max(other.to) },
+        }
+    }
+
+    /// Those that do not lie before `number`.
+    pub fn at_or_after(self, number: u32) -> Self {
+        Self { from: self.from.max(number), to: self.to }
+    }
+}
+
 /// A huge page's record. Never freed; found by address through the page map.
 ///
 /// Invariants: `used` and `released` are disjoint; `used_pages = used.count()`, less the pages that a
@@ -42,10 +72,15 @@ pub struct HugePage {
     pub huge_backed: bool,
     /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
     pub broken_up: bool,
+    /// Whether pages of a block were moved here by their page tables, so that the kernel may have mappings of their
+    /// own for them. Counted in `Inner::moved`.
+    pub moved: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
     pub range_first: *mut HugePage,
+    /// For the first huge page of a free range: those that hold memory lie between these bounds.
+    pub held: Bounds,
     /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
     pub held_by: u32,
 }
@@ -77,7 +112,9 @@ impl HugePage {
             state: HugeState::Free,
             huge_backed,
             broken_up: false,
+            moved: false,
             range_len: 0,
+            held: Bounds::NONE,
             held_by: 0,
             range_first: ptr::null_mut(),
         }
@@ -173,9 +210,17 @@ impl HugePage {
         self.longest = longest as u16;
     }
 
-    /// The pages that are free and hold memory.
-    pub fn resident_runs(&self) -> PageBits {
-        self.used.neither(&self.released)
+    /// The pages that are free and hold memory: the first `most` runs of them.
+    pub fn resident_runs(&self, most: usize) -> PageBits {
+        let all = self.used.neither(&self.released);
+        let mut found = PageBits::new();
+        let mut at = 0;
+        for _ in 0..most {
+            let Some(run) = all.set_run(at) else { break };
+            found.set_range(run.start, run.len);
+            at = run.start + run.len;
+        }
+        found
     }
 
     /// The page with number `index`.

@@ -1,31 +1,81 @@
 //! Ranges of entirely free huge pages, coalesced with their neighbours.
 //!
-//! Ranges are in lists by length (the last list holds everything longer), the most recently freed first,
-//! as its memory is most likely resident and in the cache. The first record of a range knows its length,
-//! the last one the first.
+//! Ranges are in lists by length, those that hold memory apart from those that hold none, the most recently
+//! freed first. The first record of a range knows its length, the last one the first.
+//!
+//! The first record also knows between which huge pages of the range memory may lie (`HugePage::held`), so that who
+//! gives it back neither tries ranges that hold none nor begins anew in one that he was in before. The bounds are
+//! not exact: what is taken from the front may leave huge pages without memory between them. `take_held` passes over
+//! each of these once. They come between the bounds again only when ranges join on either side of them; and as
+//! ranges are taken from the front, whatever joins them was taken after them: they were in use meanwhile.
+//! So what giving back costs, in all, is linear in what was freed.
+//!
+//! Fit: a list for each length below 64 huge pages, hence best fit; above, four lists for each doubling, the best of
+//! the first `LOOK` in the request's own list, then the first of the next one that is not empty. Between two lists
+//! of one length that which holds memory comes first: it need not be faulted in again.
 
-use super::huge_page::{HugePage, HugeState};
+use super::huge_page::{Bounds, HugePage, HugeState};
+use super::steps;
+use crate::base::bitmap::Bitmap;
 use crate::base::list::List;
-use crate::config::HUGE_SIZE;
+use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::page::page_map::PAGE_MAP;
 
-/// Number of lists: ranges of 1, 2, ... 63, and 64 or more huge pages.
-const LISTS: usize = 64;
+/// Ranges of fewer huge pages have a list for each length.
+const EXACT: usize = 64;
+/// Number of lists: up to 2^27 huge pages, which are 256 TiB.
+const LISTS: usize = EXACT - 1 + 4 * 21;
+/// Words of a bitmap of the lists.
+const WORDS: usize = LISTS.div_ceil(64);
+/// Ranges compared for the best fit within one list, where it has several lengths.
+const LOOK: usize = 8;
+/// Records looked at under the lock, at most, in search of memory to give back.
+const STEPS: usize = 64;
+
+/// Ranges by length.
+struct Lists {
+    lists: [List<HugePage>; LISTS],
+    /// Bit per list: not empty.
+    occupied: Bitmap<WORDS>,
+}
+
+impl Lists {
+    const fn new() -> Self {
+        Self { lists: [const { List::new() }; LISTS], occupied: Bitmap::new() }
+    }
+}
 
 /// The free ranges. Guarded by the page heap's lock.
 pub struct HugeRanges {
-    lists: [List<HugePage>; LISTS],
-    /// Bit per list: not empty.
-    occupied: u64,
+    /// Ranges that may hold memory, and those that hold none.
+    sets: [Lists; 2],
+    count: usize,
+}
+
+/// What `take_held` found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The first record of huge pages that were taken, and their number.
+    Taken(*mut HugePage, usize),
+    /// Nothing so far: there is more to look at, in another hold of the lock.
+    Unfinished,
+    /// No range holds memory.
+    Nothing,
 }
 
 impl HugeRanges {
     pub const fn new() -> Self {
-        Self { lists: [const { List::new() }; LISTS], occupied: 0 }
+        Self { sets: [const { Lists::new() }; 2], count: 0 }
     }
 
     const fn list_of(len: usize) -> usize {
-        if len < LISTS { len - 1 } else { LISTS - 1 }
+        if len < EXACT {
+            return len - 1;
+        }
+        let log2 = len.ilog2();
+        let quarter = len >> (log2 - 2) & 3;
+        let list = EXACT - 1 + 4 * (log2 - EXACT.ilog2()) as usize + quarter;
+        if list < LISTS { list } else { LISTS - 1 }
     }
 
     /// Adds the range of `len` huge pages from `first` on, joined with free neighbours.
@@ -38,11 +88,10 @@ impl HugeRanges {
         // SAFETY: records are never freed, and the page map holds records only; those in state `Free`
         // and not part of the new range are in a range here. `offset` stays inside the new range.
         unsafe {
-            for index in 0..len {
-                (*record((*first).addr + index * HUGE_SIZE)).state = HugeState::Free;
-            }
+            let mut held = self.free(first, len);
             let after = record((*first).addr + len * HUGE_SIZE);
             if !after.is_null() && (*after).state == HugeState::Free {
+                held = held.join((*after).held);
                 let after_len = (*after).range_len;
                 self.unlink(after);
                 len += after_len;
@@ -50,67 +99,86 @@ impl HugeRanges {
             let before = record((*first).addr - HUGE_SIZE);
             if !before.is_null() && (*before).state == HugeState::Free {
                 let before_first = (*before).range_first;
+                held = held.join((*before_first).held);
                 len += (*before_first).range_len;
                 self.unlink(before_first);
                 first = before_first;
             }
+            (*first).held = held;
             self.link(first, len);
         }
     }
 
+    /// Marks `len` records as free. Returns between which of them memory lies.
+    ///
+    /// # Safety
+    /// As `insert`.
+    unsafe fn free(&mut self, first: *mut HugePage, len: usize) -> Bounds {
+        steps::add(len);
+        let mut held = Bounds::NONE;
+        // SAFETY: live records by the caller's word.
+        unsafe {
+            let from = number((*first).addr);
+            for number in from..from + len as u32 {
+                let huge = numbered(number);
+                (*huge).state = HugeState::Free;
+                if (*huge).resident_free() > 0 {
+                    held = held.join(Bounds { from: number, to: number + 1 });
+                }
+            }
+        }
+        held
+    }
+
+    /// Files the range of `len` records, whose first one knows its bounds.
+    ///
     /// # Safety
     /// The records of the range are live and in no list.
     unsafe fn link(&mut self, first: *mut HugePage, len: usize) {
+        steps::add(1);
         let list = Self::list_of(len);
         // SAFETY: live by the caller's word; the last record is `len - 1` huge pages further on.
         unsafe {
             (*first).range_len = len;
             (*record((*first).addr + (len - 1) * HUGE_SIZE)).range_first = first;
-            self.lists[list].push_front(first);
+            let set = &mut self.sets[usize::from((*first).held.is_empty())];
+            set.lists[list].push_front(first);
+            set.occupied.set(list);
         }
-        self.occupied |= 1 << list;
+        self.count += 1;
     }
 
+    /// Undoes `link`; the first record keeps the length and the bounds.
+    ///
     /// # Safety
     /// `first` is the first record of a range here.
     unsafe fn unlink(&mut self, first: *mut HugePage) {
-        // SAFETY: by the caller's word it is in the list of its length.
-        let list = unsafe {
+        steps::add(1);
+        // SAFETY: by the caller's word it is in the list of its length, in the set that its bounds say.
+        unsafe {
             let list = Self::list_of((*first).range_len);
-            self.lists[list].remove(first);
-            list
-        };
-        if self.lists[list].is_empty() {
-            self.occupied &= !(1 << list);
+            let set = &mut self.sets[usize::from((*first).held.is_empty())];
+            set.lists[list].remove(first);
+            if set.lists[list].is_empty() {
+                set.occupied.clear_range(list, 1);
+            }
         }
+        self.count -= 1;
     }
 
-    /// Takes `len` contiguous huge pages: from the shortest range that has them. Returns the first record.
+    /// Takes `len` contiguous huge pages from the front of a range that fits (see above). Returns the first record.
     pub fn take(&mut self, len: usize) -> Option<*mut HugePage> {
-        let from = Self::list_of(len);
-        let candidates = self.occupied & (u64::MAX << from);
-        if candidates == 0 {
-            return None;
-        }
-        let list = candidates.trailing_zeros() as usize;
-        let mut best = self.lists[list].first();
-        if list == LISTS - 1 {
-            best = core::ptr::null_mut();
-            let mut node = self.lists[list].first();
-            // SAFETY: nodes of the list are live.
-            unsafe {
-                while !node.is_null() {
-                    let fits = (*node).range_len >= len;
-                    if fits && (best.is_null() || (*node).range_len < (*best).range_len) {
-                        best = node;
-                    }
-                    node = self.lists[list].next(node);
-                }
-            }
-            if best.is_null() {
-                return None;
-            }
-        }
+        self.take_looking_at(len, LOOK)
+    }
+
+    /// The same, and looks at every range that might be long enough: for who would fail otherwise.
+    pub fn take_any(&mut self, len: usize) -> Option<*mut HugePage> {
+        self.take_looking_at(len, usize::MAX)
+    }
+
+    fn take_looking_at(&mut self, len: usize, look: usize) -> Option<*mut HugePage> {
+        let list = Self::list_of(len);
+        let best = self.best_in(list, len, look).or_else(|| self.first_after(list))?;
         // SAFETY: `best` heads a range of at least `len`; the rest, if any, begins `len` further on.
         unsafe {
             let have = (*best).range_len;
@@ -120,77 +188,140 @@ impl HugeRanges {
         Some(best)
     }
 
-    /// Takes up to `most` huge pages out of the first range in which `start` finds a place to begin (an
-    /// index below the range's length), the longest ranges first. Returns the first record and the number
-    /// taken.
-    pub fn take_where(
-        &mut self,
-        most: usize,
-        mut start: impl FnMut(*mut HugePage, usize) -> Option<usize>,
-    ) -> Option<(*mut HugePage, usize)> {
-        for list in (0..LISTS).rev().filter(|list| self.occupied >> list & 1 != 0) {
-            let mut node = self.lists[list].first();
-            while !node.is_null() {
-                // SAFETY: nodes of the list are live and head their ranges; `skip` is inside the range.
+    /// The shortest range of at least `len` among the first `look` of `list`, with memory and without.
+    fn best_in(&self, list: usize, len: usize, look: usize) -> Option<*mut HugePage> {
+        let mut best = None;
+        let mut best_len = usize::MAX;
+        for set in &self.sets {
+            let mut node = set.lists[list].first();
+            for _ in 0..look {
+                if node.is_null() || best_len == len {
+                    break;
+                }
+                steps::add(1);
+                // SAFETY: nodes of the list are live.
                 unsafe {
                     let have = (*node).range_len;
-                    if let Some(skip) = start(node, have) {
-                        let len = (have - skip).min(most);
-                        self.unlink(node);
-                        if skip > 0 {
-                            self.link(node, skip);
-                        }
-                        let first = record((*node).addr + skip * HUGE_SIZE);
-                        self.leave(first, have - skip, len);
-                        return Some((first, len));
+                    if have >= len && have < best_len {
+                        (best, best_len) = (Some(node), have);
                     }
-                    node = self.lists[list].next(node);
+                    node = set.lists[list].next(node);
                 }
             }
         }
-        None
+        best
     }
 
-    /// Marks the first `len` of `have` free records as used and links the rest again.
+    /// A range of the first list after `list` that is not empty: longer than all in there.
+    fn first_after(&self, list: usize) -> Option<*mut HugePage> {
+        let next = |set: &Lists| set.occupied.next_set(list + 1);
+        let lists = [next(&self.sets[0]), next(&self.sets[1])];
+        let (list, set) = if lists[0] <= lists[1] { (lists[0], 0) } else { (lists[1], 1) };
+        (list < LISTS).then(|| self.sets[set].lists[list].first())
+    }
+
+    /// Takes up to `most` huge pages in a row that hold memory: the last ones of a range, as the first ones are
+    /// taken next, of one of the longest. Looks at a bounded number of records.
+    pub fn take_held(&mut self, most: usize) -> Held {
+        let set = &self.sets[0];
+        let Some(list) = set.occupied.last_set() else { return Held::Nothing };
+        let first = set.lists[list].first();
+        // SAFETY: the list is not empty, so `first` heads a range. All numbers are of records of that range.
+        unsafe {
+            let len = (*first).range_len;
+            let Bounds { from, to } = (*first).held;
+            let least = from.max(to.saturating_sub(STEPS as u32));
+            let holds = |number| {
+                steps::add(1);
+                (*numbered(number)).resident_free() > 0
+            };
+            let mut end = to;
+            while end > least && !holds(end - 1) {
+                end -= 1;
+            }
+            let mut start = end;
+            while start > least && ((end - start) as usize) < most && holds(start - 1) {
+                start -= 1;
+            }
+            self.unlink(first);
+            (*first).held = Bounds { from, to: start };
+            let taken = (end - start) as usize;
+            if taken == 0 {
+                self.link(first, len);
+                return Held::Unfinished;
+            }
+            let skip = (start - number((*first).addr)) as usize;
+            if skip > 0 {
+                self.link(first, skip);
+            }
+            let part = numbered(start);
+            (*part).held = Bounds::NONE;
+            self.leave(part, len - skip, taken);
+            Held::Taken(part, taken)
+        }
+    }
+
+    /// Takes the first `len` huge pages of the range that `first` heads, or fewer if it is shorter. Returns how many.
+    ///
+    /// # Safety
+    /// `first` is the first record of a range here.
+    pub unsafe fn take_front(&mut self, first: *mut HugePage, len: usize) -> usize {
+        // SAFETY: by the caller's word.
+        unsafe {
+            let have = (*first).range_len;
+            self.unlink(first);
+            self.leave(first, have, len.min(have));
+            len.min(have)
+        }
+    }
+
+    /// Takes `len` contiguous huge pages, with as many free ones behind them if that can be had.
+    pub fn take_with_room(&mut self, len: usize) -> Option<*mut HugePage> {
+        let Some(first) = self.take(2 * len) else { return self.take(len) };
+        // SAFETY: the second half was just taken, and nobody uses it.
+        unsafe { self.insert(record((*first).addr + len * HUGE_SIZE), len) };
+        Some(first)
+    }
+
+    /// Marks the first `len` of `have` free records as used and links the rest again, with what is left of the bounds.
     ///
     /// # Safety
     /// `first` is the first of `have` contiguous records of a range that was just unlinked; `len <= have`.
     unsafe fn leave(&mut self, first: *mut HugePage, have: usize, len: usize) {
+        steps::add(len);
         // SAFETY: all records of the range are live and belong to the caller.
         unsafe {
             for index in 0..len {
                 (*record((*first).addr + index * HUGE_SIZE)).state = HugeState::Used;
             }
             if have > len {
-                self.link(record((*first).addr + len * HUGE_SIZE), have - len);
+                let rest = record((*first).addr + len * HUGE_SIZE);
+                (*rest).held = (*first).held.at_or_after(number((*rest).addr));
+                self.link(rest, have - len);
             }
         }
     }
 
     /// Number of ranges.
     pub fn count(&self) -> usize {
-        let mut count = 0;
-        for list in &self.lists {
-            let mut node = list.first();
-            while !node.is_null() {
-                count += 1;
-                // SAFETY: `node` is in the list.
-                node = unsafe { list.next(node) };
-            }
-        }
-        count
+        self.count
     }
 
-    /// Panics unless every range is filed under its length, knows its ends, consists of free huge pages,
-    /// and is maximal. Returns how many huge pages there are.
+    /// Panics unless every range is filed under its length and by whether it may hold memory, knows its ends and
+    /// bounds, consists of free huge pages, and is maximal. Returns how many huge pages there are.
     #[cfg(test)]
     pub fn check_invariants(&self) -> usize {
-        let mut total = 0;
+        let (mut total, mut count) = (0, 0);
         let free =
             // SAFETY: records are never freed, and the caller holds the lock.
             |addr| unsafe { record(addr).as_ref() }.is_some_and(|r| r.state == HugeState::Free);
-        for (index, list) in self.lists.iter().enumerate() {
-            assert_eq!(list.is_empty(), self.occupied >> index & 1 == 0);
+        for (index, list, bare) in self.sets.iter().enumerate().flat_map(|(bare, set)| {
+            let lists = set.lists.iter().enumerate();
+            lists.map(move |(index, list)| {
+                assert_eq!(list.is_empty(), !set.occupied.get(index));
+                (index, list, bare == 1)
+            })
+        }) {
             let mut node = list.first();
             while !node.is_null() {
                 // SAFETY: nodes of the list are live and head ranges of live records.
@@ -200,13 +331,35 @@ impl HugeRanges {
                     assert!((0..len).all(|i| free(addr + i * HUGE_SIZE)));
                     assert_eq!((*record(addr + (len - 1) * HUGE_SIZE)).range_first, node);
                     assert!(!free(addr - HUGE_SIZE) && !free(addr + len * HUGE_SIZE), "not joined");
+                    let (held, from) = ((*node).held, number(addr));
+                    assert_eq!(held.is_empty(), bare, "in the other set");
+                    assert!(bare || from <= held.from && held.to <= from + len as u32);
+                    for number in from..from + len as u32 {
+                        let inside = (held.from..held.to).contains(&number);
+                        assert!(
+                            inside || (*numbered(number)).resident_free() == 0,
+                            "out of bounds"
+                        );
+                    }
                     total += len;
+                    count += 1;
                     node = list.next(node);
                 }
             }
         }
+        assert_eq!(count, self.count);
         total
     }
+}
+
+/// The number of the huge page at `addr`.
+const fn number(addr: usize) -> u32 {
+    (addr >> HUGE_SHIFT) as u32
+}
+
+/// The record of the huge page with a number, or null.
+fn numbered(number: u32) -> *mut HugePage {
+    record((number as usize) << HUGE_SHIFT)
 }
 
 /// The record of the huge page at `addr`, or null.

@@ -117,18 +117,27 @@ impl Inner {
     }
 
     /// Whether `bytes` more may be held. If not, the hard limit was hit.
-    pub fn admits(&self, bytes: usize) -> bool {
+    pub fn admits(&mut self, bytes: usize) -> bool {
         let hard = parameters::get(Id::HardLimit);
         if hard == NEVER || self.held().saturating_add(bytes) <= hard {
+            self.asked = self.asked.max(bytes);
             return true;
         }
         HARD_HITS.fetch_add(1, Ordering::Relaxed);
         false
     }
 
-    /// The free pages that should go back now because the lower limit is exceeded; 0 almost always. Asks
-    /// the tiers above for help where that is not enough.
-    pub fn excess<O: Os>(&self, os: &O) -> usize {
+    /// The free pages that the caller, who took pages, should give back now because the lower limit is exceeded; 0
+    /// almost always. That is as much as he took, and a bounded part of what is too much besides; the rest
+    /// is left to the thread and to later calls. Asks the tiers above for help where that is not enough.
+    pub fn excess<O: Os>(&mut self, os: &O) -> usize {
+        let own = Length::for_bytes(core::mem::take(&mut self.asked)).0;
+        let excess = self.whole_excess(os);
+        self.for_one_call(own, excess)
+    }
+
+    /// All free pages that should go back.
+    fn whole_excess<O: Os>(&self, os: &O) -> usize {
         let soft = soft_limit();
         let limit = soft.min(parameters::get(Id::HardLimit));
         if limit == NEVER {
@@ -155,11 +164,11 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Gives back the free pages that exceed the lower limit. Returns the bytes.
+    /// Gives back all free pages that exceed the lower limit. Returns the bytes.
     pub fn relieve(&self) -> usize {
         let inner = self.lock();
         LAST_HELD.store(inner.held(), Ordering::Relaxed);
-        let excess = inner.excess(&self.os);
+        let excess = inner.whole_excess(&self.os);
         drop(inner);
         Length(if excess > 0 { self.release(excess) } else { 0 }).bytes()
     }
@@ -177,8 +186,6 @@ impl<O: Os> PageHeap<O> {
 
     /// Gives back what `excess` found.
     pub(super) fn run_excess(&self, pages: usize) {
-        if pages > 0 {
-            note_released(Length(self.release(pages)).bytes());
-        }
+        note_released(Length(self.release_now(pages)).bytes());
     }
 }

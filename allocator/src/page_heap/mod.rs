@@ -12,9 +12,12 @@
 //! * `release`: giving memory back, at once or with the decay.
 //! * `backing`: which huge pages the kernel is asked to make one page of, and what that costs in mappings.
 //! * `direct`: blocks with mappings of their own.
+//! * `resize`: changing a block's length where it is, and places with room to grow.
+//! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
 //! * `fences`: in hardened builds, pages round large blocks that nobody may touch.
+//! * `steps`: what tests count instead of the time that the lock is held.
 //! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
@@ -32,6 +35,9 @@ mod large_sizes;
 pub mod limits;
 mod partial;
 mod release;
+mod relocate;
+mod resize;
+mod steps;
 #[cfg(test)]
 mod tests;
 mod verify;

@@ -6,16 +6,22 @@
 //! Page-heap operations, and now and then a thread's exchanges with the central tier (`tick`), see by a coarse
 //! clock that a step is due, and ask for it (`os::release_request`); `background` has it taken (`decay_step`),
 //! part by part (C1.1, C2.2). The decay time is the parameter `decay_ms`; with 0 every operation gives back
-//! all there is.
+//! what it freed.
 //!
 //! Whole huge pages go first. The calls into the kernel are made without the lock: the pages are held
 //! back from allocation meanwhile, and are noted where a forked child finds them (`InHand`), which does not
 //! have the thread that was giving them back.
+//!
+//! What it costs is linear in what is given back: nothing is looked for from the start again, neither among the
+//! ranges (`huge_ranges`) nor among the partly used huge pages, of which those with free memory have a filler of their
+//! own. The lock is held for a bounded number of steps each time, a call into the kernel is for a bounded number of
+//! bytes, and a call of the program's does a bounded part of what others left (`Inner::for_one_call`).
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
 use super::huge_page::PageBits;
-use super::huge_ranges::record;
+use super::huge_ranges::{Held, record};
+use super::steps;
 use crate::base::list::List;
 use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
@@ -35,6 +41,8 @@ pub(super) struct Decay {
     last_ms: Option<u64>,
     /// Pages that the steps so far should have given back and have not.
     owed: usize,
+    /// Pages freed since `note_decay` looked.
+    freed: usize,
 }
 
 /// Free resident pages from which nobody waits for a step to be due: 16 MiB.
@@ -43,15 +51,50 @@ const MUCH: usize = 8 * PAGES_PER_HUGE;
 const LEAST: usize = PAGES_PER_HUGE / 4;
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
+/// Huge pages that go back by one system call, at most: the kernel takes about a millisecond for 16 MiB.
+const AT_ONCE: usize = 8;
+/// The same in a call of the program's that asked for something else.
+const AT_ONCE_IN_CALL: usize = 2;
+/// Pages that such a call gives back of what others left, at most.
+const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
+/// System calls that it makes for that, at most.
+const CALLS_FOR_OTHERS: usize = 4;
+/// Runs of pages in one huge page that are given back between two holds of the lock.
+const RUNS: usize = 16;
+
+/// How much is done to give pages back.
+#[derive(Clone, Copy)]
+struct Effort {
+    /// Huge pages by one system call.
+    at_once: usize,
+    /// System calls, or looks in vain.
+    calls: usize,
+}
+
+/// What the caller asked for, or a thread of ours does.
+const ALL: Effort = Effort { at_once: AT_ONCE, calls: usize::MAX };
+
+/// What came of it.
+struct Outcome {
+    /// Pages given back.
+    pages: usize,
+    /// Nothing more can be had.
+    is_end: bool,
+}
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None, owed: 0 }
+        Self { low: 0, last_ms: None, owed: 0, freed: 0 }
     }
 
     /// Notes that `free` pages are free and resident.
     pub fn note_free(&mut self, free: usize) {
         self.low = self.low.min(free);
+    }
+
+    /// Notes that `pages` pages were freed.
+    pub fn note_freed(&mut self, pages: usize) {
+        self.freed += pages;
     }
 
     /// Whether a step is due at `now`. The first time that is asked, the waiting begins.
@@ -112,8 +155,9 @@ impl Inner {
     /// For operations that take or free pages: the pages to be given back at once, 0 unless `decay_ms` is 0.
     /// Asks for a step if one is due.
     pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
+        let freed = core::mem::take(&mut self.decay.freed);
         match parameters::get(Id::DecayMs) {
-            0 => self.free_resident,
+            0 => self.for_one_call(freed, self.free_resident),
             NEVER => 0,
             _ if self.huge_pages < DECAY_MIN_HUGE => 0,
             time_ms => {
@@ -135,35 +179,62 @@ impl Inner {
         self.free_resident >= LEAST || libc_calls::has_threads()
     }
 
-    /// Takes up to `most` free huge pages out of the ranges, the last of which has resident memory, so that
-    /// every call makes progress: first and number. The last ones of a range, as the first ones are taken next.
-    fn hold_range(&mut self, most: usize) -> Option<(*mut HugePage, usize)> {
-        let (first, len) = self.ranges.take_where(most, |first, len| {
-            // SAFETY: records are never freed; a range consists of `len` of them.
-            let last = (0..len)
-                .rfind(|i| unsafe { (*record((*first).addr + i * HUGE_SIZE)).resident_free() > 0 });
-            last.map(|last| (last + 1).saturating_sub(most))
-        })?;
-        // SAFETY: the range was just taken out of the list that it was in.
-        unsafe {
-            (*first).range_len = len;
-            (*first).held_by = Linux::thread();
-            self.in_hand.ranges.push_front(first);
+    /// How many of `all` pages that should go back a call gives back that took or freed `own` pages itself: as many, and
+    /// a bounded part of what others left. The rest is owed, for the thread or for later calls.
+    pub fn for_one_call(&mut self, own: usize, all: usize) -> usize {
+        let most = own.saturating_add(OF_OTHERS);
+        if all > most {
+            self.decay.owed = self.decay.owed.max(all - most);
+            release_request::request();
         }
-        Some((first, len))
+        all.min(most)
     }
 
-    /// Takes the free pages that hold memory of one partly used huge page: the place where they are noted.
-    /// `None` when no huge page has any, or as many threads as can are giving such pages back.
-    fn hold_part(&mut self) -> Option<usize> {
+    /// Takes up to `most` free huge pages that hold memory out of the ranges.
+    fn hold_range(&mut self, most: usize) -> Held {
+        let held = self.ranges.take_held(most);
+        if let Held::Taken(first, len) = held {
+            // SAFETY: the range was just taken out of the list that it was in.
+            unsafe {
+                (*first).range_len = len;
+                (*first).held_by = Linux::thread();
+                self.in_hand.ranges.push_front(first);
+            }
+        }
+        held
+    }
+
+    /// Ends `hold_range` for the range from `first` on, which holds no memory any more if `released`. Returns how many
+    /// of its pages did.
+    ///
+    /// # Safety
+    /// The range is in hand, and the caller holds it.
+    unsafe fn unhold_range(&mut self, first: *mut HugePage, released: bool) -> usize {
+        // SAFETY: by the caller's word; records are never freed, and these are in no other list.
+        unsafe {
+            self.in_hand.ranges.remove(first);
+            let len = (*first).range_len;
+            let mut freed = 0;
+            for index in 0..if released { len } else { 0 } {
+                steps::add(1);
+                let huge = &mut *record((*first).addr + index * HUGE_SIZE);
+                freed += huge.resident_free();
+                huge.released.set_range(0, PAGES_PER_HUGE);
+            }
+            self.free_resident -= freed;
+            self.decay.note_free(self.free_resident);
+            self.ranges.insert(first, len);
+            freed
+        }
+    }
+
+    /// Takes up to `runs` runs of free pages that hold memory of one partly used huge page: the place where they are
+    /// noted. `None` when no huge page has any, or as many threads as can are giving such pages back.
+    fn hold_part(&mut self, runs: usize) -> Option<usize> {
         let place = self.in_hand.parts.iter().position(|part| part.huge.is_null())?;
-        let mut huge = core::ptr::null_mut();
-        self.fillers[0].for_each(|first| {
-            huge = first;
-            false
-        });
-        // SAFETY: null or a record of the filler; records are never freed.
-        let pages = unsafe { huge.as_ref() }?.resident_runs();
+        let huge = self.fillers[0].first()?;
+        // SAFETY: a record of the filler; records are never freed.
+        let pages = unsafe { (*huge).resident_runs(runs) };
         self.refile(huge, |huge, _| huge.hold(&pages));
         self.in_hand.parts[place] = Part { huge, pages, held_by: Linux::thread() };
         Some(place)
@@ -211,14 +282,28 @@ impl<O: Os> PageHeap<O> {
     /// Gives back at least `pages` free pages, or all there are; partly used huge pages too. Returns the
     /// number of pages given back.
     pub fn release(&self, pages: usize) -> usize {
-        let mut done = self.release_ranges(pages);
-        while done < pages {
-            match self.release_partly_used() {
-                0 => break,
-                more => done += more,
-            }
+        self.release_by(pages, ALL).pages
+    }
+
+    /// `release` with an effort that ends.
+    fn release_by(&self, pages: usize, effort: Effort) -> Outcome {
+        let mut done = 0;
+        let mut calls = effort.calls;
+        while done < pages && calls > 0 {
+            let most = (pages - done).div_ceil(PAGES_PER_HUGE).min(effort.at_once);
+            let Some(more) = self.release_range(most) else { break };
+            done += more;
+            calls -= 1;
         }
-        done
+        while done < pages && calls > 0 {
+            let (more, made) = self.release_partly_used(calls.min(RUNS));
+            if more == 0 {
+                return Outcome { pages: done, is_end: true };
+            }
+            done += more;
+            calls = calls.saturating_sub(made);
+        }
+        Outcome { pages: done, is_end: false }
     }
 
     /// `release` in bytes.
@@ -261,17 +346,18 @@ impl<O: Os> PageHeap<O> {
         self.lock().decay.owed > 0
     }
 
-    /// Gives back pages that are owed, `most` of them or a few more. Returns how many that were; 0 if none is
-    /// owed or none can be had.
-    pub fn release_owed(&self, most: usize) -> usize {
+    /// Gives back pages that are owed, `most` of them or a few more, by about `calls` system calls at most. Returns
+    /// whether it should be called again: more may be owed, and can be had.
+    pub fn release_owed(&self, most: usize, calls: usize) -> bool {
         let want = self.lock().decay.owed.min(most);
         if want == 0 {
-            return 0;
+            return false;
         }
-        let done = self.release(want);
+        let outcome = self.release_by(want, Effort { at_once: AT_ONCE, calls });
         let mut inner = self.lock();
-        inner.decay.owed = if done == 0 { 0 } else { inner.decay.owed.saturating_sub(done) };
-        done
+        let left = inner.decay.owed.saturating_sub(outcome.pages);
+        inner.decay.owed = if outcome.is_end { 0 } else { left };
+        !outcome.is_end
     }
 
     /// Gives back all that a step of the decay would give back a share of. Returns the bytes.
@@ -289,79 +375,64 @@ impl<O: Os> PageHeap<O> {
         Length(self.lock().free_resident).bytes()
     }
 
-    /// Gives back what `note_decay` said.
-    pub(super) fn release_now(&self, pages: usize) {
-        if pages > 0 {
-            self.release(pages);
-        }
-    }
-
-    /// Gives back free huge pages, as many as needed for `pages`.
-    fn release_ranges(&self, pages: usize) -> usize {
-        let mut done = 0;
-        while done < pages {
-            let most = (pages - done).div_ceil(PAGES_PER_HUGE);
-            let Some((first, len)) = self.lock().hold_range(most) else {
-                break;
-            };
-            // SAFETY: the range is out of the lists of free ones, hence ours; nobody needs the content of free pages.
-            let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
-            if ok {
-                // SAFETY: in hand, and it holds no memory.
-                unsafe {
-                    self.make_whole(first, len);
-                    #[cfg(feature = "hardened")]
-                    LIVE_MAP.release((*first).addr, len * HUGE_SIZE);
-                }
-            }
-            let mut inner = self.lock();
-            // SAFETY: `hold_range` put it there.
-            unsafe { inner.in_hand.ranges.remove(first) };
-            let mut freed = 0;
-            for index in 0..len {
-                // SAFETY: records are never freed, and these are ours.
-                let huge = unsafe { &mut *record((*first).addr + index * HUGE_SIZE) };
-                if ok {
-                    freed += huge.resident_free();
-                    huge.released.set_range(0, PAGES_PER_HUGE);
-                }
-            }
-            inner.free_resident -= freed;
-            let free = inner.free_resident;
-            inner.decay.note_free(free);
-            // SAFETY: all pages of the range are free, and it is in no list.
-            unsafe { inner.ranges.insert(first, len) };
-            if !ok {
-                break;
-            }
-            done += freed;
-        }
-        done
-    }
-
-    /// Gives back the free pages of one partly used huge page. Returns how many; 0 when none has any.
-    fn release_partly_used(&self) -> usize {
-        if self.os.page_size() > PAGE_SIZE {
-            // Kernels with pages larger than ours (aarch64 can have 64 KiB) cannot drop one of ours alone.
+    /// Gives back what `note_decay` said. Returns the pages.
+    pub(super) fn release_now(&self, pages: usize) -> usize {
+        if pages == 0 {
             return 0;
         }
+        let calls = CALLS_FOR_OTHERS + 2 * pages.div_ceil(AT_ONCE_IN_CALL * PAGES_PER_HUGE);
+        self.release_by(pages, Effort { at_once: AT_ONCE_IN_CALL, calls }).pages
+    }
+
+    /// Gives back up to `most` free huge pages that lie in a row. Returns the number of pages that held memory; 0 if
+    /// none was found yet. `None` when there is none, or the system refuses.
+    fn release_range(&self, most: usize) -> Option<usize> {
+        let held = self.lock().hold_range(most);
+        let (first, len) = match held {
+            Held::Taken(first, len) => (first, len),
+            Held::Unfinished => return Some(0),
+            Held::Nothing => return None,
+        };
+        // SAFETY: the range is out of the lists of free ones, hence ours; nobody needs the content of free pages.
+        let ok = unsafe { self.os.release((*first).addr, len * HUGE_SIZE) };
+        if ok {
+            // SAFETY: in hand, and it holds no memory.
+            unsafe {
+                self.make_whole(first, len);
+                #[cfg(feature = "hardened")]
+                LIVE_MAP.release((*first).addr, len * HUGE_SIZE);
+            }
+        }
+        // SAFETY: `hold_range` put it there.
+        let freed = unsafe { self.lock().unhold_range(first, ok) };
+        ok.then_some(freed)
+    }
+
+    /// Gives back up to `runs` runs of the free pages of one partly used huge page. Returns how many pages that were, 0
+    /// when none has any, and the number of system calls.
+    fn release_partly_used(&self, runs: usize) -> (usize, usize) {
+        if self.os.page_size() > PAGE_SIZE {
+            // Kernels with pages larger than ours (aarch64 can have 64 KiB) cannot drop one of ours alone.
+            return (0, 0);
+        }
         let mut inner = self.lock();
-        let Some(place) = inner.hold_part() else { return 0 };
+        let Some(place) = inner.hold_part(runs) else { return (0, 0) };
         let Part { huge, pages, .. } = inner.in_hand.parts[place];
         drop(inner);
 
         // SAFETY: records are never freed.
         let addr = unsafe { (*huge).addr };
         self.break_up(addr);
-        let mut ok = true;
+        let (mut ok, mut calls) = (true, 0);
         let mut at = 0;
         while let Some(run) = pages.set_run(at) {
             // SAFETY: the pages are held, and nobody needs the content of free pages.
             ok &= unsafe { self.os.release(addr + run.start * PAGE_SIZE, run.len * PAGE_SIZE) };
             at = run.start + run.len;
+            calls += 1;
         }
         self.lock().unhold_part(place, ok);
-        if ok { pages.count() } else { 0 }
+        (if ok { pages.count() } else { 0 }, calls)
     }
 
     /// In a forked child, of the thread `own`, with the lock held: see `Inner::take_back_in_hand`.
@@ -414,10 +485,10 @@ mod tests {
         let (mut ranges, mut parts) = (0, 0);
         {
             let mut inner = model.heap.lock();
-            while inner.hold_range(2).is_some() {
+            while inner.hold_range(2) != Held::Nothing {
                 ranges += 1;
             }
-            while inner.hold_part().is_some() {
+            while inner.hold_part(RUNS).is_some() {
                 parts += 1;
             }
         }

@@ -1,14 +1,20 @@
 //! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved
 //! by hand.
 
+mod growth;
 pub(super) mod model;
 mod scripted_os;
 
-use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
+use super::heap::PageHeap;
+use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, MOVED_MOST, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use crate::page::units::Length;
 use model::Model;
 use proptest::prelude::*;
-use scripted_os::Failing;
+use scripted_os::{Failing, ScriptedOs};
+use std::ptr::NonNull;
+use std::sync::mpsc;
 
 /// One call.
 #[derive(Clone, Debug)]
@@ -18,6 +24,7 @@ enum Call {
     AllocateDirect { bytes: usize, align_shift: u32 },
     Free { index: usize },
     Resize { index: usize, pages: usize },
+    MoveLonger { index: usize, more: usize, direct: bool },
     Release { pages: usize },
     Advance { ms: u64 },
 }
@@ -42,6 +49,8 @@ fn call() -> impl Strategy<Value = Call> {
         1 => direct.prop_map(|(bytes, align_shift)| Call::AllocateDirect { bytes, align_shift }),
         8 => any::<usize>().prop_map(|index| Call::Free { index }),
         3 => (any::<usize>(), pages()).prop_map(|(index, pages)| Call::Resize { index, pages }),
+        3 => (any::<usize>(), pages(), any::<bool>())
+            .prop_map(|(index, more, direct)| Call::MoveLonger { index, more, direct }),
         1 => prop_oneof![1usize..20, 1usize..2_000].prop_map(|pages| Call::Release { pages }),
         1 => (0u64..700).prop_map(|ms| Call::Advance { ms }),
     ]
@@ -66,11 +75,14 @@ fn run(model: &mut Model, call: &Call) {
         Call::Resize { index, pages } if any => {
             model.resize(index, pages);
         }
+        Call::MoveLonger { index, more, direct } if any => {
+            model.move_longer(index, more, direct);
+        }
         Call::Release { pages } => {
             model.release(pages);
         }
         Call::Advance { ms } => model.os().advance(ms),
-        Call::Free { .. } | Call::Resize { .. } => {}
+        Call::Free { .. } | Call::Resize { .. } | Call::MoveLonger { .. } => {}
     }
 }
 
@@ -99,11 +111,14 @@ proptest! {
     /// heap stays whole.
     #[test]
     fn a_system_that_fails_now_and_then_does_no_harm(
-        calls in prop::collection::vec((call(), prop::bool::weighted(0.3)), 1..80),
+        calls in prop::collection::vec(
+            (call(), prop_oneof![2 => Just(0), 1 => Just(1), 1 => 2usize..5]),
+            1..80,
+        ),
     ) {
         let mut model = Model::new();
         for (call, fails) in &calls {
-            model.os().fail(if *fails { Failing::Once(1) } else { Failing::Never });
+            model.os().fail(if *fails > 0 { Failing::Once(*fails) } else { Failing::Never });
             run(&mut model, call);
             model.check();
         }
@@ -131,6 +146,13 @@ fn workload(model: &mut Model) {
         }
     }
     model.check();
+    // Both moves of a block of the heap's.
+    for direct in [false, true] {
+        if !model.blocks.is_empty() && model.allocate(PAGES_PER_HUGE, 1) {
+            model.move_longer(model.blocks.len() - 1, 9, direct);
+            model.check();
+        }
+    }
     if !model.blocks.is_empty() {
         model.free(0);
     }
@@ -172,7 +194,7 @@ fn pulse(model: &mut Model) {
     assert!(model.allocate(1, 1));
     model.free(usize::MAX / 2 / model.blocks.len() * model.blocks.len() + model.blocks.len() - 1);
     model.heap.decay_step();
-    while model.heap.release_owed(PAGES_PER_HUGE) > 0 {
+    while model.heap.release_owed(PAGES_PER_HUGE, 16) {
         model.check();
     }
     model.check();
@@ -238,16 +260,128 @@ fn release_goes_on_behind_huge_pages_that_were_released_before() {
     model.drain();
 }
 
-/// A span that grows in place uses the pages behind it and no others.
+/// A span that grows in place uses the pages behind it and no others, across huge pages too.
 #[test]
-fn a_span_grows_only_into_free_pages_of_its_huge_page() {
+fn a_span_grows_over_all_free_pages_behind_it_and_no_others() {
     let mut model = Model::new();
-    assert!(model.allocate(10, 1) && model.allocate(1, 1));
-    assert!(!model.resize(0, 11), "the next page is taken");
+    assert!(model.allocate(4 * PAGES_PER_HUGE, 1));
+    let (start, end) = (model.blocks[0].addr, model.blocks[0].addr + model.blocks[0].bytes);
+    model.free(0);
+    // In the first three of four huge pages in a row, and the fourth is free but for its last page.
+    assert!(model.allocate(3 * PAGES_PER_HUGE, 1) && model.allocate(PAGES_PER_HUGE - 1, 1));
+    assert!(model.allocate(1, 1));
+    let places: Vec<usize> = model.blocks.iter().map(|block| block.addr).collect();
+    assert_eq!(places, [start, end - HUGE_SIZE, end - PAGE_SIZE]);
     model.free(1);
-    assert!(model.resize(0, PAGES_PER_HUGE));
-    assert!(!model.resize(0, PAGES_PER_HUGE + 1), "the huge page ends here");
     assert!(model.resize(0, 1));
-    assert_eq!(model.heap.stats().used, PAGE_SIZE);
+    for pages in [2, PAGES_PER_HUGE, PAGES_PER_HUGE + 1, 3 * PAGES_PER_HUGE, 3] {
+        assert!(model.resize(0, pages), "{pages}");
+        model.check();
+    }
+    assert!(!model.resize(0, 4 * PAGES_PER_HUGE), "the last page is another's");
+    model.check();
+    assert!(model.resize(0, 4 * PAGES_PER_HUGE - 1));
+    assert!(model.resize(0, 10));
+    model.check();
+    // What was cut off is there for others.
+    assert!(model.allocate(2 * PAGES_PER_HUGE, 1));
+    assert!(!model.resize(0, PAGES_PER_HUGE + 1) && model.resize(0, PAGES_PER_HUGE));
+    model.check();
+    model.drain();
+}
+
+/// A huge page whose memory is going back looks free and must not be grown into: what is written there would be lost.
+#[test]
+fn a_span_does_not_grow_into_pages_that_are_being_given_back() {
+    let mut model = Model::new();
+    assert!(model.allocate(3 * PAGES_PER_HUGE, 1));
+    assert!(model.resize(0, PAGES_PER_HUGE));
+    let (heap, span) = (&raw const model.heap as usize, model.blocks[0].span.as_ptr() as usize);
+    let (sender, grown) = mpsc::channel();
+    model.os().on_release(move || {
+        // SAFETY: the heap outlives the event, and nobody else changes the block.
+        let grown = unsafe {
+            let span = NonNull::new(span as *mut Span).unwrap();
+            (*(heap as *const PageHeap<ScriptedOs>)).resize(span, Length(2 * PAGES_PER_HUGE))
+        };
+        sender.send(grown).unwrap();
+    });
+    assert_eq!(model.release(2 * PAGES_PER_HUGE), 2 * PAGES_PER_HUGE);
+    assert!(!grown.try_recv().expect("memory was given back"));
+    assert!(model.resize(0, 3 * PAGES_PER_HUGE));
+    model.check();
+    model.drain();
+}
+
+/// A block that cannot grow is moved by the kernel, not copied: the old place holds no memory afterwards, is free, and the
+/// new one has room for the next time.
+#[test]
+fn a_moved_block_leaves_free_pages_without_memory() {
+    for pages in [PAGES_PER_HUGE - 3, 3 * PAGES_PER_HUGE + 5] {
+        let mut model = Model::new();
+        assert!(model.allocate(20 * PAGES_PER_HUGE, 1));
+        model.free(0);
+        model.release(20 * PAGES_PER_HUGE);
+        assert!(
+            model.allocate(3, 1) && model.allocate(pages, 1) && model.allocate(PAGES_PER_HUGE, 1)
+        );
+        let (before, place) = (model.heap.stats(), model.blocks[1].addr);
+        assert!(model.move_longer(1, PAGES_PER_HUGE, false), "{pages}");
+        model.check();
+        let after = model.heap.stats();
+        assert_eq!(after.used, before.used + HUGE_SIZE);
+        assert!(after.free <= before.free, "the old place counts as memory");
+        assert!(model.resize(1, pages + PAGES_PER_HUGE + 200), "no room in the new place");
+        // Into the old place, over new mappings.
+        assert!(model.allocate(pages, 1));
+        assert_ne!(model.blocks[1].addr, place);
+        assert!(model.move_longer(1, PAGES_PER_HUGE, true));
+        model.check();
+        assert_eq!(model.heap.stats().direct.count, 1);
+        assert!(model.resize(1, 20 * PAGES_PER_HUGE) && model.resize(1, 1));
+        model.drain();
+    }
+}
+
+/// A place that somebody else has mapped meanwhile is lost to the heap, and nothing else is.
+#[test]
+fn an_old_place_that_is_taken_by_others_is_not_used_again() {
+    let mut model = Model::new();
+    assert!(model.allocate(3 * PAGES_PER_HUGE + 5, 1));
+    let mapped = model.heap.stats().mapped;
+    model.os().fail(Failing::Never);
+    assert!(model.move_longer(0, 1, true));
+    let calls = model.os().failable_calls();
+    model.drain();
+    let mut model = Model::new();
+    assert!(model.allocate(3 * PAGES_PER_HUGE + 5, 1));
+    // The last call maps the old place anew.
+    model.os().fail(Failing::Once(calls));
+    assert!(model.move_longer(0, 1, true));
+    model.check();
+    let lost = mapped - model.heap.stats().mapped;
+    assert_eq!(lost, (3 * PAGES_PER_HUGE + 5) * PAGE_SIZE);
+    model.os().fail(Failing::Never);
+    assert!(model.allocate(3 * PAGES_PER_HUGE, 1));
+    model.check();
+    model.drain();
+}
+
+/// So many mappings may come of moving blocks, and no more: then the caller has to copy.
+#[test]
+fn only_so_many_huge_pages_are_moved_to() {
+    let mut model = Model::new();
+    assert!(model.allocate(PAGES_PER_HUGE, 1));
+    assert!(model.move_longer(0, 1, false));
+    let moved = model.heap.lock().moved;
+    assert_eq!(moved, 1);
+    model.heap.lock().moved = MOVED_MOST - 2;
+    assert!(!model.move_longer(0, 2 * PAGES_PER_HUGE, false));
+    assert!(
+        model.move_longer(0, 2 * PAGES_PER_HUGE, true),
+        "a mapping of its own is none of these"
+    );
+    assert_eq!(model.heap.lock().moved, MOVED_MOST - 3, "the place is mapped anew, and joined");
+    model.check();
     model.drain();
 }

@@ -168,7 +168,7 @@ pub static TABLE: [Parameter; COUNT] = [
         meaning: "Blocks of more than this many bytes get a mapping of their own, which free \
                   unmaps at once; never: none does.",
         cost: "Lower: system calls and page faults on every request of such blocks. Higher: \
-               realloc copies what it could have remapped.",
+               freed blocks stay resident until they decay.",
         clause: "C1.2, C2.3",
     },
     Parameter {

@@ -121,7 +121,7 @@ pub(super) unsafe fn put_chain_aside(
     let (below, over) =
         if count > 2 * cache.limit(class) { (Chain::EMPTY, spare) } else { (spare, Chain::EMPTY) };
     // SAFETY: the last object of the caller's chain, which has its mark.
-    unsafe { FreeObject::link(tail, below.head) };
+    unsafe { FreeObject::relink(tail, below.head) };
     cache.set_spare(class, Chain { head: chain.head, count: chain.count + below.count });
     over
 }

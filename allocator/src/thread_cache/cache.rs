@@ -21,7 +21,7 @@ use crate::central::chain::{Chain, FreeObject};
 use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
 use crate::os::thread_slot;
 use crate::page::size_class::{MappedClass, SizeClass};
-use crate::sync::{AtomicPtr, AtomicU32, Ordering};
+use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use core::ptr;
 
 /// What kind of cache a thread's slot names.
@@ -73,6 +73,8 @@ pub struct ThreadCache {
     pub(super) credit: AtomicU32,
     /// Number of the `fork` for which the owner gave that up, as it saved nothing.
     pub(super) declined: AtomicU32,
+    /// Which one of the caches that came to live in this process it is; 0 while it does not. Under the registry's lock.
+    pub(super) birth: AtomicUsize,
     /// The owner's number, and where its thread-local words are.
     pub(super) thread: AtomicU32,
     /// See `thread`.
@@ -158,6 +160,7 @@ impl ThreadCache {
             sparing: AtomicU32::new(0),
             credit: AtomicU32::new(0),
             declined: AtomicU32::new(0),
+            birth: AtomicUsize::new(0),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
             counter: AtomicPtr::new(ptr::null_mut()),
@@ -323,7 +326,7 @@ impl ThreadCache {
             self.set_loaded(class, Chain::EMPTY, 0);
         } else {
             // SAFETY: an object that this thread has put here.
-            unsafe { FreeObject::link(object, ptr::null_mut()) };
+            unsafe { FreeObject::relink(object, ptr::null_mut()) };
             self.set_loaded(class, Chain { head: object, count: 1 }, 1);
         }
     }

@@ -5,6 +5,7 @@ use super::cache::{Kind, ThreadCache};
 use super::counted::{self, Counter, KINDS};
 use super::exchange::load;
 use crate::central::chain::{Chain, FreeObject};
+use crate::page::secret;
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
@@ -76,6 +77,7 @@ impl Model {
 
     /// `count` objects of the central tier, or as many as there are.
     fn fetch(&mut self, count: usize) -> Chain {
+        secret::ensure();
         let mut chain = Chain::EMPTY;
         for object in self.central.drain(self.central.len().saturating_sub(count)..) {
             // SAFETY: an object that nobody uses.

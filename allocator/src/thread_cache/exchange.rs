@@ -4,10 +4,14 @@
 use super::before_event::put_chain_aside;
 use super::before_event::{make_room_before_event, put_aside, split};
 use super::cache::{Kind, ThreadCache, current};
+#[cfg(feature = "hardened")]
+use super::clear;
 use super::{orphans, park, registry, sizing, sparing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
-use crate::central::chain::{Chain, FreeObject};
+use crate::central::chain::{Chain, FreeObject, Search};
+#[cfg(feature = "hardened")]
+use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
 use crate::sync::{Ordering, compiler_fence};
 use core::ops::Deref;
@@ -260,12 +264,18 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
 }
 
-/// Whether `object` lies in a magazine of the calling thread: for the double-free check only.
-pub fn holds(class: SizeClass, object: *mut u8) -> bool {
-    let addr = object as usize;
+/// Whether the object that is looked for lies in a magazine of the calling thread, as far as the search comes: for the
+/// double-free check only.
+pub fn holds(class: SizeClass, search: &mut Search) -> bool {
     enter_if_live().is_some_and(|cache| {
-        cache.loaded(class).contains(addr) || cache.spare(class).contains(addr)
+        cache.loaded(class).contains(search) || cache.spare(class).contains(search)
     })
+}
+
+/// Whether `object` is the one that the calling thread would get next.
+#[cfg(not(feature = "hardened"))]
+pub fn is_first(class: SizeClass, object: *mut u8) -> bool {
+    ptr::eq(current().head(class), object.cast())
 }
 
 /// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches. The
@@ -369,7 +379,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
         }
     }
     // SAFETY: the last object of the caller's chain; both are ours now.
-    unsafe { FreeObject::link(tail, loaded.head) };
+    unsafe { FreeObject::relink(tail, loaded.head) };
     let chain = Chain { head: chain.head, count };
     cache.set_loaded(class, chain, count.max(cache.limit(class)));
 }
@@ -378,14 +388,21 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
 #[cfg(feature = "hardened")]
 pub(super) fn release_quarantined(cache: &ThreadCache) {
     while let Some((class, head)) = cache.quarantine.take() {
-        let mut count = 0;
-        let mut object = head;
-        while !object.is_null() {
-            count += 1;
-            // SAFETY: a freed object, which the cache had; looked at to see whether it was written to.
-            object = unsafe { FreeObject::next(object) };
+        // SAFETY: freed objects, which the cache had, and now are ours.
+        unsafe {
+            let count = clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT });
+            CENTRAL.give_home(class, Chain { head, count });
         }
-        // SAFETY: as above: linked, and now ours.
-        unsafe { CENTRAL.give_home(class, Chain { head, count }) };
+    }
+}
+
+/// Aborts if what waits in the calling thread's quarantine was written to since it was freed. All stays there.
+#[cfg(feature = "hardened")]
+pub fn check_quarantined() {
+    if let Some(cache) = enter_if_live() {
+        cache.quarantine.for_each(|class, head| {
+            // SAFETY: freed objects, which the cache has.
+            unsafe { clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT }) };
+        });
     }
 }

@@ -62,16 +62,6 @@ pub fn intake_sized() -> Intake {
     Intake(thread_slot::get_to_push_sized())
 }
 
-/// Whether an object that is about to be pushed may be free already. Hardened builds know before.
-///
-/// # Safety
-/// `object` is a small object.
-#[inline(always)]
-unsafe fn is_double(object: *mut FreeObject) -> bool {
-    // SAFETY: by the caller's word.
-    !cfg!(feature = "hardened") && unsafe { FreeObject::is_marked(object) }
-}
-
 impl Intake {
     /// That of a cache, for classes' own numbers; of a placeholder, for any.
     #[inline(always)]
@@ -118,17 +108,18 @@ impl Intake {
     unsafe fn push_at(self, index: usize, object: *mut u8) -> bool {
         let object = object.cast::<FreeObject>();
         let room: *mut AtomicU32 = self.0.wrapping_add(ROOMS + ROOM * index).cast();
+        let mark = FreeObject::mark_of(object);
         // SAFETY: a counter of a cache (see above), which is never unmapped. Only this thread writes it, so that its own
         // read need not be an atomic one, which the compiler does not merge with the comparison. With room in the
         // magazine, `object` is a small object (caller): two words.
-        if unsafe { *room.cast::<u32>() == 0 || is_double(object) } {
+        if unsafe { *room.cast::<u32>() == 0 || FreeObject::is_marked_as(object, mark) } {
             return false;
         }
         let head: *mut AtomicPtr<FreeObject> = self.0.wrapping_add(HEADS + HEAD * index).cast();
         // SAFETY: as above, where there is room; and the caller gives the object up.
         let (head, room) = unsafe {
             FreeObject::link(object, (*head).load(Ordering::Relaxed));
-            FreeObject::mark(object);
+            FreeObject::mark_as(object, mark);
             (&*head, &*room)
         };
         // Release: a forked child finds this cache as it was at some instruction. The link must be there

@@ -5,7 +5,7 @@
 use super::cache::ThreadCache;
 use super::{exchange, registry};
 use crate::base::list::List;
-use crate::central::chain::Chain;
+use crate::central::chain::Search;
 use crate::page::size_class::SizeClass;
 use core::ptr;
 
@@ -53,15 +53,14 @@ pub(super) fn keep(cache: &ThreadCache) -> bool {
     true
 }
 
-/// Whether the object at `addr` lies in one of them: for the double-free check only.
-pub fn hold(class: SizeClass, addr: usize) -> bool {
+/// Whether the object that is looked for lies in one of them, as far as the search comes: for the double-free check only.
+pub fn hold(class: SizeClass, search: &mut Search) -> bool {
     let list = &registry::lock().kept.list;
     let mut node = list.first();
     while !node.is_null() {
         // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
         unsafe {
-            let holds = |chain: Chain| chain.contains(addr);
-            if holds((*node).loaded(class)) || holds((*node).spare(class)) {
+            if (*node).loaded(class).contains(search) || (*node).spare(class).contains(search) {
                 return true;
             }
             node = list.next(node);

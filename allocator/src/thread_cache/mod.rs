@@ -12,10 +12,13 @@
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `sparing`: what a thread does while a forked child shares the pages.
 //! * `registry`: birth, death and recycling of caches; all of them, for statistics and `fork`.
+//! * `clear` (hardened): what leaves the quarantine was not written to.
 //! * `verify`: checking a cache of the calling thread, object by object.
 
 pub mod before_event;
 mod cache;
+#[cfg(feature = "hardened")]
+pub mod clear;
 mod counted;
 #[cfg(all(test, not(feature = "hardened")))]
 mod counted_tests;
@@ -30,6 +33,8 @@ pub mod registry;
 mod sizing;
 mod sparing;
 mod verify;
+#[cfg(test)]
+mod walk_tests;
 
 #[cfg(feature = "hardened")]
 pub use cache::quarantine;

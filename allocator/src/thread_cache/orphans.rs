@@ -65,6 +65,7 @@ pub(super) fn adopt_one() {
         // SAFETY: as the magazines below.
         unsafe {
             let most = if (*cache).was_emptied() { 1 } else { MAGAZINE_MAX_COUNT };
+            super::clear::check_all(class, Chain { head, count: most });
             salvage(class, head, most);
         }
     }

@@ -26,7 +26,7 @@
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::{Kind, PARKED, ThreadCache};
-use super::registry::Registry;
+use super::registry::{PART, Registry, Walk};
 use super::{registry, sizing, sparing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
@@ -158,15 +158,17 @@ pub fn park_others() -> usize {
 /// Parks the chosen caches. Returns how many were emptied.
 fn park_chosen() -> usize {
     let mut done = 0;
-    loop {
+    let mut walk = Walk::new();
+    let mut is_over = false;
+    while !is_over {
         let registry = registry::lock();
         let mut batch = [const { None }; BATCH];
         let mut len = 0;
-        let mut node = registry.live.first();
-        while !node.is_null() && len < BATCH {
-            // SAFETY: nodes of the list are live, records are never freed, and the fields that their
-            // owners use meanwhile are atomics.
-            let cache: &'static ThreadCache = unsafe { &*node };
+        for _ in 0..PART {
+            let Some(cache) = walk.next(&registry) else {
+                is_over = true;
+                break;
+            };
             if cache.rounds_asleep.load(Ordering::Relaxed) == CHOSEN {
                 cache.rounds_asleep.store(0, Ordering::Relaxed);
                 // A thread that ended without its destructors being run may have left no memory at its
@@ -176,11 +178,12 @@ fn park_chosen() -> usize {
                     len += 1;
                 }
             }
-            // SAFETY: as above.
-            node = unsafe { registry.live.next(node) };
+            if len == BATCH {
+                break;
+            }
         }
         if len == 0 {
-            return done;
+            continue;
         }
         for cache in batch.iter().flatten() {
             cache.parked.store(INTACT, Ordering::Relaxed);
@@ -202,6 +205,7 @@ fn park_chosen() -> usize {
             }
         }
     }
+    done
 }
 
 /// The thread-local words of the cache's owner.
@@ -226,7 +230,10 @@ fn empty(cache: &ThreadCache) {
     }
     #[cfg(feature = "hardened")]
     cache.quarantine.steal(|class, head| {
-        give_home(class, Chain { head, count: crate::config::MAGAZINE_MAX_COUNT });
+        let chain = Chain { head, count: crate::config::MAGAZINE_MAX_COUNT };
+        // SAFETY: freed objects, which nobody else can reach any more.
+        unsafe { super::clear::check_all(class, chain) };
+        give_home(class, chain);
     });
 }
 

@@ -156,6 +156,23 @@ impl Quarantine {
         }
     }
 
+    /// Calls `visit` for each chain of blocks, which stays. For the owner.
+    pub fn for_each(&self, mut visit: impl FnMut(SizeClass, *mut FreeObject)) {
+        for class in SizeClass::all().take(CHAINED - 1) {
+            for generation in [&self.old, &self.young] {
+                let first = generation[class.index()].load(Ordering::Relaxed);
+                if !first.is_null() {
+                    visit(class, first);
+                }
+            }
+        }
+        for slot in &self.ring {
+            if let Some((class, block)) = unpack(slot.load(Ordering::Relaxed)) {
+                visit(class, block.cast());
+            }
+        }
+    }
+
     /// Brings in order what `steal` was applied to. For the owner, with no operation under way. What is there is one
     /// block of a class, whose link leads to what was taken.
     pub fn settle(&self) {
@@ -164,7 +181,7 @@ impl Quarantine {
             let mut left = 0;
             if !block.is_null() {
                 // SAFETY: a block that this thread has put here.
-                unsafe { FreeObject::link(block, ptr::null_mut()) };
+                unsafe { FreeObject::relink(block, ptr::null_mut()) };
                 self.tails[0][class.index()].store(block, Ordering::Relaxed);
                 left = most(class) - 1;
             }

@@ -33,6 +33,8 @@ pub(super) struct Registry {
     pub(super) kept: Kept,
     pub(super) orphans: List<ThreadCache>,
     live_count: usize,
+    /// Caches that came to live so far.
+    births: usize,
 }
 
 // SAFETY: the records are never freed; their links are used under the lock only.
@@ -46,6 +48,7 @@ static REGISTRY: Lock<Registry> = Lock::new(
         kept: Kept::new(),
         orphans: List::new(),
         live_count: 0,
+        births: 0,
     },
 );
 
@@ -123,6 +126,8 @@ pub fn register() -> bool {
             (*cache).declined.store(0, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
             name_in_slot(&*cache);
+            registry.births += 1;
+            (*cache).birth.store(registry.births, Ordering::Relaxed);
             registry.live.push_front(cache);
         }
         registry.live_count += 1;
@@ -242,11 +247,68 @@ impl Registry {
     /// A live cache, whose thread is gone.
     pub(super) unsafe fn orphan(&mut self, cache: *mut ThreadCache) {
         // SAFETY: by the caller's word.
-        unsafe { self.live.remove(cache) };
+        unsafe {
+            self.live.remove(cache);
+            (*cache).birth.store(0, Ordering::Relaxed);
+        }
         self.live_count -= 1;
         // SAFETY: out of the other list.
         unsafe { self.orphans.push_front(cache) };
     }
+}
+
+/// Caches that a walk looks at before it lets go of the registry's lock, which threads need to be born and to end.
+pub(super) const PART: usize = 64;
+
+/// A walk through the caches that live, from the youngest to the oldest, in parts between which the lock is free.
+/// Each that lives throughout comes once, however many there are and whatever is born or ends meanwhile.
+pub(super) struct Walk {
+    /// The cache that came last; null before the first.
+    last: *mut ThreadCache,
+    /// Its birth: younger ones have come or need not.
+    birth: usize,
+}
+
+impl Walk {
+    pub(super) const fn new() -> Self {
+        Self { last: ptr::null_mut(), birth: usize::MAX }
+    }
+
+    /// The next cache; `None` after the oldest.
+    pub(super) fn next(&mut self, registry: &Registry) -> Option<&'static ThreadCache> {
+        #[cfg(test)]
+        WALKED.set(WALKED.get() + 1);
+        // Relaxed, throughout: the lock orders.
+        let birth = |node: *mut ThreadCache| {
+            // SAFETY: records are never freed.
+            unsafe { (*node).birth.load(Ordering::Relaxed) }
+        };
+        let mut node = if !self.last.is_null() && birth(self.last) == self.birth {
+            // SAFETY: it lives, so it is in the list.
+            unsafe { registry.live.next(self.last) }
+        } else {
+            registry.live.first()
+        };
+        // Where the last one ended meanwhile, its place is looked for: the list is ordered by births.
+        while !node.is_null() && birth(node) >= self.birth {
+            #[cfg(test)]
+            WALKED.set(WALKED.get() + 1);
+            // SAFETY: a node of the list, which the lock keeps there.
+            node = unsafe { registry.live.next(node) };
+        }
+        if node.is_null() {
+            return None;
+        }
+        (self.last, self.birth) = (node, birth(node));
+        // SAFETY: records are never freed, and the fields that their owners use meanwhile are atomics.
+        Some(unsafe { &*node })
+    }
+}
+
+#[cfg(test)]
+std::thread_local! {
+    /// Steps of this thread's walks.
+    pub static WALKED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
@@ -255,7 +317,11 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
     {
         let mut registry = REGISTRY.lock();
         // SAFETY: the calling thread's own cache, in the list since it was made.
-        unsafe { registry.live.remove(cache) };
+        unsafe {
+            registry.live.remove(cache);
+            // Relaxed: the lock orders.
+            (*cache).birth.store(0, Ordering::Relaxed);
+        }
         registry.live_count -= 1;
         CENTRAL.note_threads(registry.live_count);
         let exited = (&raw const EXITED).cast_mut().cast();
@@ -380,15 +446,15 @@ pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     }
 }
 
-/// Calls `visit` for the cache of every thread of this process alone, under the registry's lock.
-pub(super) fn for_each_live(mut visit: impl FnMut(&ThreadCache)) {
-    let registry = REGISTRY.lock();
-    let mut node = registry.live.first();
-    while !node.is_null() {
-        // SAFETY: as in `for_each`.
-        unsafe {
-            visit(&*node);
-            node = registry.live.next(node);
+/// Calls `visit` for the cache of every thread of this process alone that lives throughout, under the registry's lock,
+/// which is free again after each part of the walk.
+pub(super) fn for_each_live(mut visit: impl FnMut(&'static ThreadCache)) {
+    let mut walk = Walk::new();
+    loop {
+        let registry = REGISTRY.lock();
+        for _ in 0..PART {
+            let Some(cache) = walk.next(&registry) else { return };
+            visit(cache);
         }
     }
 }

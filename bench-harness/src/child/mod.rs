@@ -8,6 +8,7 @@
 
 mod proof;
 
+use crate::latency::{self, Timed};
 use crate::measure::{self, Hello, Measurement, Watch};
 use crate::scenarios::{self, Context, Observed, Tuning};
 use crate::workloads::{self, Settings};
@@ -18,7 +19,7 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 /// Changes when driver and runner must be rebuilt together.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// What a runner is compiled with: the allocator under test, and how to recognise it.
 pub struct Subject {
@@ -90,6 +91,8 @@ pub enum Answer {
     Greeted(Hello),
     /// To a scenario.
     Observed(Observed),
+    /// To a latency load.
+    Timed(Timed),
     /// The allocator could not be proved to be in use, or the run was impossible: the reason.
     Refused(String),
 }
@@ -102,6 +105,7 @@ enum Request {
     Run { workload: String, threads: usize, scale: f64, seed: u64 },
     Watch { workload: String, threads: usize, scale: f64, seed: u64, rest: Duration },
     Show { scenario: String, case: String, tuning: Tuning, scale: f64, seed: u64, rest: Duration },
+    Time { load: String, threads: usize, seed: u64, time: Duration },
     Fill { seed: u64 },
 }
 
@@ -123,6 +127,9 @@ pub fn main(subject: &Subject) -> ExitCode {
         }
         Ok(request @ Request::Show { .. }) => {
             show(subject, request).map_or_else(Answer::Refused, Answer::Observed)
+        }
+        Ok(Request::Time { load, threads, seed, time: limit }) => {
+            time(subject, &load, threads, seed, limit).map_or_else(Answer::Refused, Answer::Timed)
         }
         // A scenario of this very program reads the answer, which is no `Answer`: there is no memory
         // left to make one.
@@ -179,10 +186,17 @@ fn parse(arguments: &[String]) -> Result<Request, String> {
             seed: number(seed)?,
             rest: Duration::from_millis(number(rest)?),
         }),
+        ["--time", load, threads, seed, time] => Ok(Request::Time {
+            load: load.to_owned(),
+            threads: number(threads)?.max(1) as usize,
+            seed: number(seed)?,
+            time: Duration::from_millis(number(time)?),
+        }),
         [FILL, seed] => Ok(Request::Fill { seed: number(seed)? }),
         _ => Err(
             "expected --describe, --hello, --run WORKLOAD THREADS SCALE SEED, --watch WORKLOAD \
-                  THREADS SCALE SEED REST, or --show SCENARIO CASE TUNING SCALE SEED REST"
+                  THREADS SCALE SEED REST, --show SCENARIO CASE TUNING SCALE SEED REST, or --time \
+                  LOAD THREADS SEED MILLISECONDS"
                 .to_owned(),
         ),
     }
@@ -277,6 +291,33 @@ fn show(subject: &Subject, request: Request) -> Result<Observed, String> {
     Ok(observed)
 }
 
+/// A latency load, for this long.
+fn time(
+    subject: &Subject,
+    name: &str,
+    threads: usize,
+    seed: u64,
+    limit: Duration,
+) -> Result<Timed, String> {
+    let load = latency::find(name).ok_or_else(|| format!("there is no latency load {name}"))?;
+    let context = latency::Context::new(threads, limit, seed, trimmer(subject));
+    let timed = load.time(&context).map_err(|error| format!("it failed: {error}"))?;
+    // After the load, so that the heap it started with was untouched.
+    prove(subject)?;
+    Ok(timed)
+}
+
+/// What gives free memory back: the allocator's own `malloc_trim` where it has one, or else its own call
+/// for it, or else the `malloc_trim` of this process, which belongs to whichever library defines it.
+fn trimmer(subject: &Subject) -> latency::Trim {
+    match (subject.trim, subject.release) {
+        (Some(trim), _) => latency::Trim::Told(trim),
+        (None, Some(release)) => latency::Trim::Silent(release),
+        // SAFETY: the C library's function may be called at any time, from any thread.
+        (None, None) => latency::Trim::Told(|| unsafe { libc::malloc_trim(0) } != 0),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::proof::tests::subject;
@@ -289,6 +330,9 @@ mod tests {
         let run = Request::Run { workload: "trees".to_owned(), threads: 2, scale: 0.5, seed: 7 };
         assert_eq!(parse("--run trees 2 0.5 7"), Ok(run));
         assert_eq!(parse("--hello"), Ok(Request::Hello));
+        let time = Duration::from_millis(250);
+        let timed = Request::Time { load: "steady".to_owned(), threads: 2, seed: 7, time };
+        assert_eq!(parse("--time steady 2 7 250"), Ok(timed));
         let watch = Request::Watch {
             workload: "trees".to_owned(),
             threads: 2,

@@ -6,6 +6,7 @@
 
 use super::measure;
 use super::memory::{peak_kib, resident_kib};
+use crate::clock::Calibration;
 use crate::watch::{self, Latency};
 use crate::workloads::Work;
 use serde::{Deserialize, Serialize};
@@ -39,7 +40,7 @@ pub fn watched(
     prepare: impl FnOnce() -> Result<Work, String>,
     rest: Duration,
 ) -> io::Result<Watch> {
-    let calibration = watch::Calibration::start();
+    let calibration = Calibration::start();
     watch::begin();
     let work = prepare().map_err(io::Error::other)?;
     watch::forget_times();

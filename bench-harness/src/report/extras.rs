@@ -1,7 +1,7 @@
 //! What was measured once rather than in rounds, as tables for every form of the report: latency,
 //! memory that goes back, start-up, instructions.
 
-use super::format::{count, digits, memory, seconds};
+use super::format::{count, memory, nanoseconds as ns, seconds};
 use crate::results::{Results, WatchedRun};
 use crate::statistics::median;
 
@@ -25,7 +25,8 @@ pub fn tables(results: &Results) -> Vec<Table> {
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
-fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Table {
+/// A table without rows.
+pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Table {
     Table {
         title: title.to_owned(),
         note: note.to_owned(),
@@ -83,11 +84,6 @@ pub fn latency_of(results: &Results, wanted: impl Fn(&str) -> bool) -> Table {
         if !wanted(workload) {
             continue;
         }
-        let ns = |value: f64| match value {
-            value if value < 999.5 => format!("{value:.0} ns"),
-            value if value < 999_500.0 => format!("{} µs", digits(value / 1e3)),
-            value => seconds(value / 1e9),
-        };
         let live = watched.timeline.iter().map(|(_, _, live)| *live).max().unwrap_or(0);
         let back = match watched.back_s {
             Some(time) => seconds(time),
@@ -183,7 +179,7 @@ pub(crate) mod tests {
             assert!(!table.title.is_empty() && !table.note.is_empty());
         }
         let cells: Vec<&str> = tables[1].rows[0].iter().map(String::as_str).collect();
-        assert_eq!(cells[2..6], ["21 ns", "90 ns", "1.50 µs", "2.00 ms"]);
+        assert_eq!(cells[2..6], ["21.0 ns", "90.0 ns", "1.50 µs", "2.00 ms"]);
         assert_eq!(cells[9..], ["2.00 MiB", "> 500 ms"]);
         assert_eq!(tables[0].rows[0][1..], ["2.00 ms", "1.95 MiB", "1.23 M"]);
     }

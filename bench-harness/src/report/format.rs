@@ -39,6 +39,16 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
+/// The duration of a call, in nanoseconds.
+pub fn nanoseconds(value: f64) -> String {
+    match value {
+        value if value < 99.95 => format!("{} ns", digits(value)),
+        value if value < 999.5 => format!("{value:.0} ns"),
+        value if value < 999_500.0 => format!("{} µs", digits(value / 1e3)),
+        value => seconds(value / 1e9),
+    }
+}
+
 /// An amount of memory.
 pub fn memory(kib: f64) -> String {
     if kib >= 1024.0 * 1000.0 {
@@ -108,6 +118,11 @@ mod tests {
         assert_eq!(times(0.617), "0.62×");
         assert_eq!(times(12.34), "12.3×");
         assert_eq!(seconds(0.0), "0 ms");
+        let calls = [9.5, 21.04, 999.0, 999.9, 12_345.0, 2e6, 1.5e9].map(nanoseconds);
+        assert_eq!(
+            calls,
+            ["9.50 ns", "21.0 ns", "999 ns", "1.00 µs", "12.3 µs", "2.00 ms", "1.50 s"]
+        );
     }
 
     #[test]

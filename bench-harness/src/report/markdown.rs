@@ -2,6 +2,7 @@
 
 use super::extras;
 use super::format::{count, memory, plural, seconds};
+use super::latency;
 use super::scenarios::{figure, shown, verdicts};
 use super::standing::{self, estimated};
 use crate::results::Results;
@@ -19,6 +20,7 @@ pub fn page(results: &Results) -> String {
     for table in extras::tables(results) {
         text += &format!("\n## {}\n\n{}\n\n{}", table.title, table.note, plain(&table));
     }
+    text += &latency_part(results);
     text += &documents(results);
     if !results.failures.is_empty() {
         text += "\n## Left out\n\n";
@@ -44,7 +46,8 @@ fn plain(table: &extras::Table) -> String {
 
 /// The geometric means, as a table.
 pub fn summary(results: &Results) -> String {
-    if results.workloads.is_empty() && !results.scenarios.is_empty() {
+    let others = results.scenarios.is_empty() && results.latency.is_empty();
+    if results.workloads.is_empty() && !others {
         return "No workload was run.\n".to_owned();
     }
     let Some(summary) = Summary::new(results) else {
@@ -145,6 +148,43 @@ fn details(results: &Results, summary: &Summary<'_>, table: Table) -> String {
             })
             .collect();
         text += &format!("| {} | {} |\n", cell(&workload.name), cells.join(" | "));
+    }
+    text
+}
+
+/// The latency loads.
+fn latency_part(results: &Results) -> String {
+    let shown = latency::shown(results);
+    if shown.is_empty() {
+        return String::new();
+    }
+    let mut text = format!("\n## {}\n\n{}\n", latency::TITLE, latency::NOTE);
+    text += &format!("\n{}\n", latency::facts(results));
+    let overview = latency::overview(results);
+    if !overview.rows.is_empty() {
+        text += &format!("\n### {}\n\n{}\n\n{}", overview.title, overview.note, plain(&overview));
+    }
+    for shown in &shown {
+        text += &format!("\n### {}\n\n{}\n\n", shown.title, shown.does);
+        if let Some(reason) = shown.not_here {
+            text += &format!("Not measured here: {reason}.\n");
+        }
+        if !shown.runs.is_empty() {
+            let (calls, operations) = (latency::of_load(shown), latency::by_operation(shown));
+            text += &format!("{}\n{}", plain(&calls), plain(&operations));
+        }
+    }
+    text
+}
+
+/// Every allocator's calls under each load, for a terminal.
+pub fn latency_lines(results: &Results) -> String {
+    let mut text = format!("{}\n", latency::facts(results));
+    for shown in &latency::shown(results) {
+        text += &match shown.not_here {
+            Some(reason) => format!("\n{}: not measured here: {reason}\n", shown.title),
+            None => format!("\n{}:\n\n{}", shown.title, plain(&latency::of_load(shown))),
+        };
     }
     text
 }
@@ -268,6 +308,16 @@ mod tests {
             assert!(text.contains(part), "{part}");
         }
         assert!(text.contains("| x | b\\|<c> | 61.2 |"), "{text}");
+    }
+
+    #[test]
+    fn latency_loads_have_their_tables_or_a_reason() {
+        let results = crate::report::latency::tests::sample();
+        for text in [page(&results), latency_lines(&results)] {
+            assert!(text.contains("| b\\|<c> | 30.0 ns |"), "{text}");
+            assert!(text.contains("ot measured here: there is no such <thing>"), "{text}");
+        }
+        assert!(page(&results).contains("| empty loop | stratalloc |"));
     }
 
     #[test]

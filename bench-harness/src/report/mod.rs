@@ -7,6 +7,7 @@ mod csv;
 mod extras;
 mod format;
 mod html;
+mod latency;
 mod markdown;
 mod scenarios;
 mod standing;
@@ -50,6 +51,11 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
 /// What became of the documents' claims, a line each, for a terminal.
 pub fn verdicts_text(results: &Results) -> String {
     markdown::verdict_lines(results)
+}
+
+/// How long calls took, a line for each load, for a terminal.
+pub fn latency_text(results: &Results) -> String {
+    markdown::latency_lines(results)
 }
 
 /// The conclusion in a few lines, for a terminal.

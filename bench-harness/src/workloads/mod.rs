@@ -26,13 +26,16 @@ mod larson_sized;
 mod mstress;
 mod producer_consumer;
 mod requests;
+mod resize_ring;
 mod rptest;
 mod small_objects;
+mod string_growth;
 mod text_index;
 mod thread_churn;
 mod trace_redis;
 mod trace_sqlite;
 mod trees;
+mod vector_growth;
 mod vectors;
 mod zeroed;
 
@@ -112,6 +115,9 @@ pub const ALL: &[Workload] = &[
     idle_pool::WORKLOAD,
     requests::WORKLOAD,
     large_buffers::WORKLOAD,
+    vector_growth::WORKLOAD,
+    resize_ring::WORKLOAD,
+    string_growth::WORKLOAD,
     zeroed::WORKLOAD,
     aligned::WORKLOAD,
     fragmentation::WORKLOAD,

@@ -35,7 +35,7 @@ fn main() -> ExitCode {
             tune: None,
             largest_alignment: None,
             trim: None,
-            release: system::gperftools_release(),
+            release: system::preloaded_release(),
         }),
     }
 }

@@ -200,29 +200,66 @@ impl Model {
 
     /// Resizes one of the blocks; whether the heap could.
     pub fn resize(&mut self, index: usize, pages: usize) -> bool {
+        self.change(index, pages, |heap, block| {
+            // SAFETY: the model owns the block.
+            unsafe {
+                match block.state {
+                    SpanState::Small => false,
+                    SpanState::Direct => heap.resize_direct(block.span, pages * PAGE_SIZE),
+                    _ => heap.resize(block.span, Length(pages)),
+                }
+            }
+        })
+    }
+
+    /// Makes one of the blocks longer in another place: of the heap, or of its own if it is to be `direct`. Whether the
+    /// heap could.
+    pub fn move_longer(&mut self, index: usize, more: usize, direct: bool) -> bool {
+        let index = index % self.blocks.len();
+        let pages = self.blocks[index].pages().0 + more;
+        let moved = self.change(index, pages, |heap, block| {
+            // SAFETY: the model owns the block.
+            unsafe {
+                match block.state {
+                    SpanState::Large if direct => {
+                        heap.move_to_direct(block.span, pages * PAGE_SIZE)
+                    }
+                    SpanState::Large => heap.move_longer(block.span, Length(pages)),
+                    _ => false,
+                }
+            }
+        });
+        assert!(!moved || (self.blocks[index].state == SpanState::Direct) == direct);
+        moved
+    }
+
+    /// Lets `how` change the length of one of the blocks to `pages` pages, and looks at what became of it.
+    fn change(
+        &mut self,
+        index: usize,
+        pages: usize,
+        how: impl FnOnce(&PageHeap<ScriptedOs>, &Block) -> bool,
+    ) -> bool {
         let index = index % self.blocks.len();
         let block = &mut self.blocks[index];
         let before = block.addr;
+        let done = how(&self.heap, block);
         // SAFETY: the model owns the block.
-        let done = unsafe {
-            match block.state {
-                SpanState::Small => return false,
-                SpanState::Direct => self.heap.resize_direct(block.span, pages * PAGE_SIZE),
-                _ => self.heap.resize(block.span, Length(pages)),
-            }
-        };
-        // SAFETY: as above.
         let record = unsafe { block.span.as_ref() };
         assert!(done || (record.addr() == before && record.bytes() == block.bytes));
         if done {
             assert_eq!(record.bytes(), pages * PAGE_SIZE);
             if record.addr() != before {
-                assert!(PAGE_MAP.span(before).is_null() && block.state == SpanState::Direct);
+                assert!(PAGE_MAP.span(before).is_null());
+                assert_eq!(record.addr() % HUGE_SIZE, before % HUGE_SIZE, "alignment");
             }
         }
-        (block.addr, block.bytes) = (record.addr(), record.bytes());
+        (block.addr, block.bytes, block.state) = (record.addr(), record.bytes(), record.state);
         block.check(block.bytes);
-        block.fill(block.bytes);
+        block.check_map(true);
+        if block.state != SpanState::Small {
+            block.fill(block.bytes);
+        }
         let (addr, bytes) = (block.addr, block.bytes);
         let overlaps = |b: &&Block| b.addr < addr + bytes && addr < b.addr + b.bytes;
         assert_eq!(self.blocks.iter().filter(overlaps).count(), 1, "overlap");

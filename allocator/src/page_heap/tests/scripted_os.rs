@@ -48,6 +48,8 @@ struct State {
     /// What was asked of the huge pages for which anything was.
     wanted: BTreeMap<usize, bool>,
     most_mappings: usize,
+    /// What happens elsewhere while memory is given back, the next time.
+    on_release: Option<Box<dyn FnOnce() + Send>>,
 }
 
 /// The scripted system.
@@ -75,6 +77,7 @@ impl ScriptedOs {
             now_ms: 1_000,
             wanted: BTreeMap::new(),
             most_mappings: usize::MAX,
+            on_release: None,
         };
         Self { base, state: Mutex::new(state) }
     }
@@ -122,6 +125,11 @@ impl ScriptedOs {
             .filter(|&at| is_mapped(at - HUGE_SIZE) && is_mapped(at))
             .filter(|at| state.wanted.get(&(at - HUGE_SIZE)) != state.wanted.get(at))
             .count()
+    }
+
+    /// Has `event` happen while memory is given back the next time.
+    pub fn on_release(&self, event: impl FnOnce() + Send + 'static) {
+        self.state().on_release = Some(Box::new(event));
     }
 
     /// Lets time pass.
@@ -245,6 +253,17 @@ impl Os for ScriptedOs {
         Some(start)
     }
 
+    fn map_at(&self, addr: usize, bytes: usize) -> bool {
+        assert_pages(addr, bytes);
+        let mut state = self.state();
+        state.count();
+        let mapped = !state.fails() && state.is_free(addr, addr + bytes);
+        if mapped {
+            state.enter(addr, addr + bytes);
+        }
+        mapped
+    }
+
     unsafe fn unmap(&self, addr: usize, bytes: usize) {
         assert_pages(addr, bytes);
         let mut state = self.state();
@@ -254,6 +273,10 @@ impl Os for ScriptedOs {
 
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         assert_pages(addr, bytes);
+        let event = self.state().on_release.take();
+        if let Some(event) = event {
+            event();
+        }
         let mut state = self.state();
         state.count();
         state.assert_mapped(addr, addr + bytes);
@@ -289,6 +312,9 @@ impl Os for ScriptedOs {
                 return false;
             }
             state.enter(addr + old, addr + new);
+            // The mapping that ends there becomes longer.
+            state.mapped.remove(&(addr + old));
+            *state.mapped.range_mut(..addr + old).next_back().unwrap().1 = addr + new;
         }
         true
     }
@@ -296,14 +322,17 @@ impl Os for ScriptedOs {
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
         assert_pages(from, old);
         assert_pages(to, new);
-        assert!(new >= old && (from + old <= to || to + new <= from));
+        assert!(new > old && (from + old <= to || to + new <= from));
         let mut state = self.state();
         state.count();
         state.assert_mapped(from, from + old);
         state.assert_mapped(to, to + new);
-        if state.fails() {
+        let (_, &end) = state.mapped.range(..=from).next_back().unwrap();
+        if state.fails() || end < from + old {
             return false;
         }
+        state.cut(to, to + new);
+        state.enter(to, to + new);
         // SAFETY: both ranges are mapped and do not overlap.
         unsafe { ptr::copy_nonoverlapping(from as *const u8, to as *mut u8, old) };
         state.cut(from, from + old);

@@ -1,9 +1,10 @@
 //! The command line.
 
-use bench_harness::driver::Preload;
+use bench_harness::driver::{Pace, Preload};
 use bench_harness::machine;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Sets memory allocators side by side: runs the same workloads under each, and reports.
 #[derive(Parser)]
@@ -20,12 +21,14 @@ pub enum Command {
     Run(Run),
     /// Show what documents claim about freeing, faults and memory, and write the report
     Scenarios(Scenarios),
+    /// Time single calls, the rare long ones above all, and write the report
+    Latency(Latency),
     /// Compare two result files: what changed from the first to the second, and how sure that is
     ///
     /// Ends with status 0 where nothing is worse, 1 where something is, 2 where the files cannot be
     /// compared.
     Compare(Compare),
-    /// List the workloads and scenarios, and the allocators with the proof that each is in use
+    /// List the workloads, scenarios and latency loads, and the allocators with the proof that each is in use
     List(Peers),
     /// Write the report of a result file again
     Report(Report),
@@ -84,7 +87,7 @@ pub struct Run {
     pub quick: bool,
     /// End within about this many seconds, scenarios included: work is cut in steps, then rounds, but three
     /// are left, and all rows
-    #[arg(long, value_name = "SECONDS", default_value_t = 1_500)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1_700)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
@@ -110,7 +113,7 @@ pub struct Run {
     /// Leave out the scenarios
     #[arg(long)]
     pub no_scenarios: bool,
-    /// Run every workload once more, timing each call of the allocator, and watch the memory
+    /// Run every workload once more, timing each call, and the latency loads
     #[arg(long)]
     pub latency: bool,
     /// Count the instructions of every workload's operations (needs valgrind; takes its time)
@@ -150,6 +153,53 @@ pub struct Scenarios {
     pub peers: Peers,
 }
 
+#[derive(Args)]
+pub struct Latency {
+    /// Only these allocators (may be repeated, or separated by commas)
+    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    pub allocators: Vec<String>,
+    /// Only these loads (may be repeated, or separated by commas)
+    #[arg(short, long = "load", value_name = "NAME", value_delimiter = ',')]
+    pub loads: Vec<String>,
+    /// Rounds; each runs every load once under every allocator
+    #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Seconds that a load works in each round
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = positive)]
+    pub seconds: f64,
+    /// A quick look: 2 rounds of a second
+    #[arg(short, long, conflicts_with_all = ["rounds", "seconds"])]
+    pub quick: bool,
+    /// Threads that work [default: processors, at least 2]
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(2..=64))]
+    pub threads: Option<u32>,
+    /// Stop a single process after this many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub run_limit: u64,
+    /// Where the random numbers start
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Folder of the report; results of an earlier run there are kept and completed
+    #[arg(short, long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    pub peers: Peers,
+}
+
+/// Rounds and seconds of a quick look at latencies.
+const QUICK_LATENCY: (usize, f64) = (2, 1.0);
+
+impl Latency {
+    /// How the loads are run.
+    pub fn pace(&self) -> Pace {
+        let full = (self.rounds as usize, self.seconds);
+        let (rounds, seconds) = if self.quick { QUICK_LATENCY } else { full };
+        let threads = self.threads.map_or_else(default_threads, |threads| threads as usize);
+        let limit = Duration::from_secs(self.run_limit);
+        Pace { rounds, time: Duration::from_secs_f64(seconds), threads, limit }
+    }
+}
+
 /// Seconds of rest after a load, unless told otherwise.
 pub const REST: f64 = 3.0;
 
@@ -177,6 +227,21 @@ impl Run {
     pub fn threads(&self) -> usize {
         self.threads.map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
     }
+
+    /// How the latency loads are run, which come with `--latency`: as in a quick look, so that most of
+    /// the time is left for the rounds.
+    pub fn latency_pace(&self) -> Pace {
+        let (rounds, seconds) = QUICK_LATENCY;
+        let rounds = if self.quick { 1 } else { rounds };
+        let limit = Duration::from_secs(self.run_limit);
+        let time = Duration::from_secs_f64(seconds);
+        Pace { rounds, time, threads: self.threads().min(64), limit }
+    }
+}
+
+/// Threads that work, unless told otherwise.
+fn default_threads() -> usize {
+    machine::cpus().clamp(2, 64)
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -5,6 +5,7 @@
 //! 1 when something is, 2 when the files cannot be read or compared.
 
 mod args;
+mod latency;
 mod progress;
 mod run;
 mod scenarios;
@@ -36,6 +37,7 @@ impl<E: Into<Box<dyn Error>>> From<E> for Problem {
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Run(arguments) => run::run(&arguments),
+        Command::Latency(arguments) => latency::latency(&arguments),
         Command::Scenarios(arguments) => scenarios::scenarios(&arguments),
         Command::Compare(arguments) => return judge(&arguments),
         Command::List(peers) => list(&peers),
@@ -84,6 +86,10 @@ fn list(peers: &Peers) -> Result<(), Problem> {
     println!("\nScenarios:");
     for scenario in bench_harness::scenarios::ALL {
         println!("  {:18} {}", scenario.name, scenario.title);
+    }
+    println!("\nLatency loads:");
+    for load in bench_harness::latency::ALL {
+        println!("  {:18} {}", load.name, load.title);
     }
     println!("\nAllocators:");
     let (runners, failures) = driver::find(&runner_folder(peers)?, &preloads(peers)?, |_| true)?;

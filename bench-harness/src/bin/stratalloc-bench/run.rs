@@ -6,8 +6,9 @@ use crate::traces;
 use crate::{Problem, preloads, runner_folder, write_report};
 use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
+use bench_harness::latency::{self, Load};
 use bench_harness::machine::Machine;
-use bench_harness::results::{FORMAT, Failure, Plan, Results, WorkloadFacts};
+use bench_harness::results::{FORMAT, Failure, LatencyRun, Plan, Results, WorkloadFacts};
 use bench_harness::scenarios::ALL;
 use bench_harness::workloads::{self, Workload};
 use std::fs;
@@ -104,6 +105,28 @@ fn measure(
         driver::start_up(results, runners, limits, arguments.instructions);
     }
 
+    if arguments.latency {
+        let missing = |load: &&&Load| {
+            let of = |runner: &Runner| {
+                let known =
+                    |run: &LatencyRun| run.load == load.name && run.allocator == runner.name();
+                results.latency.iter().any(known)
+            };
+            !runners.iter().all(of)
+        };
+        let loads: Vec<_> = latency::ALL.iter().filter(missing).copied().collect();
+        let pace = arguments.latency_pace();
+        let needed = driver::latency_estimate(loads.len(), runners.len(), pace);
+        if needed > limits.time.mul_f64(LATENCY_SHARE) {
+            eprintln!(
+                "latency loads: left out, as they need {:.0} min of the time; the command 'latency' adds them",
+                needed.as_secs_f64() / 60.0
+            );
+        } else {
+            crate::latency::time_all(results, runners, &loads, pace, save);
+        }
+    }
+
     let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
     let pairs = runners.len() * names.len();
     let extras = usize::from(arguments.latency) + usize::from(arguments.instructions);
@@ -194,6 +217,9 @@ fn measure(
 
 /// Part of the time that scenarios may take; if they need more, they are left out.
 const SCENARIOS_SHARE: f64 = 0.5;
+
+/// Part of the time that latency loads may take; if they need more, they are left out.
+const LATENCY_SHARE: f64 = 0.25;
 
 /// A watched run costs about as much as this many full ones: it does less, but slower.
 const WATCHED_WORK: f64 = 2.0 * driver::WATCHED_SHARE;
@@ -295,6 +321,7 @@ fn empty_results(
         runs: Vec::new(),
         scenarios: Vec::new(),
         watched: Vec::new(),
+        latency: Vec::new(),
         startup: Vec::new(),
         instructions: Vec::new(),
         failures,

@@ -21,7 +21,7 @@ pub fn scenarios(arguments: &Scenarios) -> Result<(), Problem> {
     let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let path = folder.join("results.json");
-    let mut results = earlier(&path, arguments, &runners);
+    let mut results = earlier(&path, (arguments.scale, arguments.seed), &runners);
     // The scale and the seed are those of the scenarios while they run; the file keeps the rounds'.
     let plan = results.plan.clone();
     (results.plan.scale, results.plan.seed) = (arguments.scale, arguments.seed);
@@ -109,22 +109,17 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>, Problem> {
 }
 
 /// The results of an earlier run, with the runners that it lacks added; or empty ones.
-fn earlier(path: &Path, arguments: &Scenarios, runners: &[Runner]) -> Results {
+pub fn earlier(path: &Path, (scale, seed): (f64, u64), runners: &[Runner]) -> Results {
     let mut results = Results::load(path).unwrap_or_else(|_| Results {
         format: FORMAT,
         machine: Machine::look(),
-        plan: Plan {
-            threads: machine::cpus().max(2),
-            rounds: 0,
-            scale: arguments.scale,
-            asked_scale: None,
-            seed: arguments.seed,
-        },
+        plan: Plan { threads: machine::cpus().max(2), rounds: 0, scale, asked_scale: None, seed },
         allocators: Vec::new(),
         workloads: Vec::new(),
         runs: Vec::new(),
         scenarios: Vec::new(),
         watched: Vec::new(),
+        latency: Vec::new(),
         startup: Vec::new(),
         instructions: Vec::new(),
         failures: Vec::new(),

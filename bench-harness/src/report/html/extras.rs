@@ -28,7 +28,7 @@ pub fn latency(results: &Results, workload: &str) -> String {
     )
 }
 
-fn html(table: &Table) -> String {
+pub(super) fn html(table: &Table) -> String {
     let class = |column: usize| if column < table.names { " class=\"left\"" } else { "" };
     let heads = table.heads.iter().enumerate();
     let heads: String =

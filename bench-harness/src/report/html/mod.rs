@@ -4,6 +4,7 @@ mod bars;
 mod curves;
 mod extras;
 mod labels;
+mod latency;
 mod live;
 mod matrix;
 pub mod overview;
@@ -25,7 +26,9 @@ const COLOURS: usize = 14;
 pub fn page(results: &Results) -> String {
     let body = match Summary::new(results) {
         Some(summary) if !results.workloads.is_empty() => sections(results, &summary),
-        _ if !results.scenarios.is_empty() => documents(results),
+        _ if !results.scenarios.is_empty() || !results.latency.is_empty() => {
+            latency::part(results) + &documents(results)
+        }
         _ => "<p>No allocator could be measured.</p>".to_owned(),
     };
     format!(
@@ -58,6 +61,7 @@ fn sections(results: &Results, summary: &Summary<'_>) -> String {
             &[Measure::Cpu, Measure::Peak].map(|measure| matrix::table(results, summary, measure)).concat(),
         ),
         extras::sections(results),
+        latency::part(results),
         documents(results),
         section(
             "Workload by workload",
@@ -336,6 +340,19 @@ mod tests {
         assert!(elements(&page) > 100);
         for text in ["Latency of calls", "Cost of starting", "Instructions per", "b|&lt;c&gt;"] {
             assert!(page.contains(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn latency_loads_have_their_part_with_and_without_workloads() {
+        let alone = crate::report::latency::tests::sample();
+        let mut both = sample();
+        both.latency = alone.latency.clone();
+        for results in [&alone, &both] {
+            let page = page(results);
+            assert!(elements(&page) > 60);
+            assert!(page.contains(crate::report::latency::TITLE));
+            assert!(!page.contains("NaN"));
         }
     }
 

@@ -1,0 +1,274 @@
+//! Latency loads as tables, for every form of the report.
+
+use super::extras::{Table, table};
+use super::format::{count, nanoseconds as ns, times};
+use crate::latency::{Distribution, find};
+use crate::results::{LatencyRun, Results};
+use crate::standing::is_ours;
+use crate::statistics::median;
+
+/// Title of the part of the report.
+pub const TITLE: &str = "Latency of single calls";
+
+/// What a reader must know.
+pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's \
+counter, with fences on both sides. After each call, the thread does nothing for as long, timed in \
+the same way: how far that empty loop overran is what the machine did to the thread, be it an \
+interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the \
+empty loop's. What reading the clock adds is in all times, the empty loop's too. Counts of all rounds \
+are put together before percentiles are taken; rounds are interleaved, each in a process of its own. \
+An allocator that reads or writes the block itself takes in its call the cache misses and faults that \
+another leaves to the program's first write.";
+
+/// A load and what every allocator showed of it.
+pub struct Shown<'a> {
+    /// Name on the command line.
+    pub name: &'a str,
+    /// Name for people.
+    pub title: &'a str,
+    /// What is done.
+    pub does: &'a str,
+    /// Each with the place of its allocator; those with times only.
+    pub runs: Vec<(usize, &'a LatencyRun)>,
+    /// Why there are no times.
+    pub not_here: Option<&'a str>,
+}
+
+/// The loads that were run, in the order in which they were.
+pub fn shown(results: &Results) -> Vec<Shown<'_>> {
+    let mut all: Vec<Shown<'_>> = Vec::new();
+    for run in &results.latency {
+        if all.iter().any(|shown| shown.name == run.load) {
+            continue;
+        }
+        let place = |run: &LatencyRun| {
+            results.allocators.iter().position(|known| known.name == run.allocator)
+        };
+        let same = || results.latency.iter().filter(|other| other.load == run.load);
+        let with_times = same().filter(|other| other.not_here.is_none());
+        let mut runs: Vec<_> =
+            with_times.filter_map(|other| Some((place(other)?, other))).collect();
+        runs.sort_by_key(|(place, _)| *place);
+        let (title, does) =
+            find(&run.load).map_or((&*run.load, ""), |load| (load.title, load.does));
+        let not_here = same().find_map(|other| other.not_here.as_deref());
+        all.push(Shown { name: &run.load, title, does, runs, not_here });
+    }
+    all
+}
+
+/// How the loads were run, and what is known of the clock.
+pub fn facts(results: &Results) -> String {
+    let runs: Vec<_> = results.latency.iter().filter(|run| run.not_here.is_none()).collect();
+    let Some(first) = runs.first() else { return String::new() };
+    let overheads = || runs.iter().map(|run| run.overhead_ns);
+    let (low, high) =
+        (overheads().fold(f64::INFINITY, f64::min), overheads().fold(0.0_f64, f64::max));
+    let overhead =
+        if ns(low) == ns(high) { ns(low) } else { format!("{} to {}", ns(low), ns(high)) };
+    let clock = if runs.iter().all(|run| run.steady_clock) {
+        "by the kernel's word it runs at one rate"
+    } else {
+        "the kernel does not promise that it runs at one rate, so long times are uncertain"
+    };
+    format!(
+        "{} of {} s with {} threads for each allocator. The clock has {:.2} ticks to a nanosecond \
+         by CLOCK_MONOTONIC; {clock}. Reading it adds {overhead} (median of readings with nothing \
+         between them), which is not taken off.",
+        super::format::plural(first.rounds, "round"),
+        first.seconds,
+        first.threads,
+        1.0 / first.tick_ns,
+    )
+}
+
+/// The middle of the rounds' longest times: one long pause of the machine does not decide it.
+fn middling_longest(distribution: &Distribution) -> f64 {
+    let longest: Vec<f64> = distribution.rounds.iter().map(|round| round.max_ns).collect();
+    median(&longest).unwrap_or(distribution.max_ns)
+}
+
+/// Ours against the best peer of each load, and what the machine did meanwhile.
+pub fn overview(results: &Results) -> Table {
+    let mut overview = table(
+        "Ours against the best peer",
+        "All calls of the allocator together. The best peer is that of the figure, so that it may be \
+         another in each column. The middle longest is the median over the rounds of each round's \
+         longest time.",
+        2,
+        &[
+            "load",
+            "allocator",
+            "p99.99",
+            "best peer",
+            "ours / best",
+            "middle longest",
+            "best peer",
+            "ours / best",
+            "empty p99.99",
+            "empty longest",
+        ],
+    );
+    for shown in shown(results) {
+        let named = |run: &LatencyRun| is_ours(&run.allocator);
+        let best = |figure: fn(&Distribution) -> f64| {
+            let peers = shown.runs.iter().filter(|(_, run)| !named(run));
+            let figures = peers.filter_map(|(_, run)| Some((figure(run.calls()?), &run.allocator)));
+            figures.min_by(|left, right| left.0.total_cmp(&right.0))
+        };
+        for (_, run) in shown.runs.iter().filter(|(_, run)| named(run)) {
+            let (Some(calls), Some(empty)) = (run.calls(), run.empty()) else { continue };
+            let mut row = vec![shown.name.to_owned(), run.allocator.clone()];
+            for figure in [(|one| one.p9999_ns) as fn(&Distribution) -> f64, middling_longest] {
+                row.push(ns(figure(calls)));
+                row.extend(match best(figure) {
+                    Some((least, name)) => {
+                        [format!("{} {name}", ns(least)), times(figure(calls) / least)]
+                    }
+                    None => ["-".to_owned(), "-".to_owned()],
+                });
+            }
+            row.extend([ns(empty.p9999_ns), ns(middling_longest(empty))]);
+            overview.rows.push(row);
+        }
+    }
+    overview
+}
+
+/// Every allocator's calls under a load.
+pub fn of_load(shown: &Shown<'_>) -> Table {
+    let mut calls = table(
+        shown.title,
+        shown.does,
+        1,
+        &[
+            "allocator",
+            "p50",
+            "p99",
+            "p99.9",
+            "p99.99",
+            "longest",
+            "middle longest",
+            "empty p99.99",
+            "empty longest",
+            "calls",
+        ],
+    );
+    for (_, run) in &shown.runs {
+        let (Some(seen), Some(empty)) = (run.calls(), run.empty()) else { continue };
+        let mut row = vec![run.allocator.clone()];
+        row.extend([seen.p50_ns, seen.p99_ns, seen.p999_ns, seen.p9999_ns, seen.max_ns].map(ns));
+        row.extend([middling_longest(seen), empty.p9999_ns, empty.max_ns].map(ns));
+        row.push(count(seen.samples as f64));
+        calls.rows.push(row);
+    }
+    calls
+}
+
+/// The same by operation.
+pub fn by_operation(shown: &Shown<'_>) -> Table {
+    let heads = ["operation", "allocator", "p50", "p99", "p99.9", "p99.99", "longest", "samples"];
+    let mut all = table(shown.title, "", 2, &heads);
+    let operations = shown.runs.iter().flat_map(|(_, run)| &run.operations);
+    let mut kinds: Vec<_> = operations.filter_map(|one| one.operation).collect();
+    kinds.sort_by_key(|operation| *operation as usize);
+    kinds.dedup();
+    for kind in kinds {
+        for (_, run) in &shown.runs {
+            let seen = run.operations.iter().find(|one| one.operation == Some(kind));
+            let Some(seen) = seen else { continue };
+            let mut row = vec![kind.title().to_owned(), run.allocator.clone()];
+            row.extend(
+                [seen.p50_ns, seen.p99_ns, seen.p999_ns, seen.p9999_ns, seen.max_ns].map(ns),
+            );
+            row.push(count(seen.samples as f64));
+            all.rows.push(row);
+        }
+    }
+    all
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::latency::{ALL, Counted, Operation, Total};
+    use crate::results::samples::results;
+
+    /// Two allocators on two loads; the second load cannot be had here.
+    pub fn sample() -> Results {
+        let mut results = results(&["stratalloc", "b|<c>"], &[], 0, |_, _, _| 1.0, |_| 1);
+        for (place, allocator) in ["b|<c>", "stratalloc"].into_iter().enumerate() {
+            let total = |longest: f64| {
+                let counted = |operation, slow| Counted {
+                    operation,
+                    longest_ns: slow,
+                    times: vec![(300, 99_990), ((slow * 10.0) as u64, 10)],
+                };
+                let mut total = Total::default();
+                total.add(&[
+                    counted(Operation::MallocSmall, longest),
+                    counted(Operation::Trim, 1e6),
+                    counted(Operation::Empty, 5_000.0),
+                ]);
+                total
+            };
+            let base = 10_000.0 * (1 + place) as f64;
+            let run = LatencyRun {
+                load: ALL[0].name.to_owned(),
+                allocator: allocator.to_owned(),
+                rounds: 3,
+                seconds: 1.0,
+                threads: 2,
+                overhead_ns: 9.0,
+                tick_ns: 0.5,
+                steady_clock: true,
+                refused: 0,
+                operations: Total::distributions(&[base, 2.0 * base, 9.0 * base].map(total)),
+                not_here: None,
+            };
+            let lacking = LatencyRun {
+                load: ALL[1].name.to_owned(),
+                operations: Vec::new(),
+                not_here: Some("there is no such <thing>".to_owned()),
+                ..run.clone()
+            };
+            results.latency.extend([run, lacking]);
+        }
+        results
+    }
+
+    #[test]
+    fn tables_are_as_wide_as_their_heads_and_in_the_allocators_order() {
+        let results = sample();
+        let all = shown(&results);
+        assert_eq!(all.len(), 2);
+        for table in [overview(&results), of_load(&all[0]), by_operation(&all[0])] {
+            assert!(!table.rows.is_empty(), "{}", table.title);
+            assert!(table.rows.iter().all(|row| row.len() == table.heads.len()), "{}", table.title);
+        }
+        let calls = of_load(&all[0]);
+        assert_eq!((calls.rows[0][0].as_str(), calls.rows[1][0].as_str()), ("stratalloc", "b|<c>"));
+        // The rounds' longest are 20, 40 and 180 us.
+        assert_eq!(calls.rows[0][5..7], ["180 µs", "40.0 µs"]);
+        assert_eq!(by_operation(&all[0]).rows.len(), 6);
+    }
+
+    #[test]
+    fn ours_is_set_against_the_best_peer_only() {
+        let row = &overview(&sample()).rows[0];
+        assert_eq!(row[..2], ["steady", "stratalloc"]);
+        assert_eq!(row[5..8], ["40.0 µs", "20.0 µs b|<c>", "2.00×"]);
+        assert_eq!(overview(&sample()).rows.len(), 1, "a peer has no row");
+    }
+
+    #[test]
+    fn what_is_not_here_has_a_reason_and_no_figures() {
+        let results = sample();
+        let all = shown(&results);
+        assert_eq!(all[1].not_here, Some("there is no such <thing>"));
+        assert!(all[1].runs.is_empty());
+        let facts = facts(&results);
+        assert!(facts.contains("3 rounds of 1 s with 2 threads"), "{facts}");
+        assert!(facts.contains("2.00 ticks") && facts.contains("9.00 ns"), "{facts}");
+    }
+}
