@@ -37,7 +37,7 @@ pub(super) fn is_border(addr: usize) -> bool {
 }
 
 /// The borders at either end of the `len` huge pages from `addr` on. For the holder of the page heap's lock.
-pub(super) fn borders_around(addr: usize, len: usize) -> usize {
+fn borders_around(addr: usize, len: usize) -> usize {
     usize::from(is_border(addr)) + usize::from(is_border(addr + len * HUGE_SIZE))
 }
 
@@ -53,6 +53,28 @@ impl Inner {
             }
         }
         self.borders += borders_around(addr, len);
+    }
+
+    /// Lets `change` edit the record of the huge page at `addr`, or make one there, and counts the borders anew that it has with
+    /// its neighbours.
+    pub(super) fn change_asked<T>(
+        &mut self,
+        addr: usize,
+        change: impl FnOnce(&mut Self) -> T,
+    ) -> T {
+        let before = borders_around(addr, 1);
+        let result = change(self);
+        self.borders = self.borders + borders_around(addr, 1) - before;
+        result
+    }
+
+    /// Notes that pages of the huge page at `addr` are not the heap's any more: nothing is asked of it from now on.
+    pub(super) fn note_absent(&mut self, addr: usize) {
+        self.change_asked(addr, |_| {
+            // SAFETY: a record, which is never freed and which the lock guards.
+            let huge = unsafe { &mut *record(addr) };
+            (huge.huge_backed, huge.broken_up, huge.has_absent) = (false, false, true);
+        });
     }
 
     /// The huge pages that are broken up together with the one at `addr`: start and number.

@@ -1,6 +1,5 @@
 //! Allocation, freeing and growth: the page heap itself.
 
-use super::backing::borders_around;
 use super::direct::DirectStats;
 use super::filler::Filler;
 use super::huge_page::{HugePage, HugeState};
@@ -467,13 +466,14 @@ impl Inner {
                     None => break,
                 },
             };
-            // SAFETY: memory for one record, which is in no list.
-            unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
-            PAGE_MAP.set_huge(at, huge.as_ptr().cast());
+            self.change_asked(at, |_| {
+                // SAFETY: memory for one record, which is in no list.
+                unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
+                PAGE_MAP.set_huge(at, huge.as_ptr().cast());
+            });
             entered += 1;
         }
         if entered > 0 {
-            self.borders += borders_around(addr, entered);
             self.huge_pages += entered;
             if self.huge_pages >= DECAY_MIN_HUGE {
                 release_request::note_size();

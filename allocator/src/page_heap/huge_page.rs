@@ -72,6 +72,8 @@ pub struct HugePage {
     pub huge_backed: bool,
     /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
     pub broken_up: bool,
+    /// Whether some of its pages are not the heap's: see `page_heap::partial`. The kernel is asked nothing about it.
+    pub has_absent: bool,
     /// Whether pages of a block were moved here by their page tables, so that the kernel may have mappings of their
     /// own for them. Counted in `Inner::moved`.
     pub moved: bool,
@@ -112,6 +114,7 @@ impl HugePage {
             state: HugeState::Free,
             huge_backed,
             broken_up: false,
+            has_absent: false,
             moved: false,
             range_len: 0,
             held: Bounds::NONE,
@@ -125,6 +128,7 @@ impl HugePage {
         let mut huge = Self::fresh(addr, false);
         huge.take(0, PAGES_PER_HUGE);
         huge.state = HugeState::Used;
+        huge.has_absent = true;
         huge
     }
 

@@ -8,7 +8,6 @@
 //!
 //! `Inner::absent` counts the pages that are marked for that; figures leave them out.
 
-use super::backing::borders_around;
 use super::heap::Inner;
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
@@ -86,10 +85,11 @@ impl Inner {
             return known;
         }
         let Some(huge) = METADATA.allocate::<HugePage>() else { return core::ptr::null_mut() };
-        // SAFETY: fresh memory for one record.
-        unsafe { huge.write(HugePage::absent(start)) };
-        PAGE_MAP.set_huge(start, huge.as_ptr().cast());
-        self.borders += borders_around(start, 1);
+        self.change_asked(start, |_| {
+            // SAFETY: fresh memory for one record.
+            unsafe { huge.write(HugePage::absent(start)) };
+            PAGE_MAP.set_huge(start, huge.as_ptr().cast());
+        });
         self.huge_pages += 1;
         self.used += PAGES_PER_HUGE;
         self.absent += PAGES_PER_HUGE;

@@ -215,6 +215,10 @@ impl Inner {
         if !os.map_at(start.addr(), Length(pages).bytes()) {
             // Another thread was faster, or a limit is reached.
             self.absent += pages;
+            for huge in huge_pages(start, pages) {
+                // SAFETY: records are never freed, and the lock is held.
+                self.note_absent(unsafe { (*huge).addr });
+            }
             return;
         }
         advise_as_before(os, start, pages);
@@ -257,12 +261,14 @@ impl Inner {
             // SAFETY: records are never freed, and the lock is held.
             let record = unsafe { &mut *huge };
             self.moved += usize::from(!core::mem::replace(&mut record.moved, true));
-            if backed && !record.huge_backed {
-                self.refile(huge, |huge, free_resident| {
-                    *free_resident -= huge.resident_free();
-                    huge.huge_backed = true;
-                    huge.assume_resident();
-                    *free_resident += huge.resident_free();
+            if backed && !record.huge_backed && !record.has_absent {
+                self.change_asked(record.addr, |inner| {
+                    inner.refile(huge, |huge, free_resident| {
+                        *free_resident -= huge.resident_free();
+                        (huge.huge_backed, huge.broken_up) = (true, false);
+                        huge.assume_resident();
+                        *free_resident += huge.resident_free();
+                    });
                 });
             }
         }
