@@ -44,14 +44,15 @@ static size_t property(const char *name) {
 
 /* A hundred thousand blocks with mappings of their own, one after the other and each elsewhere. */
 static void direct_blocks(void) {
-    size_t before, i, most;
+    size_t before, i, most = 0;
     free(opaque(malloc(100 * MIB)));
     before = status("VmRSS:");
-    most = mappings() + 16;
     for (i = 1; i <= 100000; i++) {
         void *block = opaque(malloc(opaque_size(i * 10 * MIB)));
         CHECK(block != NULL, "%zu", i);
         free(block);
+        /* The first ones, up to 64 MiB, are the heap's, which grows for them. */
+        if (i == 10) most = mappings() + 4;
     }
     CHECK(status("VmRSS:") < before + 2 * MIB, "%zu bytes more", status("VmRSS:") - before);
     CHECK(mappings() <= most, "%zu mappings", mappings());

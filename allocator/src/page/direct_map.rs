@@ -30,6 +30,8 @@ const NODE_LEN: usize = 1 << NODE_SHIFT;
 const LEVELS: u32 = 4;
 /// Entries of the root: one for each value of the bits that no level below has.
 const ROOT_LEN: usize = 1 << (ADDRESS_BITS - PAGE_SHIFT - LEVELS * NODE_SHIFT);
+/// Unused nodes of hardened builds, see `has_spare`.
+const SPARE: usize = 2 * LEVELS as usize;
 /// An entry that is kept for a block to come.
 const RESERVED: usize = 1;
 
@@ -137,7 +139,31 @@ impl DirectMap {
 
     /// Makes sure that `page` can be entered. Returns whether. The place stays reserved until `remove`.
     pub fn reserve(&self, page: PageId) -> bool {
+        if cfg!(feature = "hardened") && !self.has_spare() {
+            return false;
+        }
         self.has(page) || self.enter(page, RESERVED)
+    }
+
+    /// Makes sure that there are nodes for another path, and for that of another thread: a block that has a fence before
+    /// it begins at another page than its mapping, and must be entered without memory. Returns whether.
+    fn has_spare(&self) -> bool {
+        let mut unused = self.unused.lock();
+        let mut count = 0;
+        let mut node = unused.first;
+        while !node.is_null() && count < SPARE {
+            count += 1;
+            // SAFETY: an unused node, which the lock guards.
+            node = unsafe { (*node).next };
+        }
+        for _ in count..SPARE {
+            let Some(fresh) = METADATA.allocate::<Node>() else { return false };
+            let fresh = fresh.as_ptr();
+            // SAFETY: fresh memory, all zero, for one node.
+            unsafe { (*fresh).next = unused.first };
+            unused.first = fresh;
+        }
+        true
     }
 
     /// Enters the span that begins at `page`, a place of which is reserved or has a span. Returns whether it could,

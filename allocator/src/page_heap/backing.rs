@@ -43,7 +43,7 @@ fn borders_around(addr: usize, len: usize) -> usize {
 
 impl Inner {
     /// Notes what is asked of the `len` huge pages from `addr` on, of which one thing was asked so far.
-    fn note_asked(&mut self, addr: usize, len: usize, huge_backed: bool) {
+    pub fn note_asked(&mut self, addr: usize, len: usize, huge_backed: bool) {
         self.borders -= borders_around(addr, len);
         for at in (addr..addr + len * HUGE_SIZE).step_by(HUGE_SIZE) {
             // SAFETY: records, which are never freed and which the lock guards.

@@ -103,6 +103,10 @@ impl<O: Os> PageHeap<O> {
                 record.fresh = false;
             }
             PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
+            if !moved {
+                // What room was made for it.
+                PAGE_MAP.remove(PageId::containing(target), Length(1), SizeClass::NONE);
+            }
         }
         let (at_once, excess) = (inner.note_decay(&self.os), inner.excess(&self.os));
         drop(inner);
@@ -121,11 +125,10 @@ impl<O: Os> PageHeap<O> {
     }
 }
 
-/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether. In hardened builds it may
-/// begin in the huge page behind that of the fence before it.
+/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether. (In hardened builds it may
+/// begin in the huge page behind that of the fence before it; the map has nodes to spare for that.)
 pub(super) fn can_enter(addr: usize) -> bool {
     PAGE_MAP.ensure_large(addr)
-        && (cfg!(not(feature = "hardened")) || PAGE_MAP.ensure_large(addr + HUGE_SIZE))
 }
 
 /// Which of some huge pages the kernel was asked to back with one page each.
@@ -280,14 +283,19 @@ impl Inner {
 fn advise_as_before<O: Os>(os: &O, start: PageId, pages: usize) {
     let never = parameters::huge_pages() == HugePages::Never;
     let (end, mut at) = (start.plus(pages), start);
+    // SAFETY: records are never freed, and the caller holds the lock.
+    let asked = |at: PageId| unsafe {
+        let huge = record(at.addr());
+        ((*huge).huge_backed, (*huge).broken_up)
+    };
     while at < end {
-        let backed = Backing::of(at, 1).any;
+        let (backed, broken_up) = asked(at);
         let mut next = at;
-        while next < end && Backing::of(next, 1).any == backed {
+        while next < end && asked(next) == (backed, broken_up) {
             next = PageId(next.0 - next.in_huge() + PAGES_PER_HUGE);
         }
         let bytes = Length(next.min(end).0 - at.0).bytes();
-        if backed || never {
+        if backed || broken_up || never {
             // SAFETY: free pages of the heap's.
             unsafe { os.advise_huge(at.addr(), bytes, backed) };
         }
