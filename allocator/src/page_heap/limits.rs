@@ -6,9 +6,9 @@
 //! bound of what is resident: pages of blocks that the program never touched count.
 //!
 //! Limits are looked at when pages are taken from the page heap, under its lock. Its own free pages go back
-//! from here. Where neither is set, the container's limit takes the place of the soft one: the background
-//! thread says every second how much more may be held (`set_container_room`). Caches and the insides of spans belong to the tiers above, which see by `take_wish` that they
-//! should give up what they hold.
+//! from here. Where neither is set, the container's limit takes the place of the soft one: while memory is to go back,
+//! `background` says every second how much more may be held (`set_container_room`). Caches and the insides of spans
+//! belong to the tiers above, which see by `take_wish` that they should give up what they hold.
 
 use super::heap::{Inner, PageHeap};
 use super::release::OF_OTHERS;

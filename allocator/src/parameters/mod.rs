@@ -303,10 +303,10 @@ pub static TABLE: [Parameter; COUNT] = [
         name: "container",
         kind: Kind::Switch,
         default: 1,
-        meaning: "Whether the background thread looks at the memory limits of the container (cgroup v2) and \
-                  at the pressure for memory, and has free memory given back early for them.",
-        cost: "on: that thread reads a few files a second, on file descriptors of its own. off: free memory \
-               may make the kernel slow down or end the process.",
+        meaning: "Whether whoever gives memory back looks at the memory limits of the container (cgroup v2) and \
+                  at the pressure for memory, and gives free memory back early for them.",
+        cost: "on: while memory is to go back, a few files are read once a second. off: free memory may \
+               make the kernel slow down or end the process.",
         clause: "C1.1, C1.5",
     },
     Parameter {
