@@ -13,7 +13,7 @@ pub const BUCKETS: usize = 2 * PARTS + DOUBLINGS * PARTS;
 /// The first time that no longer has a bucket of its own.
 const LIMIT: u64 = 1 << 38;
 
-/// The bucket of a time: exact up to 128 ticks, then [`PARTS`] for each power of two.
+/// The bucket of a time: exact up to 128 ticks, then `PARTS` for each power of two.
 #[inline]
 pub fn bucket(ticks: u64) -> usize {
     let ticks = ticks.min(LIMIT - 1);
