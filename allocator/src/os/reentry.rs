@@ -22,7 +22,7 @@ pub struct Calls {
 /// What came of entering.
 pub enum Entry<'a> {
     /// The thread is inside until this is dropped.
-    Entered(Inside<'a>),
+    Entered(#[allow(dead_code, reason = "what it is there for is its drop")] Inside<'a>),
     /// It was inside already.
     Nested,
     /// It is not, and there is no place to write that it is.
