@@ -220,6 +220,27 @@ mod counting {
         }
     }
 
+    impl AtomicUsize {
+        /// Where the value is, for who reads it when nobody writes.
+        #[inline(always)]
+        pub const fn as_ptr(&self) -> *mut usize {
+            self.0.as_ptr()
+        }
+
+        /// Sets the value to what `change` makes of it; each try counts.
+        pub fn fetch_update(
+            &self,
+            set: Ordering,
+            fetch: Ordering,
+            mut change: impl FnMut(usize) -> Option<usize>,
+        ) -> Result<usize, usize> {
+            self.0.fetch_update(set, fetch, |value| {
+                ATOMICS.add();
+                change(value)
+            })
+        }
+    }
+
     impl<T> AtomicPtr<T> {
         /// Holds `pointer`.
         pub const fn new(pointer: *mut T) -> Self {

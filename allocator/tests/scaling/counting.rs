@@ -67,7 +67,10 @@ const REGISTRY: usize = 0;
 const TRANSFER: usize = 1;
 const CENTRAL: usize = 2;
 const PAGE_HEAP: usize = 3;
-const METADATA: usize = 5;
+const DIRECT_MAP: usize = 5;
+const METADATA: usize = 6;
+/// How many there are.
+const RANKS: usize = 7;
 
 /// Calls, and what they needed.
 #[derive(Clone, Copy, Debug)]
@@ -113,7 +116,7 @@ impl Tally {
         let Counts { acquired, contended, slept, .. } = self.counts;
         [
             self.locks(),
-            self.per_million(acquired[REGISTRY] + acquired[METADATA]),
+            self.per_million(acquired[REGISTRY] + acquired[DIRECT_MAP] + acquired[METADATA]),
             self.per_million(acquired[TRANSFER]),
             self.per_million(acquired[CENTRAL]),
             self.page_heap(),
@@ -148,13 +151,13 @@ impl FromStr for Tally {
     fn from_str(line: &str) -> Result<Self, Self::Err> {
         let numbers: Result<Vec<u64>, _> = line.split_whitespace().map(str::parse).collect();
         match numbers.map_err(|_| "numbers only")?.as_slice() {
-            [calls, atomics, ranks @ ..] if ranks.len() == 18 => {
-                let part = |index: usize| std::array::from_fn(|rank| ranks[6 * index + rank]);
+            [calls, atomics, ranks @ ..] if ranks.len() == 3 * RANKS => {
+                let part = |index: usize| std::array::from_fn(|rank| ranks[RANKS * index + rank]);
                 let [acquired, contended, slept] = [part(0), part(1), part(2)];
                 let counts = Counts { acquired, contended, slept, atomics: *atomics };
                 Ok(Self { calls: *calls, counts })
             }
-            _ => Err("a line of 20 numbers"),
+            _ => Err("a line of as many numbers as there are counts"),
         }
     }
 }
