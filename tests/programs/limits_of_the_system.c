@@ -90,7 +90,7 @@ static void little_data(size_t size) {
     limit(RLIMIT_DATA, used(5) + 2 * MIB);
     size_t bytes = exhaust(size);
     /* The hardened library keeps a map of live blocks, and fences. */
-    CHECK(bytes >= MIB - 128 * KIB, "%zu KiB of 2,048 in blocks of %zu", bytes / KIB, size);
+    CHECK(bytes >= 3 * MIB / 4, "%zu KiB of 2,048 in blocks of %zu", bytes / KIB, size);
 }
 static void data(void) { each_size(little_data); }
 

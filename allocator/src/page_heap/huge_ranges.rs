@@ -88,7 +88,7 @@ impl HugeRanges {
         // SAFETY: records are never freed, and the page map holds records only; those in state `Free`
         // and not part of the new range are in a range here. `offset` stays inside the new range.
         unsafe {
-            let mut held = self.free(first, len);
+            let mut held = self.mark_free(first, len);
             let after = record((*first).addr + len * HUGE_SIZE);
             if !after.is_null() && (*after).state == HugeState::Free {
                 held = held.join((*after).held);
@@ -113,7 +113,7 @@ impl HugeRanges {
     ///
     /// # Safety
     /// As `insert`.
-    unsafe fn free(&mut self, first: *mut HugePage, len: usize) -> Bounds {
+    unsafe fn mark_free(&mut self, first: *mut HugePage, len: usize) -> Bounds {
         steps::add(len);
         let mut held = Bounds::NONE;
         // SAFETY: live records by the caller's word.
