@@ -17,7 +17,7 @@ use core::mem::MaybeUninit;
 /// blocks describes, which is written to by every call.
 pub(super) const LINE: usize = if cfg!(feature = "hardened") { 1024 } else { 64 };
 /// Number of notes: each is of up to 64 objects of one span. 128 bytes; hardened builds need the room for chains.
-const MOST: usize = if cfg!(feature = "hardened") { 4 } else { 8 };
+const MOST: usize = if cfg!(feature = "hardened") { 1 } else { 8 };
 
 /// Objects of one span: those of a size that the bits stand for, counted from `start`.
 #[derive(Clone, Copy)]
