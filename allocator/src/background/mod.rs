@@ -29,6 +29,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::fences;
 use crate::page_heap::limits;
 use crate::parameters::{self, Background, Id, NEVER};
+use crate::sync::{AtomicU32, Ordering};
 use crate::thread_cache::{EXITED, kept, park, registry};
 use container::{Found, Watch};
 use core::ffi::c_void;
@@ -112,11 +113,23 @@ fn start(call: Call) -> bool {
     };
     allowed
         && is_safe
+        && may_look_again()
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
         && has_much()
         && WORKER.start(run)
 }
+
+/// Whether the coarse clock shows another time than when a call looked last whether to start the thread: looking takes
+/// the locks of all classes, and in a small heap every slow path would.
+fn may_look_again() -> bool {
+    let now = Linux.now_ms() as u32;
+    // Relaxed: a hint. Who sees an old time looks once more, which does no harm.
+    LOOKED.load(Ordering::Relaxed) != now && LOOKED.swap(now, Ordering::Relaxed) != now
+}
+
+/// When a call looked last whether to start the thread, in milliseconds of the coarse clock.
+static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether there is or soon may be more to give back than a few calls do.
 fn has_much() -> bool {
