@@ -7,7 +7,7 @@
 //! times, and the report says why.
 
 use super::super::{Context, Load, Trouble, on_threads};
-use super::{Mix, STEPS};
+use super::Mix;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -26,16 +26,7 @@ pub const LOAD: Load = Load {
             callers,
             |index| Mix::new(context.seed, index, BLOCKS),
             |caller, mut mix| {
-                let end = context.end();
-                while !end.passed() {
-                    for _ in 0..BETWEEN / STEPS {
-                        mix.steps(caller, STEPS);
-                        if end.passed() {
-                            break;
-                        }
-                    }
-                    mix.renew(caller, 0.5);
-                }
+                mix.work_and_renew(caller, context.end(), 0.5);
             },
         );
         Ok(callers)
@@ -46,8 +37,6 @@ pub const LOAD: Load = Load {
 const BLOCKS: usize = 100_000;
 /// Bytes of a block of the mix, on average: each doubling from 16 to 1,024 has its middle.
 const MEAN: u64 = (24 + 48 + 96 + 192 + 384 + 768) / 6;
-/// Steps between two renewals.
-const BETWEEN: usize = 16_384;
 
 /// A cgroup that this process is in until the value is dropped.
 struct Group {

@@ -1,6 +1,8 @@
 //! A set of small blocks that are replaced at random: what a program does all the time.
 
+use super::super::Deadline;
 use super::super::caller::{Caller, Held};
+use super::STEPS;
 use crate::random::Random;
 
 /// One step in so many resizes the block instead of replacing it.
@@ -13,6 +15,9 @@ pub struct Mix {
     held: Vec<Option<Held>>,
     random: Random,
 }
+
+/// Steps between two renewals.
+const BETWEEN: usize = 16_384;
 
 impl Mix {
     /// A set of so many blocks for thread `index`, made without being timed.
@@ -48,6 +53,19 @@ impl Mix {
     pub fn steps(&mut self, caller: &mut Caller, steps: usize) {
         for _ in 0..steps {
             self.step(caller);
+        }
+    }
+
+    /// Works until `end`, and renews that part of the blocks after every [`BETWEEN`] steps.
+    pub(super) fn work_and_renew(&mut self, caller: &mut Caller, end: Deadline, share: f64) {
+        while !end.passed() {
+            for _ in 0..BETWEEN / STEPS {
+                self.steps(caller, STEPS);
+                if end.passed() {
+                    break;
+                }
+            }
+            self.renew(caller, share);
         }
     }
 

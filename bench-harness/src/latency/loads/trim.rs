@@ -4,7 +4,7 @@
 
 use super::super::recorder::Operation;
 use super::super::{Context, Load, on_threads};
-use super::{Mix, STEPS};
+use super::Mix;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -37,16 +37,7 @@ pub const LOAD: Load = Load {
                 callers,
                 |index| Mix::new(context.seed, index, BLOCKS),
                 |caller, mut mix| {
-                    let end = context.end();
-                    while !end.passed() {
-                        for _ in 0..BETWEEN / STEPS {
-                            mix.steps(caller, STEPS);
-                            if end.passed() {
-                                break;
-                            }
-                        }
-                        mix.renew(caller, RENEWED);
-                    }
+                    mix.work_and_renew(caller, context.end(), RENEWED);
                     working.fetch_sub(1, Relaxed);
                 },
             );
@@ -61,7 +52,5 @@ pub const LOAD: Load = Load {
 const EVERY: Duration = Duration::from_millis(100);
 /// Blocks of a thread's set.
 const BLOCKS: usize = 100_000;
-/// Steps between two renewals.
-const BETWEEN: usize = 16_384;
 /// Part of the set that is renewed at once.
 const RENEWED: f64 = 0.25;
