@@ -17,9 +17,14 @@ fn programs_under_limits_run_as_under_glibc() {
 
 #[test]
 fn programs_under_limits_run_on_the_hardened_library() {
-    for case in
-        ["address_space", "data", "data_of_8_mib", "locked_memory", "seccomp_strict", "no_proc"]
-    {
+    for case in [
+        "address_space",
+        "data",
+        "data_of_8_mib_beside_a_map",
+        "locked_memory",
+        "seccomp_strict",
+        "no_proc",
+    ] {
         let mut program = Command::new(compile::program("limits_of_the_system.c", Link::Preload));
         program.arg(case).env("LD_PRELOAD", library::hardened());
         run(program, LIMIT).expect_success();
