@@ -1,17 +1,85 @@
-//! stratalloc: a thread-caching memory allocator. Memory moves through strata - thread cache, transfer
-//! cache and central free list, page heap, operating system - and comes back the same way.
+//! stratalloc is a memory allocator for Linux programs that run many threads. Every thread has caches of its
+//! own, threads exchange memory through shared lists in whole magazines, and pages come from a heap of 2 MiB
+//! huge pages that gives them back to the system when they are no longer needed.
 //!
-//! Make it the global allocator of a Rust program with [`Stratalloc`]; ask it how it is doing, or to give
-//! memory back, with [`MallocExtension`]. C and C++ programs use the library that the crate
-//! `stratalloc-capi` builds; it sits on [`front`].
+//! # Use it
 //!
-//! The modules are the tiers, lowest first; a module uses only what stands above it in this list.
-//! `docs/design.md` follows one `malloc(16)` all the way down.
+//! Make it the global allocator:
+//!
+//! ```
+//! use stratalloc::Stratalloc;
+//!
+//! #[global_allocator]
+//! static GLOBAL: Stratalloc = Stratalloc;
+//!
+//! let squares: Vec<u64> = (0..1_000).map(|n| n * n).collect();
+//! assert_eq!(squares[10], 100);
+//! ```
+//!
+//! With options of the program's own, checked when it is compiled:
+//!
+//! ```
+//! use stratalloc::{Configured, Options, Stratalloc};
+//!
+//! #[global_allocator]
+//! static GLOBAL: Configured =
+//!     Stratalloc::with_options(Options::new().decay_ms(500).soft_limit(1 << 30));
+//! ```
+//!
+//! Who runs the program has the last word: `STRATALLOC_OPTIONS=decay_ms=100` outweighs what is compiled in,
+//! and `STRATALLOC_OPTIONS=help` prints every option. At run time the functions of [`options`] read and set
+//! them.
+//!
+//! # Ask it
+//!
+//! [`stats()`] tells where every byte is, as numbers and as text. [`release_free_memory`] gives back what is
+//! free; nobody needs to call it, since free pages go back by themselves within seconds.
+//!
+//! ```
+//! # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
+//! let held = vec![0_u8; 1 << 20];
+//! let now = stratalloc::stats();
+//! assert!(now.in_use >= held.len());
+//! println!("{now}");
+//!
+//! drop(held);
+//! println!("{} bytes went back to the system", stratalloc::release_free_memory());
+//! ```
+//!
+//! [`write_heap_profile`] tells who holds memory, by the stack that allocated it; [`write_metrics`] gives
+//! OpenMetrics text. [`MallocExtension`] has the same by gperftools' names. The folder `examples` has a
+//! program for each of these.
+//!
+//! # What it catches
+//!
+//! Freeing a block twice, or something that is no block, ends the process with a line that says so. What is
+//! read or written after it was freed is not noticed, unless the feature `hardened` is on or the option
+//! `guard_sample` is set.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! | feature | what it does |
+//! |---|---|
+//! | `serde` | [`Stats`] and [`ClassUsage`] implement `Serialize` and `Deserialize`; without `std` |
+//! | `hardened` | finds more misuse, and makes it harder to exploit, at a cost in time and memory |
+//! | `valgrind` | tells valgrind's memcheck of every block; for tests of programs, as it is slow |
+//! | `counts`, `faults` | for tests of this crate alone |
+//!
+//! # Where it runs
+//!
+//! On Linux, on x86-64. The crate is `no_std` and takes its memory from the system by `mmap`; it needs the C
+//! library that Rust's `std` is linked with. C and C++ programs use the library that the crate
+//! `stratalloc-capi` builds.
+// The modules are the tiers, lowest first; a module uses only what stands above it in this list.
+// `docs/design.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![cfg_attr(
     feature = "valgrind",
     allow(dead_code, reason = "blocks do not change their size in place")
 )]
+#![warn(missing_docs)]
 
 #[cfg(all(test, not(loom)))]
 extern crate std;
@@ -25,23 +93,6 @@ mod sync;
 
 #[cfg(not(loom))]
 mod os;
-
-// For the C library, which says and ends as the tiers do.
-#[doc(hidden)]
-pub use base::fatal::abort;
-#[doc(hidden)]
-pub use base::syscall;
-#[cfg(not(loom))]
-#[doc(hidden)]
-pub use os::linux::write_stderr;
-
-#[cfg(feature = "faults")]
-#[doc(hidden)]
-pub use os::faults;
-
-#[cfg(all(feature = "counts", not(loom)))]
-#[doc(hidden)]
-pub use sync::counts;
 
 #[cfg(not(loom))]
 mod parameters;
@@ -62,36 +113,35 @@ mod thread_cache;
 mod background;
 
 #[cfg(not(loom))]
-#[doc(hidden)]
-pub mod profile;
+mod profile;
 
 #[cfg(not(loom))]
 mod guard;
 
 #[cfg(not(loom))]
-#[doc(hidden)]
-pub mod record;
+mod record;
+
+#[cfg(not(loom))]
+mod front;
+
+#[cfg(not(loom))]
+mod stats;
+
+#[cfg(not(loom))]
+mod api;
+
+#[cfg(not(loom))]
+mod control;
 
 #[cfg(not(loom))]
 #[doc(hidden)]
-pub mod front;
+pub mod internal;
 
 #[cfg(not(loom))]
-mod observe;
-
-#[cfg(not(loom))]
-mod faces;
-
-#[cfg(not(loom))]
-#[doc(hidden)]
-pub mod control;
-
-#[cfg(not(loom))]
-pub use faces::{HugePages, OutOfRange, Parameter, ParameterKind, ParameterValue, Parameters};
-#[cfg(not(loom))]
-pub use faces::{
-    MallocExtension, MemoryLimit, NotSettable, Ownership, ProfileError, Property, PropertyKey,
-    Stratalloc,
+pub use api::{
+    BlockHistogram, ClassUsage, Configured, Error, MallocExtension, MemoryLimit, Options,
+    Ownership, Property, PropertyKey, Stats, Stratalloc, block_histogram, flush_thread_cache,
+    for_each_size_class, good_size, is_live, is_sound, options, owns, release_due_pages,
+    release_free_memory, release_pages, stats, thread_cache_bytes, trim, usable_size,
+    write_heap_profile, write_metrics,
 };
-#[cfg(not(loom))]
-pub use observe::{BlockHistogram, ClassUsage, Snapshot};

@@ -1,7 +1,8 @@
 //! What happens when the address space is used up, in a process of its own with a limit set on
 //! itself.
 
-use stratalloc::{MallocExtension, front};
+use stratalloc::MallocExtension;
+use stratalloc::internal::front;
 
 /// Bytes left to the allocator.
 const LIMIT: usize = 256 << 20;

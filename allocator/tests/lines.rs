@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 use std::thread;
-use stratalloc::front;
+use stratalloc::internal::front;
 
 /// Bytes of a cache line.
 const LINE: usize = 64;

@@ -1,7 +1,8 @@
 //! A process at its limit of mappings (`vm.max_map_count`): the kernel refuses to map, and refuses to unmap,
 //! protect or resize a part of a mapping, as that would make two of it.
 
-use stratalloc::{MallocExtension, front};
+use stratalloc::MallocExtension;
+use stratalloc::internal::front;
 
 /// Uses up every mapping that the process may still have: neighbours of different access do not join.
 /// Returns their places.

@@ -6,7 +6,8 @@
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use stratalloc::{MallocExtension, front};
+use stratalloc::MallocExtension;
+use stratalloc::internal::front;
 
 /// The smallest page of the kernel: the grid on which big blocks are written and read.
 const GRID: usize = 4096;
@@ -191,7 +192,7 @@ impl Model {
 
     fn trim(&mut self, pad: usize) {
         let before = MallocExtension::stats();
-        let released = MallocExtension::trim(pad);
+        let released = stratalloc::trim(pad);
         let after = MallocExtension::stats();
         assert!(after.page_heap_free <= pad);
         assert_eq!(after.mapped, before.mapped, "nothing is unmapped");

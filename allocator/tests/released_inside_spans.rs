@@ -3,7 +3,7 @@
 //! A process of its own, because resident memory is the process's.
 
 use std::fs;
-use stratalloc::{MallocExtension, Snapshot, Stratalloc};
+use stratalloc::{MallocExtension, Stats, Stratalloc};
 
 #[global_allocator]
 static GLOBAL: Stratalloc = Stratalloc;
@@ -15,7 +15,7 @@ fn resident() -> usize {
     line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
-fn physical(now: &Snapshot) -> usize {
+fn physical(now: &Stats) -> usize {
     now.mapped - now.page_heap_released - now.central_released
 }
 

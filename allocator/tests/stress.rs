@@ -253,7 +253,7 @@ fn memory_is_released_while_threads_allocate() {
             while Instant::now() < end {
                 match random.below(3) {
                     0 => MallocExtension::release_free_memory(),
-                    1 => MallocExtension::trim(random.below(8 << 20)),
+                    1 => stratalloc::trim(random.below(8 << 20)),
                     _ => MallocExtension::release_to_system(random.below(4 << 20)),
                 };
                 let now = MallocExtension::stats();

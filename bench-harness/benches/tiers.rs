@@ -15,7 +15,7 @@
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 use std::time::Duration;
-use stratalloc::front;
+use stratalloc::internal::front;
 
 /// An allocator's calls.
 struct Calls {

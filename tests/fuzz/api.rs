@@ -5,7 +5,8 @@
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use stratalloc::{MallocExtension, front};
+use stratalloc::MallocExtension;
+use stratalloc::internal::front;
 
 const THREADS: usize = 3;
 /// Most blocks that live at once, and most bytes in all.
@@ -81,7 +82,7 @@ fn carry_out(call: Call) -> usize {
             0
         }
         Call::Trim => {
-            MallocExtension::trim(1 << 20);
+            stratalloc::trim(1 << 20);
             0
         }
     }

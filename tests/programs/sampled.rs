@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::{env, fs, mem, process};
 
-use stratalloc::{MallocExtension, Parameters, Stratalloc};
+use stratalloc::{MallocExtension, Stratalloc, options};
 
 #[global_allocator]
 static ALLOCATOR: Stratalloc = Stratalloc;
@@ -54,7 +54,7 @@ fn blocks() -> Vec<Block> {
 
 /// Bytes that the profile takes for outstanding now.
 fn outstanding(path: &PathBuf) -> u64 {
-    MallocExtension::write_heap_profile(path.to_str().expect("a path")).expect("a profile");
+    stratalloc::write_heap_profile(path.to_str().expect("a path")).expect("a profile");
     let text = fs::read_to_string(path).expect("the profile");
     let line = text.lines().find_map(|line| line.strip_prefix("live_bytes ")).expect("a sum");
     line.split(' ').next().expect("a number").parse().expect("a number")
@@ -103,7 +103,7 @@ fn by_itself(path: &PathBuf) {
         kept.truncate(500);
         kept.extend(blocks());
         drop(kept);
-        MallocExtension::trim(0);
+        stratalloc::trim(0);
         drop(blocks());
         MallocExtension::mark_thread_temporarily_idle();
     }
@@ -144,7 +144,7 @@ fn by_threads_that_sleep(path: &PathBuf) {
     let sleepers: Vec<_> = (0..3).map(|_| Sleeper::new()).collect();
     for _ in 0..5 {
         sleepers.iter().for_each(|sleeper| sleeper.free(blocks()));
-        MallocExtension::trim(0);
+        stratalloc::trim(0);
         assert!(outstanding(path) < before + SLACK);
     }
     sleepers.into_iter().for_each(Sleeper::join);
@@ -155,7 +155,7 @@ fn by_threads_that_sleep(path: &PathBuf) {
 fn by_threads_of_the_parent(path: &PathBuf) {
     let sleepers: Vec<_> = (0..3).map(|_| Sleeper::new()).collect();
     sleepers.iter().for_each(|sleeper| sleeper.free(blocks()));
-    MallocExtension::trim(0);
+    stratalloc::trim(0);
     let before = outstanding(path);
     sleepers.iter().for_each(|sleeper| sleeper.free(blocks()));
     // SAFETY: the child allocates, writes a file and exits.
@@ -202,9 +202,9 @@ fn passed_round(_path: &PathBuf) {
 fn when_sampling_ends(_path: &PathBuf) {
     let interval = env::var("STRATALLOC_SAMPLE_INTERVAL").expect("an interval");
     for _ in 0..50 {
-        Parameters::set("sample_interval", &interval).expect("an interval");
+        options::set("sample_interval", &interval).expect("an interval");
         drop(blocks());
-        Parameters::set("sample_interval", "never").expect("an interval");
+        options::set("sample_interval", "never").expect("an interval");
         for block in blocks() {
             // SAFETY: a live block.
             let usable = unsafe { MallocExtension::allocated_size(block.start) };

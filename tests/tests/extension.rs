@@ -64,13 +64,13 @@ fn rust_sees_the_same_controls() {
     // SAFETY: a live block of this allocator.
     let size = unsafe { MallocExtension::allocated_size(block) };
     assert_eq!(size, MallocExtension::estimated_allocated_size(5000));
-    assert!(MallocExtension::block_histogram().counts[12] >= 1, "5,000 is between 2^12 and 2^13");
-    assert!(MallocExtension::property(Property::CurrentAllocated) >= Some(size));
+    assert!(stratalloc::block_histogram().counts[12] >= 1, "5,000 is between 2^12 and 2^13");
+    assert!(MallocExtension::numeric_property(Property::CurrentAllocated) >= Some(size));
     // SAFETY: a live block of this allocator, and then a freed one.
     unsafe {
-        assert!(MallocExtension::verify_block(block));
+        assert!(MallocExtension::verify_malloc_memory(block));
         std::alloc::GlobalAlloc::dealloc(&stratalloc::Stratalloc, block, layout);
-        assert!(!MallocExtension::verify_block(block));
+        assert!(!MallocExtension::verify_malloc_memory(block));
     }
     MallocExtension::mark_thread_idle();
     assert_eq!(MallocExtension::thread_cache_size(), 0);

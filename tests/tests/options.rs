@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use stratalloc::Parameters;
+use stratalloc::options;
 use stratalloc_tests::compile::{Link, command, program};
 use stratalloc_tests::process::{Finished, run};
 
@@ -170,7 +170,7 @@ fn foreign_settings_are_silent() {
 fn help_prints_the_table_and_the_program_runs() {
     let finished = run_case("direct", &options("help,decay_ms=1234ms")).expect_success();
     let errors = finished.errors();
-    for parameter in Parameters::table() {
+    for parameter in options::all() {
         let start = format!("  {} = ", parameter.name);
         assert!(errors.lines().any(|line| line.starts_with(&start)), "{start}\n{errors}");
         assert!(errors.contains(parameter.meaning) && errors.contains(parameter.cost), "{errors}");
@@ -214,7 +214,7 @@ fn the_documentation_has_the_table_of_the_code() {
     let section = section.expect("a section called The options");
     let documented: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
     let mut wanted = String::new();
-    for parameter in Parameters::table() {
+    for parameter in options::all() {
         let (name, default) = (parameter.name, parameter.default());
         let (unit, kind) = (parameter.kind.unit(), parameter.kind);
         let (meaning, cost, clause) = (parameter.meaning, parameter.cost, parameter.clause);

@@ -2,7 +2,7 @@
 //! a small block may still lie in a magazine of the thread that calls `exit`, where nothing has looked at it
 //! yet. The option `verify_at_exit` switches the check off.
 
-use allocator::{front, profile, record};
+use allocator::internal::{front, profile, record};
 
 extern "C" fn verify() {
     front::verify_at_exit();

@@ -36,7 +36,7 @@ pub extern "C" fn bad_alloc_thrower() -> *mut c_void {
         let _ =
             writeln!(line, "stratalloc: operator new failed, and no C++ run-time library throws");
         line.write_to_stderr();
-        allocator::abort()
+        allocator::internal::abort()
     };
     errno::set(libc::ENOMEM);
     thrower.as_ptr()

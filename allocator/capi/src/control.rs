@@ -2,8 +2,6 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use allocator::MallocExtension;
-
 /// Name and version, NUL-terminated for C.
 const VERSION: &CStr = match CStr::from_bytes_with_nul(
     concat!("stratalloc ", env!("CARGO_PKG_VERSION"), "\0").as_bytes(),
@@ -16,7 +14,7 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(
 /// anything was given back, else 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
-    c_int::from(MallocExtension::trim(pad) > 0)
+    c_int::from(allocator::trim(pad) > 0)
 }
 
 /// Name and version of this library, for example `stratalloc 0.1.0`; never null, never freed.

@@ -22,8 +22,8 @@ use core::arch::asm;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem;
 
-use allocator::Parameters;
-use allocator::syscall::raw;
+use allocator::internal::syscall::raw;
+use allocator::options;
 
 use crate::elf::{LoadedObject, Symbol, Tables};
 use crate::{aligned, extensions, libc_names, standard};
@@ -96,6 +96,11 @@ struct Search {
     done: bool,
 }
 
+/// Whether the option says so.
+fn is_wanted() -> bool {
+    options::get("deepbind").is_ok_and(|value| value.number != 0)
+}
+
 extern "C" fn at_start() {
     let Some(look) = dlsym() else { return };
     let find = |name: &CStr| {
@@ -105,7 +110,7 @@ extern "C" fn at_start() {
     // musl has neither such a function nor such a way of opening.
     let is_ours = find(c"malloc") == address_of!(standard::malloc)
         && find(c"free") == address_of!(standard::free);
-    if !is_ours || find(c"gnu_get_libc_version") == 0 || !Parameters::deepbind() {
+    if !is_ours || find(c"gnu_get_libc_version") == 0 || !is_wanted() {
         return;
     }
     let walk = find(c"dl_iterate_phdr");

@@ -2,7 +2,7 @@
 
 use core::ffi::c_void;
 
-use allocator::front;
+use allocator::internal::front;
 
 use crate::aligned::DEFAULT_ALIGNMENT;
 

@@ -7,7 +7,7 @@
 
 use core::ffi::{c_int, c_void};
 
-use allocator::front;
+use allocator::internal::front;
 
 use crate::{aligned, standard};
 

@@ -56,7 +56,7 @@ fn limit_kind(kind: c_int) -> Option<MemoryLimit> {
 pub extern "C" fn set_memory_limit(bytes: usize, kind: c_int) -> c_int {
     let bytes = (bytes != usize::MAX).then_some(bytes);
     let kind = limit_kind(kind);
-    c_int::from(kind.is_some_and(|kind| MallocExtension::set_memory_limit(kind, bytes)))
+    c_int::from(kind.is_some_and(|kind| MallocExtension::set_memory_limit(kind, bytes).is_ok()))
 }
 
 /// The soft (0) or hard (1) limit; `SIZE_MAX`: there is none.
@@ -105,7 +105,7 @@ unsafe fn name_of<'a>(name: *const c_char) -> Option<&'a str> {
 #[unsafe(export_name = "MallocExtension_GetNumericProperty")]
 pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut usize) -> c_int {
     // SAFETY: handed through.
-    let found = unsafe { name_of(name) }.and_then(MallocExtension::property);
+    let found = unsafe { name_of(name) }.and_then(MallocExtension::numeric_property);
     match found {
         Some(number) if !value.is_null() => {
             // SAFETY: not null, and valid by the caller's word.
@@ -124,7 +124,7 @@ pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut u
 pub unsafe extern "C" fn set_numeric_property(name: *const c_char, value: usize) -> c_int {
     // SAFETY: handed through.
     let name = unsafe { name_of(name) };
-    c_int::from(name.is_some_and(|name| MallocExtension::set_property(name, value).is_ok()))
+    c_int::from(name.is_some_and(|name| MallocExtension::set_numeric_property(name, value).is_ok()))
 }
 
 /// For a thread about to wait for long: gives up its cache.
@@ -185,10 +185,10 @@ pub extern "C" fn verify_all_memory() -> c_int {
 /// 1 if `block` is null or a live block, else 0.
 ///
 /// # Safety
-/// As [`MallocExtension::verify_block`].
+/// As [`MallocExtension::verify_malloc_memory`].
 unsafe fn is_live(block: *const c_void) -> c_int {
     // SAFETY: the duties are the same.
-    c_int::from(block.is_null() || unsafe { MallocExtension::verify_block(block.cast()) })
+    c_int::from(block.is_null() || unsafe { MallocExtension::verify_malloc_memory(block.cast()) })
 }
 
 /// 1 if `block` is null or a live block of `operator new`, else 0. (Blocks do not tell by which
@@ -248,7 +248,7 @@ pub unsafe extern "C" fn malloc_memory_stats(
 /// As [`malloc_memory_stats`].
 #[inline(never)]
 unsafe fn write_histogram(blocks: *mut c_int, histogram: *mut c_int) {
-    let counts = MallocExtension::block_histogram().counts;
+    let counts = allocator::block_histogram().counts;
     // SAFETY: by the caller's word, where not null.
     unsafe {
         if !blocks.is_null() {

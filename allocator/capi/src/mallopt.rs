@@ -2,13 +2,13 @@
 //!
 //! The answer is glibc's, value by value: 1, but 0 for a limit of fast blocks that it has no bins
 //! for. Programs take a 0 for a failure, and some end. So 1 also where the name has no effect, or
-//! is unknown (glibc's `switch` has no default). What sets a parameter of ours ([`Parameters`]),
+//! is unknown (glibc's `switch` has no default). What sets a parameter of ours ([`options`]),
 //! and what is without effect, is documented name by name in `stratalloc.h`.
 
 use core::ffi::c_int;
 use core::time::Duration;
 
-use allocator::Parameters;
+use allocator::options;
 
 /// The largest value that ptmalloc knows for `M_MXFAST`, in bytes.
 const LARGEST_FAST: c_int = 80 * size_of::<usize>() as c_int / 4;
@@ -37,7 +37,7 @@ pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
 fn set_mmap_threshold(value: c_int) {
     let value = usize::try_from(value).unwrap_or(isize::MAX as usize);
     let default = default_of("direct_bytes");
-    let now = Parameters::direct_bytes();
+    let now = options::direct_bytes();
     if now != NO_DIRECT && (value >= default || now > default) {
         set_direct_bytes(value.max(default));
     }
@@ -48,7 +48,7 @@ fn set_mmap_threshold(value: c_int) {
 fn set_mmap_max(value: c_int) {
     if value <= 0 {
         set_direct_bytes(NO_DIRECT);
-    } else if Parameters::direct_bytes() == NO_DIRECT {
+    } else if options::direct_bytes() == NO_DIRECT {
         set_direct_bytes(default_of("direct_bytes"));
     }
 }
@@ -59,7 +59,7 @@ fn set_mmap_max(value: c_int) {
 fn set_trim_threshold(value: c_int) {
     if value < 0 {
         set_decay(None);
-    } else if Parameters::decay().is_none() {
+    } else if options::decay().is_none() {
         set_decay(Some(Duration::from_millis(default_of("decay_ms") as u64)));
     }
 }
@@ -67,17 +67,17 @@ fn set_trim_threshold(value: c_int) {
 /// Sets from how many bytes on blocks have mappings of their own. A value out of range changes
 /// nothing, which a program that asked glibc would not be told either.
 fn set_direct_bytes(bytes: usize) {
-    let _ = Parameters::set_direct_bytes(bytes);
+    let _ = options::set_direct_bytes(bytes);
 }
 
 /// Sets how long free memory stays. The values given here are in range.
 fn set_decay(time: Option<Duration>) {
-    let _ = Parameters::set_decay(time);
+    let _ = options::set_decay(time);
 }
 
 /// The default of the parameter called `name`, 0 if there is none.
 fn default_of(name: &str) -> usize {
-    let mut table = Parameters::table();
+    let mut table = options::all();
     table.find(|parameter| parameter.name == name).map_or(0, |found| found.default().number)
 }
 

@@ -18,7 +18,7 @@
 
 use core::ffi::c_void;
 
-use allocator::front;
+use allocator::internal::front;
 
 use crate::aligned::{self, DEFAULT_ALIGNMENT};
 use crate::bad_alloc::new_failed_nothrow;

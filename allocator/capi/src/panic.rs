@@ -19,7 +19,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
     };
     let _ = writeln!(line, "{}", info.message());
     line.write_to_stderr();
-    allocator::abort()
+    allocator::internal::abort()
 }
 
 // The precompiled `core` refers to the personality routine of Rust's unwinder. Only unoptimised

@@ -2,7 +2,7 @@
 
 use core::ffi::{CStr, c_char, c_int};
 
-use allocator::{MallocExtension, ProfileError};
+use allocator::Error;
 
 use crate::text::CallerBuffer;
 
@@ -18,10 +18,10 @@ pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int 
     // SAFETY: a string (caller).
     let path = unsafe { CStr::from_ptr(path) };
     let Ok(path) = path.to_str() else { return libc::EINVAL };
-    match MallocExtension::write_heap_profile(path) {
+    match allocator::write_heap_profile(path) {
         Ok(()) => 0,
-        Err(ProfileError::NotWatching) => libc::ENOTSUP,
-        Err(ProfileError::NotWritten) => libc::EIO,
+        Err(Error::NotProfiling) => libc::ENOTSUP,
+        Err(_) => libc::EIO,
     }
 }
 
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) 
     // SAFETY: by the caller's word.
     let mut out = unsafe { CallerBuffer::new(buffer, length) };
     // Writing to a `CallerBuffer` cannot fail.
-    let _ = MallocExtension::write_metrics(&mut out);
+    let _ = allocator::write_metrics(&mut out);
     // SAFETY: the same length.
     unsafe { out.finish(length) }
 }

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use allocator::front;
+use allocator::internal::front;
 
 use crate::errno;
 

@@ -1,13 +1,13 @@
 //! The numbers as C programs ask for them: `mallinfo`, `mallinfo2`, `malloc_stats` (C3.3, C3.4).
 //!
-//! All three are views of one [`Snapshot`], taken at the moment of the call. ptmalloc knows two
+//! All three are views of one [`Stats`], taken at the moment of the call. ptmalloc knows two
 //! kinds of memory, arenas and mapped blocks; [`Ptmalloc`] says how our tiers map onto them. No
 //! function here allocates or holds a lock while it prints.
 
 use core::ffi::c_int;
 use core::fmt::{self, Write};
 
-use allocator::{MallocExtension, Snapshot};
+use allocator::{MallocExtension, Stats};
 
 use crate::text::{Lines, write_to_stderr};
 
@@ -27,7 +27,7 @@ pub struct Ptmalloc {
 
 impl Ptmalloc {
     /// The same moment, seen by a ptmalloc user.
-    pub fn from_snapshot(now: &Snapshot) -> Self {
+    pub fn from_snapshot(now: &Stats) -> Self {
         let in_use = now.in_use.saturating_sub(now.direct_mapped);
         let fast = now.thread_cache_free + now.transfer_cache_free;
         let inside_spans = (now.central_free + now.span_tails).saturating_sub(now.central_released);
@@ -98,7 +98,7 @@ pub extern "C" fn malloc_stats() {
 
 /// A function of its own: its buffer must not lie below the stack frames of those that take the snapshot.
 #[inline(never)]
-fn print(now: &Snapshot) {
+fn print(now: &Stats) {
     let mut text = Lines::new(write_to_stderr);
     // Writing to `Lines` cannot fail. Without a standard error there is nobody to tell.
     let _ = write_ptmalloc(&mut text, now);
@@ -108,7 +108,7 @@ fn print(now: &Snapshot) {
 
 /// The lines that scripts for ptmalloc look for. There is one arena, since all threads share one
 /// page heap.
-fn write_ptmalloc(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+fn write_ptmalloc(out: &mut impl Write, now: &Stats) -> fmt::Result {
     let view = Ptmalloc::from_snapshot(now);
     writeln!(out, "Arena 0:")?;
     writeln!(out, "system bytes     = {:>10}", view.arena)?;
@@ -121,7 +121,7 @@ fn write_ptmalloc(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
 }
 
 /// Where every mapped byte is, as `MallocExtension_GetStats` gives it too: the seven lines above `mapped` add up to it.
-pub fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
     writeln!(out, concat!("stratalloc ", env!("CARGO_PKG_VERSION"), " (bytes):"))?;
     let lines = [
         ("in use", now.in_use),

@@ -41,7 +41,7 @@ impl<const N: usize> Text<N> {
 
 /// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was written.
 pub fn write_to_stderr(bytes: &[u8]) -> bool {
-    allocator::write_stderr(bytes)
+    allocator::internal::write_stderr(bytes)
 }
 
 impl<const N: usize> fmt::Write for Text<N> {

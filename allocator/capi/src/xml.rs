@@ -8,7 +8,7 @@
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
 
-use allocator::{MallocExtension, Snapshot};
+use allocator::{MallocExtension, Stats};
 
 use crate::errno;
 use crate::statistics::Ptmalloc;
@@ -36,7 +36,7 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
 /// # Safety
 /// `stream` is an open stream.
 #[inline(never)]
-unsafe fn print(now: &Snapshot, stream: *mut libc::FILE) -> bool {
+unsafe fn print(now: &Stats, stream: *mut libc::FILE) -> bool {
     let mut text = Lines::new(|bytes: &[u8]| {
         // SAFETY: `bytes` is a live slice, the caller vouches for the stream.
         let written =
@@ -49,7 +49,7 @@ unsafe fn print(now: &Snapshot, stream: *mut libc::FILE) -> bool {
 }
 
 /// The whole document.
-fn write_document(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+fn write_document(out: &mut impl Write, now: &Stats) -> fmt::Result {
     let view = Ptmalloc::from_snapshot(now);
     let address_space = now.mapped.saturating_sub(now.direct_mapped);
     writeln!(out, "<malloc version=\"1\">")?;
@@ -66,7 +66,7 @@ fn write_document(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
 }
 
 /// What is free: cached objects ("fast"), and all the rest.
-fn write_totals(out: &mut impl Write, now: &Snapshot, view: &Ptmalloc) -> fmt::Result {
+fn write_totals(out: &mut impl Write, now: &Stats, view: &Ptmalloc) -> fmt::Result {
     let (count, rest) = (now.free_run_count, view.free - view.fast);
     writeln!(out, "<total type=\"fast\" size=\"{}\"/>", view.fast)?;
     writeln!(out, "<total type=\"rest\" count=\"{count}\" size=\"{rest}\"/>")
@@ -80,7 +80,7 @@ fn write_sizes(out: &mut impl Write, arena: usize, address_space: usize) -> fmt:
 }
 
 /// Our own part. The sizes of the tiers add up to `mapped`.
-fn write_tiers(out: &mut impl Write, now: &Snapshot) -> fmt::Result {
+fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
     let version = env!("CARGO_PKG_VERSION");
     writeln!(out, "<stratalloc version=\"{version}\" mapped=\"{}\">", now.mapped)?;
     let (count, size) = (now.in_use_count, now.in_use);

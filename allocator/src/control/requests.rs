@@ -10,11 +10,11 @@
 //! | `release N` | gives up to N bytes of free pages back; likewise |
 //! | `set NAME=VALUE` | sets an option |
 
-use crate::faces::MallocExtension;
-use crate::observe::{self, Snapshot};
+use crate::api;
 use crate::os::files::Output;
 use crate::parameters::{Id, Parameter};
 use crate::profile::{self, Mode, dump};
+use crate::stats;
 use core::fmt::Write;
 
 /// Answers one request.
@@ -39,15 +39,15 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
     match (command, argument) {
         ("stats", None) => {
             out.put(b"ok\n");
-            let _ = write!(out, "{}", Snapshot::take());
+            let _ = write!(out, "{}", api::stats());
         }
         ("top", None) => {
             out.put(b"ok\n");
-            let _ = observe::write_classes(out);
+            let _ = stats::write_classes(out);
         }
         ("metrics", None) => {
             out.put(b"ok\n");
-            let _ = observe::write_metrics(out);
+            let _ = stats::write_metrics(out);
         }
         ("profile", None) => {
             if matches!(profile::mode(), Mode::Off | Mode::Record) {
@@ -57,12 +57,12 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             dump::write(out);
         }
         ("trim", None) => {
-            let released = MallocExtension::trim(0);
+            let released = api::trim(0);
             let _ = writeln!(out, "ok\n{released} bytes given back");
         }
         ("release", Some(bytes)) => {
             let bytes = bytes.parse().map_err(|_| "release takes a number of bytes")?;
-            let released = MallocExtension::release_to_system(bytes);
+            let released = api::release_pages(bytes);
             let _ = writeln!(out, "ok\n{released} bytes given back");
         }
         ("set", Some(option)) => {

@@ -1,7 +1,7 @@
 //! The environment, read once: inside the first slow path, so without memory, and before anything
 //! that the values decide.
 //!
-//! Weakest first: glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`,
+//! Weakest first: what is compiled into the program (`compiled`), glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`,
 //! `STRATALLOC_<NAME>`. Of glibc's, those that have a meaning here are honoured and all others
 //! ignored in silence, since they were set for another allocator; `docs/tuning.md` lists them.
 //! Other variables that start with `STRATALLOC_` are not looked at: the prefix is not ours alone.
@@ -80,7 +80,7 @@ fn read_now() {
     let secure = fact(Fact::Secure) != 0;
     let mut help = false;
     read(Variables { next: variables }, secure, &mut |found| match found {
-        Found::Set(id, number) => super::store(id, number),
+        Found::Set(id, number) => super::choose(id, number),
         Found::Help => help = true,
         Found::Text(id, value) if texts::keep(id, value) => {}
         mistake => options::complain(mistake),

@@ -8,12 +8,14 @@
 //! value may change at any time, and counts from the next slow path on.
 //!
 //! * `value`: a value as text, both ways.
+//! * `compiled`: values that are compiled into a program.
 //! * `options`: `name=value,name=value`, and what is said about mistakes.
 //! * `texts`: the few parameters that are paths or lists of names.
 //! * `environment`: the environment of the process, read once; glibc's own variables.
 //!
 //! No locks, no memory: the environment is read inside the first allocation.
 
+mod compiled;
 mod environment;
 mod options;
 #[cfg(test)]
@@ -21,6 +23,7 @@ mod tests;
 mod texts;
 mod value;
 
+pub use compiled::Compiled;
 pub use environment::{environment_was_read, note_environment, read_environment_once};
 pub use texts::{TextId, text};
 pub use value::{Kind, Value};
@@ -29,7 +32,7 @@ use crate::config::{
     DECAY_MS, DIRECT_BYTES, MAGAZINE_MAX_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES,
     MAX_REQUEST, MAX_SMALL, THREAD_CACHE_TOTAL_BYTES, TRANSFER_MAX_BYTES,
 };
-use crate::sync::{AtomicUsize, Ordering};
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// A value that is never reached: no decay by itself, no block large enough.
 pub const NEVER: usize = usize::MAX;
@@ -82,9 +85,23 @@ pub enum Id {
     ZeroOnFree,
 }
 
-/// What is traced, and what is said at exit: the values of [`Id::LeakReport`].
+impl Id {
+    /// Its bit in a set of parameters.
+    const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+}
+
+/// What is traced, and what is said at exit: the option `leak_report`. See `docs/profiling.md`.
+///
+/// ```
+/// use stratalloc::Options;
+/// use stratalloc::options::LeakReport;
+///
+/// const OPTIONS: Options = Options::new().leak_report(LeakReport::On);
+/// # let _ = OPTIONS;
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(dead_code, reason = "the table names the words; only two of them are compared with")]
 pub enum LeakReport {
     /// Nothing.
     Off,
@@ -96,7 +113,14 @@ pub enum LeakReport {
     Trace,
 }
 
-/// Whether a thread of the allocator's own may be started: the values of [`Id::Background`].
+/// Whether a thread of the allocator's own may be started: the option `background`.
+///
+/// ```
+/// use stratalloc::options::{self, Background};
+///
+/// options::set_background(Background::Off);
+/// assert_eq!(options::background(), Background::Off);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Background {
     /// None is.
@@ -107,7 +131,14 @@ pub enum Background {
     Auto,
 }
 
-/// When the kernel is asked for transparent huge pages.
+/// When the kernel is asked for transparent huge pages: the option `huge_pages`.
+///
+/// ```
+/// use stratalloc::options::{self, HugePages};
+///
+/// options::set_huge_pages(HugePages::Never);
+/// assert_eq!(options::huge_pages(), HugePages::Never);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HugePages {
     /// It is asked not to use them.
@@ -119,7 +150,14 @@ pub enum HugePages {
     Always,
 }
 
-/// One parameter: what it means, what it takes, what it costs.
+/// One option: what it means, what it takes, what it costs. [`all`](crate::options::all) gives every one.
+///
+/// ```
+/// let decay = stratalloc::options::all().find(|option| option.name == "decay_ms").unwrap();
+/// assert_eq!(decay.default().to_string(), "2s");
+/// assert_eq!(decay.kind.to_string(), "0ms to 86400s, or never");
+/// assert!(decay.meaning.starts_with("How long free pages stay resident"));
+/// ```
 #[derive(Debug)]
 pub struct Parameter {
     id: Id,
@@ -360,6 +398,12 @@ static VALUES: [AtomicUsize; COUNT] = {
     values
 };
 
+/// A bit for each parameter that the environment or the program has set. Relaxed: see `VALUES`; read only when
+/// the values that are compiled into a program arrive.
+static CHOSEN: AtomicU32 = AtomicU32::new(0);
+
+const _: () = assert!(COUNT <= u32::BITS as usize, "a bit for each parameter");
+
 const _: () = {
     let mut index = 0;
     while index < COUNT {
@@ -371,16 +415,28 @@ const _: () = {
 
 impl Parameter {
     /// Whether it is this one.
-    pub fn is(&self, id: Id) -> bool {
+    pub(crate) fn is(&self, id: Id) -> bool {
         self.id == id
     }
 
     /// The value it starts with if nobody says otherwise.
+    ///
+    /// ```
+    /// for option in stratalloc::options::all() {
+    ///     println!("{} is {} by default", option.name, option.default());
+    /// }
+    /// ```
     pub const fn default(&self) -> Value {
         Value { kind: self.kind, number: self.default }
     }
 
     /// The value that holds now.
+    ///
+    /// ```
+    /// for option in stratalloc::options::all() {
+    ///     println!("{} = {}", option.name, option.current());
+    /// }
+    /// ```
     pub fn current(&self) -> Value {
         read_environment_once();
         Value { kind: self.kind, number: get(self.id) }
@@ -388,12 +444,12 @@ impl Parameter {
 
     /// Sets the value from text, as in the environment. Returns whether the text is a value of its
     /// kind, and in range; if not, nothing changes.
-    pub fn set_text(&self, text: &[u8]) -> bool {
+    pub(crate) fn set_text(&self, text: &[u8]) -> bool {
         self.kind.parse(text).is_some_and(|number| set(self.id, number))
     }
 
     /// The parameter called `name`.
-    pub fn by_name(name: &[u8]) -> Option<&'static Self> {
+    pub(crate) fn by_name(name: &[u8]) -> Option<&'static Self> {
         TABLE.iter().find(|parameter| name.eq_ignore_ascii_case(parameter.name.as_bytes()))
     }
 }
@@ -411,14 +467,21 @@ pub fn set(id: Id, number: usize) -> bool {
     read_environment_once();
     let admitted = TABLE[id as usize].kind.admits(number);
     if admitted {
-        store(id, number);
+        choose(id, number);
     }
     admitted
 }
 
-fn store(id: Id, number: usize) {
-    // Relaxed: see `VALUES`.
+/// Stores a value that outweighs what is compiled into the program.
+fn choose(id: Id, number: usize) {
+    // Relaxed: see `CHOSEN` and `VALUES`.
+    CHOSEN.fetch_or(id.bit(), Ordering::Relaxed);
     VALUES[id as usize].store(number, Ordering::Relaxed);
+}
+
+/// Whether that was done for this parameter.
+fn was_chosen(id: Id) -> bool {
+    CHOSEN.load(Ordering::Relaxed) & id.bit() != 0
 }
 
 /// [`Id::Background`] as what it stands for.

@@ -7,8 +7,18 @@
 use super::NEVER;
 use core::fmt;
 
-/// What values a parameter takes.
-#[derive(Clone, Copy, Debug)]
+/// What values an option takes.
+///
+/// ```
+/// use stratalloc::options::{self, ParameterKind};
+///
+/// for option in options::all() {
+///     if let ParameterKind::Choice { words } = option.kind {
+///         println!("{} is one of {words:?}", option.name);
+///     }
+/// }
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// A number of bytes.
     Bytes {
@@ -39,6 +49,11 @@ const BYTE_UNITS: [(&str, usize); 4] =
 
 impl Kind {
     /// The unit, in a word.
+    ///
+    /// ```
+    /// # use stratalloc::options::ParameterKind;
+    /// assert_eq!(ParameterKind::Switch.unit(), "switch");
+    /// ```
     pub const fn unit(self) -> &'static str {
         match self {
             Self::Bytes { .. } => "bytes",
@@ -49,6 +64,12 @@ impl Kind {
     }
 
     /// Whether `number` is in range.
+    ///
+    /// ```
+    /// # use stratalloc::options::ParameterKind;
+    /// let kind = ParameterKind::Bytes { least: 1, most: 10, never: true };
+    /// assert!(kind.admits(10) && kind.admits(usize::MAX) && !kind.admits(11));
+    /// ```
     pub const fn admits(self, number: usize) -> bool {
         match self {
             Self::Bytes { least, most, never } => {
@@ -61,6 +82,13 @@ impl Kind {
     }
 
     /// The number that `text` stands for; `None` if it stands for none, or for one out of range.
+    ///
+    /// ```
+    /// # use stratalloc::options::ParameterKind;
+    /// let kind = ParameterKind::Time { most: 10_000 };
+    /// assert_eq!(kind.parse(b"2s"), Some(2_000));
+    /// assert_eq!(kind.parse(b"20s"), None);
+    /// ```
     pub fn parse(self, text: &[u8]) -> Option<usize> {
         let text = text.trim_ascii();
         let is = |word: &str| text.eq_ignore_ascii_case(word.as_bytes());
@@ -120,8 +148,15 @@ pub fn decimal(digits: &[u8]) -> Option<usize> {
     core::str::from_utf8(digits).ok().filter(|text| !text.starts_with('+'))?.parse().ok()
 }
 
-/// A number of a kind, displayed with its unit.
-#[derive(Clone, Copy, Debug)]
+/// A value of an option: a number of a kind, displayed with its unit.
+///
+/// ```
+/// use stratalloc::options::{ParameterKind, ParameterValue};
+///
+/// let value = ParameterValue { kind: ParameterKind::Switch, number: 1 };
+/// assert_eq!(value.to_string(), "on");
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Value {
     /// What the number counts.
     pub kind: Kind,

@@ -1,7 +1,7 @@
 //! Blocks that know what they hold, and calls that may answer with null.
 
 use std::ptr;
-use stratalloc::front;
+use stratalloc::internal::front;
 
 /// A block and the seed of the pattern that fills its first `len` bytes.
 pub struct Block {

@@ -15,8 +15,9 @@ use blocks::Blocks;
 use std::io::{Read, Write};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::{Duration, Instant};
-use stratalloc::faults::{KINDS, arm, disarm, tally};
-use stratalloc::{MallocExtension, Snapshot, front};
+use stratalloc::internal::faults::{KINDS, arm, disarm, tally};
+use stratalloc::internal::front;
+use stratalloc::{MallocExtension, Stats};
 use workloads::{WORKLOADS, Workload};
 
 /// Seconds after which a run counts as hanging: on a lock that somebody kept, most likely.
@@ -61,7 +62,7 @@ fn live(workload: &Workload, first: usize, last: usize) -> Tally {
 
 /// The figures once nothing is in use any more: what the allocator's own thread has in its hands counts as in
 /// use for that moment. What is lost is so for ever.
-fn settled() -> Snapshot {
+fn settled() -> Stats {
     let start = Instant::now();
     loop {
         let now = MallocExtension::stats();

@@ -5,8 +5,9 @@ use crate::blocks::{Blocks, must_allocate};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
-use stratalloc::faults::Kind;
-use stratalloc::{HugePages, MallocExtension, Parameters};
+use stratalloc::MallocExtension;
+use stratalloc::internal::faults::Kind;
+use stratalloc::options::{self, HugePages};
 
 /// A workload.
 pub struct Workload {
@@ -50,7 +51,7 @@ fn mixed(blocks: &mut Blocks) {
     for (round, policy) in
         [HugePages::Auto, HugePages::Always, HugePages::Never].into_iter().enumerate()
     {
-        Parameters::set_huge_pages(policy);
+        options::set_huge_pages(policy);
         for (number, len) in sizes(round + 1, 16).take(400).enumerate() {
             match number % 4 {
                 0 => blocks.allocate_zeroed(len),
@@ -65,14 +66,14 @@ fn mixed(blocks: &mut Blocks) {
         blocks.allocate(70 << 20);
         blocks.free_where(|index| index % 3 != round);
         match round {
-            0 => drop(MallocExtension::trim(1 << 20)),
+            0 => drop(stratalloc::trim(1 << 20)),
             1 => drop(MallocExtension::release_to_system(3 << 20)),
             _ => drop(MallocExtension::release_free_memory()),
         }
         blocks.check_all();
     }
     // From here on everything goes back at once.
-    Parameters::set_decay(Some(Duration::ZERO)).expect("a time in range");
+    options::set_decay(Some(Duration::ZERO)).expect("a time in range");
     blocks.free_where(|index| index % 2 == 0);
     for len in sizes(9, 14).take(200) {
         blocks.allocate(len);
@@ -112,14 +113,14 @@ fn threads(blocks: &mut Blocks) {
                 });
             }
         });
-        MallocExtension::trim(0);
+        stratalloc::trim(0);
     }
     blocks.live.append(&mut exchanged.into_inner().expect("no thread panics"));
 }
 
 /// Blocks of a mapping of their own and of many pages, resized and moved; a child that goes on with them.
 fn large(blocks: &mut Blocks) {
-    Parameters::set_direct_bytes(1 << 20).expect("a size in range");
+    options::set_direct_bytes(1 << 20).expect("a size in range");
     for number in 0..6 {
         blocks.allocate((number + 1) << 19);
         blocks.allocate_zeroed(40_000 << number);
@@ -136,10 +137,10 @@ fn large(blocks: &mut Blocks) {
             blocks.allocate(5 << 20);
             blocks.allocate(100);
             blocks.free_all();
-            MallocExtension::trim(0);
+            stratalloc::trim(0);
         });
         if round == 1 {
-            MallocExtension::trim(0);
+            stratalloc::trim(0);
         }
         blocks.check_all();
     }
@@ -179,8 +180,8 @@ pub fn use_every_tier() {
     });
     in_child(|| {
         every();
-        MallocExtension::trim(0);
+        stratalloc::trim(0);
     });
-    MallocExtension::trim(0);
+    stratalloc::trim(0);
     every();
 }

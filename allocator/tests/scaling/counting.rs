@@ -6,7 +6,7 @@ use std::ops::Sub;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratalloc::Stratalloc;
-use stratalloc::counts::{Counts, counts};
+use stratalloc::internal::counts::{Counts, counts};
 
 /// Counters that threads spread over, so that counting does not make them meet.
 const SHARDS: usize = 64;

@@ -16,7 +16,7 @@ fn main() -> ExitCode {
             0 => Err("not in use: it has taken no memory from the system".to_owned()),
             bytes => Ok(format!("it has taken {bytes} bytes from the system")),
         }),
-        trim: Some(|| MallocExtension::trim(0) > 0),
+        trim: Some(|| stratalloc::trim(0) > 0),
         release: Some(|| {
             MallocExtension::release_free_memory();
         }),

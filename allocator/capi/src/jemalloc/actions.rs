@@ -131,7 +131,7 @@ fn to_the_heap(place: Place, arguments: Arguments, act: fn()) -> c_int {
 
 /// `arena.<i>.decay`: gives back free pages whose time is over.
 pub fn decay(place: Place, arguments: Arguments) -> c_int {
-    to_the_heap(place, arguments, MallocExtension::decay_if_due)
+    to_the_heap(place, arguments, allocator::release_due_pages)
 }
 
 /// `arena.<i>.purge`: gives all free memory back.

@@ -7,7 +7,7 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-use allocator::front;
+use allocator::internal::front;
 
 use super::arenas;
 use super::flags::Flags;

@@ -7,7 +7,7 @@
 
 use core::ffi::{CStr, c_uint};
 
-use allocator::{ClassUsage, MallocExtension, Snapshot};
+use allocator::{ClassUsage, MallocExtension, Stats};
 
 use super::arguments::Value;
 use super::path::Place;
@@ -53,7 +53,7 @@ impl Figures {
         Self::from_snapshot(&MallocExtension::stats())
     }
 
-    fn from_snapshot(now: &Snapshot) -> Self {
+    fn from_snapshot(now: &Stats) -> Self {
         let retained = now.page_heap_released + now.central_released;
         Self {
             allocated: now.in_use,
@@ -121,7 +121,7 @@ pub fn bin_count(_: Place) -> Option<Value> {
 /// The size class that a path names.
 fn class_at(place: Place) -> Option<ClassUsage> {
     let (mut index, mut found) = (0, None);
-    MallocExtension::for_each_size_class(|class| {
+    allocator::for_each_size_class(|class| {
         if index == place.class {
             found = Some(class);
         }

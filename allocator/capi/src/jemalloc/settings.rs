@@ -8,7 +8,7 @@ use core::ffi::{CStr, c_int, c_uint};
 use core::sync::atomic::{AtomicIsize, Ordering};
 use core::time::Duration;
 
-use allocator::Parameters;
+use allocator::options;
 
 use super::arenas;
 use super::arguments::{Arguments, Value};
@@ -21,7 +21,7 @@ const NEVER: isize = -1;
 const BACKGROUND: &str = "background";
 
 fn background_is_on() -> bool {
-    let mut table = Parameters::table();
+    let mut table = options::all();
     table.find(|option| option.name == BACKGROUND).is_some_and(|found| found.current().number != 0)
 }
 
@@ -41,7 +41,7 @@ pub fn set_background_thread(_: Place, arguments: Arguments) -> c_int {
     match wanted {
         Some(wanted) if error == 0 && wanted != before => {
             let word = if wanted { "on" } else { "off" };
-            if Parameters::set(BACKGROUND, word).is_ok() { 0 } else { libc::EFAULT }
+            if options::set(BACKGROUND, word).is_ok() { 0 } else { libc::EFAULT }
         }
         _ => error,
     }
@@ -98,7 +98,7 @@ pub fn set_thread_cache(_: Place, arguments: Arguments) -> c_int {
 /// `dirty_decay_ms`: the option `decay_ms`, -1 for never.
 pub fn dirty_decay(_: Place) -> Option<Value> {
     let milliseconds = |time: Duration| isize::try_from(time.as_millis()).unwrap_or(isize::MAX);
-    Some(Value::Signed(Parameters::decay().map_or(NEVER, milliseconds)))
+    Some(Value::Signed(options::decay().map_or(NEVER, milliseconds)))
 }
 
 /// Sets the option; whether it takes the value.
@@ -108,7 +108,7 @@ fn store_dirty_decay(wanted: isize) -> bool {
         Err(_) if wanted == NEVER => None,
         Err(_) => return false,
     };
-    Parameters::set_decay(time).is_ok()
+    options::set_decay(time).is_ok()
 }
 
 /// How long muzzy pages would stay. No page is ever muzzy here: memory goes back at once after the

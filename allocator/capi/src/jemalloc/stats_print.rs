@@ -6,7 +6,7 @@
 use core::ffi::{CStr, c_char, c_void};
 use core::fmt::{self, Write as _};
 
-use allocator::{ClassUsage, MallocExtension};
+use allocator::ClassUsage;
 
 use super::arenas;
 use super::arguments::Value;
@@ -171,7 +171,7 @@ fn print_bins(out: &mut Sink) -> fmt::Result {
         "size", "ind", "allocated", "curregs", "curslabs", "regs", "pgs"
     )?;
     let (mut index, mut result) = (0, Ok(()));
-    MallocExtension::for_each_size_class(|class| {
+    allocator::for_each_size_class(|class| {
         if class.span_count > 0 && result.is_ok() {
             result = writeln!(
                 out,
@@ -283,7 +283,7 @@ fn list_classes(
 ) -> fmt::Result {
     json.open(Some(key), '[')?;
     let mut result = Ok(());
-    MallocExtension::for_each_size_class(|class| {
+    allocator::for_each_size_class(|class| {
         if result.is_ok() {
             result = json
                 .open(None, '{')

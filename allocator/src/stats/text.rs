@@ -1,13 +1,13 @@
-//! A snapshot as text for machines and for a terminal, without memory: OpenMetrics, and a table by class.
+//! The figures as text for machines and for a terminal, without memory: OpenMetrics, and a table by class.
 
-use super::snapshot::{Snapshot, for_each_class};
+use super::totals::{Stats, for_each_class};
 use crate::profile;
 use core::fmt::{self, Write};
 
-/// One figure of a snapshot.
-type Gauge = (&'static str, &'static str, fn(&Snapshot) -> usize);
+/// One figure.
+type Gauge = (&'static str, &'static str, fn(&Stats) -> usize);
 
-/// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Snapshot`].
+/// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Stats`].
 const BYTES: [Gauge; 17] = [
     ("mapped", "Address space taken from the OS for user memory", |now| now.mapped),
     ("in_use", "Blocks handed to the program, rounded up to their size class", |now| now.in_use),
@@ -38,7 +38,7 @@ const COUNTS: [Gauge; 4] = [
 
 /// Writes the state of this moment as OpenMetrics text, `# EOF` included.
 pub fn write_metrics(out: &mut impl Write) -> fmt::Result {
-    let now = Snapshot::take();
+    let now = Stats::take();
     for (name, meaning, value) in BYTES {
         write_gauge(out, format_args!("{name}_bytes"), Some("bytes"), meaning, value(&now))?;
     }
@@ -94,7 +94,7 @@ fn write_class_metrics(out: &mut impl Write) -> fmt::Result {
 
 /// Writes the tiers, and a line for each size class that has spans.
 pub fn write_classes(out: &mut impl Write) -> fmt::Result {
-    let now = Snapshot::take();
+    let now = Stats::take();
     write!(out, "{now}")?;
     writeln!(
         out,

@@ -1,10 +1,17 @@
 //! The size classes, and how much of each the program holds: what jemalloc calls bins.
 
-use super::snapshot::for_each_class;
+use super::totals::for_each_class;
 use crate::config::{CLASS_COUNT, MAX_SMALL, PAGE_SIZE};
 
-/// One size class at one moment.
-#[derive(Debug, Clone, Copy)]
+/// One size class at one moment; [`for_each_size_class`](crate::for_each_size_class) gives every one.
+///
+/// ```
+/// stratalloc::for_each_size_class(|class: stratalloc::ClassUsage| {
+///     println!("{} blocks of {} bytes", class.in_use_count, class.object_size);
+/// });
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct ClassUsage {
     /// Bytes of an object.
@@ -21,12 +28,22 @@ pub struct ClassUsage {
 
 impl ClassUsage {
     /// Number of size classes.
+    ///
+    /// ```
+    /// let mut count = 0;
+    /// stratalloc::for_each_size_class(|_| count += 1);
+    /// assert_eq!(count, stratalloc::ClassUsage::COUNT);
+    /// ```
     pub const COUNT: usize = CLASS_COUNT - 1;
     /// Bytes of an object of the largest.
+    ///
+    /// ```
+    /// assert_eq!(stratalloc::ClassUsage::LARGEST, 32 << 10);
+    /// ```
     pub const LARGEST: usize = MAX_SMALL;
 
     /// Calls `visit` for every size class, smallest first. Thread-safe; no lock is held meanwhile.
-    pub fn for_each(mut visit: impl FnMut(Self)) {
+    pub(crate) fn for_each(mut visit: impl FnMut(Self)) {
         for_each_class(|class, now| {
             let info = class.info();
             let span_objects = info.objects as usize;

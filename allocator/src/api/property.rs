@@ -1,45 +1,54 @@
 //! Numeric properties by name, so that monitoring written for gperftools or Google's tcmalloc keeps
-//! working. Every one is a view of one [`Snapshot`]; nothing is counted here.
+//! working. Every one is a view of one [`Stats`]; nothing is counted here.
 
-use super::extension::NotSettable;
-use crate::observe::Snapshot;
-use crate::parameters::{self, Id};
+use super::error::Error;
+use super::options;
+use crate::config::DECAY_MS;
+use crate::stats::Stats;
+use core::time::Duration;
 
 /// A number that the allocator tells about itself. In bytes, but for the one that is a switch.
 ///
 /// `HeapSize` is, to the byte, the sum of `CurrentAllocated`, `ThreadCacheFree`,
 /// `TransferCacheFree`, `CentralCacheFree`, `SpanTails`, `PageHeapFree` and `PageHeapUnmapped` of
 /// the same moment.
+///
+/// ```
+/// use stratalloc::{MallocExtension, Property};
+///
+/// let bytes = MallocExtension::numeric_property(Property::CurrentAllocated).unwrap();
+/// println!("{bytes} bytes in use");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Property {
-    /// `generic.current_allocated_bytes`: [`Snapshot::in_use`].
+    /// `generic.current_allocated_bytes`: [`Stats::in_use`].
     CurrentAllocated,
-    /// `generic.heap_size`: [`Snapshot::mapped`].
+    /// `generic.heap_size`: [`Stats::mapped`].
     HeapSize,
     /// `generic.physical_memory_used` and `generic.total_physical_bytes`: `mapped -
     /// page_heap_released - central_released`. From above: pages of blocks that the program never touched count.
     PhysicalMemoryUsed,
     /// `tcmalloc.current_total_thread_cache_bytes` and `tcmalloc.thread_cache_free_bytes`:
-    /// [`Snapshot::thread_cache_free`].
+    /// [`Stats::thread_cache_free`].
     ThreadCacheFree,
-    /// `tcmalloc.transfer_cache_free_bytes`: [`Snapshot::transfer_cache_free`].
+    /// `tcmalloc.transfer_cache_free_bytes`: [`Stats::transfer_cache_free`].
     TransferCacheFree,
-    /// `tcmalloc.central_cache_free_bytes`: [`Snapshot::central_free`].
+    /// `tcmalloc.central_cache_free_bytes`: [`Stats::central_free`].
     CentralCacheFree,
-    /// `stratalloc.span_tail_bytes`: [`Snapshot::span_tails`].
+    /// `stratalloc.span_tail_bytes`: [`Stats::span_tails`].
     SpanTails,
-    /// `tcmalloc.pageheap_free_bytes`: [`Snapshot::page_heap_free`].
+    /// `tcmalloc.pageheap_free_bytes`: [`Stats::page_heap_free`].
     PageHeapFree,
-    /// `tcmalloc.pageheap_unmapped_bytes`: [`Snapshot::page_heap_released`].
+    /// `tcmalloc.pageheap_unmapped_bytes`: [`Stats::page_heap_released`].
     PageHeapUnmapped,
     /// `tcmalloc.slack_bytes`: `page_heap_free + page_heap_released`.
     Slack,
-    /// `stratalloc.metadata_bytes`: [`Snapshot::metadata`].
+    /// `stratalloc.metadata_bytes`: [`Stats::metadata`].
     Metadata,
-    /// `stratalloc.metadata_used_bytes`: [`Snapshot::metadata_used`].
+    /// `stratalloc.metadata_used_bytes`: [`Stats::metadata_used`].
     MetadataUsed,
-    /// `stratalloc.rounding_bytes`: [`Snapshot::rounding`].
+    /// `stratalloc.rounding_bytes`: [`Stats::rounding`].
     Rounding,
     /// `tcmalloc.max_total_thread_cache_bytes`: what the caches of all threads may grow to
     /// together. Can be set. What threads have been granted already is not taken away, but shrinks
@@ -74,6 +83,11 @@ const NAMES: [(&str, Property); 17] = [
 
 impl Property {
     /// The property that is called `name`.
+    ///
+    /// ```
+    /// # use stratalloc::Property;
+    /// assert_eq!(Property::from_name("generic.heap_size"), Some(Property::HeapSize));
+    /// ```
     pub fn from_name(name: &str) -> Option<Self> {
         NAMES.iter().find(|(known, _)| *known == name).map(|(_, property)| *property)
     }
@@ -81,14 +95,20 @@ impl Property {
     /// Its value now.
     pub(super) fn value(self) -> usize {
         match self {
-            Self::MaxThreadCaches | Self::AggressiveDecommit => self.value_in(&Snapshot::default()),
-            _ => self.value_in(&Snapshot::take()),
+            Self::MaxThreadCaches | Self::AggressiveDecommit => self.value_in(&Stats::default()),
+            _ => self.value_in(&Stats::take()),
         }
     }
 
     /// Its value at the moment of a snapshot. Those that are settings, not measurements, have the
     /// value of now.
-    pub fn value_in(self, then: &Snapshot) -> usize {
+    ///
+    /// ```
+    /// # use stratalloc::Property;
+    /// let now = stratalloc::stats();
+    /// assert_eq!(Property::HeapSize.value_in(&now), now.mapped);
+    /// ```
+    pub fn value_in(self, then: &Stats) -> usize {
         match self {
             Self::CurrentAllocated => then.in_use,
             Self::HeapSize => then.mapped,
@@ -105,28 +125,21 @@ impl Property {
             Self::Metadata => then.metadata,
             Self::MetadataUsed => then.metadata_used,
             Self::Rounding => then.rounding,
-            Self::MaxThreadCaches => {
-                parameters::read_environment_once();
-                parameters::get(Id::ThreadCacheTotalBytes)
-            }
-            Self::AggressiveDecommit => {
-                parameters::read_environment_once();
-                usize::from(parameters::get(Id::DecayMs) == 0)
-            }
+            Self::MaxThreadCaches => options::thread_cache_total_bytes(),
+            Self::AggressiveDecommit => usize::from(options::decay() == Some(Duration::ZERO)),
         }
     }
 
-    pub(super) fn set(self, value: usize) -> Result<(), NotSettable> {
-        let done = match self {
-            Self::MaxThreadCaches => parameters::set(Id::ThreadCacheTotalBytes, value),
+    pub(super) fn set(self, value: usize) -> Result<(), Error> {
+        match self {
+            Self::MaxThreadCaches => options::set_thread_cache_total_bytes(value),
             Self::AggressiveDecommit => match value {
-                0 if self.value() == 0 => true,
-                0 => parameters::set(Id::DecayMs, crate::config::DECAY_MS as usize),
-                _ => parameters::set(Id::DecayMs, 0),
+                0 if self.value() == 0 => Ok(()),
+                0 => options::set_decay(Some(Duration::from_millis(DECAY_MS))),
+                _ => options::set_decay(Some(Duration::ZERO)),
             },
-            _ => false,
-        };
-        if done { Ok(()) } else { Err(NotSettable) }
+            _ => Err(Error::ReadOnlyProperty),
+        }
     }
 }
 
@@ -136,7 +149,7 @@ mod tests {
 
     #[test]
     fn the_tiers_add_up_to_the_heap_to_the_byte_by_their_property_names() {
-        let now = Snapshot::take();
+        let now = Stats::take();
         let value = |name: &str| Property::from_name(name).unwrap().value_in(&now);
         let tiers = [
             "generic.current_allocated_bytes",

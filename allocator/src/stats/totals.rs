@@ -1,4 +1,4 @@
-//! Where every byte is, at one moment.
+//! Where every byte is, at one moment: [`Stats`].
 
 use crate::central::CENTRAL;
 use crate::page::metadata::{self, Kind, METADATA};
@@ -13,9 +13,19 @@ use core::fmt;
 /// To the byte, always: `mapped` is the sum of `in_use`, `thread_cache_free`, `transfer_cache_free`,
 /// `central_free`, `span_tails`, `page_heap_free` and `page_heap_released`. While other threads allocate, the figures
 /// of the caches may be a moment older than the rest; blocks on the move then count as in use.
-#[derive(Debug, Clone, Copy, Default)]
+///
+/// Displays itself as a report for people. With the feature `serde` it can be serialized, and read back; a field that
+/// is missing reads as 0.
+///
+/// ```
+/// let now: stratalloc::Stats = stratalloc::stats();
+/// println!("{} of {} bytes are in use", now.in_use, now.mapped);
+/// assert!(now.to_string().contains("in use by the program"));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(default))]
 #[non_exhaustive]
-pub struct Snapshot {
+pub struct Stats {
     /// Address space taken from the OS for user memory (metadata not included).
     pub mapped: usize,
     /// Blocks handed to the program, rounded up to their size class (direct-mapped blocks included).
@@ -76,9 +86,9 @@ pub struct Snapshot {
     pub limit_released: usize,
 }
 
-impl Snapshot {
+impl Stats {
     /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
-    pub fn take() -> Self {
+    pub(crate) fn take() -> Self {
         let mut out = Self::default();
         for_each_class(|class, now| {
             let size = class.size();
@@ -198,7 +208,7 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
     }
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for Stats {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = [
             ("mapped from the OS", self.mapped),

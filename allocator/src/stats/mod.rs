@@ -1,14 +1,14 @@
-//! What the allocator knows about itself, read without disturbing it: a snapshot of every tier, the sizes
+//! What the allocator knows about itself, read without disturbing it: the bytes of every tier, the sizes
 //! of the blocks in use, and whether its records agree with each other.
 
 mod class_usage;
 mod histogram;
-mod snapshot;
 mod text;
+mod totals;
 mod verify;
 
 pub use class_usage::ClassUsage;
 pub use histogram::BlockHistogram;
-pub use snapshot::Snapshot;
 pub use text::{write_classes, write_metrics};
+pub use totals::Stats;
 pub use verify::{all_memory_is_sound, block_is_live, is_owned};

@@ -1,0 +1,36 @@
+//! What Rust programs see: the global allocator, its options, its figures and its controls. (C and C++
+//! programs see the crate `stratalloc-capi`.)
+//!
+//! * `error`: the one error type.
+//! * `builder`: options that are compiled into a program.
+//! * `allocator`: the global allocator.
+//! * `options`: the options at run time, a public module of functions.
+//! * `heap`: functions on the heap as a whole; `blocks`: questions about one block.
+//! * `profile`: heap profiles and metrics.
+//! * `property`, `malloc_extension`: the same by gperftools' names.
+//!
+//! `docs/api.txt` lists all of it; a test compares the list with the code, so that the interface does not
+//! change by accident.
+
+mod allocator;
+mod blocks;
+mod builder;
+mod error;
+mod heap;
+mod malloc_extension;
+pub mod options;
+mod profile;
+mod property;
+
+pub use crate::stats::{BlockHistogram, ClassUsage, Stats};
+pub use allocator::{Configured, Stratalloc};
+pub use blocks::{good_size, is_live, owns, usable_size};
+pub use builder::Options;
+pub use error::Error;
+pub use heap::{
+    block_histogram, flush_thread_cache, for_each_size_class, is_sound, release_due_pages,
+    release_free_memory, release_pages, stats, thread_cache_bytes, trim,
+};
+pub use malloc_extension::{MallocExtension, MemoryLimit, Ownership, PropertyKey};
+pub use profile::{write_heap_profile, write_metrics};
+pub use property::Property;

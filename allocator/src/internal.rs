@@ -1,0 +1,27 @@
+//! What the C library, the tests and the benchmarks use of the tiers. No part of the interface: it changes
+//! without notice.
+
+/// The entry points below all faces.
+pub mod front {
+    pub use crate::front::*;
+}
+
+/// Leak reports and heap profiles.
+pub mod profile {
+    pub use crate::profile::*;
+}
+
+/// Traces of every call.
+pub mod record {
+    pub use crate::record::*;
+}
+
+pub use crate::base::fatal::abort;
+pub use crate::base::syscall;
+pub use crate::os::linux::write_stderr;
+
+#[cfg(feature = "faults")]
+pub use crate::os::faults;
+
+#[cfg(feature = "counts")]
+pub use crate::sync::counts;
