@@ -79,7 +79,7 @@ pub fn output_dir() -> PathBuf {
     dir
 }
 
-/// Compiles `tests/programs/<source>` and returns the path of the binary.
+/// Compiles `tests/programs/<source>`, or what lies at that path from there, and returns the path of the binary.
 #[track_caller]
 pub fn program(source: &str, link: Link) -> PathBuf {
     let path = library::programs_dir().join(source);
@@ -144,7 +144,7 @@ fn compiler(source: &Path) -> Command {
 
 /// A name for each combination of source, way of linking and library.
 fn output_name(source: &str, link: Link, library: Option<&Path>) -> String {
-    let stem = source.replace('.', "-");
+    let stem = source.replace(['.', '/'], "-");
     let kind = format!("{link:?}").to_lowercase();
     let of = library.map_or(0, |path| {
         path.as_os_str()

@@ -34,6 +34,14 @@ pub fn example(name: &str) -> PathBuf {
     target_dir().join("debug/examples").join(name)
 }
 
+/// Full path of the program `allocator/examples/<name>.rs`.
+#[track_caller]
+pub fn allocator_example(name: &str) -> PathBuf {
+    let built = cargo(&["build", "--package", "stratalloc", "--example", name]);
+    built.unwrap_or_else(|said| panic!("{said}"));
+    target_dir().join("debug/examples").join(name)
+}
+
 /// Full path of the plug-in that is built of `tests/programs/plugin.rs`.
 #[track_caller]
 pub fn plugin() -> PathBuf {
@@ -51,13 +59,14 @@ pub fn hardened_example(name: &str) -> PathBuf {
     target.join("debug/examples").join(name)
 }
 
-/// Full path of the Rust program of `tests/hot_path`, in release mode: what it is for is its instructions.
+/// Full paths of the Rust programs of `tests/hot_path`, in release mode: what they are for is their instructions.
+/// The first has the allocator as it comes, the second with options of its own.
 #[track_caller]
-pub fn hot_path() -> PathBuf {
-    let name = "stratalloc-hot-path";
-    let built = cargo(&["build", "--release", "--package", name, "--features", "program"]);
+pub fn hot_path() -> [PathBuf; 2] {
+    let package = "stratalloc-hot-path";
+    let built = cargo(&["build", "--release", "--package", package, "--features", "program"]);
     built.unwrap_or_else(|said| panic!("{said}"));
-    target_dir().join("release").join(name)
+    [package, "stratalloc-hot-path-configured"].map(|name| target_dir().join("release").join(name))
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {

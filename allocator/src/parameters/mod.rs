@@ -102,6 +102,7 @@ impl Id {
 /// # let _ = OPTIONS;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LeakReport {
     /// Nothing.
     Off,
@@ -122,6 +123,7 @@ pub enum LeakReport {
 /// assert_eq!(options::background(), Background::Off);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Background {
     /// None is.
     Off,
@@ -140,6 +142,7 @@ pub enum Background {
 /// assert_eq!(options::huge_pages(), HugePages::Never);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum HugePages {
     /// It is asked not to use them.
     Never,

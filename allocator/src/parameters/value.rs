@@ -19,6 +19,7 @@ use core::fmt;
 /// }
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
 pub enum Kind {
     /// A number of bytes.
     Bytes {
