@@ -4,7 +4,7 @@
 //!
 //! # Use it
 //!
-//! Make it the global allocator:
+//! Make [`Stratalloc`] the global allocator:
 //!
 //! ```
 //! use stratalloc::Stratalloc;
@@ -16,7 +16,7 @@
 //! assert_eq!(squares[10], 100);
 //! ```
 //!
-//! With options of the program's own, checked when it is compiled:
+//! With [`Options`] of the program's own, checked when it is compiled:
 //!
 //! ```
 //! use stratalloc::{Configured, Options, Stratalloc};

@@ -54,7 +54,7 @@ pub struct Stats {
     pub page_heap_released: usize,
     /// Blocks with a mapping of their own (part of `in_use`).
     pub direct_mapped: usize,
-    /// Their number.
+    /// Number of blocks with a mapping of their own.
     pub direct_mapped_count: usize,
     /// Highest `direct_mapped` so far.
     pub direct_mapped_peak: usize,
