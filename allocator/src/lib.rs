@@ -19,6 +19,9 @@ extern crate std;
 // In layer order, and apart, so that the formatter does not sort them.
 mod config;
 
+#[cfg(not(loom))]
+mod policy;
+
 mod base;
 
 mod sync;
@@ -70,7 +73,7 @@ mod guard;
 
 #[cfg(not(loom))]
 #[doc(hidden)]
-pub mod record;
+pub mod trace;
 
 #[cfg(not(loom))]
 #[doc(hidden)]
