@@ -147,11 +147,11 @@ pub const SHARED_MOST_MS: usize = 60_000;
 pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
 /// Calls of `free` that a thread may make at a `fork` without saving the copy of a page, before it stops trying.
 /// They cost less than the `fork` does.
-pub const SPARING_CREDIT: u32 = 2_048;
+pub const COW_BUDGET: u32 = 2_048;
 /// How many more for each page that is not copied: a page fault and a copy take as long.
-pub const SPARING_GAIN: u32 = 16;
+pub const COW_BUDGET_GAIN: u32 = 16;
 /// Most of them.
-pub const SPARING_CREDIT_MOST: u32 = 65_536;
+pub const COW_BUDGET_MOST: u32 = 65_536;
 
 /// Most bytes by which the metadata arena grows at once. Address space only: pages are touched as they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;

@@ -12,8 +12,8 @@ pub mod profile {
 }
 
 /// Traces of every call.
-pub mod record {
-    pub use crate::record::*;
+pub mod trace {
+    pub use crate::trace::*;
 }
 
 pub use crate::base::fatal::abort;

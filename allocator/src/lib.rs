@@ -87,6 +87,9 @@ extern crate std;
 // In layer order, and apart, so that the formatter does not sort them.
 mod config;
 
+#[cfg(not(loom))]
+mod policy;
+
 mod base;
 
 mod sync;
@@ -119,7 +122,7 @@ mod profile;
 mod guard;
 
 #[cfg(not(loom))]
-mod record;
+mod trace;
 
 #[cfg(not(loom))]
 mod front;

@@ -94,7 +94,7 @@ static void little_data(size_t size) {
 }
 static void data(void) { each_size(little_data); }
 
-static void become_nobody(void) {
+static void drop_privileges(void) {
     if (geteuid() == 0) {
         CHECK(setgroups(0, NULL) == 0 && setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0, "rights");
     }
@@ -107,7 +107,7 @@ enum { HALF_OF_8_MIB = 15 * 256 * 1024 };
 static void locked(size_t size) {
     free(opaque(malloc(10)));
     limit(RLIMIT_MEMLOCK, 8 * MIB);
-    become_nobody();
+    drop_privileges();
     CHECK(mlockall(MCL_CURRENT | MCL_FUTURE) == 0, "mlockall: %s", strerror(errno));
     size_t bytes = exhaust(size);
     CHECK(bytes >= HALF_OF_8_MIB, "%zu KiB of 8,192 in blocks of %zu", bytes / KIB, size);

@@ -77,7 +77,10 @@ fn malloc_stats_has_the_shape_of_ptmalloc() {
     let (system, in_use) = (figures[2].1, figures[3].1);
     let asked = 65 << 20;
     assert!(in_use >= asked, "65 MiB are allocated:\n{printed}");
-    assert!(in_use <= asked + asked / 8 + (1 << 20), "more than rounding explains:\n{printed}");
+    assert!(
+        in_use <= asked + asked / 8 + (1 << 20),
+        "more than internal_fragmentation explains:\n{printed}"
+    );
     assert!(system >= in_use, "{printed}");
 }
 

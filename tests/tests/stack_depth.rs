@@ -81,7 +81,7 @@ const NOT_COUNTED: [&str; 10] = [
     "unwrap_failed",
     "stratalloc::guard::",
     "stratalloc::profile::",
-    "stratalloc::record::",
+    "stratalloc::trace::",
 ];
 
 /// Not only what was reached when it was measured: whatever these functions call, their frames add up to no more.

@@ -2,12 +2,12 @@
 //! a small block may still lie in a magazine of the thread that calls `exit`, where nothing has looked at it
 //! yet. The option `verify_at_exit` switches the check off.
 
-use allocator::internal::{front, profile, record};
+use allocator::internal::{front, profile, trace};
 
 extern "C" fn verify() {
     front::verify_at_exit();
     profile::report::at_exit();
-    record::finish();
+    trace::finish();
 }
 
 /// Run by the dynamic loader after the program's own destructors, and by `exit` in static programs.

@@ -132,7 +132,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
         ("page heap", now.page_heap_free),
         ("released", now.page_heap_released),
         ("mapped", now.mapped),
-        ("rounding", now.rounding),
+        ("internal_fragmentation", now.internal_fragmentation),
         ("metadata", now.metadata),
         ("metadata used", now.metadata_used),
         ("direct mapped", now.direct_mapped),

@@ -96,7 +96,7 @@ fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
     for (name, size) in tiers {
         writeln!(out, "<tier name=\"{name}\" size=\"{size}\"/>")?;
     }
-    writeln!(out, "<rounding size=\"{}\"/>", now.rounding)?;
+    writeln!(out, "<internal_fragmentation size=\"{}\"/>", now.internal_fragmentation)?;
     writeln!(out, "<metadata size=\"{}\"/>", now.metadata)?;
     writeln!(out, "<metadata_used size=\"{}\"/>", now.metadata_used)?;
     writeln!(out, "<spans count=\"{}\"/>", now.span_count)?;

@@ -48,8 +48,8 @@ pub enum Property {
     Metadata,
     /// `stratalloc.metadata_used_bytes`: [`Stats::metadata_used`].
     MetadataUsed,
-    /// `stratalloc.rounding_bytes`: [`Stats::rounding`].
-    Rounding,
+    /// `stratalloc.rounding_bytes`: [`Stats::internal_fragmentation`].
+    InternalFragmentation,
     /// `tcmalloc.max_total_thread_cache_bytes`: what the caches of all threads may grow to
     /// together. Can be set. What threads have been granted already is not taken away, but shrinks
     /// as it goes unused; beyond the bound a thread still gets the smallest magazine of each class
@@ -78,7 +78,7 @@ const NAMES: [(&str, Property); 17] = [
     ("stratalloc.span_tail_bytes", Property::SpanTails),
     ("stratalloc.metadata_bytes", Property::Metadata),
     ("stratalloc.metadata_used_bytes", Property::MetadataUsed),
-    ("stratalloc.rounding_bytes", Property::Rounding),
+    ("stratalloc.rounding_bytes", Property::InternalFragmentation),
 ];
 
 impl Property {
@@ -124,7 +124,7 @@ impl Property {
             Self::Slack => then.page_heap_free + then.page_heap_released,
             Self::Metadata => then.metadata,
             Self::MetadataUsed => then.metadata_used,
-            Self::Rounding => then.rounding,
+            Self::InternalFragmentation => then.internal_fragmentation,
             Self::MaxThreadCaches => options::thread_cache_total_bytes(),
             Self::AggressiveDecommit => usize::from(options::decay() == Some(Duration::ZERO)),
         }

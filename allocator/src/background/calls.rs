@@ -13,20 +13,20 @@
 //! One thread at a time has the state; others pass by.
 
 use super::container::{Found, Watch};
-use super::relief::Relief;
+use super::memory_pressure::MemoryPressure;
 use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
-use crate::central::idle::Asker;
-use crate::central::{CENTRAL, sharing};
+use crate::central::low_water::Consumer;
+use crate::central::{CENTRAL, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
-use crate::page_heap::fences;
+use crate::page_heap::guard_pages;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU32, Futex, Ordering, UnsafeCell};
-use crate::thread_cache::{exchange, kept, park};
+use crate::thread_cache::{cache_pool, exchange, park};
 
 /// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
 const CALLS: u32 = 32;
@@ -66,7 +66,7 @@ struct State {
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
     watch: Watch,
-    relief: Relief,
+    pressure: MemoryPressure,
 }
 
 /// What whoever has `HOLDER` may use.
@@ -145,7 +145,7 @@ impl State {
             released: 0,
             quiet: 0,
             watch: Watch::in_program(),
-            relief: Relief::new(),
+            pressure: MemoryPressure::new(),
         }
     }
 
@@ -162,7 +162,7 @@ impl State {
                 // Asked for again by who sees that there is something to give back.
                 release_request::withdraw();
                 // Nobody looks at the container until then.
-                self.relief.act(Found::NOTHING);
+                self.pressure.act(Found::NOTHING);
                 self.quiet = 0;
                 return false;
             }
@@ -222,16 +222,16 @@ impl State {
     fn look_at_files(&mut self, now_ms: u64) {
         let alone = !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some();
         if alone {
-            sharing::look(|| true);
+            cow_state::look(|| true);
         }
         if !alone || parameters::get(Id::Container) == 0 {
-            self.relief.act(Found::NOTHING);
+            self.pressure.act(Found::NOTHING);
             return;
         }
         // SAFETY: whoever calls this has the state, and with it this room. Nothing else uses it.
         let scratch = unsafe { &mut *SCRATCH.0.get() };
         if let Some(found) = self.watch.look_if_due_in(scratch, now_ms) {
-            self.relief.act(found);
+            self.pressure.act(found);
         }
     }
 
@@ -264,16 +264,16 @@ impl State {
     /// Ends a step.
     fn finish(&mut self, now_ms: u64) {
         let left = self.released >= LEAST_STEP
-            || sharing::since() != 0
+            || cow_state::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS.min(16 * PAGE_SIZE);
         if now_ms >= self.look_ms {
             self.look_ms = now_ms + LOOK_MS;
-            CENTRAL.drain_idle(Asker::Decay);
-            kept::empty(true);
+            CENTRAL.drain_idle(Consumer::Decay);
+            cache_pool::empty(true);
             exchange::give_up_idle();
             self.quiet += 1;
             #[cfg(feature = "hardened")]
-            if fences::decay() >= fences::KEPT_BYTES_QUIETLY {
+            if guard_pages::decay() >= guard_pages::KEPT_BYTES_QUIETLY {
                 self.quiet = 0;
             }
         }

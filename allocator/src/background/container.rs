@@ -1,5 +1,5 @@
 //! Looking at the container now and then: how far its memory limit is, and whether its tasks wait for
-//! memory. Reads (`os::cgroup`) and judges; `relief` acts.
+//! memory. Reads (`os::cgroup`) and judges; `memory_pressure` acts.
 //!
 //! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
 //! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets

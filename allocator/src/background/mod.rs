@@ -10,31 +10,31 @@
 //! program's own calls take the steps, a small part each (`calls`). A process that makes no call keeps what it has.
 //!
 //! * `container`: what the container's limits and the pressure for memory are now.
-//! * `relief`: giving back more than the decay does, on account of these and for requests.
+//! * `memory_pressure`: giving back more than the decay does, on account of these and for requests.
 //! * `calls`: steps that the program's own calls take.
 
 mod calls;
 mod container;
-mod relief;
+mod memory_pressure;
 
-pub use relief::{empty_caches, relieve};
+pub use memory_pressure::{empty_caches, relieve};
 
-use crate::central::idle::Asker;
-use crate::central::{CENTRAL, sharing};
+use crate::central::low_water::Consumer;
+use crate::central::{CENTRAL, cow_state};
 use crate::config::{BACKGROUND_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::own_thread::{self, OwnThread};
 use crate::os::{Linux, Os, caller, libc_calls, release_request};
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
-use crate::page_heap::fences;
+use crate::page_heap::guard_pages;
 use crate::page_heap::limits;
 use crate::parameters::{self, Background, Id, NEVER};
 use crate::sync::{AtomicU32, Ordering};
-use crate::thread_cache::{EXITED, kept, park, registry};
+use crate::thread_cache::{EXITED, cache_pool, park, registry};
 use container::{Found, Watch};
 use core::ffi::c_void;
 use core::ptr;
-use relief::Relief;
+use memory_pressure::MemoryPressure;
 
 /// Milliseconds between two steps, at least and at most.
 const STEP_MS: core::ops::RangeInclusive<u64> = 20..=1_000;
@@ -161,7 +161,7 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     let step_ms = step_ms();
     let mut left = step_ms;
     while left > 0 && !registry::last_has_ended() {
-        let turn = if sharing::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
+        let turn = if cow_state::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
         WORKER.sleep(Some(turn), WORKER.wakes());
         left -= turn;
     }
@@ -172,7 +172,7 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
 fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
-    let (mut watch, mut relief) = (Watch::new(), Relief::new());
+    let (mut watch, mut pressure) = (Watch::new(), MemoryPressure::new());
     while parameters::background() != Background::Off && !registry::last_has_ended() {
         since_look += sleep_for_a_step(&mut watch);
         let seen = WORKER.wakes();
@@ -180,23 +180,23 @@ fn serve() {
         release_request::withdraw();
         own_thread::keep_no_more_rights_than_the_process();
         if parameters::get(Id::Container) == 0 {
-            relief.act(Found::NOTHING);
+            pressure.act(Found::NOTHING);
         } else if let Some(found) = watch.look_if_due(Linux.now_ms()) {
-            relief.act(found);
+            pressure.act(found);
         }
         give_back_due_pages();
         let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
-            || sharing::since() != 0
+            || cow_state::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS;
         if since_look >= LOOK_MS {
             since_look = 0;
-            CENTRAL.drain_idle(Asker::Decay);
-            kept::empty(true);
-            let look = park::park_sleepers(relief.looks_asleep());
+            CENTRAL.drain_idle(Consumer::Decay);
+            cache_pool::empty(true);
+            let look = park::park_sleepers(pressure.looks_asleep());
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             #[cfg(feature = "hardened")]
             {
-                busy |= fences::decay() >= fences::KEPT_BYTES_QUIETLY;
+                busy |= guard_pages::decay() >= guard_pages::KEPT_BYTES_QUIETLY;
             }
             quiet += 1;
         }

@@ -1,15 +1,15 @@
 //! A free object, as it lies in a magazine, and a chain of such objects.
 //!
 //! The first word of a free object links to the next one of the same magazine; the second holds the
-//! object's mark (`page::secret`), which `free` looks for: an object that carries it is free already, unless
+//! object's mark (`page::link_encoding`), which `free` looks for: an object that carries it is free already, unless
 //! the program read the mark there and wrote it back, and the slow path finds out. Allocation clears the
 //! mark, so that a block which the program never wrote to is not suspected. Both words are the program's
 //! while the object is allocated.
 
 use crate::base::memcheck::Opened;
 #[cfg(feature = "hardened")]
-use crate::page::live_map::LIVE_MAP;
-use crate::page::secret;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
+use crate::page::link_encoding;
 use crate::page::size_class::SizeClass;
 use core::ptr;
 
@@ -18,7 +18,7 @@ use core::ptr;
 pub struct FreeObject {
     /// Next object of the chain.
     pub next: *mut FreeObject,
-    /// See `page::secret`.
+    /// See `page::link_encoding`.
     pub mark: usize,
 }
 
@@ -89,7 +89,7 @@ impl FreeObject {
     /// Its mark, which it carries while it is free.
     #[inline(always)]
     pub fn mark_of(this: *mut Self) -> usize {
-        secret::mark(this as usize)
+        link_encoding::mark(this as usize)
     }
 
     /// As `mark`, for who has asked for the mark before: to read the key twice is an instruction more.
@@ -136,7 +136,7 @@ impl FreeObject {
     }
 }
 
-/// Hardened builds: links are encoded, and checked by the second word (`page::secret`); what is free, the map
+/// Hardened builds: links are encoded, and checked by the second word (`page::link_encoding`); what is free, the map
 /// of live blocks knows.
 #[cfg(feature = "hardened")]
 impl FreeObject {
@@ -149,8 +149,8 @@ impl FreeObject {
         let _opened = Self::open(this);
         // SAFETY: by the caller's word, here and below.
         let (first, second) = unsafe { ((*this).next as usize, (*this).mark) };
-        let next = secret::first(this as usize, first);
-        if crate::base::hint::unlikely(secret::second(second) != next) {
+        let next = link_encoding::first(this as usize, first);
+        if crate::base::hint::unlikely(link_encoding::second(second) != next) {
             overwritten(this as usize);
         }
         next as *mut Self
@@ -165,8 +165,8 @@ impl FreeObject {
         let _opened = Self::open(this);
         // SAFETY: see `next`.
         unsafe {
-            (*this).next = secret::first(this as usize, next as usize) as *mut Self;
-            (*this).mark = secret::second(next as usize);
+            (*this).next = link_encoding::first(this as usize, next as usize) as *mut Self;
+            (*this).mark = link_encoding::second(next as usize);
         }
     }
 
@@ -225,7 +225,7 @@ impl FreeObject {
             (*this).mark = 0;
         }
         // SAFETY: an object of a span, which the page heap has ensured room for.
-        unsafe { LIVE_MAP.set_unchecked(this as usize, class) };
+        unsafe { ALLOCATION_BITMAP.set_unchecked(this as usize, class) };
     }
 
     /// Whether the program does not have it.
@@ -234,7 +234,7 @@ impl FreeObject {
     /// As above.
     #[inline(always)]
     pub unsafe fn is_marked(this: *mut Self) -> bool {
-        LIVE_MAP.class_of(this as usize) == SizeClass::NONE
+        ALLOCATION_BITMAP.class_of(this as usize) == SizeClass::NONE
     }
 }
 
@@ -284,7 +284,7 @@ impl Chain {
     pub unsafe fn single(object: *mut FreeObject) -> Self {
         // SAFETY: every small object has room for two words (caller: it is one, and free).
         unsafe {
-            secret::ensure();
+            link_encoding::ensure();
             FreeObject::link(object, ptr::null_mut());
             FreeObject::mark(object);
         }

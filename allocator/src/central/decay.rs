@@ -6,8 +6,8 @@
 //! each page; giving back an idle page for it costs about half of that, and keeps the sum level. A program
 //! that has what it needs, and only moves it about, never gets here.
 
-use super::caravan::Caravan;
-use super::idle::Asker;
+use super::flush_batch::FlushBatch;
+use super::low_water::Consumer;
 use super::release::{Budget, OS_PAGE};
 use super::{Central, Pages};
 use crate::config::{
@@ -40,7 +40,7 @@ impl Central {
     /// OS pages of `class` that a step of the decay should give back: one `part`-th of what lay idle since the
     /// last step.
     pub fn decay_share(&self, class: SizeClass, part: usize) -> usize {
-        let idle = self.lists[class.index()].take_idle(class, Asker::Decay);
+        let idle = self.lists[class.index()].take_idle(class, Consumer::Decay);
         (idle / part).max(idle.min(STEP_LEAST_BYTES)) / OS_PAGE
     }
 
@@ -63,18 +63,18 @@ impl Central {
 
     /// Sends home the magazines that lay in the transfer caches since `asker` last called.
     #[inline(never)]
-    pub fn drain_idle(&self, asker: Asker) {
-        let mut caravan = Caravan::new();
+    pub fn drain_idle(&self, asker: Consumer) {
+        let mut batch = FlushBatch::new();
         for class in SizeClass::all() {
             let cache = &self.transfer[class.index()];
             for _ in 0..cache.take_idle(asker) {
-                let chain = cache.pop_oldest(class, &self.waiting, 0);
+                let chain = cache.pop_oldest(class, &self.transfer_budget, 0);
                 // SAFETY: the chain came from the transfer cache of its class, and is ours now.
-                unsafe { self.send_home(&mut caravan, class, chain) };
+                unsafe { self.send_home(&mut batch, class, chain) };
             }
         }
         // SAFETY: as above.
-        unsafe { self.give_all_home(&mut caravan) };
+        unsafe { self.give_all_home(&mut batch) };
     }
 
     /// Notes that the process came to use `bytes` of memory that were not resident. For every so many of
@@ -93,7 +93,7 @@ impl Central {
     fn pay_for_growth(&self) {
         let grown = GROWTH.swap(0, Ordering::Relaxed).min(GROWTH_MOST);
         if STEPS.fetch_add(1, Ordering::Relaxed).is_multiple_of(GROWTH_STEPS_TO_DRAIN) {
-            self.drain_idle(Asker::Growth);
+            self.drain_idle(Consumer::Growth);
         }
         self.release_for_growth(grown);
     }
@@ -106,7 +106,7 @@ impl Central {
         let mut idle = [0_u32; CLASS_COUNT];
         let mut bytes = 0;
         for class in SizeClass::all() {
-            let of_class = self.lists[class.index()].take_idle(class, Asker::Growth);
+            let of_class = self.lists[class.index()].take_idle(class, Consumer::Growth);
             idle[class.index()] = u32::try_from(of_class / OS_PAGE).unwrap_or(u32::MAX);
             bytes += of_class;
         }

@@ -9,17 +9,17 @@
 //! link is often a cache miss, and a second time, from the processor's caches, while it is held: no list of the
 //! addresses is kept, which would take a kilobyte of the caller's stack.
 
-#[cfg(not(feature = "hardened"))]
-use super::builder::Builder;
 use super::chain::{Chain, FreeObject};
-use super::idle::Patience;
-use super::landing::{self, Landing};
+#[cfg(not(feature = "hardened"))]
+use super::chain_builder::ChainBuilder;
+use super::cow_pages::has_unshared_objects;
+use super::internal_fragmentation::InternalFragmentation;
+use super::low_water::SearchBackoff;
 use super::picks::Picks;
-use super::release::{HOLDERS, Held, OS_PAGE, Position, resident_objects};
-use super::rounding::Rounding;
 #[cfg(feature = "hardened")]
-use super::shuffle::Builder;
-use super::young::has_young_objects;
+use super::random_chain_builder::ChainBuilder;
+use super::release::{HOLDERS, Held, OS_PAGE, Position, resident_objects};
+use super::span_cursor::{self, SpanCursor};
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
@@ -33,10 +33,10 @@ use crate::sync::{ForkLock, Futex, Rank};
 use core::ptr::NonNull;
 
 /// Number of occupancy groups: spans whose free objects all lie on pages that were given back, eight groups
-/// of the others, and those with free objects on young pages.
+/// of the others, and those with free objects on unshared pages.
 pub(super) const GROUPS: usize = 10;
 /// The last of them.
-pub(super) const YOUNG: usize = GROUPS - 1;
+pub(super) const UNSHARED: usize = GROUPS - 1;
 
 /// The tier below: where spans come from.
 pub trait SpanSource {
@@ -70,7 +70,7 @@ pub trait SpanSource {
 pub struct CentralFreeList {
     pub(super) inner: Lock<Inner>,
     /// How much requests are rounded up for which objects are taken from here; beside the lock, which they take.
-    pub(super) rounding: Rounding,
+    pub(super) internal_fragmentation: InternalFragmentation,
 }
 
 pub(super) struct Inner {
@@ -87,10 +87,10 @@ pub(super) struct Inner {
     pub(super) released: usize,
     /// OS pages that ceased to count as released since `fetch` last looked.
     pub(super) refaulted: usize,
-    /// Fewest free objects since each of the two who ask for it last did, see `idle`.
+    /// Fewest free objects since each of the two who ask for it last did, see `low_water`.
     pub(super) low: [usize; 2],
-    /// When to search the spans for idle pages again, see `idle`.
-    pub(super) patience: Patience,
+    /// When to search the spans for idle pages again, see `low_water`.
+    pub(super) patience: SearchBackoff,
     /// Where the walk is that gives back pages inside spans, see `release`.
     pub(super) position: Position,
     /// Spans whose pages are being given back, in no list meanwhile.
@@ -111,11 +111,14 @@ impl CentralFreeList {
             released: 0,
             refaulted: 0,
             low: [0; 2],
-            patience: Patience::new(),
+            patience: SearchBackoff::new(),
             position: Position::new(),
             held: [Held::NOTHING; HOLDERS],
         };
-        Self { inner: Lock::new(Rank::Central, inner), rounding: Rounding::new() }
+        Self {
+            inner: Lock::new(Rank::Central, inner),
+            internal_fragmentation: InternalFragmentation::new(),
+        }
     }
 
     /// Up to `want` objects (a few more where a cache line would be split), at least one unless memory
@@ -130,16 +133,16 @@ impl CentralFreeList {
         &self,
         source: &S,
         class: SizeClass,
-        want: usize,
+        request: usize,
         apart: bool,
     ) -> Chain {
-        let mut builder = Builder::new();
+        let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut spare_shared = true;
         loop {
             let mut inner = self.inner.lock();
             inner.since = source.shared_since();
-            let may_have_more = inner.pick(class, want, apart, spare_shared, &mut picks);
+            let may_have_more = inner.pick(class, request, apart, spare_shared, &mut picks);
             let refaulted = core::mem::take(&mut inner.refaulted);
             drop(inner);
             // SAFETY: the spans no longer have them.
@@ -192,7 +195,7 @@ impl CentralFreeList {
         let mut left = chain;
         while !left.is_empty() {
             // SAFETY: the chain's objects are linked, and the caller's.
-            let part = unsafe { landing::cut_off(&mut left, MAGAZINE_MAX_OBJECTS) };
+            let part = unsafe { span_cursor::cut_off(&mut left, MAGAZINE_MAX_OBJECTS) };
             // SAFETY: they are of `class`, and free.
             unsafe { self.land(source, class, part, strict) };
         }
@@ -214,16 +217,16 @@ impl CentralFreeList {
     unsafe fn land<S: SpanSource>(&self, source: &S, class: SizeClass, part: Chain, strict: bool) {
         let mut emptied = List::new();
         let mut inner = self.inner.lock();
-        let mut landing = Landing::NOWHERE;
+        let mut cursor = SpanCursor::NOWHERE;
         let mut object = part.head;
         for _ in 0..part.count {
             let addr = object as usize;
             // Before it is put, from when on it is not the caller's any more.
             // SAFETY: the part's objects are linked, and the caller's.
             object = unsafe { FreeObject::next(object) };
-            inner.put(class, addr, &mut landing, &mut emptied, strict);
+            inner.put(class, addr, &mut cursor, &mut emptied, strict);
         }
-        inner.settle_landing(class, &landing, &mut emptied);
+        inner.settle_cursor(class, &cursor, &mut emptied);
         drop(inner);
         give_back(source, emptied);
     }
@@ -266,8 +269,8 @@ impl CentralFreeList {
             while !node.is_null() {
                 // SAFETY: nodes of the list are live, and the lock is held.
                 let span = unsafe { &*node };
-                // Those that were young leave their group when they are met.
-                let due = group_of(span, inner.since) == Some(group) || group == YOUNG;
+                // Those that were unshared leave their group when they are met.
+                let due = group_of(span, inner.since) == Some(group) || group == UNSHARED;
                 let filed = usize::from(span.group) == group && due;
                 if !filed || !span.is_sound() {
                     return false;
@@ -304,8 +307,8 @@ fn group_of(span: &Span, since: u32) -> Option<usize> {
     if span.allocated >= info.objects {
         return None;
     }
-    if unlikely(since != 0) && has_young_objects(span, since) {
-        return Some(YOUNG);
+    if unlikely(since != 0) && has_unshared_objects(span, since) {
+        return Some(UNSHARED);
     }
     if span.released != 0 && resident_objects(span).count() == 0 {
         return Some(0);
@@ -328,7 +331,7 @@ impl Inner {
                 record.carved = objects;
             }
             if self.since != 0 {
-                record.age.add_young(self.since, OsPages::MAX);
+                record.cow.add_unshared(self.since, OsPages::MAX);
             }
             self.spans += 1;
             self.free += objects as usize;
@@ -411,17 +414,17 @@ impl Inner {
         &mut self,
         class: SizeClass,
         addr: usize,
-        landing: &mut Landing,
+        cursor: &mut SpanCursor,
         emptied: &mut List<Span>,
         strict: bool,
     ) {
-        if addr.wrapping_sub(landing.addr) >= landing.bytes {
-            self.settle_landing(class, landing, emptied);
-            *landing = Landing::at(class, addr);
+        if addr.wrapping_sub(cursor.addr) >= cursor.bytes {
+            self.settle_cursor(class, cursor, emptied);
+            *cursor = SpanCursor::at(class, addr);
         }
         // SAFETY: null or a live span of this class, guarded by the lock.
-        let record = unsafe { landing.span.as_mut() };
-        let index = landing.index_of(addr);
+        let record = unsafe { cursor.span.as_mut() };
+        let index = cursor.index_of(addr);
         let (Some(record), Some(index)) = (record, index) else {
             if strict {
                 fatal(format_args!(
@@ -437,26 +440,26 @@ impl Inner {
             }
             return;
         }
-        landing.count += 1;
+        cursor.count += 1;
     }
 
-    /// Accounts for what came home to the span of `landing`, and settles it.
-    pub(super) fn settle_landing(
+    /// Accounts for what came home to the span of `cursor`, and settles it.
+    pub(super) fn settle_cursor(
         &mut self,
         class: SizeClass,
-        landing: &Landing,
+        cursor: &SpanCursor,
         emptied: &mut List<Span>,
     ) {
         // A span that nothing came home to was settled before, and may be gone.
-        if landing.count == 0 {
+        if cursor.count == 0 {
             return;
         }
         // SAFETY: a live span of this class, guarded by the lock.
-        let record = unsafe { &mut *landing.span };
-        record.allocated -= landing.count as u16;
+        let record = unsafe { &mut *cursor.span };
+        record.allocated -= cursor.count as u16;
         record.searched = false;
-        self.free += landing.count;
-        self.settle(class, landing.span, emptied);
+        self.free += cursor.count;
+        self.settle(class, cursor.span, emptied);
     }
 
     /// Puts a span that objects came home to where it belongs now: into the list of its group, or, if it

@@ -2,36 +2,36 @@
 //! list of spans. Both are locked by themselves; most exchanges touch only the transfer cache and cost
 //! one lock and a few words, however many objects move.
 
-#[cfg(not(feature = "hardened"))]
-mod builder;
-mod caravan;
 pub mod chain;
+#[cfg(not(feature = "hardened"))]
+mod chain_builder;
+mod cow_pages;
+#[cfg(all(test, not(feature = "hardened")))]
+mod cow_pages_tests;
+pub mod cow_state;
 mod decay;
+mod flush_batch;
 mod free_list;
-pub mod idle;
-mod landing;
+mod internal_fragmentation;
+pub mod low_water;
 mod picks;
+#[cfg(feature = "hardened")]
+mod random_chain_builder;
 mod release;
 #[cfg(test)]
 mod release_tests;
-mod rounding;
-pub mod sharing;
-#[cfg(feature = "hardened")]
-mod shuffle;
-mod take;
+mod span_alloc;
+mod span_cursor;
 #[cfg(test)]
 mod tests;
+mod transfer_budget;
 mod transfer_cache;
 pub mod verify;
-mod waiting;
-mod young;
-#[cfg(all(test, not(feature = "hardened")))]
-mod young_tests;
 
+pub use cow_pages::Fate;
 pub use free_list::{CentralFreeList, SpanSource};
+pub use transfer_budget::TransferBudget;
 pub use transfer_cache::TransferCache;
-pub use waiting::Waiting;
-pub use young::Fate;
 
 use crate::base::hint::unlikely;
 use crate::config::{CLASS_COUNT, PAGE_SIZE};
@@ -42,23 +42,23 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::sync::ForkLock;
-use caravan::Caravan;
 use chain::{Chain, Search};
 use core::cell::Cell;
 use core::ptr::NonNull;
+use flush_batch::FlushBatch;
 use release::Budget;
 
 /// The shared tier of the process: everything is indexed by class.
 pub struct Central {
     transfer: [TransferCache; CLASS_COUNT],
-    waiting: Waiting,
+    transfer_budget: TransferBudget,
     lists: [CentralFreeList; CLASS_COUNT],
 }
 
 /// The one instance.
 pub static CENTRAL: Central = Central {
     transfer: [const { TransferCache::new() }; CLASS_COUNT],
-    waiting: Waiting::new(),
+    transfer_budget: TransferBudget::new(),
     lists: [const { CentralFreeList::new() }; CLASS_COUNT],
 };
 
@@ -79,7 +79,7 @@ impl SpanSource for Pages {
         let span =
             PAGE_HEAP.allocate(Length(class.info().pages as usize), class.span_align(), class)?;
         if unlikely(self.shared_since() != 0) {
-            sharing::note_taken(class.info().pages as usize * PAGE_SIZE);
+            cow_state::note_taken(class.info().pages as usize * PAGE_SIZE);
         }
         // SAFETY: fresh from the page heap, and ours.
         let span_ref = unsafe { span.as_ref() };
@@ -106,7 +106,7 @@ impl SpanSource for Pages {
 
     #[inline]
     fn shared_since(&self) -> u32 {
-        sharing::since()
+        cow_state::since()
     }
 }
 
@@ -127,17 +127,17 @@ impl Central {
     /// A chain of free objects for a request of `size` bytes: a whole magazine if one is waiting, else up to `want`
     /// objects (and at least one) from spans; if `apart`, from there preferably such as share no cache line with what
     /// lives. Empty only when memory is exhausted.
-    pub fn fetch(&self, class: SizeClass, size: usize, want: usize, apart: bool) -> Chain {
+    pub fn fetch(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
         // What waits there was freed on pages that a child may share.
-        if sharing::since() == 0 {
-            let waiting = self.transfer[class.index()].pop(class, &self.waiting);
+        if cow_state::since() == 0 {
+            let waiting = self.transfer[class.index()].pop(class, &self.transfer_budget);
             if !waiting.is_empty() {
                 return waiting;
             }
         }
         self.note_request(class, size, class.size());
         let pages = Pages::new();
-        let chain = self.lists[class.index()].fetch(&pages, class, want, apart);
+        let chain = self.lists[class.index()].fetch(&pages, class, request, apart);
         if pages.grown.get() > 0 {
             self.note_growth(pages.grown.get());
         }
@@ -147,12 +147,12 @@ impl Central {
     /// Notes that a request for `size` bytes of `class` (`NONE` if it has none) got a block of `bytes` bytes.
     #[inline]
     pub fn note_request(&self, class: SizeClass, size: usize, bytes: usize) {
-        self.lists[class.index()].rounding.note(bytes - size);
+        self.lists[class.index()].internal_fragmentation.note(bytes - size);
     }
 
     /// What `blocks` blocks of `class` have beyond what was asked for, in bytes: an estimate.
-    pub fn rounding_of(&self, class: SizeClass, blocks: usize) -> usize {
-        self.lists[class.index()].rounding.of(blocks)
+    pub fn internal_fragmentation_of(&self, class: SizeClass, blocks: usize) -> usize {
+        self.lists[class.index()].internal_fragmentation.of(blocks)
     }
 
     /// Takes a chain of free objects.
@@ -160,60 +160,62 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class` and belong to the caller, who gives them up.
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
-        if unlikely(sharing::since() != 0) {
+        if unlikely(cow_state::since() != 0) {
             // Nobody would fetch it from the transfer cache.
             // SAFETY: handed through.
             return unsafe { self.give_home(class, chain) };
         }
-        if let Some(rejected) = self.transfer[class.index()].push(class, &self.waiting, chain) {
+        if let Some(rejected) =
+            self.transfer[class.index()].push(class, &self.transfer_budget, chain)
+        {
             // SAFETY: handed through.
             unsafe { self.give_home(class, rejected) }
-        } else if self.waiting.is_too_much(parameters::get(Id::TransferCacheBytes)) {
+        } else if self.transfer_budget.is_too_much(parameters::get(Id::TransferCacheBytes)) {
             self.make_room();
         }
     }
 
     /// Notes how many threads have a cache.
     pub fn note_threads(&self, threads: usize) {
-        self.waiting.note_threads(threads);
+        self.transfer_budget.note_threads(threads);
     }
 
     /// Sends home magazines that have waited longest, of one class after the other. A function of its own, so that the
     /// chains are not part of the stack frame of each flush.
     #[inline(never)]
     fn make_room(&self) {
-        let mut caravan = Caravan::new();
-        while !caravan.is_full()
-            && let Some(class) = self.waiting.next_to_give()
+        let mut batch = FlushBatch::new();
+        while !batch.is_full()
+            && let Some(class) = self.transfer_budget.next_to_give()
         {
             let cache = &self.transfer[class.index()];
-            caravan.add(class, cache.pop_oldest(class, &self.waiting, waiting::FEW));
+            batch.add(class, cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW));
         }
         // SAFETY: the chains came from the transfer caches of their classes, and are ours now.
-        unsafe { self.give_all_home(&mut caravan) }
+        unsafe { self.give_all_home(&mut batch) }
     }
 
     /// Adds a chain to those that go home together, and has them go when there is no room for another.
     ///
     /// # Safety
     /// As `give`, for all of them.
-    unsafe fn send_home(&self, caravan: &mut Caravan, class: SizeClass, chain: Chain) {
-        caravan.add(class, chain);
-        if caravan.is_full() {
+    unsafe fn send_home(&self, batch: &mut FlushBatch, class: SizeClass, chain: Chain) {
+        batch.add(class, chain);
+        if batch.is_full() {
             // SAFETY: the chains are of their classes, and ours, by the word of this caller and of those before.
-            unsafe { self.give_all_home(caravan) };
+            unsafe { self.give_all_home(batch) };
         }
     }
 
-    /// Takes several chains of free objects straight home to their spans, and leaves nothing in `caravan`.
+    /// Takes several chains of free objects straight home to their spans, and leaves nothing in `batch`.
     ///
     /// # Safety
     /// As `give`, for each.
     #[inline(never)]
-    unsafe fn give_all_home(&self, caravan: &mut Caravan) {
+    unsafe fn give_all_home(&self, batch: &mut FlushBatch) {
         // SAFETY: the chains' objects are free, of the classes that they were added with, and the caller's.
         unsafe {
-            caravan.walk(|class, part| {
+            batch.walk(|class, part| {
                 self.lists[class.index()].release_part(&Pages::new(), class, part);
             });
         }
@@ -228,7 +230,7 @@ impl Central {
         unsafe { self.lists[class.index()].release(&Pages::new(), class, chain) }
     }
 
-    /// Takes an object home unless it lies on a young page: then it is still the caller's.
+    /// Takes an object home unless it lies on an unshared page: then it is still the caller's.
     ///
     /// # Safety
     /// As `give`.
@@ -255,19 +257,19 @@ impl Central {
 
     /// Sends everything in the transfer caches home, so that empty spans can go back to the page heap.
     pub fn drain(&self) {
-        let mut caravan = Caravan::new();
+        let mut batch = FlushBatch::new();
         for class in SizeClass::all() {
             loop {
-                let chain = self.transfer[class.index()].pop(class, &self.waiting);
+                let chain = self.transfer[class.index()].pop(class, &self.transfer_budget);
                 if chain.is_empty() {
                     break;
                 }
                 // SAFETY: the chain came from the transfer cache of its class, and is ours now.
-                unsafe { self.send_home(&mut caravan, class, chain) };
+                unsafe { self.send_home(&mut batch, class, chain) };
             }
         }
         // SAFETY: as above.
-        unsafe { self.give_all_home(&mut caravan) }
+        unsafe { self.give_all_home(&mut batch) }
     }
 
     /// Gives back the OS pages of partly used spans on which no object lives. Returns the bytes.

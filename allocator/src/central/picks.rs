@@ -8,9 +8,9 @@
 //! the lock again.
 
 #[cfg(not(feature = "hardened"))]
-use super::builder::Builder;
+use super::chain_builder::ChainBuilder;
 #[cfg(feature = "hardened")]
-use super::shuffle::Builder;
+use super::random_chain_builder::ChainBuilder;
 use core::mem::MaybeUninit;
 
 /// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
@@ -54,8 +54,8 @@ impl Picks {
 
     /// Of the objects of `size` bytes that `wanted` stands for, those to be added so that there are `want` in all, from the
     /// lowest on: and as many more as lie in the cache line where the last one ends.
-    pub fn choose(&self, start: usize, wanted: u64, size: usize, want: usize) -> u64 {
-        let room = want.saturating_sub(self.count);
+    pub fn choose(&self, start: usize, wanted: u64, size: usize, request: usize) -> u64 {
+        let room = request.saturating_sub(self.count);
         if wanted.count_ones() as usize <= room {
             return wanted;
         }
@@ -90,7 +90,7 @@ impl Picks {
     ///
     /// # Safety
     /// What was added are free objects of `size` bytes which belong to the caller.
-    pub unsafe fn build(&mut self, size: usize, out: &mut Builder) {
+    pub unsafe fn build(&mut self, size: usize, out: &mut ChainBuilder) {
         for pick in &self.picks[..core::mem::take(&mut self.len)] {
             // SAFETY: the first `len` are set; the objects are free and the caller's, by his word.
             unsafe {
@@ -110,18 +110,18 @@ mod tests {
         /// As many as wanted, the lowest first, and beyond them only what shares the last one's line.
         #[test]
         fn what_is_chosen_ends_where_enough_is_had_and_a_line_ends(
-            steps in 1usize..40, wanted: u64, want in 1usize..80, page in 1usize..1000,
+            steps in 1usize..40, wanted: u64, request in 1usize..80, page in 1usize..1000,
         ) {
             let (size, start) = (steps * 16, page * 4096);
             let mut picks = Picks::new();
-            let chosen = picks.choose(start, wanted, size, want);
+            let chosen = picks.choose(start, wanted, size, request);
             prop_assert_eq!(chosen & !wanted, 0);
             let rest = wanted & !chosen;
             prop_assert!(chosen == 0 || rest == 0 || chosen.ilog2() < rest.trailing_zeros());
-            prop_assert!(chosen.count_ones() as usize >= want.min(wanted.count_ones() as usize));
-            if chosen.count_ones() as usize > want {
+            prop_assert!(chosen.count_ones() as usize >= request.min(wanted.count_ones() as usize));
+            if chosen.count_ones() as usize > request {
                 let mut first = chosen;
-                (0..want).for_each(|_| first &= first - 1);
+                (0..request).for_each(|_| first &= first - 1);
                 // All that are too many lie in a row, in the line where the last of those wanted ends.
                 let before = (chosen & !first).ilog2() as usize;
                 for index in before + 1..=chosen.ilog2() as usize {

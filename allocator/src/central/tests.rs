@@ -2,11 +2,11 @@
 
 use super::chain::{Chain, FreeObject, Search};
 use super::picks::LINE;
-use super::waiting::GRANULE;
-use super::{CentralFreeList, SpanSource, TransferCache, Waiting};
+use super::transfer_budget::GRANULE;
+use super::{CentralFreeList, SpanSource, TransferBudget, TransferCache};
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
+use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
-use crate::page::secret;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::page::units::{Length, PageId};
@@ -133,7 +133,7 @@ pub(super) fn objects(chain: Chain) -> Vec<usize> {
 
 /// A chain of the objects at `addrs`.
 pub(super) fn chain(addrs: &[usize]) -> Chain {
-    secret::ensure();
+    link_encoding::ensure();
     let mut head = ptr::null_mut();
     for &addr in addrs {
         let object = addr as *mut FreeObject;
@@ -153,8 +153,8 @@ impl Model {
         Self { class, source: Source::new(class), list: CentralFreeList::new(), held: Vec::new() }
     }
 
-    pub fn fetch(&mut self, want: usize) -> Vec<usize> {
-        let got = objects(self.list.fetch(&self.source, self.class, want, false));
+    pub fn fetch(&mut self, request: usize) -> Vec<usize> {
+        let got = objects(self.list.fetch(&self.source, self.class, request, false));
         for &addr in &got {
             // All of it may be written to.
             // SAFETY: the object was handed to the test.
@@ -236,12 +236,12 @@ proptest! {
     #[test]
     fn a_fresh_cache_line_is_never_split_between_two_fetches(
         size in prop::sample::select(&[16usize, 32, 48, 80, 96, 112, 144, 160, 208, 352][..]),
-        wants in prop::collection::vec(1usize..70, 2..60),
+        requests in prop::collection::vec(1usize..70, 2..60),
     ) {
         let mut model = Model::new(size);
         let mut owner: HashMap<usize, usize> = HashMap::new();
-        for (number, want) in wants.into_iter().enumerate() {
-            for addr in model.fetch(want) {
+        for (number, request) in requests.into_iter().enumerate() {
+            for addr in model.fetch(request) {
                 for line in addr / 64..=(addr + model.class.size() - 1) / 64 {
                     let first = *owner.entry(line).or_insert(number);
                     prop_assert_eq!(first, number, "object {:#x} shares line {:#x}", addr, line);
@@ -379,7 +379,7 @@ fn threads_that_share_a_list_never_share_an_object() {
 fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
     for size in [16, 1024, 32 * 1024] {
         let class = SizeClass::of(size).unwrap();
-        let (cache, waiting) = (TransferCache::new(), Waiting::new());
+        let (cache, waiting) = (TransferCache::new(), TransferBudget::new());
         let reported = |objects: usize| waiting.bytes().abs_diff(objects * size) < GRANULE;
         let mut storage = vec![[0usize; 2]; 200 * (TRANSFER_SLOTS + 1)];
         let mut chains = Vec::new();

@@ -4,16 +4,16 @@
 //! still in a processor cache. Moving one costs the lock and two words.
 
 use super::chain::{Chain, Search};
-use super::idle::Asker;
+use super::low_water::Consumer;
+use super::transfer_budget::{FEW, GRANULE, TransferBudget};
 use super::verify::chain_is_sound;
-use super::waiting::{FEW, GRANULE, Waiting};
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 
 /// The transfer cache of one class. Thread-safe. What it may hold is decided for all classes together, see
-/// `waiting`.
+/// `transfer_budget`.
 pub struct TransferCache {
     /// The number of magazines, for who wants to know whether it is worth taking the lock.
     filled: AtomicUsize,
@@ -26,7 +26,7 @@ struct Inner {
     first: usize,
     len: usize,
     objects: usize,
-    /// What `Waiting` knows of `objects`, in bytes.
+    /// What `TransferBudget` knows of `objects`, in bytes.
     reported: usize,
     /// Fewest chains since each asker last called `take_idle`.
     low: [usize; 2],
@@ -43,15 +43,15 @@ impl Inner {
         (0..self.len).map(|index| self.chains[self.at(index)])
     }
 
-    /// Notes that the number of magazines was `before`, and tells `waiting` what it must know.
-    fn note_change(&mut self, class: SizeClass, waiting: &Waiting, before: usize) {
+    /// Notes that the number of magazines was `before`, and tells `transfer_budget` what it must know.
+    fn note_change(&mut self, class: SizeClass, budget: &TransferBudget, before: usize) {
         self.low = self.low.map(|low| low.min(self.len));
         if (before > FEW) != (self.len > FEW) {
-            waiting.note_rich(class, self.len > FEW);
+            budget.note_over_minimum(class, self.len > FEW);
         }
         let bytes = self.objects * class.size();
         if bytes.abs_diff(self.reported) >= GRANULE {
-            waiting.report(self.reported, bytes);
+            budget.report(self.reported, bytes);
             self.reported = bytes;
         }
     }
@@ -71,7 +71,7 @@ impl TransferCache {
     }
 
     /// Takes `chain`, or hands it back if there is no place for it.
-    pub fn push(&self, class: SizeClass, waiting: &Waiting, chain: Chain) -> Option<Chain> {
+    pub fn push(&self, class: SizeClass, budget: &TransferBudget, chain: Chain) -> Option<Chain> {
         let mut inner = self.inner.lock();
         let len = inner.len;
         if len == TRANSFER_SLOTS {
@@ -81,13 +81,13 @@ impl TransferCache {
         inner.chains[place] = chain;
         inner.len += 1;
         inner.objects += chain.count;
-        inner.note_change(class, waiting, len);
+        inner.note_change(class, budget, len);
         self.filled.store(inner.len, Ordering::Relaxed);
         None
     }
 
     /// The magazine that came last, or an empty chain. What comes at the same moment may be overlooked.
-    pub fn pop(&self, class: SizeClass, waiting: &Waiting) -> Chain {
+    pub fn pop(&self, class: SizeClass, budget: &TransferBudget) -> Chain {
         // Relaxed: a hint. Where threads only allocate, every fetch would take this lock in vain.
         if self.filled.load(Ordering::Relaxed) == 0 {
             return Chain::EMPTY;
@@ -100,20 +100,20 @@ impl TransferCache {
         inner.len -= 1;
         let chain = inner.chains[inner.at(len - 1)];
         inner.objects -= chain.count;
-        inner.note_change(class, waiting, len);
+        inner.note_change(class, budget, len);
         self.filled.store(inner.len, Ordering::Relaxed);
         chain
     }
 
     /// Number of magazines that lay here since `asker` last called. They are the oldest.
-    pub fn take_idle(&self, asker: Asker) -> usize {
+    pub fn take_idle(&self, asker: Consumer) -> usize {
         let mut inner = self.inner.lock();
         let len = inner.len;
         core::mem::replace(&mut inner.low[asker as usize], len)
     }
 
     /// The magazine that has waited longest, if there are more than `keep`; else an empty chain.
-    pub fn pop_oldest(&self, class: SizeClass, waiting: &Waiting, keep: usize) -> Chain {
+    pub fn pop_oldest(&self, class: SizeClass, budget: &TransferBudget, keep: usize) -> Chain {
         let mut inner = self.inner.lock();
         let len = inner.len;
         if len <= keep {
@@ -123,7 +123,7 @@ impl TransferCache {
         inner.first = inner.at(1);
         inner.len -= 1;
         inner.objects -= chain.count;
-        inner.note_change(class, waiting, len);
+        inner.note_change(class, budget, len);
         self.filled.store(inner.len, Ordering::Relaxed);
         chain
     }

@@ -1,6 +1,6 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
-use super::{init, large, watched};
+use super::{alloc_hooks, init, large};
 use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
@@ -11,8 +11,8 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page::unlock;
 use crate::page_heap::limits;
-use crate::thread_cache::{before_event, exchange, in_slot_to_pop};
-use crate::{profile, record};
+use crate::thread_cache::{cache_for_alloc, exchange, sampling_refill};
+use crate::{profile, trace};
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -34,13 +34,13 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
     }
     // SAFETY: just compared.
     let class = unsafe { SizeClass::of_unchecked(size) };
-    in_slot_to_pop(class).pop(class)
+    cache_for_alloc(class).pop(class)
 }
 
 /// An object of `class` for a request of `size` bytes at a multiple of `align`; null without memory.
 #[inline(always)]
 pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let object = in_slot_to_pop(class).pop(class);
+    let object = cache_for_alloc(class).pop(class);
     if unlikely(object.is_null()) {
         return allocate_class_slow(class, size, align);
     }
@@ -52,8 +52,8 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     init::before_first_allocation();
-    if unlikely(before_event::is_due(class)) {
-        let block = watched::sample(class, size, align);
+    if unlikely(sampling_refill::is_due(class)) {
+        let block = alloc_hooks::sample(class, size, align);
         // It may be the first, and all blocks may be sampled.
         init::after_first_allocation();
         background::attend(Call::Allocate);
@@ -81,20 +81,20 @@ pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     let mut object = exchange::pop_slow(class, size);
     init::after_first_allocation();
     background::attend(Call::Allocate);
-    relieve_if_wished();
+    relieve_pressure_if_pending();
     if unlikely(object.is_null()) {
         last_resort();
         object = exchange::pop_slow(class, size);
     }
-    watched::trace(object, size);
+    alloc_hooks::trace(object, size);
     object
 }
 
 /// Gives back what can be given back if a limit is exceeded that the page heap's free pages were not enough
 /// for. For slow paths, without any lock.
 #[inline]
-pub fn relieve_if_wished() {
-    if unlikely(limits::take_wish()) {
+pub fn relieve_pressure_if_pending() {
+    if unlikely(limits::take_pressure()) {
         relieve();
     }
 }
@@ -144,7 +144,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
 /// An object of `class` that is going to be zeroed: as `allocate_class`, but for what a trace says of it.
 #[inline(always)]
 fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let object = in_slot_to_pop(class).pop(class);
+    let object = cache_for_alloc(class).pop(class);
     if unlikely(object.is_null()) {
         return allocate_zeroed_class_slow(class, size, align);
     }
@@ -155,14 +155,14 @@ fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8
 #[cold]
 #[inline(never)]
 fn allocate_zeroed_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    watched::announce(record::Call::Zeroed);
+    alloc_hooks::announce(trace::Call::Zeroed);
     allocate_class_slow(class, size, align)
 }
 
 /// An object of `class` for a request with an alignment: as `allocate_class`, but for what a trace says of it.
 #[inline(always)]
 fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let object = in_slot_to_pop(class).pop(class);
+    let object = cache_for_alloc(class).pop(class);
     if unlikely(object.is_null()) {
         return allocate_aligned_class_slow(class, size, align);
     }
@@ -173,7 +173,7 @@ fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u
 #[cold]
 #[inline(never)]
 fn allocate_aligned_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    watched::announce_aligned(align);
+    alloc_hooks::announce_aligned(align);
     allocate_class_slow(class, size, align)
 }
 

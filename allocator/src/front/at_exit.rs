@@ -5,7 +5,7 @@ use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{exchange, kept};
+use crate::thread_cache::{cache_pool, exchange};
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
 /// read the environment: where no allocation has done so, there is nothing to check, and so late in a
@@ -14,7 +14,7 @@ pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
         // What comes home is looked at, and is known to be free when the own cache is looked at.
         // So is what the threads that ended may have freed as well as others.
-        let came_home = kept::empty(false) > 0;
+        let came_home = cache_pool::empty(false) > 0;
         if came_home {
             CENTRAL.drain();
         }

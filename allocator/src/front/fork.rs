@@ -9,21 +9,21 @@
 //! The handlers are registered when this code is loaded (`load`), before the program's own constructors.
 
 use crate::background;
-use crate::central::{CENTRAL, sharing};
+use crate::central::{CENTRAL, cow_state};
 use crate::guard;
 use crate::os::linux::set_forking;
 use crate::os::{Linux, libc_calls, pthread, stdio_lock};
 use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::METADATA;
 #[cfg(feature = "hardened")]
-use crate::page_heap::fences;
+use crate::page_heap::guard_pages;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
-use crate::record;
 use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
 use crate::thread_cache::{orphans, registry};
+use crate::trace;
 
-/// `sharing::room`, from before a `fork` to after it. Guarded by the registry's lock.
+/// `cow_state::room`, from before a `fork` to after it. Guarded by the registry's lock.
 static ROOM: AtomicUsize = AtomicUsize::new(0);
 
 /// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as unsafe as it
@@ -37,10 +37,10 @@ fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     visit(registry::fork_lock());
     CENTRAL.for_each_lock(visit);
     #[cfg(feature = "hardened")]
-    visit(fences::fork_lock());
+    visit(guard_pages::fork_lock());
     visit(PAGE_HEAP.fork_lock());
     profile::for_each_lock(visit);
-    visit(record::fork_lock());
+    visit(trace::fork_lock());
     visit(guard::fork_lock());
     visit(DIRECT_MAP.fork_lock());
     visit(METADATA.fork_lock());
@@ -50,20 +50,20 @@ unsafe extern "C" fn prepare() {
     stdio_lock::acquire();
     let mut interrupted = false;
     for_each_lock(&mut |lock| interrupted |= lock.is_callers());
-    let room = if interrupted { 0 } else { sharing::room() };
+    let room = if interrupted { 0 } else { cow_state::room() };
     for_each_lock(&mut |lock| lock.acquire_for_fork(interrupted));
     // Relaxed, here and below: the registry's lock orders.
     ROOM.store(room, Ordering::Relaxed);
     set_forking(true);
     if room > 0 {
-        sharing::call_witness();
+        cow_state::write_probe_page();
     }
 }
 
 unsafe extern "C" fn parent() {
     let room = ROOM.load(Ordering::Relaxed);
     if room > 0 {
-        sharing::begin(room);
+        cow_state::begin(room);
         // SAFETY: `prepare` took the registry's lock in this thread.
         unsafe { registry::stop_all() };
     }
@@ -79,7 +79,7 @@ unsafe extern "C" fn child() {
     libc_calls::reset_in_child();
     background::reset_in_child();
     limits::lift_container_limit();
-    sharing::end_in_child();
+    cow_state::end_in_child();
     // SAFETY: `prepare` took every one of these locks in this thread, which still passes them, and no other
     // thread exists. What an interrupted frame may have half changed is left alone.
     unsafe {
@@ -90,8 +90,8 @@ unsafe extern "C" fn child() {
             PAGE_HEAP.reset_in_child(Linux::thread());
             CENTRAL.reset_in_child(Linux::thread());
         }
-        if !record::fork_lock().is_interrupted() {
-            record::reset_in_child();
+        if !trace::fork_lock().is_interrupted() {
+            trace::reset_in_child();
         }
         for_each_lock(&mut |lock| lock.reset_in_child());
         stdio_lock::reset_in_child();

@@ -1,19 +1,19 @@
 //! Giving blocks back: the hot path, and where it leads when the magazine is full, the block is large, or
 //! the pointer is suspect.
 
-use super::claim::{self, ANY_ALIGN};
 #[cfg(feature = "hardened")]
 use super::hardened;
-use super::{large, misuse, watched};
+use super::layout_check::{self, ANY_ALIGN};
+use super::{alloc_hooks, large, misuse};
 use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
 use crate::config::MAX_SMALL;
-use crate::guard::{self, Claim};
+use crate::guard::{self, CallerLayout};
 use crate::os::caller;
 #[cfg(feature = "hardened")]
-use crate::page::live_map::LIVE_MAP;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::page_map::PAGE_MAP;
 #[cfg(not(feature = "hardened"))]
 use crate::page::size_class::MappedClass;
@@ -21,13 +21,13 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::thread_cache::exchange;
 #[cfg(not(feature = "hardened"))]
-use crate::thread_cache::{intake, intake_sized, registry};
+use crate::thread_cache::{push_target, push_target_sized, registry};
 
 /// The class of a small block; `NONE` of anything else, null included. Hardened builds know live blocks only.
 #[inline(always)]
 pub(super) fn class_of(block: *mut u8) -> SizeClass {
     #[cfg(feature = "hardened")]
-    return LIVE_MAP.class_of(block as usize);
+    return ALLOCATION_BITMAP.class_of(block as usize);
     #[cfg(not(feature = "hardened"))]
     mapped_class_of(block).class()
 }
@@ -52,7 +52,7 @@ unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through; the word is for classes' own numbers.
     unsafe {
-        intake_sized().push(MappedClass::first(class), block)
+        push_target_sized().push(MappedClass::first(class), block)
     }
 }
 
@@ -74,7 +74,7 @@ pub unsafe fn deallocate(block: *mut u8) {
         let mapped = mapped_class_of(block);
         // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
         // which the cache has no room for.
-        if unlikely(!unsafe { intake().push(mapped, block) }) {
+        if unlikely(!unsafe { push_target().push(mapped, block) }) {
             // SAFETY: handed through.
             unsafe { deallocate_mapped_slow(block, mapped.into()) }
         }
@@ -102,7 +102,7 @@ pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>)
         let mapped = mapped_class_of(block);
         // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
         // which the cache has no room for.
-        if unlikely(!unsafe { intake().push(mapped, block) }) {
+        if unlikely(!unsafe { push_target().push(mapped, block) }) {
             // SAFETY: the caller gives the block up, which has that class.
             unsafe { deallocate_told_slow(block, size, align.unwrap_or(ANY_ALIGN), mapped.into()) }
         }
@@ -119,9 +119,9 @@ unsafe extern "C" fn deallocate_told_from(
     caller: usize,
 ) {
     if unlikely(guard::owns(block as usize)) {
-        let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+        let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
         // SAFETY: a block of the pool of guarded ones, which the caller gives up.
-        return unsafe { give_back_guarded(block, Some(claim)) };
+        return unsafe { give_back_guarded(block, Some(caller_layout)) };
     }
     // SAFETY: the caller gives the block up, which has that class.
     unsafe { deallocate_of_class(block, mapped.mapped_class(), caller) }
@@ -135,7 +135,7 @@ unsafe extern "C" fn deallocate_told_from(
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     if unlikely(size > MAX_SMALL || block.is_null()) {
         // SAFETY: handed through.
-        return unsafe { deallocate_claimed_slow(block, size, ANY_ALIGN) };
+        return unsafe { deallocate_checked_slow(block, size, ANY_ALIGN) };
     }
     // SAFETY: just compared.
     let class = unsafe { SizeClass::of_unchecked(size) };
@@ -173,7 +173,7 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
         return;
     }
     // SAFETY: handed through.
-    unsafe { deallocate_claimed_slow(block, size, align) }
+    unsafe { deallocate_checked_slow(block, size, align) }
 }
 
 /// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if where it begins says that
@@ -182,8 +182,8 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
 #[inline(never)]
 unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through; in a thread that counts, the word is for second numbers.
-    if registry::is_trusted(block) && unsafe { intake().push_second(class.0, block) } {
+    // SAFETY: handed through; in a thread that counts, the word is for class aliases.
+    if registry::is_trusted(block) && unsafe { push_target().push_alias(class.0, block) } {
         return;
     }
     // SAFETY: handed through.
@@ -200,12 +200,12 @@ unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, 
     {
         let mapped = mapped_class_of(block);
         // SAFETY: as in `deallocate`.
-        if mapped.class() == class.class() && unsafe { intake().push(mapped, block) } {
+        if mapped.class() == class.class() && unsafe { push_target().push(mapped, block) } {
             return;
         }
     }
     // SAFETY: handed through.
-    unsafe { deallocate_claimed_slow(block, size, align) }
+    unsafe { deallocate_checked_slow(block, size, align) }
 }
 
 /// A class, or what the page map says of one, as a whole register: who gets it need not widen it.
@@ -246,18 +246,18 @@ impl Wide {
 }
 
 /// Cold: as `deallocate_of_class`, for a block of which the caller claims to know size and alignment. Where
-/// allocations are watched the claim is checked: that of guarded and recorded blocks in full, that of others
+/// allocations are watched the claimed layout is checked: that of guarded and recorded blocks in full, that of others
 /// by its size class.
 #[cold]
 #[inline(never)]
-unsafe fn deallocate_claimed_slow(block: *mut u8, size: usize, align: usize) {
-    let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+unsafe fn deallocate_checked_slow(block: *mut u8, size: usize, align: usize) {
+    let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
     if unlikely(guard::owns(block as usize)) {
         // SAFETY: handed through.
-        return unsafe { give_back_guarded(block, Some(claim)) };
+        return unsafe { give_back_guarded(block, Some(caller_layout)) };
     }
     let mapped = class_of(block);
-    claim::check(block, mapped, claim);
+    layout_check::check(block, mapped, caller_layout);
     // SAFETY: handed through.
     unsafe { deallocate_of_class(block, mapped, caller::UNKNOWN) }
 }
@@ -343,7 +343,7 @@ unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
             return false;
         }
         FreeObject::hand_out(block.cast(), class);
-        intake_sized().push(MappedClass::first(class), block)
+        push_target_sized().push(MappedClass::first(class), block)
     }
 }
 
@@ -371,7 +371,7 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
     if unsafe { FreeObject::is_marked(block.cast()) } {
         misuse::check_not_free(class, block);
     }
-    watched::forget_object(block);
+    alloc_hooks::forget_object(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
     unsafe {
         #[cfg(feature = "hardened")]
@@ -386,9 +386,9 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
 /// # Safety
 /// As [`deallocate`]; the block lies in the pool of guarded blocks.
 #[cold]
-unsafe fn give_back_guarded(block: *mut u8, claim: Option<Claim>) {
-    guard::check_live(block as usize, claim, "free");
-    watched::forget(block);
+unsafe fn give_back_guarded(block: *mut u8, caller_layout: Option<CallerLayout>) {
+    guard::check_live(block as usize, caller_layout, "free");
+    alloc_hooks::forget(block);
     // SAFETY: a live guarded block that the caller gives up.
     unsafe { guard::free_guarded(block as usize) }
 }

@@ -4,7 +4,7 @@
 use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::central::chain::{Chain, FreeObject};
-use crate::page::live_map::LIVE_MAP;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::size_class::SizeClass;
 use crate::thread_cache::{self, Quarantine, clear, exchange};
 use core::ptr;
@@ -18,7 +18,7 @@ use core::ptr;
 pub unsafe fn take_back(block: *mut u8, wanted: Option<SizeClass>) -> bool {
     let quarantine = thread_cache::quarantine();
     let may = |class| wanted.is_none_or(|wanted| wanted == class) && quarantine.has_room(class);
-    let Some(class) = LIVE_MAP.strike_out(block as usize, may) else {
+    let Some(class) = ALLOCATION_BITMAP.strike_out(block as usize, may) else {
         return false;
     };
     // SAFETY: there is room, and the block was live, and no one else's.
@@ -69,7 +69,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
 pub unsafe fn retire(class: SizeClass, block: *mut u8) {
     // SAFETY: an object of `class` that the caller gives up; the map has room for it, as it was in there.
     unsafe {
-        LIVE_MAP.set_unchecked(block as usize, SizeClass::NONE);
+        ALLOCATION_BITMAP.set_unchecked(block as usize, SizeClass::NONE);
         if unlikely(clear::zeroes()) {
             ptr::write_bytes(block, 0, class.size());
         }

@@ -7,8 +7,8 @@ use crate::guard;
 use crate::os::libc_calls;
 use crate::parameters;
 use crate::profile::{self, Mode, sampler};
-use crate::record;
 use crate::thread_cache::registry;
+use crate::trace;
 
 /// Called on slow paths, before anything that an option decides.
 #[inline]
@@ -32,7 +32,7 @@ fn decided(mode: Mode) {
                 registry::count_allocations([sampler::draw, guard::draw], guards);
             }
         }
-        Mode::Record if record::start() => registry::cache_nothing(),
+        Mode::Record if trace::start() => registry::cache_nothing(),
         Mode::Record => {}
     }
 }
@@ -59,5 +59,5 @@ extern "C" fn report_at_exit() {
         return;
     }
     profile::report::at_exit();
-    record::finish();
+    trace::finish();
 }

@@ -1,6 +1,6 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-use super::{alloc, init, watched};
+use super::{alloc, alloc_hooks, init};
 use crate::background;
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
@@ -10,9 +10,9 @@ use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
-use crate::page_heap::fences;
+use crate::page_heap::guard_pages;
 use crate::parameters::{self, Id};
-use crate::record::Call;
+use crate::trace::Call;
 use core::ptr::{self, NonNull};
 
 /// What a block is wanted for.
@@ -71,22 +71,22 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     init::before_first_allocation();
     init::after_first_allocation();
     if purpose == Purpose::Zeroed {
-        watched::announce(Call::Zeroed);
+        alloc_hooks::announce(Call::Zeroed);
     }
-    watched::announce_aligned(align);
+    alloc_hooks::announce_aligned(align);
     let size = size.max(1);
     let span = try_span_for(size, align, purpose).or_else(|| {
         alloc::last_resort();
         try_span_for(size, align, purpose)
     });
-    alloc::relieve_if_wished();
+    alloc::relieve_pressure_if_pending();
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });
     if let Some(record) = record {
         CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
     }
-    watched::large(record.map(Span::addr), size);
+    alloc_hooks::large(record.map(Span::addr), size);
     background::attend(background::Call::Allocate);
     span
 }
@@ -98,13 +98,13 @@ fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<S
 
 #[cfg(feature = "hardened")]
 fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
-    if let Some(span) = fences::reuse(Length::for_bytes(size), align) {
+    if let Some(span) = guard_pages::reuse(Length::for_bytes(size), align) {
         return Some(span);
     }
-    let size = size.checked_next_multiple_of(PAGE_SIZE)?.checked_add(fences::bytes(align))?;
+    let size = size.checked_next_multiple_of(PAGE_SIZE)?.checked_add(guard_pages::bytes(align))?;
     let span = bare_span_for(size, align, purpose)?;
     // SAFETY: a span that is ours, fresh and long enough.
-    unsafe { fences::raise(span, align) };
+    unsafe { guard_pages::raise(span, align) };
     Some(span)
 }
 
@@ -137,11 +137,11 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
     let is_large = record.bytes() >= NONE_OF_LIBCS;
-    watched::forget(record.addr() as *mut u8);
+    alloc_hooks::forget(record.addr() as *mut u8);
     #[cfg(feature = "hardened")]
     // SAFETY: handed through.
     unsafe {
-        fences::free_fenced(span)
+        guard_pages::free_fenced(span)
     };
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through.
@@ -194,7 +194,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
         }
         CENTRAL.note_request(SizeClass::NONE, size, span.as_ref().bytes());
         let block = span.as_ref().addr() as *mut u8;
-        watched::resized(before, block, size);
+        alloc_hooks::resized(before, block, size);
         background::attend(background::Call::Allocate);
         block
     }
@@ -229,7 +229,9 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
 unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
     #[cfg(feature = "hardened")]
     // SAFETY: handed through, twice.
-    return unsafe { fences::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages)) };
+    return unsafe {
+        guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
+    };
     #[cfg(not(feature = "hardened"))]
     // SAFETY: handed through.
     unsafe {
@@ -251,7 +253,7 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> boo
     }
 }
 
-/// Calls `resize` for a span without its fences, which is to have room for `pages` pages between them afterwards. The
+/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages between them afterwards. The
 /// kernel moves only what has the same protection everywhere.
 ///
 /// # Safety
@@ -264,22 +266,22 @@ unsafe fn without_fences(
 ) -> bool {
     // SAFETY: handed through.
     unsafe {
-        let lead = span.as_ref().lead;
+        let guard_offset = span.as_ref().guard_offset;
         // A block that starts in another huge page than its span could not be entered for certain when moved.
-        if lead * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
+        if guard_offset * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
             return false;
         }
-        fences::lower(span);
-        let done = resize(Length(pages.0 + lead + 1));
-        // Blocks that had no fences, as there were too many, get none now.
-        if lead > 0 {
-            fences::raise_again(span, lead);
+        guard_pages::lower(span);
+        let done = resize(Length(pages.0 + guard_offset + 1));
+        // Blocks that had no guard pages, as there were too many, get none now.
+        if guard_offset > 0 {
+            guard_pages::raise_again(span, guard_offset);
         }
         done
     }
 }
 
-/// Calls `resize`: there are no fences.
+/// Calls `resize`: there are no guard pages.
 ///
 /// # Safety
 /// As `resize`.

@@ -5,7 +5,7 @@ use super::misuse::{SEARCHED, marks_are_forged};
 use super::*;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::config::{MAX_SMALL, VAIN_STEPS};
-use crate::page::secret;
+use crate::page::link_encoding;
 use crate::thread_cache::exchange;
 use proptest::prelude::*;
 use std::thread;
@@ -44,8 +44,8 @@ proptest! {
             let word = match word {
                 Word::Any(word) => word,
                 Word::Own => block as usize,
-                Word::MarkOfOther => secret::mark(other as usize),
-                Word::MarkFrom(distance) => secret::mark(block as usize ^ distance),
+                Word::MarkOfOther => link_encoding::mark(other as usize),
+                Word::MarkFrom(distance) => link_encoding::mark(block as usize ^ distance),
             };
             // SAFETY: a live block of at least two words, which is given up.
             unsafe {
@@ -62,7 +62,7 @@ proptest! {
     fn a_search_looks_at_each_object_once_and_at_no_more_than_it_may(
         count in 0..300_usize, at in 0..400_usize, steps in 0..400_usize,
     ) {
-        secret::ensure();
+        link_encoding::ensure();
         let mut objects = vec![[0_usize; 2]; 400];
         let addrs: Vec<usize> = objects.iter_mut().map(|object| (&raw mut *object).addr()).collect();
         let mut chain = Chain::EMPTY;

@@ -18,7 +18,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{AtomicUsize, Ordering};
-use crate::thread_cache::{exchange, kept};
+use crate::thread_cache::{cache_pool, exchange};
 use core::ptr::NonNull;
 
 /// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
@@ -56,10 +56,11 @@ pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let span = check_block(block, call);
     #[cfg(feature = "hardened")]
     {
-        use crate::page::live_map::LIVE_MAP;
+        use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
         // SAFETY: checked: a live span's record.
         let record = unsafe { span.as_ref() };
-        if record.state == SpanState::Small && LIVE_MAP.class_of(block as usize) == SizeClass::NONE
+        if record.state == SpanState::Small
+            && ALLOCATION_BITMAP.class_of(block as usize) == SizeClass::NONE
         {
             let (addr, size) = (block as usize, record.class.size());
             fatal(format_args!(
@@ -113,7 +114,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
     let mut search = Search::new(object as usize, most);
     if exchange::holds(class, &mut search)
-        || kept::hold(class, &mut search)
+        || cache_pool::contains(class, &mut search)
         || CENTRAL.holds(class, &mut search)
     {
         double_free(class, object);

@@ -2,11 +2,11 @@
 //!
 //! * `alloc`, `free`: the hot paths and their slow continuations.
 //! * `large`: blocks beyond the size classes.
-//! * `claim`: comparing what a caller says of a block that it gives back.
+//! * `layout_check`: comparing what a caller says of a block that it gives back.
 //! * `at_exit`: what is looked at when the process ends.
 //! * `realloc`: changing a block's size.
 //! * `misuse`: what `free` says before it aborts.
-//! * `watched`: what is recorded for leak reports and heap profiles, where that is wanted.
+//! * `alloc_hooks`: what is recorded for leak reports and heap profiles, where that is wanted.
 //! * `memcheck`: what stands before all of these with the feature `valgrind`.
 //! * `load`, `init`, `fork`: when the code is loaded, the first call, and `fork`.
 //!
@@ -14,14 +14,15 @@
 //! the C face's business, and `free` must not.
 
 mod alloc;
+mod alloc_hooks;
 mod at_exit;
-mod claim;
 mod fork;
 mod free;
 #[cfg(feature = "hardened")]
 mod hardened;
 mod init;
 mod large;
+mod layout_check;
 mod load;
 #[cfg(all(test, not(feature = "hardened")))]
 mod mark_tests;
@@ -31,7 +32,6 @@ mod misuse;
 mod realloc;
 #[cfg(test)]
 mod tests;
-mod watched;
 
 pub use alloc::reclaim;
 #[cfg(not(feature = "valgrind"))]

@@ -1,10 +1,10 @@
 //! Changing a block's size: in place where it fits, by moving page tables for the biggest, by copying
 //! otherwise.
 
-use super::{alloc, claim, free, large, misuse, watched};
+use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
-use crate::guard::{self, Claim};
+use crate::guard::{self, CallerLayout};
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use core::ptr;
@@ -54,19 +54,19 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     let may_resize = may_stay && align <= HUGE_SIZE;
     let may_be_large = new_size > MAX_SMALL || (old / 2..old).contains(&new_size);
     if record.state != SpanState::Small && may_be_large && new_size <= MAX_REQUEST && may_resize {
-        watched::resizing(block);
+        alloc_hooks::resizing(block);
         // SAFETY: a live large block of the caller's.
         let moved = unsafe { large::resize(span, new_size, true) };
         if !moved.is_null() {
             return moved;
         }
-        watched::not_resized(block);
+        alloc_hooks::not_resized(block);
     }
     if may_stay && new_size <= old && new_size >= old / 2 {
-        watched::resized(block, block, new_size);
+        alloc_hooks::resized(block, block, new_size);
         return block;
     }
-    watched::resizing(block);
+    alloc_hooks::resizing(block);
     let new = if new_size > old && new_size > MAX_SMALL {
         large::allocate_growing(new_size, align)
     } else if align == MIN_ALIGN {
@@ -75,7 +75,7 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
         alloc::allocate_aligned(new_size, align)
     };
     if new.is_null() {
-        watched::not_resized(block);
+        alloc_hooks::not_resized(block);
     } else {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
         unsafe {
@@ -102,10 +102,10 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     if record.state == SpanState::Small {
         return;
     }
-    watched::resizing(block);
+    alloc_hooks::resizing(block);
     // SAFETY: a live large block of the caller's, which gives up what is cut off.
     if unsafe { large::resize(span, new_size, false) }.is_null() {
-        watched::not_resized(block);
+        alloc_hooks::not_resized(block);
     }
 }
 
@@ -122,29 +122,29 @@ pub unsafe fn reallocate_same_layout(
     align: usize,
 ) -> *mut u8 {
     if unlikely(guard::owns(block as usize)) {
-        let claim = Claim { size: old_size, align: Some(align) };
+        let caller_layout = CallerLayout { size: old_size, align: Some(align) };
         // SAFETY: handed through.
-        return unsafe { reallocate_guarded(block, Some(claim), new_size, align) };
+        return unsafe { reallocate_guarded(block, Some(caller_layout), new_size, align) };
     }
-    claim::check_if_hardened(block, old_size, align);
+    layout_check::check_if_hardened(block, old_size, align);
     let old_class = SizeClass::of_aligned(old_size, align);
     let new_class = SizeClass::of_aligned(new_size, align);
     match (old_class, new_class) {
         (Some(old), Some(new)) if old == new => {
-            watched::resized(block, block, new_size);
+            alloc_hooks::resized(block, block, new_size);
             return block;
         }
         // A direct block that moves keeps alignments of up to a huge page, and must not have moved when
         // the answer is null.
         (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {
             let span = misuse::check_live_block(block, "realloc");
-            watched::resizing(block);
+            alloc_hooks::resizing(block);
             // SAFETY: a live large block of the caller's.
             let moved = unsafe { large::resize(span, new_size, true) };
             if !moved.is_null() {
                 return moved;
             }
-            watched::not_resized(block);
+            alloc_hooks::not_resized(block);
         }
         _ => {}
     }
@@ -159,11 +159,11 @@ pub unsafe fn reallocate_same_layout(
 #[cold]
 unsafe fn reallocate_guarded(
     block: *mut u8,
-    claim: Option<Claim>,
+    caller_layout: Option<CallerLayout>,
     new_size: usize,
     align: usize,
 ) -> *mut u8 {
-    let old_size = guard::check_live(block as usize, claim, "realloc");
+    let old_size = guard::check_live(block as usize, caller_layout, "realloc");
     let new = alloc::allocate_aligned(new_size, align);
     if !new.is_null() {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
@@ -179,14 +179,14 @@ unsafe fn reallocate_guarded(
 /// As `reallocate_same_layout`.
 #[inline(never)]
 unsafe fn copy_to_new(block: *mut u8, old_size: usize, new_size: usize, align: usize) -> *mut u8 {
-    watched::resizing(block);
+    alloc_hooks::resizing(block);
     let new = if new_size > old_size && SizeClass::of_aligned(new_size, align).is_none() {
         large::allocate_growing(new_size, align)
     } else {
         alloc::allocate_aligned(new_size, align)
     };
     if new.is_null() {
-        watched::not_resized(block);
+        alloc_hooks::not_resized(block);
     } else {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
         unsafe {

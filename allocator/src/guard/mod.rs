@@ -49,7 +49,7 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
 
 /// What the caller of a `free` says that the block is.
 #[derive(Clone, Copy, Debug)]
-pub struct Claim {
+pub struct CallerLayout {
     /// The size that it was asked for with.
     pub size: usize,
     /// The alignment, where the caller must know that too.
@@ -68,7 +68,7 @@ pub unsafe fn free_guarded(addr: usize) {
 }
 
 /// Aborts unless a live guarded block starts at `addr` and is what the caller thinks. Returns its size.
-pub fn check_live(addr: usize, claim: Option<Claim>, call: &str) -> usize {
+pub fn check_live(addr: usize, caller_layout: Option<CallerLayout>, call: &str) -> usize {
     let here = &Trace::here();
     let block = match pool::record_of(addr) {
         Some(block) => block,
@@ -80,10 +80,17 @@ pub fn check_live(addr: usize, claim: Option<Claim>, call: &str) -> usize {
     if !block.is_live {
         report::freed_twice(call, &block, here);
     }
-    if let Some(claim) = claim
-        && disagrees(&block, claim)
+    if let Some(caller_layout) = caller_layout
+        && disagrees(&block, caller_layout)
     {
-        report::mismatch(addr, &claim, block.size, Some(block.align), &block.allocated, here);
+        report::mismatch(
+            addr,
+            &caller_layout,
+            block.size,
+            Some(block.align),
+            &block.allocated,
+            here,
+        );
     }
     block.size
 }
@@ -93,6 +100,7 @@ pub fn is_live(addr: usize) -> bool {
     pool::record_of(addr).is_some_and(|block| block.is_live && block.start == addr)
 }
 
-fn disagrees(block: &Block, claim: Claim) -> bool {
-    block.size != claim.size || claim.align.is_some_and(|align| align != block.align)
+fn disagrees(block: &Block, caller_layout: CallerLayout) -> bool {
+    block.size != caller_layout.size
+        || caller_layout.align.is_some_and(|align| align != block.align)
 }

@@ -14,7 +14,7 @@
 //! `#0 0x7f.. /path/of/object+0x1234`. The number is where the code is in the object, as `addr2line -e` and
 //! debuggers take it.
 
-use super::Claim;
+use super::CallerLayout;
 use crate::base::fatal::{abort, say};
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::{thread_number, write_stderr};
@@ -202,7 +202,7 @@ pub fn freed_twice(call: &str, block: &Block, here: &Trace) -> ! {
 /// A block that is given back as another one than it is.
 pub fn mismatch(
     addr: usize,
-    claim: &Claim,
+    caller_layout: &CallerLayout,
     size: usize,
     align: Option<usize>,
     allocated: &Trace,
@@ -211,8 +211,8 @@ pub fn mismatch(
     let mut was = FixedBuf::<64>::new();
     let mut given = FixedBuf::<64>::new();
     let _ = write!(was, "{size} bytes");
-    let _ = write!(given, "{} bytes", claim.size);
-    if let (Some(align), Some(claimed)) = (align, claim.align) {
+    let _ = write!(given, "{} bytes", caller_layout.size);
+    if let (Some(align), Some(claimed)) = (align, caller_layout.align) {
         let _ = write!(was, " at a multiple of {align}");
         let _ = write!(given, " at a multiple of {claimed}");
     }

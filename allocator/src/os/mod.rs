@@ -9,9 +9,9 @@ pub mod caller;
 pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
-#[cfg(any(feature = "hardened", test))]
-pub mod fence;
 pub mod files;
+#[cfg(any(feature = "hardened", test))]
+pub mod guard_page;
 pub mod libc_calls;
 pub mod linux;
 pub mod own_libc;

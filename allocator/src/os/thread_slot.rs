@@ -3,7 +3,7 @@
 //! of the locks it holds (which debug builds check), and its own cache whatever the other words say.
 //!
 //! The first, third and fourth name the same cache, but in a thread that counts what it allocates: there the third has
-//! another address that leads to it, and the fourth names a cache that is full (`thread_cache::intake`). So counting costs
+//! another address that leads to it, and the fourth names a cache that is full (`thread_cache::push_target`). So counting costs
 //! those who do not count no instruction.
 //!
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,

@@ -66,14 +66,14 @@ fn map(bytes: usize) -> Option<usize> {
 /// A mapping for records, between two pages that nobody may touch.
 #[cfg(feature = "hardened")]
 fn map(bytes: usize) -> Option<usize> {
-    use crate::os::fence::fence;
+    use crate::os::guard_page::protect_guard;
     let page = Linux.page_size();
     let bytes = bytes.next_multiple_of(page);
     let start = Linux.map(bytes + 2 * page, 0)?;
     // SAFETY: just mapped. Where the kernel refuses, records are as safe as without guards.
     unsafe {
-        fence(start, page);
-        fence(start + page + bytes, page);
+        protect_guard(start, page);
+        protect_guard(start + page + bytes, page);
     }
     Some(start + page)
 }
@@ -95,8 +95,8 @@ impl MetadataArena {
             // Chunks grow with what there is: under a limit on addresses, or on what may be locked, a megabyte is a lot.
             // Where there is no room for that, there may be some for the records of what is left.
             let chunk = |bytes| map(bytes).map(|start| (start, bytes));
-            let wish = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
-            let (fresh, bytes) = chunk(wish).or_else(|| chunk(METADATA_LEAST))?;
+            let request = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
+            let (fresh, bytes) = chunk(request).or_else(|| chunk(METADATA_LEAST))?;
             inner.end = fresh + bytes;
             inner.mapped += bytes;
             inner.chunks += bytes;

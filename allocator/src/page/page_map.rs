@@ -100,8 +100,8 @@ pub static PAGE_MAP: PageMap = PageMap {
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
 };
 
-/// Whether classes are entered by their second numbers.
-static HAS_SECOND: AtomicU8 = AtomicU8::new(0);
+/// Whether classes are entered by their class aliases.
+static HAS_ALIASES: AtomicU8 = AtomicU8::new(0);
 
 impl PageMap {
     /// The class of the small span that holds `addr`; `NONE` for large, foreign and null.
@@ -237,7 +237,7 @@ impl PageMap {
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
         #[cfg(feature = "hardened")]
-        if !super::live_map::LIVE_MAP.ensure(addr, bytes) {
+        if !super::allocation_bitmap::ALLOCATION_BITMAP.ensure(addr, bytes) {
             return false;
         }
         let first = addr & !(HUGE_SIZE - 1);
@@ -324,17 +324,17 @@ impl PageMap {
     /// How `class` is entered.
     fn byte_of(class: SizeClass) -> u8 {
         // Relaxed: the page heap's lock orders, under which spans are entered and this is changed.
-        let mapped = match HAS_SECOND.load(Ordering::Relaxed) {
+        let mapped = match HAS_ALIASES.load(Ordering::Relaxed) {
             0 => MappedClass::first(class),
-            _ => MappedClass::second(class),
+            _ => MappedClass::alias(class),
         };
         mapped.index() as u8
     }
 
-    /// Enters classes by their second numbers from now on, and those that are entered already, if there may be `any`. For
+    /// Enters classes by their class aliases from now on, and those that are entered already, if there may be `any`. For
     /// who keeps others from entering spans meanwhile.
-    pub fn use_second_numbers(&self, any: bool) {
-        HAS_SECOND.store(1, Ordering::Relaxed);
+    pub fn use_class_aliases(&self, any: bool) {
+        HAS_ALIASES.store(1, Ordering::Relaxed);
         if !any {
             return;
         }

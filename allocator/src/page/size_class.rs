@@ -1,6 +1,6 @@
 //! Size classes: which object size serves a request, and how long a span of such objects is.
 //!
-//! Classes go in steps of 16 bytes up to 128 B and then eight to a doubling, so rounding wastes at most
+//! Classes go in steps of 16 bytes up to 128 B and then eight to a doubling, so internal fragmentation wastes at most
 //! the 16-byte step below 128 B and at most 12.5 % above. Everything here is a table made at compile
 //! time; in Rust code with a constant `Layout` the class folds to a constant.
 //!
@@ -52,11 +52,11 @@ const STEP: usize = MIN_ALIGN;
 const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
 
 /// What is added to a class's number in [`MappedClass`], where the numbers are second ones. Twice the count: what this
-/// makes of places in a thread's cache, `thread_cache::intake` says.
-pub const SECOND: usize = 2 * CLASS_COUNT;
+/// makes of places in a thread's cache, `thread_cache::push_target` says.
+pub const ALIAS: usize = 2 * CLASS_COUNT;
 
 static INFO: [ClassInfo; CLASS_COUNT] = make_info();
-static MAPPED_SIZES: [u16; SECOND + CLASS_COUNT] = make_mapped_sizes();
+static MAPPED_SIZES: [u16; ALIAS + CLASS_COUNT] = make_mapped_sizes();
 static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
 
 const fn make_info() -> [ClassInfo; CLASS_COUNT] {
@@ -133,13 +133,13 @@ const fn make_class_of() -> [u8; TABLE_LEN] {
     table
 }
 
-const fn make_mapped_sizes() -> [u16; SECOND + CLASS_COUNT] {
-    let mut sizes = [0; SECOND + CLASS_COUNT];
+const fn make_mapped_sizes() -> [u16; ALIAS + CLASS_COUNT] {
+    let mut sizes = [0; ALIAS + CLASS_COUNT];
     let info = make_info();
     let mut class = 1;
     while class < CLASS_COUNT {
         sizes[class] = info[class].size as u16;
-        sizes[SECOND + class] = sizes[class];
+        sizes[ALIAS + class] = sizes[class];
         class += 1;
     }
     sizes
@@ -154,10 +154,10 @@ impl MappedClass {
     /// What `byte` of the page map stands for.
     ///
     /// # Safety
-    /// `byte` is the first or second number of a class.
+    /// `byte` is the first or class alias of a class.
     #[inline(always)]
     pub const unsafe fn from_byte_unchecked(byte: u8) -> Self {
-        debug_assert!((byte as usize) < SECOND + CLASS_COUNT);
+        debug_assert!((byte as usize) < ALIAS + CLASS_COUNT);
         Self(byte)
     }
 
@@ -167,10 +167,10 @@ impl MappedClass {
         Self(class.0)
     }
 
-    /// `class` by its second number.
+    /// `class` by its class alias.
     #[inline(always)]
-    pub const fn second(class: SizeClass) -> Self {
-        if class.0 == 0 { Self(0) } else { Self(class.0 + SECOND as u8) }
+    pub const fn alias(class: SizeClass) -> Self {
+        if class.0 == 0 { Self(0) } else { Self(class.0 + ALIAS as u8) }
     }
 
     /// The number.
@@ -182,7 +182,7 @@ impl MappedClass {
     /// The class.
     #[inline(always)]
     pub const fn class(self) -> SizeClass {
-        if self.0 as usize >= SECOND { SizeClass(self.0 - SECOND as u8) } else { SizeClass(self.0) }
+        if self.0 as usize >= ALIAS { SizeClass(self.0 - ALIAS as u8) } else { SizeClass(self.0) }
     }
 
     /// Bytes in an object of the class; 0 for class 0.
@@ -319,14 +319,14 @@ mod tests {
     }
 
     #[test]
-    fn second_numbers_stand_for_the_same_classes() {
+    fn class_aliases_stand_for_the_same_classes() {
         for class in SizeClass::all() {
-            for mapped in [MappedClass::first(class), MappedClass::second(class)] {
+            for mapped in [MappedClass::first(class), MappedClass::alias(class)] {
                 assert_eq!((mapped.class(), mapped.size()), (class, class.size()));
             }
-            assert_ne!(MappedClass::first(class), MappedClass::second(class));
+            assert_ne!(MappedClass::first(class), MappedClass::alias(class));
         }
-        assert_eq!(MappedClass::second(SizeClass::NONE), MappedClass::first(SizeClass::NONE));
+        assert_eq!(MappedClass::alias(SizeClass::NONE), MappedClass::first(SizeClass::NONE));
         assert_eq!(MappedClass::first(SizeClass::NONE).size(), 0);
     }
 

@@ -9,7 +9,7 @@
 //!
 //! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are clear.
 
-use super::age::Age;
+use super::cow_set::CowSet;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
 use crate::config::MAX_SPAN_OBJECTS;
@@ -50,10 +50,10 @@ pub struct Span {
     /// What it is used for.
     pub state: SpanState,
     /// Which pages of a small span a forked child does not share.
-    pub age: Age,
-    /// Pages before a large block that belong to its span; see `page_heap::fences`.
+    pub cow: CowSet,
+    /// Pages before a large block that belong to its span; see `page_heap::guard pages`.
     #[cfg(feature = "hardened")]
-    pub lead: usize,
+    pub guard_offset: usize,
     /// What the class would be of a small block that is `Large` because it was sampled (`front::watched`); `NONE` of
     /// all others.
     pub sampled: SizeClass,
@@ -110,9 +110,9 @@ impl Span {
             pages,
             class,
             state,
-            age: Age::OLD,
+            cow: CowSet::OLD,
             #[cfg(feature = "hardened")]
-            lead: 0,
+            guard_offset: 0,
             sampled: SizeClass::NONE,
             fresh: false,
             group: Self::UNLISTED,

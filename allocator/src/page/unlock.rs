@@ -13,7 +13,7 @@ use core::slice;
 pub fn unlock_untouched() {
     PAGE_MAP.for_each_table(unlock_zeros);
     #[cfg(feature = "hardened")]
-    super::live_map::LIVE_MAP.for_each_table(unlock_zeros);
+    super::allocation_bitmap::ALLOCATION_BITMAP.for_each_table(unlock_zeros);
 }
 
 /// Unlocks the whole OS pages within the `bytes` bytes at `start`, a static or a table of ours, that are all zero.

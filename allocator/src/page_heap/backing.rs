@@ -8,7 +8,7 @@
 //! takes a border away for each that it makes, or makes two for so many huge pages. The neighbours lose little: the
 //! kernel does not take a huge page apart for that, only does not make a new one.
 //!
-//! A range of free huge pages that goes back is whole again (`make_whole`): as it holds no memory, nothing of it is
+//! A range of free huge pages that goes back is whole again (`repair`): as it holds no memory, nothing of it is
 //! in the way of a huge page at its next use.
 
 use super::heap::{Inner, PageHeap};
@@ -137,7 +137,7 @@ impl<O: Os> PageHeap<O> {
     ///
     /// # Safety
     /// They are in the caller's hand, and hold no memory.
-    pub(super) unsafe fn make_whole(&self, first: *mut HugePage, len: usize) {
+    pub(super) unsafe fn repair(&self, first: *mut HugePage, len: usize) {
         if parameters::huge_pages() == HugePages::Never {
             return;
         }

@@ -170,10 +170,10 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
-    /// Enters the classes of spans by their second numbers, now and from now on.
-    pub fn use_second_numbers(&self) {
+    /// Enters the classes of spans by their class aliases, now and from now on.
+    pub fn use_class_aliases(&self) {
         let inner = self.lock();
-        PAGE_MAP.use_second_numbers(inner.spans > 0);
+        PAGE_MAP.use_class_aliases(inner.spans > 0);
     }
 
     /// Takes a span back.
@@ -412,7 +412,7 @@ impl Inner {
     fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
         // Before the last addresses are taken: large blocks that are freed later need records when they become small spans.
         METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
-        let wish = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
+        let request = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
         let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
         let huge_backed = match parameters::huge_pages() {
             HugePages::Never => false,
@@ -420,8 +420,8 @@ impl Inner {
             HugePages::Auto => self.huge_pages >= threshold && parameters::get(Id::DecayMs) != 0,
             HugePages::Always => true,
         };
-        self.map_huge(os, wish, huge_backed)
-            .or_else(|| if wish > need { self.map_huge(os, need, huge_backed) } else { None })
+        self.map_huge(os, request, huge_backed)
+            .or_else(|| if request > need { self.map_huge(os, need, huge_backed) } else { None })
     }
 
     fn map_huge<O: Os>(&mut self, os: &O, count: usize, huge_backed: bool) -> Option<()> {

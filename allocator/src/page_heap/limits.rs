@@ -8,7 +8,7 @@
 //! Limits are looked at when pages are taken from the page heap, under its lock. Its own free pages go back
 //! from here. Where neither is set, the container's limit takes the place of the soft one: while memory is to go back,
 //! `background` says every second how much more may be held (`set_container_room`). Caches and the insides of spans
-//! belong to the tiers above, which see by `take_wish` that they should give up what they hold.
+//! belong to the tiers above, which see by `take_pressure` that they should give up what they hold.
 
 use super::heap::{Inner, PageHeap};
 use super::release::OF_OTHERS;
@@ -20,9 +20,9 @@ use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// Milliseconds between two times that caches are emptied for a limit, unless this much more is held, or a
 /// request would fail.
-const WISH_MS: u64 = 50;
-/// See `WISH_MS`.
-const WISH_BYTES: usize = 2 << 20;
+const PRESSURE_MS: u64 = 50;
+/// See `PRESSURE_MS`.
+const PRESSURE_BYTES: usize = 2 << 20;
 
 /// Bytes of OS pages inside spans that were given back. Relaxed, here and below: sums that order nothing.
 static INSIDE_SPANS: AtomicUsize = AtomicUsize::new(0);
@@ -33,11 +33,11 @@ static HARD_HITS: AtomicUsize = AtomicUsize::new(0);
 /// See `LimitStats`.
 static RELEASED: AtomicUsize = AtomicUsize::new(0);
 /// The tiers above should give up what they hold.
-static WISH: AtomicU32 = AtomicU32::new(0);
+static PRESSURE_PENDING: AtomicU32 = AtomicU32::new(0);
 /// Bytes held after the tiers above last gave up what they held, or were asked to.
 static LAST_HELD: AtomicUsize = AtomicUsize::new(0);
-/// Milliseconds of the clock at the last wish. Written under the page heap's lock.
-static LAST_WISH: AtomicUsize = AtomicUsize::new(0);
+/// Milliseconds of the clock at the last request. Written under the page heap's lock.
+static LAST_PRESSURE: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that may be held in this container for now, as far as is known; `NEVER` without a limit.
 static CONTAINER: AtomicUsize = AtomicUsize::new(NEVER);
@@ -84,8 +84,9 @@ pub fn forget_inside_spans(bytes: usize) {
 
 /// Whether the tiers above should give up what they hold; asked for by slow paths without any lock.
 #[inline]
-pub fn take_wish() -> bool {
-    WISH.load(Ordering::Relaxed) != 0 && WISH.swap(0, Ordering::Relaxed) != 0
+pub fn take_pressure() -> bool {
+    PRESSURE_PENDING.load(Ordering::Relaxed) != 0
+        && PRESSURE_PENDING.swap(0, Ordering::Relaxed) != 0
 }
 
 /// Whether there is a hard limit.
@@ -171,12 +172,12 @@ impl Inner {
             SOFT_HITS.fetch_add(1, Ordering::Relaxed);
         }
         let now = os.now_ms() as usize;
-        let last = LAST_WISH.load(Ordering::Relaxed);
-        let grown = held.saturating_sub(LAST_HELD.load(Ordering::Relaxed)) >= WISH_BYTES;
-        if held > limit && (grown || now.wrapping_sub(last) >= WISH_MS as usize) {
+        let last = LAST_PRESSURE.load(Ordering::Relaxed);
+        let grown = held.saturating_sub(LAST_HELD.load(Ordering::Relaxed)) >= PRESSURE_BYTES;
+        if held > limit && (grown || now.wrapping_sub(last) >= PRESSURE_MS as usize) {
             LAST_HELD.store(held, Ordering::Relaxed);
-            LAST_WISH.store(now, Ordering::Relaxed);
-            WISH.store(1, Ordering::Relaxed);
+            LAST_PRESSURE.store(now, Ordering::Relaxed);
+            PRESSURE_PENDING.store(1, Ordering::Relaxed);
         }
         Length::for_bytes(resident - limit).0.min(self.free_resident)
     }

@@ -16,7 +16,7 @@
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
-//! * `fences`: in hardened builds, pages round large blocks that nobody may touch.
+//! * `guard_pages`: in hardened builds, pages round large blocks that nobody may touch.
 //! * `steps`: what tests count instead of the time that the lock is held.
 //! * `verify`: checking the records of the huge pages.
 //!
@@ -25,9 +25,9 @@
 
 mod backing;
 mod direct;
-#[cfg(feature = "hardened")]
-pub mod fences;
 mod filler;
+#[cfg(feature = "hardened")]
+pub mod guard_pages;
 mod heap;
 mod huge_page;
 mod huge_ranges;

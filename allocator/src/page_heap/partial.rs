@@ -30,8 +30,8 @@ impl Inner {
     ) -> Option<(*mut HugePage, usize)> {
         // A mapping begins at an OS page, which may be half a page of ours.
         let least = pages + align;
-        for wish in TRIED.into_iter().filter(|wish| *wish > least).chain([least]) {
-            if wish > PAGES_PER_HUGE || !self.map_part(os, Length(wish).bytes()) {
+        for request in TRIED.into_iter().filter(|request| *request > least).chain([least]) {
+            if request > PAGES_PER_HUGE || !self.map_part(os, Length(request).bytes()) {
                 continue;
             }
             // Not, where a huge page's border cuts it. What was mapped stays, and serves others.

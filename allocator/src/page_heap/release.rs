@@ -28,7 +28,7 @@ use crate::config::{
 };
 use crate::os::{Linux, Os, libc_calls, release_request};
 #[cfg(feature = "hardened")]
-use crate::page::live_map::LIVE_MAP;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{Futex, Ordering};
@@ -398,9 +398,9 @@ impl<O: Os> PageHeap<O> {
         if ok {
             // SAFETY: in hand, and it holds no memory.
             unsafe {
-                self.make_whole(first, len);
+                self.repair(first, len);
                 #[cfg(feature = "hardened")]
-                LIVE_MAP.release((*first).addr, len * HUGE_SIZE);
+                ALLOCATION_BITMAP.release((*first).addr, len * HUGE_SIZE);
             }
         }
         // SAFETY: `hold_range` put it there.

@@ -97,8 +97,8 @@ impl Inner {
     /// they are in one. The first, and whether all read as zero; `None` where there is no such place.
     fn take_with_room(&mut self, pages: usize, align: usize) -> Option<(PageId, bool)> {
         let (huge, index) = if pages < PAGES_PER_HUGE {
-            let wish = (2 * pages).min(PAGES_PER_HUGE);
-            let found = self.fillers.iter().find_map(|filler| filler.find(wish, align));
+            let request = (2 * pages).min(PAGES_PER_HUGE);
+            let found = self.fillers.iter().find_map(|filler| filler.find(request, align));
             found.or_else(|| self.ranges.take(1).map(|huge| (huge, 0)))?
         } else {
             (self.ranges.take_with_room(pages.div_ceil(PAGES_PER_HUGE))?, 0)

@@ -1,8 +1,8 @@
 //! The environment, read once: inside the first slow path, so without memory, and before anything
 //! that the values decide.
 //!
-//! Weakest first: what is compiled into the program (`compiled`), glibc's `MALLOC_` variables, `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`,
-//! `STRATALLOC_<NAME>`. Of glibc's, those that have a meaning here are honoured and all others
+//! Weakest first: what is compiled into the program (`compiled`), glibc's `MALLOC_` variables,
+//! `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`, `STRATALLOC_<NAME>`. Of glibc's, those that have a meaning here are honoured and all others
 //! ignored in silence, since they were set for another allocator; `docs/tuning.md` lists them.
 //! Other variables that start with `STRATALLOC_` are not looked at: the prefix is not ours alone.
 //!

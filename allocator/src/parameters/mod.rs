@@ -146,7 +146,7 @@ pub enum Background {
 pub enum HugePages {
     /// It is asked not to use them.
     Never,
-    /// It is asked for them once the heap is large enough that rounding to 2 MiB is small against
+    /// It is asked for them once the heap is large enough that internal fragmentation to 2 MiB is small against
     /// it.
     Auto,
     /// It is asked for them from the first byte on.

@@ -17,7 +17,9 @@ const BYTES: [Gauge; 17] = [
     ("span_tails", "Ends of spans that no object fills", |now| now.span_tails),
     ("page_heap_free", "Free pages that hold memory", |now| now.page_heap_free),
     ("page_heap_released", "Free pages that hold no memory", |now| now.page_heap_released),
-    ("rounding", "What blocks have beyond what was asked for, estimated", |now| now.rounding),
+    ("internal_fragmentation", "What blocks have beyond what was asked for, estimated", |now| {
+        now.internal_fragmentation
+    }),
     ("central_released", "OS pages inside spans that hold no memory", |now| now.central_released),
     ("direct_mapped", "Blocks with a mapping of their own", |now| now.direct_mapped),
     ("metadata", "Address space of the allocator's own records", |now| now.metadata),

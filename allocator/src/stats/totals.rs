@@ -32,7 +32,7 @@ pub struct Stats {
     pub in_use: usize,
     /// Part of `in_use`: what blocks have beyond what the program asked for. An estimate, from the requests for which
     /// magazines were filled from spans and from those beyond the size classes.
-    pub rounding: usize,
+    pub internal_fragmentation: usize,
     /// Part of `in_use`: blocks beyond the size classes, direct-mapped ones included.
     pub large: usize,
     /// Number of blocks handed to the program.
@@ -99,7 +99,7 @@ impl Stats {
             out.span_tails += now.span_bytes - now.objects * size;
             out.in_use += now.in_use * size;
             out.in_use_count += now.in_use;
-            out.rounding += CENTRAL.rounding_of(class, now.in_use);
+            out.internal_fragmentation += CENTRAL.internal_fragmentation_of(class, now.in_use);
         });
         out.add_page_heap();
         out.add_metadata();
@@ -132,7 +132,8 @@ impl Stats {
         self.page_heap_released = pages.released;
         let large_count = pages.large_count + direct.count;
         self.in_use_count += large_count;
-        self.rounding += CENTRAL.rounding_of(SizeClass::NONE, large_count);
+        self.internal_fragmentation +=
+            CENTRAL.internal_fragmentation_of(SizeClass::NONE, large_count);
         // Spans of small objects that came or went since their class was read count as central free.
         let small = pages.used - pages.large_bytes;
         let known = self.in_use
@@ -213,7 +214,7 @@ impl fmt::Display for Stats {
         let lines = [
             ("mapped from the OS", self.mapped),
             ("in use by the program", self.in_use),
-            ("  of it rounding (estimate)", self.rounding),
+            ("  of it internal_fragmentation (estimate)", self.internal_fragmentation),
             ("free in thread caches", self.thread_cache_free),
             ("free in transfer caches", self.transfer_cache_free),
             ("free in central lists", self.central_free),

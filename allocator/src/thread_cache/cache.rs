@@ -1,21 +1,21 @@
 //! The record of a thread's cache and the operations of the hot paths.
 //!
-//! Invariant for every class: `rooms + budgets + (length of the chain at heads) = capacities`. Class 0, which no
+//! Invariant for every class: `free_slots + budgets + (length of the chain at heads) = capacities`. Class 0, which no
 //! object has, has capacity 0: empty and full at once, as is every class of the placeholder caches.
 //! So "not a small object" and "thread not set up" need no tests of their own on the hot paths: they end
 //! in the slow path like an empty or a full magazine.
 //!
-//! `budgets` is 0 but in threads that count what they allocate (`counted`): there `rooms` is what was popped since
-//! the slow path last looked, and `budgets` is what may be pushed until it looks again. `intake` is how a `push` is led to
+//! `budgets` is 0 but in threads that count what they allocate (`sample_counter`): there `free_slots` is what was popped since
+//! the slow path last looked, and `budgets` is what may be pushed until it looks again. `push_target` is how a `push` is led to
 //! the one or the other.
 //!
 //! Writers: the owning thread only, but for who parks the cache of a sleeping thread, see `park`. Readers:
-//! the owner, and for statistics anyone (`rooms`, `capacities`, the spares' counts), who may see values
+//! the owner, and for statistics anyone (`free_slots`, `capacities`, the spares' counts), who may see values
 //! that are a moment old. That is why the fields are atomics; all accesses are relaxed and compile to
-//! plain moves, with one exception that matters to `fork` and to parking, see [`Intake::push`].
+//! plain moves, with one exception that matters to `fork` and to parking, see [`PushTarget::push`].
 
-use super::counted::Counter;
-use super::intake::Intake;
+use super::push_target::PushTarget;
+use super::sample_counter::SampleCounter;
 use crate::base::list::{Links, Node};
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
@@ -38,24 +38,24 @@ pub enum Kind {
 }
 
 /// A thread's cache. The hot arrays are separate arrays, not an array of magazines, so that an index needs no
-/// multiplication beyond what the processor's addressing does. The first five have their places for `intake`.
+/// multiplication beyond what the processor's addressing does. The first five have their places for `push_target`.
 #[repr(C, align(64))]
 pub struct ThreadCache {
     /// First object of each class's loaded magazine.
     pub(super) heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
-    /// Objects that may still be pushed by second numbers; see the module's comment.
+    /// Objects that may still be pushed by class aliases; see the module's comment.
     pub(super) budgets: [AtomicU32; CLASS_COUNT],
     /// Objects that a magazine of each class may grow to now; see `sizing`.
     pub(super) limits: [AtomicU32; CLASS_COUNT],
     /// Objects that each loaded magazine still has room for.
-    pub(super) rooms: [AtomicU32; CLASS_COUNT],
+    pub(super) free_slots: [AtomicU32; CLASS_COUNT],
     /// Objects that each loaded magazine holds when full.
     pub(super) capacities: [AtomicU32; CLASS_COUNT],
     /// First object of each class's spare magazine.
     pub(super) spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
     /// Objects in each spare magazine.
     spare_counts: [AtomicU32; CLASS_COUNT],
-    /// Slow-path events until the next scavenge.
+    /// Slow-path samples until the next scavenge.
     pub(super) countdown: AtomicU32,
     /// Classes whose slow path ran since the last scavenge, 32 to a word.
     pub(super) active: [AtomicU32; 4],
@@ -67,12 +67,12 @@ pub struct ThreadCache {
     pub(super) seen: AtomicU32,
     /// Looks in a row at which next to nothing had happened.
     pub(super) rounds_asleep: AtomicU32,
-    /// Number of the `fork` since which the owner spares shared pages, or 0; see `sparing`.
-    pub(super) sparing: AtomicU32,
+    /// Number of the `fork` since which the owner spares shared pages, or 0; see `cow_cache`.
+    pub(super) cow_fork: AtomicU32,
     /// Calls that may still save nothing.
-    pub(super) credit: AtomicU32,
+    pub(super) cow_budget: AtomicU32,
     /// Number of the `fork` for which the owner gave that up, as it saved nothing.
-    pub(super) declined: AtomicU32,
+    pub(super) cow_declined: AtomicU32,
     /// Which one of the caches that came to live in this process it is; 0 while it does not. Under the registry's lock.
     pub(super) birth: AtomicUsize,
     /// The owner's number, and where its thread-local words are.
@@ -80,7 +80,7 @@ pub struct ThreadCache {
     /// See `thread`.
     pub(super) slot: AtomicPtr<usize>,
     /// What counts what the owner allocates; null where nothing does.
-    pub(super) counter: AtomicPtr<Counter>,
+    pub(super) counter: AtomicPtr<SampleCounter>,
     /// What this is.
     pub kind: Kind,
     links: Links<ThreadCache>,
@@ -112,7 +112,7 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
 /// Named by the fourth word of threads that count, where blocks whose size the caller says are looked up nevertheless,
-/// and by the third and fourth of threads that spare shared pages: full (`registry::name_in_slot`). Never written to;
+/// and by the third and fourth of threads that spare shared pages: full (`registry::publish_cache`). Never written to;
 /// what kind it is nobody asks.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
@@ -135,7 +135,7 @@ pub fn quarantine() -> &'static super::quarantine::Quarantine {
 /// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the class
 /// first, which whoever parks the cache relies on.
 #[inline(always)]
-pub fn in_slot_to_pop(class: SizeClass) -> &'static ThreadCache {
+pub fn cache_for_alloc(class: SizeClass) -> &'static ThreadCache {
     // SAFETY: as in `current`.
     unsafe { &*thread_slot::announce_and_get(class.index() as u8).cast() }
 }
@@ -147,7 +147,7 @@ impl ThreadCache {
             heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
             budgets: [const { AtomicU32::new(0) }; CLASS_COUNT],
             limits: [const { AtomicU32::new(0) }; CLASS_COUNT],
-            rooms: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            free_slots: [const { AtomicU32::new(0) }; CLASS_COUNT],
             capacities: [const { AtomicU32::new(0) }; CLASS_COUNT],
             spare_heads: [const { AtomicPtr::new(ptr::null_mut()) }; CLASS_COUNT],
             spare_counts: [const { AtomicU32::new(0) }; CLASS_COUNT],
@@ -157,9 +157,9 @@ impl ThreadCache {
             parked: AtomicU32::new(0),
             seen: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
-            sparing: AtomicU32::new(0),
-            credit: AtomicU32::new(0),
-            declined: AtomicU32::new(0),
+            cow_fork: AtomicU32::new(0),
+            cow_budget: AtomicU32::new(0),
+            cow_declined: AtomicU32::new(0),
             birth: AtomicUsize::new(0),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
@@ -190,13 +190,13 @@ impl ThreadCache {
                 head.store(FreeObject::next(object), Ordering::Relaxed);
                 FreeObject::hand_out(object, class);
             }
-            let room = Self::at(&self.rooms, class);
+            let room = Self::at(&self.free_slots, class);
             room.store(room.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
         }
         object.cast()
     }
 
-    /// Puts an object into the loaded magazine as `Intake::push` does. For slow paths of the owner.
+    /// Puts an object into the loaded magazine as `PushTarget::push` does. For slow paths of the owner.
     ///
     /// # Safety
     /// `object` is an object of `class` that the caller gives up.
@@ -205,8 +205,8 @@ impl ThreadCache {
         // SAFETY: addresses of this cache, for numbers of these kinds; the rest is handed through.
         unsafe {
             match self.counter() {
-                None => Intake::of(self).push(MappedClass::first(class), object),
-                Some(_) => Intake::of_counted(self).push_second(class.index(), object),
+                None => PushTarget::of(self).push(MappedClass::first(class), object),
+                Some(_) => PushTarget::of_counted(self).push_alias(class.index(), object),
             }
         }
     }
@@ -218,7 +218,7 @@ impl ThreadCache {
         }
         // Relaxed: see the module's comment.
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
-        let room = Self::at(&self.rooms, class).load(Ordering::Relaxed);
+        let room = Self::at(&self.free_slots, class).load(Ordering::Relaxed);
         let budget = Self::at(&self.budgets, class).load(Ordering::Relaxed);
         // Loads that are not one moment may cross.
         capacity.saturating_sub(room.saturating_add(budget)) as usize
@@ -268,7 +268,8 @@ impl ThreadCache {
             None => {
                 // Relaxed: only the owner writes.
                 Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
-                Self::at(&self.rooms, class).store((capacity - count) as u32, Ordering::Relaxed);
+                Self::at(&self.free_slots, class)
+                    .store((capacity - count) as u32, Ordering::Relaxed);
             }
             Some(counter) => self.set_budget(counter, class, count, capacity),
         }
@@ -319,7 +320,7 @@ impl ThreadCache {
 
     /// Makes a class that `steal_loaded` was applied to whole again: what is there now, if anything, is one
     /// object, whose link leads to what was taken.
-    pub(super) fn settle_stolen(&self, class: SizeClass) {
+    pub(super) fn finish_steal(&self, class: SizeClass) {
         // Relaxed: the owner's own store, if any.
         let object = Self::at(&self.heads, class).load(Ordering::Relaxed);
         if object.is_null() {

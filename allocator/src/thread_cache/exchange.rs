@@ -1,12 +1,12 @@
 //! What happens when a magazine is empty or full: exchange it with the spare, or with the central tier.
 
-#[cfg(feature = "hardened")]
-use super::before_event::put_chain_aside;
-use super::before_event::{make_room_before_event, put_aside, split};
 use super::cache::{Kind, ThreadCache, current};
 #[cfg(feature = "hardened")]
 use super::clear;
-use super::{orphans, park, registry, sizing, sparing};
+#[cfg(feature = "hardened")]
+use super::sampling_refill::put_chain_aside;
+use super::sampling_refill::{make_room_before_sample, put_aside, split};
+use super::{cow_cache, orphans, park, registry, sizing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject, Search};
@@ -119,7 +119,7 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
 }
 
 /// Makes `chain` the loaded magazine, what went before it to the caller. Where the thread counts, no more than may be
-/// allocated before the next event; the rest becomes the spare magazine, which is empty.
+/// allocated before the next sample; the rest becomes the spare magazine, which is empty.
 #[inline]
 pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
     let capacity = chain.count.max(cache.limit(class));
@@ -167,7 +167,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     };
     let cache = &*cache;
     // SAFETY: as above.
-    if unlikely(cache.is_sparing()) && unsafe { sparing::take_home(cache, class, object) } {
+    if unlikely(cache.avoids_cow()) && unsafe { cow_cache::take_home(cache, class, object) } {
         return;
     }
     if cache.limit(class) == 0 && !sizing::is_active(cache, class) {
@@ -188,7 +188,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     if let Some(counter) = cache.counter()
         && cache.budget(class) == 0
     {
-        let made = make_room_before_event(cache, counter, class);
+        let made = make_room_before_sample(cache, counter, class);
         // SAFETY: as above; what was in the way was the cache's, and now is ours.
         unsafe {
             let over = match made {
@@ -257,7 +257,7 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);
     // A class without a limit is looked at in full.
-    if limit == 0 || cache.is_sparing() || cache.budget(class) > 0 {
+    if limit == 0 || cache.avoids_cow() || cache.budget(class) > 0 {
         return false;
     }
     // SAFETY: handed through.
@@ -370,7 +370,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
     if let Some(counter) = cache.counter() {
         cache.count_popped(counter, class);
         if counter.most(class, count) < count {
-            // An event is near.
+            // A sample is near.
             // SAFETY: handed through.
             return unsafe {
                 let over = put_chain_aside(&cache, class, chain, tail);

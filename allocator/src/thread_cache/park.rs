@@ -27,7 +27,7 @@
 
 use super::cache::{Kind, PARKED, ThreadCache};
 use super::registry::{PART, Registry, Walk};
-use super::{registry, sizing, sparing};
+use super::{cow_cache, registry, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
 use crate::config::SCAVENGE_INTERVAL;
@@ -188,7 +188,7 @@ fn park_chosen() -> usize {
         for cache in batch.iter().flatten() {
             cache.parked.store(INTACT, Ordering::Relaxed);
             // SAFETY: the thread exists and is listed, and the lock is held.
-            unsafe { name_parked(cache) };
+            unsafe { publish_parked(cache) };
         }
         let refused = !barrier_everywhere();
         // Relaxed: a flag by itself. Asked for again by whoever parks on request.
@@ -254,10 +254,10 @@ pub fn resume() {
     // SAFETY: a thread with that placeholder has a cache, and records are never freed.
     let cache = unsafe { &*cache };
     debug_assert!(cache.kind == Kind::Live);
-    make_whole(cache);
-    registry::name_in_slot(cache);
+    repair(cache);
+    registry::publish_cache(cache);
     drop(registry);
-    sparing::join_if_wanted();
+    cow_cache::join_if_wanted();
 }
 
 /// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that
@@ -277,7 +277,7 @@ pub(super) unsafe fn stop_all(registry: &Registry) {
         {
             cache.parked.store(INTACT, Ordering::Relaxed);
             // SAFETY: as in `park_chosen`.
-            unsafe { name_parked(cache) };
+            unsafe { publish_parked(cache) };
         }
         // SAFETY: as above.
         node = unsafe { registry.live.next(node) };
@@ -306,7 +306,7 @@ pub fn divert_own() {
 /// # Safety
 /// The thread exists and is listed, and the registry's lock is held: the thread has not taken its cache down,
 /// which it would do under that lock; its thread-local words are there.
-unsafe fn name_parked(cache: &ThreadCache) {
+unsafe fn publish_parked(cache: &ThreadCache) {
     let parked = (&raw const PARKED).cast_mut().cast();
     // SAFETY: by the caller's word.
     unsafe { thread_slot::write(slot_of(cache), parked, parked, parked) };
@@ -314,10 +314,10 @@ unsafe fn name_parked(cache: &ThreadCache) {
 
 /// Brings the magazines in order that were taken. For the owner, with no operation under way, when nobody
 /// can be parking the cache.
-pub fn make_whole(cache: &ThreadCache) {
+pub fn repair(cache: &ThreadCache) {
     if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
         for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
-            cache.settle_stolen(class);
+            cache.finish_steal(class);
         }
         #[cfg(feature = "hardened")]
         cache.quarantine.settle();

@@ -34,10 +34,10 @@ const CLASS_SHIFT: u32 = 48;
 /// What a thread has in quarantine. All accesses are relaxed but where the comment says so: see `cache`.
 pub struct Quarantine {
     /// Blocks that the younger generation of each class has room for; never any for bigger classes.
-    rooms: [AtomicU32; CLASS_COUNT],
-    young: [AtomicPtr<FreeObject>; CHAINED],
+    free_slots: [AtomicU32; CLASS_COUNT],
+    newer: [AtomicPtr<FreeObject>; CHAINED],
     old: [AtomicPtr<FreeObject>; CHAINED],
-    /// The last objects of the chains at `young` and `old`: those that came first.
+    /// The last objects of the chains at `newer` and `old`: those that came first.
     tails: [[AtomicPtr<FreeObject>; CHAINED]; 2],
     /// The big blocks.
     ring: [AtomicUsize; BIG],
@@ -48,8 +48,8 @@ impl Quarantine {
     /// Nothing waits, and nothing can.
     pub const fn new() -> Self {
         Self {
-            rooms: [const { AtomicU32::new(0) }; CLASS_COUNT],
-            young: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED],
+            free_slots: [const { AtomicU32::new(0) }; CLASS_COUNT],
+            newer: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED],
             old: [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED],
             tails: [const { [const { AtomicPtr::new(ptr::null_mut()) }; CHAINED] }; 2],
             ring: [const { AtomicUsize::new(0) }; BIG],
@@ -66,9 +66,9 @@ impl Quarantine {
     /// Whether `push` may be called at once.
     #[inline(always)]
     pub fn has_room(&self, class: SizeClass) -> bool {
-        // SAFETY: a class's number is below CLASS_COUNT. Only this thread writes rooms, so that its own read
+        // SAFETY: a class's number is below CLASS_COUNT. Only this thread writes free slots, so that its own read
         // need not be an atomic one, which the compiler does not merge with the comparison.
-        unsafe { *self.rooms.get_unchecked(class.index()).as_ptr().cast::<i32>() > 0 }
+        unsafe { *self.free_slots.get_unchecked(class.index()).as_ptr().cast::<i32>() > 0 }
     }
 
     /// Lets a block wait.
@@ -79,13 +79,13 @@ impl Quarantine {
     pub unsafe fn push(&self, class: SizeClass, block: *mut u8) {
         let block = block.cast::<FreeObject>();
         // SAFETY: classes that have room are chained ones.
-        let (young, room) = unsafe {
-            (self.young.get_unchecked(class.index()), self.rooms.get_unchecked(class.index()))
+        let (newer, room) = unsafe {
+            (self.newer.get_unchecked(class.index()), self.free_slots.get_unchecked(class.index()))
         };
         // SAFETY: by the caller's word.
-        unsafe { FreeObject::link(block, young.load(Ordering::Relaxed)) };
+        unsafe { FreeObject::link(block, newer.load(Ordering::Relaxed)) };
         // Release: as in `ThreadCache::push`, for the sake of a forked child.
-        young.store(block, Ordering::Release);
+        newer.store(block, Ordering::Release);
         room.store(room.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
     }
 
@@ -101,8 +101,8 @@ impl Quarantine {
         block: *mut u8,
         hidden: bool,
     ) -> Option<(Chain, *mut FreeObject)> {
-        let (young, old) = (&self.young[class.index()], &self.old[class.index()]);
-        let room = &self.rooms[class.index()];
+        let (newer, old) = (&self.newer[class.index()], &self.old[class.index()]);
+        let room = &self.free_slots[class.index()];
         let most = most(class);
         let mut left = (room.load(Ordering::Relaxed) as i32).unsigned_abs();
         let mut done = None;
@@ -116,7 +116,7 @@ impl Quarantine {
             old_tail.store(young_tail.load(Ordering::Relaxed), Ordering::Relaxed);
             young_tail.store(block.cast(), Ordering::Relaxed);
             // Nowhere for a moment rather than in two places, as seen by a forked child.
-            let full = young.swap(ptr::null_mut(), Ordering::Relaxed);
+            let full = newer.swap(ptr::null_mut(), Ordering::Relaxed);
             old.store(full, Ordering::Release);
             left = most;
         }
@@ -143,7 +143,7 @@ impl Quarantine {
     /// that can at most be pushed to.
     pub fn steal(&self, mut give: impl FnMut(SizeClass, *mut FreeObject)) {
         for class in SizeClass::all().take(CHAINED - 1) {
-            for generation in [&self.old, &self.young] {
+            for generation in [&self.old, &self.newer] {
                 // Acquire: pairs with the Release of `push`, so that the links are there.
                 let first = generation[class.index()].swap(ptr::null_mut(), Ordering::Acquire);
                 if !first.is_null() {
@@ -159,7 +159,7 @@ impl Quarantine {
     /// Calls `visit` for each chain of blocks, which stays. For the owner.
     pub fn for_each(&self, mut visit: impl FnMut(SizeClass, *mut FreeObject)) {
         for class in SizeClass::all().take(CHAINED - 1) {
-            for generation in [&self.old, &self.young] {
+            for generation in [&self.old, &self.newer] {
                 let first = generation[class.index()].load(Ordering::Relaxed);
                 if !first.is_null() {
                     visit(class, first);
@@ -177,7 +177,7 @@ impl Quarantine {
     /// block of a class, whose link leads to what was taken.
     pub fn settle(&self) {
         for class in SizeClass::all().take(CHAINED - 1) {
-            let block = self.young[class.index()].load(Ordering::Relaxed);
+            let block = self.newer[class.index()].load(Ordering::Relaxed);
             let mut left = 0;
             if !block.is_null() {
                 // SAFETY: a block that this thread has put here.
@@ -185,7 +185,7 @@ impl Quarantine {
                 self.tails[0][class.index()].store(block, Ordering::Relaxed);
                 left = most(class) - 1;
             }
-            self.rooms[class.index()].store(left, Ordering::Relaxed);
+            self.free_slots[class.index()].store(left, Ordering::Relaxed);
         }
     }
 
@@ -194,10 +194,10 @@ impl Quarantine {
         let chained = SizeClass::all().take(CHAINED - 1).map(|class| {
             let at = class.index();
             let empty = |head: &AtomicPtr<FreeObject>| head.load(Ordering::Relaxed).is_null();
-            let left = (self.rooms[at].load(Ordering::Relaxed) as i32).unsigned_abs();
-            let young = if empty(&self.young[at]) { 0 } else { most(class).saturating_sub(left) };
+            let left = (self.free_slots[at].load(Ordering::Relaxed) as i32).unsigned_abs();
+            let newer = if empty(&self.newer[at]) { 0 } else { most(class).saturating_sub(left) };
             let old = if empty(&self.old[at]) { 0 } else { most(class) };
-            (young + old) as usize * class.size()
+            (newer + old) as usize * class.size()
         });
         let big = self.ring.iter().filter_map(|slot| unpack(slot.load(Ordering::Relaxed)));
         chained.sum::<usize>() + big.map(|(class, _)| class.size()).sum::<usize>()
@@ -206,13 +206,13 @@ impl Quarantine {
     /// Takes a chain of blocks out, until there is none left: its class and its first object. For who takes all.
     pub fn take(&self) -> Option<(SizeClass, *mut FreeObject)> {
         for class in SizeClass::all().take(CHAINED - 1) {
-            for generation in [&self.old, &self.young] {
+            for generation in [&self.old, &self.newer] {
                 let head = &generation[class.index()];
                 let first = head.load(Ordering::Relaxed);
                 if !first.is_null() {
                     head.store(ptr::null_mut(), Ordering::Relaxed);
                     // Nothing is left to count when all are taken.
-                    self.rooms[class.index()].store(0, Ordering::Relaxed);
+                    self.free_slots[class.index()].store(0, Ordering::Relaxed);
                     return Some((class, first));
                 }
             }

@@ -4,17 +4,17 @@
 //! run later (other keys, C++ thread-locals of late libraries) may still allocate: the slot then names
 //! the placeholder `EXITED`, and they use the central tier directly.
 //!
-//! A few caches are kept for the threads that are born next (`kept`). After a `fork` the child has one thread, but the
+//! A few caches are kept for the threads that are born next (`cache_pool`). After a `fork` the child has one thread, but the
 //! registry still lists the caches of the parent's others (`orphans`).
 //!
 //! A thread keeps the address of its cache in a thread-local word of its own, whatever its slot names: the
 //! slot may name a placeholder while the cache is parked (see `park`).
 
 use super::cache::{EXITED, FULL, Kind, ThreadCache};
-use super::counted::{self, Counter, Draw, KINDS};
-use super::intake::Intake;
-use super::kept::{self, Kept};
-use super::{exchange, park, sizing, sparing};
+use super::cache_pool::{self, CachePool};
+use super::push_target::PushTarget;
+use super::sample_counter::{self, Draw, KINDS, SampleCounter};
+use super::{cow_cache, exchange, park, sizing};
 use crate::base::list::{List, Node};
 use crate::central::CENTRAL;
 use crate::config::PAGE_SIZE;
@@ -30,7 +30,7 @@ pub(super) struct Registry {
     pub(super) live: List<ThreadCache>,
     recycled: List<ThreadCache>,
     /// Caches whose threads have ended, with what these had cached.
-    pub(super) kept: Kept,
+    pub(super) pool: CachePool,
     pub(super) orphans: List<ThreadCache>,
     live_count: usize,
     /// Caches that came to live so far.
@@ -45,7 +45,7 @@ static REGISTRY: Lock<Registry> = Lock::new(
     Registry {
         live: List::new(),
         recycled: List::new(),
-        kept: Kept::new(),
+        pool: CachePool::new(),
         orphans: List::new(),
         live_count: 0,
         births: 0,
@@ -99,7 +99,7 @@ pub fn register() -> bool {
     }
     let cache = {
         let mut registry = REGISTRY.lock();
-        let mut cache = registry.kept.take();
+        let mut cache = registry.pool.take();
         if cache.is_null() {
             let mut counter = ptr::null_mut();
             cache = registry.recycled.pop_front();
@@ -122,10 +122,10 @@ pub fn register() -> bool {
             // Relaxed, here and below: the lock orders.
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
-            (*cache).sparing.store(0, Ordering::Relaxed);
-            (*cache).declined.store(0, Ordering::Relaxed);
+            (*cache).cow_fork.store(0, Ordering::Relaxed);
+            (*cache).cow_declined.store(0, Ordering::Relaxed);
             thread_slot::set_own(cache.cast());
-            name_in_slot(&*cache);
+            publish_cache(&*cache);
             registry.births += 1;
             (*cache).birth.store(registry.births, Ordering::Relaxed);
             registry.live.push_front(cache);
@@ -140,7 +140,7 @@ pub fn register() -> bool {
     };
     // By now this thread can allocate, which the calls below may do.
     arm_exit(cache);
-    sparing::join_if_wanted();
+    cow_cache::join_if_wanted();
     true
 }
 
@@ -197,7 +197,7 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
     if !ptr::eq(thread_slot::own(), cache.cast()) {
         return;
     }
-    retire(cache, Fate::Kept);
+    retire(cache, Fate::Pooled);
     if REGISTRY.lock().live_count == 0 {
         LAST_HAS_ENDED.store(1, Ordering::Relaxed);
         own_thread::see_off_all(SEE_OFF_MS);
@@ -208,7 +208,7 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// It is kept for the next thread, if it is small and few are.
-    Kept,
+    Pooled,
     /// Everything in it goes home.
     Emptied,
 }
@@ -217,7 +217,7 @@ impl Registry {
     /// In a forked child, when the caches of the other threads are orphans: counts what is left.
     pub(super) fn note_survivors(&self) {
         let mut limits = 0;
-        for list in [&self.live, &self.kept.list] {
+        for list in [&self.live, &self.pool.list] {
             let mut node = list.first();
             while !node.is_null() {
                 // SAFETY: a node of the list, which nobody changes meanwhile.
@@ -330,8 +330,8 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
     }
     // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
     unsafe {
-        park::make_whole(&*cache);
-        if fate == Fate::Emptied || !kept::keep(&*cache) {
+        park::repair(&*cache);
+        if fate == Fate::Emptied || !cache_pool::put(&*cache) {
             exchange::flush(&*cache);
             REGISTRY.lock().recycle(cache);
         }
@@ -339,30 +339,30 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
 }
 
 /// Lets the calling thread's slot name what belongs there while `cache`, its own, is not parked. Under the lock.
-pub(super) fn name_in_slot(cache: &ThreadCache) {
+pub(super) fn publish_cache(cache: &ThreadCache) {
     let counts = counts();
     if counts && cache.counter().is_none() {
         // It came into being before it was decided that threads count.
         // SAFETY: the calling thread's own, which is on a slow path.
         unsafe { exchange::flush(cache) };
-        cache.counter.store(Counter::obtain(), Ordering::Relaxed);
+        cache.counter.store(SampleCounter::obtain(), Ordering::Relaxed);
     }
     let own = ptr::from_ref(cache).cast_mut().cast();
-    let full = Intake::of(&FULL).as_word();
-    // Hardened builds push into the quarantine, which has no rooms, and do not believe sizes.
-    let (push, sized) = match (cache.is_sparing(), counts && !cfg!(feature = "hardened")) {
+    let full = PushTarget::of(&FULL).as_word();
+    // Hardened builds push into the quarantine, which has no free slots, and do not believe sizes.
+    let (push, sized) = match (cache.avoids_cow(), counts && !cfg!(feature = "hardened")) {
         (true, _) => (full, full),
-        (false, true) => (Intake::of_counted(cache).as_word(), full),
+        (false, true) => (PushTarget::of_counted(cache).as_word(), full),
         (false, false) => (own, own),
     };
     thread_slot::set(own, push, sized);
 }
 
-/// As `name_in_slot`, after what decides about it was changed. For the owner of `cache`.
-pub(super) fn name_anew(cache: &ThreadCache) {
+/// As `publish_cache`, after what decides about it was changed. For the owner of `cache`.
+pub(super) fn republish_cache(cache: &ThreadCache) {
     let _registry = REGISTRY.lock();
-    park::make_whole(cache);
-    name_in_slot(cache);
+    park::repair(cache);
+    publish_cache(cache);
 }
 
 /// Decides that no thread gets a cache from now on, the calling one included.
@@ -376,13 +376,13 @@ pub fn cache_nothing() {
 }
 
 /// Decides that threads count what they allocate from now on, the calling one included; `draws` say how far the next
-/// event of each kind is. `checked`: what they free is always looked up.
+/// sample of each kind is. `checked`: what they free is always looked up.
 ///
 /// What there is already is led to the new ways: before the C library has started, options are not known, and there
 /// may be a cache and spans. (Were there other threads, they would take a slow path before they push anything again. Only
 /// what a signal handler does in the middle of a `free` at this very moment is not thought of.)
 pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
-    counted::set_draws(draws);
+    sample_counter::set_draws(draws);
     let registry = REGISTRY.lock();
     // Relaxed: the lock orders.
     CACHING.store(Caching::Counted as u32, Ordering::Relaxed);
@@ -392,9 +392,9 @@ pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
         barrier_everywhere();
     }
     if !cfg!(feature = "hardened") {
-        PAGE_HEAP.use_second_numbers();
+        PAGE_HEAP.use_class_aliases();
     }
-    // Not before: `is_trusted` stands for second numbers. A sampled block begins where a page does.
+    // Not before: `is_trusted` stands for class aliases. A sampled block begins where a page does.
     TRUSTED.store(if checked { 0 } else { PAGE_SIZE as u32 - 1 }, Ordering::Relaxed);
 }
 
@@ -434,7 +434,7 @@ fn caching() -> Caching {
 /// Calls `visit` for the cache of every thread, those that have ended included, under the registry's lock.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     let registry = REGISTRY.lock();
-    for list in [&registry.live, &registry.kept.list, &registry.orphans] {
+    for list in [&registry.live, &registry.pool.list, &registry.orphans] {
         let mut node = list.first();
         while !node.is_null() {
             // SAFETY: nodes of the list are live; the lock keeps them there.

@@ -77,7 +77,7 @@ void MallocExtension_GetStats(char *buffer, int length);
  *       free pages that hold none: given back, or never touched
  *   tcmalloc.slack_bytes
  *       the sum of the last two
- *   stratalloc.rounding_bytes (rounding)
+ *   stratalloc.rounding_bytes (internal fragmentation)
  *       what blocks have beyond what was asked for, part of in_use; an estimate
  *   stratalloc.metadata_bytes (metadata)
  *       addresses taken for the allocator's own records

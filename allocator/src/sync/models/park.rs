@@ -129,7 +129,7 @@ fn a_push_ends_up_in_one_place() {
             cache.hand(3);
         }
         parker.join().unwrap();
-        // `settle_stolen`: what is found is one object, whatever its link says.
+        // `finish_steal`: what is found is one object, whatever its link says.
         cache.hand(cache.heads[1].load(Ordering::Relaxed));
         for object in [2, 3] {
             assert_eq!(cache.hands[object].load(Ordering::Relaxed), 1, "object {object} is lost");

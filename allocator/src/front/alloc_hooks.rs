@@ -15,15 +15,15 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
-use crate::record::{self, Call};
-use crate::thread_cache::{Counter, before_event};
+use crate::thread_cache::{SampleCounter, sampling_refill};
+use crate::trace::{self, Call};
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
 pub fn trace(object: *mut u8, size: usize) {
     match profile::mode() {
         Mode::Trace if !object.is_null() => profile::record(object as usize, size, COUNT_UNIT),
-        Mode::Record => record::allocated(object as usize, size),
+        Mode::Record => trace::allocated(object as usize, size),
         _ => {}
     }
 }
@@ -38,7 +38,7 @@ fn recording() -> bool {
 #[inline]
 pub fn announce(call: Call) {
     if recording() {
-        record::announce(call);
+        trace::announce(call);
     }
 }
 
@@ -55,7 +55,7 @@ pub fn announce_aligned(align: usize) {
 #[inline]
 pub fn resizing(block: *mut u8) {
     if recording() {
-        record::resizing(block as usize);
+        trace::resizing(block as usize);
     }
 }
 
@@ -63,7 +63,7 @@ pub fn resizing(block: *mut u8) {
 #[inline]
 pub fn not_resized(block: *mut u8) {
     if recording() {
-        record::not_resized(block as usize);
+        trace::not_resized(block as usize);
     }
 }
 
@@ -72,7 +72,7 @@ pub fn not_resized(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let Some(counter) = before_event::own_counter() else { return alloc::refill(class, size) };
+    let Some(counter) = sampling_refill::own_counter() else { return alloc::refill(class, size) };
     let [sampled, guarded] = counter.restart(class, class.size());
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
@@ -106,14 +106,14 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 pub fn large(addr: Option<usize>, size: usize) {
     let mode = profile::mode();
     if mode == Mode::Record {
-        return record::allocated(addr.unwrap_or(0), size);
+        return trace::allocated(addr.unwrap_or(0), size);
     }
     let Some(addr) = addr else { return };
     match mode {
         Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
-            if let Some(counter) = before_event::own_counter()
+            if let Some(counter) = sampling_refill::own_counter()
                 && is_due(counter, size)
                 && sampler::is_wanted()
             {
@@ -124,7 +124,7 @@ pub fn large(addr: Option<usize>, size: usize) {
 }
 
 /// Counts a large block. Whether a sample is due.
-fn is_due(counter: &Counter, size: usize) -> bool {
+fn is_due(counter: &SampleCounter, size: usize) -> bool {
     if counter.is_due(SizeClass::NONE, size) {
         let [sampled, _] = counter.restart(SizeClass::NONE, size);
         return sampled;
@@ -138,7 +138,7 @@ fn is_due(counter: &Counter, size: usize) -> bool {
 pub fn forget(block: *mut u8) {
     match profile::mode() {
         Mode::Off => {}
-        Mode::Record => record::freed(block as usize),
+        Mode::Record => trace::freed(block as usize),
         Mode::Trace | Mode::Sample => {
             profile::forget(block as usize);
         }
@@ -156,13 +156,13 @@ pub fn forget_object(block: *mut u8) {
 /// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now. (Large blocks of no bytes,
 /// which an alignment can make of small ones, are recorded as ones of one.)
 #[cold]
-pub fn check_size(addr: usize, claim: guard::Claim) {
+pub fn check_size(addr: usize, caller_layout: guard::CallerLayout) {
     if profile::mode() != Mode::Off
         && let Some((size, stack)) = profile::recorded(addr)
-        && size.max(1) != claim.size.max(1)
+        && size.max(1) != caller_layout.size.max(1)
     {
         let allocated = Trace::of(stack, 0, false);
-        guard::report::mismatch(addr, &claim, size, None, &allocated, &Trace::here());
+        guard::report::mismatch(addr, &caller_layout, size, None, &allocated, &Trace::here());
     }
 }
 
@@ -171,7 +171,7 @@ pub fn check_size(addr: usize, claim: guard::Claim) {
 pub fn resized(old: *mut u8, new: *mut u8, size: usize) {
     match profile::mode() {
         Mode::Off => {}
-        Mode::Record => record::resized(old as usize, new as usize, size),
+        Mode::Record => trace::resized(old as usize, new as usize, size),
         Mode::Trace | Mode::Sample => profile::resized(old as usize, new as usize, size),
     }
 }

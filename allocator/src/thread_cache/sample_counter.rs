@@ -1,11 +1,11 @@
 //! Counting what a thread allocates (options `sample_interval` and `guard_sample`), with the hot paths of a thread that
 //! does not count.
 //!
-//! A `pop` adds to `rooms` of its class and a `push` takes from `budgets` (`intake` says how), so that `rooms` is what was
+//! A `pop` adds to `free_slots` of its class and a `push` takes from `budgets` (`push_target` says how), so that `free_slots` is what was
 //! popped since the slow path last looked. And the slow path sees to it that it looks again in time. What a
 //! thread can pop until then is what its magazine holds and what it may push: both together are never more than the blocks
-//! that may be allocated before the next *event*, such as a sample. So the allocation that an event falls on finds the
-//! magazine empty. That costs a look for every magazine's worth of frees, and a few more where an event is near:
+//! that may be allocated before the next *sample*, such as a sample. So the allocation that a sample falls on finds the
+//! magazine empty. That costs a look for every magazine's worth of frees, and a few more where a sample is near:
 //! of what is left until then, half may be in the magazine and half may be pushed, and so on, until nothing is left.
 //!
 //! Each class counts its own bytes, as does everything large under the number of no class: distances drawn from the
@@ -24,10 +24,10 @@ use crate::sync::{AtomicUsize, Ordering};
 use core::mem::transmute;
 use core::ptr;
 
-/// Kinds of events: samples for the profile, and blocks that are guarded.
+/// Kinds of samples: samples for the profile, and blocks that are guarded.
 pub const KINDS: usize = 2;
 
-/// Draws the bytes from one event of a kind to the next, with a generator whose state is the argument.
+/// Draws the bytes from one sample of a kind to the next, with a generator whose state is the argument.
 pub type Draw = fn(&mut u64) -> isize;
 
 /// The [`Draw`] of each kind, which stand above this tier. Relaxed: stored before anything counts.
@@ -40,25 +40,25 @@ pub(super) fn set_draws(draws: [Draw; KINDS]) {
     }
 }
 
-/// How far a thread is from the next events. Read and written by that thread, or by who empties its cache when it has
+/// How far a thread is from the next samples. Read and written by that thread, or by who empties its cache when it has
 /// ended; all accesses are relaxed.
-pub struct Counter {
-    /// Bytes of each class until the next event of each kind, from the end of what was counted: the
-    /// event falls on the block that has the last of them. 0: not drawn yet.
+pub struct SampleCounter {
+    /// Bytes of each class until the next sample of each kind, from the end of what was counted: the
+    /// sample falls on the block that has the last of them. 0: not drawn yet.
     left: [[AtomicUsize; KINDS]; CLASS_COUNT],
     /// State of the generator that draws distances; 0 before the first.
     random: AtomicUsize,
 }
 
-impl Record for Counter {
+impl Record for SampleCounter {
     const KIND: Kind = Kind::ThreadCaches;
 }
 
-/// For threads for which there is no memory for another: no event ever comes. What several threads count here at the same
+/// For threads for which there is no memory for another: no sample ever comes. What several threads count here at the same
 /// time may be lost, and does not matter.
-static NEVER: Counter = Counter::new::<{ usize::MAX / 2 }>(0);
+static NEVER: SampleCounter = SampleCounter::new::<{ usize::MAX / 2 }>(0);
 
-impl Counter {
+impl SampleCounter {
     /// One that nobody uses.
     pub fn obtain() -> *mut Self {
         let Some(fresh) = METADATA.allocate::<Self>() else {
@@ -69,7 +69,7 @@ impl Counter {
         fresh.as_ptr()
     }
 
-    /// One that is `LEFT` bytes from every event, and whose generator has the state `random`.
+    /// One that is `LEFT` bytes from every sample, and whose generator has the state `random`.
     pub(super) const fn new<const LEFT: usize>(random: usize) -> Self {
         Self {
             left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
@@ -83,7 +83,7 @@ impl Counter {
         unsafe { self.left.get_unchecked(class.index()) }
     }
 
-    /// Bytes until the next event, whatever kind it is of: at least one.
+    /// Bytes until the next sample, whatever kind it is of: at least one.
     #[inline(always)]
     fn least_left(&self, class: SizeClass) -> usize {
         let [first, second] = self.left(class);
@@ -117,14 +117,14 @@ impl Counter {
         self.random.store(random as usize, Ordering::Relaxed);
     }
 
-    /// Whether an event is due with the next block if that has `size` bytes: then `restart` is to be called.
+    /// Whether a sample is due with the next block if that has `size` bytes: then `restart` is to be called.
     #[inline(always)]
     pub fn is_due(&self, class: SizeClass, size: usize) -> bool {
         // A block of no bytes counts as one of one.
         self.least_left(class) <= size.max(1)
     }
 
-    /// How many blocks of `class` may be allocated before one that an event is due with, as far as it matters to who
+    /// How many blocks of `class` may be allocated before one that a sample is due with, as far as it matters to who
     /// has use for `wanted`.
     #[inline(always)]
     pub(super) fn most(&self, class: SizeClass, wanted: usize) -> usize {
@@ -133,13 +133,13 @@ impl Counter {
         if wanted * class.size() < left { wanted } else { (left - 1) / class.size() }
     }
 
-    /// Counts `count` blocks of `class`, which are no more than there are before the next event.
+    /// Counts `count` blocks of `class`, which are no more than there are before the next sample.
     #[inline(always)]
     pub(super) fn took(&self, class: SizeClass, count: usize) {
         self.count(class, count * class.size());
     }
 
-    /// Counts `bytes`, after which no event is due yet.
+    /// Counts `bytes`, after which no sample is due yet.
     #[inline(always)]
     pub fn count(&self, class: SizeClass, bytes: usize) {
         for left in self.left(class) {
@@ -159,7 +159,7 @@ impl Counter {
         }
     }
 
-    /// Counts a block of `size` bytes that an event is due with. Says which kinds are due, for each of which the
+    /// Counts a block of `size` bytes that a sample is due with. Says which kinds are due, for each of which the
     /// next distance is drawn, from the end of the block.
     pub fn restart(&self, class: SizeClass, size: usize) -> [bool; KINDS] {
         let size = size.max(1);
@@ -184,7 +184,7 @@ fn seed(addr: u64) -> u64 {
 impl ThreadCache {
     /// What counts what the owner allocates, if anything does.
     #[inline(always)]
-    pub fn counter(&self) -> Option<&'static Counter> {
+    pub fn counter(&self) -> Option<&'static SampleCounter> {
         // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the registry's lock orders.
         unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
     }
@@ -193,24 +193,24 @@ impl ThreadCache {
     #[inline(always)]
     pub(super) fn popped(&self, class: SizeClass) -> usize {
         // Relaxed, here and below: only the owner writes.
-        Self::at(&self.rooms, class).load(Ordering::Relaxed) as usize
+        Self::at(&self.free_slots, class).load(Ordering::Relaxed) as usize
     }
 
     /// Counts them.
     #[inline]
-    pub(super) fn count_popped(&self, counter: &Counter, class: SizeClass) {
+    pub(super) fn count_popped(&self, counter: &SampleCounter, class: SizeClass) {
         let popped = self.popped(class);
         counter.took(class, popped);
         let capacities = Self::at(&self.capacities, class);
         capacities.store(capacities.load(Ordering::Relaxed) - popped as u32, Ordering::Relaxed);
-        Self::at(&self.rooms, class).store(0, Ordering::Relaxed);
+        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
     }
 
-    /// Notes that the loaded magazine has `count` objects, which is no more than may be allocated before the next event.
-    /// Room there is for what brings it to `capacity`, as far as that event is far enough.
+    /// Notes that the loaded magazine has `count` objects, which is no more than may be allocated before the next sample.
+    /// Room there is for what brings it to `capacity`, as far as that sample is far enough.
     pub(super) fn set_budget(
         &self,
-        counter: &Counter,
+        counter: &SampleCounter,
         class: SizeClass,
         count: usize,
         capacity: usize,
@@ -223,7 +223,7 @@ impl ThreadCache {
         let most = if capacity == 0 { 0 } else { counter.most(class, capacity) };
         debug_assert!(
             count <= most,
-            "{count} objects of {class:?} loaded, {most} before the next event"
+            "{count} objects of {class:?} loaded, {most} before the next sample"
         );
         self.store_budget(class, count, most.saturating_sub(count));
     }
@@ -237,20 +237,20 @@ impl ThreadCache {
     }
 
     fn store_budget(&self, class: SizeClass, count: usize, budget: usize) {
-        Self::at(&self.rooms, class).store(0, Ordering::Relaxed);
+        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
         Self::at(&self.budgets, class).store(budget as u32, Ordering::Relaxed);
         Self::at(&self.capacities, class).store((count + budget) as u32, Ordering::Relaxed);
     }
 
     /// Counts what was popped, and lets the magazine be filled, where the budget is used up. Returns whether it did: not if
-    /// the magazine is full or the next event is near.
+    /// the magazine is full or the next sample is near.
     ///
     /// A thread that allocates about as much as it frees may push more than there is room for, twice what it popped
     /// since the last look: so it looks seldom, though its magazines are small. They hold no more for that, unless it changes
     /// its ways, and then no more than by a magazine's worth.
     #[cfg(not(feature = "hardened"))]
     #[inline]
-    pub(super) fn renew_budget(&self, counter: &Counter, class: SizeClass) -> bool {
+    pub(super) fn renew_budget(&self, counter: &SampleCounter, class: SizeClass) -> bool {
         let (limit, info) = (self.limit(class), class.info());
         let popped = self.popped(class);
         let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize;

@@ -11,9 +11,9 @@ use crate::sync::{AtomicUsize, Ordering};
 const GUARD_INSTALL: usize = 102;
 const GUARD_REMOVE: usize = 103;
 
-/// Fences were put up by that advice.
+/// Guard pages were put up by that advice.
 const BY_ADVICE: usize = 1;
-/// Fences were put up by protection, which makes mappings of them.
+/// Guard pages were put up by protection, which makes mappings of them.
 const BY_PROTECTION: usize = 2;
 /// The kernel does not know the advice, or refused it.
 const NO_ADVICE: usize = 4;
@@ -22,12 +22,12 @@ const NO_ADVICE: usize = 4;
 /// takes that away got it by some synchronisation.
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Lets nobody touch `[addr, addr + bytes)` until `unfence`; the content is gone. By advice where the kernel has that, which
+/// Lets nobody touch `[addr, addr + bytes)` until `unprotect_guard`; the content is gone. By advice where the kernel has that, which
 /// takes no mapping, or else by protection.
 ///
 /// # Safety
 /// The range is whole pages of a private mapping of the caller's, which can be read and written, and that nobody uses.
-pub unsafe fn fence(addr: usize, bytes: usize) {
+pub unsafe fn protect_guard(addr: usize, bytes: usize) {
     if SEEN.load(Ordering::Relaxed) & NO_ADVICE == 0 {
         note(BY_ADVICE);
         // SAFETY: by the caller's word.
@@ -49,7 +49,7 @@ pub unsafe fn fence(addr: usize, bytes: usize) {
 ///
 /// # Safety
 /// As for `fence`, which was called for all of the range.
-pub unsafe fn unfence(addr: usize, bytes: usize) {
+pub unsafe fn unprotect_guard(addr: usize, bytes: usize) {
     let seen = SEEN.load(Ordering::Relaxed);
     if seen & BY_ADVICE != 0 {
         // SAFETY: by the caller's word; pages without such a fence stay as they are.
@@ -61,8 +61,8 @@ pub unsafe fn unfence(addr: usize, bytes: usize) {
     }
 }
 
-/// Whether fences take mappings.
-pub fn fences_take_mappings() -> bool {
+/// Whether guard pages take mappings.
+pub fn guard_pages_take_mappings() -> bool {
     SEEN.load(Ordering::Relaxed) & BY_PROTECTION != 0
 }
 
@@ -104,22 +104,22 @@ mod tests {
 
     /// A fenced page cannot be touched, its neighbours can; afterwards they all can. By advice it takes no mapping.
     #[test]
-    fn fences_keep_their_page_alone_and_go_again() {
+    fn guard_pages_keep_their_page_alone_and_go_again() {
         let page = Linux.page_size();
         let addr = Linux.map(9 * page, 0).unwrap();
         // SAFETY: just mapped, by this test alone.
         unsafe {
             core::ptr::write_bytes(addr as *mut u8, 7, 9 * page);
             for index in [1, 4, 7] {
-                fence(addr + index * page, page);
+                protect_guard(addr + index * page, page);
             }
             for index in 0..9 {
                 assert_eq!(can_be_read(addr + index * page), ![1, 4, 7].contains(&index));
             }
             let count = mappings(addr, 9 * page);
-            assert!(count == if fences_take_mappings() { 7 } else { 1 }, "{count} mappings");
+            assert!(count == if guard_pages_take_mappings() { 7 } else { 1 }, "{count} mappings");
             for index in [1, 4, 7] {
-                unfence(addr + index * page, page);
+                unprotect_guard(addr + index * page, page);
             }
             for index in 0..9 {
                 assert!(can_be_read(addr + index * page));

@@ -24,8 +24,8 @@ const LEAF_BYTES: usize = HUGE_SIZE >> 4;
 /// Entries for the huge pages of one entry in the root.
 type Table = [AtomicUsize; TABLE_LEN];
 
-/// The map. One exists, [`LIVE_MAP`].
-pub struct LiveMap {
+/// The map. One exists, [`ALLOCATION_BITMAP`].
+pub struct AllocationBitmap {
     /// Addresses of tables, 0 where there is none.
     root: [AtomicUsize; ROOT_LEN],
     /// What is read for huge pages that are not the heap's. Never written.
@@ -33,7 +33,7 @@ pub struct LiveMap {
 }
 
 /// The map of the process.
-pub static LIVE_MAP: LiveMap = LiveMap {
+pub static ALLOCATION_BITMAP: AllocationBitmap = AllocationBitmap {
     root: [const { AtomicUsize::new(0) }; ROOT_LEN],
     no_leaf: [const { AtomicU8::new(0) }; LEAF_BYTES],
 };
@@ -48,7 +48,7 @@ fn huge_page_of(root: usize, index: usize) -> Option<usize> {
         .find(|huge| root_index(*huge) == root || root_index(*huge + HUGE_SIZE - 1) == root)
 }
 
-impl LiveMap {
+impl AllocationBitmap {
     /// The table for `addr`; 0 if none of the huge pages around it is the heap's.
     #[inline(always)]
     fn table(&self, addr: usize) -> usize {
@@ -175,7 +175,7 @@ impl LiveMap {
                 at += HUGE_SIZE;
                 continue;
             }
-            // Leaves of huge pages in a row are mapped together: each mapping costs three, with its fences.
+            // Leaves of huge pages in a row are mapped together: each mapping costs three, with its guard pages.
             let mut past = at + HUGE_SIZE;
             while past < end && !self.has_leaf(past) {
                 past += HUGE_SIZE;
@@ -281,15 +281,18 @@ mod tests {
         let class = SizeClass::of(64).unwrap();
         let start = (border(0xA300) & !(HUGE_SIZE - 1)) - 2 * HUGE_SIZE;
         // Two lots of leaves, and across the border of two tables.
-        assert!(LIVE_MAP.ensure(start, 2 * HUGE_SIZE) && LIVE_MAP.ensure(start, 5 * HUGE_SIZE));
+        assert!(
+            ALLOCATION_BITMAP.ensure(start, 2 * HUGE_SIZE)
+                && ALLOCATION_BITMAP.ensure(start, 5 * HUGE_SIZE)
+        );
         let blocks = [0, 1, 2, 3, 4].map(|index| start + index * HUGE_SIZE + 640);
         for block in blocks {
             // SAFETY: below 2^47, and there is room.
-            unsafe { LIVE_MAP.set_unchecked(block, class) };
+            unsafe { ALLOCATION_BITMAP.set_unchecked(block, class) };
         }
         // SAFETY: nothing is there, and nobody else knows of it; that the bytes are not 0 shows what the call does.
-        unsafe { LIVE_MAP.release(start + HUGE_SIZE, 3 * HUGE_SIZE) };
-        let found = blocks.map(|block| LIVE_MAP.class_of(block) == class);
+        unsafe { ALLOCATION_BITMAP.release(start + HUGE_SIZE, 3 * HUGE_SIZE) };
+        let found = blocks.map(|block| ALLOCATION_BITMAP.class_of(block) == class);
         assert_eq!(found, [true, false, false, false, true]);
     }
 
@@ -299,25 +302,25 @@ mod tests {
         let class = SizeClass::of(64).unwrap();
         let middle = border(0xA200);
         let start = (middle & !(HUGE_SIZE - 1)) - HUGE_SIZE;
-        assert_eq!(LIVE_MAP.class_of(middle & !15), SizeClass::NONE, "no table yet");
-        assert!(LIVE_MAP.ensure(start, 3 * HUGE_SIZE));
+        assert_eq!(ALLOCATION_BITMAP.class_of(middle & !15), SizeClass::NONE, "no table yet");
+        assert!(ALLOCATION_BITMAP.ensure(start, 3 * HUGE_SIZE));
         let blocks = [start, (middle & !15) - 64, (middle & !15) + 64, start + 3 * HUGE_SIZE - 64];
         for block in blocks {
             // SAFETY: below 2^47, and there is room.
-            unsafe { LIVE_MAP.set_unchecked(block, class) };
+            unsafe { ALLOCATION_BITMAP.set_unchecked(block, class) };
         }
         for block in blocks {
-            assert_eq!(LIVE_MAP.class_of(block), class, "{block:#x}");
+            assert_eq!(ALLOCATION_BITMAP.class_of(block), class, "{block:#x}");
             for other in [block + 16, block + 8, block + 1, block ^ HUGE_SIZE << 3, block | 1 << 60]
             {
-                assert_eq!(LIVE_MAP.class_of(other), SizeClass::NONE, "{other:#x}");
+                assert_eq!(ALLOCATION_BITMAP.class_of(other), SizeClass::NONE, "{other:#x}");
             }
             let has_room = |found| found != SizeClass::NONE;
-            assert_eq!(LIVE_MAP.strike_out(block, has_room), Some(class));
-            assert_eq!(LIVE_MAP.strike_out(block, has_room), None);
+            assert_eq!(ALLOCATION_BITMAP.strike_out(block, has_room), Some(class));
+            assert_eq!(ALLOCATION_BITMAP.strike_out(block, has_room), None);
         }
         let mut leaves = 0;
-        LIVE_MAP.for_each_table(|at, bytes| {
+        ALLOCATION_BITMAP.for_each_table(|at, bytes| {
             // SAFETY: a table or a leaf.
             let first = unsafe { core::ptr::read_volatile(at as *const u8) };
             leaves += usize::from(bytes == LEAF_BYTES && first == 0);

@@ -7,7 +7,7 @@
 //! caches. A list of the addresses would take 4 KiB of the caller's stack.
 
 use super::chain::{Chain, FreeObject};
-use super::landing::RecordPrefetch;
+use super::span_cursor::RecordPrefetch;
 use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
 use core::cmp::Reverse;
@@ -36,12 +36,12 @@ struct Walker {
 const _: () = assert!(size_of::<Walker>() == 32 && MAGAZINE_MAX_COUNT <= u16::MAX as usize);
 
 /// Chains that go home together.
-pub struct Caravan {
+pub struct FlushBatch {
     walkers: [Walker; SIDE_BY_SIDE],
     count: usize,
 }
 
-impl Caravan {
+impl FlushBatch {
     pub const fn new() -> Self {
         const NONE: Walker = Walker {
             at: ptr::null_mut(),
@@ -91,7 +91,7 @@ impl Caravan {
 /// Walks up to `STAGE` objects of each chain. The longest chain comes first.
 ///
 /// # Safety
-/// As [`Caravan::walk`].
+/// As [`FlushBatch::walk`].
 unsafe fn walk_stage(walkers: &mut [Walker]) {
     for walker in walkers.iter_mut() {
         (walker.stop, walker.behind) = (walker.at, 0);
@@ -138,7 +138,7 @@ mod tests {
         fn every_object_arrives_once(lengths in prop::collection::vec(0..300_usize, 0..=SIDE_BY_SIDE)) {
             let mut places: Vec<Vec<Place>> =
                 lengths.iter().map(|&len| vec![Place([0; 8]); len]).collect();
-            let mut caravan = Caravan::new();
+            let mut batch = FlushBatch::new();
             let mut wanted = Vec::new();
             for (index, places) in places.iter_mut().enumerate() {
                 let class = SizeClass::of(16 * (index + 1)).unwrap();
@@ -149,16 +149,16 @@ mod tests {
                     unsafe { FreeObject::link(object, chain.head) };
                     chain = Chain { head: object, count: chain.count + 1 };
                 }
-                prop_assert!(!caravan.is_full());
-                caravan.add(class, chain);
+                prop_assert!(!batch.is_full());
+                batch.add(class, chain);
                 wanted.push((class, places.iter().map(|place| (&raw const *place).addr()).collect()));
             }
-            prop_assert_eq!(caravan.is_full(), lengths.len() == SIDE_BY_SIDE);
+            prop_assert_eq!(batch.is_full(), lengths.len() == SIDE_BY_SIDE);
             let mut arrived: Vec<(SizeClass, Vec<usize>)> =
                 wanted.iter().map(|&(class, _)| (class, Vec::new())).collect();
             // SAFETY: the chains are linked and ours.
             unsafe {
-                caravan.walk(|class, part| {
+                batch.walk(|class, part| {
                     let (_, of_class) = arrived.iter_mut().find(|(known, _)| *known == class).unwrap();
                     let mut object = part.head;
                     for _ in 0..part.count {
@@ -167,7 +167,7 @@ mod tests {
                     }
                 });
             }
-            prop_assert_eq!(caravan.count, 0);
+            prop_assert_eq!(batch.count, 0);
             prop_assert_eq!(arrived, wanted);
         }
     }

@@ -15,13 +15,13 @@ const MOST: usize = 1 << 15;
 const _: () = assert!(usize::BITS == 64, "a sum and a number in one word");
 
 /// How much requests of one kind are rounded up, on the mean.
-pub struct Rounding {
+pub struct InternalFragmentation {
     /// Relaxed throughout: nothing depends on it. One word, so that sum and number always fit each other; written without
     /// a locked instruction, so that of two requests at the same moment one may be lost.
     word: AtomicUsize,
 }
 
-impl Rounding {
+impl InternalFragmentation {
     pub const fn new() -> Self {
         Self { word: AtomicUsize::new(0) }
     }
@@ -56,29 +56,33 @@ mod tests {
 
     #[test]
     fn a_block_has_the_mean_of_what_was_noted() {
-        let rounding = Rounding::new();
-        assert_eq!(rounding.of(1_000), 0);
-        rounding.note(3);
-        rounding.note(12);
-        assert_eq!(rounding.of(1_000), 7_500);
-        rounding.note(0);
-        assert_eq!(rounding.of(1_000), 5_000);
+        let internal_fragmentation = InternalFragmentation::new();
+        assert_eq!(internal_fragmentation.of(1_000), 0);
+        internal_fragmentation.note(3);
+        internal_fragmentation.note(12);
+        assert_eq!(internal_fragmentation.of(1_000), 7_500);
+        internal_fragmentation.note(0);
+        assert_eq!(internal_fragmentation.of(1_000), 5_000);
     }
 
     #[test]
     fn what_was_noted_long_ago_is_forgotten() {
-        let rounding = Rounding::new();
-        (0..MOST).for_each(|_| rounding.note(1_000));
-        assert_eq!(rounding.of(1), 1_000);
-        (0..8 * MOST).for_each(|_| rounding.note(10));
-        assert!((10..12).contains(&rounding.of(1)), "{}", rounding.of(1));
+        let internal_fragmentation = InternalFragmentation::new();
+        (0..MOST).for_each(|_| internal_fragmentation.note(1_000));
+        assert_eq!(internal_fragmentation.of(1), 1_000);
+        (0..8 * MOST).for_each(|_| internal_fragmentation.note(10));
+        assert!(
+            (10..12).contains(&internal_fragmentation.of(1)),
+            "{}",
+            internal_fragmentation.of(1)
+        );
     }
 
     #[test]
     fn the_largest_sums_stay_within_their_bits() {
-        let rounding = Rounding::new();
-        (0..3 * MOST).for_each(|_| rounding.note(1 << 38));
-        assert!(rounding.of(1) <= 1 << 38);
-        assert!(rounding.load().0 <= MOST);
+        let internal_fragmentation = InternalFragmentation::new();
+        (0..3 * MOST).for_each(|_| internal_fragmentation.note(1 << 38));
+        assert!(internal_fragmentation.of(1) <= 1 << 38);
+        assert!(internal_fragmentation.load().0 <= MOST);
     }
 }

@@ -1,11 +1,11 @@
 //! A cache whose owner counts, with objects of the tests' own, played through by the rules of the slow paths.
 
-use super::before_event::{make_room_before_event, put_aside};
 use super::cache::{Kind, ThreadCache};
-use super::counted::{self, Counter, KINDS};
 use super::exchange::load;
+use super::sample_counter::{self, KINDS, SampleCounter};
+use super::sampling_refill::{make_room_before_sample, put_aside};
 use crate::central::chain::{Chain, FreeObject};
-use crate::page::secret;
+use crate::page::link_encoding;
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn draw<const KIND: usize>(random: &mut u64) -> isize {
 /// A cache, and what stands for the central tier and for the program.
 struct Model {
     cache: Box<ThreadCache>,
-    counter: Box<Counter>,
+    counter: Box<SampleCounter>,
     class: SizeClass,
     /// The limit that the class gets when one is freed.
     limit: usize,
@@ -39,21 +39,21 @@ struct Model {
     held: Vec<*mut FreeObject>,
     /// Bytes that were allocated.
     bytes: usize,
-    /// Where the events were that came, and where the next of each kind should be.
+    /// Where the samples were that came, and where the next of each kind should be.
     next: [usize; KINDS],
-    events: usize,
+    samples: usize,
     _memory: Vec<u128>,
 }
 
 impl Model {
     fn new(class: SizeClass, limit: usize, objects: usize, seed: usize) -> Self {
-        counted::set_draws([draw::<0>, draw::<1>]);
+        sample_counter::set_draws([draw::<0>, draw::<1>]);
         DRAWN.with_borrow_mut(|drawn| drawn.iter_mut().for_each(VecDeque::clear));
         let words = class.size() / size_of::<u128>();
         let mut memory = vec![0_u128; words * objects];
         let first: *mut u128 = memory.as_mut_ptr();
         let central = (0..objects).map(|at| first.wrapping_add(at * words).cast()).collect();
-        let counter = Box::new(Counter::new::<0>(seed));
+        let counter = Box::new(SampleCounter::new::<0>(seed));
         let cache = Box::new(ThreadCache::new(Kind::Live));
         cache.counter.store((&raw const *counter).cast_mut(), Ordering::Relaxed);
         let mut model = Self {
@@ -65,7 +65,7 @@ impl Model {
             held: Vec::new(),
             bytes: 0,
             next: [0; KINDS],
-            events: 0,
+            samples: 0,
             _memory: memory,
         };
         // Draws the first distances.
@@ -77,7 +77,7 @@ impl Model {
 
     /// `count` objects of the central tier, or as many as there are.
     fn fetch(&mut self, count: usize) -> Chain {
-        secret::ensure();
+        link_encoding::ensure();
         let mut chain = Chain::EMPTY;
         for object in self.central.drain(self.central.len().saturating_sub(count)..) {
             // SAFETY: an object that nobody uses.
@@ -100,7 +100,7 @@ impl Model {
         assert!(object.is_null());
     }
 
-    /// An event falls on a block exactly if the block has the byte that it was drawn for.
+    /// A sample falls on a block exactly if the block has the byte that it was drawn for.
     fn allocated(&mut self, due: [bool; KINDS]) {
         let (begin, end) = (self.bytes, self.bytes + self.class.size());
         self.bytes = end;
@@ -115,7 +115,7 @@ impl Model {
                 // The next one counts from the end of the block.
                 let distance = DRAWN.with_borrow_mut(|drawn| drawn[kind].pop_front().unwrap());
                 self.next[kind] = end + distance;
-                self.events += 1;
+                self.samples += 1;
             }
         }
     }
@@ -180,7 +180,7 @@ impl Model {
                 self.cache.set_capacity(class, limit);
             }
             if self.cache.budget(class) == 0 {
-                match make_room_before_event(&self.cache, &self.counter, class) {
+                match make_room_before_sample(&self.cache, &self.counter, class) {
                     Some(over) => self.take_home(over),
                     None => {
                         // SAFETY: as above.
@@ -214,7 +214,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// C6.2: whatever is allocated and freed, events fall on the blocks that they were drawn for, to the byte, and
+    /// C6.2: whatever is allocated and freed, samples fall on the blocks that they were drawn for, to the byte, and
     /// nothing is lost that goes aside for them.
     #[test]
     fn events_fall_where_they_were_drawn(
@@ -253,5 +253,5 @@ fn a_loop_of_pairs_is_counted() {
     }
     model.check(100);
     assert_eq!(model.bytes, 100_000 * 64);
-    assert!(model.events > 10, "{}", model.events);
+    assert!(model.samples > 10, "{}", model.samples);
 }

@@ -4,17 +4,17 @@
 //! and at least one, and one behind. While the program has the block, its record describes the block alone, and
 //! the page map knows the first page of the block; before the span goes back it becomes what it was.
 //!
-//! Raising fences and lowering them are two system calls each, so that some spans are kept with theirs when they
+//! Raising guard pages and lowering them are two system calls each, so that some spans are kept with theirs when they
 //! are freed, for a second or two, oldest out first, for blocks that need exactly such a one. The page map does not know of them
 //! meanwhile.
 //!
-//! A kernel that knows no guard pages (before Linux 6.13) makes mappings of fences, of which a process has some 65,000: there
+//! A kernel that knows no guard pages (before Linux 6.13) makes mappings of guard pages, of which a process has some 65,000: there
 //! only so many blocks get them.
 
 use super::PAGE_HEAP;
 use crate::config::{FENCED_MOST, PAGE_SIZE};
 use crate::os::Lock;
-use crate::os::fence::{fence, fences_take_mappings, unfence};
+use crate::os::guard_page::{guard_pages_take_mappings, protect_guard, unprotect_guard};
 use crate::os::release_request;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -23,91 +23,91 @@ use crate::page::units::{Length, PageId};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr::NonNull;
 
-/// Blocks with fences. Relaxed: a count that decides only whether there are fences.
+/// Blocks with guard pages. Relaxed: a count that decides only whether there are guard pages.
 static FENCED: AtomicUsize = AtomicUsize::new(0);
 
 /// Pages before a block at a multiple of `align`.
-pub fn lead(align: usize) -> Length {
+pub fn guard_offset(align: usize) -> Length {
     Length(align.div_ceil(PAGE_SIZE).max(1))
 }
 
-/// Bytes that the fences of a block at a multiple of `align` take.
+/// Bytes that the guard pages of a block at a multiple of `align` take.
 pub fn bytes(align: usize) -> usize {
-    lead(align).bytes() + PAGE_SIZE
+    guard_offset(align).bytes() + PAGE_SIZE
 }
 
-/// Puts fences round a span that was allocated with room for them.
+/// Puts guard pages round a span that was allocated with room for them.
 ///
 /// # Safety
 /// `span` is a live large span that nobody uses yet, at a multiple of `align`.
 pub unsafe fn raise(span: NonNull<Span>, align: usize) {
     // SAFETY: ours, by the caller's word.
-    let block = unsafe { span.as_ref().start.plus(lead(align).0) };
+    let block = unsafe { span.as_ref().start.plus(guard_offset(align).0) };
     // With a large alignment the block starts in another huge page than its span does. Relaxed: see `FENCED`.
     let are_too_many =
-        FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST && fences_take_mappings();
+        FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST && guard_pages_take_mappings();
     if are_too_many || !PAGE_MAP.ensure_large(block.addr()) {
         FENCED.fetch_sub(1, Ordering::Relaxed);
         return;
     }
     // SAFETY: handed through.
-    unsafe { enclose(span, lead(align).0) }
+    unsafe { enclose(span, guard_offset(align).0) }
 }
 
-/// Puts the fences that `lower` took away round a span again, which may have another length now. The block must
+/// Puts the guard pages that `lower` took away round a span again, which may have another length now. The block must
 /// lie where it lay in the span, so this does not ask how many there are.
 ///
 /// # Safety
 /// As `raise`; `lead` is what the record said before `lower`, and not 0.
-pub unsafe fn raise_again(span: NonNull<Span>, lead: usize) {
+pub unsafe fn raise_again(span: NonNull<Span>, guard_offset: usize) {
     FENCED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: handed through.
-    unsafe { enclose(span, lead) }
+    unsafe { enclose(span, guard_offset) }
 }
 
 /// # Safety
 /// As `raise`.
-unsafe fn enclose(span: NonNull<Span>, lead: usize) {
+unsafe fn enclose(span: NonNull<Span>, guard_offset: usize) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
-    // SAFETY: pages of the span. Where the kernel refuses, the block is as safe as without fences.
+    // SAFETY: pages of the span. Where the kernel refuses, the block is as safe as without guard pages.
     unsafe {
-        fence(record.addr(), lead * PAGE_SIZE);
-        fence(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
-        narrow(span, lead);
+        protect_guard(record.addr(), guard_offset * PAGE_SIZE);
+        protect_guard(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
+        narrow(span, guard_offset);
     }
 }
 
-/// Makes the record of a span that of the block between the fences.
+/// Makes the record of a span that of the block between the guard pages.
 ///
 /// # Safety
 /// As `raise`.
-unsafe fn narrow(span: NonNull<Span>, lead: usize) {
+unsafe fn narrow(span: NonNull<Span>, guard_offset: usize) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
     // Its place stays, for `widen`.
     PAGE_MAP.hide_large(record.start);
-    record.start = record.start.plus(lead);
-    record.pages = Length(record.pages.0 - lead - 1);
-    record.lead = lead;
+    record.start = record.start.plus(guard_offset);
+    record.pages = Length(record.pages.0 - guard_offset - 1);
+    record.guard_offset = guard_offset;
     PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
 }
 
-/// Makes the record that of the span with its fences again.
+/// Makes the record that of the span with its guard pages again.
 ///
 /// # Safety
-/// As `lower`; there are fences.
+/// As `lower`; there are guard pages.
 unsafe fn widen(span: NonNull<Span>) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { &mut *span.as_ptr() };
-    let lead = core::mem::take(&mut record.lead);
+    let guard_offset = core::mem::take(&mut record.guard_offset);
     PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
-    record.start = PageId(record.start.0 - lead);
-    record.pages = Length(record.pages.0 + lead + 1);
+    record.start = PageId(record.start.0 - guard_offset);
+    record.pages = Length(record.pages.0 + guard_offset + 1);
     PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
 }
 
-/// Gives a span of the page heap's with fences, or without, another length: that of a block of `pages` pages.
+/// Gives a span of the page heap's with guard pages, or without, another length: that of a block of `pages` pages.
 /// Whether `resize` said yes to that. Asks the kernel for nothing if it said no to a longer one, which is common.
 ///
 /// # Safety
@@ -118,9 +118,9 @@ pub unsafe fn resize_within(
     resize: impl FnOnce(Length) -> bool,
 ) -> bool {
     // SAFETY: ours, by the caller's word.
-    let (lead, before) = unsafe { (span.as_ref().lead, span.as_ref().pages) };
-    let whole = Length(pages.0 + lead + 1);
-    if lead == 0 {
+    let (guard_offset, before) = unsafe { (span.as_ref().guard_offset, span.as_ref().pages) };
+    let whole = Length(pages.0 + guard_offset + 1);
+    if guard_offset == 0 {
         return resize(whole);
     }
     // SAFETY: the fence behind the block; what is cut off a span belongs to others at once.
@@ -128,40 +128,40 @@ pub unsafe fn resize_within(
         let behind = span.as_ref().addr() + span.as_ref().bytes();
         let shorter = pages < before;
         if shorter {
-            unfence(behind, PAGE_SIZE);
+            unprotect_guard(behind, PAGE_SIZE);
         }
         widen(span);
         let done = resize(whole);
-        narrow(span, lead);
+        narrow(span, guard_offset);
         if done || shorter {
             if !shorter {
-                unfence(behind, PAGE_SIZE);
+                unprotect_guard(behind, PAGE_SIZE);
             }
-            fence(span.as_ref().addr() + span.as_ref().bytes(), PAGE_SIZE);
+            protect_guard(span.as_ref().addr() + span.as_ref().bytes(), PAGE_SIZE);
         }
         done
     }
 }
 
-/// Takes the fences away, if there are any.
+/// Takes the guard pages away, if there are any.
 ///
 /// # Safety
 /// `span` is a live large span of the caller's, who does not use it meanwhile.
 pub unsafe fn lower(span: NonNull<Span>) {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { span.as_ref() };
-    let lead = record.lead;
-    if lead == 0 {
+    let guard_offset = record.guard_offset;
+    if guard_offset == 0 {
         return;
     }
-    // SAFETY: handed through; there are fences.
+    // SAFETY: handed through; there are guard pages.
     unsafe { widen(span) };
     // SAFETY: as above.
     let record = unsafe { span.as_ref() };
-    // SAFETY: pages of the span, which have fences.
+    // SAFETY: pages of the span, which have guard pages.
     unsafe {
-        unfence(record.addr(), lead * PAGE_SIZE);
-        unfence(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
+        unprotect_guard(record.addr(), guard_offset * PAGE_SIZE);
+        unprotect_guard(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
     }
     FENCED.fetch_sub(1, Ordering::Relaxed);
 }
@@ -203,7 +203,7 @@ impl Kept {
     }
 }
 
-/// Keeps a span that the program gave up. Returns what is to go back to the page heap, fences lowered: the span
+/// Keeps a span that the program gave up. Returns what is to go back to the page heap, guard pages lowered: the span
 /// itself, if it is not one to be kept, or the one that has been kept longest. `next_to_go` may have more.
 ///
 /// # Safety
@@ -211,7 +211,10 @@ impl Kept {
 unsafe fn keep(span: NonNull<Span>) -> Option<NonNull<Span>> {
     // SAFETY: ours, by the caller's word.
     let record = unsafe { span.as_ref() };
-    if record.lead == 0 || record.state != SpanState::Large || record.bytes() > KEPT_BYTES_EACH {
+    if record.guard_offset == 0
+        || record.state != SpanState::Large
+        || record.bytes() > KEPT_BYTES_EACH
+    {
         return Some(span);
     }
     PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
@@ -286,13 +289,13 @@ pub fn decay() -> usize {
     }
 }
 
-/// A kept span of exactly `pages` pages, with fences for `align`, entered in the page map.
+/// A kept span of exactly `pages` pages, with guard pages for `align`, entered in the page map.
 pub fn reuse(pages: Length, align: usize) -> Option<NonNull<Span>> {
     let span = {
         let mut kept = SPANS.lock();
         let at = kept.spans[..kept.len].iter().position(|&span| {
             // SAFETY: a kept span's record.
-            unsafe { (*span).pages == pages && (*span).lead == lead(align).0 }
+            unsafe { (*span).pages == pages && (*span).guard_offset == guard_offset(align).0 }
         })?;
         kept.take(at)
     };

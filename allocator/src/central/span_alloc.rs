@@ -1,7 +1,7 @@
 //! Taking objects from spans: which of them, and how far into memory that was never touched. They are noted here, and
 //! touched later (`picks`).
 
-use super::free_list::{Inner, YOUNG};
+use super::free_list::{Inner, UNSHARED};
 use super::picks::{LINE, Picks};
 use super::release::offer;
 use crate::base::hint::{prefetch, unlikely};
@@ -29,32 +29,32 @@ fn objects_per_line_pattern(size: usize) -> usize {
 }
 
 impl Inner {
-    /// Takes objects for a chain of `want`, as `CentralFreeList::fetch` says; those of young pages alone if a child shares
+    /// Takes objects for a chain of `want`, as `CentralFreeList::fetch` says; those of unshared pages alone if a child shares
     /// the others and they are to be spared. Returns whether to come again, after what was noted is built.
     #[cfg_attr(feature = "hardened", inline(never))]
     pub(super) fn pick(
         &mut self,
         class: SizeClass,
-        want: usize,
+        request: usize,
         apart: bool,
         spare_shared: bool,
         out: &mut Picks,
     ) -> bool {
         if unlikely(self.since != 0) && spare_shared {
-            self.take_young(class, want, out);
+            self.take_unshared(class, request, out);
             return false;
         }
-        if unlikely(self.occupied >> YOUNG != 0) {
+        if unlikely(self.occupied >> UNSHARED != 0) {
             self.demote_one();
         }
         if apart {
-            self.take_apart(class, want, out);
+            self.take_apart(class, request, out);
         }
-        while out.count() < want {
+        while out.count() < request {
             if out.is_full() {
                 return true;
             }
-            if !self.take_from_fullest(class, want, out) {
+            if !self.take_from_fullest(class, request, out) {
                 break;
             }
         }
@@ -66,7 +66,7 @@ impl Inner {
     pub(super) fn take_from_fullest(
         &mut self,
         class: SizeClass,
-        want: usize,
+        request: usize,
         out: &mut Picks,
     ) -> bool {
         let occupied = self.ordinary();
@@ -77,13 +77,13 @@ impl Inner {
         let span = self.groups[group].first();
         // SAFETY: a node of the list is live; the lock guards it.
         prefetch(unsafe { self.groups[group].next(span) });
-        self.take(class, span, want, out, |offered| offered)
+        self.take(class, span, request, out, |offered| offered)
     }
 
     /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or the first of the
     /// emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
-    pub(super) fn take_apart(&mut self, class: SizeClass, want: usize, out: &mut Picks) {
+    pub(super) fn take_apart(&mut self, class: SizeClass, request: usize, out: &mut Picks) {
         let period = objects_per_line_pattern(class.size());
         // Without the spans of which all free pages were given back.
         let occupied = self.ordinary() & !1;
@@ -93,14 +93,14 @@ impl Inner {
         for group in [occupied.ilog2(), occupied.trailing_zeros()] {
             let span = self.groups[group as usize].first();
             if out.count() == 0 && !span.is_null() {
-                self.take(class, span, want, out, |offered| offered.whole_groups(period));
+                self.take(class, span, request, out, |offered| offered.whole_groups(period));
             }
         }
     }
 
-    /// Bits of the groups that are not empty, but for that of the young.
+    /// Bits of the groups that are not empty, but for that of the unshared.
     fn ordinary(&self) -> u16 {
-        self.occupied & !(1 << YOUNG)
+        self.occupied & !(1 << UNSHARED)
     }
 
     /// Takes objects of `span`, of those that `choose` leaves. Returns whether to go on with another span.
@@ -108,7 +108,7 @@ impl Inner {
         &mut self,
         class: SizeClass,
         span: *mut Span,
-        want: usize,
+        request: usize,
         out: &mut Picks,
         choose: impl FnOnce(Objects) -> Objects,
     ) -> bool {
@@ -126,7 +126,7 @@ impl Inner {
             }
             let wanted = offered.word(word) & (u64::MAX >> 64_usize.saturating_sub(end - start));
             let addr = record.addr() + start * size;
-            let taken = out.choose(addr, wanted, size, want);
+            let taken = out.choose(addr, wanted, size, request);
             if taken != 0 {
                 out.add(addr, taken, size);
                 first = first.min(start + taken.trailing_zeros() as usize);

@@ -7,9 +7,9 @@
 
 use super::LOOKS_ASLEEP;
 use super::container::Found;
-use crate::central::{CENTRAL, sharing};
+use crate::central::{CENTRAL, cow_state};
 use crate::page_heap::{PAGE_HEAP, limits};
-use crate::thread_cache::{kept, park};
+use crate::thread_cache::{cache_pool, park};
 
 /// Bytes that emptying all caches must give back to be tried again at the next look.
 const WORTH_WHILE: usize = 1 << 20;
@@ -19,11 +19,11 @@ const MOST_PATIENCE: u32 = 32;
 /// Empties the caches of all threads but the calling one, and the transfer caches.
 pub fn empty_caches() {
     // What is free on old pages is to be used.
-    sharing::end();
+    cow_state::end();
     #[cfg(feature = "hardened")]
-    crate::page_heap::fences::give_back_kept();
+    crate::page_heap::guard_pages::give_back_kept();
     park::park_others();
-    kept::empty(false);
+    cache_pool::empty(false);
     CENTRAL.drain();
 }
 
@@ -35,14 +35,14 @@ pub fn relieve() {
 }
 
 /// What is done about what looks at the container find.
-pub struct Relief {
+pub struct MemoryPressure {
     /// Looks to pass over before all caches are emptied again, and how many there were last time.
     wait: u32,
     patience: u32,
     pressed: bool,
 }
 
-impl Relief {
+impl MemoryPressure {
     pub const fn new() -> Self {
         Self { wait: 0, patience: 0, pressed: false }
     }

@@ -1,29 +1,29 @@
-//! What a thread does while a forked child may share the process's pages (`central::sharing`).
+//! What a thread does while a forked child may share the process's pages (`central::cow_state`).
 //!
 //! At the `fork` every thread's slot is made to name `PARKED`, as if its cache had been parked, but nothing is
 //! taken. So the thread's next operation takes a slow path, which brings it here (`join_if_wanted`): what it
 //! has cached lies on shared pages and goes home. From then on it takes from its cache as ever, which gets
-//! young objects only, but its words for putting name a cache that is full: each `free` takes the slow path,
-//! which keeps young objects and sends others home unwritten (`take_home`). So allocating costs what it always
+//! unshared objects only, but its words for putting name a cache that is full: each `free` takes the slow path,
+//! which keeps unshared objects and sends others home unwritten (`take_home`). So allocating costs what it always
 //! does, and freeing some hundred instructions more.
 //!
-//! These pay where they save the copy of a page, and only there. So each thread has a *credit*: calls that save
+//! These pay where they save the copy of a page, and only there. So each thread has a *budget*: calls that save
 //! nothing use it up, those that do add to it, and without it the thread goes back to the ordinary way. (What it
 //! frees then is written to.) A thread also goes back at the first `free` after it all has ended.
 
 use super::cache::ThreadCache;
 use super::{exchange, registry};
-use crate::central::{CENTRAL, Fate, sharing};
-use crate::config::{SPARING_CREDIT, SPARING_CREDIT_MOST, SPARING_GAIN};
+use crate::central::{CENTRAL, Fate, cow_state};
+use crate::config::{COW_BUDGET, COW_BUDGET_GAIN, COW_BUDGET_MOST};
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU32, Ordering};
 
 impl ThreadCache {
     /// Whether its owner spares shared pages, and so puts nothing here but on slow paths.
     #[inline]
-    pub(super) fn is_sparing(&self) -> bool {
+    pub(super) fn avoids_cow(&self) -> bool {
         // Relaxed, here and below: the owner's own.
-        self.sparing.load(Ordering::Relaxed) != 0
+        self.cow_fork.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -31,17 +31,17 @@ impl ThreadCache {
 /// parked, unless somebody just did; then it comes here again.
 #[inline]
 pub(super) fn join_if_wanted() {
-    if sharing::since() != 0 {
+    if cow_state::since() != 0 {
         join();
     }
 }
 
 #[cold]
 fn join() {
-    let since = sharing::since();
+    let since = cow_state::since();
     let Some(cache) = exchange::enter_if_live() else { return };
     let is_since = |number: &AtomicU32| number.load(Ordering::Relaxed) == since;
-    if since == 0 || is_since(&cache.sparing) || is_since(&cache.declined) {
+    if since == 0 || is_since(&cache.cow_fork) || is_since(&cache.cow_declined) {
         return;
     }
     for class in SizeClass::all() {
@@ -53,16 +53,16 @@ fn join() {
             }
         }
     }
-    cache.sparing.store(since, Ordering::Relaxed);
-    cache.credit.store(SPARING_CREDIT, Ordering::Relaxed);
-    registry::name_anew(&cache);
+    cache.cow_fork.store(since, Ordering::Relaxed);
+    cache.cow_budget.store(COW_BUDGET, Ordering::Relaxed);
+    registry::republish_cache(&cache);
 }
 
 /// Lets the calling thread, which owns `cache`, put objects into it again.
 #[cold]
 fn leave(cache: &ThreadCache) {
-    cache.sparing.store(0, Ordering::Relaxed);
-    registry::name_anew(cache);
+    cache.cow_fork.store(0, Ordering::Relaxed);
+    registry::republish_cache(cache);
 }
 
 /// For a thread that spares shared pages and owns `cache`: takes `object` home if it lies on one. Otherwise it is
@@ -72,24 +72,24 @@ fn leave(cache: &ThreadCache) {
 /// `object` is an object of `class` that the caller gives up.
 #[cold]
 pub(super) unsafe fn take_home(cache: &ThreadCache, class: SizeClass, object: *mut u8) -> bool {
-    if cache.sparing.load(Ordering::Relaxed) != sharing::since() {
+    if cache.cow_fork.load(Ordering::Relaxed) != cow_state::since() {
         leave(cache);
         join_if_wanted();
-        if !cache.is_sparing() {
+        if !cache.avoids_cow() {
             return false;
         }
     }
     // SAFETY: handed through.
     let fate = unsafe { CENTRAL.give_home_shared(class, object) };
-    let credit = cache.credit.load(Ordering::Relaxed);
+    let cow_budget = cache.cow_budget.load(Ordering::Relaxed);
     let left = match fate {
-        Fate::First => (credit + SPARING_GAIN).min(SPARING_CREDIT_MOST),
-        Fate::Young | Fate::Later => credit - 1,
+        Fate::First => (cow_budget + COW_BUDGET_GAIN).min(COW_BUDGET_MOST),
+        Fate::Unshared | Fate::Later => cow_budget - 1,
     };
-    cache.credit.store(left, Ordering::Relaxed);
+    cache.cow_budget.store(left, Ordering::Relaxed);
     if left == 0 {
-        cache.declined.store(sharing::since(), Ordering::Relaxed);
+        cache.cow_declined.store(cow_state::since(), Ordering::Relaxed);
         leave(cache);
     }
-    fate != Fate::Young
+    fate != Fate::Unshared
 }

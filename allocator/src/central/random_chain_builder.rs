@@ -7,14 +7,14 @@
 //! take 2 KiB of the stack of whoever allocates.
 
 use super::chain::{Chain, FreeObject};
-use crate::page::secret;
+use crate::page::link_encoding;
 use core::ptr;
 
 /// Chains that objects are distributed to: a power of two.
 const PILES: usize = 16;
 
 /// A chain under construction.
-pub struct Builder {
+pub struct ChainBuilder {
     /// After the first of two distributions.
     piles: [*mut FreeObject; PILES],
     tail: *mut FreeObject,
@@ -22,14 +22,14 @@ pub struct Builder {
     random: u64,
 }
 
-impl Builder {
+impl ChainBuilder {
     pub fn new() -> Self {
-        secret::ensure();
+        link_encoding::ensure();
         Self {
             piles: [ptr::null_mut(); PILES],
             tail: ptr::null_mut(),
             count: 0,
-            random: secret::random() as u64,
+            random: link_encoding::random() as u64,
         }
     }
 
@@ -113,11 +113,11 @@ mod tests {
     fn each_object_comes_once_and_neighbours_seldom_follow_each_other() {
         const OBJECTS: usize = 128;
         const ROUNDS: usize = 200;
-        secret::ensure();
+        link_encoding::ensure();
         let mut places = vec![Place([0; 4]); OBJECTS];
         let mut neighbours = 0;
         for _ in 0..ROUNDS {
-            let mut builder = Builder::new();
+            let mut builder = ChainBuilder::new();
             let start = places.as_mut_ptr().addr();
             // SAFETY: the places' memory is ours.
             unsafe {

@@ -24,21 +24,21 @@ const WORDS: usize = CLASS_COUNT.div_ceil(usize::BITS as usize);
 
 /// The account of all classes. Thread-safe; every access is relaxed: the numbers decide when magazines go home, and
 /// no memory is reached by them.
-pub struct Waiting {
+pub struct TransferBudget {
     bytes: AtomicUsize,
     /// Bit per class: it has more than `FEW` magazines.
-    rich: [AtomicUsize; WORDS],
+    over_minimum: [AtomicUsize; WORDS],
     /// Threads with a cache.
     threads: AtomicUsize,
     /// Where to look for the next class to give up a magazine.
     cursor: AtomicUsize,
 }
 
-impl Waiting {
+impl TransferBudget {
     pub const fn new() -> Self {
         Self {
             bytes: AtomicUsize::new(0),
-            rich: [const { AtomicUsize::new(0) }; WORDS],
+            over_minimum: [const { AtomicUsize::new(0) }; WORDS],
             threads: AtomicUsize::new(0),
             cursor: AtomicUsize::new(0),
         }
@@ -51,9 +51,9 @@ impl Waiting {
     }
 
     /// Notes whether `class` has more than `FEW` magazines.
-    pub(super) fn note_rich(&self, class: SizeClass, rich: bool) {
-        let (word, bit) = (&self.rich[class.index() / 64], 1 << (class.index() % 64));
-        if rich {
+    pub(super) fn note_over_minimum(&self, class: SizeClass, over_minimum: bool) {
+        let (word, bit) = (&self.over_minimum[class.index() / 64], 1 << (class.index() % 64));
+        if over_minimum {
             word.fetch_or(bit, Ordering::Relaxed);
         } else {
             word.fetch_and(!bit, Ordering::Relaxed);
@@ -88,7 +88,7 @@ impl Waiting {
     fn next_rich(&self, from: usize) -> Option<usize> {
         (from / 64..WORDS).find_map(|word| {
             let skipped = if word == from / 64 { usize::MAX << (from % 64) } else { usize::MAX };
-            let bits = self.rich[word].load(Ordering::Relaxed) & skipped;
+            let bits = self.over_minimum[word].load(Ordering::Relaxed) & skipped;
             (bits != 0).then(|| word * 64 + bits.trailing_zeros() as usize)
         })
     }
@@ -100,23 +100,23 @@ mod tests {
 
     #[test]
     fn every_rich_class_is_asked_in_its_turn() {
-        let waiting = Waiting::new();
+        let waiting = TransferBudget::new();
         assert!(waiting.next_to_give().is_none());
         let classes: [_; 3] = [1000, 16, 30_000].map(|size| SizeClass::of(size).unwrap());
-        classes.iter().for_each(|&class| waiting.note_rich(class, true));
+        classes.iter().for_each(|&class| waiting.note_over_minimum(class, true));
         let mut asked: [_; 6] = std::array::from_fn(|_| waiting.next_to_give().unwrap().index());
         assert_eq!(asked[..3], asked[3..]);
         asked[..3].sort_unstable();
         let mut wanted = classes.map(SizeClass::index);
         wanted.sort_unstable();
         assert_eq!(asked[..3], wanted);
-        waiting.note_rich(classes[0], false);
+        waiting.note_over_minimum(classes[0], false);
         assert!((0..4).all(|_| waiting.next_to_give() != Some(classes[0])));
     }
 
     #[test]
     fn more_may_wait_between_more_threads() {
-        let waiting = Waiting::new();
+        let waiting = TransferBudget::new();
         waiting.report(0, 3 << 20);
         assert!(waiting.is_too_much(2 << 20) && waiting.is_too_much(0));
         waiting.note_threads(64);
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn reports_add_up() {
-        let waiting = Waiting::new();
+        let waiting = TransferBudget::new();
         waiting.report(0, 50_000);
         waiting.report(0, 20_000);
         waiting.report(50_000, 10_000);

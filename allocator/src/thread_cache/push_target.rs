@@ -5,71 +5,72 @@
 //! takes from it. A thread that counts wants two, so that what it pops does not make up for what it pushes, and yet one
 //! head, so that it gets again what it freed last. And all that without an instruction of the hot paths' for it. They reach
 //! both from one address, the head at eight times the class's number, the room at four times. So in processes that count,
-//! the page map has *second numbers* (`MappedClass`), which are [`SECOND`] higher, and the third word of a thread's slot
-//! has an address that is `8 * SECOND` lower: it leads to the same head, and to a counter `4 * SECOND` below `rooms`. There
+//! the page map has *class aliases* (`MappedClass`), which are [`ALIAS`] higher, and the third word of a thread's slot
+//! has an address that is `8 * ALIAS` lower: it leads to the same head, and to a counter `4 * ALIAS` below `free_slots`. There
 //! lie the `budgets`.
 //!
-//! That `SECOND` is twice the number of classes, and how the fields of a cache follow each other, is for what else is
+//! That `ALIAS` is twice the number of classes, and how the fields of a cache follow each other, is for what else is
 //! reached like this. All of it must read as "no room":
 //!
 //! * class 0 from the lower address: the head of class 0, which is always null;
-//! * second numbers from the address of a placeholder: the heads of its spare magazines, which has none.
+//! * class aliases from the address of a placeholder: the heads of its spare magazines, which has none.
 
 use super::cache::ThreadCache;
 use crate::central::chain::FreeObject;
 use crate::config::CLASS_COUNT;
 #[cfg(not(feature = "hardened"))]
 use crate::os::thread_slot;
-use crate::page::size_class::{MappedClass, SECOND};
+use crate::page::size_class::{ALIAS, MappedClass};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::mem::offset_of;
 use core::ptr;
 
-/// Where the heads and rooms of a cache are.
+/// Where the heads and free slots of a cache are.
 const HEADS: usize = offset_of!(ThreadCache, heads);
-const ROOMS: usize = offset_of!(ThreadCache, rooms);
+const FREE_SLOTS: usize = offset_of!(ThreadCache, free_slots);
 /// Bytes in an element of each.
 const HEAD: usize = size_of::<AtomicPtr<FreeObject>>();
-const ROOM: usize = size_of::<AtomicU32>();
-/// How much lower the address is for second numbers.
-const LOWER: usize = HEAD * SECOND;
+const FREE_SLOT: usize = size_of::<AtomicU32>();
+/// How much lower the address is for class aliases.
+const LOWER: usize = HEAD * ALIAS;
 
 const _: () = {
-    assert!(ROOMS + ROOM * SECOND - LOWER == offset_of!(ThreadCache, budgets));
-    assert!(ROOMS - LOWER == HEADS, "class 0 finds its own head");
-    let placeholder = ROOMS + ROOM * SECOND;
+    assert!(FREE_SLOTS + FREE_SLOT * ALIAS - LOWER == offset_of!(ThreadCache, budgets));
+    assert!(FREE_SLOTS - LOWER == HEADS, "class 0 finds its own head");
+    let placeholder = FREE_SLOTS + FREE_SLOT * ALIAS;
     let spares = offset_of!(ThreadCache, spare_heads);
     assert!(
-        spares <= placeholder && placeholder + ROOM * CLASS_COUNT <= spares + HEAD * CLASS_COUNT
+        spares <= placeholder
+            && placeholder + FREE_SLOT * CLASS_COUNT <= spares + HEAD * CLASS_COUNT
     );
 };
 
 /// Such an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Intake(*mut u8);
+pub struct PushTarget(*mut u8);
 
 /// Where the calling thread puts objects whose class the page map says.
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
-pub fn intake() -> Intake {
-    Intake(thread_slot::get_to_push())
+pub fn push_target() -> PushTarget {
+    PushTarget(thread_slot::get_to_push())
 }
 
 /// The same for objects whose class follows from what the caller says: for classes' own numbers.
 #[cfg(not(feature = "hardened"))]
 #[inline(always)]
-pub fn intake_sized() -> Intake {
-    Intake(thread_slot::get_to_push_sized())
+pub fn push_target_sized() -> PushTarget {
+    PushTarget(thread_slot::get_to_push_sized())
 }
 
-impl Intake {
+impl PushTarget {
     /// That of a cache, for classes' own numbers; of a placeholder, for any.
     #[inline(always)]
     pub fn of(cache: &ThreadCache) -> Self {
         Self(ptr::from_ref(cache).cast_mut().cast())
     }
 
-    /// That of a thread's cache, for second numbers.
+    /// That of a thread's cache, for class aliases.
     #[inline(always)]
     pub fn of_counted(cache: &ThreadCache) -> Self {
         Self(Self::of(cache).0.wrapping_sub(LOWER))
@@ -93,21 +94,21 @@ impl Intake {
         unsafe { self.push_at(class.index(), object) }
     }
 
-    /// As `push` by the second number of the class with the number `index`, which is not class 0.
+    /// As `push` by the class alias of the class with the number `index`, which is not class 0.
     ///
     /// # Safety
     /// As `push`.
     #[inline(always)]
-    pub unsafe fn push_second(self, index: usize, object: *mut u8) -> bool {
-        // SAFETY: handed through. (This sum is part of the addresses, as that in `MappedClass::second` is not.)
-        unsafe { self.push_at(index + SECOND, object) }
+    pub unsafe fn push_alias(self, index: usize, object: *mut u8) -> bool {
+        // SAFETY: handed through. (This sum is part of the addresses, as that in `MappedClass::alias` is not.)
+        unsafe { self.push_at(index + ALIAS, object) }
     }
 
     /// As `push`, for the number `index`.
     #[inline(always)]
     unsafe fn push_at(self, index: usize, object: *mut u8) -> bool {
         let object = object.cast::<FreeObject>();
-        let room: *mut AtomicU32 = self.0.wrapping_add(ROOMS + ROOM * index).cast();
+        let room: *mut AtomicU32 = self.0.wrapping_add(FREE_SLOTS + FREE_SLOT * index).cast();
         let mark = FreeObject::mark_of(object);
         // SAFETY: a counter of a cache (see above), which is never unmapped. Only this thread writes it, so that its own
         // read need not be an atomic one, which the compiler does not merge with the comparison. With room in the

@@ -55,7 +55,7 @@ pub unsafe fn cut_off(chain: &mut Chain, most: usize) -> Chain {
 }
 
 /// The span that objects are coming home to, with what each of them is compared with at hand.
-pub struct Landing {
+pub struct SpanCursor {
     /// Null if there is none of the class where the last object was said to lie.
     pub span: *mut Span,
     pub addr: usize,
@@ -65,7 +65,7 @@ pub struct Landing {
     info: ClassInfo,
 }
 
-impl Landing {
+impl SpanCursor {
     /// No span.
     pub const NOWHERE: Self = Self {
         span: ptr::null_mut(),

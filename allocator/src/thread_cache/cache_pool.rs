@@ -14,14 +14,14 @@ const MOST: usize = 4;
 const MOST_BYTES: usize = 128 * 1024;
 
 /// The caches that are kept: a part of the registry, under its lock.
-pub(super) struct Kept {
+pub(super) struct CachePool {
     pub(super) list: List<ThreadCache>,
     count: usize,
     /// Fewest of them since the background thread last looked: so many nobody needed.
     low: usize,
 }
 
-impl Kept {
+impl CachePool {
     pub(super) const fn new() -> Self {
         Self { list: List::new(), count: 0, low: 0 }
     }
@@ -38,24 +38,24 @@ impl Kept {
 }
 
 /// Keeps `cache`, whose thread has ended, with all it holds. Returns whether it did.
-pub(super) fn keep(cache: &ThreadCache) -> bool {
+pub(super) fn put(cache: &ThreadCache) -> bool {
     // Hardened builds look at every freed block, and that soon.
     if cfg!(feature = "hardened") || cache.held_bytes() > MOST_BYTES {
         return false;
     }
-    let kept = &mut registry::lock().kept;
-    if kept.count >= MOST {
+    let pool = &mut registry::lock().pool;
+    if pool.count >= MOST {
         return false;
     }
     // SAFETY: the record is in no list, and records are never freed.
-    unsafe { kept.list.push_front(ptr::from_ref(cache).cast_mut()) };
-    kept.count += 1;
+    unsafe { pool.list.push_front(ptr::from_ref(cache).cast_mut()) };
+    pool.count += 1;
     true
 }
 
 /// Whether the object that is looked for lies in one of them, as far as the search comes: for the double-free check only.
-pub fn hold(class: SizeClass, search: &mut Search) -> bool {
-    let list = &registry::lock().kept.list;
+pub fn contains(class: SizeClass, search: &mut Search) -> bool {
+    let list = &registry::lock().pool.list;
     let mut node = list.first();
     while !node.is_null() {
         // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
@@ -73,14 +73,14 @@ pub fn hold(class: SizeClass, search: &mut Search) -> bool {
 /// caches that were.
 pub fn empty(unneeded: bool) -> usize {
     let mut left = {
-        let kept = &mut registry::lock().kept;
-        let low = core::mem::replace(&mut kept.low, kept.count);
-        if unneeded { low } else { kept.count }
+        let pool = &mut registry::lock().pool;
+        let low = core::mem::replace(&mut pool.low, pool.count);
+        if unneeded { low } else { pool.count }
     };
     let mut done = 0;
     while left > 0 {
         left -= 1;
-        let cache = registry::lock().kept.take();
+        let cache = registry::lock().pool.take();
         if cache.is_null() {
             break;
         }

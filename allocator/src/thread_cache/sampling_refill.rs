@@ -1,10 +1,10 @@
-//! What a thread that counts does where an event is due or near (`counted`): it looks whether one is, and puts aside what its
+//! What a thread that counts does where a sample is due or near (`sample_counter`): it looks whether one is, and puts aside what its
 //! loaded magazine must not have before.
 
 use super::cache::{ThreadCache, current};
-use super::counted::Counter;
 use super::exchange::enter;
 use super::registry;
+use super::sample_counter::SampleCounter;
 use crate::central::chain::{Chain, FreeObject};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -29,17 +29,17 @@ pub(super) fn split(chain: Chain, count: usize) -> (Chain, Chain) {
     (Chain { head: chain.head, count }, Chain { head, count: chain.count - count })
 }
 
-/// Whether an event is due with the next block of `class` that the calling thread allocates, which has nothing in its
+/// Whether a sample is due with the next block of `class` that the calling thread allocates, which has nothing in its
 /// magazine then.
 #[inline]
 pub fn is_due(class: SizeClass) -> bool {
     registry::counts() && is_due_counted(class)
 }
 
-/// Once per magazine. What was popped is counted only if an event is due: how much there was says how much to fetch.
+/// Once per magazine. What was popped is counted only if a sample is due: how much there was says how much to fetch.
 #[inline]
 fn is_due_counted(class: SizeClass) -> bool {
-    let due = |cache: &ThreadCache, counter: &Counter| {
+    let due = |cache: &ThreadCache, counter: &SampleCounter| {
         counter.is_due(class, (cache.popped(class) + 1) * class.size())
     };
     // To look needs no entering: these are the thread's own numbers. Placeholders have no counter.
@@ -58,19 +58,19 @@ fn is_due_counted(class: SizeClass) -> bool {
 }
 
 /// What counts what the calling thread allocates, if anything does.
-pub fn own_counter() -> Option<&'static Counter> {
+pub fn own_counter() -> Option<&'static SampleCounter> {
     let own = thread_slot::own().cast::<ThreadCache>();
     // SAFETY: null or a cache; caches are never unmapped.
     unsafe { own.as_ref() }.and_then(ThreadCache::counter)
 }
 
-/// For a thread whose loaded magazine has as many objects as may be allocated before the next event, so that it may push
+/// For a thread whose loaded magazine has as many objects as may be allocated before the next sample, so that it may push
 /// none: lets it have half of them, so that it may push as many again. Returns what was in the way then, as
 /// `put_chain_aside`; `None` if it had no object.
 #[cold]
-pub(super) fn make_room_before_event(
+pub(super) fn make_room_before_sample(
     cache: &ThreadCache,
-    counter: &Counter,
+    counter: &SampleCounter,
     class: SizeClass,
 ) -> Option<Chain> {
     let loaded = cache.loaded(class);

@@ -6,15 +6,15 @@
 //! while pages are shared:
 //!
 //! * an object on a shared page goes home to the bitmap of its span at once, and is not written to;
-//! * what is handed out lies on *young* pages: those of spans taken since, and those on which nothing
+//! * what is handed out lies on *unshared* pages: those of spans taken since, and those on which nothing
 //!   lived when they were looked at. A few pages then take all that is new.
 //!
-//! `thread_cache::sparing` has what threads do about it, `young` what spans do. Here is the state: which `fork`,
+//! `thread_cache::sparing` has what threads do about it, `unshared` what spans do. Here is the state: which `fork`,
 //! and when to stop. It costs calls (frees take the slow path) and room (free objects on old pages wait), so it
 //! ends
 //!
 //! * when nobody shares our pages any more: the child has ended, or runs another program. A page that is written
-//!   to once, before the first such `fork`, is the *witness*: the kernel tells whether another process maps
+//!   to once, before the first such `fork`, is the *probe page*: the kernel tells whether another process maps
 //!   it, too. The background thread asks;
 //! * when spans taken since exceed a share of the heap, or memory is short;
 //! * after some time, which is shorter where the kernel does not tell.
@@ -30,6 +30,7 @@ use crate::os::files::File;
 use crate::os::{Linux, Os, release_request};
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// Number of the last `fork` while its child may share our pages; 0: none does.
@@ -41,7 +42,7 @@ static START_MS: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that may still be taken for spans.
 static ROOM: AtomicUsize = AtomicUsize::new(0);
 /// Address of the page that is never written to; 0: not made yet.
-static WITNESS: AtomicUsize = AtomicUsize::new(0);
+static PROBE_PAGE: AtomicUsize = AtomicUsize::new(0);
 /// Whether it was written to since this process came into being.
 static CALLED: AtomicU32 = AtomicU32::new(0);
 
@@ -56,7 +57,7 @@ pub fn since() -> u32 {
 /// Before a `fork`, without locks: bytes of spans that may be taken after it to spare shared pages. 0 where they
 /// are not to be spared: where there is little to copy, or much would have to wait already.
 pub fn room() -> usize {
-    if cfg!(feature = "hardened") || parameters::get(Id::SpareSharedPages) == 0 {
+    if HARDENED || parameters::get(Id::SpareSharedPages) == 0 {
         return 0;
     }
     let used = PAGE_HEAP.used_bytes();
@@ -66,15 +67,15 @@ pub fn room() -> usize {
     (used / SHARED_ROOM_SHARE).saturating_sub(CENTRAL.free_bytes())
 }
 
-/// Before that `fork`, by the thread that holds all locks for it: writes to the witness, unless the parent's own
+/// Before that `fork`, by the thread that holds all locks for it: writes to the probe page, unless the parent's own
 /// children share it.
-pub fn call_witness() {
-    if WITNESS.load(Ordering::Relaxed) == 0
+pub fn write_probe_page() {
+    if PROBE_PAGE.load(Ordering::Relaxed) == 0
         && let Some(page) = Linux.map(OS_PAGE, 0)
     {
-        WITNESS.store(page, Ordering::Relaxed);
+        PROBE_PAGE.store(page, Ordering::Relaxed);
     }
-    let page = WITNESS.load(Ordering::Relaxed) as *mut u8;
+    let page = PROBE_PAGE.load(Ordering::Relaxed) as *mut u8;
     if CALLED.swap(1, Ordering::Relaxed) == 0 && !page.is_null() {
         // SAFETY: a page of ours, which nobody else uses. Not 0: that might share the page of zeroes.
         unsafe { page.write_volatile(1) };
@@ -118,7 +119,7 @@ pub fn look(may_open: impl FnOnce() -> bool) -> bool {
     if since() == 0 {
         return false;
     }
-    let most = match may_open().then(witness_is_shared).flatten() {
+    let most = match may_open().then(probe_page_is_shared).flatten() {
         Some(false) => 0,
         Some(true) => SHARED_MOST_MS,
         None => SHARED_UNKNOWN_MOST_MS,
@@ -130,12 +131,12 @@ pub fn look(may_open: impl FnOnce() -> bool) -> bool {
     passed < most
 }
 
-/// Whether another process maps the witness, if the kernel tells.
-fn witness_is_shared() -> Option<bool> {
+/// Whether another process maps the probe page, if the kernel tells.
+fn probe_page_is_shared() -> Option<bool> {
     // Bits of an entry: the page is there, and nobody else maps it (Linux 4.2; for everyone to read).
     const PRESENT: u64 = 1 << 63;
     const EXCLUSIVE: u64 = 1 << 56;
-    let page = WITNESS.load(Ordering::Relaxed) / OS_PAGE;
+    let page = PROBE_PAGE.load(Ordering::Relaxed) / OS_PAGE;
     let file = File::open(c"/proc/self/pagemap", libc::O_RDONLY)?;
     let mut entry = [0; size_of::<u64>()];
     let there = page != 0 && file.read_at(&mut entry, page * size_of::<u64>()) == entry.len();

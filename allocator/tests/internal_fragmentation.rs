@@ -1,4 +1,4 @@
-//! What the statistics say of rounding, against what blocks have beyond what was asked for.
+//! What the statistics say of internal fragmentation, against what blocks have beyond what was asked for.
 //!
 //! A process of its own, because the figures are the process's.
 
@@ -21,7 +21,7 @@ impl Random {
 }
 
 fn estimated() -> usize {
-    MallocExtension::stats().rounding
+    MallocExtension::stats().internal_fragmentation
 }
 
 /// C1.6: what fragmentation inside of blocks costs is accounted for.
@@ -48,10 +48,10 @@ fn rounding_is_estimated_and_falls_with_what_is_freed() {
         blocks.push((block, layout));
     }
     let now = MallocExtension::stats();
-    let found = now.rounding - before;
+    let found = now.internal_fragmentation - before;
     assert!(truth > 1 << 20, "the mix is rounded up by {truth} bytes only");
     assert!(found.abs_diff(truth) * 10 <= truth, "{found} estimated, {truth} true");
-    assert!(now.rounding < now.in_use);
+    assert!(now.internal_fragmentation < now.in_use);
 
     for (block, layout) in blocks {
         // SAFETY: allocated above with this layout.

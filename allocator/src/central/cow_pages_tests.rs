@@ -1,8 +1,8 @@
 //! Properties of sparing shared pages: what goes home is not written to, and what is handed out lies apart from
 //! what lived at the `fork`.
 
+use super::cow_pages::Fate;
 use super::tests::{Model, SIZES};
-use super::young::Fate;
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
@@ -24,7 +24,7 @@ impl Model {
     fn release_shared(&mut self, addr: usize) -> Fate {
         // SAFETY: the model holds the object and gives it up.
         let fate = unsafe { self.list.release_shared(&self.source, self.class, addr) };
-        if fate == Fate::Young {
+        if fate == Fate::Unshared {
             // The magazine's way.
             self.release(&[addr]);
         } else {
@@ -66,9 +66,9 @@ proptest! {
                 _ => for step in 0..count.min(model.held.len()) {
                     let addr = model.held[(order as usize).wrapping_add(step * 7) % model.held.len()];
                     let fate = model.release_shared(addr);
-                    prop_assert!(fate != Fate::Young || !old.contains(&addr), "an old page");
+                    prop_assert!(fate != Fate::Unshared || !old.contains(&addr), "an old page");
                     old.remove(&addr);
-                    if fate != Fate::Young && model.source.has(addr) {
+                    if fate != Fate::Unshared && model.source.has(addr) {
                         // SAFETY: memory of a span that is there.
                         let bytes = unsafe { std::slice::from_raw_parts(addr as *const u8, size) };
                         prop_assert!(bytes.iter().all(|&byte| byte == 0xA5), "written to");
@@ -92,7 +92,7 @@ fn the_first_object_of_a_page_counts() {
         model.fetch(4);
     }
     let objects = model.held.clone();
-    assert_eq!(model.release_shared(objects[0]), Fate::Young, "nobody shares anything");
+    assert_eq!(model.release_shared(objects[0]), Fate::Unshared, "nobody shares anything");
     model.fork(1);
     assert_eq!(model.release_shared(objects[1]), Fate::First);
     assert_eq!(model.release_shared(objects[2]), Fate::Later);
@@ -115,7 +115,7 @@ fn nothing_waits_for_ever() {
     model.fork(1);
     let objects = model.held.clone();
     // Page 0 whole, and one object of page 1.
-    objects[..5].iter().for_each(|&addr| assert_ne!(model.release_shared(addr), Fate::Young));
+    objects[..5].iter().for_each(|&addr| assert_ne!(model.release_shared(addr), Fate::Unshared));
     assert_eq!(model.fetch(9).len(), 4, "a page on which nothing lives serves");
     assert_eq!(model.source.spans(), 1);
     model.source.refuse();

@@ -11,7 +11,7 @@ use crate::page::size_class::SizeClass;
 
 /// Who looks.
 #[derive(Clone, Copy)]
-pub enum Asker {
+pub enum Consumer {
     /// The decay.
     Decay = 0,
     /// Growth elsewhere.
@@ -19,7 +19,7 @@ pub enum Asker {
 }
 
 /// After how many calls a search is worth while: twice as many after each that found little.
-pub(super) struct Patience {
+pub(super) struct SearchBackoff {
     wait: u16,
     /// How often the wait was doubled.
     doublings: u16,
@@ -28,7 +28,7 @@ pub(super) struct Patience {
 /// Most doublings: 32 calls passed over between two searches.
 const MOST_DOUBLINGS: u16 = 5;
 
-impl Patience {
+impl SearchBackoff {
     pub const fn new() -> Self {
         Self { wait: 0, doublings: 0 }
     }
@@ -37,7 +37,7 @@ impl Patience {
 impl CentralFreeList {
     /// Bytes of memory, resident as far as is known, in objects that were free ever since `asker` asked
     /// last.
-    pub fn take_idle(&self, class: SizeClass, asker: Asker) -> usize {
+    pub fn take_idle(&self, class: SizeClass, asker: Consumer) -> usize {
         let mut inner = self.inner.lock();
         let free = inner.free;
         let low = core::mem::replace(&mut inner.low[asker as usize], free);
@@ -56,7 +56,7 @@ impl CentralFreeList {
     pub fn note_search(&self, found: bool) {
         let patience = &mut self.inner.lock().patience;
         if found {
-            *patience = Patience::new();
+            *patience = SearchBackoff::new();
         } else {
             patience.wait = 1 << patience.doublings;
             patience.doublings = (patience.doublings + 1).min(MOST_DOUBLINGS);

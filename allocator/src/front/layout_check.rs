@@ -2,9 +2,9 @@
 //! in Rust its alignment.
 
 use super::free::class_of;
-use super::{misuse, watched};
+use super::{alloc_hooks, misuse};
 use crate::base::hint::unlikely;
-use crate::guard::Claim;
+use crate::guard::CallerLayout;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
@@ -23,40 +23,41 @@ pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
         let span = PAGE_MAP.span(block as usize);
         // SAFETY: what the page map holds is a record; records are never unmapped.
         let is_large = unsafe { span.as_ref() }.is_some_and(|span| span.state != SpanState::Small);
-        let claim = Claim { size, align: (align != ANY_ALIGN).then_some(align) };
+        let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
         if live != claimed && (live != SizeClass::NONE || is_large) {
-            check_claim(block, claimed, claim);
+            check_layout(block, claimed, caller_layout);
         } else if live == SizeClass::NONE {
-            watched::check_size(block as usize, claim);
+            alloc_hooks::check_size(block as usize, caller_layout);
         }
     }
 }
 
-/// Looks at a claim on a block of which the page map says that it has the class `mapped`, if claims are looked at.
-pub fn check(block: *mut u8, mapped: SizeClass, claim: Claim) {
-    let align = claim.align.unwrap_or(ANY_ALIGN);
+/// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`, if claims are looked at.
+pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
+    let align = caller_layout.align.unwrap_or(ANY_ALIGN);
     if cfg!(feature = "hardened") {
-        check_if_hardened(block, claim.size, align);
+        check_if_hardened(block, caller_layout.size, align);
     } else if registry::counts() {
-        let claimed = SizeClass::of_aligned(claim.size, align.max(1)).unwrap_or(SizeClass::NONE);
+        let claimed =
+            SizeClass::of_aligned(caller_layout.size, align.max(1)).unwrap_or(SizeClass::NONE);
         if unlikely(mapped != claimed) && !block.is_null() {
-            check_claim(block, claimed, claim);
+            check_layout(block, claimed, caller_layout);
         } else if mapped == SizeClass::NONE {
-            watched::check_size(block as usize, claim);
+            alloc_hooks::check_size(block as usize, caller_layout);
         }
     }
 }
 
 /// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span of its own
-/// that fits the claim.
+/// that fits the claimed layout.
 #[cold]
-fn check_claim(block: *mut u8, claimed: SizeClass, claim: Claim) {
+fn check_layout(block: *mut u8, claimed: SizeClass, caller_layout: CallerLayout) {
     let addr = block as usize;
-    watched::check_size(addr, claim);
+    alloc_hooks::check_size(addr, caller_layout);
     let span = misuse::check_block(block, "free");
     // SAFETY: checked: a live span's record.
     let record = unsafe { span.as_ref() };
     if claimed == SizeClass::NONE || record.sampled != claimed {
-        misuse::wrong_size(addr, claim.size, record);
+        misuse::wrong_size(addr, caller_layout.size, record);
     }
 }

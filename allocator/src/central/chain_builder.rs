@@ -1,18 +1,18 @@
-//! The objects that a magazine gets, linked in the order of handing out. Hardened builds have `shuffle` instead.
+//! The objects that a magazine gets, linked in the order of handing out. Hardened builds have `random_chain_builder` instead.
 
 use super::chain::{Chain, FreeObject};
-use crate::page::secret::{self, Marks};
+use crate::page::link_encoding::{self, Marks};
 use core::ptr;
 
 /// A chain under construction, in the order of handing out.
-pub struct Builder {
+pub struct ChainBuilder {
     chain: Chain,
     tail: *mut FreeObject,
 }
 
-impl Builder {
+impl ChainBuilder {
     pub fn new() -> Self {
-        secret::ensure();
+        link_encoding::ensure();
         Self { chain: Chain::EMPTY, tail: ptr::null_mut() }
     }
 

@@ -1,6 +1,6 @@
-//! Which OS pages of a small span a forked child does not share: see `central::sharing`.
+//! Which OS pages of a small span a forked child does not share: see `central::cow_state`.
 //!
-//! Hardened builds have the empty twin, in which no page is ever young: their records have no room for more,
+//! Hardened builds have the empty twin, in which no page is ever unshared: their records have no room for more,
 //! and they write to what is freed anyway.
 
 use super::span::OsPages;
@@ -9,28 +9,28 @@ use super::span::OsPages;
 /// record.
 #[cfg(not(feature = "hardened"))]
 #[derive(Clone, Copy, Debug)]
-pub struct Age {
+pub struct CowSet {
     /// The number; 0: of none.
     since: u32,
-    young: OsPages,
+    unshared: OsPages,
     spared: OsPages,
 }
 
 #[cfg(not(feature = "hardened"))]
-impl Age {
+impl CowSet {
     /// Nothing is known.
-    pub const OLD: Self = Self { since: 0, young: 0, spared: 0 };
+    pub const OLD: Self = Self { since: 0, unshared: 0, spared: 0 };
 
     /// The pages that nobody shares since the `fork` numbered `since`.
     #[inline]
-    pub fn young(&self, since: u32) -> OsPages {
-        if self.since == since { self.young } else { 0 }
+    pub fn unshared(&self, since: u32) -> OsPages {
+        if self.since == since { self.unshared } else { 0 }
     }
 
     /// Adds `pages` to these.
-    pub fn add_young(&mut self, since: u32, pages: OsPages) {
+    pub fn add_unshared(&mut self, since: u32, pages: OsPages) {
         self.renew(since);
-        self.young |= pages;
+        self.unshared |= pages;
     }
 
     /// Notes that an object went home and `page` was not written to for that. Returns whether it was the first.
@@ -50,18 +50,18 @@ impl Age {
 
 #[cfg(feature = "hardened")]
 #[derive(Clone, Copy, Debug)]
-pub struct Age;
+pub struct CowSet;
 
 #[cfg(feature = "hardened")]
-impl Age {
+impl CowSet {
     pub const OLD: Self = Self;
 
     #[inline]
-    pub fn young(&self, _since: u32) -> OsPages {
+    pub fn unshared(&self, _since: u32) -> OsPages {
         0
     }
 
-    pub fn add_young(&mut self, _since: u32, _pages: OsPages) {}
+    pub fn add_unshared(&mut self, _since: u32, _pages: OsPages) {}
 
     pub fn spare(&mut self, _since: u32, _page: OsPages) -> bool {
         false
