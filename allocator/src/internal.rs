@@ -1,7 +1,7 @@
 //! What the C library, the tests and the benchmarks use of the tiers. No part of the interface: it changes
 //! without notice.
 
-/// The entry points below all faces.
+/// The entry points below every interface.
 pub mod front {
     pub use crate::front::*;
 }

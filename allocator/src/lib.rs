@@ -140,6 +140,11 @@ mod control;
 #[doc(hidden)]
 pub mod internal;
 
+/// The examples of the crate's README are tests, too.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
+
 #[cfg(not(loom))]
 pub use api::{
     BlockHistogram, ClassUsage, Configured, Error, MallocExtension, MemoryLimit, Options,

@@ -71,9 +71,9 @@ impl Stratalloc {
 
 /// The allocator with options of the program's own; made by [`Stratalloc::with_options`].
 ///
-/// The options take effect with the first allocation, which in a Rust program happens before `main`. What
-/// the environment says (`STRATALLOC_OPTIONS`) outweighs them, and so does what [`options`](crate::options)
-/// has set before. They cost no instruction where a thread's cache serves an allocation.
+/// The options take effect with the program's first allocation; until then [`options`](crate::options) tells
+/// of the defaults. What the environment says (`STRATALLOC_OPTIONS`) outweighs them, and so does what was set
+/// before. They cost no instruction where a thread's cache serves an allocation.
 ///
 /// There is one heap and one set of options per process: if a program has several values of this type, the
 /// options of the one that allocates first count.
