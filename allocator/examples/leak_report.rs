@@ -4,8 +4,9 @@
 //! cargo run -p stratalloc --example leak_report
 //! ```
 //!
-//! The report names functions if `stratalloc-ctl` lies beside the program, and has addresses otherwise. Any
-//! program on stratalloc does the same, without being compiled again, with `STRATALLOC_LEAK_REPORT=on`.
+//! The report names functions if `stratalloc-ctl` lies beside the program, and has addresses
+//! otherwise. Any program on stratalloc does the same, without being compiled again, with
+//! `STRATALLOC_LEAK_REPORT=on`.
 
 use stratalloc::options::LeakReport;
 use stratalloc::{Configured, Options, Stratalloc};

@@ -1,5 +1,5 @@
-//! What the C library, the tests and the benchmarks use of the tiers. No part of the interface: it changes
-//! without notice.
+//! What the C library, the tests and the benchmarks use of the tiers. No part of the interface: it
+//! changes without notice.
 
 /// The entry points below every interface.
 pub mod front {

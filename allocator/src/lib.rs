@@ -1,6 +1,7 @@
-//! stratalloc is a memory allocator for Linux programs that run many threads. Every thread has caches of its
-//! own, threads exchange memory through shared lists in whole magazines, and pages come from a heap of 2 MiB
-//! huge pages that gives them back to the system when they are no longer needed.
+//! stratalloc is a memory allocator for Linux programs that run many threads. Every thread has
+//! caches of its own, threads exchange memory through shared lists in whole magazines, and pages
+//! come from a heap of 2 MiB huge pages that gives them back to the system when they are no longer
+//! needed.
 //!
 //! # Use it
 //!
@@ -26,14 +27,15 @@
 //!     Stratalloc::with_options(Options::new().decay_ms(500).soft_limit(1 << 30));
 //! ```
 //!
-//! Who runs the program has the last word: `STRATALLOC_OPTIONS=decay_ms=100` outweighs what is compiled in,
-//! and `STRATALLOC_OPTIONS=help` prints every option. At run time the functions of [`options`] read and set
-//! them.
+//! Who runs the program has the last word: `STRATALLOC_OPTIONS=decay_ms=100` outweighs what is
+//! compiled in, and `STRATALLOC_OPTIONS=help` prints every option. At run time the functions of
+//! [`options`] read and set them.
 //!
 //! # Ask it
 //!
-//! [`stats()`] tells where every byte is, as numbers and as text. [`release_free_memory`] gives back what is
-//! free; nobody needs to call it, since free pages go back by themselves within seconds.
+//! [`stats()`] tells where every byte is, as numbers and as text. [`release_free_memory`] gives
+//! back what is free; nobody needs to call it, since free pages go back by themselves within
+//! seconds.
 //!
 //! ```
 //! # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
@@ -46,15 +48,15 @@
 //! println!("{} bytes went back to the system", stratalloc::release_free_memory());
 //! ```
 //!
-//! [`write_heap_profile`] tells who holds memory, by the stack that allocated it; [`write_metrics`] gives
-//! OpenMetrics text. [`MallocExtension`] has the same by gperftools' names. The folder `examples` has a
-//! program for each of these.
+//! [`write_heap_profile`] tells who holds memory, by the stack that allocated it; [`write_metrics`]
+//! gives OpenMetrics text. [`MallocExtension`] has the same by gperftools' names. The folder
+//! `examples` has a program for each of these.
 //!
 //! # What it catches
 //!
-//! Freeing a block twice, or something that is no block, ends the process with a line that says so. What is
-//! read or written after it was freed is not noticed, unless the feature `hardened` is on or the option
-//! `guard_sample` is set.
+//! Freeing a block twice, or something that is no block, ends the process with a line that says so.
+//! What is read or written after it was freed is not noticed, unless the feature `hardened` is on
+//! or the option `guard_sample` is set.
 //!
 //! # Features
 //!
@@ -69,9 +71,9 @@
 //!
 //! # Where it runs
 //!
-//! On Linux, on x86-64. The crate is `no_std` and takes its memory from the system by `mmap`; it needs the C
-//! library that Rust's `std` is linked with. C and C++ programs use the library that the crate
-//! `stratalloc-capi` builds.
+//! On Linux, on x86-64. The crate is `no_std` and takes its memory from the system by `mmap`; it
+//! needs the C library that Rust's `std` is linked with. C and C++ programs use the library that
+//! the crate `stratalloc-capi` builds.
 // The modules are the tiers, lowest first; a module uses only what stands above it in this list.
 // `docs/design.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]

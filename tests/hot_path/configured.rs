@@ -1,5 +1,5 @@
-//! The rounds on the allocator with an option of the program's own, which must cost nothing where a thread's cache
-//! serves an allocation.
+//! The rounds on the allocator with an option of the program's own, which must cost nothing where a
+//! thread's cache serves an allocation.
 
 use stratalloc::{Configured, Options, Stratalloc};
 

@@ -1,5 +1,5 @@
-//! `hot_path.c` for Rust: a boxed value of 48 bytes made and dropped per round, or with the operation `bare` the
-//! same value on the stack. Arguments: how many rounds, and the operation.
+//! `hot_path.c` for Rust: a boxed value of 48 bytes made and dropped per round, or with the
+//! operation `bare` the same value on the stack. Arguments: how many rounds, and the operation.
 
 use std::hint::black_box;
 

@@ -1,10 +1,11 @@
 //! The public interface of the Rust crate, read from its source: what `lib.rs` exports without
-//! `#[doc(hidden)]`, with signatures, fields and trait implementations, and without bodies and documentation.
+//! `#[doc(hidden)]`, with signatures, fields and trait implementations, and without bodies and
+//! documentation.
 //!
-//! `docs/api.txt` keeps a copy, so that the interface changes only where somebody means it to. Reads the
-//! source and not rustdoc's JSON, which only nightly compilers write. It follows `pub use` from file to file,
-//! and looks for `impl` blocks in the folders [`ROOMS`]; it knows no macros and no globs, of which the
-//! interface has none.
+//! `docs/api.txt` keeps a copy, so that the interface changes only where somebody means it to.
+//! Reads the source and not rustdoc's JSON, which only nightly compilers write. It follows `pub
+//! use` from file to file, and looks for `impl` blocks in the folders [`ROOMS`]; it knows no macros
+//! and no globs, of which the interface has none.
 
 use std::collections::BTreeMap;
 use std::fs;

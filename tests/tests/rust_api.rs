@@ -1,5 +1,5 @@
-//! The interface of the Rust crate: what it exports, what its documentation shows, what is serialized, and
-//! what it is packaged with.
+//! The interface of the Rust crate: what it exports, what its documentation shows, what is
+//! serialized, and what it is packaged with.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,7 +48,8 @@ fn differences(old: &str, new: &str) -> Vec<String> {
     [only(old, new, '-'), only(new, old, '+')].concat()
 }
 
-/// An example shows in a second what a paragraph explains; that it runs is up to the documentation's tests.
+/// An example shows in a second what a paragraph explains; that it runs is up to the
+/// documentation's tests.
 #[test]
 fn everything_public_has_an_example() {
     let items = exported(&root().join("allocator/src"));

@@ -18,12 +18,13 @@ use core::alloc::{GlobalAlloc, Layout};
 /// assert_eq!(vec![1, 2, 3].len(), 3);
 /// ```
 ///
-/// All values of this type stand for the one heap of the process. Options come from the environment, or at
-/// run time from the module [`options`](crate::options); a program that wants defaults of its own uses
-/// [`with_options`](Self::with_options).
+/// All values of this type stand for the one heap of the process. Options come from the
+/// environment, or at run time from the module [`options`](crate::options); a program that wants
+/// defaults of its own uses [`with_options`](Self::with_options).
 ///
-/// All sizes and alignments are served. Without memory, and for sizes beyond `isize::MAX`, the answer is
-/// null. Where a `Layout` is known at compile time, so is its size class, and `dealloc` looks nothing up.
+/// All sizes and alignments are served. Without memory, and for sizes beyond `isize::MAX`, the
+/// answer is null. Where a `Layout` is known at compile time, so is its size class, and `dealloc`
+/// looks nothing up.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub struct Stratalloc;
 
@@ -71,19 +72,21 @@ impl Stratalloc {
 
 /// The allocator with options of the program's own; made by [`Stratalloc::with_options`].
 ///
-/// The options take effect with the program's first allocation; until then [`options`](crate::options) tells
-/// of the defaults. What the environment says (`STRATALLOC_OPTIONS`) outweighs them, and so does what was set
-/// before. They cost no instruction where a thread's cache serves an allocation.
+/// The options take effect with the program's first allocation; until then
+/// [`options`](crate::options) tells of the defaults. What the environment says
+/// (`STRATALLOC_OPTIONS`) outweighs them, and so does what was set before. They cost no instruction
+/// where a thread's cache serves an allocation.
 ///
-/// There is one heap and one set of options per process: if a program has several values of this type, the
-/// options of the one that allocates first count.
+/// There is one heap and one set of options per process: if a program has several values of this
+/// type, the options of the one that allocates first count.
 ///
 /// ```
 /// use stratalloc::options::HugePages;
 /// use stratalloc::{Configured, Options, Stratalloc};
 ///
 /// #[global_allocator]
-/// static GLOBAL: Configured = Stratalloc::with_options(Options::new().huge_pages(HugePages::Never));
+/// static GLOBAL: Configured =
+///     Stratalloc::with_options(Options::new().huge_pages(HugePages::Never));
 ///
 /// assert_eq!(GLOBAL.options(), Options::new().huge_pages(HugePages::Never));
 /// ```
@@ -115,8 +118,8 @@ impl Configured {
     }
 }
 
-// SAFETY: blocks do not overlap, have the size and alignment asked for, and stay until given back; no
-// call unwinds.
+// SAFETY: blocks do not overlap, have the size and alignment asked for, and stay until given back;
+// no call unwinds.
 unsafe impl GlobalAlloc for Stratalloc {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -153,7 +156,8 @@ unsafe impl GlobalAlloc for Configured {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if layout.align() <= MIN_ALIGN {
-            // An object in the cache means that there was a slow path before, and the options with it.
+            // An object in the cache means that there was a slow path before, and the options with
+            // it.
             let block = front::allocate_hot(layout.size());
             if unlikely(block.is_null()) {
                 return self.allocate_slow(layout);
@@ -178,8 +182,8 @@ unsafe impl GlobalAlloc for Configured {
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the duties are the same, and the block is `Stratalloc`'s. It is there, so the options
-        // have taken effect.
+        // SAFETY: the duties are the same, and the block is `Stratalloc`'s. It is there, so the
+        // options have taken effect.
         unsafe { Stratalloc.realloc(block, layout, new_size) }
     }
 }

@@ -21,7 +21,8 @@ pub unsafe fn usable_size(block: *const u8) -> usize {
     unsafe { front::usable_size(block.cast_mut()) }
 }
 
-/// Bytes that an allocation of `size` bytes would really get; 0 if it cannot be served. Allocates nothing.
+/// Bytes that an allocation of `size` bytes would really get; 0 if it cannot be served. Allocates
+/// nothing.
 ///
 /// ```
 /// assert_eq!(stratalloc::good_size(100), 112);
@@ -31,9 +32,10 @@ pub fn good_size(size: usize) -> usize {
     front::good_size(size, MIN_ALIGN)
 }
 
-/// Whether `pointer` names memory of this allocator. Exact for pointers to the start of live blocks and for
-/// memory that was never this allocator's. A pointer into a small block is recognised wherever it points, one
-/// into a large block only if it points to its start. The memory is not touched.
+/// Whether `pointer` names memory of this allocator. Exact for pointers to the start of live blocks
+/// and for memory that was never this allocator's. A pointer into a small block is recognised
+/// wherever it points, one into a large block only if it points to its start. The memory is not
+/// touched.
 ///
 /// ```
 /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
@@ -46,8 +48,8 @@ pub fn owns(pointer: *const u8) -> bool {
     stats::is_owned(pointer as usize)
 }
 
-/// Whether a block starts at `block` that is not known to be free. One that lies free in another thread's
-/// cache is not found out.
+/// Whether a block starts at `block` that is not known to be free. One that lies free in another
+/// thread's cache is not found out.
 ///
 /// # Safety
 /// `block` is a pointer that came from this allocator, freed or not, or never did; memory that this

@@ -3,11 +3,13 @@
 use crate::parameters::{Background, Compiled, HugePages, Id, LeakReport, TABLE};
 use core::fmt;
 
-/// Options that a program starts with, for [`Stratalloc::with_options`](crate::Stratalloc::with_options).
+/// Options that a program starts with, for
+/// [`Stratalloc::with_options`](crate::Stratalloc::with_options).
 ///
-/// What is not named keeps its default. Every function is `const` and panics for a value out of range, which
-/// in a `static` or a `const` is an error of the compiler. [`options::all`](crate::options::all) has the
-/// meaning, range and cost of each option; `docs/tuning.md` says what to set when.
+/// What is not named keeps its default. Every function is `const` and panics for a value out of
+/// range, which in a `static` or a `const` is an error of the compiler.
+/// [`options::all`](crate::options::all) has the meaning, range and cost of each option;
+/// `docs/tuning.md` says what to set when.
 ///
 /// ```
 /// use stratalloc::options::HugePages;
@@ -82,7 +84,8 @@ impl Options {
         self.with(Id::HugePages, policy as usize, "")
     }
 
-    /// `direct_bytes`: blocks of more bytes than this get a mapping of their own; `usize::MAX`: none.
+    /// `direct_bytes`: blocks of more bytes than this get a mapping of their own; `usize::MAX`:
+    /// none.
     ///
     /// # Panics
     /// If it is less than 32 KiB.
@@ -168,8 +171,8 @@ impl Options {
         self.with(Id::LeakReport, report as usize, "")
     }
 
-    /// `sample_interval`: the mean number of bytes between two allocations of which the heap profile takes
-    /// note.
+    /// `sample_interval`: the mean number of bytes between two allocations of which the heap
+    /// profile takes note.
     ///
     /// # Panics
     /// If it is 0 or more than `isize::MAX`.
@@ -184,8 +187,8 @@ impl Options {
         self.with(Id::SampleInterval, bytes, "sample_interval takes 1 byte or more")
     }
 
-    /// `guard_sample`: the mean number of bytes between two small blocks that get pages of their own between
-    /// guard pages.
+    /// `guard_sample`: the mean number of bytes between two small blocks that get pages of their
+    /// own between guard pages.
     ///
     /// # Panics
     /// If it is 0 or more than `isize::MAX`.
@@ -254,7 +257,8 @@ impl Options {
         self.with(Id::SpareSharedPages, wanted as usize, "")
     }
 
-    /// `zero_on_free`: whether small blocks are cleared when they are freed. With the feature `hardened`.
+    /// `zero_on_free`: whether small blocks are cleared when they are freed. With the feature
+    /// `hardened`.
     ///
     /// ```
     /// # use stratalloc::Options;

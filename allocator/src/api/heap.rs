@@ -35,8 +35,8 @@ pub fn block_histogram() -> BlockHistogram {
     BlockHistogram::take()
 }
 
-/// Calls `visit` for every size class, smallest first, with how much of it the program holds. No lock is
-/// held meanwhile.
+/// Calls `visit` for every size class, smallest first, with how much of it the program holds. No
+/// lock is held meanwhile.
 ///
 /// ```
 /// let mut largest = 0;
@@ -47,8 +47,9 @@ pub fn for_each_size_class(visit: impl FnMut(ClassUsage)) {
     ClassUsage::for_each(visit);
 }
 
-/// Gives all that is free back to the system: this thread's cache, the shared tiers (system pages inside
-/// half-used spans too), and the page heap's free pages. Returns the bytes that left the process.
+/// Gives all that is free back to the system: this thread's cache, the shared tiers (system pages
+/// inside half-used spans too), and the page heap's free pages. Returns the bytes that left the
+/// process.
 ///
 /// Also empties the caches of the other threads, whichever of them are not allocating right now.
 ///
@@ -63,8 +64,8 @@ pub fn release_free_memory() -> usize {
     trim(0)
 }
 
-/// As [`release_free_memory`], but keeps up to `pad` free bytes in the page heap, as C's `malloc_trim` does.
-/// Returns the bytes that left the process.
+/// As [`release_free_memory`], but keeps up to `pad` free bytes in the page heap, as C's
+/// `malloc_trim` does. Returns the bytes that left the process.
 ///
 /// ```
 /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
@@ -79,8 +80,9 @@ pub fn trim(pad: usize) -> usize {
     inside_spans + PAGE_HEAP.release_bytes(free.saturating_sub(pad))
 }
 
-/// Gives up to `bytes` of free pages back to the system, and leaves all caches alone. Returns the bytes that
-/// left the process; more than asked for by less than a huge page, as pages go back in runs.
+/// Gives up to `bytes` of free pages back to the system, and leaves all caches alone. Returns the
+/// bytes that left the process; more than asked for by less than a huge page, as pages go back in
+/// runs.
 ///
 /// ```
 /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
@@ -92,8 +94,8 @@ pub fn release_pages(bytes: usize) -> usize {
     PAGE_HEAP.release_bytes(bytes)
 }
 
-/// Gives free pages back whose decay time is over, if a step of the decay is due: what the program's other
-/// calls do as well.
+/// Gives free pages back whose decay time is over, if a step of the decay is due: what the
+/// program's other calls do as well.
 ///
 /// ```
 /// stratalloc::release_due_pages();
@@ -113,11 +115,11 @@ pub fn thread_cache_bytes() -> usize {
     exchange::own_bytes()
 }
 
-/// Gives up the calling thread's whole cache, to the spans. Its next allocations begin with small magazines
-/// again.
+/// Gives up the calling thread's whole cache, to the spans. Its next allocations begin with small
+/// magazines again.
 ///
-/// For a thread about to wait for long. Rarely needed: the caches of threads that sleep are emptied anyway, a
-/// few seconds later.
+/// For a thread about to wait for long. Rarely needed: the caches of threads that sleep are emptied
+/// anyway, a few seconds later.
 ///
 /// ```
 /// # #[global_allocator] static GLOBAL: stratalloc::Stratalloc = stratalloc::Stratalloc;
@@ -129,9 +131,10 @@ pub fn flush_thread_cache() {
     exchange::flush_own();
 }
 
-/// Whether the allocator's records agree with each other: the calling thread's cache object by object, the
-/// transfer caches likewise, the bitmaps of all spans with free objects, and those of the page heap. Takes
-/// one lock at a time and walks everything behind it: for tests and hunting corruption, not for production.
+/// Whether the allocator's records agree with each other: the calling thread's cache object by
+/// object, the transfer caches likewise, the bitmaps of all spans with free objects, and those of
+/// the page heap. Takes one lock at a time and walks everything behind it: for tests and hunting
+/// corruption, not for production.
 ///
 /// ```
 /// assert!(stratalloc::is_sound());

@@ -8,8 +8,8 @@ use crate::parameters::{self, Id, NEVER};
 use crate::stats::{BlockHistogram, Stats};
 use crate::thread_cache::exchange;
 
-/// gperftools' `MallocExtension`: its functions by their names, in Rust's spelling. The functions at the
-/// root of this crate and in [`options`](crate::options) do the same and more.
+/// gperftools' `MallocExtension`: its functions by their names, in Rust's spelling. The functions
+/// at the root of this crate and in [`options`](crate::options) do the same and more.
 ///
 /// All functions are thread-safe and may be called at any time.
 ///
@@ -103,8 +103,8 @@ impl MallocExtension {
         }
     }
 
-    /// How eagerly free pages go back to the system without being asked, on gperftools' scale of 0 to
-    /// 10: the default decay time divided by the one that holds. 0: never; 1: the default, 2
+    /// How eagerly free pages go back to the system without being asked, on gperftools' scale of 0
+    /// to 10: the default decay time divided by the one that holds. 0: never; 1: the default, 2
     /// seconds; 10: within a tenth of that, or at once.
     ///
     /// ```

@@ -1,5 +1,5 @@
-//! What Rust programs see: the global allocator, its options, its figures and its controls. (C and C++
-//! programs see the crate `stratalloc-capi`.)
+//! What Rust programs see: the global allocator, its options, its figures and its controls. (C and
+//! C++ programs see the crate `stratalloc-capi`.)
 //!
 //! * `error`: the one error type.
 //! * `builder`: options that are compiled into a program.
@@ -9,8 +9,8 @@
 //! * `profile`: heap profiles and metrics.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
-//! `docs/api.txt` lists all of it; a test compares the list with the code, so that the interface does not
-//! change by accident.
+//! `docs/api.txt` lists all of it; a test compares the list with the code, so that the interface
+//! does not change by accident.
 
 mod allocator;
 mod blocks;

@@ -1,11 +1,12 @@
 //! The options at run time: every one by name, as text, and the common ones typed.
 //!
-//! All can be read and set at any time, by any thread. A new value counts from the next slow path on, and
-//! what was decided before stays as it is: mappings are not remade, and caches shrink when they go unused.
+//! All can be read and set at any time, by any thread. A new value counts from the next slow path
+//! on, and what was decided before stays as it is: mappings are not remade, and caches shrink when
+//! they go unused.
 //!
 //! An option starts with its default, or with what the program was compiled with
-//! ([`Options`](crate::Options)), or with what the environment says (`STRATALLOC_OPTIONS`); the last
-//! outweighs the others. `docs/tuning.md` says what to set when.
+//! ([`Options`](crate::Options)), or with what the environment says (`STRATALLOC_OPTIONS`); the
+//! last outweighs the others. `docs/tuning.md` says what to set when.
 //!
 //! ```
 //! use core::time::Duration;
@@ -96,7 +97,8 @@ pub fn set_decay(time: Option<Duration>) -> Result<(), Error> {
     set_number(Id::DecayMs, time.map_or(NEVER, |time| number(time).min(NEVER - 1)))
 }
 
-/// `soft_limit`: bytes held, beyond which free memory goes back to the system at once; `None`: no limit.
+/// `soft_limit`: bytes held, beyond which free memory goes back to the system at once; `None`: no
+/// limit.
 ///
 /// ```
 /// assert_eq!(stratalloc::options::soft_limit(), None);
@@ -262,8 +264,8 @@ pub fn set_magazine_max_bytes(bytes: usize) -> Result<(), Error> {
     set_number(Id::MagazineMaxBytes, bytes)
 }
 
-/// `transfer_cache_bytes`: the most bytes that wait in whole magazines between threads, of all size classes
-/// together.
+/// `transfer_cache_bytes`: the most bytes that wait in whole magazines between threads, of all size
+/// classes together.
 ///
 /// ```
 /// assert_eq!(stratalloc::options::transfer_cache_bytes(), 2 << 20);

@@ -5,13 +5,14 @@ use crate::profile::{self, Mode, dump};
 use crate::stats;
 use core::fmt;
 
-/// Writes who holds memory to the file `path` (`%p` in it stands for the process's number), over what
-/// was there: every outstanding block, or a sample, by the stack that allocated it. `stratalloc-ctl report`
-/// turns the file into a report, a pprof profile or a flame graph. Allocates nothing.
+/// Writes who holds memory to the file `path` (`%p` in it stands for the process's number), over
+/// what was there: every outstanding block, or a sample, by the stack that allocated it.
+/// `stratalloc-ctl report` turns the file into a report, a pprof profile or a flame graph.
+/// Allocates nothing.
 ///
 /// # Errors
-/// [`Error::NotProfiling`] if neither the option `leak_report` nor `sample_interval` was set when the process
-/// started; [`Error::ProfileNotWritten`] if the file cannot be written.
+/// [`Error::NotProfiling`] if neither the option `leak_report` nor `sample_interval` was set when
+/// the process started; [`Error::ProfileNotWritten`] if the file cannot be written.
 ///
 /// ```
 /// use stratalloc::{Configured, Options, Stratalloc};

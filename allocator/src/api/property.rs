@@ -27,7 +27,8 @@ pub enum Property {
     /// `generic.heap_size`: [`Stats::mapped`].
     HeapSize,
     /// `generic.physical_memory_used` and `generic.total_physical_bytes`: `mapped -
-    /// page_heap_released - central_released`. From above: pages of blocks that the program never touched count.
+    /// page_heap_released - central_released`. From above: pages of blocks that the program never
+    /// touched count.
     PhysicalMemoryUsed,
     /// `tcmalloc.current_total_thread_cache_bytes` and `tcmalloc.thread_cache_free_bytes`:
     /// [`Stats::thread_cache_free`].

@@ -1,7 +1,7 @@
 //! Values that are compiled into a program: what its options are if nobody says otherwise.
 //!
-//! They arrive with the first allocation, which may be after the environment was read. So whoever sets an
-//! option leaves a mark ([`super::choose`]), and these count only where there is none.
+//! They arrive with the first allocation, which may be after the environment was read. So whoever
+//! sets an option leaves a mark ([`super::choose`]), and these count only where there is none.
 
 use super::{COUNT, Id, Parameter, TABLE, VALUES, Value, was_chosen};
 use crate::sync::{AtomicU32, Ordering};
@@ -15,8 +15,8 @@ pub struct Compiled {
     numbers: [usize; COUNT],
 }
 
-/// 1 once the values of a program have been applied. Relaxed: they are numbers that nothing else depends on,
-/// and a thread that sees them late acts as if it had come earlier.
+/// 1 once the values of a program have been applied. Relaxed: they are numbers that nothing else
+/// depends on, and a thread that sees them late acts as if it had come earlier.
 static APPLIED: AtomicU32 = AtomicU32::new(0);
 
 impl Compiled {
@@ -50,7 +50,8 @@ impl Compiled {
         }
     }
 
-    /// Cold: once in the life of a process, or once per thread of those that allocate first at the same time.
+    /// Cold: once in the life of a process, or once per thread of those that allocate first at the
+    /// same time.
     #[cold]
     #[inline(never)]
     fn apply(&self) {
@@ -58,7 +59,8 @@ impl Compiled {
             let (id, default) = (parameter.id, parameter.default);
             if self.named & id.bit() != 0 && !was_chosen(id) {
                 let number = self.numbers[id as usize];
-                // Exchanged with the default, so that what is set at this moment stays. Relaxed: see `VALUES`.
+                // Exchanged with the default, so that what is set at this moment stays. Relaxed:
+                // see `VALUES`.
                 let relaxed = Ordering::Relaxed;
                 let _ = VALUES[id as usize].compare_exchange(default, number, relaxed, relaxed);
             }

@@ -10,12 +10,13 @@ use core::fmt;
 
 /// Where every byte taken from the OS is. In bytes unless named `_count`.
 ///
-/// To the byte, always: `mapped` is the sum of `in_use`, `thread_cache_free`, `transfer_cache_free`,
-/// `central_free`, `span_tails`, `page_heap_free` and `page_heap_released`. While other threads allocate, the figures
-/// of the caches may be a moment older than the rest; blocks on the move then count as in use.
+/// To the byte, always: `mapped` is the sum of `in_use`, `thread_cache_free`,
+/// `transfer_cache_free`, `central_free`, `span_tails`, `page_heap_free` and `page_heap_released`.
+/// While other threads allocate, the figures of the caches may be a moment older than the rest;
+/// blocks on the move then count as in use.
 ///
-/// Displays itself as a report for people. With the feature `serde` it can be serialized, and read back; a field that
-/// is missing reads as 0.
+/// Displays itself as a report for people. With the feature `serde` it can be serialized, and read
+/// back; a field that is missing reads as 0.
 ///
 /// ```
 /// let now: stratalloc::Stats = stratalloc::stats();
@@ -28,10 +29,11 @@ use core::fmt;
 pub struct Stats {
     /// Address space taken from the OS for user memory (metadata not included).
     pub mapped: usize,
-    /// Blocks handed to the program, rounded up to their size class (direct-mapped blocks included).
+    /// Blocks handed to the program, rounded up to their size class (direct-mapped blocks
+    /// included).
     pub in_use: usize,
-    /// Part of `in_use`: what blocks have beyond what the program asked for. An estimate, from the requests for which
-    /// magazines were filled from spans and from those beyond the size classes.
+    /// Part of `in_use`: what blocks have beyond what the program asked for. An estimate, from the
+    /// requests for which magazines were filled from spans and from those beyond the size classes.
     pub internal_fragmentation: usize,
     /// Part of `in_use`: blocks beyond the size classes, direct-mapped ones included.
     pub large: usize,
@@ -43,8 +45,8 @@ pub struct Stats {
     pub transfer_cache_free: usize,
     /// Free objects in the spans of the central free lists, touched or not.
     pub central_free: usize,
-    /// Part of `central_free` and `span_tails`: OS pages inside spans that a trim gave back and that were
-    /// not used since. They hold no memory.
+    /// Part of `central_free` and `span_tails`: OS pages inside spans that a trim gave back and
+    /// that were not used since. They hold no memory.
     pub central_released: usize,
     /// Bytes at the end of spans that no object fills.
     pub span_tails: usize,
@@ -62,7 +64,8 @@ pub struct Stats {
     pub direct_mapped_count_peak: usize,
     /// Spans in use.
     pub span_count: usize,
-    /// Places in the page heap where free pages are: ranges of huge pages, and partly used huge pages.
+    /// Places in the page heap where free pages are: ranges of huge pages, and partly used huge
+    /// pages.
     pub free_run_count: usize,
     /// Address space of the allocator's own records: page map, span records, thread caches.
     pub metadata: usize,
@@ -72,7 +75,8 @@ pub struct Stats {
     pub metadata_page_map: usize,
     /// Part of `metadata_used`: records of spans and of huge pages.
     pub metadata_spans: usize,
-    /// Part of `metadata_used`: thread caches, those of ended threads included, which are used again.
+    /// Part of `metadata_used`: thread caches, those of ended threads included, which are used
+    /// again.
     pub metadata_thread_caches: usize,
     /// Part of `metadata_used`: what profiles and guarded blocks need.
     pub metadata_watching: usize,
@@ -124,7 +128,8 @@ impl Stats {
             + self.metadata_watching;
     }
 
-    /// Adds the page heap's figures; what it counts as used and no tier accounts for is on the move.
+    /// Adds the page heap's figures; what it counts as used and no tier accounts for is on the
+    /// move.
     fn add_page_heap(&mut self) {
         let pages = PAGE_HEAP.stats();
         let direct = pages.direct;
@@ -134,7 +139,8 @@ impl Stats {
         self.in_use_count += large_count;
         self.internal_fragmentation +=
             CENTRAL.internal_fragmentation_of(SizeClass::NONE, large_count);
-        // Spans of small objects that came or went since their class was read count as central free.
+        // Spans of small objects that came or went since their class was read count as central
+        // free.
         let small = pages.used - pages.large_bytes;
         let known = self.in_use
             + self.central_free
