@@ -1,24 +1,38 @@
 //! Two result files side by side: what changed, and whether the measurements leave a doubt.
 //!
-//! The runs of both files were made at different times, so nothing pairs their rounds; each side is
-//! drawn by itself. A row is called worse or better only where the whole interval lies beyond the
-//! tolerance. The interval is wider than the report's (99 %), because there are many rows and each
-//! may be wrong by chance.
+//! How it is judged is `statistics::change`: the chance that a report of unchanged programs calls any
+//! row changed is 5 % at most, over all rows together, and each row says how small a change would
+//! still have been seen. A row is called worse or better where it changed and the change is beyond
+//! the tolerance.
+//!
+//! The runs of both files were made at different times, so nothing pairs their rounds. Peers that are
+//! the same in both files tell what the machine did: the times of each round are taken relative to
+//! the middle one of these *controls*, and their own changes, which are none, show how much two
+//! sessions differ. Besides single workloads, the geometric mean over all of them is a row: it sees
+//! smaller changes.
 
+use crate::measure::Measurement;
 use crate::results::Results;
-use crate::statistics::{Estimate, unpaired_ratio};
+use crate::standing::is_ours;
+use crate::statistics::change::{self, Finding, Judgement};
+use crate::statistics::{Estimate, median};
 use crate::summary::Measure;
+use std::collections::HashMap;
 use std::fmt;
 
-/// Rounds that each side must have for a verdict.
-const ENOUGH: usize = 3;
+/// What the row is called that is the geometric mean.
+pub const OVERALL: &str = "all workloads";
+/// The measures that are judged.
+const MEASURES: [Measure; 4] = [Measure::Cpu, Measure::Wall, Measure::Peak, Measure::Faults];
+/// Controls that times are taken relative to: the noise of a single one would be added to the row's.
+const LEAST_CONTROLS: usize = 2;
 
 /// What may be said of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// The new figure is larger beyond doubt and tolerance.
+    /// The new figure is larger beyond doubt, and by more than the tolerance.
     Worse,
-    /// The new figure is smaller beyond doubt and tolerance.
+    /// The new figure is smaller beyond doubt, and by more than the tolerance.
     Better,
     /// Neither.
     Same,
@@ -31,7 +45,7 @@ impl fmt::Display for Verdict {
         formatter.pad(match self {
             Self::Worse => "WORSE",
             Self::Better => "better",
-            Self::Same => "same",
+            Self::Same => "no difference",
             Self::Undecided => "too few rounds",
         })
     }
@@ -42,24 +56,57 @@ impl fmt::Display for Verdict {
 pub struct Row {
     /// Name of the allocator.
     pub allocator: String,
-    /// Name of the workload.
+    /// Name of the workload, or [`OVERALL`].
     pub workload: String,
     /// What was measured.
     pub measure: Measure,
-    /// The new median over the old one.
-    pub ratio: Estimate,
+    /// What was found; none where there are too few rounds.
+    pub finding: Option<Finding>,
     /// What may be said.
     pub verdict: Verdict,
 }
 
-/// Every row that both results have, for the allocators that are `wanted`. A change of less than
-/// `tolerance` (0.05 is a twentieth) is none. Fails where the results cannot be compared.
+/// Two result files, compared.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Comparison {
+    /// Every row that both results have.
+    pub rows: Vec<Row>,
+    /// The allocators that are the same in both.
+    pub controls: Vec<String>,
+    /// By what factor they differed more than the rounds explain, at most of all measures, where there
+    /// are any.
+    pub excess: Option<f64>,
+    /// Rounds of the old and of the new file.
+    pub rounds: (usize, usize),
+}
+
+impl Comparison {
+    /// Whether something is worse.
+    pub fn is_worse(&self) -> bool {
+        self.rows.iter().any(|row| row.verdict == Verdict::Worse)
+    }
+}
+
+/// What was measured of an allocator on a workload, by round.
+type Lines<'a> = HashMap<(&'a str, &'a str), Vec<Option<&'a Measurement>>>;
+
+/// Both files, and what each round is taken relative to.
+struct Pair<'a> {
+    old: Lines<'a>,
+    new: Lines<'a>,
+    workloads: Vec<&'a str>,
+    controls: Vec<&'a str>,
+}
+
+/// Every row that both results have, for the allocators of these `names`, or where there are none for
+/// all but the controls. A change of less than `tolerance` (0.05 is a twentieth) is none. Fails
+/// where the results cannot be compared.
 pub fn compare(
     old: &Results,
     new: &Results,
-    wanted: impl Fn(&str) -> bool,
+    names: &[String],
     tolerance: f64,
-) -> Result<Vec<Row>, String> {
+) -> Result<Comparison, String> {
     let plan = |results: &Results| (results.plan.threads, results.plan.scale, results.plan.seed);
     if plan(old) != plan(new) {
         return Err(format!(
@@ -68,96 +115,266 @@ pub fn compare(
             plan(new)
         ));
     }
-    let mut rows = Vec::new();
-    for workload in &new.workloads {
-        for allocator in new.allocators.iter().filter(|allocator| wanted(&allocator.name)) {
-            for measure in [Measure::Cpu, Measure::Wall, Measure::Peak] {
-                let figures = |results: &Results| -> Vec<f64> {
-                    let measured = results.measurements(&allocator.name, &workload.name);
-                    measured.map(|(_, measured)| measure.of(measured)).collect()
-                };
-                let (before, after) = (figures(old), figures(new));
-                let Some(ratio) = unpaired_ratio(&after, &before) else { continue };
-                let enough = before.len().min(after.len()) >= ENOUGH;
-                rows.push(Row {
-                    allocator: allocator.name.clone(),
-                    workload: workload.name.clone(),
-                    measure,
-                    ratio,
-                    verdict: if enough { judge(ratio, tolerance) } else { Verdict::Undecided },
-                });
-            }
-        }
+    let (judged, controls) = chosen(old, new, names);
+    let workloads = new.workloads.iter().map(|workload| workload.name.as_str()).collect();
+    let pair = Pair { old: lines(old), new: lines(new), workloads, controls };
+    let (mut rows, mut lines) = (Vec::new(), Vec::new());
+    for allocator in &judged {
+        pair.lines_of(allocator, |workload, measure, line| {
+            rows.push(Row {
+                allocator: (*allocator).to_owned(),
+                workload: workload.to_owned(),
+                measure,
+                finding: None,
+                verdict: Verdict::Undecided,
+            });
+            lines.push(line);
+        });
     }
     if rows.is_empty() {
         return Err("they have no allocator and workload in common".to_owned());
     }
-    Ok(rows)
+    let mut of_controls = Vec::new();
+    for allocator in &pair.controls {
+        pair.lines_of(allocator, |_, _, line| of_controls.push(line));
+    }
+    let mut excess = None;
+    if let Some(Judgement { findings, excess: found }) = change::judge(&lines, &of_controls) {
+        for (row, finding) in rows.iter_mut().zip(findings) {
+            row.finding = finding;
+            row.verdict = finding.map_or(Verdict::Undecided, |finding| verdict(finding, tolerance));
+        }
+        excess = found.into_iter().flatten().reduce(f64::max);
+    }
+    let controls = pair.controls.iter().map(|name| (*name).to_owned()).collect();
+    Ok(Comparison { rows, controls, excess, rounds: (old.rounds(), new.rounds()) })
 }
 
-/// What an interval says.
-fn judge(ratio: Estimate, tolerance: f64) -> Verdict {
-    if ratio.low > 1.0 + tolerance {
-        Verdict::Worse
-    } else if ratio.high < 1.0 / (1.0 + tolerance) {
-        Verdict::Better
-    } else {
-        Verdict::Same
+/// The allocators to be judged, and the controls.
+fn chosen<'a>(
+    old: &'a Results,
+    new: &'a Results,
+    names: &[String],
+) -> (Vec<&'a str>, Vec<&'a str>) {
+    let known = |name: &str| old.allocators.iter().any(|known| known.name == name);
+    let both: Vec<_> = new.allocators.iter().filter(|one| known(&one.name)).collect();
+    let (mut judged, mut controls) = (Vec::new(), Vec::new());
+    for allocator in both {
+        let name = allocator.name.as_str();
+        let same = |other: &&crate::child::Description| {
+            other.name == allocator.name && other.version == allocator.version
+        };
+        let unchanged = !is_ours(name) && old.allocators.iter().any(|other| same(&other));
+        let named = names.iter().any(|wanted| wanted == name);
+        match (names.is_empty(), named) {
+            (true, _) if !unchanged => judged.push(name),
+            (_, true) => judged.push(name),
+            _ if unchanged => controls.push(name),
+            _ => {}
+        }
+    }
+    if judged.is_empty() && names.is_empty() {
+        // There are peers only, and somebody wants to know whether one of them changed.
+        std::mem::swap(&mut judged, &mut controls);
+    }
+    (judged, controls)
+}
+
+fn lines(results: &Results) -> Lines<'_> {
+    let rounds = results.rounds();
+    let mut lines = Lines::new();
+    for run in &results.runs {
+        let of_pair = lines.entry((&run.allocator, &run.workload));
+        of_pair.or_insert_with(|| vec![None; rounds])[run.round - 1] = Some(&run.measured);
+    }
+    lines
+}
+
+impl Pair<'_> {
+    /// Gives every row of an allocator that both files have to `visit`: workload, measure, figures.
+    fn lines_of(&self, allocator: &str, mut visit: impl FnMut(&str, Measure, change::Row)) {
+        for (kind, measure) in MEASURES.into_iter().enumerate() {
+            let mut whole: Vec<change::Row> = Vec::new();
+            for workload in &self.workloads {
+                let line = |lines| self.line(lines, allocator, workload, measure);
+                let (Some(old), Some(new)) = (line(&self.old), line(&self.new)) else { continue };
+                let row = change::Row { kind, old, new };
+                if row.old.iter().chain(&row.new).all(Option::is_some) {
+                    whole.push(row.clone());
+                }
+                visit(workload, measure, row);
+            }
+            if whole.len() > 1 {
+                // The mean of many rows varies less than a row: a kind of its own.
+                visit(OVERALL, measure, mean_of(&whole, MEASURES.len() + kind));
+            }
+        }
+    }
+
+    /// The logarithms of an allocator's figures by round in one of the files, times relative to the
+    /// controls where there are enough of them. None where there are none.
+    fn line(
+        &self,
+        lines: &Lines<'_>,
+        allocator: &str,
+        workload: &str,
+        measure: Measure,
+    ) -> Option<Vec<Option<f64>>> {
+        let figure = |measured: Option<&Measurement>| Some(measure.logarithm(measured?));
+        let mut line: Vec<_> =
+            lines.get(&(allocator, workload))?.iter().map(|one| figure(*one)).collect();
+        if !matches!(measure, Measure::Cpu | Measure::Wall) {
+            return Some(line);
+        }
+        // One that has not run all rounds of both would shift the middle from round to round.
+        let whole = |name: &str| {
+            let of = |lines: &Lines<'_>| {
+                let line = lines.get(&(name, workload));
+                line.is_some_and(|line| line.iter().all(Option::is_some))
+            };
+            of(&self.old) && of(&self.new)
+        };
+        let others = self.controls.iter().filter(|name| **name != allocator && whole(name));
+        let others: Vec<_> = others.map(|name| &lines[&(*name, workload)]).collect();
+        if others.len() >= LEAST_CONTROLS {
+            for (round, value) in line.iter_mut().enumerate() {
+                let figures: Vec<f64> =
+                    others.iter().filter_map(|line| figure(line[round])).collect();
+                *value = value.zip(median(&figures)).map(|(value, middle)| value - middle);
+            }
+        }
+        Some(line)
+    }
+}
+
+/// The mean of rows that have all rounds.
+fn mean_of(rows: &[change::Row], kind: usize) -> change::Row {
+    let mean = |side: fn(&change::Row) -> &Vec<Option<f64>>| {
+        let rounds = rows.iter().map(|row| side(row).len()).min().unwrap_or(0);
+        let of_round = |round: usize| {
+            let sum: f64 = rows.iter().filter_map(|row| side(row)[round]).sum();
+            Some(sum / rows.len() as f64)
+        };
+        (0..rounds).map(of_round).collect()
+    };
+    change::Row { kind, old: mean(|row| &row.old), new: mean(|row| &row.new) }
+}
+
+/// What a finding says.
+fn verdict(finding: Finding, tolerance: f64) -> Verdict {
+    match (finding.changed, finding.ratio.value) {
+        (true, value) if value > 1.0 + tolerance => Verdict::Worse,
+        (true, value) if value < 1.0 / (1.0 + tolerance) => Verdict::Better,
+        _ => Verdict::Same,
     }
 }
 
 /// The rows as a table for a terminal; those that changed, or `all`.
-pub fn table(rows: &[Row], all: bool) -> String {
-    let shown = rows.iter().filter(|row| all || row.verdict != Verdict::Same);
-    let lines: Vec<_> = shown
-        .map(|row| {
+pub fn table(compared: &Comparison, all: bool) -> String {
+    let shown = compared.rows.iter().filter(|row| all || row.verdict != Verdict::Same);
+    let line = |row: &Row| {
+        let (verdict, workload, allocator) = (row.verdict, &row.workload, &row.allocator);
+        let measure = row.measure.title().to_lowercase();
+        let figures = row.finding.map_or(String::new(), |Finding { ratio, could_see, .. }| {
             format!(
-                "{:<15} {:<20} {:<16} {:<28} {:6.3}  (99 %: {:.3} to {:.3})\n",
-                row.verdict,
-                row.workload,
-                row.allocator,
-                row.measure.title().to_lowercase(),
-                row.ratio.value,
-                row.ratio.low,
-                row.ratio.high,
+                "{:6.3}  ({:.3} to {:.3}; could have seen {})",
+                ratio.value,
+                ratio.low,
+                ratio.high,
+                per_cent(could_see)
             )
-        })
-        .collect();
-    lines.concat() + &totals(rows)
+        });
+        format!("{verdict:<15} {workload:<20} {allocator:<16} {measure:<16} {figures}\n")
+    };
+    shown.map(line).collect::<String>() + &conclusion(compared)
 }
 
 /// The same as a table in Markdown.
-pub fn markdown(rows: &[Row], all: bool) -> String {
+pub fn markdown(compared: &Comparison, all: bool) -> String {
     let cell = |text: &str| text.replace('|', "\\|");
-    let mut text = "| verdict | workload | allocator | measure | new / old | 99 % interval |\n\
-                    |---|---|---|---|--:|---|\n"
-        .to_owned();
-    for row in rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
+    let mut text =
+        "| verdict | workload | allocator | measure | new / old | interval | could have seen |\n\
+                    |---|---|---|---|--:|---|--:|\n"
+            .to_owned();
+    for row in compared.rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
+        let figures =
+            row.finding.map_or("- | - | -".to_owned(), |Finding { ratio, could_see, .. }| {
+                let Estimate { value, low, high, .. } = ratio;
+                format!("{value:.3} | {low:.3} to {high:.3} | {}", per_cent(could_see))
+            });
         text += &format!(
-            "| {} | {} | {} | {} | {:.3} | {:.3} to {:.3} |\n",
+            "| {} | {} | {} | {} | {figures} |\n",
             row.verdict,
             cell(&row.workload),
             cell(&row.allocator),
             row.measure.title().to_lowercase(),
-            row.ratio.value,
-            row.ratio.low,
-            row.ratio.high,
         );
     }
-    format!("{text}\n{}", totals(rows))
+    format!("{text}\n{}", conclusion(compared))
 }
 
-/// How many rows there are of each verdict.
-fn totals(rows: &[Row]) -> String {
-    let count = |verdict| rows.iter().filter(|row| row.verdict == verdict).count();
-    format!(
-        "{} rows: {} worse, {} better, {} the same, {} with too few rounds\n",
-        rows.len(),
-        count(Verdict::Worse),
-        count(Verdict::Better),
+/// A growth as a share: `5 %`.
+fn per_cent(growth: f64) -> String {
+    match growth * 100.0 {
+        share if share < 9.95 => format!("{share:.1} %"),
+        share => format!("{share:.0} %"),
+    }
+}
+
+/// How many rows there are of each verdict, how sure that is, and what could have been seen.
+fn conclusion(compared: &Comparison) -> String {
+    let count = |verdict| compared.rows.iter().filter(|row| row.verdict == verdict).count();
+    let (worse, better) = (count(Verdict::Worse), count(Verdict::Better));
+    let mut text = format!(
+        "{} rows: {worse} worse, {better} better, {} without a difference, {} with too few rounds \
+         ({} and {})\n",
+        compared.rows.len(),
         count(Verdict::Same),
         count(Verdict::Undecided),
-    )
+        compared.rounds.0,
+        compared.rounds.1,
+    );
+    if compared.rows.iter().all(|row| row.finding.is_none()) {
+        return text + "A judgement needs 4 rounds of each file, or 3 and 4.\n";
+    }
+    text += "Were nothing changed, 1 report in 20 at most would call any row changed. All intervals \
+             together hold with 95 %.\n";
+    text += &match compared.excess {
+        None => "No peer is the same in both files, so that a change cannot be told from what another day \
+                 does to all.\n"
+            .to_owned(),
+        Some(excess) => format!(
+            "Peers that are the same in both files ({}) differed {} the rounds explain, which is allowed for.\n",
+            compared.controls.join(", "),
+            if excess > 1.005 { format!("up to {excess:.1} times as much as") } else { "no more than".to_owned() },
+        ),
+    };
+    let none = if worse + better == 0 { "No difference seen. " } else { "" };
+    text += &format!("{none}With a chance of 80 %, these changes could have been seen:\n");
+    for measure in MEASURES {
+        let of_measure = || compared.rows.iter().filter(|row| row.measure == measure);
+        let could = |rows: &mut dyn Iterator<Item = &Row>| {
+            let mut all: Vec<f64> = rows.filter_map(|row| Some(row.finding?.could_see)).collect();
+            all.sort_by(f64::total_cmp);
+            all
+        };
+        let single = could(&mut of_measure().filter(|row| row.workload != OVERALL));
+        let whole = could(&mut of_measure().filter(|row| row.workload == OVERALL));
+        if let (Some(half), Some(most)) =
+            (single.get(single.len() / 2), single.get(single.len() * 9 / 10))
+        {
+            let whole = whole.last().map_or(String::new(), |whole| {
+                format!(", {} in the geometric mean of all workloads", per_cent(*whole))
+            });
+            text += &format!(
+                "  {}: {} in half of the rows, {} in nine of ten{whole}\n",
+                measure.title().to_lowercase(),
+                per_cent(*half),
+                per_cent(*most),
+            );
+        }
+    }
+    text
 }
 
 #[cfg(test)]
@@ -175,9 +392,9 @@ mod tests {
     }
 
     fn verdicts(old: &Results, new: &Results, allocator: &str, measure: Measure) -> Vec<Verdict> {
-        let rows = compare(old, new, |_| true, 0.05).expect("they are alike");
+        let compared = compare(old, new, &[], 0.05).expect("they are alike");
         let wanted = |row: &&Row| row.allocator == allocator && row.measure == measure;
-        rows.iter().filter(wanted).map(|row| row.verdict).collect()
+        compared.rows.iter().filter(wanted).map(|row| row.verdict).collect()
     }
 
     #[test]
@@ -187,8 +404,10 @@ mod tests {
         assert_eq!(verdicts(&slow, &old, "ours", Measure::Cpu), [Verdict::Better]);
         assert_eq!(verdicts(&old, &slow, "ptmalloc", Measure::Cpu), [Verdict::Same]);
         assert_eq!(verdicts(&old, &slow, "ours", Measure::Peak), [Verdict::Same]);
-        let table = table(&compare(&old, &slow, |_| true, 0.05).expect("alike"), false);
-        assert!(table.contains("WORSE") && !table.contains("ptmalloc"), "{table}");
+        let compared = compare(&old, &slow, &[], 0.05).expect("alike");
+        let table = table(&compared, false);
+        assert!(compared.is_worse() && table.contains("WORSE"), "{table}");
+        assert!(!table.contains("ptmalloc"), "{table}");
     }
 
     #[test]
@@ -204,11 +423,42 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_differs_it_is_said_what_could_have_been_seen() {
+        let compared = compare(&sample(1.0, 5), &sample(1.0, 5), &[], 0.05).expect("alike");
+        for text in [table(&compared, false), markdown(&compared, true)] {
+            assert!(text.contains("No difference seen. With a chance of 80 %"), "{text}");
+            assert!(text.contains("processor time: ") && text.contains(" % in half"), "{text}");
+        }
+        let few = compare(&sample(1.0, 3), &sample(1.0, 3), &[], 0.05).expect("alike");
+        assert!(table(&few, true).contains("needs 4 rounds"), "{}", table(&few, true));
+    }
+
+    #[test]
+    fn peers_that_did_not_change_are_controls_and_take_the_days_difference_away() {
+        let day = |slow: f64, ours: f64| {
+            let seconds = |allocator: usize, _, round: usize| {
+                let own = 1.0 + ((round * 7 + allocator * 3) % 5) as f64 / 100.0;
+                own * slow * if allocator == 0 { ours } else { 1.0 }
+            };
+            results(&["stratalloc", "a", "b", "c"], &["x", "y", "z"], 6, seconds, |_| 4_000)
+        };
+        let verdicts = |old: &Results, new: &Results| {
+            let compared = compare(old, new, &[], 0.05).expect("alike");
+            assert_eq!(compared.controls, ["a", "b", "c"]);
+            assert!(compared.rows.iter().all(|row| row.allocator == "stratalloc"));
+            compared.rows.iter().filter(|row| row.verdict != Verdict::Same).count()
+        };
+        assert_eq!(verdicts(&day(1.0, 1.0), &day(1.4, 1.0)), 0, "the whole day is slower");
+        // Three workloads and all of them together, in both times.
+        assert_eq!(verdicts(&day(1.0, 1.0), &day(1.4, 1.5)), 8);
+    }
+
+    #[test]
     fn different_work_is_not_compared() {
         let (old, mut new) = (sample(1.0, 5), sample(1.0, 5));
         new.plan.scale = 0.3;
-        assert!(compare(&old, &new, |_| true, 0.05).is_err());
+        assert!(compare(&old, &new, &[], 0.05).is_err());
         new.plan.scale = 1.0;
-        assert!(compare(&old, &new, |name| name == "absent", 0.05).is_err());
+        assert!(compare(&old, &new, &["absent".to_owned()], 0.05).is_err());
     }
 }

@@ -298,7 +298,7 @@ mod tests {
         }
         assert_eq!(text.matches("| workload | ptmalloc | a\\|b |").count(), TABLES.len());
         assert_eq!(text.matches("\n| y | ").count(), TABLES.len());
-        assert!(text.contains("| a\\|b | 1.00× | 1.00× |"), "{text}");
+        assert!(text.contains("| a\\|b | 1.00× (2 runs) | 1.00× (2 runs) |"), "{text}");
     }
 
     #[test]

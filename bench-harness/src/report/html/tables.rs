@@ -223,6 +223,8 @@ under test is the global allocator. It does a fixed amount of work, with inputs 
 the clock starts; every block is written to, large ones once per page. Rounds are interleaved: \
 each runs every workload under all allocators in turn, and who begins rotates. A short warm-up \
 comes first and is not counted. Processor time is what the kernel charged to the process, without \
-the thread that samples its memory every 10&#160;ms. Intervals come from a bootstrap over the \
-rounds (2,000 draws, rounds paired). Two allocators are told apart only where the interval of \
-their ratio leaves out 1.</p>\n";
+the thread that samples its memory every 10&#160;ms. Ratios are taken within each round, and \
+the estimate is their median; its interval holds the true value with 95&#160;% whatever the noise looks like, and \
+that of a geometric mean comes from drawing whole rounds, the best peer chosen anew in each draw. \
+docs/statistics.md has the measured coverage. Two allocators are told apart only where the interval of \
+their ratio leaves out 1. Fewer than three rounds give no interval.</p>\n";
