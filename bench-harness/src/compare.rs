@@ -195,10 +195,10 @@ impl Pair<'_> {
     fn lines_of(&self, allocator: &str, mut visit: impl FnMut(&str, Measure, change::Row)) {
         for (kind, measure) in MEASURES.into_iter().enumerate() {
             let mut whole: Vec<change::Row> = Vec::new();
-            for workload in &self.workloads {
+            for (group, workload) in self.workloads.iter().enumerate() {
                 let line = |lines| self.line(lines, allocator, workload, measure);
                 let (Some(old), Some(new)) = (line(&self.old), line(&self.new)) else { continue };
-                let row = change::Row { kind, old, new };
+                let row = change::Row { kind, group, old, new };
                 if row.old.iter().chain(&row.new).all(Option::is_some) {
                     whole.push(row.clone());
                 }
@@ -257,7 +257,7 @@ fn mean_of(rows: &[change::Row], kind: usize) -> change::Row {
         };
         (0..rounds).map(of_round).collect()
     };
-    change::Row { kind, old: mean(|row| &row.old), new: mean(|row| &row.new) }
+    change::Row { kind, group: 0, old: mean(|row| &row.old), new: mean(|row| &row.new) }
 }
 
 /// What a finding says.

@@ -13,7 +13,10 @@
 //! than relabelling explains, all statistics are divided by the excess, see [`Judgement::excess`].
 //!
 //! The statistic is Student's with a moderated variance: with few rounds, a row's own variance is now
-//! and then tiny by chance, so that of all rows is mixed in with the weight of [`PRIOR`] rounds.
+//! and then tiny by chance, most of all where figures jump between two values. So the mean variance of all
+//! allocators on the same workload is mixed in with the weight of [`PRIOR`] rounds. The maxima of
+//! each kind of row are taken relative to their own middle, or else the wild faults of a few rows
+//! would hide changes of time.
 
 use super::{Estimate, median};
 use crate::random::Random;
@@ -23,8 +26,10 @@ use statrs::distribution::{ContinuousCDF, Normal};
 pub const ALARMS: f64 = 0.05;
 /// Chance with which a change of the size that is stated would have been seen.
 pub const POWER: f64 = 0.8;
-/// Degrees of freedom that the variance of all rows counts for.
-const PRIOR: f64 = 4.0;
+/// Degrees of freedom that the variance of other rows counts for.
+const PRIOR: f64 = 8.0;
+/// Rows that a group must have for a variance of its own.
+const LEAST_OF_GROUP: usize = 3;
 /// Relabellings; all there are, where they are not more.
 const RELABELLINGS: usize = 1_000;
 /// Relabellings that there must be: with fewer, the true one cannot be among the last twentieth alone.
@@ -37,8 +42,10 @@ const LEAST_OF_ROW: f64 = 2.0;
 /// The logarithms of a row's figures by round, where there are any.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Rows of the same number share a variance: those of one measure.
+    /// Rows of the same number are judged by the same bound: those of one measure.
     pub kind: usize,
+    /// Rows of the same number and kind share their noise: those of one workload.
+    pub group: usize,
     /// Of the old series.
     pub old: Vec<Option<f64>>,
     /// Of the new series.
@@ -110,27 +117,40 @@ fn difference(row: &[Option<f64>], is_new: &[bool], prior: f64) -> Option<(f64, 
     Some((mean[1] - mean[0], (variance * (1.0 / count[0] + 1.0 / count[1])).sqrt()))
 }
 
-/// The middle variance within the two series of each kind of row.
+/// The variance within the two series of a row.
+fn variance(row: &Row) -> Option<f64> {
+    let (_, error) = difference(&figures(row), &labels(row.old.len(), row.new.len()), 0.0)?;
+    // Back from the error of the difference with a prior of weight and value zero.
+    let count = |side: &[Option<f64>]| side.iter().flatten().count() as f64;
+    let (old, new) = (count(&row.old), count(&row.new));
+    let freedom = old + new - 2.0;
+    Some(error.powi(2) / (1.0 / old + 1.0 / new) * (freedom + PRIOR) / freedom)
+}
+
+/// The variance that each row's own is mixed with: the mean of its group, where that is of several, or
+/// else the middle one of its kind.
 fn priors(rows: &[&Row]) -> Vec<f64> {
-    let kinds = rows.iter().map(|row| row.kind + 1).max().unwrap_or(0);
-    let of_kind = |kind| {
-        let variances: Vec<f64> = rows
-            .iter()
-            .filter(|row| row.kind == kind)
-            .filter_map(|row| {
-                let (line, is_new) = (line(row), labels(row.old.len(), row.new.len()));
-                let (_, error) = difference(&line, &is_new, 0.0)?;
-                // Back from the error of the difference with the prior of weight and value zero.
-                let count = |side: &[Option<f64>]| side.iter().flatten().count() as f64;
-                let (old, new) = (count(&row.old), count(&row.new));
-                let freedom = old + new - 2.0;
-                Some(error.powi(2) / (1.0 / old + 1.0 / new) * (freedom + PRIOR) / freedom)
-            })
-            .collect();
-        // Some figures do not vary at all; those that repeat to a tenth of a per mille do not either.
-        median(&variances).unwrap_or(0.0).max(1e-8)
+    let variances: Vec<Option<f64>> = rows.iter().map(|row| variance(row)).collect();
+    let of = |wanted: &dyn Fn(&Row) -> bool| -> Vec<f64> {
+        let pairs = rows.iter().zip(&variances).filter(|(row, _)| wanted(row));
+        pairs.filter_map(|(_, variance)| *variance).collect()
     };
-    (0..kinds).map(of_kind).collect()
+    let prior = |row: &&Row| {
+        let group = of(&|other| (other.kind, other.group) == (row.kind, row.group));
+        let found = if group.len() >= LEAST_OF_GROUP {
+            group.iter().sum::<f64>() / group.len() as f64
+        } else {
+            median(&of(&|other| other.kind == row.kind)).unwrap_or(0.0)
+        };
+        // Some figures do not vary at all; those that repeat to a tenth of a per mille do not either.
+        found.max(1e-8)
+    };
+    rows.iter().map(prior).collect()
+}
+
+/// The logarithms of a row, the old ones first.
+fn figures(row: &Row) -> Vec<Option<f64>> {
+    row.old.iter().chain(&row.new).copied().collect()
 }
 
 /// A row, ready to be relabelled.
@@ -138,7 +158,7 @@ struct Line {
     /// Of all rounds, the old ones first.
     figures: Vec<Option<f64>>,
     kind: usize,
-    /// The variance of its kind.
+    /// The variance that its own is mixed with.
     prior: f64,
 }
 
@@ -147,10 +167,6 @@ impl Line {
         let (difference, error) = difference(&self.figures, is_new, self.prior)?;
         Some((difference / error).abs())
     }
-}
-
-fn line(row: &Row) -> Vec<Option<f64>> {
-    row.old.iter().chain(&row.new).copied().collect()
 }
 
 fn labels(old: usize, new: usize) -> Vec<bool> {
@@ -179,6 +195,21 @@ fn relabellings(old: usize, new: usize) -> Vec<Vec<bool>> {
     all
 }
 
+/// The bound of each kind: a multiple of the kind's middle maximum, the same multiple for all, which
+/// in all but a share of [`ALARMS`] of the relabellings no kind's maximum is beyond.
+fn bounds(largest: &[Vec<f64>]) -> Vec<f64> {
+    let middles: Vec<f64> = largest.iter().map(|all| median(all).unwrap_or(0.0)).collect();
+    let multiple = |relabelling: usize| {
+        let kinds = largest.iter().zip(&middles);
+        let multiples = kinds.map(|(all, middle)| all[relabelling] / middle.max(1e-9));
+        multiples.fold(0.0, f64::max)
+    };
+    let mut multiples: Vec<f64> = (0..largest.first().map_or(0, Vec::len)).map(multiple).collect();
+    multiples.sort_by(|left, right| right.total_cmp(left));
+    let multiple = multiples.get((multiples.len() as f64 * ALARMS) as usize).copied();
+    middles.iter().map(|middle| multiple.unwrap_or(f64::INFINITY) * middle.max(1e-9)).collect()
+}
+
 /// Judges `rows`. `controls` are rows of which it is known that nothing changed. All have the same
 /// rounds. None where there are too few rounds for any judgement.
 pub fn judge(rows: &[Row], controls: &[Row]) -> Option<Judgement> {
@@ -188,19 +219,23 @@ pub fn judge(rows: &[Row], controls: &[Row]) -> Option<Judgement> {
     }
     let everything: Vec<&Row> = rows.iter().chain(controls).collect();
     let priors = priors(&everything);
-    let line = |row: &&Row| Line { figures: line(row), kind: row.kind, prior: priors[row.kind] };
-    let lines: Vec<Line> = everything.iter().map(line).collect();
+    let line = |(row, prior): (&&Row, f64)| Line { figures: figures(row), kind: row.kind, prior };
+    let lines: Vec<Line> = everything.iter().zip(priors).map(line).collect();
+    let kinds = lines.iter().map(|line| line.kind + 1).max().unwrap_or(0);
     let (own, of_controls) = lines.split_at(rows.len());
-    let (mut largest, mut middle) = (Vec::new(), vec![Vec::new(); priors.len()]);
+    // By kind, then by relabelling.
+    let (mut largest, mut middle) = (vec![Vec::new(); kinds], vec![Vec::new(); kinds]);
     for labels in relabellings(first.old.len(), first.new.len()) {
-        let of_rows = own.iter().filter_map(|line| line.statistic(&labels));
-        largest.push(of_rows.fold(0.0, f64::max));
-        for (kind, middle) in middle.iter_mut().enumerate() {
-            let same = of_controls.iter().filter(|line| line.kind == kind);
-            let all: Vec<f64> = same.filter_map(|line| line.statistic(&labels)).collect();
-            middle.extend(median(&all));
+        for kind in 0..kinds {
+            let same = |lines: &[Line]| -> Vec<f64> {
+                let same = lines.iter().filter(|line| line.kind == kind);
+                same.filter_map(|line| line.statistic(&labels)).collect()
+            };
+            largest[kind].push(same(own).into_iter().fold(0.0, f64::max));
+            middle[kind].extend(median(&same(of_controls)));
         }
     }
+    let bounds = bounds(&largest);
     // The true labels are the first.
     let excess: Vec<Option<f64>> = middle
         .iter()
@@ -209,14 +244,13 @@ pub fn judge(rows: &[Row], controls: &[Row]) -> Option<Judgement> {
             Some(if usual > 0.0 { (seen / usual).max(1.0) } else { 1.0 })
         })
         .collect();
-    largest.sort_by(|left, right| right.total_cmp(left));
-    let bound = largest[(largest.len() as f64 * ALARMS) as usize];
     let power = Normal::standard().inverse_cdf(POWER);
     let truth = labels(first.old.len(), first.new.len());
     let rounds = first.old.len().min(first.new.len());
     let find = |line: &Line| {
         let (difference, error) = difference(&line.figures, &truth, line.prior)?;
         let error = error * excess[line.kind].unwrap_or(1.0);
+        let bound = bounds[line.kind];
         let ratio = Estimate {
             value: difference.exp(),
             low: (difference - bound * error).exp(),
@@ -236,7 +270,7 @@ mod tests {
 
     fn row(old: &[f64], new: &[f64]) -> Row {
         let some = |values: &[f64]| values.iter().map(|value| Some(*value)).collect();
-        Row { kind: 0, old: some(old), new: some(new) }
+        Row { kind: 0, group: 0, old: some(old), new: some(new) }
     }
 
     fn noise(random: &mut Random, rounds: usize, shift: f64) -> Vec<f64> {
