@@ -72,7 +72,7 @@ pub fn count(value: f64) -> String {
 
 /// A ratio: `0.62×`.
 pub fn times(value: f64) -> String {
-    if value < 0.0995 { format!("{value:.3}×") } else { format!("{}×", two(value)) }
+    format!("{}×", two(value))
 }
 
 /// The interval of an estimate, `(0.60 to 0.64)`; how few rounds there were where it has none; nothing
@@ -102,9 +102,12 @@ pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Two decimals, or fewer for large numbers.
+/// Two decimals, or fewer for large numbers and three for small ones. Ends of intervals are written alike, so
+/// that a rounded estimate never lies outside of them.
 pub fn two(value: f64) -> String {
-    if value >= 99.5 {
+    if value < 0.0995 {
+        format!("{value:.3}")
+    } else if value >= 99.5 {
         format!("{value:.0}")
     } else if value >= 9.95 {
         format!("{value:.1}")

@@ -11,6 +11,7 @@
 //! ```
 
 mod alarms;
+mod estimates;
 mod recorded;
 
 use bench_harness::random::Random;
