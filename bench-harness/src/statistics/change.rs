@@ -15,7 +15,7 @@
 //! The statistic is Student's with a moderated variance: with few rounds, a row's own variance is now
 //! and then tiny by chance, most of all where figures jump between two values. So the mean variance of all
 //! allocators on the same workload is mixed in with the weight of [`PRIOR`] rounds. The maxima of
-//! each kind of row are taken relative to their own middle, or else the wild faults of a few rows
+//! each kind of row are taken relative to what they usually reach, or else the wild faults of a few rows
 //! would hide changes of time.
 
 use super::{Estimate, median};
@@ -195,19 +195,23 @@ fn relabellings(old: usize, new: usize) -> Vec<Vec<bool>> {
     all
 }
 
-/// The bound of each kind: a multiple of the kind's middle maximum, the same multiple for all, which
-/// in all but a share of [`ALARMS`] of the relabellings no kind's maximum is beyond.
+/// The bound of each kind: what a share of [`ALARMS`] of its own maxima is beyond, times a number that
+/// is the same for all kinds and just so large that in all but this share of the relabellings no
+/// kind's maximum is beyond its bound.
 fn bounds(largest: &[Vec<f64>]) -> Vec<f64> {
-    let middles: Vec<f64> = largest.iter().map(|all| median(all).unwrap_or(0.0)).collect();
-    let multiple = |relabelling: usize| {
-        let kinds = largest.iter().zip(&middles);
-        let multiples = kinds.map(|(all, middle)| all[relabelling] / middle.max(1e-9));
-        multiples.fold(0.0, f64::max)
+    let upper = |values: &[f64]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(|left, right| right.total_cmp(left));
+        sorted.get((sorted.len() as f64 * ALARMS) as usize).copied().unwrap_or(f64::INFINITY)
     };
-    let mut multiples: Vec<f64> = (0..largest.first().map_or(0, Vec::len)).map(multiple).collect();
-    multiples.sort_by(|left, right| right.total_cmp(left));
-    let multiple = multiples.get((multiples.len() as f64 * ALARMS) as usize).copied();
-    middles.iter().map(|middle| multiple.unwrap_or(f64::INFINITY) * middle.max(1e-9)).collect()
+    let single: Vec<f64> = largest.iter().map(|maxima| upper(maxima).max(1e-9)).collect();
+    let multiple = |relabelling: usize| {
+        let kinds = largest.iter().zip(&single);
+        kinds.map(|(maxima, single)| maxima[relabelling] / single).fold(0.0, f64::max)
+    };
+    let relabellings = largest.first().map_or(0, Vec::len);
+    let multiple = upper(&(0..relabellings).map(multiple).collect::<Vec<f64>>());
+    single.iter().map(|single| multiple * single).collect()
 }
 
 /// Judges `rows`. `controls` are rows of which it is known that nothing changed. All have the same
