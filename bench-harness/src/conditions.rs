@@ -1,13 +1,13 @@
 //! How quiet the machine was while something ran: what others took of the processors, what the
 //! hypervisor took, what pages and disks made wait, how fast the processors were clocked.
 //!
-//! Two looks at `/proc` and `/sys`, before and after, are enough: the kernel counts all the time, and
-//! nothing runs meanwhile that a reader would have to allow for. What a machine does not tell is
-//! none, and disturbs nothing.
+//! Two looks at `/proc` and `/sys`, before and after, are enough: the kernel counts all the time,
+//! and nothing runs meanwhile that a reader would have to allow for. What a machine does not tell
+//! is none, and disturbs nothing.
 //!
-//! A run is *disturbed* where one of the shares is beyond its bound, see [`Disturbance`]. The bounds say
-//! when a run is worth repeating, not when it is right: what disturbs less is noise, which the
-//! intervals allow for.
+//! A run is *disturbed* where one of the shares is beyond its bound, see [`Disturbance`]. The
+//! bounds say when a run is worth repeating, not when it is right: what disturbs less is noise,
+//! which the intervals allow for.
 
 use crate::measure::{Measurement, Usage};
 use serde::{Deserialize, Serialize};
@@ -43,8 +43,8 @@ impl fmt::Display for Disturbance {
     }
 }
 
-/// A tenth: with two processors and a single thread at work, the scheduler still finds room beside it,
-/// but a larger part costs caches and memory bandwidth that the run wanted.
+/// A tenth: with two processors and a single thread at work, the scheduler still finds room beside
+/// it, but a larger part costs caches and memory bandwidth that the run wanted.
 pub const FOREIGN: f64 = 0.10;
 /// A stolen slice is missing on the clock, and its other machine leaves cold caches.
 pub const STEAL: f64 = 0.02;
@@ -216,8 +216,8 @@ fn text(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-/// Busy and stolen ticks of all processors, from `/proc/stat`. Waiting for a disk is not busy; guests
-/// are in the user's time already.
+/// Busy and stolen ticks of all processors, from `/proc/stat`. Waiting for a disk is not busy;
+/// guests are in the user's time already.
 fn ticks(stat: &str) -> (u64, u64) {
     let line = stat.lines().next().unwrap_or_default();
     let fields: Vec<u64> =
@@ -248,8 +248,8 @@ fn number(text: &str, name: &str) -> u64 {
     found.unwrap_or(0)
 }
 
-/// Mean frequency of the processors now, in MHz: by `cpufreq`, or else by `/proc/cpuinfo`, which in a
-/// virtual machine may name what the processor is sold as.
+/// Mean frequency of the processors now, in MHz: by `cpufreq`, or else by `/proc/cpuinfo`, which in
+/// a virtual machine may name what the processor is sold as.
 fn frequency() -> Option<f64> {
     let folders = fs::read_dir("/sys/devices/system/cpu").into_iter().flatten().flatten();
     let khz = folders.filter_map(|folder| {

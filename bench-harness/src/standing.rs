@@ -5,8 +5,8 @@
 //! round, so a peer can reach 1 and only ours can be below it by more than noise. Over the
 //! workloads, the geometric mean.
 //!
-//! No peer is best everywhere, so this scale asks more than the comparison with any single one. For the
-//! interval of the geometric mean, the best peer is chosen anew in every draw of rounds, as it
+//! No peer is best everywhere, so this scale asks more than the comparison with any single one. For
+//! the interval of the geometric mean, the best peer is chosen anew in every draw of rounds, as it
 //! would be if all were measured again (`statistics::blocks`). The interval of a row is that of the
 //! ratios to the peer that was chosen.
 

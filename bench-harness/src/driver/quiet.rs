@@ -1,9 +1,9 @@
 //! Repeating runs that the machine disturbed, within bounds.
 //!
-//! Which try is kept depends on what the machine did alone, never on how long the run took: to keep the
-//! fastest of several would favour whoever is repeated. A machine that is never quiet must not make a
-//! report take for ever, so repeats are bounded for each run and for the whole series; what was
-//! disturbed to the end is kept and marked.
+//! Which try is kept depends on what the machine did alone, never on how long the run took: to keep
+//! the fastest of several would favour whoever is repeated. A machine that is never quiet must not
+//! make a report take for ever, so repeats are bounded for each run and for the whole series; what
+//! was disturbed to the end is kept and marked.
 
 use crate::conditions::{Before, Conditions};
 use crate::measure::Measurement;

@@ -75,8 +75,8 @@ pub fn times(value: f64) -> String {
     format!("{}×", two(value))
 }
 
-/// The interval of an estimate, `(0.60 to 0.64)`; how few rounds there were where it has none; nothing
-/// where it has no width, as for an allocator against itself.
+/// The interval of an estimate, `(0.60 to 0.64)`; how few rounds there were where it has none;
+/// nothing where it has no width, as for an allocator against itself.
 pub fn interval(estimate: &Estimate) -> String {
     if !estimate.has_interval() {
         format!("({})", plural(estimate.rounds, "run"))
@@ -102,8 +102,8 @@ pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Two decimals, or fewer for large numbers and three for small ones. Ends of intervals are written alike, so
-/// that a rounded estimate never lies outside of them.
+/// Two decimals, or fewer for large numbers and three for small ones. Ends of intervals are written
+/// alike, so that a rounded estimate never lies outside of them.
 pub fn two(value: f64) -> String {
     if value < 0.0995 {
         format!("{value:.3}")

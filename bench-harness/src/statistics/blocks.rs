@@ -1,11 +1,11 @@
 //! The interval of what is computed from many rows at once, by drawing rounds.
 //!
-//! A round is a block: everything in it ran within minutes, under the same conditions. So rounds are
-//! drawn with replacement, the same ones for all workloads and allocators, and the whole computation
-//! is done anew for each draw, with the choice of the best peer where it has one. How far the draws
-//! scatter is the standard error. The interval is as many of them wide as Student's distribution
-//! asks for with one degree of freedom less than there are rounds, since it is from the rounds that the
-//! error is known, however many workloads there are.
+//! A round is a block: everything in it ran within minutes, under the same conditions. So rounds
+//! are drawn with replacement, the same ones for all workloads and allocators, and the whole
+//! computation is done anew for each draw, with the choice of the best peer where it has one. How
+//! far the draws scatter is the standard error. The interval is as many of them wide as Student's
+//! distribution asks for with one degree of freedom less than there are rounds, since it is from
+//! the rounds that the error is known, however many workloads there are.
 //!
 //! The quantiles of the draws themselves, which this program took before, are no such interval: of
 //! three rounds they hold the true mean in 7 of 10 cases, and in hardly any where a best peer is
@@ -29,13 +29,13 @@ pub enum Kind {
     /// From medians alone.
     Plain,
     /// From medians relative to the least one of several. Chance makes the least of several look
-    /// even less, and once more in each draw: by what the draws lie beside the estimate, the truth lies
-    /// beside it on the other side.
+    /// even less, and once more in each draw: by what the draws lie beside the estimate, the truth
+    /// lies beside it on the other side.
     ToTheBest,
 }
 
-/// The numbers of the rounds that are drawn, counted from 0: first every round once, which gives the
-/// estimate, then the draws. The same ones whenever there are as many rounds.
+/// The numbers of the rounds that are drawn, counted from 0: first every round once, which gives
+/// the estimate, then the draws. The same ones whenever there are as many rounds.
 pub fn draws(rounds: usize) -> Vec<Vec<usize>> {
     let mut draws = vec![(0..rounds).collect::<Vec<_>>()];
     if rounds >= interval::LEAST {
@@ -46,8 +46,8 @@ pub fn draws(rounds: usize) -> Vec<Vec<usize>> {
     draws
 }
 
-/// The estimate of a figure with its interval. `logarithm` computes the figure's logarithm for each of
-/// the [`draws`], given its place among them and the rounds; none where it cannot. None where it
+/// The estimate of a figure with its interval. `logarithm` computes the figure's logarithm for each
+/// of the [`draws`], given its place among them and the rounds; none where it cannot. None where it
 /// cannot from all rounds.
 pub fn estimate(
     draws: &[Vec<usize>],

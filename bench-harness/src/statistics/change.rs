@@ -1,22 +1,24 @@
 //! Whether something changed between two series of rounds, over many rows at once.
 //!
-//! A report has a hundred rows and more, and each of them may look changed by chance. The test here bounds
-//! the chance that *any* row does by [`ALARMS`]. It is the single-step maximum test of Westfall and
-//! Young (1993): were nothing changed, it would not matter which rounds are called old and which new.
-//! So the rounds are relabelled in every way, or in many, all rows alike, and the largest of all
-//! rows' statistics is noted each time. A row has changed if its own statistic is larger than 19 of
-//! 20 of these maxima. Nothing is assumed of the noise, neither that it is normal nor that rows are
-//! independent of each other; only that the rounds of both series are alike where nothing changed.
+//! A report has a hundred rows and more, and each of them may look changed by chance. The test here
+//! bounds the chance that *any* row does by [`ALARMS`]. It is the single-step maximum test of
+//! Westfall and Young (1993): were nothing changed, it would not matter which rounds are called old
+//! and which new. So the rounds are relabelled in every way, or in many, all rows alike, and the
+//! largest of all rows' statistics is noted each time. A row has changed if its own statistic is
+//! larger than 19 of 20 of these maxima. Nothing is assumed of the noise, neither that it is normal
+//! nor that rows are independent of each other; only that the rounds of both series are alike where
+//! nothing changed.
 //!
-//! Rounds of different days are not alike. Rows that are known not to have changed show by how much: the
-//! *controls*, of allocators that are the same in both series. Where their statistics are larger
-//! than relabelling explains, all statistics are divided by the excess, see [`Judgement::excess`].
+//! Rounds of different days are not alike. Rows that are known not to have changed show by how
+//! much: the *controls*, of allocators that are the same in both series. Where their statistics are
+//! larger than relabelling explains, all statistics are divided by the excess, see
+//! [`Judgement::excess`].
 //!
-//! The statistic is Student's with a moderated variance: with few rounds, a row's own variance is now
-//! and then tiny by chance, most of all where figures jump between two values. So the mean variance of all
-//! allocators on the same workload is mixed in with the weight of [`PRIOR`] rounds. The maxima of
-//! each kind of row are taken relative to what they usually reach, or else the wild faults of a few rows
-//! would hide changes of time.
+//! The statistic is Student's with a moderated variance: with few rounds, a row's own variance is
+//! now and then tiny by chance, most of all where figures jump between two values. So the mean
+//! variance of all allocators on the same workload is mixed in with the weight of [`PRIOR`] rounds.
+//! The maxima of each kind of row are taken relative to what they usually reach, or else the wild
+//! faults of a few rows would hide changes of time.
 
 use super::{Estimate, median};
 use crate::random::Random;
@@ -32,7 +34,8 @@ const PRIOR: f64 = 8.0;
 const LEAST_OF_GROUP: usize = 3;
 /// Relabellings; all there are, where they are not more.
 const RELABELLINGS: usize = 1_000;
-/// Relabellings that there must be: with fewer, the true one cannot be among the last twentieth alone.
+/// Relabellings that there must be: with fewer, the true one cannot be among the last twentieth
+/// alone.
 const LEAST: usize = 20;
 /// Rounds that each side must have.
 const LEAST_ROUNDS: usize = 3;
@@ -55,12 +58,13 @@ pub struct Row {
 /// What may be said of a row.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Finding {
-    /// The new figure divided by the old one. All intervals of a report together hold the true values
-    /// with 95 %.
+    /// The new figure divided by the old one. All intervals of a report together hold the true
+    /// values with 95 %.
     pub ratio: Estimate,
     /// Whether it changed.
     pub changed: bool,
-    /// The smallest growth that would have been seen with a chance of [`POWER`]: 0.05 is a twentieth.
+    /// The smallest growth that would have been seen with a chance of [`POWER`]: 0.05 is a
+    /// twentieth.
     pub could_see: f64,
 }
 
@@ -94,7 +98,8 @@ pub fn enough(old: usize, new: usize) -> bool {
     old.min(new) >= LEAST_ROUNDS && ways(old, new) >= LEAST * twice
 }
 
-/// The difference and its standard error. `is_new` says how rounds are labelled, the old ones first.
+/// The difference and its standard error. `is_new` says how rounds are labelled, the old ones
+/// first.
 fn difference(row: &[Option<f64>], is_new: &[bool], prior: f64) -> Option<(f64, f64)> {
     let (mut count, mut sum) = ([0.0_f64; 2], [0.0_f64; 2]);
     for (value, new) in row.iter().zip(is_new) {
@@ -127,8 +132,8 @@ fn variance(row: &Row) -> Option<f64> {
     Some(error.powi(2) / (1.0 / old + 1.0 / new) * (freedom + PRIOR) / freedom)
 }
 
-/// The variance that each row's own is mixed with: the mean of its group, where that is of several, or
-/// else the middle one of its kind.
+/// The variance that each row's own is mixed with: the mean of its group, where that is of several,
+/// or else the middle one of its kind.
 fn priors(rows: &[&Row]) -> Vec<f64> {
     let variances: Vec<Option<f64>> = rows.iter().map(|row| variance(row)).collect();
     let of = |wanted: &dyn Fn(&Row) -> bool| -> Vec<f64> {
@@ -142,7 +147,8 @@ fn priors(rows: &[&Row]) -> Vec<f64> {
         } else {
             median(&of(&|other| other.kind == row.kind)).unwrap_or(0.0)
         };
-        // Some figures do not vary at all; those that repeat to a tenth of a per mille do not either.
+        // Some figures do not vary at all; those that repeat to a tenth of a per mille do not
+        // either.
         found.max(1e-8)
     };
     rows.iter().map(prior).collect()
@@ -195,9 +201,9 @@ fn relabellings(old: usize, new: usize) -> Vec<Vec<bool>> {
     all
 }
 
-/// The bound of each kind: what a share of [`ALARMS`] of its own maxima is beyond, times a number that
-/// is the same for all kinds and just so large that in all but this share of the relabellings no
-/// kind's maximum is beyond its bound.
+/// The bound of each kind: what a share of [`ALARMS`] of its own maxima is beyond, times a number
+/// that is the same for all kinds and just so large that in all but this share of the relabellings
+/// no kind's maximum is beyond its bound.
 fn bounds(largest: &[Vec<f64>]) -> Vec<f64> {
     let upper = |values: &[f64]| {
         let mut sorted = values.to_vec();

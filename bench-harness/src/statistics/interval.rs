@@ -1,15 +1,16 @@
 //! The interval of a median, from few values and without assuming what their noise looks like.
 //!
 //! Each value lies above the true median with a chance of one half, so how many of them do is a
-//! binomial number, whatever the noise. The interval between the `k`th value from below and the `k`th
-//! from above therefore holds the true median with a known confidence. Between two such confidences
-//! the ends are interpolated after Hettmansperger and Sheather (Statistics & Probability Letters 4,
-//! 1986). Such an interval always holds the median of the values, and one wild value of six or more
-//! does not make it much wider.
+//! binomial number, whatever the noise. The interval between the `k`th value from below and the
+//! `k`th from above therefore holds the true median with a known confidence. Between two such
+//! confidences the ends are interpolated after Hettmansperger and Sheather (Statistics &
+//! Probability Letters 4, 1986). Such an interval always holds the median of the values, and one
+//! wild value of six or more does not make it much wider.
 //!
-//! Fewer than six values do not reach 95 %: five have the median between the least and the largest of
-//! them with 93.75 %, four with 87.5, three with 75. There the ends are pushed out by a part of the
-//! range, which recorded noise has told ([`BEYOND`]). `docs/statistics.md` has the measured coverage.
+//! Fewer than six values do not reach 95 %: five have the median between the least and the largest
+//! of them with 93.75 %, four with 87.5, three with 75. There the ends are pushed out by a part of
+//! the range, which recorded noise has told ([`BEYOND`]). `docs/statistics.md` has the measured
+//! coverage.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
@@ -20,9 +21,9 @@ pub const LEAST: usize = 3;
 /// Parts of the range by which the ends are pushed out, of three, four and five values.
 const BEYOND: [f64; 3] = [1.0, 0.25, 0.03];
 
-/// The interval of the median of what `values` are drawn from; none where they are too few. The values
-/// should be logarithms, where multiples of them are alike, or else the ends of three may lie
-/// below zero.
+/// The interval of the median of what `values` are drawn from; none where they are too few. The
+/// values should be logarithms, where multiples of them are alike, or else the ends of three may
+/// lie below zero.
 pub fn of_median(values: &[f64]) -> Option<(f64, f64)> {
     let count = values.len();
     if count < LEAST {

@@ -4,11 +4,11 @@
 //! allocator. Ratios are compared by the logarithm, so twice as fast and half as fast weigh the
 //! same.
 //!
-//! Rounds are blocks: what runs in the same round shares its disturbances. The ratio of two allocators is
-//! therefore taken within each round, and the estimate is the median of these ratios. Its interval
-//! is [`interval`]'s; what is computed from many of them has that of [`blocks`]; two series are
-//! compared by [`change`]. `docs/statistics.md` tells why, and with what chance each holds, as it was
-//! measured.
+//! Rounds are blocks: what runs in the same round shares its disturbances. The ratio of two
+//! allocators is therefore taken within each round, and the estimate is the median of these ratios.
+//! Its interval is [`interval`]'s; what is computed from many of them has that of [`blocks`]; two
+//! series are compared by [`change`]. `docs/statistics.md` tells why, and with what chance each
+//! holds, as it was measured.
 
 pub mod blocks;
 pub mod change;
@@ -68,12 +68,6 @@ pub fn median(values: &[f64]) -> Option<f64> {
         length if length % 2 == 1 => Some(sorted[middle]),
         _ => Some((sorted[middle - 1] + sorted[middle]) / 2.0),
     }
-}
-
-/// The geometric mean of positive numbers; none where there are none.
-pub fn geometric_mean(values: &[f64]) -> Option<f64> {
-    let logarithms: f64 = values.iter().map(|value| value.ln()).sum();
-    (!values.is_empty()).then(|| (logarithms / values.len() as f64).exp())
 }
 
 /// An estimate with the interval that holds the true value with a confidence of 95 %.
@@ -170,13 +164,6 @@ mod tests {
         assert_eq!(outliers(&[10.0, 10.0, 10.0, 10.6]), 1);
         assert_eq!(outliers(&[8.0, 10.0, 12.0, 14.0, 6.0]), 0, "noisy, but none stands out");
         assert_eq!(outliers(&[1.0]), 0);
-    }
-
-    #[test]
-    fn geometric_mean_weighs_twice_and_half_alike() {
-        assert!(near(geometric_mean(&[2.0, 0.5]).expect("there are values"), 1.0));
-        assert!(near(geometric_mean(&[1.0, 10.0, 100.0]).expect("there are values"), 10.0));
-        assert_eq!(geometric_mean(&[]), None);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! How often a comparison of what did not change calls something changed, and what changes it finds.
+//! How often a comparison of what did not change calls something changed, and what changes it
+//! finds.
 
 use super::recorded::{Session, sessions};
 use bench_harness::compare::{Comparison, OVERALL, Verdict, compare};

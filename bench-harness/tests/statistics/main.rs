@@ -7,7 +7,8 @@
 //! tables of `docs/statistics.md`, is run by
 //!
 //! ```text
-//! CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test -p bench-harness --test statistics -- --ignored --nocapture
+//! CARGO_PROFILE_DEV_OPT_LEVEL=2 cargo test -p bench-harness --test statistics -- --ignored
+//! --nocapture
 //! ```
 
 mod alarms;
@@ -26,7 +27,8 @@ fn normal(random: &mut Random) -> f64 {
     Normal::standard().inverse_cdf(even / (1_u64 << 53) as f64)
 }
 
-/// The median of the smeared values: of an equal mixture of normal distributions round each of them.
+/// The median of the smeared values: of an equal mixture of normal distributions round each of
+/// them.
 fn median_of_mixture(values: &[f64], smear: f64) -> f64 {
     let normal = Normal::standard();
     let bounds = values
@@ -82,9 +84,9 @@ const ROUNDS: [usize; 7] = [3, 4, 5, 6, 7, 8, 10];
 /// Figures of the tables, by their place in the recording.
 const FIGURES: [(&str, usize); 3] = [("processor time", 0), ("peak memory", 2), ("faults", 3)];
 
-/// Intervals of the ratio of two allocators on a workload: for each pair drawn, so many trials. With
-/// `drift`, the ratio wanders besides: by half of its own deviation, half of which stays to the
-/// next round.
+/// Intervals of the ratio of two allocators on a workload: for each pair drawn, so many trials.
+/// With `drift`, the ratio wanders besides: by half of its own deviation, half of which stays to
+/// the next round.
 fn single(pairs: usize, trials: usize, drift: bool) -> Vec<Vec<Held>> {
     let mut random = Random::new(1);
     let mut table = vec![vec![Held::default(); FIGURES.len()]; ROUNDS.len()];
@@ -256,8 +258,8 @@ fn whole_sessions(workloads: usize) -> Vec<Session> {
     sessions
 }
 
-/// Intervals of geometric means: against one peer, and against the best one of each workload, and those of
-/// the rows of the latter.
+/// Intervals of geometric means: against one peer, and against the best one of each workload, and
+/// those of the rows of the latter.
 fn means(figure: usize, draw: Draw, rounds: usize, trials: usize, workloads: usize) -> [Held; 2] {
     let mut random = Random::new(7);
     let mut held = [Held::default(); 2];

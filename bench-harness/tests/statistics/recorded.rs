@@ -1,15 +1,16 @@
 //! Recorded noise: the rounds of three sessions of `docs/results`, and results made from it.
 //!
-//! `noise.csv` has a line for each session, workload, allocator and figure, with the figure of every
-//! round in their order. The sessions are of one machine: a quiet one of long runs (2026-11-24), and
-//! two of short runs (2026-11-25 and 2026-11-28), which are noisier.
+//! `noise.csv` has a line for each session, workload, allocator and figure, with the figure of
+//! every round in their order. The sessions are of one machine: a quiet one of long runs
+//! (2026-11-24), and two of short runs (2026-11-25 and 2026-11-28), which are noisier.
 
 use bench_harness::child::{Description, PROTOCOL};
 use bench_harness::machine::Machine;
 use bench_harness::measure::Measurement;
 use bench_harness::results::{FORMAT, Plan, Results, Run, WorkloadFacts};
 
-/// The figures of a round: processor time and elapsed time in milliseconds, peak memory in KiB, faults.
+/// The figures of a round: processor time and elapsed time in milliseconds, peak memory in KiB,
+/// faults.
 pub type Figures = [f64; 4];
 
 /// One session.
@@ -97,8 +98,8 @@ impl Session {
         })
     }
 
-    /// Results of as many rounds with whatever figures `figures` gives to a workload, the place of an
-    /// allocator's line in it, and a round counted from 0.
+    /// Results of as many rounds with whatever figures `figures` gives to a workload, the place of
+    /// an allocator's line in it, and a round counted from 0.
     pub fn made(
         &self,
         rounds: usize,
@@ -169,7 +170,8 @@ fn measurement([cpu_ms, wall_ms, peak_kib, faults]: Figures) -> Measurement {
     }
 }
 
-/// The noise of one workload: logarithms that the rounds of all allocators are drawn from, together.
+/// The noise of one workload: logarithms that the rounds of all allocators are drawn from,
+/// together.
 pub struct Noise {
     /// By allocator and recorded round.
     pub lines: Vec<Vec<f64>>,
@@ -191,8 +193,9 @@ impl Noise {
     }
 }
 
-/// By how much drawn values are smeared, in standard deviations of the recorded ones: eight recorded
-/// values would otherwise be the only ones there are, and their median would not be one point.
+/// By how much drawn values are smeared, in standard deviations of the recorded ones: eight
+/// recorded values would otherwise be the only ones there are, and their median would not be one
+/// point.
 pub const SMEAR: f64 = 0.35;
 
 /// The standard deviation.

@@ -1,13 +1,13 @@
 //! Two result files side by side: what changed, and whether the measurements leave a doubt.
 //!
-//! How it is judged is `statistics::change`: the chance that a report of unchanged programs calls any
-//! row changed is 5 % at most, over all rows together, and each row says how small a change would
-//! still have been seen. A row is called worse or better where it changed and the change is beyond
-//! the tolerance.
+//! How it is judged is `statistics::change`: the chance that a report of unchanged programs calls
+//! any row changed is 5 % at most, over all rows together, and each row says how small a change
+//! would still have been seen. A row is called worse or better where it changed and the change is
+//! beyond the tolerance.
 //!
-//! The runs of both files were made at different times, so nothing pairs their rounds. Peers that are
-//! the same in both files tell what the machine did: the times of each round are taken relative to
-//! the middle one of these *controls*, and their own changes, which are none, show how much two
+//! The runs of both files were made at different times, so nothing pairs their rounds. Peers that
+//! are the same in both files tell what the machine did: the times of each round are taken relative
+//! to the middle one of these *controls*, and their own changes, which are none, show how much two
 //! sessions differ. Besides single workloads, the geometric mean over all of them is a row: it sees
 //! smaller changes.
 
@@ -15,16 +15,21 @@ use crate::measure::Measurement;
 use crate::results::Results;
 use crate::standing::is_ours;
 use crate::statistics::change::{self, Finding, Judgement};
-use crate::statistics::{Estimate, median};
+use crate::statistics::median;
 use crate::summary::Measure;
 use std::collections::HashMap;
 use std::fmt;
+
+mod text;
+
+pub use text::{markdown, table};
 
 /// What the row is called that is the geometric mean.
 pub const OVERALL: &str = "all workloads";
 /// The measures that are judged.
 const MEASURES: [Measure; 4] = [Measure::Cpu, Measure::Wall, Measure::Peak, Measure::Faults];
-/// Controls that times are taken relative to: the noise of a single one would be added to the row's.
+/// Controls that times are taken relative to: the noise of a single one would be added to the
+/// row's.
 const LEAST_CONTROLS: usize = 2;
 
 /// What may be said of one row.
@@ -73,8 +78,8 @@ pub struct Comparison {
     pub rows: Vec<Row>,
     /// The allocators that are the same in both.
     pub controls: Vec<String>,
-    /// By what factor they differed more than the rounds explain, at most of all measures, where there
-    /// are any.
+    /// By what factor they differed more than the rounds explain, at most of all measures, where
+    /// there are any.
     pub excess: Option<f64>,
     /// Rounds of the old and of the new file.
     pub rounds: (usize, usize),
@@ -98,8 +103,8 @@ struct Pair<'a> {
     controls: Vec<&'a str>,
 }
 
-/// Every row that both results have, for the allocators of these `names`, or where there are none for
-/// all but the controls. A change of less than `tolerance` (0.05 is a twentieth) is none. Fails
+/// Every row that both results have, for the allocators of these `names`, or where there are none
+/// for all but the controls. A change of less than `tolerance` (0.05 is a twentieth) is none. Fails
 /// where the results cannot be compared.
 pub fn compare(
     old: &Results,
@@ -267,114 +272,6 @@ fn verdict(finding: Finding, tolerance: f64) -> Verdict {
         (true, value) if value < 1.0 / (1.0 + tolerance) => Verdict::Better,
         _ => Verdict::Same,
     }
-}
-
-/// The rows as a table for a terminal; those that changed, or `all`.
-pub fn table(compared: &Comparison, all: bool) -> String {
-    let shown = compared.rows.iter().filter(|row| all || row.verdict != Verdict::Same);
-    let line = |row: &Row| {
-        let (verdict, workload, allocator) = (row.verdict, &row.workload, &row.allocator);
-        let measure = row.measure.title().to_lowercase();
-        let figures = row.finding.map_or(String::new(), |Finding { ratio, could_see, .. }| {
-            format!(
-                "{:6.3}  ({:.3} to {:.3}; could have seen {})",
-                ratio.value,
-                ratio.low,
-                ratio.high,
-                per_cent(could_see)
-            )
-        });
-        format!("{verdict:<15} {workload:<20} {allocator:<16} {measure:<16} {figures}\n")
-    };
-    shown.map(line).collect::<String>() + &conclusion(compared)
-}
-
-/// The same as a table in Markdown.
-pub fn markdown(compared: &Comparison, all: bool) -> String {
-    let cell = |text: &str| text.replace('|', "\\|");
-    let mut text =
-        "| verdict | workload | allocator | measure | new / old | interval | could have seen |\n\
-                    |---|---|---|---|--:|---|--:|\n"
-            .to_owned();
-    for row in compared.rows.iter().filter(|row| all || row.verdict != Verdict::Same) {
-        let figures =
-            row.finding.map_or("- | - | -".to_owned(), |Finding { ratio, could_see, .. }| {
-                let Estimate { value, low, high, .. } = ratio;
-                format!("{value:.3} | {low:.3} to {high:.3} | {}", per_cent(could_see))
-            });
-        text += &format!(
-            "| {} | {} | {} | {} | {figures} |\n",
-            row.verdict,
-            cell(&row.workload),
-            cell(&row.allocator),
-            row.measure.title().to_lowercase(),
-        );
-    }
-    format!("{text}\n{}", conclusion(compared))
-}
-
-/// A growth as a share: `5 %`.
-fn per_cent(growth: f64) -> String {
-    match growth * 100.0 {
-        share if share < 9.95 => format!("{share:.1} %"),
-        share => format!("{share:.0} %"),
-    }
-}
-
-/// How many rows there are of each verdict, how sure that is, and what could have been seen.
-fn conclusion(compared: &Comparison) -> String {
-    let count = |verdict| compared.rows.iter().filter(|row| row.verdict == verdict).count();
-    let (worse, better) = (count(Verdict::Worse), count(Verdict::Better));
-    let mut text = format!(
-        "{} rows: {worse} worse, {better} better, {} without a difference, {} with too few rounds \
-         ({} and {})\n",
-        compared.rows.len(),
-        count(Verdict::Same),
-        count(Verdict::Undecided),
-        compared.rounds.0,
-        compared.rounds.1,
-    );
-    if compared.rows.iter().all(|row| row.finding.is_none()) {
-        return text + "A judgement needs 4 rounds of each file, or 3 and 4.\n";
-    }
-    text += "Were nothing changed, 1 report in 20 at most would call any row changed. All intervals \
-             together hold with 95 %.\n";
-    text += &match compared.excess {
-        None => "No peer is the same in both files, so that a change cannot be told from what another day \
-                 does to all.\n"
-            .to_owned(),
-        Some(excess) => format!(
-            "Peers that are the same in both files ({}) differed {} the rounds explain, which is allowed for.\n",
-            compared.controls.join(", "),
-            if excess > 1.005 { format!("up to {excess:.1} times as much as") } else { "no more than".to_owned() },
-        ),
-    };
-    let none = if worse + better == 0 { "No difference seen. " } else { "" };
-    text += &format!("{none}With a chance of 80 %, these changes could have been seen:\n");
-    for measure in MEASURES {
-        let of_measure = || compared.rows.iter().filter(|row| row.measure == measure);
-        let could = |rows: &mut dyn Iterator<Item = &Row>| {
-            let mut all: Vec<f64> = rows.filter_map(|row| Some(row.finding?.could_see)).collect();
-            all.sort_by(f64::total_cmp);
-            all
-        };
-        let single = could(&mut of_measure().filter(|row| row.workload != OVERALL));
-        let whole = could(&mut of_measure().filter(|row| row.workload == OVERALL));
-        if let (Some(half), Some(most)) =
-            (single.get(single.len() / 2), single.get(single.len() * 9 / 10))
-        {
-            let whole = whole.last().map_or(String::new(), |whole| {
-                format!(", {} in the geometric mean of all workloads", per_cent(*whole))
-            });
-            text += &format!(
-                "  {}: {} in half of the rows, {} in nine of ten{whole}\n",
-                measure.title().to_lowercase(),
-                per_cent(*half),
-                per_cent(*most),
-            );
-        }
-    }
-    text
 }
 
 #[cfg(test)]
