@@ -95,7 +95,7 @@ mod tests {
         let summary = Summary::new(&results).expect("there are allocators");
         let said = sentences(&results, &summary).expect("ours was measured");
         assert!(
-            said.starts_with("Over 3 workloads, stratalloc takes 1.31× (1.09 to 1.88)"),
+            said.starts_with("Over 3 workloads, stratalloc takes 1.31× (1.05 to 1.96)"),
             "{said}"
         );
         assert!(said.contains("than a in time") && said.contains("and a in memory"), "{said}");

@@ -66,10 +66,12 @@ pub fn estimate(
     let mean = draws.iter().sum::<f64>() / count;
     let variance = draws.iter().map(|draw| (draw - mean).powi(2)).sum::<f64>() / (count - 1.0);
     let exaggeration = EXAGGERATION.get(rounds - interval::LEAST).unwrap_or(&EXAGGERATION_OF_MANY);
-    let half = student(rounds - 1) * variance.sqrt() / exaggeration;
-    let middle = match kind {
-        Kind::Plain => value,
-        Kind::ToTheBest => 2.0 * value - mean,
+    let error = student(rounds - 1) * variance.sqrt();
+    let (middle, half) = match kind {
+        Kind::Plain => (value, error / exaggeration),
+        // How far the truth is beside the estimate is not known exactly, either: with the
+        // exaggeration left in, these intervals hold as often as the others.
+        Kind::ToTheBest => (2.0 * value - mean, error),
     };
     // The estimate is within its interval, however much it is beside the middle.
     let (low, high) = ((middle - half).min(value), (middle + half).max(value));

@@ -298,7 +298,7 @@ fn intervals_of_geometric_means_hold_the_truth_with_the_best_peer_chosen_inside(
         let [pair, best] = means(0, Draw::Whole, rounds, 10, 10);
         println!("{rounds} rounds: {} against one, {} against the best", pair.cell(), best.cell());
         pair.check(0.93, 0.97, &format!("against one, {rounds} rounds"));
-        best.check(0.93, 0.99, &format!("against the best, {rounds} rounds"));
+        best.check(0.92, 0.98, &format!("against the best, {rounds} rounds"));
     }
 }
 
@@ -318,7 +318,7 @@ fn tables_of_coverage() {
     ];
     for ((name, figure), draw, how) in ways {
         for rounds in [3, 5, 8] {
-            let [pair, best] = means(figure, draw, rounds, 60, 12);
+            let [pair, best] = means(figure, draw, rounds, 100, 12);
             println!("| {name} | {how} | {rounds} | {} | {} |", pair.cell(), best.cell());
         }
     }
