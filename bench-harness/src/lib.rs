@@ -11,6 +11,7 @@
 //!  driver             find the runners, prove them, run them in rounds
 //!  results            the result file;  statistics, summary, standing, compare: what it says
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
+//!  conditions          what the machine did while something ran
 //!  measure            clock, processor time, faults, resident memory over time
 //!  latency            loads whose every call is timed, for the rare long ones
 //!  scenarios          what documents claim, step by step, and whether it holds
@@ -36,10 +37,13 @@ pub mod measure;
 pub mod latency;
 pub mod scenarios;
 
+pub mod machine;
+
+pub mod conditions;
+
 pub mod child;
 pub mod results;
 
-pub mod machine;
 pub mod standing;
 pub mod statistics;
 pub mod summary;

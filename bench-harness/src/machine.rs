@@ -24,6 +24,15 @@ pub struct Machine {
     pub memory_mib: u64,
     /// Policy for transparent huge pages.
     pub huge_pages: String,
+    /// What the kernel does to find huge pages at a fault.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub huge_pages_defrag: String,
+    /// Whether addresses differ from process to process: the kernel's `randomize_va_space`, 2 for all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub random_layout: String,
+    /// How the kernel chooses the processors' frequency; empty where it does not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub governor: String,
     /// Version of glibc.
     pub glibc: String,
     /// Processes ready to run, averaged over the minute before the start: noise from elsewhere.
@@ -48,6 +57,11 @@ impl Machine {
             cpus: cpus(),
             memory_mib: memory_kib.and_then(Result::ok).unwrap_or(0) / 1024,
             huge_pages: chosen(&read("/sys/kernel/mm/transparent_hugepage/enabled")),
+            huge_pages_defrag: chosen(&read("/sys/kernel/mm/transparent_hugepage/defrag")),
+            random_layout: read("/proc/sys/kernel/randomize_va_space").trim().to_owned(),
+            governor: read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+                .trim()
+                .to_owned(),
             glibc: glibc(),
             load: read("/proc/loadavg").split(' ').next().unwrap_or("").to_owned(),
         }
@@ -57,6 +71,13 @@ impl Machine {
 /// Processors that this process may use.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Processors that are at work in this machine, whoever may use them.
+pub fn online() -> usize {
+    // SAFETY: `sysconf` takes any number and touches no memory of ours.
+    let online = unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) };
+    usize::try_from(online).unwrap_or(0).max(1)
 }
 
 /// Version of the C library of this process.

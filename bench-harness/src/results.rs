@@ -4,6 +4,7 @@
 //! a reader or an interrupted program never sees half of it.
 
 use crate::child::Description;
+use crate::conditions::Conditions;
 use crate::latency::{Distribution, Operation};
 use crate::machine::Machine;
 use crate::measure::{Measurement, Watch};
@@ -97,6 +98,9 @@ pub struct Run {
     pub round: usize,
     /// What was measured.
     pub measured: Measurement,
+    /// What the machine did meanwhile; none in files of before it was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conditions: Option<Conditions>,
 }
 
 /// One run whose calls of the allocator were watched.
@@ -333,6 +337,7 @@ pub(crate) mod samples {
                         workload: (*workload).to_owned(),
                         round,
                         measured: measurement(cpu_s(a, w, round), peak_kib(a)),
+                        conditions: None,
                     });
                 }
             }

@@ -1,18 +1,19 @@
 //! Where an allocator stands: against the best peer of each workload.
 //!
 //! A peer is any allocator that is not ours. The scale is the same for all: the figure of an
-//! allocator divided by that of the peer which does best on the workload, so a peer can reach 1 and
-//! only ours can be below it. Over the workloads, the geometric mean.
+//! allocator relative to that of the peer whose median is best on the workload, taken within each
+//! round, so a peer can reach 1 and only ours can be below it by more than noise. Over the
+//! workloads, the geometric mean.
 //!
-//! No peer is best everywhere, so this scale asks more than the comparison with any single one. The
-//! best peer is chosen anew in every draw of the bootstrap, as it would be if all were measured
-//! again; rounds are drawn for all allocators of a workload alike, because rounds share their
-//! disturbances.
+//! No peer is best everywhere, so this scale asks more than the comparison with any single one. For
+//! the interval of the geometric mean, the best peer is chosen anew in every draw of rounds, as it
+//! would be if all were measured again (`statistics::blocks`). The interval of a row is that of the
+//! ratios to the peer that was chosen.
 
-use crate::random::Random;
 use crate::results::Results;
-use crate::statistics::{Estimate, RESAMPLES, geometric_mean, interval, median};
-use crate::summary::{Measure, Summary};
+use crate::statistics::blocks::{self, Kind};
+use crate::statistics::{Estimate, of_ratios};
+use crate::summary::{Measure, Summary, middle_of};
 
 /// How the names of our own columns begin.
 const OURS: &str = "stratalloc";
@@ -56,86 +57,64 @@ impl Standing {
     }
 }
 
-/// The figures of one workload: for every allocator, one per round, where there is one.
-type Figures = Vec<Vec<Option<f64>>>;
+/// The logarithms of one workload: for every allocator, one per round, where there is one.
+type Lines = Vec<Vec<Option<f64>>>;
 
 /// Where every allocator stands, in the order of the results.
 pub fn standings(results: &Results, summary: &Summary<'_>, measure: Measure) -> Vec<Standing> {
-    let rounds = results.rounds();
-    let figures: Vec<Figures> = (0..results.workloads.len())
-        .map(|workload| {
-            let of_allocator = |allocator| {
-                let mut line = vec![None; rounds];
-                for (round, measured) in summary.measured(allocator, workload) {
-                    line[round - 1] = Some(measure.of(measured));
-                }
-                line
-            };
-            (0..results.allocators.len()).map(of_allocator).collect()
-        })
-        .collect();
+    let of_workload = |workload| -> Lines {
+        let allocators = 0..results.allocators.len();
+        allocators.map(|allocator| summary.logarithms(allocator, workload, measure)).collect()
+    };
+    let figures: Vec<Lines> = (0..results.workloads.len()).map(of_workload).collect();
     let ours: Vec<bool> =
         results.allocators.iter().map(|allocator| is_ours(&allocator.name)).collect();
     // Where none is a peer, each is one to the others.
     let peers: Vec<bool> = ours.iter().map(|is| !is || ours.iter().all(|is| *is)).collect();
-    stand(&figures, &peers)
-}
-
-fn stand(figures: &[Figures], peers: &[bool]) -> Vec<Standing> {
-    let all: Vec<_> =
-        figures.iter().map(|lines| ratios(lines, peers, &every_round(lines))).collect();
-    let mut random = Random::new(1);
-    let drawn: Vec<Vec<_>> = (0..RESAMPLES)
-        .map(|_| {
-            let draw = |lines: &Figures| {
-                let rounds = lines.first().map_or(0, Vec::len);
-                let chosen: Vec<_> = (0..rounds).map(|_| random.below(rounds)).collect();
-                ratios(lines, peers, &chosen)
-            };
-            figures.iter().map(draw).collect()
-        })
-        .collect();
-    (0..peers.len()).map(|allocator| standing(allocator, &all, &drawn)).collect()
-}
-
-/// The ratios of a workload's allocators to its best peer, and who that is.
-type Ratios = Option<(usize, Vec<Option<f64>>)>;
-
-fn standing(allocator: usize, all: &[Ratios], drawn: &[Vec<Ratios>]) -> Standing {
-    let of = |ratios: &Ratios| ratios.as_ref().and_then(|(_, ratios)| ratios[allocator]);
-    let mut rows = Vec::new();
-    for (workload, ratios) in all.iter().enumerate() {
-        let (Some((best, _)), Some(value)) = (ratios, of(ratios)) else { continue };
-        let draws = drawn.iter().filter_map(|draw| of(&draw[workload])).collect();
-        rows.push(Row { workload, best: *best, ratio: interval(value, draws) });
-    }
-    let values: Vec<_> = rows.iter().map(|row| row.ratio.value).collect();
-    let means = drawn
+    let draws = blocks::draws(results.rounds());
+    let bests: Vec<Vec<Option<usize>>> = draws
         .iter()
-        .filter_map(|draw| geometric_mean(&draw.iter().filter_map(of).collect::<Vec<_>>()));
-    let overall = geometric_mean(&values).map(|value| interval(value, means.collect()));
+        .map(|drawn| figures.iter().map(|lines| best(lines, &peers, drawn)).collect())
+        .collect();
+    (0..peers.len()).map(|allocator| standing(allocator, &figures, &draws, &bests)).collect()
+}
+
+/// `bests` has the best peer of each workload in each of the `draws`.
+fn standing(
+    allocator: usize,
+    figures: &[Lines],
+    draws: &[Vec<usize>],
+    bests: &[Vec<Option<usize>>],
+) -> Standing {
+    let mut rows = Vec::new();
+    for (workload, lines) in figures.iter().enumerate() {
+        let Some(best) = bests[0][workload] else { continue };
+        let ratios = relative(&lines[allocator], &lines[best]);
+        let ratios: Vec<f64> = ratios.into_iter().flatten().collect();
+        rows.extend(of_ratios(&ratios).map(|ratio| Row { workload, best, ratio }));
+    }
+    let overall = blocks::estimate(draws, Kind::ToTheBest, |place, drawn| {
+        let middle = |row: &Row| {
+            let lines = &figures[row.workload];
+            let best = bests[place][row.workload]?;
+            middle_of(&relative(&lines[allocator], &lines[best]), drawn)
+        };
+        let middles: Vec<f64> = rows.iter().filter_map(middle).collect();
+        (!middles.is_empty()).then(|| middles.iter().sum::<f64>() / middles.len() as f64)
+    });
     Standing { overall, rows }
 }
 
-fn every_round(lines: &Figures) -> Vec<usize> {
-    (0..lines.first().map_or(0, Vec::len)).collect()
+/// One line relative to another one, in the rounds that both have.
+fn relative(line: &[Option<f64>], other: &[Option<f64>]) -> Vec<Option<f64>> {
+    line.iter().zip(other).map(|(own, other)| Some((*own)? - (*other)?)).collect()
 }
 
-/// None where no peer has a figure. An allocator that has none of the chosen rounds counts with all
-/// that it has, lest the best peer be missing by chance.
-fn ratios(lines: &Figures, peers: &[bool], chosen: &[usize]) -> Ratios {
-    let middle = |line: &Vec<Option<f64>>| {
-        let drawn: Vec<f64> = chosen.iter().filter_map(|round| line[*round]).collect();
-        median(&drawn).or_else(|| median(&line.iter().flatten().copied().collect::<Vec<_>>()))
-    };
-    let medians: Vec<Option<f64>> = lines.iter().map(middle).collect();
-    let (best, least) = medians
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| peers[*index])
-        .filter_map(|(index, median)| median.map(|median| (index, median)))
-        .min_by(|left, right| left.1.total_cmp(&right.1))?;
-    Some((best, medians.iter().map(|median| median.map(|median| median / least)).collect()))
+/// The peer with the least median of the drawn rounds; none where no peer has a figure.
+fn best(lines: &Lines, peers: &[bool], drawn: &[usize]) -> Option<usize> {
+    let middles = lines.iter().enumerate().filter(|(index, _)| peers[*index]);
+    let middles = middles.filter_map(|(index, line)| Some((index, middle_of(line, drawn)?)));
+    middles.min_by(|left, right| left.1.total_cmp(&right.1)).map(|(index, _)| index)
 }
 
 #[cfg(test)]

@@ -1,13 +1,14 @@
 //! What may be said about results: who is faster, who is leaner, by how much, and how sure that is.
 //!
-//! Everything is relative: to the baseline (the system's allocator, where it took part) with
-//! intervals, and to the best peer of each workload. Rounds that one side misses are left out on the
-//! other side too.
+//! Everything is relative: to the baseline (the system's allocator, where it took part), and to the best
+//! peer of each workload, with intervals. Rounds that one side misses are left out on the other side
+//! too.
 
 use crate::measure::Measurement;
 use crate::results::Results;
 use crate::standing::{Standing, standings};
-use crate::statistics::{Estimate, Spread, ratio};
+use crate::statistics::blocks::{self, Kind};
+use crate::statistics::{Estimate, Spread, median, of_ratios, of_values};
 use std::cell::OnceCell;
 
 /// The allocator that the others are held against.
@@ -26,11 +27,14 @@ pub enum Measure {
     Mean,
     /// Resident memory when everything was freed.
     End,
+    /// Page faults that needed no reading from disk.
+    Faults,
 }
 
 impl Measure {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 5] = [Self::Cpu, Self::Wall, Self::Peak, Self::Mean, Self::End];
+    pub const ALL: [Self; 6] =
+        [Self::Cpu, Self::Wall, Self::Peak, Self::Mean, Self::End, Self::Faults];
 
     /// The figure of one run.
     pub fn of(self, measured: &Measurement) -> f64 {
@@ -40,7 +44,18 @@ impl Measure {
             Self::Peak => measured.rss_peak_kib as f64,
             Self::Mean => measured.mean_kib() as f64,
             Self::End => measured.rss_end_kib as f64,
+            Self::Faults => measured.minor_faults as f64,
         }
+    }
+
+    /// Its logarithm. Times of zero are below what the kernel counts, and figures of zero are one
+    /// KiB, or one fault.
+    pub fn logarithm(self, measured: &Measurement) -> f64 {
+        let least = match self {
+            Self::Cpu | Self::Wall => 1e-6,
+            Self::Peak | Self::Mean | Self::End | Self::Faults => 1.0,
+        };
+        self.of(measured).max(least).ln()
     }
 
     /// What it is called.
@@ -51,6 +66,7 @@ impl Measure {
             Self::Peak => "Peak memory",
             Self::Mean => "Mean memory",
             Self::End => "Memory after all is freed",
+            Self::Faults => "Minor page faults",
         }
     }
 }
@@ -60,6 +76,8 @@ pub struct Summary<'a> {
     results: &'a Results,
     /// By allocator and workload: the rounds with what was measured in them.
     measured: Vec<Vec<Vec<(usize, &'a Measurement)>>>,
+    /// The rounds that intervals draw.
+    draws: Vec<Vec<usize>>,
     /// By measure; computed when asked for.
     standings: [OnceCell<Vec<Standing>>; Measure::ALL.len()],
     /// Index of the baseline among the allocators.
@@ -83,7 +101,8 @@ impl<'a> Summary<'a> {
             })
             .collect();
         let standings = Default::default();
-        Some(Self { results, measured, standings, baseline: baseline? })
+        let draws = blocks::draws(results.rounds());
+        Some(Self { results, measured, draws, standings, baseline: baseline? })
     }
 
     /// The measurements of an allocator on a workload (both by index), with their rounds.
@@ -114,6 +133,18 @@ impl<'a> Summary<'a> {
         nearest.map(|(_, run)| *run)
     }
 
+    /// The median of one allocator on one workload (both by index) with its interval; none where it
+    /// did not run.
+    pub fn middle(
+        &self,
+        allocator: usize,
+        workload: usize,
+        figure: impl Fn(&Measurement) -> f64,
+    ) -> Option<Estimate> {
+        let measured = self.measured(allocator, workload).iter();
+        of_values(&measured.map(|(_, measured)| figure(measured)).collect::<Vec<_>>())
+    }
+
     /// An allocator against another one on one workload.
     pub fn against(
         &self,
@@ -122,15 +153,21 @@ impl<'a> Summary<'a> {
         workload: usize,
         measure: Measure,
     ) -> Option<Estimate> {
-        ratio(&[self.pairs(allocator, other, workload, measure)])
+        let ratios = self.ratios(allocator, other, workload, measure);
+        of_ratios(&ratios.into_iter().flatten().collect::<Vec<_>>())
     }
 
     /// An allocator against another one, geometric mean over the workloads that both ran.
     pub fn overall(&self, allocator: usize, other: usize, measure: Measure) -> Option<Estimate> {
-        let groups: Vec<_> = (0..self.results.workloads.len())
-            .map(|workload| self.pairs(allocator, other, workload, measure))
+        let lines: Vec<_> = (0..self.results.workloads.len())
+            .map(|workload| self.ratios(allocator, other, workload, measure))
+            .filter(|line| line.iter().any(Option::is_some))
             .collect();
-        ratio(&groups)
+        blocks::estimate(&self.draws, Kind::Plain, |_, drawn| {
+            let middles: Vec<f64> =
+                lines.iter().filter_map(|line| middle_of(line, drawn)).collect();
+            (!middles.is_empty()).then(|| middles.iter().sum::<f64>() / middles.len() as f64)
+        })
     }
 
     /// Where every allocator stands against the best peer of each workload, in their order.
@@ -149,24 +186,40 @@ impl<'a> Summary<'a> {
         ranking
     }
 
-    /// Figures of both for the rounds that both have.
-    fn pairs(
+    /// By round, the logarithm of one allocator's figure relative to another one's, where both have
+    /// one.
+    pub(crate) fn ratios(
         &self,
         allocator: usize,
         other: usize,
         workload: usize,
         measure: Measure,
-    ) -> (Vec<f64>, Vec<f64>) {
-        let partners = self.measured(other, workload);
-        let mut pairs = (Vec::new(), Vec::new());
-        for (round, measured) in self.measured(allocator, workload) {
-            if let Some((_, partner)) = partners.iter().find(|(number, _)| number == round) {
-                pairs.0.push(measure.of(measured));
-                pairs.1.push(measure.of(partner));
-            }
-        }
-        pairs
+    ) -> Vec<Option<f64>> {
+        let line = |index| self.logarithms(index, workload, measure);
+        let pairs = line(allocator).into_iter().zip(line(other));
+        pairs.map(|(own, partner)| Some(own? - partner?)).collect()
     }
+
+    /// By round, the logarithm of an allocator's figure, where it has one.
+    pub(crate) fn logarithms(
+        &self,
+        allocator: usize,
+        workload: usize,
+        measure: Measure,
+    ) -> Vec<Option<f64>> {
+        let mut line = vec![None; self.results.rounds()];
+        for (round, measured) in self.measured(allocator, workload) {
+            line[round - 1] = Some(measure.logarithm(measured));
+        }
+        line
+    }
+}
+
+/// The median of the drawn rounds of a line. A line that has none of them counts with all that it has,
+/// lest its workload or peer be missing by chance.
+pub(crate) fn middle_of(line: &[Option<f64>], drawn: &[usize]) -> Option<f64> {
+    let of_drawn: Vec<f64> = drawn.iter().filter_map(|round| line[*round]).collect();
+    median(&of_drawn).or_else(|| median(&line.iter().flatten().copied().collect::<Vec<_>>()))
 }
 
 #[cfg(test)]

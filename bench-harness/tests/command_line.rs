@@ -135,7 +135,7 @@ fn a_run_leaves_results_and_report_and_they_can_be_rewritten() {
     let output = bench(&[&arguments[..], &["-w", "trees,larson"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let said = text(&output.stdout);
-    assert!(said.contains("| quick | 0.50× |"), "{said}");
+    assert!(said.contains("| quick | 0.50× (2 runs) |"), "{said}");
     assert!(said.contains(path(&out.join("report.html"))), "{said}");
 
     let results = Results::load(&out.join("results.json")).expect("it was written");

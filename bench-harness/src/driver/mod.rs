@@ -7,6 +7,7 @@ mod extras;
 mod installed;
 mod instructions;
 mod latency;
+mod quiet;
 mod runner;
 mod scenarios;
 mod spawn;
@@ -22,6 +23,7 @@ use crate::child::Answer;
 use crate::measure::Measurement;
 use crate::results::{Failure, Plan, Results, Run};
 use crate::summary::BASELINE;
+use quiet::Quiet;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -179,6 +181,7 @@ pub fn run_all(
 ) {
     let start = Instant::now();
     let mut longest_round = Duration::ZERO;
+    let mut quiet = Quiet::new(limits.rounds * results.workloads.len() * runners.len());
     for number in 1..=limits.rounds {
         let missing: Vec<Step> = round(number, results.workloads.len(), runners.len())
             .into_iter()
@@ -193,12 +196,15 @@ pub fn run_all(
         let round_start = Instant::now();
         for step in missing {
             watch(Event::Starting(step));
-            if let Some(measured) = one(&mut warm.broken, limits, results, runners, step) {
+            let run = || one(&mut warm.broken, limits, results, runners, step);
+            if let Some((measured, mut conditions)) = quiet.keep(run) {
+                conditions.padding = padding(step.round);
                 results.runs.push(Run {
                     allocator: runners[step.runner].name().to_owned(),
                     workload: results.workloads[step.workload].name.clone(),
                     round: step.round,
                     measured,
+                    conditions: Some(conditions),
                 });
                 let (allocator, workload) =
                     (runners[step.runner].name(), results.workloads[step.workload].name.clone());
@@ -241,6 +247,17 @@ fn outvote(results: &mut Results) {
     }
 }
 
+/// Bytes by which the environment of a round's processes is longer: it lies above the stack, and with its
+/// length the stack's place moves. The kernel draws the places of all else anew for each process. So
+/// each round is a draw of the layout, too, and what a lucky one gains is noise within the
+/// intervals. All allocators of a round have the same.
+fn padding(round: usize) -> usize {
+    const PAGE: usize = 4_096;
+    // Prime to the page, so that every length comes before one comes again.
+    const STRIDE: usize = 1_693;
+    round * STRIDE % PAGE
+}
+
 /// One run: the measurement; or none where it failed, now or before, which is noted.
 fn one(
     broken: &mut Vec<(usize, usize)>,
@@ -258,7 +275,7 @@ fn one(
     let scale = if step.round == 0 { plan.scale * WARM_UP } else { plan.scale };
     let arguments =
         ["--run", &workload, &plan.threads.to_string(), &scale.to_string(), &plan.seed.to_string()];
-    let reason = match runner.ask(&arguments, limits.run) {
+    let reason = match runner.ask_padded(&arguments, limits.run, padding(step.round)) {
         Ok(Answer::Measured(measured)) => return Some(measured),
         Ok(Answer::Refused(reason)) => reason,
         Ok(_) => "it gave another answer than asked for".to_owned(),
@@ -291,6 +308,13 @@ mod tests {
         let steps = round(1, 3, 3);
         let beginners: HashSet<_> = steps.chunks(3).map(|turns| turns[0].runner).collect();
         assert_eq!(beginners.len(), 3);
+    }
+
+    #[test]
+    fn every_round_moves_the_stack_to_another_place() {
+        let places: HashSet<_> = (1..=64).map(padding).collect();
+        assert_eq!(places.len(), 64);
+        assert!(places.iter().all(|length| *length < 4_096));
     }
 
     #[test]

@@ -24,6 +24,9 @@ const SYSTEM: &str = "run-ptmalloc";
 const FAILED: &str = ".failed";
 /// A runner that takes longer to say who it is does not work.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// A variable that nobody reads, for its length.
+const PADDING: &str = "BENCH_PADDING";
+
 /// A library to be measured by preloading it under the system's runner.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preload {
@@ -183,6 +186,18 @@ impl Runner {
     /// Starts the program with `arguments` and returns its answer.
     pub fn ask(&self, arguments: &[&str], limit: Duration) -> Result<Answer, SpawnError> {
         ask(&self.program, &self.environment, arguments, limit)
+    }
+
+    /// The same with an environment that is longer by so many bytes, so that the stack lies elsewhere.
+    pub fn ask_padded(
+        &self,
+        arguments: &[&str],
+        limit: Duration,
+        padding: usize,
+    ) -> Result<Answer, SpawnError> {
+        let mut environment = self.environment.clone();
+        environment.push((PADDING, "x".repeat(padding).into()));
+        ask(&self.program, &environment, arguments, limit)
     }
 
     /// The same under callgrind: the answer, and how many instructions the whole process took.

@@ -39,6 +39,16 @@ pub struct Distribution {
 /// What one round showed of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Round {
+    /// Half of its times were no longer; this and the next two are none in files of before they were
+    /// kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p50_ns: Option<f64>,
+    /// 99 of 100.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p99_ns: Option<f64>,
+    /// 999 of 1,000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub p999_ns: Option<f64>,
     /// 9,999 of 10,000 were no longer.
     pub p9999_ns: f64,
     /// The longest time.
@@ -107,7 +117,13 @@ impl Total {
                 let mut all = whole.distribution(operation)?;
                 let single = rounds.iter().filter_map(|round| round.distribution(operation));
                 all.rounds = single
-                    .map(|one| Round { p9999_ns: one.p9999_ns, max_ns: one.max_ns })
+                    .map(|one| Round {
+                        p50_ns: Some(one.p50_ns),
+                        p99_ns: Some(one.p99_ns),
+                        p999_ns: Some(one.p999_ns),
+                        p9999_ns: one.p9999_ns,
+                        max_ns: one.max_ns,
+                    })
                     .collect();
                 Some(all)
             })

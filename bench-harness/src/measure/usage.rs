@@ -26,6 +26,19 @@ impl Usage {
         Self::of(libc::RUSAGE_SELF)
     }
 
+    /// This process and all its children that have ended and were waited for.
+    pub fn of_all() -> io::Result<Self> {
+        let (own, children) = (Self::of(libc::RUSAGE_SELF)?, Self::of(libc::RUSAGE_CHILDREN)?);
+        Ok(Self {
+            user_s: own.user_s + children.user_s,
+            system_s: own.system_s + children.system_s,
+            minor_faults: own.minor_faults + children.minor_faults,
+            major_faults: own.major_faults + children.major_faults,
+            voluntary_switches: own.voluntary_switches + children.voluntary_switches,
+            involuntary_switches: own.involuntary_switches + children.involuntary_switches,
+        })
+    }
+
     /// The calling thread alone.
     pub fn of_thread() -> io::Result<Self> {
         Self::of(libc::RUSAGE_THREAD)

@@ -1,10 +1,11 @@
 //! Every run as one line of CSV (RFC 4180), for spreadsheets and other programs.
 
-use crate::results::Results;
+use crate::conditions::Conditions;
+use crate::results::{Results, Run};
 
 const HEADER: &str = "workload,allocator,round,operations,wall_s,user_s,system_s,minor_faults,\
                       major_faults,voluntary_switches,involuntary_switches,rss_start_kib,\
-                      rss_peak_kib,rss_mean_kib,rss_end_kib";
+                      rss_peak_kib,rss_mean_kib,rss_end_kib,foreign,steal,repeats,disturbed";
 
 /// The table with its header.
 pub fn table(results: &Results) -> String {
@@ -27,11 +28,23 @@ pub fn table(results: &Results) -> String {
             measured.rss_peak_kib.to_string(),
             measured.rss_mean_kib.to_string(),
             measured.rss_end_kib.to_string(),
+            of_conditions(run, |seen| format!("{:.4}", seen.foreign)),
+            of_conditions(run, |seen| format!("{:.4}", seen.steal)),
+            of_conditions(run, |seen| seen.repeats.to_string()),
+            of_conditions(run, |seen| {
+                let causes: Vec<_> = seen.disturbed.iter().map(ToString::to_string).collect();
+                quoted(&causes.join(" and "))
+            }),
         ]
         .join(",")
     }));
     lines.push(String::new());
     lines.join("\n")
+}
+
+/// What is known of the machine during a run; empty where nothing is.
+fn of_conditions(run: &Run, show: impl Fn(&Conditions) -> String) -> String {
+    run.conditions.as_ref().map_or(String::new(), show)
 }
 
 fn quoted(text: &str) -> String {

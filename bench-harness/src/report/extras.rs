@@ -1,9 +1,10 @@
-//! What was measured once rather than in rounds, as tables for every form of the report: latency,
-//! memory that goes back, start-up, instructions.
+//! What is not measured in rounds, as tables for every form of the report: latency, memory that goes
+//! back, start-up, instructions. The last column of each says how many processes a figure is from; where it
+//! is one, the figure has no interval, and another run may give another one.
 
-use super::format::{count, memory, nanoseconds as ns, seconds};
+use super::format::{count, figure, memory, nanoseconds as ns, seconds};
 use crate::results::{Results, WatchedRun};
-use crate::statistics::median;
+use crate::statistics::of_values;
 
 /// A table of texts.
 pub struct Table {
@@ -39,19 +40,24 @@ pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Ta
 fn start_up(results: &Results) -> Table {
     let mut table = table(
         "Cost of starting",
-        "A program that only starts, answers one line and ends: the medians of many starts. The \
-         runner's own code and libraries are in it, the same for all.",
+        "A program that only starts, answers one line and ends: medians of many starts, with 95 % \
+         intervals. The instructions are those of one. The runner's own code and libraries are in it, the same for all.",
         1,
-        &["allocator", "elapsed", "peak memory", "instructions"],
+        &["allocator", "elapsed", "peak memory", "instructions", "starts"],
     );
     for start in &results.startup {
         let rss: Vec<f64> = start.rss_kib.iter().map(|kib| *kib as f64).collect();
-        let (Some(wall), Some(rss)) = (median(&start.wall_s), median(&rss)) else { continue };
+        let (Some(wall), Some(rss)) = (of_values(&start.wall_s), of_values(&rss)) else { continue };
         let counted = start.instructions.map_or("-".to_owned(), |number| count(number as f64));
-        table.rows.push(vec![start.allocator.clone(), seconds(wall), memory(rss), counted]);
+        let starts = start.wall_s.len().to_string();
+        let (wall, rss) = (figure(&wall, seconds), figure(&rss, memory));
+        table.rows.push(vec![start.allocator.clone(), wall, rss, counted, starts]);
     }
     table
 }
+
+/// Processes that a figure is from that was measured once.
+const ONCE: &str = "1";
 
 /// Title of the table of latencies.
 pub const LATENCY: &str = "Latency of calls, and memory that goes back";
@@ -78,6 +84,7 @@ pub fn latency_of(results: &Results, wanted: impl Fn(&str) -> bool) -> Table {
             "peak",
             "live",
             "back",
+            "runs",
         ],
     );
     for WatchedRun { allocator, workload, watched } in &results.watched {
@@ -101,7 +108,12 @@ pub fn latency_of(results: &Results, wanted: impl Fn(&str) -> bool) -> Table {
             ],
             None => [const { String::new() }; 6].map(|_| "-".to_owned()),
         });
-        row.extend([memory(watched.rss_peak_kib as f64), memory(live as f64), back]);
+        row.extend([
+            memory(watched.rss_peak_kib as f64),
+            memory(live as f64),
+            back,
+            ONCE.to_owned(),
+        ]);
         table.rows.push(row);
     }
     table
@@ -113,11 +125,16 @@ fn instructions(results: &Results) -> Table {
         "Counted by callgrind, as the difference of two runs, so that starting drops out; the \
          workload's own instructions are in it, the same for all.",
         2,
-        &["workload", "allocator", "instructions"],
+        &["workload", "allocator", "instructions", "runs"],
     );
     for counted in &results.instructions {
         let figure = format!("{:.1}", counted.per_operation);
-        table.rows.push(vec![counted.workload.clone(), counted.allocator.clone(), figure]);
+        table.rows.push(vec![
+            counted.workload.clone(),
+            counted.allocator.clone(),
+            figure,
+            ONCE.to_owned(),
+        ]);
     }
     table
 }
@@ -180,7 +197,12 @@ pub(crate) mod tests {
         }
         let cells: Vec<&str> = tables[1].rows[0].iter().map(String::as_str).collect();
         assert_eq!(cells[2..6], ["21.0 ns", "90.0 ns", "1.50 µs", "2.00 ms"]);
-        assert_eq!(cells[9..], ["2.00 MiB", "> 500 ms"]);
-        assert_eq!(tables[0].rows[0][1..], ["2.00 ms", "1.95 MiB", "1.23 M"]);
+        assert_eq!(cells[9..], ["2.00 MiB", "> 500 ms", "1"]);
+        let starting = &tables[0].rows[0];
+        assert!(
+            starting[1].starts_with("2.00 ms (0.") && starting[1].contains(" to "),
+            "{starting:?}"
+        );
+        assert_eq!(starting[2..], ["1.95 MiB (1 run)", "1.23 M", "3"]);
     }
 }

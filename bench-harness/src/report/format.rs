@@ -72,15 +72,28 @@ pub fn count(value: f64) -> String {
 
 /// A ratio: `0.62×`.
 pub fn times(value: f64) -> String {
-    if value < 0.0995 { format!("{value:.3}×") } else { format!("{}×", two(value)) }
+    format!("{}×", two(value))
 }
 
-/// The interval of an estimate, `(0.60 to 0.64)`; nothing where it has no width, as with one round.
+/// The interval of an estimate, `(0.60 to 0.64)`; how few rounds there were where it has none;
+/// nothing where it has no width, as for an allocator against itself.
 pub fn interval(estimate: &Estimate) -> String {
-    if estimate.low < estimate.high {
+    if !estimate.has_interval() {
+        format!("({})", plural(estimate.rounds, "run"))
+    } else if estimate.low < estimate.high {
         format!("({} to {})", two(estimate.low), two(estimate.high))
     } else {
         String::new()
+    }
+}
+
+/// A figure with its interval, both as `show` writes them: `489 ms (470 ms to 512 ms)`.
+pub fn figure(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
+    let value = show(estimate.value);
+    if estimate.has_interval() {
+        format!("{value} ({} to {})", show(estimate.low), show(estimate.high))
+    } else {
+        format!("{value} ({})", plural(estimate.rounds, "run"))
     }
 }
 
@@ -89,9 +102,12 @@ pub fn plural(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
-/// Two decimals, or fewer for large numbers.
+/// Two decimals, or fewer for large numbers and three for small ones. Ends of intervals are written
+/// alike, so that a rounded estimate never lies outside of them.
 pub fn two(value: f64) -> String {
-    if value >= 99.5 {
+    if value < 0.0995 {
+        format!("{value:.3}")
+    } else if value >= 99.5 {
         format!("{value:.0}")
     } else if value >= 9.95 {
         format!("{value:.1}")
@@ -127,9 +143,13 @@ mod tests {
 
     #[test]
     fn intervals_are_shown_where_there_are_any() {
-        let estimate = |low, high| Estimate { value: 0.62, low, high };
+        let estimate = |low, high| Estimate { value: 0.62, low, high, rounds: 3 };
         assert_eq!(interval(&estimate(0.6, 0.641)), "(0.60 to 0.64)");
         assert_eq!(interval(&estimate(0.62, 0.62)), "");
+        assert_eq!(figure(&estimate(0.6, 0.641), seconds), "620 ms (600 ms to 641 ms)");
+        let few = |rounds| Estimate::without_interval(0.62, rounds);
+        assert_eq!((interval(&few(1)), interval(&few(2))), ("(1 run)".into(), "(2 runs)".into()));
+        assert_eq!(figure(&few(1), seconds), "620 ms (1 run)");
         assert_eq!((plural(1, "round"), plural(3, "round")), ("1 round".into(), "3 rounds".into()));
     }
 

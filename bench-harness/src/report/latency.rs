@@ -1,11 +1,12 @@
 //! Latency loads as tables, for every form of the report.
 
 use super::extras::{Table, table};
-use super::format::{count, nanoseconds as ns, times};
-use crate::latency::{Distribution, find};
+use super::format::{count, figure as of_estimate, nanoseconds as ns};
+use super::standing::estimated;
+use crate::latency::{Distribution, Round, find};
 use crate::results::{LatencyRun, Results};
 use crate::standing::is_ours;
-use crate::statistics::median;
+use crate::statistics::{Estimate, of_ratios, of_values};
 
 /// Title of the part of the report.
 pub const TITLE: &str = "Latency of single calls";
@@ -15,8 +16,9 @@ pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed b
 counter, with fences on both sides. After each call, the thread does nothing for as long, timed in \
 the same way: how far that empty loop overran is what the machine did to the thread, be it an \
 interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the \
-empty loop's. What reading the clock adds is in all times, the empty loop's too. Counts of all rounds \
-are put together before percentiles are taken; rounds are interleaved, each in a process of its own. \
+empty loop's. What reading the clock adds is in all times, the empty loop's too. Percentiles are \
+the medians of those of the rounds, with 95 % intervals where there are three rounds or more; by operation, and in \
+the charts, counts of all rounds are put together before percentiles are taken. Rounds are interleaved, each in a process of its own. \
 An allocator that reads or writes the block itself takes in its call the cache misses and faults that \
 another leaves to the program's first write.";
 
@@ -82,19 +84,41 @@ pub fn facts(results: &Results) -> String {
     )
 }
 
-/// The middle of the rounds' longest times: one long pause of the machine does not decide it.
-fn middling_longest(distribution: &Distribution) -> f64 {
-    let longest: Vec<f64> = distribution.rounds.iter().map(|round| round.max_ns).collect();
-    median(&longest).unwrap_or(distribution.max_ns)
+/// A figure of single rounds.
+type OfRound = fn(&Round) -> Option<f64>;
+
+const P50: OfRound = |round| round.p50_ns;
+const P99: OfRound = |round| round.p99_ns;
+const P999: OfRound = |round| round.p999_ns;
+const P9999: OfRound = |round| Some(round.p9999_ns);
+const LONGEST: OfRound = |round| Some(round.max_ns);
+
+/// The middle of the rounds' figures, with its interval: one long pause of the machine does not decide it.
+/// None where the file does not have the figure of every round.
+fn middle(distribution: &Distribution, figure: OfRound) -> Option<Estimate> {
+    let rounds: Option<Vec<f64>> = distribution.rounds.iter().map(figure).collect();
+    of_values(&rounds?)
+}
+
+/// The same, written; where it is not known, the percentile of all rounds together.
+fn written(distribution: &Distribution, figure: OfRound, together: f64) -> String {
+    middle(distribution, figure).map_or_else(|| ns(together), |middle| of_estimate(&middle, ns))
+}
+
+/// One allocator's figure relative to another's, within each round.
+fn relative(own: &Distribution, other: &Distribution, figure: OfRound) -> Option<Estimate> {
+    let pairs = own.rounds.iter().zip(&other.rounds);
+    let ratios = pairs.map(|(own, other)| Some((figure(own)? / figure(other)?).ln()));
+    of_ratios(&ratios.collect::<Option<Vec<f64>>>()?)
 }
 
 /// Ours against the best peer of each load, and what the machine did meanwhile.
 pub fn overview(results: &Results) -> Table {
     let mut overview = table(
         "Ours against the best peer",
-        "All calls of the allocator together. The best peer is that of the figure, so that it may be \
-         another in each column. The middle longest is the median over the rounds of each round's \
-         longest time.",
+        "All calls of the allocator together: medians over the rounds, with 95 % intervals where there are three \
+         rounds or more. The best peer is that of the figure, so that it may be another in each column; ratios are \
+         taken within the rounds.",
         2,
         &[
             "load",
@@ -111,24 +135,29 @@ pub fn overview(results: &Results) -> Table {
     );
     for shown in shown(results) {
         let named = |run: &LatencyRun| is_ours(&run.allocator);
-        let best = |figure: fn(&Distribution) -> f64| {
+        let best = |figure: OfRound| {
             let peers = shown.runs.iter().filter(|(_, run)| !named(run));
-            let figures = peers.filter_map(|(_, run)| Some((figure(run.calls()?), &run.allocator)));
-            figures.min_by(|left, right| left.0.total_cmp(&right.0))
+            let peers = peers.filter_map(|(_, run)| Some((run.calls()?, &run.allocator)));
+            let figures =
+                peers.filter_map(|(seen, name)| Some((middle(seen, figure)?, seen, name)));
+            figures.min_by(|left, right| left.0.value.total_cmp(&right.0.value))
         };
         for (_, run) in shown.runs.iter().filter(|(_, run)| named(run)) {
             let (Some(calls), Some(empty)) = (run.calls(), run.empty()) else { continue };
             let mut row = vec![shown.name.to_owned(), run.allocator.clone()];
-            for figure in [(|one| one.p9999_ns) as fn(&Distribution) -> f64, middling_longest] {
-                row.push(ns(figure(calls)));
+            for (figure, together) in [(P9999, calls.p9999_ns), (LONGEST, calls.max_ns)] {
+                row.push(written(calls, figure, together));
                 row.extend(match best(figure) {
-                    Some((least, name)) => {
-                        [format!("{} {name}", ns(least)), times(figure(calls) / least)]
+                    Some((least, seen, name)) => {
+                        let ratio = relative(calls, seen, figure);
+                        let ratio = ratio.map_or("-".to_owned(), |ratio| estimated(&ratio));
+                        [format!("{} {name}", ns(least.value)), ratio]
                     }
                     None => ["-".to_owned(), "-".to_owned()],
                 });
             }
-            row.extend([ns(empty.p9999_ns), ns(middling_longest(empty))]);
+            row.push(written(empty, P9999, empty.p9999_ns));
+            row.push(written(empty, LONGEST, empty.max_ns));
             overview.rows.push(row);
         }
     }
@@ -157,8 +186,16 @@ pub fn of_load(shown: &Shown<'_>) -> Table {
     for (_, run) in &shown.runs {
         let (Some(seen), Some(empty)) = (run.calls(), run.empty()) else { continue };
         let mut row = vec![run.allocator.clone()];
-        row.extend([seen.p50_ns, seen.p99_ns, seen.p999_ns, seen.p9999_ns, seen.max_ns].map(ns));
-        row.extend([middling_longest(seen), empty.p9999_ns, empty.max_ns].map(ns));
+        row.extend([
+            written(seen, P50, seen.p50_ns),
+            written(seen, P99, seen.p99_ns),
+            written(seen, P999, seen.p999_ns),
+            written(seen, P9999, seen.p9999_ns),
+            ns(seen.max_ns),
+            written(seen, LONGEST, seen.max_ns),
+            written(empty, P9999, empty.p9999_ns),
+            ns(empty.max_ns),
+        ]);
         row.push(count(seen.samples as f64));
         calls.rows.push(row);
     }
@@ -249,7 +286,9 @@ pub(crate) mod tests {
         let calls = of_load(&all[0]);
         assert_eq!((calls.rows[0][0].as_str(), calls.rows[1][0].as_str()), ("stratalloc", "b|<c>"));
         // The rounds' longest are 20, 40 and 180 us.
-        assert_eq!(calls.rows[0][5..7], ["180 µs", "40.0 µs"]);
+        assert_eq!(calls.rows[0][5], "180 µs");
+        // Three rounds: a range beyond both ends.
+        assert_eq!(calls.rows[0][6], "40.0 µs (2.22 µs to 1.62 ms)");
         assert_eq!(by_operation(&all[0]).rows.len(), 6);
     }
 
@@ -257,7 +296,9 @@ pub(crate) mod tests {
     fn ours_is_set_against_the_best_peer_only() {
         let row = &overview(&sample()).rows[0];
         assert_eq!(row[..2], ["steady", "stratalloc"]);
-        assert_eq!(row[5..8], ["40.0 µs", "20.0 µs b|<c>", "2.00×"]);
+        assert!(row[5].starts_with("40.0 µs ("), "{row:?}");
+        assert_eq!(row[6], "20.0 µs b|<c>");
+        assert!(row[7].starts_with("2.00×"), "{row:?}");
         assert_eq!(overview(&sample()).rows.len(), 1, "a peer has no row");
     }
 

@@ -1,8 +1,9 @@
 //! The report as Markdown: conclusions, one table per measure, machine.
 
 use super::extras;
-use super::format::{count, memory, plural, seconds};
+use super::format::{count, figure as figure_of, memory, plural, seconds};
 use super::latency;
+use super::noise;
 use super::scenarios::{figure, shown, verdicts};
 use super::standing::{self, estimated};
 use crate::results::Results;
@@ -30,7 +31,17 @@ pub fn page(results: &Results) -> String {
             text += &format!("- {}{what}: {}\n", cell(&failure.allocator), cell(&failure.reason));
         }
     }
-    text + &machine(results)
+    text + &machine(results) + &quiet(results)
+}
+
+/// How quiet the machine was.
+fn quiet(results: &Results) -> String {
+    let facts = noise::facts(results);
+    if facts.is_empty() {
+        return String::new();
+    }
+    let lines: String = facts.iter().map(|(name, value)| format!("- {name}: {value}.\n")).collect();
+    format!("\n## How quiet the machine was\n\n{lines}")
 }
 
 /// A table as it stands.
@@ -133,17 +144,18 @@ const TABLES: [Table; 9] = [
     },
 ];
 
-/// Medians, with half the range that holds the middle runs, of every workload and allocator.
+/// Medians with their intervals, of every workload and allocator.
 fn details(results: &Results, summary: &Summary<'_>, table: Table) -> String {
     let names: Vec<_> = results.allocators.iter().map(|allocator| cell(&allocator.name)).collect();
-    let mut text = format!("\n## {}\n\nMedian ± median deviation.\n\n", table.title);
+    let mut text = format!(
+        "\n## {}\n\nMedian over the rounds, and where the true one is with 95 %.\n\n",
+        table.title
+    );
     text += &format!("| workload | {} |\n|---|{}\n", names.join(" | "), "--:|".repeat(names.len()));
     for (index, workload) in results.workloads.iter().enumerate() {
         let cells: Vec<_> = (0..names.len())
-            .map(|allocator| match summary.spread(allocator, index, table.figure) {
-                Some(spread) => {
-                    format!("{} ± {}", (table.show)(spread.median), (table.show)(spread.deviation))
-                }
+            .map(|allocator| match summary.middle(allocator, index, table.figure) {
+                Some(middle) => figure_of(&middle, table.show),
                 None => "-".to_owned(),
             })
             .collect();
@@ -298,7 +310,16 @@ mod tests {
         }
         assert_eq!(text.matches("| workload | ptmalloc | a\\|b |").count(), TABLES.len());
         assert_eq!(text.matches("\n| y | ").count(), TABLES.len());
-        assert!(text.contains("| a\\|b | 1.00× | 1.00× |"), "{text}");
+        assert!(text.contains("| a\\|b | 1.00× (2 runs) | 1.00× (2 runs) |"), "{text}");
+    }
+
+    #[test]
+    fn every_figure_has_its_interval_and_the_noise_is_told() {
+        let results = crate::report::noise::tests::sample();
+        let text = page(&results);
+        assert!(text.contains("| x | 1.00 s (1.00 s to 1.00 s) |"), "{text}");
+        assert!(text.contains("| x | 120 (120 to 120) |"), "faults: {text}");
+        assert!(text.contains("- Disturbed runs: 1 of 4 (foreign load 1)"), "{text}");
     }
 
     #[test]
@@ -307,14 +328,14 @@ mod tests {
         for part in ["## Latency of calls", "## Cost of starting", "## Instructions"] {
             assert!(text.contains(part), "{part}");
         }
-        assert!(text.contains("| x | b\\|<c> | 61.2 |"), "{text}");
+        assert!(text.contains("| x | b\\|<c> | 61.2 | 1 |"), "{text}");
     }
 
     #[test]
     fn latency_loads_have_their_tables_or_a_reason() {
         let results = crate::report::latency::tests::sample();
         for text in [page(&results), latency_lines(&results)] {
-            assert!(text.contains("| b\\|<c> | 30.0 ns |"), "{text}");
+            assert!(text.contains("| b\\|<c> | 30.0 ns"), "{text}");
             assert!(text.contains("ot measured here: there is no such <thing>"), "{text}");
         }
         assert!(page(&results).contains("| empty loop | stratalloc |"));

@@ -9,6 +9,7 @@ mod format;
 mod html;
 mod latency;
 mod markdown;
+mod noise;
 mod scenarios;
 mod standing;
 mod svg_file;

@@ -32,7 +32,7 @@ pub fn sentences(results: &Results, summary: &Summary<'_>) -> Option<String> {
         (0..results.allocators.len()).filter(|index| !is_ours(name(*index))).collect();
     let ahead = |measure| {
         let beats = |peer: &&usize| {
-            summary.overall(ours, **peer, measure).is_some_and(|estimate| estimate.high < 1.0)
+            summary.overall(ours, **peer, measure).is_some_and(|estimate| estimate.is_below(1.0))
         };
         peers.iter().filter(beats).count()
     };
@@ -64,7 +64,7 @@ pub fn ours(results: &Results) -> Option<usize> {
 pub fn worst<'s>(results: &Results, summary: &'s Summary<'_>, measure: Measure) -> Vec<&'s Row> {
     let Some(ours) = ours(results) else { return Vec::new() };
     let mut rows = summary.standings(measure)[ours].worst();
-    rows.retain(|row| row.ratio.low > 1.0);
+    rows.retain(|row| row.ratio.is_above(1.0));
     rows.truncate(WORST);
     rows
 }
@@ -95,7 +95,7 @@ mod tests {
         let summary = Summary::new(&results).expect("there are allocators");
         let said = sentences(&results, &summary).expect("ours was measured");
         assert!(
-            said.starts_with("Over 3 workloads, stratalloc takes 1.31× (1.00 to 1.31)"),
+            said.starts_with("Over 3 workloads, stratalloc takes 1.31× (1.05 to 1.96)"),
             "{said}"
         );
         assert!(said.contains("than a in time") && said.contains("and a in memory"), "{said}");

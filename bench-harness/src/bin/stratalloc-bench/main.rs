@@ -12,7 +12,7 @@ mod scenarios;
 mod traces;
 
 use args::{Arguments, Command, Compare, Peers, Report};
-use bench_harness::compare::{Verdict, compare, markdown, table};
+use bench_harness::compare::{compare, markdown, table};
 use bench_harness::results::Results;
 use bench_harness::{driver, report, workloads};
 use clap::Parser;
@@ -60,15 +60,14 @@ fn main() -> ExitCode {
 fn judge(arguments: &Compare) -> ExitCode {
     let load =
         |path: &Path| Results::load(path).map_err(|error| format!("{}: {error}", path.display()));
-    let names = &arguments.allocators;
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    let rows = load(&arguments.old)
-        .and_then(|old| compare(&old, &load(&arguments.new)?, wanted, arguments.tolerance / 100.0));
-    match rows {
-        Ok(rows) => {
+    let compared = load(&arguments.old).and_then(|old| {
+        compare(&old, &load(&arguments.new)?, &arguments.allocators, arguments.tolerance / 100.0)
+    });
+    match compared {
+        Ok(compared) => {
             let print = if arguments.markdown { markdown } else { table };
-            print!("{}", print(&rows, arguments.all));
-            ExitCode::from(u8::from(rows.iter().any(|row| row.verdict == Verdict::Worse)))
+            print!("{}", print(&compared, arguments.all));
+            ExitCode::from(u8::from(compared.is_worse()))
         }
         Err(reason) => {
             eprintln!("error: {reason}");

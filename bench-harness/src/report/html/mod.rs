@@ -159,7 +159,7 @@ fn cards(results: &Results, summary: &Summary<'_>) -> String {
 
 /// Whether the measurements leave no doubt that one is better than the other.
 fn beats(summary: &Summary<'_>, one: usize, other: usize, measure: Measure) -> bool {
-    summary.overall(one, other, measure).is_some_and(|estimate| estimate.high < 1.0)
+    summary.overall(one, other, measure).is_some_and(|estimate| estimate.is_below(1.0))
 }
 
 /// The best allocator of a ranking against the baseline; where it is the baseline, against the
