@@ -1,7 +1,8 @@
 //! Where `stratalloc-ctl` is; builds it when nobody named one by the variable `STRATALLOC_CTL`.
 //!
 //! And where the Rust programs of `tests/programs` are, which cargo builds as examples of this crate. Both
-//! come from the profile that the running test was built in.
+//! come from the profile that the running test was built in. They are asked for as `cargo test --workspace` asks, so
+//! that what it has built is not built again with other features of common dependencies.
 
 use std::env;
 use std::ffi::OsString;
@@ -20,7 +21,8 @@ pub fn program() -> PathBuf {
         if let Some(path) = env::var_os("STRATALLOC_CTL") {
             return Ok(PathBuf::from(path));
         }
-        cargo(&["build", "--package", "stratalloc-ctl"])?;
+        // The examples, as they bring the features of what only tests use.
+        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
         Ok(target_dir().join("debug/stratalloc-ctl"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()
@@ -29,7 +31,7 @@ pub fn program() -> PathBuf {
 /// Full path of the Rust program `tests/programs/<name>.rs`.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
-    let built = cargo(&["build", "--package", "stratalloc-tests", "--example", name]);
+    let built = cargo(&["build", "--workspace", "--example", name]);
     built.unwrap_or_else(|said| panic!("{said}"));
     target_dir().join("debug/examples").join(name)
 }
