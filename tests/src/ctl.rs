@@ -6,7 +6,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use once_cell::sync::OnceCell;
@@ -42,36 +42,34 @@ pub fn plugin() -> PathBuf {
     example("plugin").with_file_name("libplugin.so")
 }
 
-/// Full path of a Rust program that is built with the allocator's feature `hardened`.
+/// Full path of `tests/programs/trust.rs` with the allocator's feature `hardened`.
 #[track_caller]
-pub fn hardened_example(name: &str) -> PathBuf {
-    let target = target_dir().join("hardened");
-    let mut arguments = vec!["build", "--package", "stratalloc-tests", "--package", "stratalloc"];
-    arguments.extend(["--features", "stratalloc/hardened", "--example", name]);
-    let built = cargo_into(&target, &arguments);
+pub fn hardened_trust() -> PathBuf {
+    let name = "trust-hardened";
+    let mut arguments = vec!["build", "--package", "stratalloc-hot-path", "--bin", name];
+    arguments.extend(["--features", "program,stratalloc/hardened"]);
+    let built = cargo(&arguments);
     built.unwrap_or_else(|said| panic!("{said}"));
-    target.join("debug/examples").join(name)
+    target_dir().join("debug").join(name)
 }
 
 /// Full path of the Rust program of `tests/hot_path`, in release mode: what it is for is its instructions.
 #[track_caller]
 pub fn hot_path() -> PathBuf {
     let name = "stratalloc-hot-path";
-    let built = cargo(&["build", "--release", "--package", name, "--features", "program"]);
+    let mut arguments = vec!["build", "--release", "--package", name, "--bin", name];
+    arguments.extend(["--features", "program"]);
+    let built = cargo(&arguments);
     built.unwrap_or_else(|said| panic!("{said}"));
     target_dir().join("release").join(name)
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
-    cargo_into(&target_dir(), arguments)
-}
-
-fn cargo_into(target: &Path, arguments: &[&str]) -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .args(arguments)
         .arg("--target-dir")
-        .arg(target)
+        .arg(target_dir())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .map_err(|e| format!("cargo cannot be started: {e}"))?;
