@@ -11,36 +11,36 @@
 //! namespace; who is not in it, because `dlmopen` loaded it elsewhere with a C library of its own, takes the
 //! names as they were linked, as do static programs and those of other C libraries than glibc.
 
+use crate::sync::{AtomicUsize, Ordering};
 use core::arch::asm;
 use core::ffi::{CStr, c_char};
-use core::num::NonZeroUsize;
 use core::ops::Range;
-use once_cell::race::OnceNonZeroUsize;
 
 /// A function of the C library.
 pub struct Function {
     name: &'static CStr,
-    /// Its address, once it was looked for. All who look find the same.
-    address: OnceNonZeroUsize,
+    /// Its address; 0: not looked for yet. Relaxed: all who look find the same.
+    address: AtomicUsize,
 }
 
 impl Function {
     /// The function `name`, not looked for yet.
     pub const fn new(name: &'static CStr) -> Self {
-        Self { name, address: OnceNonZeroUsize::new() }
+        Self { name, address: AtomicUsize::new(0) }
     }
 
     /// Its address in the C library; `linked`, the address that the name was linked to, where that is not to
     /// be known.
     pub fn address(&self, linked: usize) -> usize {
-        let look = || {
-            let found = libc_of_this_object()
-                .and_then(|object| Symbols::of(object)?.function(self.name))
-                .unwrap_or(linked);
-            // A weak name that nobody defines has no address, and is looked for again.
-            NonZeroUsize::new(found).ok_or(())
-        };
-        self.address.get_or_try_init(look).map_or(0, NonZeroUsize::get)
+        let known = self.address.load(Ordering::Relaxed);
+        if known != 0 {
+            return known;
+        }
+        let found = libc_of_this_object()
+            .and_then(|object| Symbols::of(object)?.function(self.name))
+            .unwrap_or(linked);
+        self.address.store(found, Ordering::Relaxed);
+        found
     }
 }
 
