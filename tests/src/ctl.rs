@@ -1,11 +1,12 @@
 //! Where `stratalloc-ctl` is; builds it when nobody named one by the variable `STRATALLOC_CTL`.
 //!
 //! And where the Rust programs of `tests/programs` are, which cargo builds as examples of this crate. Both
-//! come from the profile that the running test was built in.
+//! come from the profile that the running test was built in. They are asked for as `cargo test --workspace` asks, so
+//! that what it has built is not built again with other features of common dependencies.
 
 use std::env;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use once_cell::sync::OnceCell;
@@ -20,7 +21,8 @@ pub fn program() -> PathBuf {
         if let Some(path) = env::var_os("STRATALLOC_CTL") {
             return Ok(PathBuf::from(path));
         }
-        cargo(&["build", "--package", "stratalloc-ctl"])?;
+        // The examples, as they bring the features of what only tests use.
+        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
         Ok(target_dir().join("debug/stratalloc-ctl"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()
@@ -29,7 +31,7 @@ pub fn program() -> PathBuf {
 /// Full path of the Rust program `tests/programs/<name>.rs`.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
-    let built = cargo(&["build", "--package", "stratalloc-tests", "--example", name]);
+    let built = cargo(&["build", "--workspace", "--example", name]);
     built.unwrap_or_else(|said| panic!("{said}"));
     target_dir().join("debug/examples").join(name)
 }
@@ -48,15 +50,15 @@ pub fn plugin() -> PathBuf {
     example("plugin").with_file_name("libplugin.so")
 }
 
-/// Full path of a Rust program that is built with the allocator's feature `hardened`.
+/// Full path of `tests/programs/trust.rs` with the allocator's feature `hardened`.
 #[track_caller]
-pub fn hardened_example(name: &str) -> PathBuf {
-    let target = target_dir().join("hardened");
-    let mut arguments = vec!["build", "--package", "stratalloc-tests", "--package", "stratalloc"];
-    arguments.extend(["--features", "stratalloc/hardened", "--example", name]);
-    let built = cargo_into(&target, &arguments);
+pub fn hardened_trust() -> PathBuf {
+    let name = "trust-hardened";
+    let mut arguments = vec!["build", "--package", "stratalloc-hot-path", "--bin", name];
+    arguments.extend(["--features", "program,stratalloc/hardened"]);
+    let built = cargo(&arguments);
     built.unwrap_or_else(|said| panic!("{said}"));
-    target.join("debug/examples").join(name)
+    target_dir().join("debug").join(name)
 }
 
 /// Full paths of the Rust programs of `tests/hot_path`, in release mode: what they are for is their instructions.
@@ -64,21 +66,21 @@ pub fn hardened_example(name: &str) -> PathBuf {
 #[track_caller]
 pub fn hot_path() -> [PathBuf; 2] {
     let package = "stratalloc-hot-path";
-    let built = cargo(&["build", "--release", "--package", package, "--features", "program"]);
+    let names = [package, "stratalloc-hot-path-configured"];
+    let mut arguments = vec!["build", "--release", "--package", package];
+    arguments.extend(names.iter().flat_map(|name| ["--bin", name]));
+    arguments.extend(["--features", "program"]);
+    let built = cargo(&arguments);
     built.unwrap_or_else(|said| panic!("{said}"));
-    [package, "stratalloc-hot-path-configured"].map(|name| target_dir().join("release").join(name))
+    names.map(|name| target_dir().join("release").join(name))
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), String> {
-    cargo_into(&target_dir(), arguments)
-}
-
-fn cargo_into(target: &Path, arguments: &[&str]) -> Result<(), String> {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
     let output = Command::new(cargo)
         .args(arguments)
         .arg("--target-dir")
-        .arg(target)
+        .arg(target_dir())
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .map_err(|e| format!("cargo cannot be started: {e}"))?;

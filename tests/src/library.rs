@@ -77,9 +77,10 @@ fn built_dir() -> Result<&'static Path, String> {
         let target = target_dir();
         let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
         let output = Command::new(cargo)
-            .args(["build", "--release", "--package", "stratalloc-capi", "--target-dir"])
+            .args(["build", "--release", "--locked", "--manifest-path"])
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("../allocator/capi/Cargo.toml"))
+            .arg("--target-dir")
             .arg(&target)
-            .current_dir(env!("CARGO_MANIFEST_DIR"))
             .output()
             .map_err(|e| format!("cargo cannot be started: {e}"))?;
         if !output.status.success() {

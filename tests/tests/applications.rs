@@ -46,7 +46,7 @@ fn applications_of_the_core_set_print_the_same() {
 
 /// In the system that `ci/system` made, in `STRATALLOC_SYSTEM`.
 #[test]
-#[ignore = "needs the system that ci/system makes: ci/test --all runs it"]
+#[ignore = "needs the system that ci/system makes: ci/test system applications"]
 fn all_applications_print_the_same() {
     let root = env::var_os("STRATALLOC_SYSTEM").map(PathBuf::from);
     let root = root.expect("STRATALLOC_SYSTEM names the folder with the system");

@@ -47,7 +47,7 @@ fn preloaded(case: &str, library: &Path) -> Command {
 }
 
 fn in_rust(case: &str, hardened: bool) -> Command {
-    let program = if hardened { ctl::hardened_example("trust") } else { ctl::example("trust") };
+    let program = if hardened { ctl::hardened_trust() } else { ctl::example("trust") };
     let mut command = Command::new(program);
     command.arg(case);
     command

@@ -5,7 +5,9 @@ use super::auxv::{Fact, fact};
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
-use crate::sync::{AtomicU32, AtomicUsize, Futex, Ordering, Rank};
+use crate::sync::{AtomicU32, Futex, Ordering, Rank};
+use core::num::NonZeroUsize;
+use once_cell::race::OnceNonZeroUsize;
 
 /// The running kernel. Zero-sized: production code pays nothing for the trait.
 #[derive(Clone, Copy, Debug, Default)]
@@ -210,21 +212,17 @@ impl Os for Linux {
 
     fn most_mappings(&self) -> usize {
         /// What the kernel begins with.
-        const USUAL: usize = 65_530;
-        /// What was read; 0: nothing yet. Relaxed: a number by itself, which all read alike.
-        static READ: AtomicUsize = AtomicUsize::new(0);
-        let known = READ.load(Ordering::Relaxed);
-        if known != 0 {
-            return known;
-        }
-        let mut text = [0_u8; 24];
-        let file = File::open(c"/proc/sys/vm/max_map_count", libc::O_RDONLY);
-        let len = file.map_or(0, |file| file.read(&mut text));
-        let digits = text[..len].trim_ascii();
-        let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        let most = number.filter(|most| *most > 0).unwrap_or(USUAL);
-        READ.store(most, Ordering::Relaxed);
-        most
+        const USUAL: NonZeroUsize = NonZeroUsize::new(65_530).unwrap();
+        static READ: OnceNonZeroUsize = OnceNonZeroUsize::new();
+        let read = || {
+            let mut text = [0_u8; 24];
+            let file = File::open(c"/proc/sys/vm/max_map_count", libc::O_RDONLY);
+            let len = file.map_or(0, |file| file.read(&mut text));
+            let digits = text[..len].trim_ascii();
+            let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+            number.unwrap_or(USUAL)
+        };
+        READ.get_or_init(read).get()
     }
 
     fn now_ms(&self) -> u64 {

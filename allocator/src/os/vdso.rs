@@ -9,10 +9,11 @@
 
 use super::auxv::{Fact, fact};
 use crate::base::syscall::raw;
-use crate::sync::{AtomicUsize, Ordering};
 use core::ffi::c_int;
 use core::mem::transmute;
+use core::num::NonZeroUsize;
 use core::slice;
+use once_cell::race::OnceNonZeroUsize;
 
 /// The function's name in the vDSO.
 #[cfg(target_arch = "x86_64")]
@@ -22,25 +23,20 @@ const NAME: &[u8] = b"__kernel_clock_gettime";
 
 type ClockGettime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -> c_int;
 
-/// States of `FUNCTION` that are no addresses.
-const UNKNOWN: usize = 0;
-const MISSING: usize = 1;
+/// Stands for the address of a function that is missing.
+const MISSING: NonZeroUsize = NonZeroUsize::MIN;
 
-/// The address of the function. Relaxed: a number that all who look for it find alike, and the code behind
-/// it was there before the process.
-static FUNCTION: AtomicUsize = AtomicUsize::new(UNKNOWN);
+/// The address of the function, once it was looked for. All who look find the same.
+static FUNCTION: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
 /// The time on one of the kernel's own clocks, which cannot fail.
 pub fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let mut function = FUNCTION.load(Ordering::Relaxed);
-    if function == UNKNOWN {
-        function = find().unwrap_or(MISSING);
-        FUNCTION.store(function, Ordering::Relaxed);
-    }
+    let found = || find().and_then(NonZeroUsize::new).unwrap_or(MISSING);
+    let function = FUNCTION.get_or_init(found);
     if function != MISSING {
         // SAFETY: the kernel's function of that name, which has the type of the system call.
-        let gettime = unsafe { transmute::<usize, ClockGettime>(function) };
+        let gettime = unsafe { transmute::<usize, ClockGettime>(function.get()) };
         // SAFETY: a valid target.
         if unsafe { gettime(clock, &raw mut time) } == 0 {
             return time;
@@ -246,7 +242,7 @@ mod tests {
             assert!(after - before < 10_000);
         }
         if image().is_some() {
-            assert!(FUNCTION.load(Ordering::Relaxed) > MISSING, "the vDSO is used");
+            assert!(FUNCTION.get().is_some_and(|found| found > MISSING), "the vDSO is used");
         }
     }
 
