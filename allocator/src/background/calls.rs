@@ -1,7 +1,7 @@
 //! Steps of the decay that the program's own calls take, where no thread of ours does.
 //!
-//! A call that comes by does a part of a step: a few system calls, for a time that depends on how long the
-//! program was silent before. While memory is left that should go back, the calling thread is diverted
+//! A call that comes by does a part of a step: a few dozen steps of the walks, or one system call for a bounded number of
+//! bytes. Where the program was silent for long before, it goes on to further parts for less than a millisecond. While memory is left that should go back, the calling thread is diverted
 //! (`park::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
 //! calls twice a second is noticed.
 //!
@@ -14,9 +14,10 @@
 
 use super::container::{Found, Watch};
 use super::memory_pressure::MemoryPressure;
+use super::pressure;
 use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::low_water::Consumer;
-use crate::central::{CENTRAL, cow_state};
+use crate::central::{CENTRAL, Drain, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
@@ -34,14 +35,16 @@ const CALLS: u32 = 32;
 const CALLS_AFTER_FREE: u32 = 8;
 /// See `CALLS_AFTER_FREE`.
 const FREES: u32 = 8;
-/// Microseconds that one call works, at least, and at most.
-const WORK_US: core::ops::RangeInclusive<u64> = 50..=800;
-/// The share of the time since the last call that it works: a program that calls rarely has time.
-const WORK_SHARE: u64 = 32;
-/// OS pages, and system calls, between two looks at the clock.
-const PART_PAGES: usize = 256;
-/// See `PART_PAGES`.
-const PART_CALLS: usize = 16;
+/// Microseconds of the processor's time for which one call goes on from part to part, at most: a program that calls once a
+/// second has nobody else to give back what it freed.
+const MOST_WORK_US: u64 = 700;
+/// The same for each second since the last call: one that calls five times as often works a fifth as long each time. Where
+/// it calls hundreds of times a second, a call does one part.
+const WORK_US_PER_S: u64 = 800;
+/// System calls between two looks at the clock, at most: where one does not give back 2 MiB.
+const PART_CALLS: usize = 8;
+/// Bytes of what the central tier counts as a page.
+const OS_PAGE: usize = 4096;
 
 /// Where the steps are.
 struct State {
@@ -63,6 +66,11 @@ struct State {
     part: usize,
     /// Bytes that this step gave back inside spans.
     released: usize,
+    /// Whether the step also looks at what lies idle in magazines, and what of that is left: transfer caches, caches of
+    /// threads that have ended.
+    is_look: bool,
+    drain: Drain,
+    kept: usize,
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
     watch: Watch,
@@ -143,6 +151,9 @@ impl State {
             pages: 0,
             part: STEP_SHARE,
             released: 0,
+            is_look: false,
+            drain: Drain::over(),
+            kept: 0,
             quiet: 0,
             watch: Watch::in_program(),
             pressure: MemoryPressure::new(),
@@ -198,12 +209,18 @@ impl State {
         if self.class == CLASS_COUNT && now_ms >= self.due_ms {
             self.begin(now_ms);
         }
-        if self.class < CLASS_COUNT || PAGE_HEAP.owes() {
+        let was_begun = self.is_begun();
+        if was_begun || PAGE_HEAP.owes() || pressure::is_wanted() {
             self.work(silent_ms);
-            if self.class == CLASS_COUNT && !PAGE_HEAP.owes() {
-                self.finish(now_ms);
+            if was_begun && !self.is_begun() && !PAGE_HEAP.owes() {
+                self.finish();
             }
         }
+    }
+
+    /// Whether a step is under way.
+    fn is_begun(&self) -> bool {
+        self.class < CLASS_COUNT || self.is_look
     }
 
     /// Begins a step.
@@ -215,6 +232,13 @@ impl State {
         (self.class, self.pages, self.released) = (0, 0, 0);
         self.look_at_files(now_ms);
         PAGE_HEAP.decay_step();
+        if now_ms >= self.look_ms {
+            self.look_ms = now_ms + LOOK_MS;
+            self.is_look = true;
+            self.drain = Drain::new();
+            self.kept = cache_pool::unneeded_count();
+            self.quiet += 1;
+        }
     }
 
     /// Looks whether a forked child still shares our pages, and at the container's limits. For both, files are opened for
@@ -237,46 +261,62 @@ impl State {
 
     /// Goes on with the step for as long as this call may, after so many milliseconds of silence.
     fn work(&mut self, silent_ms: u64) {
-        let begin_us = Linux.now_us();
-        let work_us = (silent_ms * 1_000 / WORK_SHARE).clamp(*WORK_US.start(), *WORK_US.end());
-        while self.work_a_part() && Linux.now_us() - begin_us < work_us {}
+        let begin_us = Linux.own_us();
+        let work_us = (silent_ms * WORK_US_PER_S / 1_000).min(MOST_WORK_US);
+        while self.work_a_part() && Linux.own_us() - begin_us < work_us {}
     }
 
-    /// Does a part that takes a few system calls at most. Returns whether anything is left.
+    /// Does a part: a few dozen steps, or a bounded system call. Returns whether anything is left.
     fn work_a_part(&mut self) -> bool {
-        if PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
+        if pressure::take_part(0) || PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
             return true;
         }
         if self.pages > 0
             && let Some(class) = SizeClass::from_index(self.class)
         {
-            let done = CENTRAL.release_share(class, self.pages.min(PART_PAGES), PART_CALLS);
-            self.released += done * 4096;
-            self.pages = if done == 0 { 0 } else { self.pages.saturating_sub(done) };
+            let (done, is_over) = CENTRAL.release_share(class, self.pages);
+            self.released += done * OS_PAGE;
+            self.pages = if is_over { 0 } else { self.pages.saturating_sub(done) };
             return true;
         }
         self.class = (self.class + 1).min(CLASS_COUNT);
-        let Some(class) = SizeClass::from_index(self.class) else { return false };
-        self.pages = CENTRAL.decay_share(class, self.part);
-        true
+        if let Some(class) = SizeClass::from_index(self.class) {
+            self.pages = CENTRAL.decay_share(class, self.part);
+            return true;
+        }
+        self.is_look && self.look_a_part()
+    }
+
+    /// Does a part of the look at idle magazines. Returns whether anything is left.
+    fn look_a_part(&mut self) -> bool {
+        if !self.drain.is_over() {
+            self.drain.take_part(&CENTRAL, Consumer::Decay);
+            return true;
+        }
+        if self.kept > 0 {
+            match cache_pool::empty_a_part() {
+                cache_pool::Part::Some => {}
+                cache_pool::Part::Last => self.kept -= 1,
+                cache_pool::Part::None => self.kept = 0,
+            }
+            return true;
+        }
+        #[cfg(feature = "hardened")]
+        match guard_pages::decay_one() {
+            None => return true,
+            Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
+            Some(_) => {}
+        }
+        exchange::give_up_idle();
+        self.is_look = false;
+        false
     }
 
     /// Ends a step.
-    fn finish(&mut self, now_ms: u64) {
+    fn finish(&mut self) {
         let left = self.released >= LEAST_STEP
             || cow_state::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS.min(16 * PAGE_SIZE);
-        if now_ms >= self.look_ms {
-            self.look_ms = now_ms + LOOK_MS;
-            CENTRAL.drain_idle(Consumer::Decay);
-            cache_pool::empty(true);
-            exchange::give_up_idle();
-            self.quiet += 1;
-            #[cfg(feature = "hardened")]
-            if guard_pages::decay() >= guard_pages::KEPT_BYTES_QUIETLY {
-                self.quiet = 0;
-            }
-        }
         if left {
             self.quiet = 0;
         }

@@ -10,14 +10,18 @@
 //! program's own calls take the steps, a small part each (`calls`). A process that makes no call keeps what it has.
 //!
 //! * `container`: what the container's limits and the pressure for memory are now.
-//! * `memory_pressure`: giving back more than the decay does, on account of these and for requests.
+//! * `memory_pressure`: what is done about these.
+//! * `memory_pressure`: giving back more than the decay does, part by part.
 //! * `calls`: steps that the program's own calls take.
 
 mod calls;
 mod container;
 mod memory_pressure;
+mod pressure;
+#[cfg(test)]
+mod pressure_tests;
 
-pub use memory_pressure::{empty_caches, relieve};
+pub use pressure::{LastResort, empty_caches, is_wanted, take_part};
 
 use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, cow_state};
@@ -184,6 +188,7 @@ fn serve() {
         } else if let Some(found) = watch.look_if_due(Linux.now_ms()) {
             pressure.act(found);
         }
+        while pressure::take_part(0) {}
         give_back_due_pages();
         let mut busy = CENTRAL.decay_step(STEP_SHARE) >= LEAST_STEP
             || cow_state::since() != 0
@@ -196,7 +201,7 @@ fn serve() {
             busy |= look.parked >= LEAST_PARKED || look.awake >= LEAST_AWAKE;
             #[cfg(feature = "hardened")]
             {
-                busy |= guard_pages::decay() >= guard_pages::KEPT_BYTES_QUIETLY;
+                busy |= decay_of_fences() >= guard_pages::KEPT_BYTES_QUIETLY;
             }
             quiet += 1;
         }
@@ -218,6 +223,16 @@ pub fn give_back_due_pages() {
     while PAGE_HEAP.release_owed(4 * PAGES_PER_HUGE, usize::MAX) {}
 }
 
+/// Gives back the fenced spans that were kept at the last look already. Returns the bytes that are kept still.
+#[cfg(feature = "hardened")]
+fn decay_of_fences() -> usize {
+    loop {
+        if let Some(bytes) = guard_pages::decay_one() {
+            return bytes;
+        }
+    }
+}
+
 /// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is slept through.
 fn sleep_until_asked(seen: u32) {
     limits::lift_container_limit();
@@ -233,4 +248,5 @@ pub fn reset_in_child() {
     WORKER.reset_in_child();
     release_request::set_served(false);
     calls::reset_in_child();
+    pressure::reset_in_child();
 }

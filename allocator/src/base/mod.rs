@@ -9,4 +9,5 @@ pub mod list;
 pub mod memcheck;
 pub mod probe;
 pub mod scale;
+pub mod steps;
 pub mod syscall;

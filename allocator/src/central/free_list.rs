@@ -23,6 +23,7 @@ use super::span_cursor::{self, SpanCursor};
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::os::{Linux, Lock};
 use crate::page::page_map::PAGE_MAP;
@@ -217,6 +218,7 @@ impl CentralFreeList {
     unsafe fn land<S: SpanSource>(&self, source: &S, class: SizeClass, part: Chain, strict: bool) {
         let mut emptied = List::new();
         let mut inner = self.inner.lock();
+        steps::add_objects(part.count);
         let mut cursor = SpanCursor::NOWHERE;
         let mut object = part.head;
         for _ in 0..part.count {

@@ -12,6 +12,7 @@ pub mod cow_state;
 mod decay;
 mod flush_batch;
 mod free_list;
+mod growth;
 mod internal_fragmentation;
 pub mod low_water;
 mod picks;
@@ -29,11 +30,13 @@ mod transfer_cache;
 pub mod verify;
 
 pub use cow_pages::Fate;
+pub use decay::Drain;
 pub use free_list::{CentralFreeList, SpanSource};
 pub use transfer_budget::TransferBudget;
 pub use transfer_cache::TransferCache;
 
 use crate::base::hint::unlikely;
+use crate::base::steps;
 use crate::config::{CLASS_COUNT, PAGE_SIZE};
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -47,6 +50,11 @@ use core::cell::Cell;
 use core::ptr::NonNull;
 use flush_batch::FlushBatch;
 use release::Budget;
+
+/// Magazines that a call of the program's sends home of what others left, and classes that it looks at for them.
+const PART_CHAINS: usize = 2;
+/// See `PART_CHAINS`.
+const PART_LOOKS: usize = 32;
 
 /// The shared tier of the process: everything is indexed by class.
 pub struct Central {
@@ -272,6 +280,42 @@ impl Central {
         unsafe { self.give_all_home(&mut batch) }
     }
 
+    /// Does a part of `drain`: from the class with the number `next` on, which goes on to the next one. Returns whether
+    /// anything may be left.
+    pub fn drain_a_part(&self, next: &mut usize) -> bool {
+        let mut taken = 0;
+        for _ in 0..PART_LOOKS {
+            steps::add(1);
+            let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
+            let chain = self.transfer[class.index()].pop_oldest(class, &self.transfer_budget, 0);
+            if chain.is_empty() {
+                *next = class.index() + 1;
+                continue;
+            }
+            // SAFETY: the chain came from the transfer cache of its class, and is ours now.
+            unsafe { self.give_home(class, chain) };
+            taken += 1;
+            if taken == PART_CHAINS {
+                break;
+            }
+        }
+        true
+    }
+
+    /// Has the next parts begin with the first span of `class`.
+    pub fn restart_release(&self, class: SizeClass) {
+        self.lists[class.index()].restart_release();
+    }
+
+    /// Gives back some of the OS pages of partly used spans of `class` on which no object lives. Returns the bytes,
+    /// and whether those were the last.
+    pub fn release_a_part(&self, class: SizeClass) -> (usize, bool) {
+        let mut budget = Budget::for_one_call(usize::MAX);
+        let list = &self.lists[class.index()];
+        let bytes = list.release_pages(&Pages::new(), &Linux, class, &mut budget);
+        (bytes, budget.is_over)
+    }
+
     /// Gives back the OS pages of partly used spans on which no object lives. Returns the bytes.
     pub fn release_pages(&self) -> usize {
         let release = |class: SizeClass| {
@@ -333,6 +377,7 @@ impl Central {
     /// # Safety
     /// The calling thread holds the locks of the tier by `ForkLock`, and no other thread exists.
     pub unsafe fn reset_in_child(&self, own: u32) {
+        growth::reset_in_child();
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];
             if !list.fork_lock().is_interrupted() {

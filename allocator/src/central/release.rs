@@ -15,6 +15,7 @@
 use super::SpanSource;
 use super::free_list::{CentralFreeList, GROUPS, Inner, give_back};
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::MAX_SPAN_OS_PAGES;
 use crate::os::Os;
 use crate::page::size_class::SizeClass;
@@ -34,12 +35,27 @@ pub struct Budget {
     pub pages: usize,
     /// System calls.
     pub calls: usize,
+    /// Spans that are looked at.
+    pub looks: usize,
+    /// Whether the walk came to its end.
+    pub is_over: bool,
 }
 
 impl Budget {
+    /// So many pages, by so many calls.
+    pub const fn new(pages: usize, calls: usize) -> Self {
+        Self { pages, calls, looks: usize::MAX, is_over: false }
+    }
+
     /// All there is.
     pub const fn unbounded() -> Self {
-        Self { pages: usize::MAX, calls: usize::MAX }
+        Self::new(usize::MAX, usize::MAX)
+    }
+
+    /// What one call of the program's does of others' work, if so many pages are to go.
+    pub const fn for_one_call(pages: usize) -> Self {
+        let pages = if pages < PART_PAGES { pages } else { PART_PAGES };
+        Self { looks: PART_LOOKS, ..Self::new(pages, PART_CALLS) }
     }
 
     /// Accounts for `pages` given back one run at a time.
@@ -54,9 +70,16 @@ impl Budget {
     }
 
     pub fn is_spent(&self) -> bool {
-        self.pages == 0 || self.calls == 0
+        self.pages == 0 || self.calls == 0 || self.looks == 0
     }
 }
+
+/// OS pages that a call of the program's gives back inside spans, at most but for those of the last span.
+const PART_PAGES: usize = 128;
+/// System calls that it makes for them. Each is for a few pages and takes a microsecond.
+const PART_CALLS: usize = 8;
+/// Spans that it looks at.
+const PART_LOOKS: usize = 48;
 
 /// Where the walk over a list's spans is: the next one to look at, and its group.
 pub(super) struct Position {
@@ -109,6 +132,7 @@ impl CentralFreeList {
         budget: &mut Budget,
     ) -> usize {
         if os.page_size() > OS_PAGE {
+            budget.is_over = true;
             return 0;
         }
         let mut bytes = 0;
@@ -126,7 +150,10 @@ impl CentralFreeList {
             let place = match inner.look_further(budget) {
                 Turn::Found(place) => place,
                 Turn::More => continue,
-                Turn::End => break,
+                Turn::End => {
+                    budget.is_over = true;
+                    break;
+                }
             };
             let span = inner.held[place].span;
             drop(inner);
@@ -142,12 +169,19 @@ impl CentralFreeList {
             give_back(source, emptied);
             if !done {
                 // What the kernel refused is asked for again by the next walk.
-                self.inner.lock().position = Position::new();
+                self.restart_release();
+                budget.is_over = true;
                 break;
             }
             bytes += pages.count_ones() as usize * OS_PAGE;
         }
+        budget.is_over |= left == 0;
         bytes
+    }
+
+    /// Lets the next call of `release_pages` begin with the first span.
+    pub fn restart_release(&self) {
+        self.inner.lock().position = Position::new();
     }
 
     /// In a forked child, of the thread `own`, with the lock held: spans whose pages another thread was giving back are
@@ -265,7 +299,9 @@ impl Inner {
         let Some(place) = self.held.iter().position(|held| held.span.is_null()) else {
             return Turn::End;
         };
-        for _ in 0..LOOKS {
+        for _ in 0..LOOKS.min(budget.looks) {
+            steps::add(1);
+            budget.looks -= 1;
             let span = self.position.next;
             if span.is_null() {
                 self.position.group += 1;

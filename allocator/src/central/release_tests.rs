@@ -203,7 +203,7 @@ proptest! {
         };
         // Small budgets: the walk stops and goes on, at a position that it kept.
         for _ in 0..20 {
-            model.list.release_pages(&model.source, &os, model.class, &mut Budget { pages, calls: 5 });
+            model.list.release_pages(&model.source, &os, model.class, &mut Budget::new(pages, 5));
         }
         let left: Vec<usize> =
             os.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();

@@ -1,7 +1,7 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
 use super::{alloc_hooks, init, large};
-use crate::background::{self, Call};
+use crate::background::{self, Call, LastResort};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
@@ -10,7 +10,6 @@ use crate::os::linux::take_lock_refusal;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page::unlock;
-use crate::page_heap::limits;
 use crate::thread_cache::{cache_for_alloc, exchange, sampling_refill};
 use crate::{profile, trace};
 use core::ptr;
@@ -78,31 +77,45 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
-    let mut object = exchange::pop_slow(class, size);
+    let object = exchange::pop_slow(class, size);
     init::after_first_allocation();
     background::attend(Call::Allocate);
-    relieve_pressure_if_pending();
+    relieve_if_wanted(0);
     if unlikely(object.is_null()) {
-        last_resort();
+        return refill_at_last(class, size);
+    }
+    alloc_hooks::trace(object, size);
+    object
+}
+
+/// The end of `refill` where no memory was found. Apart, so that the frame of `refill` is not part of its own.
+#[cold]
+#[inline(never)]
+fn refill_at_last(class: SizeClass, size: usize) -> *mut u8 {
+    let mut resort = LastResort::FIRST;
+    let mut object: *mut u8 = ptr::null_mut();
+    while object.is_null() {
+        let Some(next) = last_resort(resort) else { break };
+        resort = next;
         object = exchange::pop_slow(class, size);
     }
     alloc_hooks::trace(object, size);
     object
 }
 
-/// Gives back what can be given back if a limit is exceeded that the page heap's free pages were not enough
-/// for. For slow paths, without any lock.
+/// Takes part in what is done while a limit is exceeded that the page heap's free pages were not enough for, for a call
+/// that took `own` bytes from the page heap itself. For slow paths, without any lock.
 #[inline]
-pub fn relieve_pressure_if_pending() {
-    if unlikely(limits::take_pressure()) {
-        relieve();
+pub fn relieve_if_wanted(own: usize) {
+    if unlikely(background::is_wanted()) {
+        relieve(own);
     }
 }
 
 #[cold]
-fn relieve() {
-    exchange::flush_own();
-    background::relieve();
+#[inline(never)]
+fn relieve(own: usize) {
+    background::take_part(own);
 }
 
 /// Unlocks what this library has in memory without using it, where the process may lock no more.
@@ -113,21 +126,22 @@ fn unlock_tables() {
     profile::for_each_table(unlock::unlock_zeros);
 }
 
-/// What is tried before a request fails.
+/// What is tried before a request fails, as memory comes home from the threads and the shared tiers. Returns whether to try it
+/// again.
 #[cold]
-pub fn last_resort() {
+#[inline(never)]
+pub fn last_resort(resort: LastResort) -> Option<LastResort> {
     if take_lock_refusal() {
         unlock_tables();
     }
-    if limits::is_hard() { relieve() } else { reclaim() }
+    resort.go_on()
 }
 
 /// Sends home what the threads and the shared tiers hold, so that whole spans and huge pages become free:
-/// the last resort before a request fails, and the first step of a trim.
+/// the first step of a trim.
 #[cold]
 pub fn reclaim() {
     probe!("reclaim", 0, 0);
-    exchange::flush_own();
     background::empty_caches();
 }
 

@@ -20,7 +20,7 @@ use crate::page_heap::guard_pages;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::profile;
 use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
-use crate::thread_cache::{orphans, registry};
+use crate::thread_cache::{orphans, park, registry};
 use crate::trace;
 
 /// `cow_state::room`, from before a `fork` to after it. Guarded by the registry's lock.
@@ -64,14 +64,16 @@ unsafe extern "C" fn parent() {
     let room = ROOM.load(Ordering::Relaxed);
     if room > 0 {
         cow_state::begin(room);
-        // SAFETY: `prepare` took the registry's lock in this thread.
-        unsafe { registry::stop_all() };
     }
     set_forking(false);
     // SAFETY: `prepare` took every one of these locks in this thread, and the one of the streams.
     unsafe {
         for_each_lock(&mut |lock| lock.release_for_fork());
         stdio_lock::release();
+    }
+    // After that: it asks the kernel for each thread. What a thread writes to before its turn comes is copied.
+    if room > 0 {
+        park::stop_all();
     }
 }
 

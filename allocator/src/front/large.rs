@@ -1,7 +1,7 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
 use super::{alloc, alloc_hooks, init};
-use crate::background;
+use crate::background::{self, LastResort};
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
@@ -75,11 +75,14 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     }
     alloc_hooks::announce_aligned(align);
     let size = size.max(1);
-    let span = try_span_for(size, align, purpose).or_else(|| {
-        alloc::last_resort();
-        try_span_for(size, align, purpose)
-    });
-    alloc::relieve_pressure_if_pending();
+    let mut span = try_span_for(size, align, purpose);
+    let mut resort = LastResort::FIRST;
+    while span.is_none() {
+        let Some(next) = alloc::last_resort(resort) else { break };
+        resort = next;
+        span = try_span_for(size, align, purpose);
+    }
+    alloc::relieve_if_wanted(size);
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });

@@ -303,7 +303,7 @@ fn caches_are_parked_while_their_threads_allocate() {
         }
         let mut pause = 1_u32;
         while Instant::now() < end {
-            emptied += park::park_others();
+            emptied += park::Parking::of_others().run();
             pause = pause.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             for _ in 0..pause >> 20 {
                 core::hint::spin_loop();
@@ -339,7 +339,7 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
     });
     let before = is_asleep.recv().unwrap();
     assert!(before > 100_000, "{before} bytes cached are too few to tell");
-    park::park_others();
+    park::Parking::of_others().run();
     wake.send(()).unwrap();
     let (_, after) = sleeper.join().unwrap();
     // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB at least, and free

@@ -118,9 +118,9 @@ impl Linux {
         unsafe { call(libc::SYS_munlock, [addr, bytes, 0, 0, 0, 0]) };
     }
 
-    /// Microseconds since some fixed moment: finer than `now_ms`, and a little dearer.
-    pub fn now_us(&self) -> u64 {
-        let time = vdso::now(libc::CLOCK_MONOTONIC);
+    /// Microseconds for which the calling thread had a processor, since some fixed moment.
+    pub fn own_us(&self) -> u64 {
+        let time = vdso::now(libc::CLOCK_THREAD_CPUTIME_ID);
         time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
     }
 }

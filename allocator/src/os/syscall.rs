@@ -14,6 +14,10 @@ pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
     if let Some(error) = super::faults::error_of(number, &args) {
         return error;
     }
+    // TransferBudget for a lock and waking who waits is the other threads' doing.
+    if number != libc::SYS_futex {
+        crate::base::steps::system_call();
+    }
     // SAFETY: the caller's duties are the same.
     unsafe { raw(number, args) }
 }

@@ -5,8 +5,8 @@
 //! drain until they can go back.
 
 use super::huge_page::{HugePage, PageBits};
-use super::steps;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::PAGES_PER_HUGE;
 
 /// Huge pages compared for fullness within one list. More cost time under the lock and win little.

@@ -265,28 +265,28 @@ unsafe fn give_back(span: NonNull<Span>) {
     }
 }
 
-/// Gives all spans back that are kept.
-pub fn give_back_kept() {
-    while let Some(span) = next_to_go(true) {
-        // SAFETY: kept, and ours now.
-        unsafe { give_back(span) };
-    }
+/// Gives back the span that has been kept longest. Returns whether there was one.
+pub fn give_one_back() -> bool {
+    let Some(span) = next_to_go(true) else { return false };
+    // SAFETY: kept, and ours now.
+    unsafe { give_back(span) };
+    true
 }
 
-/// Gives back what was kept already when this was called last. Returns the bytes that are kept still.
-pub fn decay() -> usize {
-    loop {
-        let due = {
-            let mut kept = SPANS.lock();
-            if kept.seen == 0 {
-                kept.seen = kept.len;
-                return kept.bytes;
-            }
-            kept.take(0)
-        };
-        // SAFETY: kept, and ours now.
-        unsafe { give_back(due) };
-    }
+/// Gives back one of the spans that were kept already when nothing was left of those the last time. Returns the bytes that
+/// are kept still when nothing is left of them.
+pub fn decay_one() -> Option<usize> {
+    let due = {
+        let mut kept = SPANS.lock();
+        if kept.seen == 0 {
+            kept.seen = kept.len;
+            return Some(kept.bytes);
+        }
+        kept.take(0)
+    };
+    // SAFETY: kept, and ours now.
+    unsafe { give_back(due) };
+    None
 }
 
 /// A kept span of exactly `pages` pages, with guard pages for `align`, entered in the page map.

@@ -6,8 +6,8 @@ use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::{HugeRanges, record};
 use super::large_sizes::LargeSizes;
 use super::release::{Decay, InHand};
-use super::steps;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::{
     DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
     PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
@@ -242,9 +242,7 @@ impl<O: Os> PageHeap<O> {
 
     /// The lock's content, for this tier's other files.
     pub(super) fn lock(&self) -> Guard<'_, Inner> {
-        let inner = self.inner.lock();
-        steps::begin_hold();
-        inner
+        self.inner.lock()
     }
 }
 

@@ -15,9 +15,9 @@
 //! of one length that which holds memory comes first: it need not be faulted in again.
 
 use super::huge_page::{Bounds, HugePage, HugeState};
-use super::steps;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::page::page_map::PAGE_MAP;
 

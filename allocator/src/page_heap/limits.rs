@@ -8,7 +8,7 @@
 //! Limits are looked at when pages are taken from the page heap, under its lock. Its own free pages go back
 //! from here. Where neither is set, the container's limit takes the place of the soft one: while memory is to go back,
 //! `background` says every second how much more may be held (`set_container_room`). Caches and the insides of spans
-//! belong to the tiers above, which see by `take_pressure` that they should give up what they hold.
+//! belong to the tiers above, which see by `pressure_is_pending` that they should give up what they hold.
 
 use super::heap::{Inner, PageHeap};
 use super::release::OF_OTHERS;
@@ -52,7 +52,8 @@ const SLACK_SHARE: usize = 64;
 pub struct LimitStats {
     /// Times that pages were taken beyond the soft limit.
     pub soft_hits: usize,
-    /// Times that pages were refused at the hard limit; a request that fails was refused twice.
+    /// Times that pages were refused at the hard limit; a request that fails was refused twice at least, and each time that
+    /// it was tried again because something was given back.
     pub hard_hits: usize,
     /// Bytes given back for either.
     pub released: usize,
@@ -84,9 +85,18 @@ pub fn forget_inside_spans(bytes: usize) {
 
 /// Whether the tiers above should give up what they hold; asked for by slow paths without any lock.
 #[inline]
-pub fn take_pressure() -> bool {
+pub fn pressure_is_pending() -> bool {
     PRESSURE_PENDING.load(Ordering::Relaxed) != 0
-        && PRESSURE_PENDING.swap(0, Ordering::Relaxed) != 0
+}
+
+/// Lets them do so.
+pub fn set_pressure_pending() {
+    PRESSURE_PENDING.store(1, Ordering::Relaxed);
+}
+
+/// They gave up what they held.
+pub fn clear_pressure() {
+    PRESSURE_PENDING.store(0, Ordering::Relaxed);
 }
 
 /// Whether there is a hard limit.
@@ -184,13 +194,22 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Gives back all free pages that exceed the lower limit. Returns the bytes.
-    pub fn relieve(&self) -> usize {
+    /// Gives back some of the free pages that exceed the lower limit, by one system call or so. Returns whether there are
+    /// more, and the bytes.
+    pub fn relieve_a_part(&self) -> (bool, usize) {
         let inner = self.lock();
         LAST_HELD.store(inner.held(), Ordering::Relaxed);
-        let excess = inner.whole_excess(&self.os);
+        let (_, limit) = limits();
+        let resident = inner.held() + Length(inner.free_resident).bytes();
+        let excess = Length::for_bytes(resident.saturating_sub(limit)).0.min(inner.free_resident);
         drop(inner);
-        Length(if excess > 0 { self.release(excess) } else { 0 }).bytes()
+        let (pages, is_end) = self.release_a_part(excess);
+        (!is_end && pages < excess, Length(pages).bytes())
+    }
+
+    /// Whether more is held than the lower limit allows although all free pages went back.
+    pub fn is_beyond_limit(&self) -> bool {
+        self.lock().held() > limits().1
     }
 
     /// Says how many more bytes the container has room for; fewer than none if too many are held. Memory

@@ -17,7 +17,6 @@
 //! * `large_sizes`: how many large blocks there are of which size.
 //! * `limits`: the soft and the hard limit on what is held.
 //! * `guard_pages`: in hardened builds, pages round large blocks that nobody may touch.
-//! * `steps`: what tests count instead of the time that the lock is held.
 //! * `verify`: checking the records of the huge pages.
 //!
 //! Equation, in pages, at any time under the lock:
@@ -37,7 +36,6 @@ mod partial;
 mod release;
 mod relocate;
 mod resize;
-mod steps;
 #[cfg(test)]
 mod tests;
 mod verify;

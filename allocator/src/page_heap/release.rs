@@ -21,8 +21,8 @@ use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
 use super::huge_page::PageBits;
 use super::huge_ranges::{Held, record};
-use super::steps;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
@@ -73,6 +73,11 @@ struct Effort {
 
 /// What the caller asked for, or a thread of ours does.
 const ALL: Effort = Effort { at_once: AT_ONCE, calls: usize::MAX };
+
+/// What a call of the program's does of it in a part. (Partly used huge pages have small runs: a part may be a few.)
+const PART: Effort = Effort { at_once: 1, calls: 4 };
+/// Pages of a part, or a few more.
+const OF_A_PART: usize = PAGES_PER_HUGE;
 
 /// What came of it.
 struct Outcome {
@@ -360,14 +365,20 @@ impl<O: Os> PageHeap<O> {
         !outcome.is_end
     }
 
-    /// Gives back all that a step of the decay would give back a share of. Returns the bytes.
-    pub fn release_surplus(&self) -> usize {
+    /// Owes all that a step of the decay would give back a share of. Returns whether to call it again: never.
+    pub fn owe_surplus(&self) -> bool {
         let mut inner = self.lock();
         let free = inner.free_resident;
         let surplus = core::mem::replace(&mut inner.decay.low, free);
-        inner.decay.owed = 0;
-        drop(inner);
-        Length(self.release(surplus)).bytes()
+        inner.decay.owed = inner.decay.owed.max(surplus).min(free);
+        false
+    }
+
+    /// Gives back up to `pages` pages, by one system call, or a few for small runs. Returns how many, and whether no more
+    /// can be had.
+    pub(super) fn release_a_part(&self, pages: usize) -> (usize, bool) {
+        let outcome = self.release_by(pages.min(OF_A_PART), PART);
+        (outcome.pages, outcome.is_end)
     }
 
     /// Bytes of free pages that are resident, which steps of the decay will give back.

@@ -19,6 +19,7 @@
 //! and in the child.
 
 use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
+use crate::base::steps;
 use core::ops::{Deref, DerefMut};
 
 /// The order in which locks may be taken: a thread that holds one may only take a later one.
@@ -140,6 +141,7 @@ impl<T, F: Futex> Lock<T, F> {
             return false;
         }
         counts::acquired(self.rank());
+        steps::lock_taken();
         true
     }
 
@@ -202,6 +204,7 @@ impl<T, F: Futex> Lock<T, F> {
             F::wake_one(&self.word);
         }
         F::released(self.rank());
+        steps::lock_given_up();
     }
 
     /// The data, for a caller that holds the lock by `ForkLock::acquire_for_fork`.

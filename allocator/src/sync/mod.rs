@@ -5,10 +5,14 @@ pub mod counts;
 mod lock;
 #[cfg(all(test, loom))]
 mod models;
+#[cfg(not(loom))]
+mod turns;
 
 #[cfg(not(loom))]
 pub use lock::ForkLock;
 pub use lock::{Futex, Guard, Lock, Rank};
+#[cfg(not(loom))]
+pub use turns::Turns;
 
 #[cfg(all(not(loom), not(feature = "counts")))]
 pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};

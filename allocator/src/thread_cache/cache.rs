@@ -63,6 +63,11 @@ pub struct ThreadCache {
     pub(super) busy: AtomicU32,
     /// How far the cache is parked, see `park`.
     pub(super) parked: AtomicU32,
+    /// While it is parked and being emptied: the number of the first class that was not yet. Under the registry's lock, but
+    /// for the owner, who reads it only while it cannot change.
+    pub(super) emptied: AtomicU32,
+    /// Which one it is of all the times that some owner's slot was made to name the placeholder. Under the registry's lock.
+    pub(super) naming: AtomicUsize,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
     /// Looks in a row at which next to nothing had happened.
@@ -155,6 +160,8 @@ impl ThreadCache {
             active: [const { AtomicU32::new(0) }; 4],
             busy: AtomicU32::new(0),
             parked: AtomicU32::new(0),
+            emptied: AtomicU32::new(0),
+            naming: AtomicUsize::new(0),
             seen: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),
@@ -330,6 +337,17 @@ impl ThreadCache {
             unsafe { FreeObject::relink(object, ptr::null_mut()) };
             self.set_loaded(class, Chain { head: object, count: 1 }, 1);
         }
+    }
+
+    /// Takes what both magazines of a class may hold from a cache whose owner is gone, and may have stopped anywhere in an
+    /// operation: their first objects, or null.
+    pub(super) fn take_heads(&self, class: SizeClass) -> [*mut FreeObject; 2] {
+        // Relaxed, here and below: nobody else has the cache.
+        let loaded = Self::at(&self.heads, class).swap(ptr::null_mut(), Ordering::Relaxed);
+        for count in [&self.free_slots, &self.budgets, &self.capacities] {
+            Self::at(count, class).store(0, Ordering::Relaxed);
+        }
+        [loaded, self.take_spare(class).head]
     }
 
     /// The head of the loaded magazine.

@@ -3,9 +3,11 @@
 //! within a second or two is sent home by the background thread.
 
 use super::cache::ThreadCache;
-use super::{exchange, registry};
+use super::{registry, sizing};
 use crate::base::list::List;
-use crate::central::chain::Search;
+use crate::base::steps;
+use crate::central::CENTRAL;
+use crate::central::chain::{Chain, Search};
 use crate::page::size_class::SizeClass;
 use core::ptr;
 
@@ -19,11 +21,13 @@ pub(super) struct CachePool {
     count: usize,
     /// Fewest of them since the background thread last looked: so many nobody needed.
     low: usize,
+    /// How far the first of them was emptied: the number of the next class.
+    emptied: usize,
 }
 
 impl CachePool {
     pub(super) const fn new() -> Self {
-        Self { list: List::new(), count: 0, low: 0 }
+        Self { list: List::new(), count: 0, low: 0, emptied: 1 }
     }
 
     /// One of them, or null.
@@ -31,6 +35,7 @@ impl CachePool {
         let cache = self.list.pop_front();
         if !cache.is_null() {
             self.count -= 1;
+            self.emptied = 1;
             self.low = self.low.min(self.count);
         }
         cache
@@ -50,6 +55,7 @@ pub(super) fn put(cache: &ThreadCache) -> bool {
     // SAFETY: the record is in no list, and records are never freed.
     unsafe { pool.list.push_front(ptr::from_ref(cache).cast_mut()) };
     pool.count += 1;
+    pool.emptied = 1;
     true
 }
 
@@ -72,24 +78,80 @@ pub fn contains(class: SizeClass, search: &mut Search) -> bool {
 /// Sends home what is in them: of all, or of those that no thread took since the last call (`unneeded`). Returns how many
 /// caches that were.
 pub fn empty(unneeded: bool) -> usize {
-    let mut left = {
-        let pool = &mut registry::lock().pool;
-        let low = core::mem::replace(&mut pool.low, pool.count);
-        if unneeded { low } else { pool.count }
-    };
+    let mut left = if unneeded { unneeded_count() } else { MOST };
     let mut done = 0;
     while left > 0 {
-        left -= 1;
-        let cache = registry::lock().pool.take();
-        if cache.is_null() {
-            break;
-        }
-        done += 1;
-        // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
-        unsafe {
-            exchange::flush(&*cache);
-            registry::lock().recycle(cache);
+        match empty_a_part() {
+            Part::Some => {}
+            Part::Last => {
+                left -= 1;
+                done += 1;
+            }
+            Part::None => break,
         }
     }
     done
+}
+
+/// How many of them no thread needed since the last call.
+pub fn unneeded_count() -> usize {
+    let pool = &mut registry::lock().pool;
+    core::mem::replace(&mut pool.low, pool.count)
+}
+
+/// What a part did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Sent home some of a cache.
+    Some,
+    /// The last of one.
+    Last,
+    /// No cache is pool.
+    None,
+}
+
+/// Classes that are looked at in a part, and magazines that it sends home.
+const PART_LOOKS: usize = 32;
+/// See `PART_LOOKS`.
+const PART_CHAINS: usize = 2;
+
+/// Sends home some of what is in the cache that a thread would take next, or strikes it off when that was all.
+pub fn empty_a_part() -> Part {
+    let mut chains = [(SizeClass::NONE, Chain::EMPTY); PART_CHAINS];
+    let mut count = 0;
+    let mut part = Part::Some;
+    {
+        let mut registry = registry::lock();
+        let pool = &mut registry.pool;
+        // SAFETY: a node of the list, which the lock keeps there.
+        let Some(cache) = (unsafe { pool.list.first().as_ref() }) else { return Part::None };
+        for _ in 0..PART_LOOKS {
+            steps::add(1);
+            let Some(class) = SizeClass::from_index(pool.emptied) else {
+                let cache = pool.take();
+                // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
+                unsafe { registry.recycle(cache) };
+                part = Part::Last;
+                break;
+            };
+            pool.emptied += 1;
+            for chain in [cache.take_loaded(class, 0), cache.take_spare(class)] {
+                if !chain.is_empty() {
+                    chains[count] = (class, chain);
+                    count += 1;
+                }
+            }
+            if cache.limit(class) > 0 {
+                sizing::shrink(cache, class, 0);
+            }
+            if count + 2 > PART_CHAINS {
+                break;
+            }
+        }
+    }
+    for (class, chain) in chains.into_iter().take(count) {
+        // SAFETY: the magazine was the cache's, which nobody used, and now is ours.
+        unsafe { CENTRAL.give_home(class, chain) };
+    }
+    part
 }

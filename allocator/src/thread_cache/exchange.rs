@@ -8,6 +8,7 @@ use super::sampling_refill::put_chain_aside;
 use super::sampling_refill::{make_room_before_sample, put_aside, split};
 use super::{cow_cache, orphans, park, registry, sizing};
 use crate::base::hint::unlikely;
+use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject, Search};
 #[cfg(feature = "hardened")]
@@ -80,8 +81,8 @@ pub fn enter_if_live() -> Option<Entered> {
 #[cold]
 #[inline(never)]
 pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
-    // Before the cache is entered: it sends a whole cache home.
-    orphans::adopt_one();
+    // Before the cache is entered: it sends magazines home.
+    orphans::adopt_a_part();
     let Some(cache) = enter() else {
         return pop_uncached(class, size);
     };
@@ -309,6 +310,18 @@ pub fn flush_own() {
     }
 }
 
+/// Sends home some of what the calling thread has cached: from the class with the number `next` on, which goes on to the
+/// next one. Returns whether anything may be left.
+pub fn flush_a_part_of_own(next: &mut usize) -> bool {
+    let Some(cache) = enter_if_live() else { return false };
+    #[cfg(feature = "hardened")]
+    if *next == 0 {
+        release_quarantined(&cache);
+    }
+    // SAFETY: the calling thread's own.
+    unsafe { flush_a_part(&cache, next) }
+}
+
 /// Offers everything that the calling thread has cached to the threads that go on.
 pub fn hand_over_own() {
     if let Some(cache) = enter_if_live() {
@@ -337,19 +350,44 @@ pub fn own_bytes() -> usize {
 pub(super) unsafe fn flush(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
-    for class in SizeClass::all() {
+    let mut next = 0;
+    // SAFETY: handed through.
+    while unsafe { flush_a_part(cache, &mut next) } {}
+}
+
+/// Magazines that are sent home in a part, and classes that are looked at for them.
+const PART_CHAINS: usize = 2;
+/// See `PART_CHAINS`.
+const PART_LOOKS: usize = 32;
+
+/// Sends home some of what the magazines of `cache` hold, from the class with the number `next` on. Returns whether
+/// anything may be left.
+///
+/// # Safety
+/// The calling thread owns the cache.
+unsafe fn flush_a_part(cache: &ThreadCache, next: &mut usize) -> bool {
+    let mut given = 0;
+    for _ in 0..PART_LOOKS {
+        steps::add(1);
+        let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
+        *next = class.index() + 1;
         let loaded = cache.take_loaded(class, 0);
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
                 unsafe { CENTRAL.give_home(class, chain) };
+                given += 1;
             }
         }
         let limit = cache.limit(class);
         if limit > 0 {
             sizing::shrink(cache, class, 0);
         }
+        if given + 2 > PART_CHAINS {
+            return true;
+        }
     }
+    true
 }
 
 /// Puts a whole chain back, whose last object is `tail`, for a thread that has it from its quarantine.

@@ -32,6 +32,8 @@ mod sample_counter;
 mod sample_counter_tests;
 pub mod sampling_refill;
 mod sizing;
+#[cfg(test)]
+pub mod sleepers;
 mod verify;
 #[cfg(test)]
 mod walk_tests;

@@ -1,9 +1,11 @@
 //! Caches of threads that did not survive a `fork`.
 //!
 //! The child has one thread, but the registry lists the caches of the parent's others. They become *orphans* and are
-//! emptied one by one as the child needs memory, so that a child that only calls `exec` pays nothing.
+//! emptied bit by bit as the child needs memory, so that a child that only calls `exec` pays nothing.
 
+use super::cache::ThreadCache;
 use super::registry;
+use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::config::MAGAZINE_MAX_COUNT;
@@ -29,6 +31,7 @@ pub unsafe fn orphan_others() {
     let mut node = registry.live.first();
     let mut orphans = 0;
     while !node.is_null() {
+        steps::add(1);
         // SAFETY: nodes of the list are live.
         unsafe {
             let next = registry.live.next(node);
@@ -48,40 +51,109 @@ pub unsafe fn orphan_others() {
     registry.note_survivors();
 }
 
-/// Empties one orphan, if there is any.
-pub(super) fn adopt_one() {
+/// Empties a part of an orphan, if there is any.
+pub(super) fn adopt_a_part() {
     // Relaxed: only a hint; the list is looked at under the lock.
-    if COUNT.load(Ordering::Relaxed) == 0 {
-        return;
+    if COUNT.load(Ordering::Relaxed) != 0 {
+        adopt();
     }
-    let cache = registry::lock().orphans.pop_front();
-    if cache.is_null() {
-        return;
-    }
-    COUNT.fetch_sub(1, Ordering::Relaxed);
-    #[cfg(feature = "hardened")]
-    // SAFETY: nobody else has the cache, and records are never freed.
-    while let Some((class, head)) = unsafe { (*cache).quarantine.take() } {
-        // SAFETY: as the magazines below.
+}
+
+/// Cold: in forked children alone.
+#[cold]
+fn adopt() {
+    let mut found = [Found::NOTHING; MOST];
+    let count = {
+        let mut registry = registry::lock();
+        let cache = registry.orphans.first();
+        if cache.is_null() {
+            return;
+        }
+        // SAFETY: a node of the list, which the lock keeps there; records are never freed.
+        let (count, is_over) = take_some(unsafe { &*cache }, &mut registry.adopted, &mut found);
+        if is_over {
+            // SAFETY: as above, and nobody else has the cache, which is in no list then.
+            unsafe {
+                registry.orphans.remove(cache);
+                (*cache).birth.store(0, Ordering::Relaxed);
+                registry.recycle(cache);
+            }
+            registry.adopted = 0;
+            COUNT.fetch_sub(1, Ordering::Relaxed);
+        }
+        count
+    };
+    for Found { class, head, most } in found.into_iter().take(count) {
+        // SAFETY: what `take_some` found nobody else has; its thread may have stopped anywhere in an operation, so
+        // only links that lead to free objects of the class are followed.
         unsafe {
-            let most = if (*cache).was_emptied() { 1 } else { MAGAZINE_MAX_COUNT };
+            #[cfg(feature = "hardened")]
             super::clear::check_all(class, Chain { head, count: most });
             salvage(class, head, most);
         }
     }
-    for class in SizeClass::all() {
-        // SAFETY: nobody else has the cache; its thread may have stopped anywhere in an operation, so
-        // only links that lead to free objects of the class are followed.
-        unsafe {
-            // Where a cache was parked, what is left is one object, whose link leads to others' memory.
-            let most = if (*cache).is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT };
-            salvage(class, (*cache).head(class), most);
-            salvage(class, (*cache).spare(class).head, MAGAZINE_MAX_COUNT);
+}
+
+/// What was the first object of a magazine or of a chain in quarantine, and how many objects there are at most.
+#[derive(Clone, Copy)]
+struct Found {
+    class: SizeClass,
+    head: *mut FreeObject,
+    most: usize,
+}
+
+impl Found {
+    const NOTHING: Self = Self { class: SizeClass::NONE, head: ptr::null_mut(), most: 0 };
+}
+
+/// Chains that are taken in a part, at most, and classes that are looked at.
+const MOST: usize = PER_CLASS;
+/// See `MOST`.
+const LOOKS: usize = 32;
+
+/// Takes some of what is left in an orphan, from the class with the number `next` on. Returns how much, and whether that
+/// was all. Under the registry's lock.
+fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -> (usize, bool) {
+    let mut count = 0;
+    let mut note = |class, head: *mut FreeObject, most| {
+        if !head.is_null() {
+            found[count] = Found { class, head, most };
+            count += 1;
+        }
+        count
+    };
+    *next = (*next).max(1);
+    for _ in 0..LOOKS {
+        steps::add(1);
+        let Some(class) = SizeClass::from_index(*next) else {
+            #[cfg(feature = "hardened")]
+            while let Some((class, head)) = cache.quarantine.take_big() {
+                if note(class, head, 1) == MOST {
+                    return (MOST, false);
+                }
+            }
+            return (note(SizeClass::NONE, ptr::null_mut(), 0), true);
+        };
+        *next += 1;
+        let [loaded, spare] = cache.take_heads(class);
+        // Where a cache was parked, what is left is one object, whose link leads to others' memory.
+        note(class, loaded, if cache.is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT });
+        note(class, spare, MAGAZINE_MAX_COUNT);
+        #[cfg(feature = "hardened")]
+        cache.quarantine.steal(class, |class, head| {
+            let emptied = cache.is_quarantine_emptied(class);
+            note(class, head, if emptied { 1 } else { MAGAZINE_MAX_COUNT });
+        });
+        let count = note(class, ptr::null_mut(), 0);
+        if count + PER_CLASS > MOST {
+            return (count, false);
         }
     }
-    // SAFETY: the record is in no list.
-    unsafe { registry::lock().recycle(cache) };
+    (note(SizeClass::NONE, ptr::null_mut(), 0), false)
 }
+
+/// Chains of one class.
+const PER_CLASS: usize = if cfg!(feature = "hardened") { 4 } else { 2 };
 
 /// Sends home what can be reached from `head`, looking at `most` objects at most, counting anew: the thread may have
 /// been between two stores.

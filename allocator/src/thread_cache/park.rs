@@ -21,16 +21,22 @@
 //! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
 //! would be four instructions of a pair instead; `docs/design.md` has what else was measured.)
 //!
+//! All this is done in parts, so that a program's own call can take one (`Parking`): no lock is held through a system
+//! call, nor for more than a few dozen steps, and what was taken goes home without it. Between two parts the owner may come
+//! back, and somebody else may park the cache once more: each time that a slot is made to name the placeholder has a
+//! number, by which that is seen. How far a cache was emptied it knows itself, so anybody may go on with it.
+//!
 //! Which threads sleep is a guess: those that hardly exchange anything with the central tier. A thread that
 //! lives on what it has cached looks the same, but is none the worse for it: to be parked costs it a few
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::{Kind, PARKED, ThreadCache};
-use super::registry::{PART, Registry, Walk};
+use super::registry::{PART, Registry, Step, VISITS, Walk};
 use super::{cow_cache, registry, sizing};
+use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
-use crate::config::SCAVENGE_INTERVAL;
+use crate::config::{CLASS_COUNT, SCAVENGE_INTERVAL};
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -43,11 +49,19 @@ const NOT: u32 = 0;
 const INTACT: u32 = 1;
 /// Value of `parked`, plus a class's number: all but that class was taken.
 const EMPTIED: u32 = 2;
+/// Value of `emptied`: no class is left, nor anything else.
+const ALL_EMPTIED: u32 = CLASS_COUNT as u32 + 1;
 /// Value of `rounds_asleep`: to be parked next, whatever was seen.
 const CHOSEN: u32 = u32::MAX;
 
-/// Caches parked per turn under the registry's lock, which threads need to be born and to end.
-const BATCH: usize = 8;
+/// Caches that are parked by one barrier.
+const BATCH: usize = VISITS;
+/// Magazines that are taken in a part, at most, and those of one class.
+const TAKEN: usize = 2;
+/// Classes that are looked at for them.
+const LOOKS: usize = 32;
+/// See `TAKEN`. In hardened builds there are two generations in quarantine besides.
+const OF_A_CLASS: usize = if cfg!(feature = "hardened") { 4 } else { 2 };
 /// 1 while the kernel last refused the barrier, as filters of system calls have it do: no cache can be emptied.
 static REFUSED: AtomicU32 = AtomicU32::new(0);
 
@@ -61,11 +75,21 @@ impl ThreadCache {
     pub(super) fn is_emptied(&self, class: SizeClass) -> bool {
         // Relaxed: changed by others only while the owner is kept from using the cache.
         let parked = self.parked.load(Ordering::Relaxed);
-        parked >= EMPTIED && parked - EMPTIED != class.index() as u32
+        parked >= EMPTIED
+            && parked - EMPTIED != class.index() as u32
+            && (class.index() as u32) < self.emptied.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was emptied while it was parked, to the end.
+    fn is_all_emptied(&self) -> bool {
+        // Relaxed: as in `is_emptied`.
+        self.parked.load(Ordering::Relaxed) >= EMPTIED
+            && self.emptied.load(Ordering::Relaxed) == ALL_EMPTIED
     }
 
     /// Bytes in all magazines.
     pub(super) fn held_bytes(&self) -> usize {
+        steps::add_objects(CLASS_COUNT);
         let count = |class| self.loaded_count(class) + self.spare_count(class);
         SizeClass::all().map(|class| count(class) * class.size()).sum()
     }
@@ -78,11 +102,12 @@ impl ThreadCache {
         self.held_bytes()
     }
 
-    /// Whether it was emptied while it was parked, but for what its owner was about to do.
+    /// Whether the quarantine of `class` was taken while the cache was parked, but for what its owner was about to do.
     #[cfg(feature = "hardened")]
-    pub(super) fn was_emptied(&self) -> bool {
+    pub(super) fn is_quarantine_emptied(&self, class: SizeClass) -> bool {
         // Relaxed: as in `is_emptied`.
         self.parked.load(Ordering::Relaxed) >= EMPTIED
+            && (class.index() as u32) < self.emptied.load(Ordering::Relaxed)
     }
 
     /// Exchanges with the central tier since the last call, unless they were very many.
@@ -115,7 +140,7 @@ pub fn park_sleepers(rounds: u32) -> Look {
     registry::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
         let held = cache.parkable_bytes();
-        if cache.parked.load(Ordering::Relaxed) >= EMPTIED || held < LEAST_BYTES {
+        if cache.is_all_emptied() || held < LEAST_BYTES {
             return;
         }
         let drowsy = cache.take_exchanges() <= FEW_EXCHANGES;
@@ -134,78 +159,192 @@ pub fn park_sleepers(rounds: u32) -> Look {
         }
     });
     if look.parked > 0 {
-        park_chosen();
+        Parking::of_chosen().run();
     }
     // Relaxed: written by this thread, or by one that saw the same.
     if REFUSED.load(Ordering::Relaxed) != 0 { Look::default() } else { look }
 }
 
-/// Parks the cache of every thread but the calling one: for explicit trims, and when memory has run out.
-/// Returns how many were emptied.
-pub fn park_others() -> usize {
-    let own = thread_slot::own();
-    let mut chosen = 0;
-    registry::for_each_live(|cache| {
-        let other = !core::ptr::eq(core::ptr::from_ref(cache).cast(), own);
-        if other && cache.parked.load(Ordering::Relaxed) < EMPTIED && cache.parkable_bytes() > 0 {
-            cache.rounds_asleep.store(CHOSEN, Ordering::Relaxed);
-            chosen += 1;
-        }
-    });
-    if chosen > 0 { park_chosen() } else { 0 }
+/// A cache that a walk came to.
+#[derive(Clone, Copy)]
+struct Candidate {
+    cache: Option<&'static ThreadCache>,
+    /// Its birth, and after its slot was made to name the placeholder the number of that: both are given once.
+    number: usize,
 }
 
-/// Parks the chosen caches. Returns how many were emptied.
-fn park_chosen() -> usize {
-    let mut done = 0;
-    let mut walk = Walk::new();
-    let mut is_over = false;
-    while !is_over {
+/// A few caches, of threads that may have ended since.
+struct Batch {
+    candidates: [Candidate; BATCH],
+    len: usize,
+}
+
+impl Batch {
+    const fn new() -> Self {
+        Self { candidates: [Candidate { cache: None, number: 0 }; BATCH], len: 0 }
+    }
+
+    /// The next caches of a walk that are `wanted`, among a bounded number. Returns whether the walk is over.
+    fn collect(
+        &mut self,
+        walk: &mut Walk,
+        mut wanted: impl FnMut(&'static ThreadCache) -> bool,
+    ) -> bool {
+        self.len = 0;
         let registry = registry::lock();
-        let mut batch = [const { None }; BATCH];
-        let mut len = 0;
         for _ in 0..PART {
-            let Some(cache) = walk.next(&registry) else {
-                is_over = true;
-                break;
+            let cache = match walk.step(&registry) {
+                Step::Cache(cache) => cache,
+                Step::Passed => continue,
+                Step::Over => return true,
             };
-            if cache.rounds_asleep.load(Ordering::Relaxed) == CHOSEN {
-                cache.rounds_asleep.store(0, Ordering::Relaxed);
-                // A thread that ended without its destructors being run may have left no memory at its
-                // slot.
-                if thread_exists(cache.thread.load(Ordering::Relaxed)) {
-                    batch[len] = Some(cache);
-                    len += 1;
+            if wanted(cache) {
+                // Relaxed, throughout: the registry's lock orders.
+                let number = cache.birth.load(Ordering::Relaxed);
+                self.candidates[self.len] = Candidate { cache: Some(cache), number };
+                self.len += 1;
+                if self.len == BATCH {
+                    break;
                 }
             }
-            if len == BATCH {
-                break;
+        }
+        false
+    }
+
+    /// Keeps those that `keep` says. Without the lock: it may make system calls.
+    fn retain(&mut self, mut keep: impl FnMut(&'static ThreadCache) -> bool) {
+        let mut len = 0;
+        for at in 0..self.len {
+            if self.candidates[at].cache.is_some_and(&mut keep) {
+                self.candidates[len] = self.candidates[at];
+                len += 1;
             }
         }
-        if len == 0 {
-            continue;
+        self.len = len;
+    }
+
+    /// Lets the slots of those name `PARKED` whose threads did not end meanwhile, and whose caches are not emptied.
+    fn publish_parked(&mut self) {
+        let mut registry = registry::lock();
+        for candidate in &mut self.candidates[..self.len] {
+            steps::add(1);
+            let Some(cache) = candidate.cache else { continue };
+            let lives = cache.birth.load(Ordering::Relaxed) == candidate.number;
+            // Once more also where it names the placeholder: of a thread that is diverted, only one word does.
+            if lives && cache.parked.load(Ordering::Relaxed) < EMPTIED {
+                // SAFETY: the thread exists, as far as can be known, and is listed.
+                unsafe { publish_parked(&mut registry, cache) };
+            }
+            candidate.number = if lives { cache.naming.load(Ordering::Relaxed) } else { 0 };
         }
-        for cache in batch.iter().flatten() {
-            cache.parked.store(INTACT, Ordering::Relaxed);
-            // SAFETY: the thread exists and is listed, and the lock is held.
-            unsafe { publish_parked(cache) };
+    }
+
+    /// After the barrier: lets those be emptied whose owners did not come back since, and are not busy.
+    fn begin_to_empty(&mut self) {
+        let _registry = registry::lock();
+        for candidate in &mut self.candidates[..self.len] {
+            steps::add(1);
+            let Some(cache) = candidate.cache else { continue };
+            let is_same = cache.naming.load(Ordering::Relaxed) == candidate.number;
+            let parked = cache.parked.load(Ordering::Relaxed);
+            if is_same && parked >= EMPTIED {
+                // Somebody else began.
+                continue;
+            }
+            // Acquire: pairs with the Release of `Entered::drop`.
+            if is_same && parked == INTACT && cache.busy.load(Ordering::Acquire) == 0 {
+                // SAFETY: the owner waits, so that its thread-local words are there. It may write the byte at any time; only
+                // what was written before the barrier matters, and one byte is read whole.
+                let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
+                cache.emptied.store(1, Ordering::Relaxed);
+                cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
+            } else {
+                candidate.cache = None;
+            }
         }
+    }
+}
+
+/// Parking of caches, part by part.
+pub struct Parking {
+    walk: Walk,
+    /// Only those that were chosen, not all but the calling thread's.
+    chosen: bool,
+    is_over: bool,
+    /// Caches that are being emptied, and which of them is next.
+    batch: Batch,
+    at: usize,
+    /// Caches that were emptied.
+    done: usize,
+}
+
+impl Parking {
+    /// Of the cache of every thread but the one that does a part: for explicit trims, limits, and when memory has run out.
+    pub const fn of_others() -> Self {
+        let batch = Batch::new();
+        Self { walk: Walk::new(), chosen: false, is_over: false, batch, at: 0, done: 0 }
+    }
+
+    /// Of those that were chosen.
+    const fn of_chosen() -> Self {
+        Self { chosen: true, ..Self::of_others() }
+    }
+
+    /// Does all parts. Returns how many caches were emptied.
+    pub fn run(mut self) -> usize {
+        while self.take_part() {}
+        self.done
+    }
+
+    /// Does a part: a look at a bounded number of caches, a barrier for a few, or some magazines of one. Returns whether
+    /// anything is left.
+    pub fn take_part(&mut self) -> bool {
+        while self.at < self.batch.len {
+            let candidate = self.batch.candidates[self.at];
+            if let Some(cache) = candidate.cache
+                && empty_a_part(cache, candidate.number)
+            {
+                return true;
+            }
+            self.done += usize::from(candidate.cache.is_some());
+            self.at += 1;
+        }
+        if !self.is_over {
+            self.begin_batch();
+        }
+        self.at < self.batch.len || !self.is_over
+    }
+
+    /// Has the next few caches ready to be emptied.
+    fn begin_batch(&mut self) {
+        self.at = 0;
+        let (own, chosen) = (thread_slot::own().cast_const(), self.chosen);
+        self.is_over = self.batch.collect(&mut self.walk, |cache| {
+            if chosen {
+                return cache.rounds_asleep.load(Ordering::Relaxed) == CHOSEN
+                    && cache.rounds_asleep.swap(0, Ordering::Relaxed) == CHOSEN;
+            }
+            !ptr::eq(ptr::from_ref(cache).cast(), own) && !cache.is_all_emptied()
+        });
+        // A thread that ended without its destructors being run may have left no memory at its slot.
+        self.batch.retain(|cache| {
+            (chosen || cache.parkable_bytes() > 0)
+                && thread_exists(cache.thread.load(Ordering::Relaxed))
+        });
+        if self.batch.len == 0 {
+            return;
+        }
+        self.batch.publish_parked();
         let refused = !barrier_everywhere();
         // Relaxed: a flag by itself. Asked for again by whoever parks on request.
         REFUSED.store(u32::from(refused), Ordering::Relaxed);
         if refused {
             // They resume with everything in place. Without the call no cache is ever emptied.
-            return 0;
+            (self.batch.len, self.is_over) = (0, true);
+            return;
         }
-        for cache in batch.iter().flatten() {
-            // Acquire: pairs with the Release of `Entered::drop`.
-            if cache.busy.load(Ordering::Acquire) == 0 {
-                empty(cache);
-                done += 1;
-            }
-        }
+        self.batch.begin_to_empty();
     }
-    done
 }
 
 /// The thread-local words of the cache's owner.
@@ -213,36 +352,76 @@ fn slot_of(cache: &ThreadCache) -> *mut usize {
     cache.slot.load(Ordering::Relaxed)
 }
 
-/// Step 3 and 4: takes everything but the magazine of the class announced last.
-fn empty(cache: &ThreadCache) {
-    // SAFETY: as in `park_chosen`. The owner may write the byte at any time; only what was written
-    // before the barrier matters, and one byte is read whole.
-    let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
-    cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
-    for class in SizeClass::all() {
-        give_home(class, cache.take_spare(class));
+/// Step 3 and 4: takes some magazines, if the slot names the placeholder since the time with that number, and sends them
+/// home. Returns whether anything is left to take.
+fn empty_a_part(cache: &ThreadCache, naming: usize) -> bool {
+    let mut taken = [(SizeClass::NONE, Chain::EMPTY); TAKEN + OF_A_CLASS];
+    let mut count = 0;
+    let is_left = {
+        // Also for the sake of the owner, who comes back under it.
+        let _registry = registry::lock();
+        cache.naming.load(Ordering::Relaxed) == naming
+            && take_some(cache, |class, chain| {
+                taken[count] = (class, chain);
+                count += 1;
+                count
+            })
+    };
+    for (class, chain) in taken.into_iter().take(count) {
+        #[cfg(feature = "hardened")]
+        // SAFETY: freed objects, which nobody else can reach any more.
+        unsafe {
+            super::clear::check_all(class, chain)
+        };
+        // SAFETY: the objects were a cache's whose owner cannot reach them any more.
+        unsafe { CENTRAL.give_home(class, chain) };
+    }
+    is_left
+}
+
+/// Takes some magazines out of a parked cache, but not that of the class announced last. `take` says how many it has.
+/// Returns whether any may be left. Under the registry's lock.
+fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usize) -> bool {
+    if cache.parked.load(Ordering::Relaxed) < EMPTIED {
+        return false;
+    }
+    let mut count = 0;
+    let mut take = |class, chain: Chain| {
+        if !chain.is_empty() {
+            count = take(class, chain);
+        }
+        count
+    };
+    let mut looks = 0;
+    loop {
+        steps::add(1);
+        let next = cache.emptied.load(Ordering::Relaxed);
+        let Some(class) = SizeClass::from_index(next as usize) else { break };
+        looks += 1;
+        cache.emptied.store(next + 1, Ordering::Relaxed);
+        take(class, cache.take_spare(class));
         if cache.is_emptied(class) {
-            give_home(class, cache.steal_loaded(class));
+            take(class, cache.steal_loaded(class));
             if cache.limit(class) > 0 {
                 sizing::shrink(cache, class, 0);
             }
         }
+        #[cfg(feature = "hardened")]
+        cache.quarantine.steal(class, |class, head| {
+            take(class, Chain { head, count: crate::config::MAGAZINE_MAX_COUNT });
+        });
+        if take(class, Chain::EMPTY) >= TAKEN || looks == LOOKS {
+            return true;
+        }
     }
     #[cfg(feature = "hardened")]
-    cache.quarantine.steal(|class, head| {
-        let chain = Chain { head, count: crate::config::MAGAZINE_MAX_COUNT };
-        // SAFETY: freed objects, which nobody else can reach any more.
-        unsafe { super::clear::check_all(class, chain) };
-        give_home(class, chain);
-    });
-}
-
-/// Sends home what was taken.
-fn give_home(class: SizeClass, chain: Chain) {
-    if !chain.is_empty() {
-        // SAFETY: the objects were a cache's whose owner cannot reach them any more.
-        unsafe { CENTRAL.give_home(class, chain) };
+    while let Some((class, head)) = cache.quarantine.take_big() {
+        if take(class, Chain { head, count: 1 }) >= TAKEN {
+            return true;
+        }
     }
+    cache.emptied.store(ALL_EMPTIED, Ordering::Relaxed);
+    false
 }
 
 /// Gives the calling thread, whose slot names `PARKED`, its cache back.
@@ -260,27 +439,36 @@ pub fn resume() {
     cow_cache::join_if_wanted();
 }
 
-/// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that
-/// it does not matter what a thread is about to do.
-///
-/// # Safety
-/// The registry's lock is held by the calling thread.
-pub(super) unsafe fn stop_all(registry: &Registry) {
-    let mut node = registry.live.first();
-    while !node.is_null() {
-        // SAFETY: as in `park_chosen`.
-        let cache: &'static ThreadCache = unsafe { &*node };
-        // Relaxed, throughout: the lock orders.
-        let own = ptr::eq(node.cast(), thread_slot::own());
+/// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that it does not
+/// matter what a thread is about to do. Without any lock: it is taken for a few caches at a time, and given up while the
+/// kernel is asked whether their threads exist.
+pub fn stop_all() {
+    let mut walk = Walk::new();
+    let mut batch = Batch::new();
+    let mut is_over = false;
+    let own = thread_slot::own().cast_const();
+    while !is_over {
+        // Relaxed, here and below: the lock orders.
+        is_over = batch.collect(&mut walk, |cache| cache.parked.load(Ordering::Relaxed) == NOT);
+        batch.retain(|cache| {
+            ptr::eq(ptr::from_ref(cache).cast(), own)
+                || thread_exists(cache.thread.load(Ordering::Relaxed))
+        });
+        batch.publish_parked();
+    }
+}
+
+/// As `stop_all`, in one go under the lock: for a process in which hardly a second thread allocates yet.
+pub(super) fn stop_all_at_start(registry: &mut Registry) {
+    let mut walk = Walk::new();
+    while let Step::Cache(cache) = walk.step(registry) {
+        let own = ptr::eq(ptr::from_ref(cache).cast(), thread_slot::own().cast_const());
         if cache.parked.load(Ordering::Relaxed) == NOT
             && (own || thread_exists(cache.thread.load(Ordering::Relaxed)))
         {
-            cache.parked.store(INTACT, Ordering::Relaxed);
-            // SAFETY: as in `park_chosen`.
-            unsafe { publish_parked(cache) };
+            // SAFETY: the thread exists and is listed, and the lock is held.
+            unsafe { publish_parked(registry, cache) };
         }
-        // SAFETY: as above.
-        node = unsafe { registry.live.next(node) };
     }
 }
 
@@ -291,22 +479,31 @@ pub fn divert_own() {
     if own.is_null() {
         return;
     }
-    let _registry = registry::lock();
+    let mut registry = registry::lock();
     // SAFETY: the calling thread's own record; records are never freed.
     let cache = unsafe { &*own };
     // Relaxed: the lock orders.
     if cache.parked.load(Ordering::Relaxed) == NOT {
-        cache.parked.store(INTACT, Ordering::Relaxed);
+        note_naming(&mut registry, cache);
         thread_slot::set_pop((&raw const PARKED).cast_mut().cast());
     }
 }
 
-/// Lets the slot of the owner of `cache` name `PARKED`.
+/// Notes that the slot of the owner of `cache` is made to name the placeholder, in part or in all.
+fn note_naming(registry: &mut Registry, cache: &ThreadCache) {
+    registry.namings += 1;
+    // Relaxed: the lock orders.
+    cache.naming.store(registry.namings, Ordering::Relaxed);
+    cache.parked.store(INTACT, Ordering::Relaxed);
+}
+
+/// Lets the slot of the owner of `cache`, which is not parked, name `PARKED`.
 ///
 /// # Safety
 /// The thread exists and is listed, and the registry's lock is held: the thread has not taken its cache down,
 /// which it would do under that lock; its thread-local words are there.
-unsafe fn publish_parked(cache: &ThreadCache) {
+unsafe fn publish_parked(registry: &mut Registry, cache: &ThreadCache) {
+    note_naming(registry, cache);
     let parked = (&raw const PARKED).cast_mut().cast();
     // SAFETY: by the caller's word.
     unsafe { thread_slot::write(slot_of(cache), parked, parked, parked) };
@@ -320,7 +517,9 @@ pub fn repair(cache: &ThreadCache) {
             cache.finish_steal(class);
         }
         #[cfg(feature = "hardened")]
-        cache.quarantine.settle();
+        for class in SizeClass::all().filter(|&class| cache.is_quarantine_emptied(class)) {
+            cache.quarantine.settle(class);
+        }
     }
     cache.parked.store(NOT, Ordering::Relaxed);
 }

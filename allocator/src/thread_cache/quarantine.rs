@@ -139,20 +139,18 @@ impl Quarantine {
         unpack(waited)
     }
 
-    /// Takes everything from under its owner, who may be about to put one block in: as `park` does with magazines
-    /// that can at most be pushed to.
-    pub fn steal(&self, mut give: impl FnMut(SizeClass, *mut FreeObject)) {
-        for class in SizeClass::all().take(CHAINED - 1) {
-            for generation in [&self.old, &self.newer] {
-                // Acquire: pairs with the Release of `push`, so that the links are there.
-                let first = generation[class.index()].swap(ptr::null_mut(), Ordering::Acquire);
-                if !first.is_null() {
-                    give(class, first);
-                }
-            }
+    /// Takes the chains of a class from under the owner, who may be about to put one block in: as `park` does with
+    /// magazines that can at most be pushed to.
+    pub fn steal(&self, class: SizeClass, mut give: impl FnMut(SizeClass, *mut FreeObject)) {
+        if !Self::is_chained(class) {
+            return;
         }
-        while let Some((class, block)) = self.take_big() {
-            give(class, block);
+        for generation in [&self.old, &self.newer] {
+            // Acquire: pairs with the Release of `push`, so that the links are there.
+            let first = generation[class.index()].swap(ptr::null_mut(), Ordering::Acquire);
+            if !first.is_null() {
+                give(class, first);
+            }
         }
     }
 
@@ -173,10 +171,10 @@ impl Quarantine {
         }
     }
 
-    /// Brings in order what `steal` was applied to. For the owner, with no operation under way. What is there is one
-    /// block of a class, whose link leads to what was taken.
-    pub fn settle(&self) {
-        for class in SizeClass::all().take(CHAINED - 1) {
+    /// Brings a class in order that `steal` was applied to. For the owner, with no operation under way. What is there is
+    /// one block, whose link leads to what was taken.
+    pub fn settle(&self, class: SizeClass) {
+        if Self::is_chained(class) {
             let block = self.newer[class.index()].load(Ordering::Relaxed);
             let mut left = 0;
             if !block.is_null() {
@@ -220,8 +218,8 @@ impl Quarantine {
         self.take_big()
     }
 
-    /// As `take`, for the ring.
-    fn take_big(&self) -> Option<(SizeClass, *mut FreeObject)> {
+    /// As `take`, for the ring, also from under the owner: a block is in it or not.
+    pub fn take_big(&self) -> Option<(SizeClass, *mut FreeObject)> {
         self.ring.iter().find_map(|slot| {
             let waited = slot.load(Ordering::Relaxed);
             slot.store(0, Ordering::Relaxed);

@@ -16,6 +16,7 @@ use super::push_target::PushTarget;
 use super::sample_counter::{self, Draw, KINDS, SampleCounter};
 use super::{cow_cache, exchange, park, sizing};
 use crate::base::list::{List, Node};
+use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
@@ -33,8 +34,12 @@ pub(super) struct Registry {
     pub(super) pool: CachePool,
     pub(super) orphans: List<ThreadCache>,
     live_count: usize,
-    /// Caches that came to live so far.
+    /// Caches that came to live, or became orphans, so far.
     births: usize,
+    /// Times that some thread's slot was made to name the placeholder of parked caches.
+    pub(super) namings: usize,
+    /// How far the first orphan was emptied: the number of a class.
+    pub(super) adopted: usize,
 }
 
 // SAFETY: the records are never freed; their links are used under the lock only.
@@ -49,6 +54,8 @@ static REGISTRY: Lock<Registry> = Lock::new(
         orphans: List::new(),
         live_count: 0,
         births: 0,
+        namings: 0,
+        adopted: 0,
     },
 );
 
@@ -99,6 +106,7 @@ pub fn register() -> bool {
     }
     let cache = {
         let mut registry = REGISTRY.lock();
+        steps::add(1);
         let mut cache = registry.pool.take();
         if cache.is_null() {
             let mut counter = ptr::null_mut();
@@ -249,70 +257,82 @@ impl Registry {
         // SAFETY: by the caller's word.
         unsafe {
             self.live.remove(cache);
-            (*cache).birth.store(0, Ordering::Relaxed);
+            // Walks find orphans by that, too.
+            self.births += 1;
+            (*cache).birth.store(self.births, Ordering::Relaxed);
         }
         self.live_count -= 1;
         // SAFETY: out of the other list.
         unsafe { self.orphans.push_front(cache) };
+        self.adopted = 0;
     }
 }
 
-/// Caches that a walk looks at before it lets go of the registry's lock, which threads need to be born and to end.
-pub(super) const PART: usize = 64;
+/// Caches that a walk passes by before it lets go of the registry's lock, which threads need to be born and to end.
+pub(super) const PART: usize = 24;
+/// The same where all classes of each are looked at.
+pub(super) const VISITS: usize = 3;
 
-/// A walk through the caches that live, from the youngest to the oldest, in parts between which the lock is free.
-/// Each that lives throughout comes once, however many there are and whatever is born or ends meanwhile.
+/// A walk through the caches that live, or the orphans, from the youngest to the oldest, in parts between which the lock is
+/// free. Each that lives throughout comes once, however many there are and whatever is born or ends meanwhile.
 pub(super) struct Walk {
-    /// The cache that came last; null before the first.
-    last: *mut ThreadCache,
-    /// Its birth: younger ones have come or need not.
+    /// The cache that the walk is at, null before the first, and its birth.
+    at: *mut ThreadCache,
     birth: usize,
+    /// Younger ones than that, and the one that was born then, have come or need not.
+    below: usize,
+}
+
+/// A step of a walk.
+pub(super) enum Step {
+    /// Came to a cache.
+    Cache(&'static ThreadCache),
+    /// Passed by one that has come already: where the cache that the walk was at has ended since, its place is looked for.
+    Passed,
+    /// There is none left.
+    Over,
 }
 
 impl Walk {
     pub(super) const fn new() -> Self {
-        Self { last: ptr::null_mut(), birth: usize::MAX }
+        Self { at: ptr::null_mut(), birth: usize::MAX, below: usize::MAX }
     }
 
-    /// The next cache; `None` after the oldest.
-    pub(super) fn next(&mut self, registry: &Registry) -> Option<&'static ThreadCache> {
-        #[cfg(test)]
-        WALKED.set(WALKED.get() + 1);
+    /// Goes on by one of the caches that live.
+    pub(super) fn step(&mut self, registry: &Registry) -> Step {
+        self.step_in(&registry.live)
+    }
+
+    /// Goes on by one in a list that is ordered by births.
+    fn step_in(&mut self, list: &List<ThreadCache>) -> Step {
+        steps::add(1);
         // Relaxed, throughout: the lock orders.
         let birth = |node: *mut ThreadCache| {
             // SAFETY: records are never freed.
             unsafe { (*node).birth.load(Ordering::Relaxed) }
         };
-        let mut node = if !self.last.is_null() && birth(self.last) == self.birth {
-            // SAFETY: it lives, so it is in the list.
-            unsafe { registry.live.next(self.last) }
+        let node = if !self.at.is_null() && birth(self.at) == self.birth {
+            // SAFETY: it was not born anew, nor did it end, so it is in the list.
+            unsafe { list.next(self.at) }
         } else {
-            registry.live.first()
+            list.first()
         };
-        // Where the last one ended meanwhile, its place is looked for: the list is ordered by births.
-        while !node.is_null() && birth(node) >= self.birth {
-            #[cfg(test)]
-            WALKED.set(WALKED.get() + 1);
-            // SAFETY: a node of the list, which the lock keeps there.
-            node = unsafe { registry.live.next(node) };
-        }
         if node.is_null() {
-            return None;
+            return Step::Over;
         }
-        (self.last, self.birth) = (node, birth(node));
+        (self.at, self.birth) = (node, birth(node));
+        if self.birth >= self.below {
+            return Step::Passed;
+        }
+        self.below = self.birth;
         // SAFETY: records are never freed, and the fields that their owners use meanwhile are atomics.
-        Some(unsafe { &*node })
+        Step::Cache(unsafe { &*node })
     }
-}
-
-#[cfg(test)]
-std::thread_local! {
-    /// Steps of this thread's walks.
-    pub static WALKED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
 fn retire(cache: *mut ThreadCache, fate: Fate) {
+    steps::add(1);
     // Out of the list before anything else, so that nobody parks it any more.
     {
         let mut registry = REGISTRY.lock();
@@ -383,11 +403,10 @@ pub fn cache_nothing() {
 /// what a signal handler does in the middle of a `free` at this very moment is not thought of.)
 pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
     sample_counter::set_draws(draws);
-    let registry = REGISTRY.lock();
+    let mut registry = REGISTRY.lock();
     // Relaxed: the lock orders.
     CACHING.store(Caching::Counted as u32, Ordering::Relaxed);
-    // SAFETY: the lock is held.
-    unsafe { park::stop_all(&registry) };
+    park::stop_all_at_start(&mut registry);
     if registry.live_count > 1 {
         barrier_everywhere();
     }
@@ -431,30 +450,50 @@ fn caching() -> Caching {
     }
 }
 
-/// Calls `visit` for the cache of every thread, those that have ended included, under the registry's lock.
+/// Calls `visit` for the cache of every thread that lives throughout, and of those that have ended, under the registry's
+/// lock, which is free again after each part of the walk.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
+    for_each_live(&mut visit);
+    for_each_of(|walk, registry| walk.step_in(&registry.orphans), &mut visit);
     let registry = REGISTRY.lock();
-    for list in [&registry.live, &registry.pool.list, &registry.orphans] {
-        let mut node = list.first();
-        while !node.is_null() {
-            // SAFETY: nodes of the list are live; the lock keeps them there.
-            unsafe {
-                visit(&*node);
-                node = list.next(node);
-            }
+    let kept = &registry.pool.list;
+    let mut node = kept.first();
+    while !node.is_null() {
+        // SAFETY: nodes of the list are live; the lock keeps them there.
+        unsafe {
+            visit(&*node);
+            node = kept.next(node);
         }
     }
 }
 
 /// Calls `visit` for the cache of every thread of this process alone that lives throughout, under the registry's lock,
 /// which is free again after each part of the walk.
-pub(super) fn for_each_live(mut visit: impl FnMut(&'static ThreadCache)) {
+pub(super) fn for_each_live(visit: impl FnMut(&'static ThreadCache)) {
+    for_each_of(Walk::step, visit);
+}
+
+/// Calls `visit` for the caches that `step` comes to, as `for_each_live`.
+fn for_each_of(
+    mut step: impl FnMut(&mut Walk, &Registry) -> Step,
+    mut visit: impl FnMut(&'static ThreadCache),
+) {
     let mut walk = Walk::new();
     loop {
         let registry = REGISTRY.lock();
+        let mut visits = 0;
         for _ in 0..PART {
-            let Some(cache) = walk.next(&registry) else { return };
-            visit(cache);
+            match step(&mut walk, &registry) {
+                Step::Cache(cache) => {
+                    visit(cache);
+                    visits += 1;
+                }
+                Step::Passed => {}
+                Step::Over => return,
+            }
+            if visits == VISITS {
+                break;
+            }
         }
     }
 }
@@ -480,16 +519,6 @@ pub fn forget_first_call() {
 /// The lock, for `fork`.
 pub fn fork_lock() -> &'static dyn ForkLock {
     &REGISTRY
-}
-
-/// In the parent after a `fork`, with the registry's lock held: lets every thread's next operation see whether
-/// shared pages are to be spared.
-///
-/// # Safety
-/// The calling thread holds the registry's lock through `fork_lock`.
-pub unsafe fn stop_all() {
-    // SAFETY: handed through, twice.
-    unsafe { park::stop_all(of_lock_holder()) }
 }
 
 /// The registry, for who holds its lock otherwise than by a guard.

@@ -2,12 +2,12 @@
 //! linear in what the caller asked for or gives back, whatever else lies free, and bounded while the lock is held once.
 
 use super::scripted_os::ScriptedOs;
+use crate::base::steps::{self, Steps};
 use crate::config::{PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::PageHeap;
-use crate::page_heap::steps::{self, Steps};
 use std::ptr::NonNull;
 use std::vec::Vec;
 

@@ -1,0 +1,54 @@
+//! Threads for tests, which have something cached and sleep.
+
+use super::exchange;
+use crate::os::thread_slot;
+#[cfg(feature = "hardened")]
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
+use crate::page::size_class::SizeClass;
+use std::collections::HashMap;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::vec::Vec;
+
+/// Sizes of what they have cached.
+const SIZES: [usize; 4] = [32, 64, 200, 1_000];
+
+/// A thread with a cache that has something in it, which ends when it is told.
+pub struct Sleeper {
+    end: Sender<()>,
+    handle: JoinHandle<()>,
+}
+
+/// `count` of them, by the addresses of their caches.
+pub fn sleepers(count: usize) -> HashMap<usize, Sleeper> {
+    let sleeper = |_| {
+        let (end, told) = channel::<()>();
+        let (tell, cache) = channel();
+        let handle = thread::spawn(move || {
+            for size in SIZES {
+                let class = SizeClass::of(size).unwrap();
+                let objects: Vec<_> = (0..20).map(|_| exchange::pop_slow(class, size)).collect();
+                for object in objects {
+                    // SAFETY: an object of the class that is given up, and in hardened builds not live any more.
+                    unsafe {
+                        #[cfg(feature = "hardened")]
+                        ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
+                        exchange::push_slow(class, object);
+                    }
+                }
+            }
+            tell.send(thread_slot::own().addr()).unwrap();
+            let _ = told.recv();
+        });
+        (cache.recv().unwrap(), Sleeper { end, handle })
+    };
+    (0..count).map(sleeper).collect()
+}
+
+/// Has them end.
+pub fn end(sleepers: HashMap<usize, Sleeper>) {
+    for sleeper in sleepers.into_values() {
+        drop(sleeper.end);
+        sleeper.handle.join().unwrap();
+    }
+}
