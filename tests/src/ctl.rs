@@ -1,8 +1,7 @@
 //! Where `stratalloc-ctl` is; builds it when nobody named one by the variable `STRATALLOC_CTL`.
 //!
-//! And where the Rust programs of `tests/programs` are, which cargo builds as examples of this crate. Both
-//! come from the profile that the running test was built in. They are asked for as `cargo test --workspace` asks, so
-//! that what it has built is not built again with other features of common dependencies.
+//! And where the Rust programs are that cargo builds as examples of this crate and of the allocator. Both come from the
+//! profile that the running test was built in.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,32 +15,30 @@ use crate::library::target_dir;
 /// Full path of `stratalloc-ctl`.
 #[track_caller]
 pub fn program() -> PathBuf {
-    static BUILT: OnceCell<PathBuf> = OnceCell::new();
-    let built = BUILT.get_or_try_init(|| -> Result<PathBuf, String> {
-        if let Some(path) = env::var_os("STRATALLOC_CTL") {
-            return Ok(PathBuf::from(path));
-        }
-        // The examples, as they bring the features of what only tests use.
-        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
-        Ok(target_dir().join("debug/stratalloc-ctl"))
-    });
-    built.unwrap_or_else(|said| panic!("{said}")).clone()
+    match env::var_os("STRATALLOC_CTL") {
+        Some(path) => PathBuf::from(path),
+        None => built().join("stratalloc-ctl"),
+    }
 }
 
-/// Full path of the Rust program `tests/programs/<name>.rs`.
+/// Full path of the Rust program `<name>.rs` of `tests/programs` or `allocator/examples`.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
-    let built = cargo(&["build", "--workspace", "--example", name]);
-    built.unwrap_or_else(|said| panic!("{said}"));
-    target_dir().join("debug/examples").join(name)
+    built().join("examples").join(name)
 }
 
-/// Full path of the program `allocator/examples/<name>.rs`.
+/// Builds `stratalloc-ctl` and all examples, once in this process. Returns the folder of what was built.
+///
+/// All by one command, for any of them: cargo chooses the features of common dependencies by what is asked for, and would
+/// put one program in the place of another one that runs.
 #[track_caller]
-pub fn allocator_example(name: &str) -> PathBuf {
-    let built = cargo(&["build", "--package", "stratalloc", "--example", name]);
-    built.unwrap_or_else(|said| panic!("{said}"));
-    target_dir().join("debug/examples").join(name)
+fn built() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    let built = BUILT.get_or_try_init(|| {
+        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
+        Ok::<_, String>(target_dir().join("debug"))
+    });
+    built.unwrap_or_else(|said| panic!("{said}")).clone()
 }
 
 /// Full path of the plug-in that is built of `tests/programs/plugin.rs`.

@@ -6,13 +6,13 @@ use std::time::Duration;
 use std::{env, fs};
 
 use stratalloc_tests::compile::{Link, command};
-use stratalloc_tests::ctl::{self, allocator_example};
+use stratalloc_tests::ctl;
 use stratalloc_tests::process::run;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn example(name: &str) -> Command {
-    let mut program = Command::new(allocator_example(name));
+    let mut program = Command::new(ctl::example(name));
     // What whoever runs the tests has set must not change what an example says.
     for (variable, _) in env::vars_os() {
         if variable.as_encoded_bytes().starts_with(b"STRATALLOC_") {
