@@ -127,7 +127,13 @@ static void without_the_thread_calls_give_back(void) {
 
 /* `background=on`: a process without threads has one, too. */
 static void asked_for_it_is_there_without_threads(void) {
+    int calls;
     burst_allocate(&burst, 100, SMALL);
+    /* It is started by a call once a step is due, however soon the burst is over. */
+    for (calls = 0; calls < 500 && !worker(); calls++) {
+        free(opaque(malloc(300 * KIB)));
+        sleep_ms(10);
+    }
     wait_for_worker();
     CHECK(task_count() == 2, "%d threads", task_count());
     burst_free(&burst);
