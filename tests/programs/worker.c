@@ -321,7 +321,7 @@ static void it_is_made_when_the_limit_allows(void) {
     CHECK(setrlimit(RLIMIT_NPROC, &(struct rlimit){1, limit.rlim_max}) == 0, "no limit");
     burst_allocate(&burst, 100, SMALL);
     burst_free(&burst);
-    for (turn = 0; turn < 50 && burst_left(&burst) >= may_be_left(); turn++) {
+    for (turn = 0; turn < 150 && burst_left(&burst) >= may_be_left(); turn++) {
         free(malloc(50));
         sleep_ms(200);
         CHECK(!worker(), "a thread beyond the limit");

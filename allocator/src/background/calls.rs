@@ -38,9 +38,9 @@ const FREES: u32 = 8;
 /// Microseconds of the processor's time for which one call goes on from part to part, at most: a program that calls once a
 /// second has nobody else to give back what it freed.
 const MOST_WORK_US: u64 = 700;
-/// The same for each second since the last call: one that calls five times as often works a fifth as long each time. Where
-/// it calls hundreds of times a second, a call does one part.
-const WORK_US_PER_S: u64 = 800;
+/// The same for each second since the last call: a two-hundredth of the time. Where a program calls hundreds of times a
+/// second, a call does one part.
+const WORK_US_PER_S: u64 = 5_000;
 /// System calls between two looks at the clock, at most: where one does not give back 2 MiB.
 const PART_CALLS: usize = 8;
 /// Bytes of what the central tier counts as a page.
