@@ -16,7 +16,7 @@
 //!
 //! The statistic is Student's with a moderated variance: with few rounds, a row's own variance is
 //! now and then tiny by chance, most of all where figures jump between two values. So the mean
-//! variance of all allocators on the same workload is mixed in with the weight of [`PRIOR`] rounds.
+//! variance of all allocators on the same workload is mixed in with the weight of `PRIOR` rounds.
 //! The maxima of each kind of row are taken relative to what they usually reach, or else the wild
 //! faults of a few rows would hide changes of time.
 

@@ -9,7 +9,7 @@
 //!
 //! Fewer than six values do not reach 95 %: five have the median between the least and the largest
 //! of them with 93.75 %, four with 87.5, three with 75. There the ends are pushed out by a part of
-//! the range, which recorded noise has told ([`BEYOND`]). `docs/statistics.md` has the measured
+//! the range, which recorded noise has told (`BEYOND`). `docs/statistics.md` has the measured
 //! coverage.
 
 use statrs::distribution::{Binomial, DiscreteCDF};
