@@ -4,7 +4,7 @@
 //!
 //! `docs/api.txt` keeps a copy, so that the interface changes only where somebody means it to.
 //! Reads the source and not rustdoc's JSON, which only nightly compilers write. It follows `pub
-//! use` from file to file, and looks for `impl` blocks in the folders [`ROOMS`]; it knows no macros
+//! use` from file to file, and looks for `impl` blocks in the folders `ROOMS`; it knows no macros
 //! and no globs, of which the interface has none.
 
 use std::collections::BTreeMap;
