@@ -7,7 +7,7 @@ use crate::central::CENTRAL;
 use crate::front;
 use crate::page_heap::PAGE_HEAP;
 use crate::stats::{self, BlockHistogram, ClassUsage, Stats};
-use crate::thread_cache::exchange;
+use crate::thread_cache::flush;
 
 /// Where every byte is at this moment.
 ///
@@ -112,7 +112,7 @@ pub fn release_due_pages() {
 /// assert!(stratalloc::thread_cache_bytes() > 0);
 /// ```
 pub fn thread_cache_bytes() -> usize {
-    exchange::own_bytes()
+    flush::own_bytes()
 }
 
 /// Gives up the calling thread's whole cache, to the spans. Its next allocations begin with small
@@ -128,7 +128,7 @@ pub fn thread_cache_bytes() -> usize {
 /// assert_eq!(stratalloc::thread_cache_bytes(), 0);
 /// ```
 pub fn flush_thread_cache() {
-    exchange::flush_own();
+    flush::flush_own();
 }
 
 /// Whether the allocator's records agree with each other: the calling thread's cache object by

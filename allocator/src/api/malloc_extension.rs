@@ -6,7 +6,7 @@ use super::{blocks, heap, options};
 use crate::config::DECAY_MS;
 use crate::parameters::{self, Id, NEVER};
 use crate::stats::{BlockHistogram, Stats};
-use crate::thread_cache::exchange;
+use crate::thread_cache::flush;
 
 /// gperftools' `MallocExtension`: its functions by their names, in Rust's spelling. The functions
 /// at the root of this crate and in [`options`](crate::options) do the same and more.
@@ -262,7 +262,7 @@ impl MallocExtension {
     /// stratalloc::MallocExtension::mark_thread_temporarily_idle();
     /// ```
     pub fn mark_thread_temporarily_idle() {
-        exchange::hand_over_own();
+        flush::hand_over_own();
     }
 
     /// For a thread that goes on after one of the two above. Nothing is left to do: a cache fills

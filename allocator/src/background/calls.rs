@@ -2,7 +2,7 @@
 //!
 //! A call that comes by does a part of a step: a few dozen steps of the walks, or one system call for a bounded number of
 //! bytes. Where the program was silent for long before, it goes on to further parts for less than a millisecond. While memory is left that should go back, the calling thread is diverted
-//! (`park::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
+//! (`publish::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
 //! calls twice a second is noticed.
 //!
 //! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds apart, no more than
@@ -27,7 +27,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::guard_pages;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicU32, Futex, Ordering, UnsafeCell};
-use crate::thread_cache::{cache_pool, exchange, park};
+use crate::thread_cache::{cache_pool, flush, publish};
 
 /// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
 const CALLS: u32 = 32;
@@ -120,7 +120,7 @@ pub fn take_part(call: Call) {
     HOLDER.store(0, Ordering::Release);
     if goes_on {
         DIVERTED.store(1, Ordering::Relaxed);
-        park::divert_own();
+        publish::divert_own();
     }
 }
 
@@ -307,7 +307,7 @@ impl State {
             Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
             Some(_) => {}
         }
-        exchange::give_up_idle();
+        flush::give_up_idle();
         self.is_look = false;
         false
     }

@@ -17,7 +17,7 @@ use crate::page::size_class::SizeClass;
 use crate::page_heap::guard_pages;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::sync::{AtomicUsize, Futex, Ordering, Turns};
-use crate::thread_cache::{cache_pool, exchange, park::Parking};
+use crate::thread_cache::{cache_pool, flush, park::Parking};
 
 /// A stage of a pass.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -142,7 +142,7 @@ impl Pass {
                 (false, 0)
             }
             Prepare => (prepare(), 0),
-            Own => (exchange::flush_a_part_of_own(&mut self.class), 0),
+            Own => (flush::flush_a_part_of_own(&mut self.class), 0),
             Others => (self.parking.take_part(), 0),
             Kept => (cache_pool::empty_a_part() != cache_pool::Part::None, 0),
             Transfer => (CENTRAL.drain_a_part(&mut self.class), 0),

@@ -7,7 +7,7 @@ use crate::central::CENTRAL;
 use crate::os::thread_slot;
 use crate::thread_cache::park::{self, Parking};
 use crate::thread_cache::sleepers::{end, sleepers};
-use crate::thread_cache::{exchange, registry};
+use crate::thread_cache::{enter, flush, registry};
 use std::vec::Vec;
 
 /// Steps in a part, at most.
@@ -123,9 +123,9 @@ fn births_and_ends_do_not_depend_on_other_threads() {
         let sleepers = sleepers(count);
         let (birth, flush) = std::thread::spawn(|| {
             steps::take();
-            assert!(exchange::enter().is_some() && !thread_slot::own().is_null());
+            assert!(enter::enter().is_some() && !thread_slot::own().is_null());
             let birth = steps::take();
-            exchange::flush_own();
+            flush::flush_own();
             (birth, steps::take())
         })
         .join()

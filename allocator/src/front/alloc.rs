@@ -10,7 +10,7 @@ use crate::os::linux::take_lock_refusal;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page::unlock;
-use crate::thread_cache::{cache_for_alloc, exchange, sampling_refill};
+use crate::thread_cache::{cache_for_alloc, refill, sampling_refill};
 use crate::{profile, trace};
 use core::ptr;
 
@@ -77,7 +77,7 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 #[inline(never)]
 pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
-    let object = exchange::pop_slow(class, size);
+    let object = refill::pop_slow(class, size);
     init::after_first_allocation();
     background::attend(Call::Allocate);
     relieve_if_wanted(0);
@@ -97,7 +97,7 @@ fn refill_at_last(class: SizeClass, size: usize) -> *mut u8 {
     while object.is_null() {
         let Some(next) = last_resort(resort) else { break };
         resort = next;
-        object = exchange::pop_slow(class, size);
+        object = refill::pop_slow(class, size);
     }
     alloc_hooks::trace(object, size);
     object

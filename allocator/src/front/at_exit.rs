@@ -5,7 +5,9 @@ use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-use crate::thread_cache::{cache_pool, exchange};
+#[cfg(feature = "hardened")]
+use crate::thread_cache::flush;
+use crate::thread_cache::{cache_pool, enter};
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
 /// read the environment: where no allocation has done so, there is nothing to check, and so late in a
@@ -21,7 +23,7 @@ pub fn verify_at_exit() {
         verify(came_home);
         #[cfg(feature = "hardened")]
         {
-            exchange::check_quarantined();
+            flush::check_quarantined();
             CENTRAL.check_links();
         }
     }
@@ -36,7 +38,7 @@ pub fn verify_own_cache() {
 
 /// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another thread freed it, too.
 fn verify(against_spans: bool) {
-    let Some(cache) = exchange::enter_if_live() else {
+    let Some(cache) = enter::enter_if_live() else {
         return;
     };
     for class in SizeClass::all() {

@@ -19,7 +19,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::MappedClass;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
-use crate::thread_cache::exchange;
+use crate::thread_cache::flush;
 #[cfg(not(feature = "hardened"))]
 use crate::thread_cache::{push_target, push_target_sized, registry};
 
@@ -321,7 +321,7 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
             return;
         }
         // SAFETY: the same block, which the call above left alone.
-        if unsafe { exchange::push_counted(class, block) } {
+        if unsafe { flush::push_counted(class, block) } {
             return;
         }
     }
@@ -339,7 +339,7 @@ unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
 unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
     // SAFETY: the start of an object of `class`: two words, which are the caller's unless it is free already.
     unsafe {
-        if !FreeObject::is_marked(block.cast()) || exchange::is_first(class, block) {
+        if !FreeObject::is_marked(block.cast()) || flush::is_first(class, block) {
             return false;
         }
         FreeObject::hand_out(block.cast(), class);
@@ -376,7 +376,7 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
     unsafe {
         #[cfg(feature = "hardened")]
         hardened::retire(class, block);
-        exchange::push_slow(class, block);
+        flush::push_slow(class, block);
     }
     background::attend(Call::Free(caller));
 }

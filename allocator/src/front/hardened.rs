@@ -6,7 +6,7 @@ use crate::base::hint::unlikely;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::size_class::SizeClass;
-use crate::thread_cache::{self, Quarantine, clear, exchange};
+use crate::thread_cache::{self, Quarantine, clear, enter, flush};
 use core::ptr;
 
 /// Takes a live block of `wanted`, or of any class, back through what the calling thread's slot names. Whether it did: not
@@ -35,7 +35,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
     if class == SizeClass::NONE {
         return false;
     }
-    let Some(cache) = exchange::enter_if_live() else { return false };
+    let Some(cache) = enter::enter_if_live() else { return false };
     // SAFETY: handed through; of what leaves the quarantine, all is ours.
     unsafe {
         retire(class, block);
@@ -48,13 +48,13 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
             if clear::zeroes() {
                 clear::check_all(class, chain);
             }
-            exchange::push_chain(class, chain, tail);
+            flush::push_chain(class, chain, tail);
         } else {
             let Some((class, block)) = cache.quarantine.exchange(class, block) else {
                 return true;
             };
             clear::check_all(class, Chain { head: block.cast(), count: 1 });
-            exchange::push_slow(class, block);
+            flush::push_slow(class, block);
         }
     }
     drop(cache);

@@ -7,7 +7,7 @@ use crate::guard;
 use crate::os::libc_calls;
 use crate::parameters;
 use crate::profile::{self, Mode, sampler};
-use crate::thread_cache::registry;
+use crate::thread_cache::{birth, registry};
 use crate::trace;
 
 /// Called on slow paths, before anything that an option decides.
@@ -25,14 +25,14 @@ fn decided(mode: Mode) {
     #[cfg(feature = "hardened")]
     crate::thread_cache::clear::decide();
     match mode {
-        Mode::Trace => registry::cache_nothing(),
+        Mode::Trace => birth::cache_nothing(),
         Mode::Sample | Mode::Off => {
             let guards = guard::start_if_wanted();
             if guards || mode == Mode::Sample {
-                registry::count_allocations([sampler::draw, guard::draw], guards);
+                birth::count_allocations([sampler::draw, guard::draw], guards);
             }
         }
-        Mode::Record if trace::start() => registry::cache_nothing(),
+        Mode::Record if trace::start() => birth::cache_nothing(),
         Mode::Record => {}
     }
 }

@@ -9,7 +9,7 @@
 use super::fork;
 use crate::os::libc_calls;
 use crate::parameters;
-use crate::thread_cache::registry;
+use crate::thread_cache::{birth, registry};
 use core::ffi::{c_char, c_int};
 
 /// Run by the loader. On glibc it passes what `main` gets; other C libraries pass nothing.
@@ -27,7 +27,7 @@ extern "C" fn load(
         unsafe { parameters::note_environment(environment) };
     }
     libc_calls::find();
-    registry::make_exit_key();
+    birth::make_exit_key();
     if registry::first_call() && !fork::register() {
         // Tried again by the first slow path.
         registry::forget_first_call();

@@ -6,7 +6,7 @@ use super::*;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::config::{MAX_SMALL, VAIN_STEPS};
 use crate::page::link_encoding;
-use crate::thread_cache::exchange;
+use crate::thread_cache::enter;
 use proptest::prelude::*;
 use std::thread;
 
@@ -103,7 +103,7 @@ fn forged_marks_cost_a_bounded_number_of_steps_in_the_life_of_a_process() {
                 deallocate(block);
             }
         }
-        if let Some(cache) = exchange::enter_if_live() {
+        if let Some(cache) = enter::enter_if_live() {
             cache.check_invariants();
         }
         SEARCHED.get() - before

@@ -18,7 +18,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{AtomicUsize, Ordering};
-use crate::thread_cache::{cache_pool, exchange};
+use crate::thread_cache::{cache_pool, flush};
 use core::ptr::NonNull;
 
 /// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
@@ -113,7 +113,7 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
     }
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
     let mut search = Search::new(object as usize, most);
-    if exchange::holds(class, &mut search)
+    if flush::holds(class, &mut search)
         || cache_pool::contains(class, &mut search)
         || CENTRAL.holds(class, &mut search)
     {

@@ -5,7 +5,7 @@ use super::*;
 use crate::central::chain::FreeObject;
 use crate::config::{MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
-use crate::thread_cache::{exchange, park};
+use crate::thread_cache::{enter, flush, park};
 use proptest::prelude::*;
 use std::cell::Cell;
 use std::ptr;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 /// Checks the calling thread's cache, unless another test has parked it.
 fn check_own_cache() {
-    if let Some(cache) = exchange::enter_if_live() {
+    if let Some(cache) = enter::enter_if_live() {
         cache.check_invariants();
     }
 }
@@ -324,7 +324,7 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
             // SAFETY: a live block that is given up.
             unsafe { deallocate(block) };
         }
-        let before = exchange::own_bytes();
+        let before = flush::own_bytes();
         asleep.send(before).unwrap();
         woken.recv().unwrap();
         // Goes on as if nothing had been.
@@ -333,7 +333,7 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
         pattern(block, 96, true);
         // SAFETY: as above.
         unsafe { deallocate(block) };
-        let after = exchange::own_bytes();
+        let after = flush::own_bytes();
         verify_own_cache();
         (before, after)
     });

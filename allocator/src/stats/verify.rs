@@ -9,7 +9,7 @@ use crate::guard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
-use crate::thread_cache::{self, exchange};
+use crate::thread_cache::{self, flush};
 
 /// Whether every record that can be read while other threads run is as it should be: the calling
 /// thread's magazines, the transfer caches, the bitmaps and groups of the central free lists, and
@@ -57,5 +57,5 @@ pub fn block_is_live(addr: usize) -> bool {
     }
     // Who asks wants to know.
     let mut search = Search::new(addr, usize::MAX);
-    !marked || !(exchange::holds(class, &mut search) || CENTRAL.holds(class, &mut search))
+    !marked || !(flush::holds(class, &mut search) || CENTRAL.holds(class, &mut search))
 }

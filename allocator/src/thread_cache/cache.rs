@@ -14,13 +14,12 @@
 //! that are a moment old. That is why the fields are atomics; all accesses are relaxed and compile to
 //! plain moves, with one exception that matters to `fork` and to parking, see [`PushTarget::push`].
 
-use super::push_target::PushTarget;
 use super::sample_counter::SampleCounter;
 use crate::base::list::{Links, Node};
-use crate::central::chain::{Chain, FreeObject};
-use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
+use crate::central::chain::FreeObject;
+use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
-use crate::page::size_class::{MappedClass, SizeClass};
+use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use core::ptr;
 
@@ -54,7 +53,7 @@ pub struct ThreadCache {
     /// First object of each class's spare magazine.
     pub(super) spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
     /// Objects in each spare magazine.
-    spare_counts: [AtomicU32; CLASS_COUNT],
+    pub(super) spare_counts: [AtomicU32; CLASS_COUNT],
     /// Slow-path samples until the next scavenge.
     pub(super) countdown: AtomicU32,
     /// Classes whose slow path ran since the last scavenge, 32 to a word.
@@ -117,11 +116,11 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
 /// Named by the fourth word of threads that count, where blocks whose size the caller says are looked up nevertheless,
-/// and by the third and fourth of threads that spare shared pages: full (`registry::publish_cache`). Never written to;
+/// and by the third and fourth of threads that spare shared pages: full (`publish::publish_cache`). Never written to;
 /// what kind it is nobody asks.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
-/// The calling thread's cache, or a placeholder. What takes longer than one `pop` goes through `exchange::enter`.
+/// The calling thread's cache, or a placeholder. What takes longer than one `pop` goes through `enter::enter`.
 #[inline(always)]
 pub fn current() -> &'static ThreadCache {
     // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
@@ -203,153 +202,6 @@ impl ThreadCache {
         object.cast()
     }
 
-    /// Puts an object into the loaded magazine as `PushTarget::push` does. For slow paths of the owner.
-    ///
-    /// # Safety
-    /// `object` is an object of `class` that the caller gives up.
-    #[inline]
-    pub unsafe fn push(&self, class: SizeClass, object: *mut u8) -> bool {
-        // SAFETY: addresses of this cache, for numbers of these kinds; the rest is handed through.
-        unsafe {
-            match self.counter() {
-                None => PushTarget::of(self).push(MappedClass::first(class), object),
-                Some(_) => PushTarget::of_counted(self).push_alias(class.index(), object),
-            }
-        }
-    }
-
-    /// The length of the loaded magazine. Exact for the owner, a moment old for others.
-    pub fn loaded_count(&self, class: SizeClass) -> usize {
-        if self.is_emptied(class) {
-            return 0;
-        }
-        // Relaxed: see the module's comment.
-        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed);
-        let room = Self::at(&self.free_slots, class).load(Ordering::Relaxed);
-        let budget = Self::at(&self.budgets, class).load(Ordering::Relaxed);
-        // Loads that are not one moment may cross.
-        capacity.saturating_sub(room.saturating_add(budget)) as usize
-    }
-
-    /// Objects that may be pushed by a thread that counts before it looks again. For the owner.
-    #[inline(always)]
-    pub(super) fn budget(&self, class: SizeClass) -> usize {
-        // Relaxed: only the owner writes.
-        Self::at(&self.budgets, class).load(Ordering::Relaxed) as usize
-    }
-
-    /// The length of the spare magazine. Exact for the owner, a moment old for others.
-    pub fn spare_count(&self, class: SizeClass) -> usize {
-        // Relaxed: see the module's comment.
-        Self::at(&self.spare_counts, class).load(Ordering::Relaxed) as usize
-    }
-
-    /// The loaded magazine, left in place. For the owner.
-    pub fn loaded(&self, class: SizeClass) -> Chain {
-        // Relaxed: only the owner writes.
-        let head = Self::at(&self.heads, class).load(Ordering::Relaxed);
-        Chain { head, count: self.loaded_count(class) }
-    }
-
-    /// The spare magazine, left in place. For the owner.
-    pub fn spare(&self, class: SizeClass) -> Chain {
-        // Relaxed: only the owner writes.
-        let head = Self::at(&self.spare_heads, class).load(Ordering::Relaxed);
-        Chain { head, count: self.spare_count(class) }
-    }
-
-    /// Makes `chain` the loaded magazine, with room for `capacity` objects in all. For the owner; the
-    /// magazine loaded before is empty or was copied elsewhere.
-    pub fn set_loaded(&self, class: SizeClass, chain: Chain, capacity: usize) {
-        debug_assert!(capacity >= chain.count);
-        // Relaxed: only the owner writes. Head first when it becomes null, so that what a forked child
-        // finds is never in two places; `take_*` relies on it.
-        Self::at(&self.heads, class).store(chain.head, Ordering::Release);
-        self.set_room(class, chain.count, capacity);
-    }
-
-    /// Notes that the loaded magazine has `count` objects, with room for `capacity` in all.
-    #[inline]
-    fn set_room(&self, class: SizeClass, count: usize, capacity: usize) {
-        match self.counter() {
-            None => {
-                // Relaxed: only the owner writes.
-                Self::at(&self.capacities, class).store(capacity as u32, Ordering::Relaxed);
-                Self::at(&self.free_slots, class)
-                    .store((capacity - count) as u32, Ordering::Relaxed);
-            }
-            Some(counter) => self.set_budget(counter, class, count, capacity),
-        }
-    }
-
-    /// Takes the loaded magazine out, leaving an empty one with room for `capacity`.
-    pub fn take_loaded(&self, class: SizeClass, capacity: usize) -> Chain {
-        let chain = self.loaded(class);
-        self.set_loaded(class, Chain::EMPTY, capacity);
-        chain
-    }
-
-    /// How many objects the loaded magazine holds when full. For the owner.
-    pub fn capacity(&self, class: SizeClass) -> usize {
-        // Relaxed: only the owner writes.
-        Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize
-    }
-
-    /// Gives the loaded magazine room for `capacity` objects in all.
-    pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
-        let count = self.loaded_count(class);
-        debug_assert!(capacity >= count);
-        self.set_room(class, count, capacity);
-    }
-
-    /// Makes `chain` the spare magazine; the one before is empty or was copied elsewhere.
-    pub fn set_spare(&self, class: SizeClass, chain: Chain) {
-        // Release: as in `push`.
-        Self::at(&self.spare_heads, class).store(chain.head, Ordering::Release);
-        Self::at(&self.spare_counts, class).store(chain.count as u32, Ordering::Relaxed);
-    }
-
-    /// Takes the spare magazine out.
-    pub fn take_spare(&self, class: SizeClass) -> Chain {
-        let chain = self.spare(class);
-        self.set_spare(class, Chain::EMPTY);
-        chain
-    }
-
-    /// Takes what the loaded magazine holds from under its owner, who may be about to put one object in
-    /// (see `park`). The chain's count is an upper bound.
-    pub(super) fn steal_loaded(&self, class: SizeClass) -> Chain {
-        // Acquire: pairs with the Release of `push`, so that the links are there. An exchange, so that the
-        // owner's store is either part of what is taken or comes after it.
-        let head = Self::at(&self.heads, class).swap(ptr::null_mut(), Ordering::Acquire);
-        Chain { head, count: MAGAZINE_MAX_COUNT }
-    }
-
-    /// Makes a class that `steal_loaded` was applied to whole again: what is there now, if anything, is one
-    /// object, whose link leads to what was taken.
-    pub(super) fn finish_steal(&self, class: SizeClass) {
-        // Relaxed: the owner's own store, if any.
-        let object = Self::at(&self.heads, class).load(Ordering::Relaxed);
-        if object.is_null() {
-            self.set_loaded(class, Chain::EMPTY, 0);
-        } else {
-            // SAFETY: an object that this thread has put here.
-            unsafe { FreeObject::relink(object, ptr::null_mut()) };
-            self.set_loaded(class, Chain { head: object, count: 1 }, 1);
-        }
-    }
-
-    /// Takes what both magazines of a class may hold from a cache whose owner is gone, and may have stopped anywhere in an
-    /// operation: their first objects, or null.
-    pub(super) fn take_heads(&self, class: SizeClass) -> [*mut FreeObject; 2] {
-        // Relaxed, here and below: nobody else has the cache.
-        let loaded = Self::at(&self.heads, class).swap(ptr::null_mut(), Ordering::Relaxed);
-        for count in [&self.free_slots, &self.budgets, &self.capacities] {
-            Self::at(count, class).store(0, Ordering::Relaxed);
-        }
-        [loaded, self.take_spare(class).head]
-    }
-
     /// The head of the loaded magazine.
     pub(super) fn head(&self, class: SizeClass) -> *mut FreeObject {
         // Relaxed: for who knows that the value is settled, or only compares it.
@@ -368,22 +220,10 @@ impl ThreadCache {
         Self::at(&self.limits, class).store(limit as u32, Ordering::Relaxed);
     }
 
-    /// Panics unless every magazine holds what its counts say.
-    #[cfg(test)]
-    pub fn check_invariants(&self) {
-        for class in SizeClass::all() {
-            for chain in [self.loaded(class), self.spare(class)] {
-                let mut object = chain.head;
-                for _ in 0..chain.count {
-                    assert!(!object.is_null(), "chain shorter than its count");
-                    // SAFETY: an object of the magazine.
-                    unsafe {
-                        assert!(FreeObject::is_marked(object));
-                        object = FreeObject::next(object);
-                    }
-                }
-                assert!(object.is_null(), "chain longer than its count");
-            }
-        }
+    /// What counts what the owner allocates, if anything does.
+    #[inline(always)]
+    pub fn counter(&self) -> Option<&'static SampleCounter> {
+        // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the registry's lock orders.
+        unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
     }
 }

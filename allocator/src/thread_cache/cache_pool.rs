@@ -4,7 +4,6 @@
 
 use super::cache::ThreadCache;
 use super::{registry, sizing};
-use crate::base::list::List;
 use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, Search};
@@ -14,33 +13,6 @@ use core::ptr;
 /// Most caches that are kept, and most bytes in each: half a megabyte in all.
 const MOST: usize = 4;
 const MOST_BYTES: usize = 128 * 1024;
-
-/// The caches that are kept: a part of the registry, under its lock.
-pub(super) struct CachePool {
-    pub(super) list: List<ThreadCache>,
-    count: usize,
-    /// Fewest of them since the background thread last looked: so many nobody needed.
-    low: usize,
-    /// How far the first of them was emptied: the number of the next class.
-    emptied: usize,
-}
-
-impl CachePool {
-    pub(super) const fn new() -> Self {
-        Self { list: List::new(), count: 0, low: 0, emptied: 1 }
-    }
-
-    /// One of them, or null.
-    pub(super) fn take(&mut self) -> *mut ThreadCache {
-        let cache = self.list.pop_front();
-        if !cache.is_null() {
-            self.count -= 1;
-            self.emptied = 1;
-            self.low = self.low.min(self.count);
-        }
-        cache
-    }
-}
 
 /// Keeps `cache`, whose thread has ended, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {

@@ -12,7 +12,7 @@
 //! frees then is written to.) A thread also goes back at the first `free` after it all has ended.
 
 use super::cache::ThreadCache;
-use super::{exchange, registry};
+use super::publish;
 use crate::central::{CENTRAL, Fate, cow_state};
 use crate::config::{COW_BUDGET, COW_BUDGET_GAIN, COW_BUDGET_MOST};
 use crate::page::size_class::SizeClass;
@@ -27,19 +27,17 @@ impl ThreadCache {
     }
 }
 
-/// Lets the calling thread spare shared pages if they are to be spared and it does not yet. Its cache is not
-/// parked, unless somebody just did; then it comes here again.
+/// Lets the calling thread, which has entered `cache`, spare shared pages if they are to be spared and it does not yet.
 #[inline]
-pub(super) fn join_if_wanted() {
+pub(super) fn join_if_wanted(cache: &ThreadCache) {
     if cow_state::since() != 0 {
-        join();
+        join(cache);
     }
 }
 
 #[cold]
-fn join() {
+fn join(cache: &ThreadCache) {
     let since = cow_state::since();
-    let Some(cache) = exchange::enter_if_live() else { return };
     let is_since = |number: &AtomicU32| number.load(Ordering::Relaxed) == since;
     if since == 0 || is_since(&cache.cow_fork) || is_since(&cache.cow_declined) {
         return;
@@ -55,14 +53,14 @@ fn join() {
     }
     cache.cow_fork.store(since, Ordering::Relaxed);
     cache.cow_budget.store(COW_BUDGET, Ordering::Relaxed);
-    registry::republish_cache(&cache);
+    publish::republish_cache(cache);
 }
 
 /// Lets the calling thread, which owns `cache`, put objects into it again.
 #[cold]
 fn leave(cache: &ThreadCache) {
     cache.cow_fork.store(0, Ordering::Relaxed);
-    registry::republish_cache(cache);
+    publish::republish_cache(cache);
 }
 
 /// For a thread that spares shared pages and owns `cache`: takes `object` home if it lies on one. Otherwise it is
@@ -74,7 +72,7 @@ fn leave(cache: &ThreadCache) {
 pub(super) unsafe fn take_home(cache: &ThreadCache, class: SizeClass, object: *mut u8) -> bool {
     if cache.cow_fork.load(Ordering::Relaxed) != cow_state::since() {
         leave(cache);
-        join_if_wanted();
+        join_if_wanted(cache);
         if !cache.avoids_cow() {
             return false;
         }

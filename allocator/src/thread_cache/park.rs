@@ -30,84 +30,52 @@
 //! lives on what it has cached looks the same, but is none the worse for it: to be parked costs it a few
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
-use super::cache::{Kind, PARKED, ThreadCache};
+use super::cache::ThreadCache;
+use super::parked_state::{ALL_EMPTIED, EMPTIED, INTACT, NOT};
+use super::publish::{publish_parked, slot_of};
 use super::registry::{PART, Registry, Step, VISITS, Walk};
-use super::{cow_cache, registry, sizing};
+use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::Chain;
-use crate::config::{CLASS_COUNT, SCAVENGE_INTERVAL};
+use crate::config::SCAVENGE_INTERVAL;
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU32, Ordering};
 use core::ptr;
 
-/// Value of `parked`: not parked.
-const NOT: u32 = 0;
-/// Value of `parked`: the slot names the placeholder, and everything is in place.
-const INTACT: u32 = 1;
-/// Value of `parked`, plus a class's number: all but that class was taken.
-const EMPTIED: u32 = 2;
-/// Value of `emptied`: no class is left, nor anything else.
-const ALL_EMPTIED: u32 = CLASS_COUNT as u32 + 1;
 /// Value of `rounds_asleep`: to be parked next, whatever was seen.
 const CHOSEN: u32 = u32::MAX;
 
 /// Caches that are parked by one barrier.
 const BATCH: usize = VISITS;
+
 /// Magazines that are taken in a part, at most, and those of one class.
 const TAKEN: usize = 2;
+
 /// Classes that are looked at for them.
 const LOOKS: usize = 32;
+
 /// See `TAKEN`. In hardened builds there are two generations in quarantine besides.
 const OF_A_CLASS: usize = if cfg!(feature = "hardened") { 4 } else { 2 };
+
 /// 1 while the kernel last refused the barrier, as filters of system calls have it do: no cache can be emptied.
 static REFUSED: AtomicU32 = AtomicU32::new(0);
 
 /// Bytes below which a cache is not worth it.
 const LEAST_BYTES: usize = 16 * 1024;
+
 /// Exchanges between two looks up to which a thread counts as asleep.
 const FEW_EXCHANGES: u32 = 8;
 
 impl ThreadCache {
-    /// Whether the loaded magazine of `class` was taken while the cache was parked.
-    pub(super) fn is_emptied(&self, class: SizeClass) -> bool {
-        // Relaxed: changed by others only while the owner is kept from using the cache.
-        let parked = self.parked.load(Ordering::Relaxed);
-        parked >= EMPTIED
-            && parked - EMPTIED != class.index() as u32
-            && (class.index() as u32) < self.emptied.load(Ordering::Relaxed)
-    }
-
-    /// Whether it was emptied while it was parked, to the end.
-    fn is_all_emptied(&self) -> bool {
-        // Relaxed: as in `is_emptied`.
-        self.parked.load(Ordering::Relaxed) >= EMPTIED
-            && self.emptied.load(Ordering::Relaxed) == ALL_EMPTIED
-    }
-
-    /// Bytes in all magazines.
-    pub(super) fn held_bytes(&self) -> usize {
-        steps::add_objects(CLASS_COUNT);
-        let count = |class| self.loaded_count(class) + self.spare_count(class);
-        SizeClass::all().map(|class| count(class) * class.size()).sum()
-    }
-
     /// Bytes in all magazines and in quarantine: what parking gives back.
     fn parkable_bytes(&self) -> usize {
         #[cfg(feature = "hardened")]
         return self.held_bytes() + self.quarantine.bytes();
         #[cfg(not(feature = "hardened"))]
         self.held_bytes()
-    }
-
-    /// Whether the quarantine of `class` was taken while the cache was parked, but for what its owner was about to do.
-    #[cfg(feature = "hardened")]
-    pub(super) fn is_quarantine_emptied(&self, class: SizeClass) -> bool {
-        // Relaxed: as in `is_emptied`.
-        self.parked.load(Ordering::Relaxed) >= EMPTIED
-            && (class.index() as u32) < self.emptied.load(Ordering::Relaxed)
     }
 
     /// Exchanges with the central tier since the last call, unless they were very many.
@@ -347,11 +315,6 @@ impl Parking {
     }
 }
 
-/// The thread-local words of the cache's owner.
-fn slot_of(cache: &ThreadCache) -> *mut usize {
-    cache.slot.load(Ordering::Relaxed)
-}
-
 /// Step 3 and 4: takes some magazines, if the slot names the placeholder since the time with that number, and sends them
 /// home. Returns whether anything is left to take.
 fn empty_a_part(cache: &ThreadCache, naming: usize) -> bool {
@@ -424,21 +387,6 @@ fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usiz
     false
 }
 
-/// Gives the calling thread, whose slot names `PARKED`, its cache back.
-#[cold]
-pub fn resume() {
-    // Waits for who is parking.
-    let registry = registry::lock();
-    let cache = thread_slot::own().cast::<ThreadCache>();
-    // SAFETY: a thread with that placeholder has a cache, and records are never freed.
-    let cache = unsafe { &*cache };
-    debug_assert!(cache.kind == Kind::Live);
-    repair(cache);
-    registry::publish_cache(cache);
-    drop(registry);
-    cow_cache::join_if_wanted();
-}
-
 /// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that it does not
 /// matter what a thread is about to do. Without any lock: it is taken for a few caches at a time, and given up while the
 /// kernel is asked whether their threads exist.
@@ -470,56 +418,4 @@ pub(super) fn stop_all_at_start(registry: &mut Registry) {
             unsafe { publish_parked(registry, cache) };
         }
     }
-}
-
-/// Lets the calling thread's next allocation take a slow path, wherever it goes. Frees go on as before, so that what
-/// was diverted stays so while a program frees much in a row.
-pub fn divert_own() {
-    let own = thread_slot::own().cast::<ThreadCache>();
-    if own.is_null() {
-        return;
-    }
-    let mut registry = registry::lock();
-    // SAFETY: the calling thread's own record; records are never freed.
-    let cache = unsafe { &*own };
-    // Relaxed: the lock orders.
-    if cache.parked.load(Ordering::Relaxed) == NOT {
-        note_naming(&mut registry, cache);
-        thread_slot::set_pop((&raw const PARKED).cast_mut().cast());
-    }
-}
-
-/// Notes that the slot of the owner of `cache` is made to name the placeholder, in part or in all.
-fn note_naming(registry: &mut Registry, cache: &ThreadCache) {
-    registry.namings += 1;
-    // Relaxed: the lock orders.
-    cache.naming.store(registry.namings, Ordering::Relaxed);
-    cache.parked.store(INTACT, Ordering::Relaxed);
-}
-
-/// Lets the slot of the owner of `cache`, which is not parked, name `PARKED`.
-///
-/// # Safety
-/// The thread exists and is listed, and the registry's lock is held: the thread has not taken its cache down,
-/// which it would do under that lock; its thread-local words are there.
-unsafe fn publish_parked(registry: &mut Registry, cache: &ThreadCache) {
-    note_naming(registry, cache);
-    let parked = (&raw const PARKED).cast_mut().cast();
-    // SAFETY: by the caller's word.
-    unsafe { thread_slot::write(slot_of(cache), parked, parked, parked) };
-}
-
-/// Brings the magazines in order that were taken. For the owner, with no operation under way, when nobody
-/// can be parking the cache.
-pub fn repair(cache: &ThreadCache) {
-    if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
-        for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
-            cache.finish_steal(class);
-        }
-        #[cfg(feature = "hardened")]
-        for class in SizeClass::all().filter(|&class| cache.is_quarantine_emptied(class)) {
-            cache.quarantine.settle(class);
-        }
-    }
-    cache.parked.store(NOT, Ordering::Relaxed);
 }

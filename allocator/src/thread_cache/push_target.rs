@@ -20,7 +20,7 @@ use crate::central::chain::FreeObject;
 use crate::config::CLASS_COUNT;
 #[cfg(not(feature = "hardened"))]
 use crate::os::thread_slot;
-use crate::page::size_class::{ALIAS, MappedClass};
+use crate::page::size_class::{ALIAS, MappedClass, SizeClass};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
 use core::mem::offset_of;
 use core::ptr;
@@ -131,5 +131,22 @@ impl PushTarget {
         // in a register.
         room.store(room.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
         true
+    }
+}
+
+impl ThreadCache {
+    /// Puts an object into the loaded magazine as `PushTarget::push` does. For slow paths of the owner.
+    ///
+    /// # Safety
+    /// `object` is an object of `class` that the caller gives up.
+    #[inline]
+    pub unsafe fn push(&self, class: SizeClass, object: *mut u8) -> bool {
+        // SAFETY: addresses of this cache, for numbers of these kinds; the rest is handed through.
+        unsafe {
+            match self.counter() {
+                None => PushTarget::of(self).push(MappedClass::first(class), object),
+                Some(_) => PushTarget::of_counted(self).push_alias(class.index(), object),
+            }
+        }
     }
 }

@@ -15,8 +15,6 @@
 //! says the size, the map is not looked at: the fourth word of the slot of a thread that counts names for these frees a
 //! cache that is always full, and the slow path looks.
 
-use super::cache::ThreadCache;
-use crate::central::chain::Chain;
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::size_class::SizeClass;
@@ -85,7 +83,7 @@ impl SampleCounter {
 
     /// Bytes until the next sample, whatever kind it is of: at least one.
     #[inline(always)]
-    fn least_left(&self, class: SizeClass) -> usize {
+    pub(super) fn least_left(&self, class: SizeClass) -> usize {
         let [first, second] = self.left(class);
         let least = first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed));
         if least > 0 { least } else { self.draw_first(class) }
@@ -179,91 +177,4 @@ fn seed(addr: u64) -> u64 {
         .wrapping_add(0x9E37_79B9_7F4A_7C15)
         .wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed ^ mixed >> 31 | 1
-}
-
-impl ThreadCache {
-    /// What counts what the owner allocates, if anything does.
-    #[inline(always)]
-    pub fn counter(&self) -> Option<&'static SampleCounter> {
-        // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the registry's lock orders.
-        unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
-    }
-
-    /// Objects that were popped and not counted yet.
-    #[inline(always)]
-    pub(super) fn popped(&self, class: SizeClass) -> usize {
-        // Relaxed, here and below: only the owner writes.
-        Self::at(&self.free_slots, class).load(Ordering::Relaxed) as usize
-    }
-
-    /// Counts them.
-    #[inline]
-    pub(super) fn count_popped(&self, counter: &SampleCounter, class: SizeClass) {
-        let popped = self.popped(class);
-        counter.took(class, popped);
-        let capacities = Self::at(&self.capacities, class);
-        capacities.store(capacities.load(Ordering::Relaxed) - popped as u32, Ordering::Relaxed);
-        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
-    }
-
-    /// Notes that the loaded magazine has `count` objects, which is no more than may be allocated before the next sample.
-    /// Room there is for what brings it to `capacity`, as far as that sample is far enough.
-    pub(super) fn set_budget(
-        &self,
-        counter: &SampleCounter,
-        class: SizeClass,
-        count: usize,
-        capacity: usize,
-    ) {
-        let popped = self.popped(class);
-        if popped > 0 {
-            counter.took(class, popped);
-        }
-        // A class that is not used has no distances drawn for it.
-        let most = if capacity == 0 { 0 } else { counter.most(class, capacity) };
-        debug_assert!(
-            count <= most,
-            "{count} objects of {class:?} loaded, {most} before the next sample"
-        );
-        self.store_budget(class, count, most.saturating_sub(count));
-    }
-
-    /// Makes `chain` the loaded magazine, where `budget` objects may be pushed before the thread looks again, and what was
-    /// popped is counted.
-    pub(super) fn set_loaded_counted(&self, class: SizeClass, chain: Chain, budget: usize) {
-        // As in `set_loaded`.
-        Self::at(&self.heads, class).store(chain.head, Ordering::Release);
-        self.store_budget(class, chain.count, budget);
-    }
-
-    fn store_budget(&self, class: SizeClass, count: usize, budget: usize) {
-        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
-        Self::at(&self.budgets, class).store(budget as u32, Ordering::Relaxed);
-        Self::at(&self.capacities, class).store((count + budget) as u32, Ordering::Relaxed);
-    }
-
-    /// Counts what was popped, and lets the magazine be filled, where the budget is used up. Returns whether it did: not if
-    /// the magazine is full or the next sample is near.
-    ///
-    /// A thread that allocates about as much as it frees may push more than there is room for, twice what it popped
-    /// since the last look: so it looks seldom, though its magazines are small. They hold no more for that, unless it changes
-    /// its ways, and then no more than by a magazine's worth.
-    #[cfg(not(feature = "hardened"))]
-    #[inline]
-    pub(super) fn renew_budget(&self, counter: &SampleCounter, class: SizeClass) -> bool {
-        let (limit, info) = (self.limit(class), class.info());
-        let popped = self.popped(class);
-        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize;
-        let count = capacity - popped;
-        if count >= limit {
-            return false;
-        }
-        let budget = (2 * popped).min(info.most_budget as usize).max(limit - count);
-        if (popped + count + budget) * info.size as usize >= counter.least_left(class) {
-            return false;
-        }
-        counter.took(class, popped);
-        self.store_budget(class, count, budget);
-        true
-    }
 }

@@ -1,7 +1,7 @@
 //! A cache whose owner counts, with objects of the tests' own, played through by the rules of the slow paths.
 
 use super::cache::{Kind, ThreadCache};
-use super::exchange::load;
+use super::refill::load;
 use super::sample_counter::{self, KINDS, SampleCounter};
 use super::sampling_refill::{make_room_before_sample, put_aside};
 use crate::central::chain::{Chain, FreeObject};

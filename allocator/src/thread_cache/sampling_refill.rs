@@ -2,7 +2,7 @@
 //! loaded magazine must not have before.
 
 use super::cache::{ThreadCache, current};
-use super::exchange::enter;
+use super::enter::enter;
 use super::registry;
 use super::sample_counter::SampleCounter;
 use crate::central::chain::{Chain, FreeObject};

@@ -1,6 +1,6 @@
 //! Threads for tests, which have something cached and sleep.
 
-use super::exchange;
+use super::{flush, refill};
 use crate::os::thread_slot;
 #[cfg(feature = "hardened")]
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
@@ -27,13 +27,13 @@ pub fn sleepers(count: usize) -> HashMap<usize, Sleeper> {
         let handle = thread::spawn(move || {
             for size in SIZES {
                 let class = SizeClass::of(size).unwrap();
-                let objects: Vec<_> = (0..20).map(|_| exchange::pop_slow(class, size)).collect();
+                let objects: Vec<_> = (0..20).map(|_| refill::pop_slow(class, size)).collect();
                 for object in objects {
                     // SAFETY: an object of the class that is given up, and in hardened builds not live any more.
                     unsafe {
                         #[cfg(feature = "hardened")]
                         ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
-                        exchange::push_slow(class, object);
+                        flush::push_slow(class, object);
                     }
                 }
             }

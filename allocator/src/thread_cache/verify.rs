@@ -2,7 +2,7 @@
 //! as its counts say? It reads only. Other threads' caches cannot be read, as their owners change them.
 
 use super::cache::ThreadCache;
-use super::exchange::enter_if_live;
+use super::enter::enter_if_live;
 use crate::central::verify::chain_is_sound;
 use crate::page::size_class::SizeClass;
 

@@ -1,0 +1,91 @@
+//! Entering the calling thread's cache for a slow path: it is made if there is none, and taken back if it is parked.
+
+use super::cache::{Kind, ThreadCache, current};
+use super::publish::{publish_cache, repair};
+use super::{birth, cow_cache, registry};
+use crate::os::thread_slot;
+use crate::sync::{Ordering, compiler_fence};
+use core::ops::Deref;
+use core::ptr;
+
+/// The calling thread's cache while it is on a slow path: nobody parks it meanwhile.
+pub struct Entered {
+    cache: &'static ThreadCache,
+    before: u32,
+}
+
+impl Deref for Entered {
+    type Target = ThreadCache;
+
+    fn deref(&self) -> &ThreadCache {
+        self.cache
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        // Release: who parks the cache and finds it not busy sees it as it is now.
+        self.cache.busy.store(self.before, Ordering::Release);
+    }
+}
+
+/// The calling thread's cache for a slow path, made now if it has none; `None` after it was taken down, or
+/// without memory for one.
+pub fn enter() -> Option<Entered> {
+    loop {
+        if let Some(entered) = enter_if_live() {
+            return Some(entered);
+        }
+        if current().kind == Kind::Exited || !birth::register() {
+            return None;
+        }
+        if let Some(entered) = enter_if_live() {
+            cow_cache::join_if_wanted(&entered);
+            return Some(entered);
+        }
+    }
+}
+
+/// The calling thread's cache, if it has one. Where the slot names the placeholder of parked ones, it names the
+/// cache again afterwards.
+pub fn enter_if_live() -> Option<Entered> {
+    let mut came_back = false;
+    loop {
+        let cache = current();
+        match cache.kind {
+            Kind::Live => {}
+            Kind::Parked => {
+                resume();
+                came_back = true;
+                continue;
+            }
+            Kind::Empty | Kind::Exited => return None,
+        }
+        // Relaxed: only this thread writes. Then the slot once more, in this order: who parks the cache writes
+        // the slot, makes this thread pass a barrier, and reads the flag. Either it sees the flag, or this
+        // thread sees the slot.
+        let entered = Entered { cache, before: cache.busy.load(Ordering::Relaxed) };
+        cache.busy.store(1, Ordering::Relaxed);
+        compiler_fence(Ordering::SeqCst);
+        if ptr::eq(current(), cache) {
+            if came_back {
+                cow_cache::join_if_wanted(cache);
+            }
+            return Some(entered);
+        }
+    }
+}
+
+/// Gives the calling thread, whose slot names `PARKED`, its cache back.
+#[cold]
+fn resume() {
+    // Waits for who is parking.
+    let registry = registry::lock();
+    let cache = thread_slot::own().cast::<ThreadCache>();
+    // SAFETY: a thread with that placeholder has a cache, and records are never freed.
+    let cache = unsafe { &*cache };
+    debug_assert!(cache.kind == Kind::Live);
+    repair(cache);
+    publish_cache(cache);
+    drop(registry);
+}
