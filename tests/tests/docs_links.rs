@@ -160,7 +160,9 @@ fn judge(
     let sources = files.iter().filter(|path| path.starts_with("allocator"));
     let rust = sources.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
     let places: Vec<(&PathBuf, usize)> = rust
-        .flat_map(|path| declarations(&read(path), &link.text).into_iter().map(move |at| (path, at)))
+        .flat_map(|path| {
+            declarations(&read(path), &link.text).into_iter().map(move |at| (path, at))
+        })
         .collect();
     match places[..] {
         [(path, line)] => {
@@ -210,7 +212,7 @@ fn links_lead_to_files_and_to_the_lines_that_declare_what_they_name() {
     assert!(wrong.is_empty(), "{mend} mends what has only moved:\n{}", wrong.join("\n"));
 }
 
-/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending.
+/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending. `NAME` stands for any.
 fn named_files(text: &str) -> BTreeSet<String> {
     let endings = [".rs", ".c", ".cpp", ".h", ".sh", ".py", ".md"];
     let is_name = |word: &&str| {
@@ -218,6 +220,7 @@ fn named_files(text: &str) -> BTreeSet<String> {
         word.contains('/')
             && !word.starts_with('/')
             && word.chars().all(plain)
+            && !word.contains("NAME")
             && endings.iter().any(|ending| word.ends_with(ending))
     };
     text.split('`').skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
@@ -231,7 +234,9 @@ fn files_that_documents_name_exist() {
     for document in documents(&files) {
         let text = fs::read_to_string(root().join(&document)).expect("a document");
         for name in named_files(&text) {
-            if !files.iter().any(|file| file.ends_with(&name)) {
+            // From the document's folder, or the end of some file's path.
+            let beside = root().join(&document).with_file_name("").join(&name);
+            if !beside.exists() && !files.iter().any(|file| file.ends_with(&name)) {
                 gone.push(format!("{}: {name}", document.display()));
             }
         }
@@ -277,7 +282,8 @@ fn clauses_that_are_cited_are_in_the_contract() {
 /// The checks above can say no.
 #[test]
 fn links_and_names_are_told_from_other_text() {
-    let text = "See [`A::f`](../x.rs#L7), [here](y.md) and [out](https://z).\n```\n[no](n.rs)\n```\n";
+    let text =
+        "See [`A::f`](../x.rs#L7), [here](y.md) and [out](https://z).\n```\n[no](n.rs)\n```\n";
     let found: Vec<(String, String, Option<usize>)> =
         links(text).into_iter().map(|link| (link.text, link.target, link.line)).collect();
     let expected = [("A::f", "../x.rs", Some(7)), ("here", "y.md", None)];
