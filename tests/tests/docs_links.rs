@@ -226,12 +226,14 @@ fn named_files(text: &str) -> BTreeSet<String> {
     text.split('`').skip(1).step_by(2).filter(is_name).map(str::to_owned).collect()
 }
 
-/// A document that names a file which was renamed sends its reader nowhere.
+/// A document that names a file which was renamed sends its reader nowhere. Decisions may: they are
+/// of their day, and tell of files that are gone or are yet to be written.
 #[test]
 fn files_that_documents_name_exist() {
     let files = all_files();
     let mut gone = Vec::new();
-    for document in documents(&files) {
+    let lasting = documents(&files).into_iter().filter(|path| !path.starts_with("docs/decisions"));
+    for document in lasting {
         let text = fs::read_to_string(root().join(&document)).expect("a document");
         for name in named_files(&text) {
             // From the document's folder, or the end of some file's path.
