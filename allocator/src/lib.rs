@@ -75,7 +75,7 @@
 //! needs the C library that Rust's `std` is linked with. C and C++ programs use the library that
 //! the crate `stratalloc-capi` builds.
 // The modules are the tiers, lowest first; a module uses only what stands above it in this list.
-// `docs/design.md` follows one `malloc(16)` all the way down.
+// `docs/architecture.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![cfg_attr(
     feature = "valgrind",

@@ -19,7 +19,7 @@
 //! 5. Slow paths do more than that, and say so: a cache whose owner is `busy` is left alone.
 //!
 //! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
-//! would be four instructions of a pair instead; `docs/design.md` has what else was measured.)
+//! would be four instructions of a pair instead; `docs/decisions/013-parking.md` has what else was measured.)
 //!
 //! All this is done in parts, so that a program's own call can take one (`Parking`): no lock is held through a system
 //! call, nor for more than a few dozen steps, and what was taken goes home without it. Between two parts the owner may come
