@@ -10,7 +10,7 @@ pub mod cgroup;
 #[cfg(feature = "faults")]
 pub mod faults;
 pub mod files;
-#[cfg(any(feature = "hardened", test))]
+
 pub mod guard_page;
 pub mod libc_calls;
 pub mod linux;

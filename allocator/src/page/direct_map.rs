@@ -1,25 +1,30 @@
 //! From the first page of a block with a mapping of its own to the block's span.
 //!
-//! The page map has tables for the huge pages of the heap, which stay the heap's. Blocks with mappings of their own come
-//! and go at ever other addresses, so what is known of them must go with them. This map is a tree of nodes by the bits of
-//! the page's number. A node that holds nothing any more leaves the tree and is used for the next part of it that is
-//! needed. So there are never more nodes than the most blocks at any one time needed, four for each at most.
+//! The page map has tables for the huge pages of the heap, which stay the heap's. Blocks with
+//! mappings of their own come and go at ever other addresses, so what is known of them must go with
+//! them. This map is a tree of nodes by the bits of the page's number. A node that holds nothing
+//! any more leaves the tree and is used for the next part of it that is needed. So there are never
+//! more nodes than the most blocks at any one time needed, four for each at most.
 //!
-//! Writers hold the lock. Readers are everyone, without it. A node that a reader has found may become another part of the
-//! tree at any moment. So each node has a label that says which part it is, and for the how manyth time the node is used.
-//! A reader looks at the label before and after it reads an entry: if both times it is the one for the reader's address,
-//! and the same, the entry is that of the reader's address. If not, nothing was at that address at some moment of the
+//! Writers hold the lock. Readers are everyone, without it. A node that a reader has found may
+//! become another part of the tree at any moment. So each node has a label that says which part it
+//! is, and for the how manyth time the node is used. A reader looks at the label before and after
+//! it reads an entry: if both times it is the one for the reader's address, and the same, the entry
+//! is that of the reader's address. If not, nothing was at that address at some moment of the
 //! search. Nodes are never anything but nodes, and zeroed memory is no part of the tree.
 //!
-//! The path to a block's entry does not change while the block lives, so whoever owns a block finds it.
+//! The path to a block's entry does not change while the block lives, so whoever owns a block finds
+//! it.
 //!
-//! States of an entry of the last level: null; reserved ([`RESERVED`]: nothing yet, but there is room); a span.
+//! States of an entry of the last level: null; reserved ([`RESERVED`]: nothing yet, but there is
+//! room); a span.
 
 use crate::config::PAGE_SHIFT;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::span::Span;
 use crate::page::units::{ADDRESS_BITS, PageId};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
@@ -42,8 +47,8 @@ const _: () = assert!(PART_BITS <= 32, "a label counts far enough");
 /// One node, a little over 2 KiB.
 #[repr(C)]
 struct Node {
-    /// Which part of the tree it is, see `part`; and how often it was used, above `PART_BITS`. Written by who holds the
-    /// lock.
+    /// Which part of the tree it is, see `part`; and how often it was used, above `PART_BITS`.
+    /// Written by who holds the lock.
     label: AtomicUsize,
     /// Entries that are not null. Guarded by the lock.
     used: usize,
@@ -107,24 +112,26 @@ impl DirectMap {
     /// The entry of `page` as it is; 0 if there is no way to it.
     fn value(&self, page: PageId) -> usize {
         let Some(root) = self.root_entry(page) else { return 0 };
-        // Acquire, here and below: pairs with the Release in `enter` and `path`, so that what the entry leads to is
-        // complete.
+        // Acquire, here and below: pairs with the Release in `enter` and `path`, so that what the
+        // entry leads to is complete.
         let mut entry = root.load(Ordering::Acquire);
         for level in (0..LEVELS).rev() {
             if entry == 0 {
                 return 0;
             }
-            // SAFETY: the entry was read from a node while that was the part of the tree above this level, or from the
-            // root: so it is the address of a node, and these are never freed.
+            // SAFETY: the entry was read from a node while that was the part of the tree above this
+            // level, or from the root: so it is the address of a node, and these are never freed.
             let node = unsafe { &*(entry as *const Node) };
-            // Acquire: pairs with the Release in `path`. Who sees a label sees no entry from before it.
+            // Acquire: pairs with the Release in `path`. Who sees a label sees no entry from before
+            // it.
             let label = node.label.load(Ordering::Acquire);
             if label & ((1 << PART_BITS) - 1) != part(page, level) {
                 return 0;
             }
             entry = node.entries[index(page, level)].load(Ordering::Acquire);
-            // Relaxed: it comes after the load above, an Acquire. Had that seen what was entered under a later label, it
-            // would pair with the Release of that store, which came after the label's: so this would see it, too.
+            // Relaxed: it comes after the load above, an Acquire. Had that seen what was entered
+            // under a later label, it would pair with the Release of that store, which came after
+            // the label's: so this would see it, too.
             if node.label.load(Ordering::Relaxed) != label {
                 return 0;
             }
@@ -137,16 +144,18 @@ impl DirectMap {
         self.value(page) != 0
     }
 
-    /// Makes sure that `page` can be entered. Returns whether. The place stays reserved until `remove`.
+    /// Makes sure that `page` can be entered. Returns whether. The place stays reserved until
+    /// `remove`.
     pub fn reserve(&self, page: PageId) -> bool {
-        if cfg!(feature = "hardened") && !self.has_spare() {
+        if HARDENED && !self.has_spare() {
             return false;
         }
         self.has(page) || self.enter(page, RESERVED)
     }
 
-    /// Makes sure that there are nodes for another path, and for that of another thread: a block that has a fence before
-    /// it begins at another page than its mapping, and must be entered without memory. Returns whether.
+    /// Makes sure that there are nodes for another path, and for that of another thread: a block
+    /// that has a fence before it begins at another page than its mapping, and must be entered
+    /// without memory. Returns whether.
     fn has_spare(&self) -> bool {
         let mut unused = self.unused.lock();
         let mut count = 0;
@@ -166,14 +175,13 @@ impl DirectMap {
         true
     }
 
-    /// Enters the span that begins at `page`, a place of which is reserved or has a span. Returns whether it could,
-    /// which is so for such pages.
+    /// Enters the span that begins at `page`, a place of which is reserved or has a span. Returns
+    /// whether it could, which is so for such pages.
     pub fn insert(&self, page: PageId, span: *mut Span) -> bool {
         self.enter(page, span as usize)
     }
 
     /// Takes the span of `page` out, if there is one, but leaves the place reserved.
-    #[cfg(any(feature = "hardened", test))]
     pub fn hide(&self, page: PageId) {
         if self.has(page) {
             self.enter(page, RESERVED);
@@ -197,8 +205,8 @@ impl DirectMap {
         true
     }
 
-    /// The nodes that lead to `page`, the last level first, made where there are none. `None` without memory, and beyond
-    /// the address space.
+    /// The nodes that lead to `page`, the last level first, made where there are none. `None`
+    /// without memory, and beyond the address space.
     fn path(&self, page: PageId, unused: &mut Unused) -> Option<[*mut Node; LEVELS as usize]> {
         let mut entry = self.root_entry(page)?;
         let mut above: *mut Node = ptr::null_mut();

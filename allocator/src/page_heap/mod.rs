@@ -25,7 +25,6 @@
 mod backing;
 mod direct;
 mod filler;
-#[cfg(feature = "hardened")]
 pub mod guard_pages;
 mod heap;
 mod huge_page;

@@ -27,10 +27,10 @@ use crate::config::{
     DECAY_MIN_HUGE, DECAY_STEPS, HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE,
 };
 use crate::os::{Linux, Os, libc_calls, release_request};
-#[cfg(feature = "hardened")]
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
+use crate::policy::HARDENED;
 use crate::sync::{Futex, Ordering};
 
 /// The decay's memory. Guarded by the page heap's lock.
@@ -410,8 +410,9 @@ impl<O: Os> PageHeap<O> {
             // SAFETY: in hand, and it holds no memory.
             unsafe {
                 self.repair(first, len);
-                #[cfg(feature = "hardened")]
-                ALLOCATION_BITMAP.release((*first).addr, len * HUGE_SIZE);
+                if HARDENED {
+                    ALLOCATION_BITMAP.release((*first).addr, len * HUGE_SIZE);
+                }
             }
         }
         // SAFETY: `hold_range` put it there.
