@@ -1,7 +1,7 @@
 //! Linux's virtual memory, futexes and clock.
 
-use super::Os;
 use super::auxv::{Fact, fact};
+use super::contract::Os;
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};

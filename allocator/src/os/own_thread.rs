@@ -13,12 +13,13 @@
 //! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
 //! is not tried again for a while.
 
+use super::contract::Os;
 use super::files::{File, write_all};
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
 use super::syscall::{call, failed};
-use super::{Os, thread_slot};
+use super::thread_slot;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Futex, Ordering};
 use core::ffi::{CStr, c_void};
 use core::ptr;

@@ -6,7 +6,7 @@
 //! in its place, may allocate, and so come back here: `at_fork` then fails, as its function may need a lock that the one
 //! before holds.
 
-use super::libc_calls::weak_address;
+use super::elf::weak_address;
 use super::own_libc::Function;
 use super::reentry::{Calls, Entry};
 use core::ffi::{c_int, c_void};

@@ -5,7 +5,7 @@
 //! before they take ours. It can be taken several times by one thread. C libraries without it have no such
 //! problem.
 
-use super::libc_calls::weak_address;
+use super::elf::weak_address;
 use super::own_libc::Function;
 use core::mem::transmute;
 
