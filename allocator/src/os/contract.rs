@@ -11,21 +11,21 @@ pub trait Os {
     /// `hint` if that place is free (0: anywhere). `None` when the kernel has no more to give.
     fn map(&self, bytes: usize, hint: usize) -> Option<usize>;
 
-    /// Maps `bytes` as `map` does, at `addr` and nowhere else. Returns whether it could: not if
-    /// anything is mapped there.
+    /// Maps `bytes` as `map` does, at `addr` and nowhere else. Returns whether it could: it fails
+    /// if anything is mapped there.
     fn map_at(&self, addr: usize, bytes: usize) -> bool;
 
-    /// Gives address space back.
+    /// Unmaps address space.
     ///
     /// # Safety
-    /// `[addr, addr + bytes)` was mapped by `map` and nobody uses it any more.
+    /// `[addr, addr + bytes)` was mapped by `map`, and nothing uses it any more.
     unsafe fn unmap(&self, addr: usize, bytes: usize);
 
-    /// Drops the content: the pages leave RSS at once, and read as zero when touched next (C2.4).
-    /// Returns whether the kernel did it.
+    /// Drops the content: the pages leave RSS at once, and read as zero when touched next
+    /// (docs/contract.md, C2.4). Returns whether the kernel did it.
     ///
     /// # Safety
-    /// `[addr, addr + bytes)` was mapped by `map`, and nobody needs the content.
+    /// `[addr, addr + bytes)` was mapped by `map`, and its content is not needed.
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool;
 
     /// Asks for transparent huge pages on first touch, or, if they are not `wanted`, for none,
@@ -63,12 +63,12 @@ pub trait Os {
     fn now_ms(&self) -> u64;
 }
 
-/// `map`s `bytes` at an address that is `offset` more than a multiple of `align` (a power of two),
-/// to which `offset` is less.
+/// `map`s `bytes` at an address that is `offset` more than a multiple of `align` (a power of two,
+/// and more than `offset`).
 pub fn map_at_offset<O: Os>(os: &O, bytes: usize, align: usize, offset: usize) -> Option<usize> {
     let addr = map_aligned(os, bytes.checked_add(offset)?, align, 0)?;
     if offset > 0 {
-        // SAFETY: the head of what was just mapped, which nobody knows of.
+        // SAFETY: the first bytes of a new mapping, which nothing refers to.
         unsafe { os.unmap(addr, offset) };
     }
     Some(addr + offset)
@@ -80,7 +80,7 @@ pub fn map_aligned<O: Os>(os: &O, bytes: usize, align: usize, hint: usize) -> Op
     if addr.is_multiple_of(align) {
         return Some(addr);
     }
-    // SAFETY: just mapped, and nobody knows of it.
+    // SAFETY: a new mapping, which nothing refers to.
     unsafe { os.unmap(addr, bytes) };
     // The kernel gives addresses downwards: what is free there is likely to be free a little
     // further down, too, and asking for that takes no more addresses than are wanted.
@@ -88,7 +88,7 @@ pub fn map_aligned<O: Os>(os: &O, bytes: usize, align: usize, hint: usize) -> Op
     if addr.is_multiple_of(align) {
         return Some(addr);
     }
-    // SAFETY: as above.
+    // SAFETY: this mapping is new as well, and nothing refers to it.
     unsafe { os.unmap(addr, bytes) };
     // Map more than needed and cut off both ends.
     let total = bytes.checked_add(align)?;

@@ -5,13 +5,14 @@
 //!   which tests let fail through `faults`.
 //! * `auxv`, `vdso`, `cgroup`: what the kernel says about the process, its clock and its limits.
 //! * `thread_slot`: the words that each thread has.
-//! * `elf`, `own_libc`, `pin`, `caller`, `stdio_lock`, `libc_calls`, `pthread`, `reentry`: the
-//!   dynamic linker and the C library.
+//! * `elf` (above all others, as `auxv` uses it), `own_libc`, `pin`, `caller`, `stdio_lock`,
+//!   `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
 //! * `own_thread`, `release_request`: a thread of the allocator's own, and what it is woken for.
 //!
 //! Nothing here knows about pages or objects of the allocator. A file uses only the files above it.
 
 pub mod contract;
+pub mod elf;
 #[cfg(feature = "faults")]
 pub mod faults;
 
@@ -34,8 +35,6 @@ pub mod sockets;
 pub mod thread_slot;
 
 pub mod linux;
-
-pub mod elf;
 
 pub mod own_libc;
 mod pin;

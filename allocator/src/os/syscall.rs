@@ -1,5 +1,5 @@
-//! System calls as the tiers make them: raw ones (`base::syscall` says why), which fail on demand in
-//! tests.
+//! System calls as the tiers make them: raw ones (`base::syscall` says why), which fail on demand
+//! in tests.
 
 pub use crate::base::syscall::failed;
 use crate::base::syscall::raw;

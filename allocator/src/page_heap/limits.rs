@@ -19,14 +19,15 @@ use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
-/// Milliseconds between two times that caches are emptied for a limit, unless `PRESSURE_BYTES` more are
-/// held or a request would fail.
+/// Milliseconds between two times that caches are emptied for a limit, unless `PRESSURE_BYTES` more
+/// are held or a request would fail.
 const PRESSURE_MS: u64 = 50;
 /// Growth in bytes after which caches are emptied without waiting for `PRESSURE_MS`.
 const PRESSURE_BYTES: usize = 2 << 20;
 
-/// Bytes of OS pages inside spans that were released. Relaxed, like all atomics of this file: numbers by
-/// themselves, which order no other memory. A reader that sees an old one acts as if it had come earlier.
+/// Bytes of OS pages inside spans that were released. Relaxed, like all atomics of this file:
+/// numbers by themselves, which order no other memory. A reader that sees an old one acts as if it
+/// had come earlier.
 static INSIDE_SPANS: AtomicUsize = AtomicUsize::new(0);
 /// See `LimitStats`.
 static SOFT_HITS: AtomicUsize = AtomicUsize::new(0);
@@ -55,8 +56,8 @@ const SLACK_SHARE: usize = 64;
 pub struct LimitStats {
     /// Times that pages were taken beyond the soft limit.
     pub soft_hits: usize,
-    /// Times that pages were refused at the hard limit. A request that fails was refused at least twice, and
-    /// once more each time that it was tried again after a release.
+    /// Times that pages were refused at the hard limit. A request that fails was refused at least
+    /// twice, and once more each time that it was tried again after a release.
     pub hard_hits: usize,
     /// Bytes released for either.
     pub released: usize,
@@ -147,19 +148,20 @@ impl Inner {
         false
     }
 
-    /// How many free pages a call that allocated pages should release because the lower limit is exceeded; 0
-    /// almost always. That is as much as the call allocated, and a bounded part of the rest of the excess,
-    /// which is left to the background thread and to later calls. If that is not enough, asks the tiers
-    /// above to release what they hold.
+    /// How many free pages a call that allocated pages should release because the lower limit is
+    /// exceeded; 0 almost always. That is as much as the call allocated, and a bounded part of the
+    /// rest of the excess, which is left to the background thread and to later calls. If that is
+    /// not enough, asks the tiers above to release what they hold.
     pub fn excess<O: Os>(&mut self, os: &O) -> usize {
         let own = Length::for_bytes(core::mem::take(&mut self.asked)).0;
         let excess = self.whole_excess(os);
         self.for_one_call(own, excess)
     }
 
-    /// How many free pages a call that freed `own` pages should release because the lower limit is exceeded,
-    /// so that a burst of frees does not leave all to the next allocation. A few pages stay for that one, so
-    /// that a program at its limit does not release with every free what it needs next.
+    /// How many free pages a call that freed `own` pages should release because the lower limit is
+    /// exceeded, so that a burst of frees does not leave all to the next allocation. A few pages
+    /// stay for that one, so that a program at its limit does not release with every free what it
+    /// needs next.
     pub fn excess_of_freed(&mut self, own: usize) -> usize {
         let (_, limit) = limits();
         if limit == NEVER {
@@ -197,8 +199,8 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Releases some of the free pages that exceed the lower limit, by about one system call. Returns whether
-    /// there are more, and the bytes.
+    /// Releases some of the free pages that exceed the lower limit, by about one system call.
+    /// Returns whether there are more, and the bytes.
     pub fn relieve_a_part(&self) -> (bool, usize) {
         let inner = self.lock();
         LAST_HELD.store(inner.held(), Ordering::Relaxed);
@@ -215,9 +217,9 @@ impl<O: Os> PageHeap<O> {
         self.lock().held() > limits().1
     }
 
-    /// Notes how many more bytes the container has room for; negative if too many are held. The limit never
-    /// goes below what is in use and some slack, so that a program at the limit does not have its caches
-    /// emptied again and again.
+    /// Notes how many more bytes the container has room for; negative if too many are held. The
+    /// limit never goes below what is in use and some slack, so that a program at the limit does
+    /// not have its caches emptied again and again.
     pub fn set_container_room(&self, room: isize) {
         let inner = self.lock();
         let held = inner.held();

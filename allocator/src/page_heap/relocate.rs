@@ -131,9 +131,9 @@ impl<O: Os> PageHeap<O> {
     }
 }
 
-/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether it can. (In the
-/// hardened build the block may begin in the huge page behind that of its guard pages; the map has spare
-/// nodes for that.)
+/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether it can.
+/// (In the hardened build the block may begin in the huge page behind that of its guard pages; the
+/// map has spare nodes for that.)
 pub(super) fn can_enter(addr: usize) -> bool {
     PAGE_MAP.ensure_large(addr)
 }
@@ -214,8 +214,8 @@ impl Inner {
         };
         let (rest, left) = (from.plus(moved), pages - moved);
         if moved > 0 && left > 0 {
-            // SAFETY: the caller owns the memory at both places, which do not overlap. It does not use the
-            // old one any more.
+            // SAFETY: the caller owns the memory at both places, which do not overlap. It does not
+            // use the old one any more.
             unsafe {
                 let target = (to + Length(moved).bytes()) as *mut u8;
                 ptr::copy_nonoverlapping(rest.addr() as *const u8, target, Length(left).bytes());
