@@ -1,5 +1,9 @@
-//! Every constant of the allocator, each with its unit and its reason. Relations between them are
-//! checked at compile time, here, so that a change of one number cannot silently break another.
+//! The constants that more than one file depends on or that one may want to tune, each with its
+//! unit and its reason. A constant that only one algorithm needs stands beside it in that file.
+//!
+//! Relations between the constants are checked at compile time, here or where they are used, so
+//! that a change of one number cannot silently break another. Clauses such as C1.2 are those of
+//! `docs/contract.md`. Nothing here changes at run time; `parameters` has what does.
 
 /// log2 of the allocator's page, in bytes.
 ///
@@ -58,14 +62,15 @@ pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 /// before.
 pub const MAGAZINE_START_BYTES: usize = 256;
 
-/// Bytes that a thread which counts what it allocates may free between two looks
-/// (`thread_cache::counted`), though its magazine is smaller. A look is some 120 instructions.
+/// Bytes that a thread which samples may free between two checks of its magazine
+/// (`thread_cache::sample_counter`), though its magazine is smaller. A check is some 120
+/// instructions.
 pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
 
-/// Bytes that the limits of all threads' magazines may add up to by default: what a thousand
-/// threads hold stays small against what they use, and 512 busy ones still have room for magazines
-/// that spare them the locks (`docs/scaling.md`). What sleeping threads hold is parked, and not
-/// counted.
+/// Bytes that the limits of all threads' magazines may add up to by default. What a thousand
+/// threads hold stays small against what they use, and 512 busy threads still have magazines that
+/// are long enough to avoid the locks (`docs/scaling.md`). Parked caches of sleeping threads do not
+/// count.
 pub const THREAD_CACHE_TOTAL_BYTES: usize = 128 << 20;
 
 /// Most magazines that one transfer cache holds.
@@ -74,7 +79,7 @@ pub const TRANSFER_SLOTS: usize = 256;
 /// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
 
-/// Slow-path events of one thread between two looks at which of its magazines went unused.
+/// Slow-path events of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 
 /// By default a block of more than this many bytes gets a mapping of its own, which `realloc` can
@@ -86,9 +91,9 @@ pub const DIRECT_BYTES: usize = 64 << 20;
 /// theirs: each is one of the 65,530 mappings that a process may have by default.
 pub const DIRECT_SHORT_MOST: usize = 4096;
 
-/// Least bytes of a block that is moved by its page tables where it cannot grow: two system calls
-/// take as long as the copy and the page faults of a fraction of this, but each move may cost two
-/// mappings.
+/// Least bytes of a block that is moved by its page tables when it cannot grow in place. Two system
+/// calls take as long as the copy and the page faults of a fraction of this, but each move may cost
+/// two mappings.
 pub const MOVE_LEAST_BYTES: usize = HUGE_SIZE / 2;
 /// Most huge pages to which blocks were moved so (8 GiB), with up to four mappings each. Beyond
 /// that blocks are copied.
@@ -113,74 +118,74 @@ pub const THP_MIN_HUGE_SMALL: usize = 8;
 pub const DECAY_MS: u64 = 2_000;
 /// Decay steps per decay time.
 pub const DECAY_STEPS: u64 = 8;
-/// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths
-/// are gone after it.
+/// Share of the surplus that one step releases: with eight steps in the decay time, nine tenths are
+/// gone after it.
 pub const STEP_SHARE: usize = 4;
-/// Bytes of a size class below which what lies idle in its spans goes back whole, so that the decay
+/// Unused bytes in a size class's spans below which all of them are released, so that the decay
 /// ends.
 pub const STEP_LEAST_BYTES: usize = 64 * 1024;
 /// Most system calls that one step makes for pages inside spans: a call takes about a microsecond,
 /// so that this is 1 % of a processor.
 pub const STEP_MOST_CALLS: usize = 2_048;
 
-/// Heap size in huge pages from which free memory goes back by itself: in a smaller one there is
-/// less than the looks are worth.
+/// Heap size in huge pages from which free memory is released by itself. A smaller heap has less to
+/// release than the checks are worth.
 pub const DECAY_MIN_HUGE: usize = 2;
-/// Heap size in huge pages from which, in a process with threads, each growth asks for a step
-/// without waiting until one is due: the thread that takes it is started by calls that allocate,
-/// and the program may do nothing but free from here on.
+/// Heap size in huge pages from which, in a process with threads, each growth requests a step of
+/// the decay before one is due. Calls that allocate start the background thread, and the program
+/// may only free from here on.
 pub const DECAY_AT_ONCE_HUGE: usize = 4;
 /// Heap size in huge pages from which the background thread may be started: in smaller ones the
 /// program's own calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;
 
-/// Bytes that come into use without having been resident, after which as many are given back that
-/// lie idle inside spans, or more (`GROWTH_PRICE`).
+/// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
+/// or more (`GROWTH_PRICE`).
 pub const GROWTH_STEP: usize = 1 << 20;
-/// Most bytes given back at once for that: two milliseconds' work.
+/// Most bytes released at once for that: two milliseconds' work.
 pub const GROWTH_MOST: usize = 4 << 20;
-/// Bytes given back for each byte of growth: with less, what was too much at the start would stay.
+/// Bytes released for each byte of growth. With fewer, an excess from the start would stay.
 pub const GROWTH_PRICE: usize = 2;
-/// Such occasions between two looks at which magazines lie idle in the transfer caches.
+/// Such releases between two drains of the magazines in the transfer caches that were not used.
 pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
-/// Idle bytes that are left alone then.
+/// Unused bytes in spans that are not released for growth.
 pub const GROWTH_TOLERATED: usize = 4 << 20;
 /// The same as a share of the bytes in spans.
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
-/// Bytes in spans from which pages that a forked child shares are spared: a process of less copies
-/// what it writes to in some milliseconds.
+/// Bytes in spans from which writes to pages that a forked child shares are avoided (copy on
+/// write). A smaller process copies all of its pages in some milliseconds.
 pub const SHARED_LEAST_BYTES: usize = 32 << 20;
-/// Share of the bytes in spans that free objects may come to meanwhile, as those on shared pages
-/// are not handed out.
+/// Share of the bytes in spans that free objects may take meanwhile, as free objects on shared
+/// pages are not allocated.
 pub const SHARED_ROOM_SHARE: usize = 4;
-/// Milliseconds after which that ends although pages are shared: such a child may live as long as
+/// Milliseconds after which that ends although pages are still shared: a child may live as long as
 /// its parent.
 pub const SHARED_MOST_MS: usize = 60_000;
-/// The same where nobody knows whether they are.
+/// The same where it is not known whether pages are still shared.
 pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
-/// Calls of `free` that a thread may make at a `fork` without saving the copy of a page, before it
-/// stops trying. They cost less than the `fork` does.
+/// Calls of `free` that a thread may make after a `fork` without saving the copy of a page, before
+/// it stops trying. Together they cost less than the `fork` did.
 pub const COW_BUDGET: u32 = 2_048;
-/// How many more for each page that is not copied: a page fault and a copy take as long.
+/// How many calls each saved copy adds to that: a page fault and a copy take as long.
 pub const COW_BUDGET_GAIN: u32 = 16;
-/// Most of them.
+/// Most calls that a thread may have left.
 pub const COW_BUDGET_MOST: u32 = 65_536;
 
 /// Most bytes by which the metadata arena grows at once. Address space only: pages are touched as
 /// they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
-/// Bytes that it begins with, and grows by where there are no more addresses for more.
+/// Bytes that it begins with, and grows by where the address space allows no more.
 pub const METADATA_LEAST: usize = 64 << 10;
 
-/// Most large blocks of a hardened build that have fences: with two mappings each a third of what a
-/// process may have by default.
-pub const FENCED_MOST: usize = 8192;
+/// Most large blocks of the hardened build that have guard pages, on kernels that make mappings of
+/// guard pages: with two mappings each, a third of what a process may have by default.
+pub const GUARDED_LARGE_MOST: usize = 8192;
 
 /// Places for guarded blocks (`guard`): 36 MiB of address space, of which only live blocks are
 /// resident.
 pub const GUARD_PLACES: usize = 1024;
-/// Most live blocks in them; the other half keeps freed ones from being used again at once.
+/// Most live blocks in them. The other half delays the reuse of freed places.
 pub const GUARDED_MOST: usize = GUARD_PLACES / 2;
 
 /// Steps that searches for a block that was perhaps freed twice may take in vain, in the life of a

@@ -286,7 +286,8 @@ impl AllocationBitmap {
         let Some(table) = METADATA.allocate_table(size_of::<Table>()) else { return false };
         note_used(Kind::PageMap, size_of::<Table>());
         for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root_index(addr), index)) {
-            // SAFETY: an entry of the new table, which nobody else knows. Relaxed: published below.
+            // SAFETY: an entry of the new table, which no other thread knows. Relaxed: the Release
+            // below publishes it.
             unsafe { Self::entry(table, huge) }.store(self.no_origin(huge), Ordering::Relaxed);
         }
         // Release: with the table, its entries are visible. Relaxed on failure: the other table is
@@ -300,7 +301,7 @@ impl AllocationBitmap {
 mod tests {
     use super::*;
 
-    /// What was in the leaves of huge pages that are given back is gone, and what is beside stays.
+    /// The leaves of huge pages that are released are cleared, and others are not.
     #[test]
     fn leaves_are_given_back_with_their_huge_pages() {
         let class = SizeClass::of(64).unwrap();

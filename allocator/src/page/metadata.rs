@@ -89,7 +89,7 @@ impl MetadataArena {
         Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0, chunks: 0 }) }
     }
 
-    /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
+    /// Zeroed memory for one `T`, never freed; `None` when the OS has no more.
     pub fn allocate<T: Record>(&self) -> Option<NonNull<T>> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_LEAST) };
         let mut inner = self.inner.lock();

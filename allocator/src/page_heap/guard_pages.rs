@@ -12,12 +12,12 @@
 //! own.
 //!
 //! Kernels before Linux 6.13 have no advice for guard pages and make mappings of them, of which a
-//! process has some 65,000. There only [`FENCED_MOST`] blocks get guard pages.
+//! process has some 65,000. There only [`GUARDED_LARGE_MOST`] blocks get guard pages.
 
 #![allow(dead_code, reason = "the hardened build alone calls this")]
 
 use super::PAGE_HEAP;
-use crate::config::{FENCED_MOST, PAGE_SIZE};
+use crate::config::{GUARDED_LARGE_MOST, PAGE_SIZE};
 use crate::os::Lock;
 use crate::os::guard_page::{guard_pages_take_mappings, protect_guard, unprotect_guard};
 use crate::os::release_request;
@@ -29,7 +29,7 @@ use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr::NonNull;
 
 /// Blocks with guard pages. Relaxed: a count that only decides whether a block gets guard pages.
-static FENCED: AtomicUsize = AtomicUsize::new(0);
+static GUARDED: AtomicUsize = AtomicUsize::new(0);
 
 /// Pages before a block at a multiple of `align`.
 pub fn guard_offset(align: usize) -> Length {
@@ -50,11 +50,11 @@ pub unsafe fn raise(span: NonNull<Span>, align: usize) {
     // SAFETY: the caller owns the live span, so nobody changes its record meanwhile.
     let block = unsafe { span.as_ref().start.plus(guard_offset(align).0) };
     // With a large alignment the block starts in another huge page than its span does. Relaxed: see
-    // `FENCED`.
-    let are_too_many =
-        FENCED.fetch_add(1, Ordering::Relaxed) >= FENCED_MOST && guard_pages_take_mappings();
+    // `GUARDED`.
+    let are_too_many = GUARDED.fetch_add(1, Ordering::Relaxed) >= GUARDED_LARGE_MOST
+        && guard_pages_take_mappings();
     if are_too_many || !PAGE_MAP.ensure_large(block.addr()) {
-        FENCED.fetch_sub(1, Ordering::Relaxed);
+        GUARDED.fetch_sub(1, Ordering::Relaxed);
         return;
     }
     // SAFETY: the caller owns the span, which has room for this many guard pages and one behind.
@@ -68,7 +68,7 @@ pub unsafe fn raise(span: NonNull<Span>, align: usize) {
 /// # Safety
 /// As `raise`; `guard_offset` is what the record said before `lower`, and not 0.
 pub unsafe fn raise_again(span: NonNull<Span>, guard_offset: usize) {
-    FENCED.fetch_add(1, Ordering::Relaxed);
+    GUARDED.fetch_add(1, Ordering::Relaxed);
     // SAFETY: the caller owns the span, whose first pages were guard pages before.
     unsafe { enclose(span, guard_offset) }
 }
@@ -175,7 +175,7 @@ pub unsafe fn lower(span: NonNull<Span>) {
         unprotect_guard(record.addr(), guard_offset * PAGE_SIZE);
         unprotect_guard(record.addr() + record.bytes() - PAGE_SIZE, PAGE_SIZE);
     }
-    FENCED.fetch_sub(1, Ordering::Relaxed);
+    GUARDED.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Most spans in the cache, and most bytes of one and of all.

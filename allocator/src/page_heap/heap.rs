@@ -159,7 +159,7 @@ impl<O: Os> PageHeap<O> {
         self.lock().huge_pages
     }
 
-    /// Bytes of free pages that are resident, which steps of the decay will give back.
+    /// Bytes of free pages that are resident, which steps of the decay will release.
     pub fn free_resident_bytes(&self) -> usize {
         Length(self.lock().free_resident).bytes()
     }

@@ -1,10 +1,11 @@
-//! Changing the length of a large block where it is, and finding places where that will work again.
+//! Resizing: changing the length of a large block in place, and finding places where that will
+//! work.
 //!
-//! A block ends somewhere inside of a huge page. What is behind it may be free there, in whole huge
-//! pages, and at the start of the one behind these: it grows over all of that, whatever the
-//! borders. A block that cannot, and goes to another place, most likely grows again: it gets one
-//! with as much free space behind it, if there is one. That is an order of search and no
-//! reservation, so it costs no memory, and others may take the space.
+//! A block ends somewhere inside a huge page. Behind it there may be free pages in the same huge
+//! page, in whole huge pages, and at the start of the next one. The block grows over all of these.
+//! A block that cannot grow and moves will most likely grow again, so it gets a place with as much
+//! free space behind it, if there is one. That is an order of search and no reservation: it costs
+//! no memory, and other blocks may take the space. All of this runs under the page heap's lock.
 
 use super::heap::{Allocated, Inner, PageHeap};
 use super::huge_page::HugeState;
@@ -114,7 +115,7 @@ impl Inner {
 }
 
 /// Whether the `pages` pages from `start` on are free, in a huge page that others use too. One
-/// without any used page is in a range, or is being given back.
+/// without any used page is in a range, or is being released.
 fn is_free_behind(start: PageId, pages: usize) -> bool {
     // SAFETY: null or a record; they are never freed.
     unsafe { record(start.addr()).as_ref() }.is_some_and(|huge| {
