@@ -1,10 +1,14 @@
-//! Every constant of the allocator, each with its unit and its reason. Relations between them are
-//! checked at compile time, here, so that a change of one number cannot silently break another.
+//! The constants that more than one file depends on or that one may want to tune, each with its
+//! unit and its reason. A constant that only one algorithm needs stands beside it in that file.
+//!
+//! Relations between the constants are checked at compile time, here or where they are used, so
+//! that a change of one number cannot silently break another. Clauses such as C1.2 are those of
+//! `docs/contract.md`. Nothing here changes at run time; `parameters` has what does.
 
 /// log2 of the allocator's page, in bytes.
 ///
-/// 8 KiB: half as many page-map entries as with the 4 KiB page of the OS, while a class that a small
-/// program uses once still costs a single OS page, because spans are touched lazily.
+/// 8 KiB: half as many page-map entries as with the 4 KiB page of the OS, while a class that a
+/// small program uses once still costs a single OS page, because spans are touched lazily.
 pub const PAGE_SHIFT: u32 = 13;
 /// Bytes in one page of ours.
 pub const PAGE_SIZE: usize = 1 << PAGE_SHIFT;
@@ -18,26 +22,28 @@ pub const PAGES_PER_HUGE: usize = HUGE_SIZE / PAGE_SIZE;
 
 /// Alignment in bytes of every block, whatever its size, and the smallest block.
 ///
-/// Two words: a free object holds its link and the double-free mark. An 8-byte class would save memory
-/// for blocks of up to 8 bytes only, could not hold the mark, and would break programs that rely on
-/// `malloc` aligning for SSE (C11 allows it, glibc never does it).
+/// Two words: a free object holds its link and the double-free mark. An 8-byte class would save
+/// memory for blocks of up to 8 bytes only, could not hold the mark, and would break programs that
+/// rely on `malloc` aligning for SSE (C11 allows it, glibc never does it).
 pub const MIN_ALIGN: usize = 16;
 
 /// Largest size in bytes that is served from size classes; beyond it pages are allocated directly.
 pub const MAX_SMALL: usize = 32 * 1024;
 
-/// Number of size classes, the null class 0 ("not a small object") included: 8 classes of 16-byte steps
-/// up to 128 B, then 8 per doubling up to `MAX_SMALL`.
+/// Number of size classes, the null class 0 ("not a small object") included: 8 classes of 16-byte
+/// steps up to 128 B, then 8 per doubling up to `MAX_SMALL`.
 pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8;
 
-/// Most objects in one span: what the free bitmap inside the span's record (one cache line) can tell apart.
+/// Most objects in one span: what the free bitmap inside the span's record (one cache line) can
+/// tell apart.
 pub const MAX_SPAN_OBJECTS: usize = 512;
 
 /// Bytes that a span of small objects aims for (fewer if `MAX_SPAN_OBJECTS` fill less).
 pub const SPAN_TARGET_BYTES: usize = 32 * 1024;
-/// What a span's length may differ from that to have a smaller tail: by the whole target if a 25th of the span
-/// is saved, and in proportion. Of blocks of 100 B to 3 KiB tails take 0.9 % then, with spans of 32.6 KiB on
-/// average; 3.4 % and 32.0 if the shortest is taken whose tail is at most a sixteenth, 0.5 % and 35.2 with 50.
+/// What a span's length may differ from that to have a smaller tail: by the whole target if a 25th
+/// of the span is saved, and in proportion. Of blocks of 100 B to 3 KiB tails take 0.9 % then, with
+/// spans of 32.6 KiB on average; 3.4 % and 32.0 if the shortest is taken whose tail is at most a
+/// sixteenth, 0.5 % and 35.2 with 50.
 pub const SPAN_TAIL_WEIGHT: usize = 25;
 
 /// Most OS pages (of 4 KiB) in a span of small objects: a set of them is one word of 32 bits.
@@ -52,124 +58,138 @@ pub const MAGAZINE_MAX_OBJECTS: usize = 128;
 pub const MAGAZINE_MAX_COUNT: usize = 2 * MAGAZINE_MAX_OBJECTS;
 /// Most bytes in one magazine by default; with the spare, a thread holds twice this per hot class.
 pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
-/// Bytes that a magazine starts with: one miss touches no more than this of a class never used before.
+/// Bytes that a magazine starts with: one miss touches no more than this of a class never used
+/// before.
 pub const MAGAZINE_START_BYTES: usize = 256;
 
-/// Bytes that a thread which counts what it allocates may free between two looks (`thread_cache::counted`), though its
-/// magazine is smaller. A look is some 120 instructions.
+/// Bytes that a thread which samples may free between two checks of its magazine
+/// (`thread_cache::sample_counter`), though its magazine is smaller. A check is some 120
+/// instructions.
 pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
 
-/// Bytes that the limits of all threads' magazines may add up to by default: what a thousand threads hold
-/// stays small against what they use, and 512 busy ones still have room for magazines that spare them the
-/// locks (`docs/scaling.md`). What sleeping threads hold is parked, and not counted.
+/// Bytes that the limits of all threads' magazines may add up to by default. What a thousand
+/// threads hold stays small against what they use, and 512 busy threads still have magazines that
+/// are long enough to avoid the locks (`docs/scaling.md`). Parked caches of sleeping threads do not
+/// count.
 pub const THREAD_CACHE_TOTAL_BYTES: usize = 128 << 20;
 
 /// Most magazines that one transfer cache holds.
 pub const TRANSFER_SLOTS: usize = 256;
-/// Bytes that all transfer caches together hold by default, and as much again for each 64 threads (two magazines of each class are always admitted).
+/// Bytes that all transfer caches together hold by default, and as much again for each 64 threads
+/// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
 
-/// Slow-path events of one thread between two looks at which of its magazines went unused.
+/// Slow-path events of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 
-/// By default a block of more than this many bytes gets a mapping of its own, which `realloc` can move by
-/// page tables and `free` unmaps at once. Up to here memory is kept resident for the decay time (C1.2, C2.2).
+/// By default a block of more than this many bytes gets a mapping of its own, which `realloc` can
+/// move by page tables and `free` unmaps at once. Up to here memory is kept resident for the decay
+/// time (C1.2, C2.2).
 pub const DIRECT_BYTES: usize = 64 << 20;
 
-/// Blocks with mappings of their own up to which those that are shortened below a huge page keep theirs: each is one of
-/// the 65,530 mappings that a process may have by default.
+/// Blocks with mappings of their own up to which those that are shortened below a huge page keep
+/// theirs: each is one of the 65,530 mappings that a process may have by default.
 pub const DIRECT_SHORT_MOST: usize = 4096;
 
-/// Least bytes of a block that is moved by its page tables where it cannot grow: two system calls take as long as the
-/// copy and the page faults of a fraction of this, but each move may cost two mappings.
+/// Least bytes of a block that is moved by its page tables when it cannot grow in place. Two system
+/// calls take as long as the copy and the page faults of a fraction of this, but each move may cost
+/// two mappings.
 pub const MOVE_LEAST_BYTES: usize = HUGE_SIZE / 2;
-/// Most huge pages to which blocks were moved so (8 GiB), with up to four mappings each. Beyond that blocks are copied.
+/// Most huge pages to which blocks were moved so (8 GiB), with up to four mappings each. Beyond
+/// that blocks are copied.
 pub const MOVED_MOST: usize = 4096;
 
-/// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it grows by.
+/// Most huge pages that the heap grows by at once (64 MiB), and the fraction of itself that it
+/// grows by.
 pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
 pub const GROWTH_FRACTION: usize = 8;
 
 /// Heap size in huge pages from which growth for a block of whole huge pages asks the kernel for
-/// transparent huge pages: such blocks are mostly used whole, and a first touch costs a fifth (0.4 against 2 us per
-/// 4 KiB; but up to 8 on a virtual machine whose host has to find the huge page first).
+/// transparent huge pages: such blocks are mostly used whole, and a first touch costs a fifth (0.4
+/// against 2 us per 4 KiB; but up to 8 on a virtual machine whose host has to find the huge page
+/// first).
 pub const THP_MIN_HUGE_LARGE: usize = 4;
-/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and up to 2 MiB more
-/// are resident.
+/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and
+/// up to 2 MiB more are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.
 pub const DECAY_MS: u64 = 2_000;
 /// Decay steps per decay time.
 pub const DECAY_STEPS: u64 = 8;
-/// Share of the surplus that one step gives back: with eight steps to the decay time, nine tenths are
+/// Share of the surplus that one step releases: with eight steps in the decay time, nine tenths are
 /// gone after it.
 pub const STEP_SHARE: usize = 4;
-/// Bytes of a size class below which what lies idle in its spans goes back whole, so that the decay ends.
+/// Unused bytes in a size class's spans below which all of them are released, so that the decay
+/// ends.
 pub const STEP_LEAST_BYTES: usize = 64 * 1024;
-/// Most system calls that one step makes for pages inside spans: a call takes about a microsecond, so that
-/// this is 1 % of a processor.
+/// Most system calls that one step makes for pages inside spans: a call takes about a microsecond,
+/// so that this is 1 % of a processor.
 pub const STEP_MOST_CALLS: usize = 2_048;
 
-/// Heap size in huge pages from which free memory goes back by itself: in a smaller one there is less than the
-/// looks are worth.
+/// Heap size in huge pages from which free memory is released by itself. A smaller heap has less to
+/// release than the checks are worth.
 pub const DECAY_MIN_HUGE: usize = 2;
-/// Heap size in huge pages from which, in a process with threads, each growth asks for a step without waiting until one is
-/// due: the thread that takes it is started by calls that allocate, and the program may do nothing but free from here on.
+/// Heap size in huge pages from which, in a process with threads, each growth requests a step of
+/// the decay before one is due. Calls that allocate start the background thread, and the program
+/// may only free from here on.
 pub const DECAY_AT_ONCE_HUGE: usize = 4;
-/// Heap size in huge pages from which the background thread may be started: in smaller ones the program's own
-/// calls have little to do.
+/// Heap size in huge pages from which the background thread may be started: in smaller ones the
+/// program's own calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;
 
-/// Bytes that come into use without having been resident, after which as many are given back that lie idle
-/// inside spans, or more (`GROWTH_PRICE`).
+/// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
+/// or more (`GROWTH_PRICE`).
 pub const GROWTH_STEP: usize = 1 << 20;
-/// Most bytes given back at once for that: two milliseconds' work.
+/// Most bytes released at once for that: two milliseconds' work.
 pub const GROWTH_MOST: usize = 4 << 20;
-/// Bytes given back for each byte of growth: with less, what was too much at the start would stay.
+/// Bytes released for each byte of growth. With fewer, an excess from the start would stay.
 pub const GROWTH_PRICE: usize = 2;
-/// Such occasions between two looks at which magazines lie idle in the transfer caches.
+/// Such releases between two drains of the magazines in the transfer caches that were not used.
 pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
-/// Idle bytes that are left alone then.
+/// Unused bytes in spans that are not released for growth.
 pub const GROWTH_TOLERATED: usize = 4 << 20;
 /// The same as a share of the bytes in spans.
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
-/// Bytes in spans from which pages that a forked child shares are spared: a process of less copies what it writes
-/// to in some milliseconds.
+/// Bytes in spans from which writes to pages that a forked child shares are avoided (copy on
+/// write). A smaller process copies all of its pages in some milliseconds.
 pub const SHARED_LEAST_BYTES: usize = 32 << 20;
-/// Share of the bytes in spans that free objects may come to meanwhile, as those on shared pages are not handed out.
+/// Share of the bytes in spans that free objects may take meanwhile, as free objects on shared
+/// pages are not allocated.
 pub const SHARED_ROOM_SHARE: usize = 4;
-/// Milliseconds after which that ends although pages are shared: such a child may live as long as its parent.
+/// Milliseconds after which that ends although pages are still shared: a child may live as long as
+/// its parent.
 pub const SHARED_MOST_MS: usize = 60_000;
-/// The same where nobody knows whether they are.
+/// The same where it is not known whether pages are still shared.
 pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
-/// Calls of `free` that a thread may make at a `fork` without saving the copy of a page, before it stops trying.
-/// They cost less than the `fork` does.
+/// Calls of `free` that a thread may make after a `fork` without saving the copy of a page, before
+/// it stops trying. Together they cost less than the `fork` did.
 pub const COW_BUDGET: u32 = 2_048;
-/// How many more for each page that is not copied: a page fault and a copy take as long.
+/// How many calls each saved copy adds to that: a page fault and a copy take as long.
 pub const COW_BUDGET_GAIN: u32 = 16;
-/// Most of them.
+/// Most calls that a thread may have left.
 pub const COW_BUDGET_MOST: u32 = 65_536;
 
-/// Most bytes by which the metadata arena grows at once. Address space only: pages are touched as they are used.
+/// Most bytes by which the metadata arena grows at once. Address space only: pages are touched as
+/// they are used.
 pub const METADATA_CHUNK: usize = 1 << 20;
-/// Bytes that it begins with, and grows by where there are no more addresses for more.
+/// Bytes that it begins with, and grows by where the address space allows no more.
 pub const METADATA_LEAST: usize = 64 << 10;
 
-/// Most large blocks of a hardened build that have fences: with two mappings each a third of what a process may
-/// have by default.
-#[cfg(feature = "hardened")]
-pub const FENCED_MOST: usize = 8192;
+/// Most large blocks of the hardened build that have guard pages, on kernels that make mappings of
+/// guard pages: with two mappings each, a third of what a process may have by default.
+pub const GUARDED_LARGE_MOST: usize = 8192;
 
-/// Places for guarded blocks (`guard`): 36 MiB of address space, of which only live blocks are resident.
+/// Places for guarded blocks (`guard`): 36 MiB of address space, of which only live blocks are
+/// resident.
 pub const GUARD_PLACES: usize = 1024;
-/// Most live blocks in them; the other half keeps freed ones from being used again at once.
+/// Most live blocks in them. The other half delays the reuse of freed places.
 pub const GUARDED_MOST: usize = GUARD_PLACES / 2;
 
-/// Steps that searches for a block that was perhaps freed twice may take in vain, in the life of a process: each looks
-/// at one object. Together they take less than a millisecond. (`front::misuse`)
+/// Steps that searches for a block that was perhaps freed twice may take in vain, in the life of a
+/// process: each looks at one object. Together they take less than a millisecond. (`front::misuse`)
 pub const VAIN_STEPS: usize = 16 * 1024;
 
 /// Largest request in bytes that is looked at at all: C's `PTRDIFF_MAX`, as in glibc.

@@ -18,6 +18,7 @@ pub mod trace {
 
 pub use crate::base::fatal::abort;
 pub use crate::base::syscall;
+pub use crate::os::elf;
 pub use crate::os::linux::write_stderr;
 
 #[cfg(feature = "faults")]

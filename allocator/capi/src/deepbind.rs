@@ -8,24 +8,26 @@
 //! aborts: PHP with a preloaded allocator dies of `free(strdup("text"))`.
 //!
 //! The remedy: in the C library's table of symbols, as it lies in this process's memory, the
-//! functions of the `malloc` family get the addresses of ours. Whoever finds one of them there, by
-//! `RTLD_DEEPBIND` or by `dlsym` on the C library's handle, finds ours, as everybody else does. The
-//! file and other processes are not touched; the C library's own code is not either. It costs some
-//! ten pages of memory of the process's own, so it is done only where somebody could open such a
-//! library: where an object that was there at the start asks for `dlopen`.
+//! functions of the `malloc` family get the addresses of ours. Every search that finds one of them
+//! there, by `RTLD_DEEPBIND` or by `dlsym` on the C library's handle, finds ours. The file, other
+//! processes and the C library's own code are not touched. It costs some ten pages of private
+//! memory. So it is done only where the process can open such a library: where an object that was
+//! there at the start imports `dlopen`.
 //!
-//! Done once, in a constructor, before the program can open anything: the addresses have been looked
-//! up for nobody but the objects that were there at the start, which all got ours. Nothing is done
-//! if the process's `malloc` is not ours, in static programs, and with the option `deepbind=off`.
+//! It is done once, in a constructor, before the program can open anything. Until then the linker
+//! has looked the names up only for the objects that were there at the start, which all got ours.
+//! Nothing is done if the process's `malloc` is not ours, in static programs, and with the option
+//! `deepbind=off`.
 
 use core::arch::asm;
-use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ffi::{CStr, c_int};
 use core::mem;
 
+use allocator::internal::elf::{Symbol, Symbols, dlsym};
 use allocator::internal::syscall::raw;
 use allocator::options;
 
-use crate::elf::{LoadedObject, Symbol, Tables};
+use crate::elf::LoadedObject;
 use crate::{aligned, extensions, libc_names, standard};
 
 /// Run by the dynamic linker once all that the program needs is loaded.
@@ -85,13 +87,12 @@ fn for_each_function(mut visit: impl FnMut(&CStr, usize)) {
     visit(c"__libc_pvalloc", address_of!(libc_names::__libc_pvalloc));
 }
 
-type Look = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 type Visitor = unsafe extern "C" fn(&LoadedObject, usize, &mut Search) -> c_int;
 type ForEachObject = unsafe extern "C" fn(Visitor, &mut Search) -> c_int;
 
 /// What the walk over the loaded objects finds.
 struct Search {
-    /// Somebody asks for a function that opens libraries.
+    /// Whether an object imports a function that opens libraries.
     opens: bool,
     done: bool,
 }
@@ -139,9 +140,9 @@ unsafe extern "C" fn look_for_openers(
     _: usize,
     search: &mut Search,
 ) -> c_int {
-    if let Some(tables) = object.tables() {
-        search.opens = tables.function(OF_C_LIBRARY).is_none()
-            && tables.imports_one_of(&[c"dlopen", c"dlmopen"]);
+    if let Some(symbols) = object.symbols() {
+        search.opens = symbols.function(OF_C_LIBRARY).is_none()
+            && object.imports_one_of(&symbols, &[c"dlopen", c"dlmopen"]);
     }
     // Not 0 ends the walk.
     c_int::from(search.opens)
@@ -152,30 +153,30 @@ unsafe extern "C" fn redirect_if_c_library(
     _: usize,
     search: &mut Search,
 ) -> c_int {
-    if let Some(tables) = object.tables()
-        && tables.function(OF_C_LIBRARY).is_some()
+    if let Some(symbols) = object.symbols()
+        && symbols.function(OF_C_LIBRARY).is_some()
     {
-        redirect(object, &tables);
+        redirect(object, &symbols);
         search.done = true;
     }
     c_int::from(search.done)
 }
 
-/// Has the object's symbols of the `malloc` family lead to us: all, or none.
-fn redirect(object: &LoadedObject, tables: &Tables) {
+/// Makes the object's symbols of the `malloc` family lead to our functions: all of them, or none.
+fn redirect(object: &LoadedObject, symbols: &Symbols) {
     let (mut first, mut end) = (usize::MAX, 0);
     for_each_function(|name, _| {
-        if let Some(symbol) = tables.function(name) {
+        if let Some(symbol) = symbols.function(name) {
             first = first.min(symbol as usize);
             end = end.max(symbol as usize + size_of::<Symbol>());
         }
     });
-    // What is executable, too, might not become so again; what can be written is no table of a C
-    // library that we know.
+    // A segment that is also executable might not become so again. A writable one is no table of a
+    // C library that we know.
     if first >= end || !object.is_read_only(first, end) {
         return;
     }
-    // SAFETY: asks for a number.
+    // SAFETY: the call takes a number and returns a number.
     let page = unsafe { libc::getauxval(libc::AT_PAGESZ) } as usize;
     let start = first & !(page - 1);
     let bytes = end.next_multiple_of(page) - start;
@@ -187,39 +188,14 @@ fn redirect(object: &LoadedObject, tables: &Tables) {
         return;
     }
     for_each_function(|name, ours| {
-        if let Some(symbol) = tables.function(name) {
+        if let Some(symbol) = symbols.function(name) {
             // SAFETY: the symbol lies in the range that can be written now. An aligned word is
             // written whole: a reader finds the old function or the new one.
             unsafe {
                 let value = &raw const (*symbol).value;
-                value.cast_mut().write_volatile(ours.wrapping_sub(tables.base));
+                value.cast_mut().write_volatile(ours.wrapping_sub(symbols.load_address));
             }
         }
     });
     protect(libc::PROT_READ);
-}
-
-/// `dlsym`; none in a static program.
-fn dlsym() -> Option<Look> {
-    let address: *mut c_void;
-    // SAFETY: reads a word of the global offset table; the symbol is weak.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!(
-            ".weak dlsym",
-            "mov {}, qword ptr [rip + dlsym@GOTPCREL]",
-            out(reg) address,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-        #[cfg(target_arch = "aarch64")]
-        asm!(
-            ".weak dlsym",
-            "adrp {0}, :got:dlsym",
-            "ldr {0}, [{0}, :got_lo12:dlsym]",
-            out(reg) address,
-            options(pure, nomem, nostack, preserves_flags),
-        );
-    }
-    // SAFETY: null, which is `None`, or the function of that name, whose type POSIX gives.
-    unsafe { mem::transmute::<*mut c_void, Option<Look>>(address) }
 }

@@ -1,10 +1,11 @@
-//! The last words of a process that misused memory: one line on stderr, then an abort.
+//! The fatal error: one line on stderr, then an abort.
 //!
-//! The line always starts with `stratalloc: `. It is formatted on the stack and written with one `write`
-//! call, because the heap can no longer be trusted and other threads may be printing too.
+//! The line always starts with `stratalloc: `. It is formatted on the stack and written with one
+//! `write` call, because the heap can no longer be trusted and other threads may be printing too.
 //!
-//! All of it is raw system calls. The process may end under any lock of ours, and a `write` or an `abort`
-//! that the program defines could come back into the allocator and wait for that lock for ever.
+//! This file makes raw system calls only. The process may end while it holds any lock of the
+//! allocator. A `write` or `abort` that the program defines could call the allocator and wait for
+//! that lock for ever.
 
 use super::fixed_buf::FixedBuf;
 use super::syscall::{failed, raw};
@@ -19,7 +20,7 @@ pub fn fatal(message: fmt::Arguments<'_>) -> ! {
     abort()
 }
 
-/// The line alone: for who has more to say before the end.
+/// Writes the line alone. For callers that report more before they abort.
 #[cold]
 #[inline(never)]
 pub fn say(message: fmt::Arguments<'_>) {
@@ -40,18 +41,19 @@ fn write(fd: usize, text: &[u8]) -> isize {
     unsafe { raw(libc::SYS_write, [fd, text.as_ptr() as usize, text.len(), 0, 0, 0]) }
 }
 
-/// For the background thread, which has files of its own (`os::linux::own_files`), and so no stderr. What
-/// fails has no one left to be told to.
+/// Writes to the stderr of the process from a thread that has none: the background thread has a
+/// file table of its own (`os::linux::own_files`). Errors are ignored, as no other way to report is
+/// left.
 fn write_to_stderr_of_process(text: &[u8]) {
     let flags = libc::O_WRONLY | libc::O_APPEND | libc::O_NOCTTY | libc::O_CLOEXEC;
     let path = c"/proc/self/fd/2".as_ptr() as usize;
-    // SAFETY: the path ends with a NUL, and the other arguments are numbers. The descriptors go with the
-    // process.
+    // SAFETY: the path ends with a NUL, and the other arguments are numbers. The descriptors stay
+    // open until the process ends, which follows.
     unsafe {
         let here = libc::AT_FDCWD as usize;
         let mut stderr = raw(libc::SYS_openat, [here, path, flags as usize, 0, 0, 0]);
         if failed(stderr) {
-            // A socket cannot be opened, only be passed on.
+            // The path does not open a socket; `pidfd_getfd` duplicates one.
             let process = raw(libc::SYS_getpid, [0; 6]) as usize;
             stderr = raw(libc::SYS_pidfd_open, [process, 0, 0, 0, 0, 0]);
             if !failed(stderr) {
@@ -70,9 +72,9 @@ const SIGABRT_BIT: u64 = 1 << (libc::SIGABRT - 1);
 /// The kernel's `struct sigaction` has three or four words; all zero it is the default action.
 const DEFAULT_ACTION: [usize; 4] = [0; 4];
 
-/// Ends the process with `SIGABRT`, as C's `abort` does: a handler of the program's runs, and may leave by
-/// `siglongjmp`; if it returns, or the signal was ignored, the default action ends the process. Unlike C's,
-/// it takes no lock.
+/// Ends the process with `SIGABRT`, as C's `abort` does: a handler of the program's runs, and may
+/// leave by `siglongjmp`; if it returns, or the signal was ignored, the default action ends the
+/// process. Unlike C's, it takes no lock.
 pub fn abort() -> ! {
     raise_abort();
     // SAFETY: the kernel reads an action of zeros, which is complete; no handler is named.
@@ -81,11 +83,11 @@ pub fn abort() -> ! {
         raw(libc::SYS_rt_sigaction, [signal, action, 0, size_of::<u64>(), 0, 0]);
     }
     raise_abort();
-    // A filter on system calls may have stopped all of that.
+    // A seccomp filter may have blocked these calls.
     loop {
         // SAFETY: ends the process; no memory is involved.
         unsafe { raw(libc::SYS_exit_group, [127, 0, 0, 0, 0, 0]) };
-        // SAFETY: an instruction that is none: the kernel ends the process.
+        // SAFETY: an undefined instruction, at which the kernel ends the process.
         unsafe {
             #[cfg(target_arch = "x86_64")]
             core::arch::asm!("ud2", options(nomem, nostack));

@@ -1,4 +1,5 @@
-//! Formatting without allocation: a `core::fmt::Write` over a fixed array that cuts what does not fit.
+//! Formatting without allocation: a `core::fmt::Write` over a fixed array that cuts what does not
+//! fit.
 
 use core::fmt;
 

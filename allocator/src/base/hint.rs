@@ -1,4 +1,5 @@
-//! Hints for compiler and processor. On stable Rust, a call to a cold function marks the branch that makes it.
+//! Hints for compiler and processor. On stable Rust, a call to a cold function marks the branch
+//! that makes it.
 
 #[cold]
 #[inline(always)]
@@ -13,7 +14,8 @@ pub const fn unlikely(condition: bool) -> bool {
     condition
 }
 
-/// Asks for the cache lines of a record that is going to be used. Any address will do: nothing is read.
+/// Prefetches the cache lines of a record that is about to be used. Any address is allowed, as
+/// nothing is read.
 #[inline(always)]
 pub fn prefetch<T>(record: *const T) {
     let lines = size_of::<T>().div_ceil(64);
@@ -25,7 +27,8 @@ pub fn prefetch<T>(record: *const T) {
             core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(addr.cast());
         }
         #[cfg(target_arch = "aarch64")]
-        // SAFETY: as above; it touches neither stack nor flags.
+        // SAFETY: a prefetch of an address that cannot be read does nothing. It touches neither
+        // stack nor flags.
         unsafe {
             core::arch::asm!("prfm pldl1keep, [{}]", in(reg) addr,
                 options(nostack, preserves_flags, readonly));

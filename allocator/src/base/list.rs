@@ -1,7 +1,7 @@
 //! Intrusive doubly linked lists of records that live in the metadata arena.
 //!
-//! A node is in at most one list at a time. The list owns nothing and frees nothing; whoever guards the
-//! list's owner (a lock) guards the links of its nodes too.
+//! A node is in at most one list at a time. The list owns nothing and frees nothing. The lock that
+//! guards the list guards the links of its nodes too.
 
 use core::ptr;
 

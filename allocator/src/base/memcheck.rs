@@ -1,34 +1,38 @@
-//! What valgrind's memcheck is told about blocks, with the feature `valgrind`: without it nothing here does anything.
+//! What the build for valgrind tells memcheck about blocks. In all other builds nothing here does
+//! anything.
 //!
-//! A request is a sequence of instructions that changes nothing on a processor, and that valgrind looks for: the
-//! format is that of `valgrind.h`, which is stable, the numbers are those of `valgrind.h` and `memcheck.h`.
+//! A request is a sequence of instructions that changes nothing on a processor. Valgrind recognises
+//! the sequence and reads the request. The format is that of `valgrind.h`, which is stable; the
+//! numbers are those of `valgrind.h` and `memcheck.h`.
+//!
+//! The functions ask [`MEMCHECK`], which the compiler folds away. [`Opened`] has a twin without
+//! fields for the other builds.
 
-#[cfg(feature = "valgrind")]
+#![allow(dead_code, reason = "the build for valgrind alone calls most of this")]
+
+use crate::policy::{MEMCHECK, Memcheck};
 use core::arch::asm;
 
-#[cfg(feature = "valgrind")]
 const MALLOCLIKE_BLOCK: usize = 0x1301;
-#[cfg(feature = "valgrind")]
 const FREELIKE_BLOCK: usize = 0x1302;
-/// Requests of memcheck's own begin with its letters.
-#[cfg(feature = "valgrind")]
-const MEMCHECK: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16;
-#[cfg(feature = "valgrind")]
-const MAKE_NO_ACCESS: usize = MEMCHECK;
-#[cfg(feature = "valgrind")]
-const MAKE_UNDEFINED: usize = MEMCHECK + 1;
-#[cfg(feature = "valgrind")]
-const MAKE_DEFINED: usize = MEMCHECK + 2;
+/// The upper half of memcheck's own request numbers: its letters.
+const MEMCHECK_REQUEST: usize = (b'M' as usize) << 24 | (b'C' as usize) << 16;
+const MAKE_NO_ACCESS: usize = MEMCHECK_REQUEST;
+const MAKE_UNDEFINED: usize = MEMCHECK_REQUEST + 1;
+const MAKE_DEFINED: usize = MEMCHECK_REQUEST + 2;
 
-/// Makes a request with up to four arguments.
-#[cfg(feature = "valgrind")]
+/// Makes a request with up to four arguments, in the build for valgrind.
 #[inline(always)]
 fn request(what: usize, arguments: [usize; 4]) {
+    if !MEMCHECK {
+        return;
+    }
     let [first, second, third, fourth] = arguments;
     let words = [what, first, second, third, fourth, 0];
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: rotations by 128 bits in all and an exchange of a register with itself. Under valgrind the words are
-    // read and `rdx` is written.
+    // SAFETY: the rotations add up to 128 bits, so `rdi` keeps its value, and `rbx` is exchanged
+    // with itself. Valgrind reads the six words, which live until the end, and writes `rdx`, an
+    // output.
     unsafe {
         asm!(
             "rol rdi, 3",
@@ -42,8 +46,8 @@ fn request(what: usize, arguments: [usize; 4]) {
         );
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: rotations by 128 bits in all and a register moved to itself. Under valgrind the words are read and
-    // `x3` is written.
+    // SAFETY: the rotations add up to 128 bits, so `x12` keeps its value, and `x10` is moved to
+    // itself. Valgrind reads the six words, which live until the end, and writes `x3`, an output.
     unsafe {
         asm!(
             "ror x12, x12, #3",
@@ -59,61 +63,63 @@ fn request(what: usize, arguments: [usize; 4]) {
 }
 
 /// The program has a block of `size` bytes at `addr`, whose content it must not rely on.
-#[cfg(feature = "valgrind")]
+#[inline(always)]
 pub fn allocated(addr: usize, size: usize) {
     request(MALLOCLIKE_BLOCK, [addr, size, 0, 0]);
 }
 
-/// The program gave the block at `addr` up.
-#[cfg(feature = "valgrind")]
+/// The program has freed the block at `addr`.
+#[inline(always)]
 pub fn freed(addr: usize) {
     request(FREELIKE_BLOCK, [addr, 0, 0, 0]);
 }
 
-/// Nobody may touch these bytes.
-#[cfg(feature = "valgrind")]
+/// An access to these bytes is an error from now on.
+#[inline(always)]
 pub fn close(addr: usize, size: usize) {
     request(MAKE_NO_ACCESS, [addr, size, 0, 0]);
 }
 
-/// These bytes hold nothing yet.
-#[cfg(feature = "valgrind")]
+/// These bytes may be accessed, but their content is undefined.
+#[inline(always)]
 pub fn forget(addr: usize, size: usize) {
     request(MAKE_UNDEFINED, [addr, size, 0, 0]);
 }
 
-/// Bytes of a free object that the allocator itself reads or writes while this lives.
+/// Bytes of a free object that the allocator itself reads or writes while this value lives.
+pub type Opened = Memcheck<OpenedBytes, NothingOpened>;
+
+/// [`Opened`] in the build for valgrind.
 #[must_use]
-pub struct Opened {
-    #[cfg(feature = "valgrind")]
+pub struct OpenedBytes {
     addr: usize,
-    #[cfg(feature = "valgrind")]
     size: usize,
 }
 
-impl Opened {
+impl OpenedBytes {
     /// Opens `size` bytes at `addr`.
     #[inline(always)]
-    #[cfg_attr(
-        not(feature = "valgrind"),
-        expect(unused_variables, reason = "there is nobody to tell")
-    )]
     pub fn new(addr: usize, size: usize) -> Self {
-        #[cfg(feature = "valgrind")]
         request(MAKE_DEFINED, [addr, size, 0, 0]);
-        Self {
-            #[cfg(feature = "valgrind")]
-            addr,
-            #[cfg(feature = "valgrind")]
-            size,
-        }
+        Self { addr, size }
     }
 }
 
-#[cfg(feature = "valgrind")]
-impl Drop for Opened {
+impl Drop for OpenedBytes {
     #[inline(always)]
     fn drop(&mut self) {
         close(self.addr, self.size);
+    }
+}
+
+/// [`Opened`] in all other builds.
+#[must_use]
+pub struct NothingOpened;
+
+impl NothingOpened {
+    /// Does nothing: nobody checks accesses.
+    #[inline(always)]
+    pub fn new(_addr: usize, _size: usize) -> Self {
+        Self
     }
 }

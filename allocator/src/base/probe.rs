@@ -1,8 +1,8 @@
 //! Static probe points (USDT), for bcc, bpftrace, perf, SystemTap and gdb.
 //!
 //! A probe is one `nop` and a note in the file that says where it is, what it is called (provider
-//! `stratalloc`) and in which registers its two arguments are. `docs/profiling.md` lists them. They are on slow
-//! paths only.
+//! `stratalloc`) and in which registers its two arguments are. `docs/profiling.md` lists them. They
+//! are on slow paths only.
 
 /// Marks a probe point with two arguments.
 #[cfg(target_arch = "x86_64")]
@@ -12,8 +12,8 @@ macro_rules! probe {
     };
     (@emit $name:literal, $arguments:literal, $first:expr, $second:expr) => {{
         let (first, second) = ($first as usize, $second as usize);
-        // SAFETY: a `nop` that has two registers hold values; the rest is data in a section that no program
-        // loads (the format is that of `sys/sdt.h`).
+        // SAFETY: one `nop`, with two inputs in registers. The rest is data in a note section,
+        // which is not loaded (the format is that of `sys/sdt.h`).
         unsafe {
             core::arch::asm!(
                 "990: nop",

@@ -1,8 +1,9 @@
-//! A product that is divided at once, without the 128 bits that it may need: on most machines the
-//! division of so wide a number is a call into the compiler's run-time library, and
-//! `libstratalloc.a` is to need no member of that. (Those members carry bitcode of the Rust
-//! compiler's LLVM, which the plug-in that linkers load for `clang -flto` rejects if it is of an
-//! older version.)
+//! Multiplies and divides in one step, without a 128-bit product.
+//!
+//! On most machines a 128-bit division is a call into the compiler's run-time library, and
+//! `libstratalloc.a` must not need a member of that library. (Those members carry bitcode of the
+//! Rust compiler's LLVM. The plug-in that linkers load for `clang -flto` rejects bitcode of a newer
+//! LLVM than its own.)
 
 /// `value * by / of`, rounded down. `of` is not 0, and `of * by` fits a word; a result that does
 /// not fit one is cut to the largest.

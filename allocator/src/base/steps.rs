@@ -1,8 +1,9 @@
-//! Counts steps, for tests alone: a record or a list entry looked at or changed, eight objects that go home, a system
-//! call. No noise disturbs such a count, and how it grows says how the time does. Elsewhere the functions are empty.
+//! Step counts for tests. A step is a record or list entry that is read or changed, a batch of
+//! eight objects that returns to its spans, or a system call. Unlike time, such a count has no
+//! noise, and it grows as the time does. In builds without tests the functions are empty.
 //!
-//! Counted are the steps of the calling thread: in all, and the most of them between taking a lock and giving it up.
-//! Locks that are taken while another is held are part of the hold of that one.
+//! Each thread counts its own steps: all of them, and the most while it held a lock. A lock that is
+//! taken while the thread holds another one belongs to the time of the first.
 
 /// A lock was taken.
 #[inline(always)]
@@ -27,7 +28,7 @@ pub fn add(count: usize) {
     let _ = count;
 }
 
-/// `count` objects go home, or are looked at on the way.
+/// `count` objects return to their spans, or are read on the way.
 #[inline(always)]
 pub fn add_objects(count: usize) {
     add(count.div_ceil(8));

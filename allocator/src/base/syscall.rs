@@ -1,6 +1,6 @@
-//! System calls without the C library: its wrappers set `errno`, which `free` must not (POSIX, Austin
-//! group issue 385; glibc since 2.33), are cancellation points, and carry names that any program may
-//! define as its own. `docs/imports.md` has the rule.
+//! System calls without the C library: its wrappers set `errno`, which `free` must not (POSIX,
+//! Austin group issue 385; glibc since 2.33), are cancellation points, and carry names that any
+//! program may define as its own. `docs/imports.md` has the rule.
 //!
 //! The tiers above `os` go through `os::syscall`, where tests let calls fail.
 
@@ -14,8 +14,9 @@ use core::arch::asm;
 #[inline]
 pub unsafe fn raw(number: libc::c_long, args: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the kernel's calling convention: number and result in rax; rcx and r11 are overwritten.
-    // What memory the call touches is the caller's duty; by default `asm!` may touch any.
+    // SAFETY: the kernel's calling convention: number and result in rax; rcx and r11 are
+    // overwritten. What memory the call touches is the caller's duty; by default `asm!` may touch
+    // any.
     unsafe {
         asm!(
             "syscall",
@@ -37,7 +38,9 @@ pub unsafe fn raw(number: libc::c_long, args: [usize; 6]) -> isize {
 #[inline]
 pub unsafe fn raw(number: libc::c_long, args: [usize; 6]) -> isize {
     let result: isize;
-    // SAFETY: the kernel's calling convention: number in x8, result in x0, all else is kept.
+    // SAFETY: the kernel's calling convention: number in x8, result in x0; other registers keep
+    // their values. What memory the call touches is the caller's duty; by default `asm!` may touch
+    // any.
     unsafe {
         asm!(
             "svc 0",

@@ -269,7 +269,7 @@ unsafe fn without_fences(
 ) -> bool {
     // SAFETY: handed through.
     unsafe {
-        let guard_offset = span.as_ref().guard_offset;
+        let guard_offset = span.as_ref().guard_offset.get();
         // A block that starts in another huge page than its span could not be entered for certain when moved.
         if guard_offset * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
             return false;

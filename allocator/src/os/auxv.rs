@@ -1,16 +1,16 @@
-//! What the kernel told the process at its start: the auxiliary vector, which lies on the first stack behind
-//! the arguments and the environment. It is read once, in the first slow path.
+//! What the kernel told the process at its start: the auxiliary vector, which lies on the first
+//! stack behind the arguments and the environment. It is read once, in the first slow path.
 //!
-//! The C library's `getauxval` would have it too, but that is a name which a program may define as its own,
-//! and the first slow path may run under locks of the program's. glibc says where the stack begins in a
-//! variable, `__libc_stack_end`, which is read instead; `getauxval` is asked where there is no such variable
-//! (musl), or where what it names does not look like the start of a stack.
+//! The C library's `getauxval` has it too, but a program may define that name as its own, and the
+//! first slow path may run under the program's locks. glibc says where the stack begins in a
+//! variable, `__libc_stack_end`, which is read instead; `getauxval` is asked where there is no such
+//! variable (musl), or where what it names does not look like the start of a stack.
 
+use super::elf::weak_address;
 use super::process::is_readable;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
-use core::arch::asm;
 
-/// The facts that are kept.
+/// The facts that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(usize)]
 pub enum Fact {
@@ -32,7 +32,7 @@ const FACTS: [(Fact, usize); 4] = [
     (Fact::User, libc::AT_EUID as usize),
 ];
 
-/// Written by whoever reads the vector, all with the same values. Relaxed: `READ` orders.
+/// Each thread that reads the vector writes the same values. Relaxed: `READ` orders.
 static VALUES: [AtomicUsize; FACTS.len()] = [const { AtomicUsize::new(0) }; FACTS.len()];
 /// 1 once `VALUES` are complete.
 static READ: AtomicU32 = AtomicU32::new(0);
@@ -66,27 +66,9 @@ fn read() {
 
 /// What glibc's `__libc_stack_end` holds: the address of the word that counts the arguments.
 fn stack_start() -> Option<usize> {
-    let variable: *const usize;
-    // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because each
-    // object file that the function is compiled into must say so.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!(
-            ".weak __libc_stack_end",
-            "mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]",
-            out(reg) variable,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-        #[cfg(target_arch = "aarch64")]
-        asm!(
-            ".weak __libc_stack_end",
-            "adrp {0}, :got:__libc_stack_end",
-            "ldr {0}, [{0}, :got_lo12:__libc_stack_end]",
-            out(reg) variable,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    // SAFETY: null, or glibc's variable, which the dynamic linker sets before it runs any other code.
+    let variable = weak_address!("__libc_stack_end") as *const usize;
+    // SAFETY: null, or glibc's variable, which the dynamic linker sets before it runs any other
+    // code.
     let start = unsafe { variable.as_ref() }.copied()?;
     (start != 0 && start.is_multiple_of(size_of::<usize>())).then_some(start)
 }
@@ -96,9 +78,9 @@ const MOST_WORDS: usize = 1 << 20;
 /// Most entries of the vector; the kernel writes some 20.
 const MOST_ENTRIES: usize = 64;
 
-/// The first entry of the vector on the stack that begins at `start`, if that looks like one: the number of
-/// arguments, as many strings, a null, the environment, a null, then pairs of which one names a page size.
-/// No word is read on a page that `readable` refuses.
+/// The first entry of the vector on the stack that begins at `start`, if that looks like one: the
+/// number of arguments, as many strings, a null, the environment, a null, then pairs of which one
+/// names a page size. No word is read on a page that `readable` refuses.
 fn vector_behind(start: usize, readable: impl Fn(usize) -> bool) -> Option<*const [usize; 2]> {
     const PAGE: usize = 4096;
     let mut seen = usize::MAX;
@@ -137,7 +119,8 @@ fn vector_behind(start: usize, readable: impl Fn(usize) -> bool) -> Option<*cons
     None
 }
 
-/// The value that goes with `number` in a vector that `vector_behind` has found; 0 if there is none.
+/// The value that goes with `number` in a vector that `vector_behind` has found; 0 if there is
+/// none.
 fn value_in(vector: *const [usize; 2], number: usize) -> usize {
     let mut entry = vector;
     loop {
@@ -179,7 +162,8 @@ mod tests {
     /// What is no start of a stack is refused, not read beyond its end.
     #[test]
     fn only_a_whole_vector_is_taken() {
-        // A page of its own, so that the end is at a boundary where the next word would be asked for.
+        // A page of its own, so that the end is at a boundary where the next word would be asked
+        // for.
         let page = Vec::leak(vec![0_usize; 1024]);
         let end = (page.as_ptr() as usize + 8192) / 4096 * 4096;
         let last = (end - page.as_ptr() as usize) / 8;

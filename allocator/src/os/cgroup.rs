@@ -1,15 +1,16 @@
-//! What the kernel says about the container that the process is in: the memory limits of its control group
-//! (cgroup v2), and for how long its tasks waited for memory (pressure stall information).
+//! What the kernel says about the container that the process is in: the memory limits of its
+//! control group (cgroup v2), and for how long its tasks waited for memory (pressure stall
+//! information).
 //!
-//! The process's group is the line `0::` of `/proc/self/cgroup`, a path below `/sys/fs/cgroup`. A limit of
-//! any group above holds too, so every look walks up to the root. Groups that cannot be seen are passed
-//! over: inside a container the mount often starts at the container's own group, while the path is the
-//! host's; walking up ends at the right place all the same.
+//! The process's group is the line `0::` of `/proc/self/cgroup`, a path below `/sys/fs/cgroup`. A
+//! limit of any group above holds too, so every look walks up to the root. Groups that cannot be
+//! seen are skipped: inside a container the mount often starts at the container's own group, while
+//! the path is the host's; walking up ends at the right place all the same.
 //!
-//! The background thread reads this, on a table of files of its own (`linux::own_files`), and so do calls of
-//! a program without threads. No memory, no locks, and little stack: the paths and the texts are in a
-//! `Scratch` of the caller's. Whatever is missing, cut or not understood counts as no limit: version 1 of
-//! the control groups, another mount, an old kernel.
+//! The background thread reads this, on a table of files of its own (`linux::own_files`), and so do
+//! calls of a program without threads. No memory, no locks, and little stack: the paths and the
+//! texts are in a `Scratch` of the caller's. Whatever is missing, cut or not understood counts as
+//! no limit: version 1 of the control groups, another mount, an old kernel.
 //!
 //! All paths are below a root that is empty but in tests, which make up a kernel of their own.
 
@@ -25,15 +26,17 @@ const PATH: usize = 1024;
 /// Bytes of a file that are read: all of the short ones, and what is looked for of the long ones.
 const TEXT: usize = 2048;
 
-/// Share of `memory.high` that is kept clear: beyond it the kernel slows the process down.
+/// Share of `memory.high` that is left as a margin: beyond the limit the kernel slows the process
+/// down.
 const HIGH_SHARE: usize = 32;
-/// Share of `memory.max` that is kept clear, and the most bytes of that: beyond it the kernel kills.
+/// Share of `memory.max` that is left as a margin, and the most bytes of it: beyond the limit the
+/// kernel kills.
 const MAX_SHARE: usize = 16;
 /// See `MAX_SHARE`.
 const MAX_RESERVE: usize = 512 << 20;
 
-/// Room for what a look reads: some KiB, which must not be on the stack of a program's call. All zero when it
-/// is new, so that a static one takes no room in the file, and none in memory before it is used.
+/// Buffers for one reading: some KiB, too much for the stack of a program's call. All zero when
+/// new, so that a static one takes no space in the file, and no memory before it is used.
 pub struct Scratch {
     /// The path of the process's group below the mount.
     group: FixedBuf<PATH>,
@@ -43,14 +46,14 @@ pub struct Scratch {
 }
 
 impl Scratch {
-    /// Room in which nothing was read yet.
+    /// Empty buffers.
     pub const fn new() -> Self {
         Self { group: FixedBuf::new(), path: FixedBuf::new(), text: [0; TEXT] }
     }
 }
 
-/// A control group, by its path below the mount, which is in the scratch room; empty: the root, or what the
-/// container sees as such.
+/// A control group, by its path below the mount, which is in the scratch buffers; empty: the root,
+/// or what the container sees as such.
 pub struct Group<'a> {
     root: &'a [u8],
     scratch: &'a mut Scratch,
@@ -66,8 +69,8 @@ impl<'a> Group<'a> {
         Some(Self { root, scratch })
     }
 
-    /// Bytes that the group can still take up to the margin below the nearest limit, its own or that of one
-    /// above; negative beyond it. `None` if none has a limit.
+    /// Bytes that the group can still take up to the margin below the nearest limit, its own or
+    /// that of one above; negative beyond it. `None` if none has a limit.
     pub fn room(&mut self) -> Option<isize> {
         let mut least = None;
         let mut next = Some(self.scratch.group.as_bytes().len());
@@ -90,9 +93,9 @@ impl<'a> Group<'a> {
             self.limit(group, b"/memory.max").unwrap_or(UNLIMITED),
         )?;
         let current = self.limit(group, b"/memory.current")?;
-        // The kernel counts what it keeps of files, and gives up what nobody looked at lately before
-        // anything else: a group that reads files would seem full for ever. The figure is dear, and makes
-        // no difference while there is plenty.
+        // The count includes cached file pages, of which the kernel reclaims inactive ones before
+        // anything else. Without this, a group that reads files would always seem full. The figure
+        // is expensive to read, and does not matter while there is plenty.
         let idle_files = if current > threshold / 2 {
             self.read(group, b"/memory.stat").and_then(idle_files).unwrap_or(0)
         } else {
@@ -119,7 +122,8 @@ pub fn stalled_anywhere(root: &[u8], scratch: &mut Scratch) -> Option<u64> {
     stalled(read([root, b"/proc/pressure/memory", b"", b""], path, text)?)
 }
 
-/// The start of the file whose path the parts make up; `None` if there is no such file, or it is empty.
+/// The start of the file whose path the parts make up; `None` if there is no such file, or it is
+/// empty.
 fn read<'a>(
     parts: [&[u8]; 4],
     path: &mut FixedBuf<PATH>,
@@ -162,7 +166,7 @@ fn parent(group: &[u8]) -> Option<usize> {
     group.iter().rposition(|&byte| byte == b'/')
 }
 
-/// Bytes from which on memory is given back, for these limits; `None` if there are none.
+/// Bytes in use from which memory is released, for these limits; `None` if there are none.
 fn threshold(high: usize, max: usize) -> Option<usize> {
     let below_high = if high == UNLIMITED { UNLIMITED } else { high - high / HIGH_SHARE };
     let reserve = (max / MAX_SHARE).min(MAX_RESERVE);
@@ -187,7 +191,7 @@ fn limit(text: &[u8]) -> Option<usize> {
         .map(|bytes| bytes.unwrap_or(UNLIMITED))
 }
 
-/// `memory.stat`: bytes of files that nobody looked at lately.
+/// `memory.stat`: bytes of inactive cached files.
 fn idle_files(text: &[u8]) -> Option<usize> {
     let mut lines = text.split(|&byte| byte == b'\n');
     limit(lines.find_map(|line| line.strip_prefix(b"inactive_file "))?)

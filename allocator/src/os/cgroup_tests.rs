@@ -119,7 +119,8 @@ fn numbers_are_taken_for_limits_only_if_they_are_some() {
     }
 }
 
-/// Hosts with version 1 alone have `memory.limit_in_bytes`, which is not for us; nor has the root a limit.
+/// Hosts with version 1 alone have `memory.limit_in_bytes`, which is not for us; nor has the root a
+/// limit.
 #[test]
 fn without_files_of_version_2_there_is_no_limit() {
     let kernel = Kernel::with_group("/");

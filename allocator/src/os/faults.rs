@@ -1,10 +1,11 @@
-//! Failures of the operating system on demand, for tests: the feature `faults` compiles this in, and
-//! nothing but tests turns it on.
+//! Failures of the operating system on demand, for tests: the feature `faults` compiles this in,
+//! and nothing but tests turns it on.
 //!
 //! Every call that can fail passes by here (`syscall::call`, `pthread`, the start of the thread in
-//! `worker`), is counted, and fails if its number lies in the range that the test set. Left out are calls
-//! that a sound kernel cannot refuse and whose failure nobody could handle: waking a sleeper, changing
-//! the set of blocked signals, asking for one's own number, closing a file, exiting.
+//! `own_thread`), is counted, and fails if its number lies in the range that the test set. Exempt
+//! are calls that a sound kernel cannot refuse and whose failure could not be handled: waking a
+//! sleeper, changing the set of blocked signals, asking for one's own number, closing a file,
+//! exiting.
 
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -48,8 +49,8 @@ pub const KINDS: [(Kind, &str); 10] = [
     (Kind::Other, "other"),
 ];
 
-// Relaxed, throughout: numbers that a test sets and reads while nothing else runs; in between only the
-// count's own order matters, which every atomic has.
+// Relaxed, throughout: numbers that a test sets and reads while nothing else runs; in between only
+// the count's own order matters, which every atomic has.
 
 /// Calls so far.
 static CALLS: AtomicUsize = AtomicUsize::new(0);
@@ -61,7 +62,7 @@ static LAST: AtomicUsize = AtomicUsize::new(0);
 static TALLY: [[AtomicUsize; 2]; KINDS.len()] =
     [const { [AtomicUsize::new(0), AtomicUsize::new(0)] }; KINDS.len()];
 
-/// Lets the calls `first..=last` from now on fail, and starts counting anew.
+/// Makes the calls `first..=last` from now on fail, and starts counting from 1.
 pub fn arm(first: usize, last: usize) {
     CALLS.store(0, Ordering::Relaxed);
     for kind in &TALLY {
@@ -71,7 +72,7 @@ pub fn arm(first: usize, last: usize) {
     FIRST.store(first, Ordering::Relaxed);
 }
 
-/// Lets no call fail any more. Returns how many there were since `arm`.
+/// Makes all calls succeed again. Returns how many there were since `arm`.
 pub fn disarm() -> usize {
     FIRST.store(0, Ordering::Relaxed);
     CALLS.load(Ordering::Relaxed)

@@ -1,5 +1,6 @@
-//! Files and the process's own mappings, for what is written when somebody asks: buffered output to a file
-//! descriptor, reading a file piece by piece. Raw calls, so that `errno` stays; no memory.
+//! Files and the process's own mappings, for reports and settings: buffered output to a descriptor,
+//! and reading a file piece by piece. Raw system calls, so that `errno` stays as it is. No memory,
+//! no locks.
 
 use super::syscall::{call, failed};
 use crate::base::fixed_buf::FixedBuf;
@@ -14,15 +15,16 @@ pub struct File(usize);
 pub enum CreateError {
     /// Its path ends in a symbolic link.
     SymbolicLink,
-    /// Whatever else the kernel has against it.
+    /// Any other error.
     Other,
 }
 
-/// Bytes that are written and read at once. On the stack of whoever asks, which may be a program's small one.
+/// Bytes that are written and read at once. They are on the stack of the caller, which may be
+/// small.
 const BUFFER: usize = 512;
 
 impl File {
-    /// What a call that opens something returned: a descriptor, or an error, which is no file and is not closed.
+    /// From the result of a call that opens something: a descriptor, or an error, which is no file.
     fn of_result(result: isize) -> Option<Self> {
         if failed(result) { None } else { Some(Self(result as usize)) }
     }
@@ -37,11 +39,11 @@ impl File {
         Self::of_result(fd)
     }
 
-    /// Opens what a user named for output, and makes it if need be, for its owner alone (mode 0600); `flags`
-    /// beside those for that. The last part of `path` may be a FIFO or a device but no symbolic link: in a
-    /// folder that others may write to, whoever guesses the name could have the process write over any of
-    /// its user's files. Exempt are the kernel's names of the process's own descriptors, `/dev/stderr` and
-    /// its like, which are links that nobody can plant.
+    /// Opens what a user named for output, and makes it if need be, for its owner alone (mode
+    /// 0600); `flags` beside those for that. The last part of `path` may be a FIFO or a device but
+    /// no symbolic link: in a folder that others may write to, a user who guesses the name could
+    /// make the process overwrite any of its user's files. The kernel's names of the process's own
+    /// descriptors (`/dev/stderr` and others) are exempt, as nobody else can make such links.
     pub fn create(path: &CStr, flags: i32) -> Result<Self, CreateError> {
         let own: [&[u8]; 4] = [b"/dev/stdout", b"/dev/stderr", b"/dev/fd/", b"/proc/self/fd/"];
         let bytes = path.to_bytes();
@@ -90,8 +92,8 @@ impl File {
         self.0
     }
 
-    /// Makes sure that the disk has room for `length` bytes, and that the file is as long. Whether it has;
-    /// a file system that cannot tell is taken at its word.
+    /// Makes sure that the disk has room for `length` bytes, and that the file is as long. Whether
+    /// it has; a file system that cannot tell is taken at its word.
     pub fn reserve(&self, length: usize) -> bool {
         // SAFETY: no memory is involved.
         let result = unsafe { call(libc::SYS_fallocate, [self.0, 0, 0, length, 0, 0]) };
@@ -126,7 +128,8 @@ impl File {
     /// Reads up to `buffer.len()` bytes from `offset` on; 0 at the end, or after an error.
     pub fn read_at(&self, buffer: &mut [u8], offset: usize) -> usize {
         let args = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), offset, 0, 0];
-        // SAFETY: the buffer is ours to write to.
+        // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is borrowed
+        // mutably.
         let count = unsafe { call(libc::SYS_pread64, args) };
         if failed(count) { 0 } else { count as usize }
     }
@@ -135,7 +138,8 @@ impl File {
     pub fn read(&self, buffer: &mut [u8]) -> usize {
         loop {
             let args = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
-            // SAFETY: the buffer is ours to write to.
+            // SAFETY: the kernel writes at most `buffer.len()` bytes to the buffer, which is
+            // borrowed mutably.
             let count = unsafe { call(libc::SYS_read, args) };
             if count != -(libc::EINTR as isize) {
                 return if failed(count) { 0 } else { count as usize };
@@ -147,16 +151,17 @@ impl File {
 impl Drop for File {
     fn drop(&mut self) {
         debug_assert!(i32::try_from(self.0).is_ok(), "no descriptor has such a number");
-        // SAFETY: the descriptor is ours and is not used any more.
+        // SAFETY: this owns the descriptor, and nothing uses it after the drop.
         unsafe { call(libc::SYS_close, [self.0, 0, 0, 0, 0, 0]) };
     }
 }
 
-/// Reads where a symbolic link leads, cut to `buffer.len()` bytes; how many there are, 0 after an error.
+/// Reads where a symbolic link leads, cut to `buffer.len()` bytes; how many there are, 0 after an
+/// error.
 pub fn read_link(path: &CStr, buffer: &mut [u8]) -> usize {
     let at = libc::AT_FDCWD as usize;
     let args = [at, path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0];
-    // SAFETY: a path that a NUL ends; the buffer is ours to write to.
+    // SAFETY: a path that a NUL ends, and a mutably borrowed buffer with its length.
     let count = unsafe { call(libc::SYS_readlinkat, args) };
     if failed(count) { 0 } else { count as usize }
 }
@@ -188,7 +193,8 @@ pub fn look_at(path: &CStr) -> Option<libc::stat> {
     let mut found: libc::stat = unsafe { core::mem::zeroed() };
     let (here, path) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
     let args = [here, path, &raw mut found as usize, libc::AT_SYMLINK_NOFOLLOW as usize, 0, 0];
-    // SAFETY: a path that a NUL ends; a valid target: on 64-bit machines the C library's type is the kernel's.
+    // SAFETY: a path that a NUL ends; a valid target: on 64-bit machines the C library's type is
+    // the kernel's.
     (!failed(unsafe { call(libc::SYS_newfstatat, args) })).then_some(found)
 }
 

@@ -1,72 +1,86 @@
-//! Hardened builds: pages inside a mapping that nobody may touch for a while.
+//! Guard pages inside a mapping, which cannot be accessed until their guard is removed. The
+//! hardened build uses them.
 //!
-//! Linux has had an advice for that since 6.13, which leaves the mapping whole. Before, pages are protected, and each run
-//! of them is a mapping of its own, of which a process may have some 65,000.
+//! Linux 6.13 and later have an advice for that, which leaves the mapping whole. On older kernels
+//! the pages are protected, and each run of them is a mapping of its own, of which a process may
+//! have some 65,000. This file does not know what the pages guard.
+
+#![allow(dead_code, reason = "the hardened build alone calls most of this")]
 
 use super::protect::protect;
 use super::syscall::{call, failed};
 use crate::sync::{AtomicUsize, Ordering};
 
-/// The advice that makes pages of a mapping untouchable without splitting it, and the one that undoes it (Linux 6.13).
+/// The advice that makes pages of a mapping inaccessible without splitting it, and the one that
+/// undoes it (Linux 6.13).
 const GUARD_INSTALL: usize = 102;
 const GUARD_REMOVE: usize = 103;
 
-/// Guard pages were put up by that advice.
+/// Guard pages were made by that advice.
 const BY_ADVICE: usize = 1;
-/// Guard pages were put up by protection, which makes mappings of them.
+/// Guard pages were made by protection, which makes mappings of them.
 const BY_PROTECTION: usize = 2;
 /// The kernel does not know the advice, or refused it.
 const NO_ADVICE: usize = 4;
 
-/// What of the above was seen so far. Relaxed: a bit is set before the fence that it speaks of is known to others, and whoever
-/// takes that away got it by some synchronisation.
+/// Which of the above happened so far. Relaxed: a thread sets the bit before it makes a guard page,
+/// and the thread that removes the guard got the page through some synchronisation.
 static SEEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Lets nobody touch `[addr, addr + bytes)` until `unprotect_guard`; the content is gone. By advice where the kernel has that, which
-/// takes no mapping, or else by protection.
+/// Makes `[addr, addr + bytes)` inaccessible until `unprotect_guard`; the content is lost. Uses the
+/// advice if the kernel has it, which takes no mapping, or else protection.
 ///
 /// # Safety
-/// The range is whole pages of a private mapping of the caller's, which can be read and written, and that nobody uses.
+/// The range is whole OS pages of a private, readable and writable mapping. The caller owns them,
+/// and nobody uses them.
 pub unsafe fn protect_guard(addr: usize, bytes: usize) {
+    // Relaxed: see `SEEN`.
     if SEEN.load(Ordering::Relaxed) & NO_ADVICE == 0 {
         note(BY_ADVICE);
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller owns the pages and needs no content of them, so they may become
+        // inaccessible.
         let result = unsafe { call(libc::SYS_madvise, [addr, bytes, GUARD_INSTALL, 0, 0, 0]) };
         if !failed(result) {
             return;
         }
-        // Kernels before 6.15 refuse it for locked mappings as if they did not know it: who locks some locks more.
+        // Kernels before 6.15 refuse it for locked mappings with the same error as for an unknown
+        // advice. A program that has locked one mapping will lock others, so the advice is not
+        // tried again.
         if result != -(libc::ENOMEM as isize) {
             note(NO_ADVICE);
         }
     }
     note(BY_PROTECTION);
-    // SAFETY: by the caller's word. Where the kernel refuses, there is no fence.
+    // SAFETY: the caller owns the pages and needs no content of them. If the kernel refuses, they
+    // stay accessible, which harms nobody.
     unsafe { protect(addr, bytes, false) };
 }
 
-/// Lets `[addr, addr + bytes)` be read and written again. What it holds then is not said.
+/// Makes `[addr, addr + bytes)` accessible again. Its content is unspecified.
 ///
 /// # Safety
-/// As for `fence`, which was called for all of the range.
+/// `protect_guard` was called for all of the range, and the caller owns it.
 pub unsafe fn unprotect_guard(addr: usize, bytes: usize) {
+    // Relaxed: see `SEEN`.
     let seen = SEEN.load(Ordering::Relaxed);
     if seen & BY_ADVICE != 0 {
-        // SAFETY: by the caller's word; pages without such a fence stay as they are.
+        // SAFETY: the caller owns the pages; those without such a guard stay as they are.
         unsafe { call(libc::SYS_madvise, [addr, bytes, GUARD_REMOVE, 0, 0, 0]) };
     }
     if seen & BY_PROTECTION != 0 {
-        // SAFETY: by the caller's word. That splits no mapping that is not split already.
+        // SAFETY: the caller owns the pages. This splits no mapping that is not split already.
         unsafe { protect(addr, bytes, true) };
     }
 }
 
 /// Whether guard pages take mappings.
 pub fn guard_pages_take_mappings() -> bool {
+    // Relaxed: see `SEEN`.
     SEEN.load(Ordering::Relaxed) & BY_PROTECTION != 0
 }
 
 fn note(bit: usize) {
+    // Relaxed: see `SEEN`.
     if SEEN.load(Ordering::Relaxed) & bit == 0 {
         SEEN.fetch_or(bit, Ordering::Relaxed);
     }
@@ -102,7 +116,8 @@ mod tests {
         bounds.filter(|&(start, end)| start < addr + bytes && end > addr).count()
     }
 
-    /// A fenced page cannot be touched, its neighbours can; afterwards they all can. By advice it takes no mapping.
+    /// A guard page cannot be accessed, its neighbours can. Afterwards they all can. By advice it
+    /// takes no mapping.
     #[test]
     fn guard_pages_keep_their_page_alone_and_go_again() {
         let page = Linux.page_size();

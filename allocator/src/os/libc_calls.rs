@@ -1,10 +1,15 @@
-//! The C library's own functions about threads, found once, when this code is loaded.
+//! The C library and the process's threads: the functions that start a thread, and whether the
+//! process has threads.
 //!
-//! They are not called by their names (`own_libc`): a program, or a library that it preloads, may define a name
-//! of its own, take a lock there and allocate. In a program that is linked statically there is one of each name,
-//! and that one is called.
+//! The functions are found once, when this code is loaded, in the C library itself (`own_libc`): a
+//! program or a preloaded library may define a function of the same name that takes a lock and
+//! allocates. In a statically linked program there is one of each name, which is called.
+//!
+//! The state is a few words, written while the process has one thread or as flags. No locks.
+//! Starting the background thread is the business of `own_thread`.
 
 use super::caller;
+use super::elf::weak_address;
 use super::linux::process_number;
 use super::own_libc::Function;
 use crate::sync::{AtomicU32, Ordering};
@@ -18,7 +23,7 @@ pub struct PthreadAttr(MaybeUninit<[u8; 128]>);
 const _: () = assert!(size_of::<PthreadAttr>() >= size_of::<libc::pthread_attr_t>());
 
 impl PthreadAttr {
-    /// Room for attributes.
+    /// Memory for attributes.
     pub const fn new() -> Self {
         Self(MaybeUninit::zeroed())
     }
@@ -55,40 +60,13 @@ static ATTR_SETDETACHSTATE: Function = Function::new(c"pthread_attr_setdetachsta
 static ATTR_SETSTACKSIZE: Function = Function::new(c"pthread_attr_setstacksize");
 static ATTR_DESTROY: Function = Function::new(c"pthread_attr_destroy");
 
-/// 1 in a forked child of a process with threads: the C library goes on to say that there are several. Relaxed:
-/// written while there is one thread.
+/// 1 in a forked child of a process with threads, where the C library goes on to say that there are
+/// several. Relaxed: written while there is one thread.
 static FLAG_IS_OLD: AtomicU32 = AtomicU32::new(0);
 
-/// The number of the process that loaded this code, or the forked child that it is now.
+/// The number of the process that loaded this code, or of the forked child that it is now. Relaxed:
+/// a number by itself, written while the process has one thread.
 static PROCESS: AtomicU32 = AtomicU32::new(0);
-
-/// The address of a function that may be missing: a weak reference, 0 where nobody defines it.
-macro_rules! weak_address {
-    ($name:literal) => {{
-        let address: usize;
-        // SAFETY: reads a word of the global offset table. The symbol is declared weak right here, because
-        // each object file that the function is compiled into must say so.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            core::arch::asm!(
-                concat!(".weak ", $name),
-                concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                out(reg) address,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-            #[cfg(target_arch = "aarch64")]
-            core::arch::asm!(
-                concat!(".weak ", $name),
-                concat!("adrp {0}, :got:", $name),
-                concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
-                out(reg) address,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-        }
-        address
-    }};
-}
-pub(crate) use weak_address;
 
 /// Finds everything. Called when this code is loaded.
 pub fn find() {
@@ -108,8 +86,8 @@ pub fn pthread() -> Option<Pthread> {
     if [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy].contains(&0) {
         return None;
     }
-    // SAFETY: addresses of functions of these names, whose types POSIX fixes; attributes are passed by
-    // address, and there is room for more than any C library needs.
+    // SAFETY: none is 0, so these are functions of these names, whose types POSIX fixes. Attributes
+    // are passed by address, in memory that is larger than any C library needs.
     unsafe {
         Some(Pthread {
             create: transmute::<usize, Create>(create),
@@ -121,10 +99,11 @@ pub fn pthread() -> Option<Pthread> {
     }
 }
 
-/// Whether the caller runs in the process that loaded this code, or in a forked child of it that knows so:
-/// not in one that shares its parent's memory (`vfork`), nor in one that was made behind the C library's
-/// back.
+/// Whether the caller runs in the process that loaded this code, or in a forked child whose `fork`
+/// handlers ran: not in one that shares its parent's memory (`vfork`), nor in one that was made by
+/// a system call.
 pub fn is_loading_process() -> bool {
+    // Relaxed: a number by itself, written before the process has a second thread.
     PROCESS.load(Ordering::Relaxed) == process_number()
 }
 
@@ -147,12 +126,12 @@ pub fn has_threads() -> bool {
     had_threads() || is_single_threaded() == Some(false)
 }
 
-/// Whether the C library says that the process never had a second thread, or has none any more; `None` where
-/// it does not tell, or tells of the process that this one was forked from.
+/// Whether the C library says that the process never had a second thread, or has none any more;
+/// `None` where it does not tell, or tells of the process that this one was forked from.
 pub fn is_single_threaded() -> Option<bool> {
     let flag = weak_address!("__libc_single_threaded") as *const u8;
-    // SAFETY: null or a variable of the C library's that lives for ever. It is written by other threads, one
-    // byte at a time; volatile, so that it is read now.
+    // SAFETY: null or a variable of the C library, which is never unmapped. Other threads may write
+    // its one byte; volatile, so that it is read now.
     let says = (!flag.is_null()).then(|| unsafe { flag.read_volatile() } != 0);
     says.filter(|&single| single || FLAG_IS_OLD.load(Ordering::Relaxed) == 0)
 }
@@ -162,8 +141,8 @@ pub fn is_glibc() -> bool {
     weak_address!("gnu_get_libc_version") != 0
 }
 
-/// Whether this is in the C library, which exports `malloc` to everybody, the C library itself included. It
-/// defines the symbol (`stratalloc-capi`), Rust programs do not.
+/// Whether this is in the C library, which exports `malloc` to everybody, the C library itself
+/// included. It defines the symbol (`stratalloc-capi`), Rust programs do not.
 pub fn is_in_c_library() -> bool {
     weak_address!("stratalloc_hooks_exit_0_1") != 0
 }

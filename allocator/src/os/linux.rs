@@ -1,7 +1,7 @@
 //! Linux's virtual memory, futexes and clock.
 
-use super::Os;
 use super::auxv::{Fact, fact};
+use super::contract::Os;
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
@@ -13,31 +13,33 @@ use once_cell::race::OnceNonZeroUsize;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Linux;
 
-/// Writes `text` to stderr, without touching `errno` and without being a cancellation point. Whether all of it was
-/// written: an error ends it quietly.
+/// Writes `text` to stderr, without touching `errno` and without being a cancellation point.
+/// Whether all of it was written: an error ends it quietly.
 pub fn write_stderr(text: &[u8]) -> bool {
     write_all(libc::STDERR_FILENO as usize, text)
 }
 
-/// Makes every thread of the process that is running now pass a full memory barrier; one that is not will
-/// when it runs next. The other half of a `compiler_fence` on a hot path. Returns whether the kernel can.
+/// Makes every thread of the process that is running now pass a full memory barrier; one that is
+/// not will when it runs next. The other half of a `compiler_fence` on a hot path. Returns whether
+/// the kernel can.
 pub fn barrier_everywhere() -> bool {
     // The numbers of `MEMBARRIER_CMD_PRIVATE_EXPEDITED` and its registration (Linux 4.14).
     const EXPEDITED: usize = 1 << 3;
     const REGISTER: usize = 1 << 4;
-    // SAFETY: the call touches no memory of ours.
+    // SAFETY: the call touches no memory of the process.
     let barrier =
         |command| !failed(unsafe { call(libc::SYS_membarrier, [command, 0, 0, 0, 0, 0]) });
     // Refused before it is registered, and after `exec`.
     barrier(EXPEDITED) || (barrier(REGISTER) && barrier(EXPEDITED))
 }
 
-/// Gives the calling thread a table of file descriptors of its own, which is empty. Returns whether the
-/// kernel can (Linux 5.9).
+/// Gives the calling thread a table of file descriptors of its own, which is empty. Returns whether
+/// the kernel can (Linux 5.9).
 ///
-/// A thread of which the program knows nothing must not open files on the program's table: programs close
-/// descriptor 0 and expect it from the next `open`, close whole ranges, and count. Nor may it keep a copy:
-/// pipes would stay open that the program has closed. So the table is left, and nothing is taken along.
+/// A thread of which the program knows nothing must not open files on the program's table: programs
+/// close descriptor 0 and expect it from the next `open`, close whole ranges, and count. Nor may it
+/// keep a copy: pipes would stay open that the program has closed. So the table is left, and
+/// nothing is taken along.
 pub fn own_files() -> bool {
     // The number of `CLOSE_RANGE_UNSHARE`.
     const UNSHARE: usize = 1 << 1;
@@ -104,17 +106,17 @@ impl Linux {
         let addr = core::ptr::from_ref(word) as usize;
         let time = ms.map(time_of_ms);
         let time = time.as_ref().map_or(0, |time| core::ptr::from_ref(time) as usize);
-        // SAFETY: the kernel reads the word, which outlives the call, and the time, and sleeps if the word is
-        // `expected`.
+        // SAFETY: the kernel reads the word, which outlives the call, and the time, and sleeps if
+        // the word is `expected`.
         unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, time, 0, 0]) };
     }
 
-    /// Lets the kernel take `[addr, addr + bytes)` out of memory again, if it was locked. The content stays.
+    /// Unlocks `[addr, addr + bytes)` if it was locked (`mlockall`). The content stays.
     ///
     /// # Safety
-    /// The range is whole pages of the caller's.
+    /// The range is whole OS pages that the caller owns.
     pub unsafe fn unlock(&self, addr: usize, bytes: usize) {
-        // SAFETY: by the caller's word; the pages keep their content.
+        // SAFETY: the caller owns the pages, which keep their content.
         unsafe { call(libc::SYS_munlock, [addr, bytes, 0, 0, 0, 0]) };
     }
 
@@ -163,7 +165,7 @@ impl Os for Linux {
         }
         if found as usize != addr {
             // Kernels before 4.17 take the address for a hint.
-            // SAFETY: just mapped, and nobody knows of it.
+            // SAFETY: a new mapping, which nothing refers to.
             unsafe { self.unmap(found as usize, bytes) };
             return false;
         }
@@ -171,11 +173,12 @@ impl Os for Linux {
     }
 
     unsafe fn unmap(&self, addr: usize, bytes: usize) {
-        // SAFETY: the caller owns the range. An error (a limit on the number of mappings, when a hole is
-        // cut) leaves the address space in place, which costs no resident memory once released.
+        // SAFETY: the caller owns the range. An error (a limit on the number of mappings, when a
+        // hole is cut) leaves the address space in place, which costs no resident memory once
+        // released.
         let result = unsafe { call(libc::SYS_munmap, [addr, bytes, 0, 0, 0, 0]) };
         if failed(result) {
-            // SAFETY: as above.
+            // SAFETY: the caller owns the range and does not need its content any more.
             unsafe { self.release(addr, bytes) };
         }
     }
@@ -188,13 +191,14 @@ impl Os for Linux {
 
     unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool) {
         let advice = if wanted { libc::MADV_HUGEPAGE } else { libc::MADV_NOHUGEPAGE } as usize;
-        // SAFETY: changes how the range is backed, not what it holds. Kernels without the feature refuse.
+        // SAFETY: changes how the range is backed, not what it holds. Kernels without the feature
+        // refuse.
         unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) };
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
-        // What grows is the mapping that holds the last page: the kernel may have several for the block, and resizes
-        // one at a time.
+        // The mapping of the last page grows: the kernel may have several for the block, and
+        // resizes one at a time.
         let kept = if new > old { old - self.page_size() } else { 0 };
         // SAFETY: flags 0 means in place or not at all; the caller owns the mapping.
         !failed(unsafe { call(libc::SYS_mremap, [addr + kept, old - kept, new - kept, 0, 0, 0]) })
@@ -236,7 +240,8 @@ impl Futex for Linux {
     fn wait(word: &AtomicU32, expected: u32) {
         let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
         let addr = core::ptr::from_ref(word) as usize;
-        // SAFETY: the kernel reads the word, which outlives the call, and sleeps if it is `expected`.
+        // SAFETY: the kernel reads the word, which outlives the call, and sleeps if it is
+        // `expected`.
         unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, 0, 0, 0]) };
     }
 
@@ -251,9 +256,9 @@ impl Futex for Linux {
         sleep_ms(1);
     }
 
-    /// By the thread pointer, of whose address 30 bits matter: what is behind it are at least 64 bytes of the C
-    /// library's, so the lowest bits tell no threads apart, and only such whose stacks are an exact multiple of
-    /// 64 GiB apart have the same number.
+    /// By the thread pointer, of whose address 30 bits matter: what is behind it are at least 64
+    /// bytes of the C library's, so the lowest bits tell no threads apart, and only such whose
+    /// stacks are an exact multiple of 64 GiB apart have the same number.
     #[inline]
     fn thread() -> u32 {
         (thread_slot::thread_pointer() >> 4) as u32 & !3 | 4

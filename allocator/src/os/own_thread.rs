@@ -1,24 +1,24 @@
-//! Threads of the allocator's own, made by the C library: `background` has one that gives memory back,
-//! `control` one that answers `stratalloc-ctl`.
+//! Threads of the allocator's own, made by the C library: `background` has one that gives memory
+//! back, `control` one that answers `stratalloc-ctl`.
 //!
-//! They are ordinary threads of the process, so that whatever reaches every thread reaches them too:
-//! `setresuid`, a debugger, a filter of system calls, the count in `/proc`. Unlike the thread that happens to
-//! start it, such a thread has all signals blocked, an ordinary scheduling policy, the affinity and the nice
-//! value of the main thread as they are then, and no ambient capabilities. It has no capability that the main
-//! thread did not have when it last looked, which it does whenever it wakes up: one that the main thread gives
-//! up meanwhile stays with a thread that sleeps, until somebody wakes it. It runs nothing but this crate's
-//! code, with raw system calls.
+//! They are ordinary threads of the process, so everything that applies to all threads applies to
+//! them: `setresuid`, a debugger, a seccomp filter, the count in `/proc`. Unlike the thread that
+//! starts it, such a thread has all signals blocked, an ordinary scheduling policy, the affinity
+//! and the nice value that the main thread has then, and no ambient capabilities. Whenever it wakes
+//! up, it drops capabilities that the main thread does not have any more; while it sleeps it keeps
+//! them. It runs only this crate's code, with raw system calls.
 //!
-//! Starting one calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own and
-//! allocates. The caller makes sure that it is in no such place: see `background::start`. A start that fails
-//! is not tried again for a while.
+//! A start calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own
+//! and allocates. The caller makes sure that neither does harm: see `background::start`. After a
+//! start that failed, the next try waits.
 
+use super::contract::Os;
 use super::files::{File, write_all};
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
 use super::syscall::{call, failed};
-use super::{Os, thread_slot};
+use super::thread_slot;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Futex, Ordering};
 use core::ffi::{CStr, c_void};
 use core::ptr;
@@ -26,8 +26,8 @@ use core::ptr;
 /// What the thread runs. It ends when this returns.
 pub type Body = extern "C" fn(*mut c_void) -> *mut c_void;
 
-/// Bytes of stack. The thread needs a few KiB. But if it outlives all others for a moment, the C library runs
-/// the program's exit handlers on it.
+/// Bytes of stack. The thread needs a few KiB. But if it outlives all others for a moment, the C
+/// library runs the program's exit handlers on it.
 const STACK_BYTES: usize = 256 << 10;
 /// Bytes of stack where the program has more thread-local storage than fits into those.
 const STACK_BYTES_MOST: usize = 8 << 20;
@@ -35,15 +35,15 @@ const STACK_BYTES_MOST: usize = 8 << 20;
 /// Milliseconds to the next try after a start that failed, at first and at most.
 const RETRY_MS: core::ops::RangeInclusive<u64> = 1_000..=32_000;
 
-/// Signals that stay deliverable: the two that the C library itself sends, for cancellation and for calls
-/// such as `setresuid` that all threads must make.
+/// Signals that stay deliverable: the two that the C library itself sends, for cancellation and for
+/// calls such as `setresuid` that all threads must make.
 const LIBC_SIGNALS: SignalSet = 1 << (32 - 1) | 1 << (33 - 1);
 
 const NONE: u32 = 0;
 const EXISTS: u32 = 1;
 
-/// Every thread that was ever started. Relaxed: an address of a static, looked at when there is nobody left who
-/// could add one.
+/// Every thread that was ever started. Relaxed: addresses of statics, read when no thread is left
+/// that could add one.
 static ALL: [AtomicPtr<OwnThread>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
 
 /// Notes that `thread` may exist.
@@ -59,27 +59,28 @@ fn enlist(thread: &'static OwnThread) {
     }
 }
 
-/// Lets every thread of the allocator's own see that it is not needed any more, and waits until they are gone, for
-/// `ms` milliseconds each at most.
+/// Wakes every thread of the allocator's own so that it ends, and waits until they are gone, for at
+/// most `ms` milliseconds each.
 pub fn see_off_all(ms: u64) {
     for place in &ALL {
-        // SAFETY: null or a static.
+        // SAFETY: null, or the address of a static, which `enlist` stored.
         if let Some(thread) = unsafe { place.load(Ordering::Relaxed).as_ref() } {
             thread.see_off(ms);
         }
     }
 }
 
-/// Whether the process has no other thread than those of the allocator's own: the main thread may have ended by
-/// `pthread_exit`, which the kernel still counts. `false` where `/proc` does not tell.
+/// Whether the process has no threads but the allocator's own. The main thread may have ended by
+/// `pthread_exit`; the kernel still counts it. `false` where `/proc` does not tell.
 pub fn is_alone() -> bool {
-    // SAFETY: null or a static.
+    // SAFETY: null, or the address of a static, which `enlist` stored.
     let of_ours = ALL.iter().filter_map(|place| unsafe { place.load(Ordering::Relaxed).as_ref() });
     let own = of_ours.filter(|thread| thread.exists()).count();
     let mut text = [0; 512];
     let Some(file) = File::open(c"/proc/self/stat", libc::O_RDONLY) else { return false };
     let count = file.read(&mut text);
-    // Behind the name, which may hold anything: the state, and as 18th number how many threads there are.
+    // Behind the name, which may contain anything: the state, and as 18th number the number of
+    // threads.
     let Some(end) = text[..count].iter().rposition(|&byte| byte == b')') else { return false };
     let mut fields = text[end + 1..count].split(|&byte| byte == b' ').skip(1);
     let main_has_ended = fields.next() == Some(b"Z");
@@ -100,7 +101,8 @@ pub struct OwnThread {
     retry_ms: AtomicUsize,
     /// The kernel's number of the last one; 0: there was none.
     number: AtomicU32,
-    /// A descriptor that `wake` writes to, for a thread that waits for more than a word; `usize::MAX`: none.
+    /// A descriptor that `wake` writes to, for a thread that waits for more than a word;
+    /// `usize::MAX`: none.
     wake_fd: AtomicUsize,
 }
 
@@ -120,12 +122,13 @@ impl OwnThread {
     /// Whether the thread exists, is being made, or was a moment ago.
     #[inline]
     pub fn exists(&self) -> bool {
-        // Relaxed: a hint. `start` decides by an exchange.
+        // Relaxed: a hint. The exchange in `start` decides.
         self.state.load(Ordering::Relaxed) == EXISTS
     }
 
-    /// Starts the thread unless it exists, or a start failed a moment ago, or this is a child that shares
-    /// the memory of the process that it came from (`vfork`). Returns whether the thread exists now.
+    /// Starts the thread unless it exists, or a start failed a moment ago, or this is a child that
+    /// shares the memory of the process that it came from (`vfork`). Returns whether the thread
+    /// exists now.
     ///
     /// The caller holds no lock of this crate's, and the C library holds none on its behalf.
     pub fn start(&'static self, body: Body) -> bool {
@@ -137,7 +140,8 @@ impl OwnThread {
         if now < self.retry_at.load(Ordering::Relaxed) || !libc_calls::is_loading_process() {
             return false;
         }
-        // Relaxed: only one caller goes on. The thread itself sees what was written before it was made.
+        // Relaxed: only one caller goes on. The thread itself sees what was written before it was
+        // made.
         let claimed =
             self.state.compare_exchange(NONE, EXISTS, Ordering::Relaxed, Ordering::Relaxed);
         if claimed.is_err() {
@@ -165,7 +169,7 @@ impl OwnThread {
     /// Ends the sleep of the thread, or the next one if it is awake. May be called anywhere.
     pub fn wake(&self) {
         if self.exists() {
-            // Relaxed: the word is all that the sleeper goes by; what it looks at then has locks.
+            // Relaxed: the word only ends the sleep; what the thread reads then has locks.
             self.wakes.fetch_add(1, Ordering::Relaxed);
             Linux::wake_one(&self.wakes);
             let fd = self.wake_fd.load(Ordering::Relaxed);
@@ -175,14 +179,13 @@ impl OwnThread {
         }
     }
 
-    /// Has `wake` write to the descriptor `fd` of an event counter, too; `usize::MAX`: to none.
+    /// Makes `wake` write to the descriptor `fd` of an event counter, too; `usize::MAX`: to none.
     pub fn set_wake_fd(&self, fd: usize) {
         // Relaxed: a number by itself.
         self.wake_fd.store(fd, Ordering::Relaxed);
     }
 
-    /// Wakes the thread so that it sees that it is not needed any more, and waits until it is gone, for `ms`
-    /// milliseconds at most.
+    /// Wakes the thread so that it ends, and waits until it is gone, for at most `ms` milliseconds.
     pub fn see_off(&self, ms: u64) {
         self.wake();
         // Relaxed: a number by itself.
@@ -197,11 +200,12 @@ impl OwnThread {
 
     /// The calls of `wake` so far, for `sleep`.
     pub fn wakes(&self) -> u32 {
+        // Relaxed: the futex compares the value again before the thread sleeps.
         self.wakes.load(Ordering::Relaxed)
     }
 
-    /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes` returned
-    /// `seen`. For the thread itself.
+    /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes`
+    /// returned `seen`. For the thread itself.
     pub fn sleep(&self, ms: Option<u64>, seen: u32) {
         Linux::wait_for(&self.wakes, seen, ms);
     }
@@ -217,7 +221,8 @@ impl OwnThread {
     }
 }
 
-/// Makes a detached thread with all signals blocked but those of the C library. Returns whether it could.
+/// Makes a detached thread with all signals blocked but those of the C library. Returns whether it
+/// could.
 fn create(body: Body) -> bool {
     let Some(calls) = libc_calls::pthread() else { return false };
     #[cfg(feature = "faults")]
@@ -228,8 +233,9 @@ fn create(body: Body) -> bool {
     set_mask(libc::SIG_SETMASK, &!LIBC_SIGNALS, Some(&mut before));
     let made = [STACK_BYTES, STACK_BYTES_MOST].into_iter().any(|stack| {
         let mut attributes = PthreadAttr::new();
-        // SAFETY: the C library's functions, with attributes that it made itself, in the order that POSIX
-        // wants. The body takes nothing and is a function of this crate, whose code stays mapped.
+        // SAFETY: the C library's functions, with attributes that it made itself, in the order that
+        // POSIX wants. The body takes nothing and is a function of this crate, whose code stays
+        // mapped.
         unsafe {
             (calls.attr_init)(&mut attributes) == 0 && {
                 (calls.attr_setdetachstate)(&mut attributes, libc::PTHREAD_CREATE_DETACHED);
@@ -245,8 +251,9 @@ fn create(body: Body) -> bool {
     made
 }
 
-/// Makes the calling thread, which was just started as `thread`, what the module says. `placeholder` is what its slot
-/// names: a cache without memory, so that the thread caches nothing.
+/// Gives the calling thread, which was just started as `thread`, the properties that the module
+/// describes. Its slot gets `placeholder`, a cache without memory, so that the thread caches
+/// nothing.
 pub fn settle_in(thread: &OwnThread, name: &CStr, placeholder: *mut u8) {
     thread_slot::set(placeholder, placeholder, placeholder);
     // Relaxed: a number by itself.
@@ -261,14 +268,16 @@ pub fn settle_in(thread: &OwnThread, name: &CStr, placeholder: *mut u8) {
     keep_no_more_rights_than_the_process();
 }
 
-/// Gives the calling thread the ordinary policy, and the processors and the nice value of the main thread. The
-/// kernel may refuse a nice value below that of whoever started this thread (`RLIMIT_NICE`): then that stays.
+/// Gives the calling thread the ordinary policy, and the processors and the nice value of the main
+/// thread. The kernel may refuse a nice value below that of whoever started this thread
+/// (`RLIMIT_NICE`): then that stays.
 fn schedule_as_the_process() {
     let mut processors = [0_usize; 128];
     let bytes = size_of_val(&processors);
     let ordinary = 0_i32;
-    // SAFETY: the kernel writes at most as many bytes to the set as it has, and reads it; the parameter of
-    // the policy is one number, and nice values are numbers. Only the calling thread (0) is changed.
+    // SAFETY: the kernel writes at most as many bytes to the set as it has, and reads it; the
+    // parameter of the policy is one number, and nice values are numbers. Only the calling thread
+    // (0) is changed.
     unsafe {
         if call(libc::SYS_sched_getscheduler, [0; 6]) != libc::SCHED_OTHER as isize {
             let policy = libc::SCHED_OTHER as usize;
@@ -291,7 +300,8 @@ fn schedule_as_the_process() {
     }
 }
 
-/// Version 3 of the calls on capabilities: two words of effective, permitted and inheritable ones each.
+/// Version 3 of the calls on capabilities: two words of effective, permitted and inheritable ones
+/// each.
 const CAPABILITIES: u32 = 0x2008_0522;
 
 /// The capabilities of a thread of this process (0: the calling one), as the kernel gives them.
@@ -299,14 +309,15 @@ fn capabilities(thread: u32) -> Option<[u32; 6]> {
     let header = [CAPABILITIES, thread];
     let mut held = [0_u32; 6];
     let args = [header.as_ptr() as usize, held.as_mut_ptr() as usize, 0, 0, 0, 0];
-    // SAFETY: the kernel reads one array and writes the other, of the sizes that the version asks for.
+    // SAFETY: the kernel reads one array and writes the other, of the sizes that the version asks
+    // for.
     (!failed(unsafe { call(libc::SYS_capget, args) })).then_some(held)
 }
 
-/// Takes from the calling thread the capabilities that the main thread does not have (any more): a program
-/// gives them up by `capset`, which changes the thread that calls it and no other. The users and groups need
-/// no such care: the C library changes those of every thread. Nor may the thread have fewer: then it could
-/// not follow when the C library changes the user.
+/// Takes from the calling thread the capabilities that the main thread does not have (any more): a
+/// program gives them up by `capset`, which changes the thread that calls it and no other. The
+/// users and groups need no such care: the C library changes those of every thread. Nor may the
+/// thread have fewer: then it could not follow when the C library changes the user.
 pub fn keep_no_more_rights_than_the_process() {
     let (Some(own), Some(main)) = (capabilities(0), capabilities(process_number())) else {
         return;

@@ -1,4 +1,5 @@
-//! The life of a thread of our own: one at a time, asleep until it is woken, and tried for rarely after a failure.
+//! The life of a thread of our own: one at a time, asleep until it is woken, and tried for rarely
+//! after a failure.
 
 use super::*;
 use std::time::{Duration, Instant};
@@ -12,8 +13,8 @@ fn wait_until(holds: impl Fn() -> bool) {
     }
 }
 
-/// Defines a thread, and counts how often it was made and how often it was woken. It ends when it is woken after
-/// `END` was set.
+/// Defines a thread, and counts how often it was made and how often it was woken. It ends when it
+/// is woken after `END` was set.
 macro_rules! sleeper {
     () => {
         static THREAD: OwnThread = OwnThread::new();

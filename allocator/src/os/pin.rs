@@ -16,24 +16,16 @@
 //! `libstratalloc.so` is), and in static programs. The library's own dynamic section tells, so
 //! these make no call. musl never unmaps a library; the reference does no harm there.
 
-use core::arch::asm;
+use super::elf::{DynamicEntry, dlsym, entries, own_dynamic};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem;
 use core::ptr;
 
-/// One entry of a dynamic section (`Elf64_Dyn`).
-#[repr(C)]
-struct Entry {
-    tag: i64,
-    value: u64,
-}
-
-const DT_NULL: i64 = 0;
 /// Linkers put this entry into executables, for debuggers, and into nothing else.
-const DT_DEBUG: i64 = 21;
-const DT_FLAGS_1: i64 = 0x6fff_fffb;
-const DF_1_NODELETE: u64 = 0x8;
-const DF_1_PIE: u64 = 0x0800_0000;
+const DT_DEBUG: usize = 21;
+const DT_FLAGS_1: usize = 0x6fff_fffb;
+const DF_1_NODELETE: usize = 0x8;
+const DF_1_PIE: usize = 0x0800_0000;
 
 /// Run by the dynamic linker when the library has been loaded, and at the start of executables.
 #[used]
@@ -41,63 +33,29 @@ const DF_1_PIE: u64 = 0x0800_0000;
 static AT_LOAD: extern "C" fn() = pin;
 
 extern "C" fn pin() {
-    // SAFETY: null, or the dynamic section that the linker made for the object that this code is
-    // in.
-    if unsafe { may_be_unloaded(dynamic_section()) } {
+    // SAFETY: null, or the dynamic section that the linker made for the object that has this code.
+    if unsafe { may_be_unloaded(own_dynamic()) } {
         refer_to_self();
     }
-}
-
-/// The dynamic section of the executable or library that this code is part of; null in a static
-/// program.
-fn dynamic_section() -> *const Entry {
-    let address: *const Entry;
-    // SAFETY: reads a word of the global offset table. The linker defines the symbol where there is
-    // such a section; it is weak for where there is none.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!(
-            ".weak _DYNAMIC",
-            ".hidden _DYNAMIC",
-            "mov {}, qword ptr [rip + _DYNAMIC@GOTPCREL]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-        #[cfg(target_arch = "aarch64")]
-        asm!(
-            ".weak _DYNAMIC",
-            ".hidden _DYNAMIC",
-            "adrp {0}, :got:_DYNAMIC",
-            "ldr {0}, [{0}, :got_lo12:_DYNAMIC]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    address
 }
 
 /// Whether the section is that of a library that `dlclose` may unmap.
 ///
 /// # Safety
-/// `section` is null or a dynamic section: entries up to one with the tag `DT_NULL`.
-unsafe fn may_be_unloaded(section: *const Entry) -> bool {
+/// `section` is null or a dynamic section: entries up to one with the tag 0.
+unsafe fn may_be_unloaded(section: *const DynamicEntry) -> bool {
     if section.is_null() {
         return false;
     }
-    for index in 0.. {
-        // SAFETY: the caller's word; no entry before this one was the last.
-        let Entry { tag, value } = unsafe { section.add(index).read() };
-        match tag {
-            DT_NULL => break,
-            DT_DEBUG => return false,
-            DT_FLAGS_1 if value & (DF_1_NODELETE | DF_1_PIE) != 0 => return false,
-            _ => {}
-        }
-    }
-    true
+    // SAFETY: not null, so it is a dynamic section, as the caller says; it is not unmapped
+    // meanwhile.
+    unsafe { entries(section) }.all(|[tag, value]| match tag {
+        DT_DEBUG => false,
+        DT_FLAGS_1 => value & (DF_1_NODELETE | DF_1_PIE) == 0,
+        _ => true,
+    })
 }
 
-type Symbol = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
 type Address = unsafe extern "C" fn(*const c_void, *mut libc::Dl_info) -> c_int;
 type Open = unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void;
 
@@ -126,60 +84,31 @@ fn refer_to_self() {
         let address: Address = mem::transmute::<*mut c_void, Address>(address);
         let open: Open = mem::transmute::<*mut c_void, Open>(open);
         if address((&raw const AT_LOAD).cast(), &raw mut info) != 0 && !info.dli_fname.is_null() {
-            // The reference is kept for good.
+            // Nothing ever closes it.
             open(info.dli_fname, libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE);
         }
     }
-}
-
-/// `dlsym`, unless this is a static program that has none. The other functions of the dynamic
-/// linker are found through it: a reference to `dlopen` would make linkers warn of each static
-/// program.
-fn dlsym() -> Option<Symbol> {
-    let address: *mut c_void;
-    // SAFETY: reads a word of the global offset table; the symbol is weak.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        asm!(
-            ".weak dlsym",
-            "mov {}, qword ptr [rip + dlsym@GOTPCREL]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-        #[cfg(target_arch = "aarch64")]
-        asm!(
-            ".weak dlsym",
-            "adrp {0}, :got:dlsym",
-            "ldr {0}, [{0}, :got_lo12:dlsym]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    // SAFETY: null, which is `None`, or the function of that name, whose type POSIX gives.
-    unsafe { mem::transmute::<*mut c_void, Option<Symbol>>(address) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn may_be_unloaded_with(entries: &[(i64, u64)]) -> bool {
-        let section: Vec<Entry> =
-            entries.iter().map(|&(tag, value)| Entry { tag, value }).collect();
+    fn may_be_unloaded_with(section: &[DynamicEntry]) -> bool {
         // SAFETY: every section below ends with the tag that ends one.
         unsafe { may_be_unloaded(section.as_ptr()) }
     }
 
     #[test]
     fn only_a_library_that_may_be_closed_refers_to_itself() {
-        let (needed, end) = ((1, 77), (DT_NULL, 0));
+        let (needed, end) = ([1, 77], [0, 0]);
         // Behind the end of a section may stand anything.
-        let behind = (DT_DEBUG, 0);
+        let behind = [DT_DEBUG, 0];
         assert!(may_be_unloaded_with(&[needed, end, behind]));
-        assert!(may_be_unloaded_with(&[needed, (DT_FLAGS_1, 1), end]));
-        assert!(!may_be_unloaded_with(&[needed, (DT_DEBUG, 0), end]));
-        assert!(!may_be_unloaded_with(&[(DT_FLAGS_1, 1 | DF_1_NODELETE), end]));
-        assert!(!may_be_unloaded_with(&[(DT_FLAGS_1, 1 | DF_1_PIE), end]));
+        assert!(may_be_unloaded_with(&[needed, [DT_FLAGS_1, 1], end]));
+        assert!(!may_be_unloaded_with(&[needed, [DT_DEBUG, 0], end]));
+        assert!(!may_be_unloaded_with(&[[DT_FLAGS_1, 1 | DF_1_NODELETE], end]));
+        assert!(!may_be_unloaded_with(&[[DT_FLAGS_1, 1 | DF_1_PIE], end]));
         // SAFETY: null is allowed.
         assert!(!unsafe { may_be_unloaded(ptr::null()) });
     }
@@ -187,7 +116,7 @@ mod tests {
     /// The tests are an executable.
     #[test]
     fn an_executable_does_not_refer_to_itself() {
-        let section = dynamic_section();
+        let section = own_dynamic();
         // SAFETY: null, or the section that the linker made.
         assert!(!section.is_null() && !unsafe { may_be_unloaded(section) });
     }

@@ -7,9 +7,10 @@ use core::ptr;
 /// The kernel's set of signals.
 pub type SignalSet = u64;
 
-/// Runs `program` with `arguments` (the last is null) and an empty environment, with descriptor `stdin` as
-/// its input and `output` as its output, and waits for its end. Whether it ran and exited with 0. Signals of
-/// the calling thread wait meanwhile, so that no handler of the program's sees the child.
+/// Runs `program` with `arguments` (the last is null) and an empty environment, with descriptor
+/// `stdin` as its input and `output` as its output, and waits for its end. Whether it ran and
+/// exited with 0. Signals of the calling thread wait meanwhile, so that no handler of the program's
+/// sees the child.
 pub fn run(program: &CStr, arguments: &[*const c_char], stdin: usize, output: usize) -> bool {
     debug_assert!(arguments.last().is_some_and(|last| last.is_null()));
     let all: SignalSet = !0;
@@ -34,9 +35,11 @@ fn become_program(
     mask: SignalSet,
 ) -> ! {
     let no_environment: [*const c_char; 1] = [ptr::null()];
-    // SAFETY: descriptors are numbers; the strings and vectors outlive the calls, and end as they must.
+    // SAFETY: descriptors are numbers; the strings and vectors outlive the calls, and end as they
+    // must.
     unsafe {
-        // Out of the way of 0 and 1 first; `dup3` clears the mark that closes a descriptor on `exec`.
+        // Out of the way of 0 and 1 first; `dup3` clears the mark that closes a descriptor on
+        // `exec`.
         let input = call(libc::SYS_fcntl, [stdin, libc::F_DUPFD as usize, 3, 0, 0, 0]);
         let output = call(libc::SYS_fcntl, [output, libc::F_DUPFD as usize, 3, 0, 0, 0]);
         let moves = |fd: isize, to| {
@@ -53,7 +56,7 @@ fn become_program(
     unreachable!("exit_group does not return")
 }
 
-/// Whether the child ended by exiting with 0.
+/// Whether the child exited with 0.
 fn wait_for(child: usize) -> bool {
     let mut status: i32 = 0;
     loop {
@@ -78,8 +81,8 @@ pub fn set_mask(how: i32, mask: &SignalSet, before: Option<&mut SignalSet>) {
     unsafe { call(libc::SYS_rt_sigprocmask, args) };
 }
 
-/// Whether a word can be read at `addr`, a multiple of its size. Asks the kernel by a call that reads a set
-/// of signals and then fails: what to do with it is not a thing it can do.
+/// Whether a word can be read at `addr`, a multiple of its size. Asks the kernel by a call that
+/// reads a set of signals and then fails: what to do with it is not a thing it can do.
 pub fn is_readable(addr: usize) -> bool {
     const NO_OPERATION: usize = 0x7fff;
     // SAFETY: the kernel reads the address or finds that it cannot, and changes nothing.

@@ -1,9 +1,10 @@
-//! Memory that nobody may touch: guard pages, and the places of freed blocks. And random numbers, for who
-//! must not be foreseen.
+//! Inaccessible memory, for guard pages and the places of freed blocks, and random numbers that
+//! cannot be predicted. System calls only; who owns which page is the caller's business.
 
 use super::syscall::{call, failed};
 
-/// Reserves `bytes` of address space that cannot be touched. `None` when the kernel has no more to give.
+/// Reserves `bytes` of address space that cannot be touched. `None` when the kernel has no more to
+/// give.
 pub fn reserve(bytes: usize) -> Option<usize> {
     let flags = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE) as usize;
     let protection = libc::PROT_NONE as usize;
@@ -12,30 +13,33 @@ pub fn reserve(bytes: usize) -> Option<usize> {
     (!failed(addr)).then_some(addr as usize)
 }
 
-/// Lets `[addr, addr + bytes)` be read and written, or neither. Returns whether it could: a process may be at
-/// its limit of mappings.
+/// Makes `[addr, addr + bytes)` readable and writable, or neither. Returns whether it could: a
+/// process may be at its limit of mappings.
 ///
 /// # Safety
-/// The range is whole pages of a mapping of the caller's, who knows what may touch it.
+/// The range is whole OS pages of a mapping that the caller owns. Nothing accesses them against
+/// their new protection.
 pub unsafe fn protect(addr: usize, bytes: usize, accessible: bool) -> bool {
     let protection = if accessible { libc::PROT_READ | libc::PROT_WRITE } else { libc::PROT_NONE };
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller owns the pages and says that nothing touches them against the new
+    // protection.
     !failed(unsafe { call(libc::SYS_mprotect, [addr, bytes, protection as usize, 0, 0, 0]) })
 }
 
-/// Drops the content of `[addr, addr + bytes)` and lets nobody touch it. Returns whether it could.
+/// Drops the content of `[addr, addr + bytes)` and makes it inaccessible. Returns whether it could.
 ///
 /// # Safety
-/// As `protect`; nobody needs the content.
+/// The range is whole OS pages of a mapping that the caller owns, and their content is not needed.
 pub unsafe fn withdraw(addr: usize, bytes: usize) -> bool {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller owns the pages and needs no content of them, so nothing touches them.
     let done = unsafe { protect(addr, bytes, false) };
-    // SAFETY: as above.
+    // SAFETY: the caller owns the pages and needs no content of them.
     unsafe { call(libc::SYS_madvise, [addr, bytes, libc::MADV_DONTNEED as usize, 0, 0, 0]) };
     done
 }
 
-/// A random word from the kernel; where it has none to give, one made from the clock and an address.
+/// A random word from the kernel; where it has none to give, one made from the clock and an
+/// address.
 pub fn random() -> u64 {
     let mut word = 0_u64;
     // GRND_NONBLOCK: early in a system's start there may be no randomness yet.

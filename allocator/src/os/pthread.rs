@@ -1,18 +1,18 @@
-//! What the allocator asks of the C library about threads: to be told of their ends, and of `fork`. Each
-//! may fail when memory or keys are short, and says so.
+//! Callbacks from the C library: at the end of a thread, and around `fork`. Registration may fail
+//! when memory or keys are short, and says so.
 //!
-//! The functions are the C library's own where they can be found (`own_libc`), not those that a program
-//! may define by their names. No lock of ours is held meanwhile. The C library, or a function of the program's
-//! in its place, may allocate, and so come back here: `at_fork` then fails, as its function may need a lock that the one
-//! before holds.
+//! The functions are the C library's own where they can be found (`own_libc`), not those that a
+//! program may define by their names. The caller holds no lock of the allocator. The C library, or
+//! a function of the program in its place, may allocate and so call this module again. Then
+//! `at_fork` fails, as its function may need a lock that the outer call holds.
 
-use super::libc_calls::weak_address;
+use super::elf::weak_address;
 use super::own_libc::Function;
 use super::reentry::{Calls, Entry};
 use core::ffi::{c_int, c_void};
 use core::mem::transmute;
 
-/// Threads that are in one of these.
+/// The threads that are inside a call of this module.
 static CALLS: Calls = Calls::new();
 
 type Destructor = unsafe extern "C" fn(*mut c_void);
@@ -26,23 +26,26 @@ static SET_SPECIFIC: Function = Function::new(c"pthread_setspecific");
 
 fn key_create_function() -> KeyCreate {
     let linked = libc::pthread_key_create as *const () as usize;
-    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    // SAFETY: the function of that name, of the C library or as it was linked, whose type POSIX
+    // fixes.
     unsafe { transmute::<usize, KeyCreate>(KEY_CREATE.address(linked)) }
 }
 
 fn key_delete_function() -> KeyDelete {
     let linked = libc::pthread_key_delete as *const () as usize;
-    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    // SAFETY: the function of that name, of the C library or as it was linked, whose type POSIX
+    // fixes.
     unsafe { transmute::<usize, KeyDelete>(KEY_DELETE.address(linked)) }
 }
 
 fn set_specific_function() -> SetSpecific {
     let linked = libc::pthread_setspecific as *const () as usize;
-    // SAFETY: the C library's function of that name, or whatever was linked for it.
+    // SAFETY: the function of that name, of the C library or as it was linked, whose type POSIX
+    // fixes.
     unsafe { transmute::<usize, SetSpecific>(SET_SPECIFIC.address(linked)) }
 }
 
-/// Run by the loader, so that the functions are known before threads call.
+/// The dynamic linker calls this, so that the functions are known before the process has threads.
 #[used]
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
@@ -54,8 +57,8 @@ extern "C" fn look() {
     atfork::look();
 }
 
-/// A key whose `destructor` is called with a thread's value when the thread ends. Fails when a program
-/// uses all 1,024 of them.
+/// A key whose `destructor` is called with a thread's value when the thread ends. Fails when a
+/// program uses all 1,024 of them.
 pub fn key_create(destructor: unsafe extern "C" fn(*mut c_void)) -> Option<libc::pthread_key_t> {
     #[cfg(feature = "faults")]
     if super::faults::fails(super::faults::Kind::Key) {
@@ -68,13 +71,13 @@ pub fn key_create(destructor: unsafe extern "C" fn(*mut c_void)) -> Option<libc:
     (result == 0).then_some(key)
 }
 
-/// Gives a key back.
+/// Deletes a key.
 ///
 /// # Safety
 /// `key` came from `key_create`, and is not used any more.
 pub unsafe fn key_delete(key: libc::pthread_key_t) {
     let _inside = CALLS.enter();
-    // SAFETY: the caller vouches for the key.
+    // SAFETY: the caller says that `key_create` made the key and that it is not used any more.
     unsafe { key_delete_function()(key) };
 }
 
@@ -88,12 +91,13 @@ pub unsafe fn key_set(key: libc::pthread_key_t, value: *mut c_void) -> bool {
         return false;
     }
     let _inside = CALLS.enter();
-    // SAFETY: the caller vouches for the key, and that its destructor takes the value.
+    // SAFETY: the caller says that the key exists and that its destructor takes the value.
     unsafe { set_specific_function()(key, value) == 0 }
 }
 
-/// Asks for a call of `destructor` with `value` when the calling thread ends, for where there is no key. May
-/// allocate. Returns whether the C library has such a list (glibc since 2.18, musl has none) and room in it.
+/// Registers a call of `destructor` with `value` for the end of the calling thread, where there is
+/// no key. May allocate. Returns whether the C library has such a list (glibc since 2.18, musl has
+/// none) and room in it.
 ///
 /// # Safety
 /// `destructor` may be called with `value` when the thread ends.
@@ -113,16 +117,17 @@ pub unsafe fn at_thread_exit(
     }
     static REGISTER: Function = Function::new(c"__cxa_thread_atexit_impl");
     let address = REGISTER.address(weak_address!("__cxa_thread_atexit_impl"));
-    // SAFETY: the function of this name has this type. The last argument lies in the object that the destructor is
-    // in, which stays loaded until it was called.
+    // SAFETY: the function of this name has this type, and the caller allows the call of the
+    // destructor. The last argument lies in the destructor's object, which stays loaded until the
+    // call.
     address != 0
         && unsafe {
             transmute::<usize, Register>(address)(destructor, value, (&raw const HERE).cast()) == 0
         }
 }
 
-/// Asks for calls before a `fork` and after it, in the parent and in the child. May allocate, and fails
-/// if that does, or if this thread comes back from a call of this module.
+/// Registers calls before a `fork` and after it, in the parent and in the child. May allocate.
+/// Fails if that fails, or if this thread is inside a call of this module already.
 pub fn at_fork(
     prepare: Option<unsafe extern "C" fn()>,
     parent: Option<unsafe extern "C" fn()>,
@@ -143,8 +148,10 @@ pub fn at_fork(
 /// `pthread_atfork`, which in glibc is a part of each object that calls a function of the library,
 /// `__register_atfork`, with the object's own handle.
 mod atfork {
-    use super::{Function, c_int, c_void, transmute};
-    use core::arch::asm;
+    use crate::os::elf::weak_address;
+    use crate::os::own_libc::Function;
+    use core::ffi::{c_int, c_void};
+    use core::mem::transmute;
 
     type Handler = Option<unsafe extern "C" fn()>;
     type Register = unsafe extern "C" fn(Handler, Handler, Handler, *mut c_void) -> c_int;
@@ -164,46 +171,27 @@ mod atfork {
     /// No address.
     const NOT_GLIBC: usize = 1;
 
-    /// What tells this object from others, for when it is unloaded: the start files of the compiler define it
-    /// in every object; null in static programs.
+    /// The handle of this object, by which its handlers are removed when it is unloaded. The
+    /// compiler's start files define it in every object; null in static programs.
     fn handle() -> *mut c_void {
-        let variable: *const *mut c_void;
-        // SAFETY: reads a word of the global offset table.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            asm!(
-                ".weak __dso_handle",
-                ".hidden __dso_handle",
-                "mov {}, qword ptr [rip + __dso_handle@GOTPCREL]",
-                out(reg) variable,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-            #[cfg(target_arch = "aarch64")]
-            asm!(
-                ".weak __dso_handle",
-                ".hidden __dso_handle",
-                "adrp {0}, :got:__dso_handle",
-                "ldr {0}, [{0}, :got_lo12:__dso_handle]",
-                out(reg) variable,
-                options(pure, readonly, nostack, preserves_flags),
-            );
-        }
+        let variable = weak_address!(hidden "__dso_handle") as *const *mut c_void;
         // SAFETY: null, or a variable of this object.
         unsafe { variable.as_ref() }.copied().unwrap_or(core::ptr::null_mut())
     }
 
-    /// Registers the handlers. Whether that worked.
+    /// Registers the handlers. Returns whether that worked.
     ///
     /// # Safety
     /// The handlers may be called whenever the process forks, until this object is unloaded.
     pub unsafe fn register(prepare: Handler, parent: Handler, child: Handler) -> bool {
         match look() {
-            // SAFETY: the caller vouches for the handlers.
+            // SAFETY: the caller says that the handlers may be called at every fork.
             NOT_GLIBC => unsafe { pthread_atfork(prepare, parent, child) == 0 },
             address => {
                 // SAFETY: glibc's function of that name, which has this type.
                 let function = unsafe { transmute::<usize, Register>(address) };
-                // SAFETY: the caller vouches for the handlers; the handle is this object's.
+                // SAFETY: the caller says that the handlers may be called at every fork; the handle
+                // is this object's.
                 unsafe { function(prepare, parent, child, handle()) == 0 }
             }
         }

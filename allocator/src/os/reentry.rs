@@ -1,9 +1,12 @@
-//! Which threads are inside a call out of the allocator, to a function that a program may define as its own.
-//! Such a function may allocate, and so come back; what it comes back to must not make the call again, as
-//! the function may hold a lock of its own by then.
+//! Reentry: which threads are inside a call out of the allocator, to a function that a program may
+//! define.
 //!
-//! A fixed number of places, each with the number of a thread. No lock is taken, and no memory. Thread-local
-//! words would be quicker, but such calls are rare: once per thread, or once per line of code in a profile.
+//! Such a function may allocate, and so call the allocator again. The nested call must not make the
+//! call a second time, as the function may hold a lock of its own by then.
+//!
+//! There is a fixed number of places, each with the number of a thread. No lock is taken and no
+//! memory used. Thread-local words would be quicker, but such calls are rare: once per thread, or
+//! once per line of code in a profile.
 
 use super::linux::{process_number, thread_number};
 use crate::sync::{AtomicUsize, Ordering};
@@ -13,27 +16,27 @@ const PLACES: usize = 32;
 
 /// Calls to functions of one kind.
 pub struct Calls {
-    /// The process's number above the thread's; 0: nobody. Written by the thread that it names, or by who
-    /// takes over what a forked child has inherited. Relaxed throughout: a thread looks for its own number
-    /// only, and nothing else depends on it.
+    /// The number of the process above that of the thread; 0: unused. The thread that it names
+    /// writes it, or one that takes over a place that a forked child has inherited. Relaxed
+    /// throughout: a thread looks for its own number only, and nothing else depends on it.
     places: [AtomicUsize; PLACES],
 }
 
-/// What came of entering.
+/// The result of entering.
 pub enum Entry<'a> {
     /// The thread is inside until this is dropped.
     Entered(#[allow(dead_code, reason = "what it is there for is its drop")] Inside<'a>),
-    /// It was inside already.
+    /// The thread was inside already.
     Nested,
-    /// It is not, and there is no place to write that it is.
+    /// The thread was not inside, but there is no place left to note it.
     Full,
 }
 
-/// A thread is inside.
+/// A thread is inside, until this is dropped.
 pub struct Inside<'a>(&'a AtomicUsize);
 
 impl Calls {
-    /// Nobody is inside.
+    /// No thread is inside.
     pub const fn new() -> Self {
         Self { places: [const { AtomicUsize::new(0) }; PLACES] }
     }
@@ -81,7 +84,7 @@ mod tests {
         assert!(matches!(CALLS.enter(), Entry::Entered(_)));
     }
 
-    /// Threads that a forked child does not have leave no places taken, and are nobody's.
+    /// The places of threads that a forked child does not have are free in the child.
     #[test]
     fn what_fork_copied_is_taken_over() {
         let calls = Calls::new();

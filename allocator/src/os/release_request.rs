@@ -1,33 +1,36 @@
-//! The request for giving memory back: whoever frees memory, or sees that a step of the decay is due, asks;
-//! the thread that gives memory back carries it out, or, where there is none, the program's own next calls
-//! (`background`).
+//! The request to release memory.
+//!
+//! A thread that frees memory, or that sees that a step of the decay is due, makes the request. The
+//! background thread serves it, or, where there is none, the program's own next calls do
+//! (`background`). It is a few flags without a lock; how much is released is decided elsewhere.
 
 use crate::sync::{AtomicU32, Ordering};
 
-// Relaxed, throughout: flags that decide when something is done, not what. A request that is seen a moment
-// late is carried out a moment late, and one that is lost is made again by the next step that is due.
+// Relaxed, throughout: flags that decide when something is done, not what. A request that is seen a
+// moment late is carried out a moment late, and one that is lost is made again by the next step
+// that is due.
 
-/// Somebody asked.
+/// 1 while there is a request.
 static REQUESTED: AtomicU32 = AtomicU32::new(0);
-/// A thread is awake that looks by itself.
+/// 1 while the background thread is awake and checks by itself.
 static SERVED: AtomicU32 = AtomicU32::new(0);
 
-/// Asks for memory to be given back.
+/// Requests that memory is released.
 #[inline]
 pub fn request() {
-    // Looked at first: where many threads ask, the flag's line is not written to by each of them.
+    // Loaded first, so that not each of many threads writes to the flag's cache line.
     if REQUESTED.load(Ordering::Relaxed) == 0 {
         REQUESTED.store(1, Ordering::Relaxed);
     }
 }
 
-/// Whether somebody asked.
+/// Whether there is a request.
 #[inline]
 pub fn is_pending() -> bool {
     REQUESTED.load(Ordering::Relaxed) != 0
 }
 
-/// Whether somebody asked and no thread will look by itself.
+/// Whether there is a request that the background thread will not see by itself.
 #[inline]
 pub fn needs_attention() -> bool {
     is_pending() && SERVED.load(Ordering::Relaxed) == 0
@@ -35,19 +38,19 @@ pub fn needs_attention() -> bool {
 
 /// Calls of `note_free`.
 static FREES: AtomicU32 = AtomicU32::new(0);
-/// One of so many of them asks.
+/// One of so many of them makes a request.
 const FREES_TO_ASK: u32 = 16;
 
-/// The heap has a size from which its memory goes back by itself.
+/// 1 once the heap has a size from which its memory is released by itself.
 static WORTH_IT: AtomicU32 = AtomicU32::new(0);
 
-/// Notes that the heap has grown to a size from which its memory goes back by itself.
+/// Notes that the heap has grown to a size from which its memory is released by itself.
 pub fn note_size() {
     WORTH_IT.store(1, Ordering::Relaxed);
 }
 
-/// Notes that a thread came to a slow path because it frees much: now and then that is a request. For processes with
-/// one thread; others have one that looks.
+/// Notes that a thread came to a slow path because it frees much. Every sixteenth call makes a
+/// request. For processes with one thread; others have the background thread.
 #[inline]
 pub fn note_free() {
     if WORTH_IT.load(Ordering::Relaxed) == 0 {
@@ -60,12 +63,12 @@ pub fn note_free() {
     }
 }
 
-/// Takes the request back. To be called before looking, so that a request that comes later is not lost.
+/// Withdraws the request. Called before memory is searched, so that a later request is not lost.
 pub fn withdraw() {
     REQUESTED.store(0, Ordering::Relaxed);
 }
 
-/// Says whether a thread is awake that looks by itself.
+/// Notes whether the background thread is awake and checks by itself.
 pub fn set_served(served: bool) {
     SERVED.store(u32::from(served), Ordering::Relaxed);
 }

@@ -1,6 +1,6 @@
-//! What is done on a signal, by raw calls: the C library's `sigaction` is a name that programs define as
-//! their own (runtimes that chain handlers do), and the pool of guarded blocks looks at the action from slow
-//! paths.
+//! What is done on a signal, by raw calls: the C library's `sigaction` is a name that programs
+//! define as their own (runtimes that chain handlers do), and the pool of guarded blocks looks at
+//! the action from slow paths.
 
 use super::syscall::{call, failed};
 use core::ffi::c_int;
@@ -25,8 +25,9 @@ const SA_RESTORER: usize = 0x0400_0000;
 
 #[cfg(target_arch = "x86_64")]
 core::arch::global_asm!(
-    // Unwinders and debuggers know the way out of a handler by these very instructions, where no table
-    // describes them. They look at the byte before, too, which must not belong to another function.
+    // Unwinders and debuggers recognise the end of a handler by exactly these instructions, where
+    // no table describes them. They read the byte before, too, which must not belong to another
+    // function.
     ".pushsection .text.stratalloc_restore_signal, \"ax\", @progbits",
     ".globl stratalloc_restore_signal_0_1",
     ".hidden stratalloc_restore_signal_0_1",
@@ -59,7 +60,8 @@ impl Action {
         }
         #[cfg(target_arch = "aarch64")]
         {
-            // The kernel's own way back serves; a C library's, if there was one, goes with its flag.
+            // The kernel's own way back serves; a C library's, if there was one, goes with its
+            // flag.
             self.flags &= !SA_RESTORER;
         }
         self
@@ -74,10 +76,11 @@ pub fn action(signal: c_int) -> Option<Action> {
     (!failed(unsafe { call(libc::SYS_rt_sigaction, args) })).then_some(found)
 }
 
-/// Sets what is done on `signal`. Whether that worked.
+/// Sets what is done on `signal`. Returns whether that worked.
 ///
 /// # Safety
-/// The handler of `action`, if it names one, may be called with that signal at any time from now on.
+/// The handler of `action`, if it names one, may be called with that signal at any time from now
+/// on.
 pub unsafe fn set_action(signal: c_int, action: &Action) -> bool {
     let args = [signal as usize, ptr::from_ref(action) as usize, 0, size_of::<u64>(), 0, 0];
     // SAFETY: the kernel reads a whole action; what it names is the caller's duty.
@@ -113,7 +116,7 @@ mod tests {
         assert_eq!(CAUGHT.load(Ordering::Relaxed), 1);
         assert_eq!(seen.sa_sigaction, ours.handler);
         assert_eq!(seen.sa_flags & libc::SA_RESTART, libc::SA_RESTART);
-        // SAFETY: as it was.
+        // SAFETY: the action that was there before the test.
         assert!(unsafe { set_action(signal, &before) });
         assert_eq!(action(signal).expect("an action").handler, before.handler);
         assert!(action(0).is_none(), "no signal has the number 0");

@@ -1,4 +1,5 @@
-//! What a thread of ours needs to serve a socket: raw calls, which no program can stand in for.
+//! Sockets, for the thread that serves `stratalloc-ctl`: raw system calls, which no program can
+//! interpose. No memory, no locks.
 
 use super::files::{File, set_mode};
 use super::syscall::{call, failed};
@@ -16,8 +17,8 @@ pub enum ListenError {
     NotAtPath,
 }
 
-/// Waits until one of two descriptors can be read, or has an error; which of them. A negative one is passed
-/// over. Waits for `seconds` at most (`None`: for ever).
+/// Waits until one of two descriptors can be read or has an error, for at most `seconds` (`None`:
+/// for ever). Returns which. A negative descriptor is skipped.
 pub fn wait_for_input(fds: [i32; 2], seconds: Option<i64>) -> [bool; 2] {
     let mut waiting = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
     let time = seconds.map(|tv_sec| libc::timespec { tv_sec, tv_nsec: 0 });
@@ -28,7 +29,8 @@ pub fn wait_for_input(fds: [i32; 2], seconds: Option<i64>) -> [bool; 2] {
     waiting.map(|entry| entry.revents != 0)
 }
 
-/// Listens on a new socket at `path`, where there is nothing; only its owner may connect. Closed by `exec`.
+/// Listens on a new socket at `path`, where there is nothing; only its owner may connect. Closed by
+/// `exec`.
 pub fn listen_at(path: &CStr) -> Result<File, ListenError> {
     let bytes = path.to_bytes_with_nul();
     let mut address =

@@ -1,11 +1,11 @@
 //! The lock of glibc's list of open streams, which `fork` takes between its handlers.
 //!
-//! A thread that flushes all streams holds that lock and may allocate. Were a forking thread to take our locks
-//! first and that one second, the two would wait for each other (glibc bug 19431); so our handlers take it
-//! before they take ours. It can be taken several times by one thread. C libraries without it have no such
-//! problem.
+//! A thread that flushes all streams holds that lock and may allocate. If a forking thread took the
+//! allocator's locks first and that one second, the two threads would wait for each other (glibc
+//! bug 19431). So the allocator's `fork` handlers take it before their own locks. One thread can
+//! take it several times. C libraries without it have no such problem.
 
-use super::libc_calls::weak_address;
+use super::elf::weak_address;
 use super::own_libc::Function;
 use core::mem::transmute;
 
@@ -15,7 +15,7 @@ use core::mem::transmute;
 /// 0 or the address of a function that takes and returns nothing, and that may be called now.
 unsafe fn call(address: usize) {
     if address != 0 {
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller says that this is such a function and that it may be called now.
         unsafe { transmute::<usize, extern "C" fn()>(address)() }
     }
 }
@@ -28,7 +28,7 @@ pub fn acquire() {
     unsafe { call(address) }
 }
 
-/// Gives the lock back.
+/// Releases the lock.
 ///
 /// # Safety
 /// The calling thread has called `acquire`.
@@ -46,6 +46,7 @@ pub unsafe fn release() {
 pub unsafe fn reset_in_child() {
     static RESET: Function = Function::new(c"_IO_list_resetlock");
     let address = RESET.address(weak_address!("_IO_list_resetlock"));
-    // SAFETY: glibc's function of this name takes and returns nothing; nobody uses the lock.
+    // SAFETY: glibc's function of this name takes and returns nothing. No other thread exists, so
+    // nothing uses the lock meanwhile.
     unsafe { call(address) }
 }

@@ -1,5 +1,5 @@
-//! System calls as the tiers make them: raw ones (`base::syscall` says why), which fail on demand in
-//! tests.
+//! System calls as the tiers make them: raw ones (`base::syscall` says why), which tests can let
+//! fail (`faults`) and count (`base::steps`).
 
 pub use crate::base::syscall::failed;
 use crate::base::syscall::raw;
@@ -14,7 +14,8 @@ pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
     if let Some(error) = super::faults::error_of(number, &args) {
         return error;
     }
-    // TransferBudget for a lock and waking who waits is the other threads' doing.
+    // Not the calls that wait for a lock or wake a waiter: how many there are depends on other
+    // threads.
     if number != libc::SYS_futex {
         crate::base::steps::system_call();
     }

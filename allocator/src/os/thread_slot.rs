@@ -1,22 +1,28 @@
-//! Six words of thread-local storage: the cache that the thread takes objects from, the class of its latest
-//! hot allocation, the cache that it puts objects into, the same for those whose size the caller says, the ranks
-//! of the locks it holds (which debug builds check), and its own cache whatever the other words say.
+//! The thread slot: six words of thread-local storage.
 //!
-//! The first, third and fourth name the same cache, but in a thread that counts what it allocates: there the third has
-//! another address that leads to it, and the fourth names a cache that is full (`thread_cache::push_target`). So counting costs
-//! those who do not count no instruction.
+//! 1. The cache that the thread pops objects from.
+//! 2. The class of its latest hot allocation.
+//! 3. The cache that it pushes objects to.
+//! 4. The same for frees whose caller says the size.
+//! 5. The ranks of the locks that it holds (debug builds check them).
+//! 6. Its own cache, whatever the other words say.
 //!
-//! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline assembly,
-//! for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared library calls
-//! `__tls_get_addr`, which may itself call `malloc`; and this is two instructions. Static TLS of 48 bytes
-//! fits the surplus that glibc keeps for libraries opened at run time.
+//! The first, third and fourth name the same cache, except in a thread that samples: there the
+//! third has another address that leads to it, and the fourth names a cache that is full
+//! (`thread_cache::push_target`). So sampling costs no instruction in threads that do not sample.
 //!
-//! These three start as the address of `EMPTY`, which the thread-cache tier defines: a cache whose
-//! every magazine is empty and full at once, so the fast paths never ask whether a thread is set up.
+//! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline
+//! assembly, for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared
+//! library calls `__tls_get_addr`, which may itself call `malloc`; and this is two instructions.
+//! Static TLS of 48 bytes fits the surplus that glibc keeps for libraries opened at run time.
 //!
-//! They are the only ones that another thread ever writes: who parks the cache of a sleeping thread stores
-//! the address of `PARKED` there (`thread_cache::park`, which has the protocol). The second is read for
-//! that, by the same. Slow paths go by the first alone.
+//! The first, third and fourth word start as the address of `EMPTY`, which the thread-cache tier
+//! defines: a cache whose every magazine is both empty and full, so fast paths never check whether
+//! a thread has a cache.
+//!
+//! These three are the only words that another thread writes: a thread that parks the cache of a
+//! sleeping thread stores the address of `PARKED` there (`thread_cache::park` has the protocol),
+//! and reads the second word for that. Slow paths read the first one only.
 
 use core::arch::{asm, global_asm};
 
@@ -44,9 +50,9 @@ global_asm!(
 fn slot() -> *mut usize {
     let offset: usize;
     let base: usize;
-    // SAFETY: the first instruction reads the slot's offset from the global offset table (the linker of
-    // an executable turns it into a constant), the second the thread pointer, which the x86-64 ABI keeps
-    // at fs:0. Neither changes while a thread runs, so equal reads may be merged.
+    // SAFETY: the first instruction reads the slot's offset from the global offset table (the
+    // linker of an executable turns it into a constant), the second the thread pointer, which the
+    // x86-64 ABI keeps at fs:0. Neither changes while a thread runs, so equal reads may be merged.
     unsafe {
         asm!(
             "mov {0}, qword ptr [rip + stratalloc_thread_slot_0_1@GOTTPOFF]",
@@ -65,8 +71,8 @@ fn slot() -> *mut usize {
 fn slot() -> *mut usize {
     let base: usize;
     let offset: usize;
-    // SAFETY: reads the thread pointer and, from the global offset table, the slot's offset; neither
-    // changes while a thread runs.
+    // SAFETY: reads the thread pointer and, from the global offset table, the slot's offset;
+    // neither changes while a thread runs.
     unsafe {
         asm!(
             "mrs {0}, tpidr_el0",
@@ -80,13 +86,15 @@ fn slot() -> *mut usize {
     base.wrapping_add(offset) as *mut usize
 }
 
-/// The distance from the thread pointer to the slot. Apart from the accesses by it, so that one read serves
-/// several of them, and a loop as a whole: two instructions less for a box in a loop of Rust's.
+/// The distance from the thread pointer to the slot. A function of its own, so that one read serves
+/// several accesses and whole loops: two instructions less for a box in a loop in Rust.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 fn offset() -> usize {
     let offset: usize;
-    // SAFETY: as the first instruction in `slot`.
+    // SAFETY: reads the slot's offset from the global offset table (the linker of an executable
+    // turns it into a constant). It does not change while a thread runs, so equal reads may be
+    // merged.
     unsafe {
         asm!(
             "mov {0}, qword ptr [rip + stratalloc_thread_slot_0_1@GOTTPOFF]",
@@ -102,9 +110,9 @@ fn offset() -> usize {
 #[inline(always)]
 pub fn get() -> *mut u8 {
     let value: *mut u8;
-    // SAFETY: as in `slot`, with the load of the word folded into the access. An aligned word is read
-    // whole, whoever writes it; `readonly` keeps the compiler from moving the read over calls and stores
-    // that may change it.
+    // SAFETY: reads the first word of the calling thread's slot, which is there as long as the
+    // thread runs. An aligned word is read whole, whichever thread writes it. `readonly` keeps the
+    // compiler from moving the read over calls and stores that may change it.
     unsafe {
         asm!(
             "mov {0}, qword ptr fs:[{1}]",
@@ -120,11 +128,12 @@ pub fn get() -> *mut u8 {
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub fn get() -> *mut u8 {
-    // SAFETY: the slot is valid for reads as long as the thread runs, and only its thread writes it.
+    // SAFETY: the slot is there as long as the calling thread runs. An aligned word is read whole,
+    // whichever thread writes it.
     unsafe { slot().cast::<*mut u8>().read() }
 }
 
-/// Defines the reader of one of the words that name where objects go.
+/// Defines the reader of one of the words that name the cache to push to.
 macro_rules! reader {
     ($(#[$meta:meta])* $name:ident, $offset:literal) => {
         $(#[$meta])*
@@ -132,7 +141,9 @@ macro_rules! reader {
         #[inline(always)]
         pub fn $name() -> *mut u8 {
             let value: *mut u8;
-            // SAFETY: as in `get`.
+            // SAFETY: reads a word of the calling thread's slot, which is there as long as the
+            // thread runs. An aligned word is read whole; `readonly` keeps the read behind calls
+            // and stores before it.
             unsafe {
                 asm!(
                     concat!("mov {0}, qword ptr fs:[{1} + ", $offset, "]"),
@@ -148,32 +159,34 @@ macro_rules! reader {
         #[cfg(target_arch = "aarch64")]
         #[inline(always)]
         pub fn $name() -> *mut u8 {
-            // SAFETY: as in `get`.
+            // SAFETY: a word of the calling thread's slot, which is there as long as the thread
+            // runs.
             unsafe { slot().byte_add($offset).cast::<*mut u8>().read() }
         }
     };
 }
 
 reader! {
-    /// The third word: where objects go.
+    /// The third word: the cache that objects are pushed to.
     get_to_push, 16
 }
 reader! {
-    /// The fourth word: where objects go of which the caller says the size. (Hardened builds look every block up.)
-    #[cfg_attr(feature = "hardened", allow(dead_code, reason = "sizes are not believed there"))]
+    /// The fourth word: the cache for objects whose size the caller says. (The hardened build looks
+    /// every block up.)
+    #[allow(dead_code, reason = "the hardened build does not trust sizes")]
     get_to_push_sized, 24
 }
 
 /// Writes the three words that name caches.
 pub fn set(pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot is valid for writes as long as the thread runs, and no other thread uses it.
+    // SAFETY: the calling thread has not ended, so its slot is there.
     unsafe { write(slot(), pop, push, push_sized) }
 }
 
 /// Writes the first word alone.
 pub fn set_pop(pop: *mut u8) {
-    // SAFETY: the slot is valid for writes as long as the thread runs. Volatile: a whole word, written before what
-    // follows.
+    // SAFETY: the slot is valid for writes as long as the thread runs. Volatile: a whole word,
+    // written before what follows.
     unsafe { slot().write_volatile(pop as usize) }
 }
 
@@ -182,8 +195,8 @@ pub fn set_pop(pop: *mut u8) {
 /// # Safety
 /// The thread whose slot it is has not ended.
 pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot has six words; by the caller's word it is there. Volatile: whole words, all of them
-    // written before what follows, as whoever else uses the slot runs at the same time.
+    // SAFETY: the slot has six words, and the caller says that its thread has not ended. Volatile:
+    // whole words, all written before what follows, as the slot's thread may run at the same time.
     unsafe {
         slot.write_volatile(pop as usize);
         slot.add(2).write_volatile(push as usize);
@@ -191,15 +204,17 @@ pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *
     }
 }
 
-/// Announces in the second word that the thread is about to take an object of class number `class` from
-/// its cache, and then reads the first word. In this order: who stores to the first word and then makes
-/// this thread pass a barrier knows from the second which class an operation may be under way in.
+/// Announces in the second word that the thread is about to pop an object of class number `class`
+/// from its cache, and then reads the first word. The order matters: a thread that stores to the
+/// first word and then makes this thread pass a barrier learns from the second in which class an
+/// operation may be in progress.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub fn announce_and_get(class: u8) -> *mut u8 {
     let value: *mut u8;
-    // SAFETY: as in `get`; the slot's second word is this thread's. It is written, so the block is neither
-    // pure nor read-only, and keeps its place among this thread's other accesses.
+    // SAFETY: the slot is there as long as the calling thread runs, which alone writes its second
+    // word. The block writes, so it is neither pure nor read-only, and keeps its place among the
+    // thread's accesses.
     unsafe {
         asm!(
             "mov byte ptr fs:[{1} + 8], {2}",
@@ -213,12 +228,13 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
     value
 }
 
-/// As on x86-64.
+/// Announces the class in the second word and then reads the first word, in this order.
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub fn announce_and_get(class: u8) -> *mut u8 {
     let slot = slot();
-    // SAFETY: as in `get` and `set`. Volatile accesses stay in order as seen by this thread.
+    // SAFETY: the slot is there as long as the calling thread runs, which alone writes its second
+    // word. An aligned word is read whole. Volatile accesses stay in order as seen by this thread.
     unsafe {
         slot.add(1).cast::<u8>().write_volatile(class);
         slot.cast::<*mut u8>().read_volatile()
@@ -227,25 +243,29 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
 
 /// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: as in `set`; the slot has six words.
+    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // other thread uses this word.
     unsafe { slot().add(4).read() }
 }
 
 /// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: as in `set`; the slot has six words.
+    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // other thread uses this word.
     unsafe { slot().add(4).write(ranks) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: as in `set`; the slot has six words.
+    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
 /// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: as in `set`; the slot has six words.
+    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().write(value) }
 }
 
@@ -254,7 +274,8 @@ pub fn set_own(value: *mut u8) {
 pub fn thread_pointer() -> usize {
     let pointer: usize;
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: reads the thread pointer, which the x86-64 ABI keeps at fs:0 and which does not change.
+    // SAFETY: reads the thread pointer, which the x86-64 ABI keeps at fs:0 and which does not
+    // change.
     unsafe {
         asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
     }
@@ -266,7 +287,8 @@ pub fn thread_pointer() -> usize {
     pointer
 }
 
-/// Where the calling thread's words are, for others that must reach the first four. No other thread has the same.
+/// The address of the calling thread's slot, for threads that must reach its first four words. No
+/// other thread has the same.
 #[inline]
 pub fn address() -> *mut usize {
     slot()

@@ -1,11 +1,11 @@
-//! The clock, as the kernel's own shared object (the vDSO) tells it: without a system call, and without the
-//! C library's `clock_gettime`, a name that programs define as their own (time machines such as libfaketime,
-//! sanitizers, profilers). Such a function may allocate or take locks under which others allocate, and the
-//! clock is read under locks of ours.
+//! The clock, as the kernel's own shared object (the vDSO) tells it: without a system call, and
+//! without the C library's `clock_gettime`, a name that programs define as their own (time machines
+//! such as libfaketime, sanitizers, profilers). Such a function may allocate or take locks under
+//! which others allocate, and the clock is read under locks of ours.
 //!
-//! The kernel says where the object lies (`auxv`). Its symbols are looked through once, at the first
-//! question, within the bounds of its mapping; where it is missing, or is not as it should be, the system
-//! call does it.
+//! The kernel says where the object lies (`auxv`). Its symbols are looked through once, at the
+//! first question, within the bounds of its mapping; where it is missing, or is not as it should
+//! be, the system call does it.
 
 use super::auxv::{Fact, fact};
 use crate::base::syscall::raw;
@@ -26,7 +26,7 @@ type ClockGettime = unsafe extern "C" fn(libc::clockid_t, *mut libc::timespec) -
 /// Stands for the address of a function that is missing.
 const MISSING: NonZeroUsize = NonZeroUsize::MIN;
 
-/// The address of the function, once it was looked for. All who look find the same.
+/// The address of the function, once it was searched. Every search finds the same.
 static FUNCTION: OnceNonZeroUsize = OnceNonZeroUsize::new();
 
 /// The time on one of the kernel's own clocks, which cannot fail.
@@ -60,7 +60,7 @@ fn find() -> Option<usize> {
     if start == 0 {
         return None;
     }
-    // SAFETY: the kernel mapped at least a page there, and nobody writes to it.
+    // SAFETY: the kernel mapped at least a page there, and nothing writes to it.
     let first = unsafe { slice::from_raw_parts(start as *const u8, FIRST) };
     let bytes = Image { bytes: first, base: 0 }.length()?.min(MOST);
     // SAFETY: the kernel maps the whole of the file, whose length the header tells.
@@ -68,14 +68,14 @@ fn find() -> Option<usize> {
     function_in(all, NAME).map(|offset| start + offset)
 }
 
-/// The offset of the function `name` in an ELF object that lies in memory as in its file; `None` if there is
-/// none, or if the object is not sound.
+/// The offset of the function `name` in an ELF object that lies in memory as in its file; `None` if
+/// there is none, or if the object is not sound.
 fn function_in(bytes: &[u8], name: &[u8]) -> Option<usize> {
     let mut image = Image { bytes, base: 0 };
     let (load, dynamic) = (image.segment(PT_LOAD)?, image.segment(PT_DYNAMIC)?);
     image.base = load.address.wrapping_sub(load.offset);
     let tables = image.tables(&dynamic)?;
-    // What the table of symbols can have at most, whatever the object says.
+    // The most symbols that can be in the object, whatever it says.
     let most = bytes.len() / SYMBOL_BYTES;
     (1..tables.count.min(most)).find_map(|index| {
         let symbol = tables.symbols.checked_add(index * SYMBOL_BYTES)?;
@@ -221,10 +221,10 @@ mod tests {
         if start == 0 {
             return None;
         }
-        // SAFETY: as in `find`.
+        // SAFETY: the kernel mapped at least a page there, and nothing writes to it.
         let first = unsafe { slice::from_raw_parts(start as *const u8, FIRST) };
         let bytes = Image { bytes: first, base: 0 }.length().expect("a vDSO with a length");
-        // SAFETY: as in `find`.
+        // SAFETY: the kernel mapped the whole of the object, whose length its header tells.
         Some(unsafe { slice::from_raw_parts(start as *const u8, bytes) })
     }
 

@@ -1,16 +1,26 @@
-//! Hardened builds: which small blocks the program has, one byte per 16 bytes of heap, outside of the heap.
-//! The byte of the first 16 bytes of a live block is its size class; all others are 0. So one look tells
-//! `free` the class of a live block, and whatever else it is given - a freed block, wherever it is cached, a
-//! pointer into a block, foreign memory - has class 0, which no magazine has room for.
+//! The allocation bitmap of the hardened build: which small blocks are allocated. One byte for each
+//! 16 bytes of heap, outside of the heap.
 //!
-//! Three levels: the root is indexed as that of the page map, tables have an entry for each huge page, and each huge page of
-//! the heap has 128 KiB of bytes. (With two levels the root alone was 8 MiB: more than many a user may lock.) A page of
-//! the bytes becomes resident with the first block in 64 KiB. An entry holds where the byte for an address 0 would be, so
-//! that the lookup needs no masks; that of a huge page which is not the heap's leads to zeros that all of them share. Writers: who
-//! hands a block out or takes it back; readers: who frees it. A block has one owner at a time; two threads that free one block
-//! at the same instant may both pass (the bitmap of its span finds that out later).
+//! The byte of a live block's first 16 bytes is its size class; all others are 0. So one load tells
+//! `free` the class of a live block. Anything else that `free` is given - a freed block, wherever
+//! it is cached, a pointer into a block, foreign memory - has class 0, whose magazine is always
+//! full.
+//!
+//! Three levels: the root is indexed like that of the page map (`root_index`), a table has an entry
+//! for each huge page, and each huge page of the heap has a leaf of 128 KiB of bytes. (With two
+//! levels the root alone was 8 MiB, more than many users may lock.) A page of a leaf becomes
+//! resident with the first block in 64 KiB. An entry holds where the byte for address 0 would be,
+//! so the lookup needs no masks. The entry of a huge page that is not the heap's leads to zeros
+//! that all of them share.
+//!
+//! Writers: the thread that hands a block out or takes it back. Readers: the thread that frees it.
+//! A block has one owner at a time. Two threads that free one block at the same instant may both
+//! pass; the bitmap of its span finds that later. The other builds have no leaves and never call
+//! this.
 
-use super::page_map::{ROOT_LEN, border, root_index};
+#![allow(dead_code, reason = "the hardened build alone calls most of this")]
+
+use super::root_index::{ROOT_LEN, border, root_index};
 use super::units::ADDRESS_BITS;
 use crate::config::{HUGE_SHIFT, HUGE_SIZE};
 use crate::os::{Linux, Os};
@@ -38,8 +48,8 @@ pub static ALLOCATION_BITMAP: AllocationBitmap = AllocationBitmap {
     no_leaf: [const { AtomicU8::new(0) }; LEAF_BYTES],
 };
 
-/// The huge page that the entry `index` of the table of the root's entry `root` is for: the one with these bits in the low
-/// half of its address of which the root leads a part there. Not every entry has one.
+/// The huge page of entry `index` in the table of the root's entry `root`: the one with these bits
+/// in the low half of its address, of which the root leads a part there. Not every entry has one.
 fn huge_page_of(root: usize, index: usize) -> Option<usize> {
     let below = border(root) & !(u32::MAX as usize);
     [below, below + (1 << 32)]
@@ -59,14 +69,15 @@ impl AllocationBitmap {
         unsafe { self.table_at(root_index(addr)) }
     }
 
-    /// The root's entry `index`. Relaxed, as the entries' loads: as in the page map, whoever has a pointer into a huge page's
-    /// range got it after its leaf was entered. For others an older value is as good.
+    /// The root's entry `index`. Relaxed, like the loads of a table's entries: as in the page map,
+    /// the owner of a block got its pointer after the leaf was entered. For others an older value
+    /// will do.
     ///
     /// # Safety
     /// `index` is below ROOT_LEN.
     #[inline(always)]
     unsafe fn table_at(&self, index: usize) -> usize {
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller says that `index` is below ROOT_LEN.
         unsafe { (*self.root.as_ptr().add(index)).load(Ordering::Relaxed) }
     }
 
@@ -77,7 +88,8 @@ impl AllocationBitmap {
     #[inline(always)]
     unsafe fn entry(table: usize, addr: usize) -> &'static AtomicUsize {
         let index = (addr as u32 >> HUGE_SHIFT) as usize;
-        // SAFETY: tables are never unmapped; the index is below TABLE_LEN, as it comes from 32 bits.
+        // SAFETY: tables are never unmapped; the index is below TABLE_LEN, as it comes from 32
+        // bits.
         unsafe { &*(table as *const AtomicUsize).add(index) }
     }
 
@@ -89,11 +101,13 @@ impl AllocationBitmap {
     /// The byte for `addr`: in the leaf of its huge page, or a zero.
     ///
     /// # Safety
-    /// `table` is what the root says of `addr`, and not 0. The byte is written only if there is a leaf.
+    /// `table` is what the root says of `addr`, and not 0. The byte is written only if there is a
+    /// leaf.
     #[inline(always)]
     unsafe fn byte(table: usize, addr: usize) -> &'static AtomicU8 {
-        // SAFETY: by the caller's word. An entry leads to a leaf, which is never unmapped, or to the zeros; its part of the
-        // sum is `addr`'s.
+        // SAFETY: `table` is that of `addr`, as the caller says. Its entry leads to a leaf, which
+        // is never unmapped, or to the zeros; the sum is the byte of `addr` in there. Relaxed: see
+        // `table_at`.
         unsafe {
             let origin = Self::entry(table, addr).load(Ordering::Relaxed);
             &*(origin.wrapping_add(addr >> 4) as *const AtomicU8)
@@ -111,8 +125,8 @@ impl AllocationBitmap {
         unsafe { SizeClass::from_index_unchecked(Self::byte(table, addr).load(Ordering::Relaxed)) }
     }
 
-    /// Strikes out the live small block that starts at `addr`, if there is one, and if `may` wants its class.
-    /// Returns the class then. `may` does not want class 0.
+    /// Clears the byte of the live small block that starts at `addr`, if there is one and `may`
+    /// accepts its class, and returns the class. `may` must not accept class 0.
     #[inline(always)]
     pub fn strike_out(
         &self,
@@ -123,9 +137,11 @@ impl AllocationBitmap {
         if table == 0 || addr & 15 != 0 {
             return None;
         }
-        // SAFETY: the table is that of `addr`. Where there is no leaf, the class is 0, and nothing is written.
+        // SAFETY: the table is that of `addr`. Without a leaf the class is 0, which `may` does not
+        // accept, so nothing is written.
         let byte = unsafe { Self::byte(table, addr) };
-        // SAFETY: only numbers of classes are stored.
+        // SAFETY: only numbers of classes are stored. Relaxed, like the store below: the block's
+        // owner is the only thread that uses this byte.
         let class = unsafe { SizeClass::from_index_unchecked(byte.load(Ordering::Relaxed)) };
         if !may(class) {
             return None;
@@ -134,14 +150,15 @@ impl AllocationBitmap {
         Some(class)
     }
 
-    /// Enters an object of a span, or a block that the program gave up as not live. Around `addr` there are
-    /// blocks, so there is a leaf.
+    /// Stores `class` for the object at `addr`: its class when it is handed out, `NONE` when the
+    /// program has freed it. There are blocks around `addr`, so there is a leaf.
     ///
     /// # Safety
     /// `addr` is below 2^48, and `ensure` said yes to an address in the same huge page.
     #[inline(always)]
     pub unsafe fn set_unchecked(&self, addr: usize, class: SizeClass) {
-        // SAFETY: by the caller's word there are a table and a leaf.
+        // SAFETY: `ensure` made the table and the leaf, as the caller says. Relaxed: the block's
+        // owner is the only thread that uses this byte.
         unsafe {
             let table = self.table_at(root_index(addr));
             Self::byte(table, addr).store(class.as_byte(), Ordering::Relaxed);
@@ -152,6 +169,7 @@ impl AllocationBitmap {
     pub fn for_each_table(&self, mut visit: impl FnMut(usize, usize)) {
         visit(core::ptr::from_ref(self) as usize, size_of::<Self>());
         for (root, table) in self.root.iter().enumerate() {
+            // Relaxed: see `table_at`; a table that is missed was empty a moment ago.
             let table = table.load(Ordering::Relaxed);
             if table == 0 {
                 continue;
@@ -166,7 +184,7 @@ impl AllocationBitmap {
         }
     }
 
-    /// Makes sure that blocks in `[addr, addr + bytes)` can be entered. Returns whether.
+    /// Makes sure that blocks in `[addr, addr + bytes)` can be entered. Returns whether they can.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
         let end = (addr + bytes.max(1)).next_multiple_of(HUGE_SIZE);
         let mut at = addr & !(HUGE_SIZE - 1);
@@ -175,7 +193,8 @@ impl AllocationBitmap {
                 at += HUGE_SIZE;
                 continue;
             }
-            // Leaves of huge pages in a row are mapped together: each mapping costs three, with its guard pages.
+            // One mapping for the leaves of huge pages in a row, as each costs three with its guard
+            // pages.
             let mut past = at + HUGE_SIZE;
             while past < end && !self.has_leaf(past) {
                 past += HUGE_SIZE;
@@ -191,8 +210,8 @@ impl AllocationBitmap {
     /// Gives back the memory of the leaves for `[addr, addr + bytes)`, whole huge pages.
     ///
     /// # Safety
-    /// They are the heap's, all of them free, and nobody can take a part of them meanwhile: so all bytes are 0, and nobody
-    /// writes any.
+    /// They are free huge pages of the heap, and nobody can take a part of them meanwhile. So all
+    /// bytes are 0, and nobody writes any.
     pub unsafe fn release(&self, addr: usize, bytes: usize) {
         let end = addr + bytes;
         // SAFETY: huge pages of the heap, for which there are tables, with entries that stay.
@@ -205,7 +224,8 @@ impl AllocationBitmap {
             while past < end && origin(past) == here {
                 past += HUGE_SIZE;
             }
-            // SAFETY: leaves of the huge pages; by the caller's word they hold zeroes, as they do afterwards.
+            // SAFETY: the leaves of the huge pages, which `ensure` mapped. The caller says that
+            // they hold zeroes that nobody writes to; they read as zero afterwards, too.
             unsafe { Linux.release(here.wrapping_add(at >> 4), (past - at) >> 4) };
             at = past;
         }
@@ -222,7 +242,8 @@ impl AllocationBitmap {
         entry.load(Ordering::Relaxed) != self.no_origin(addr)
     }
 
-    /// Enters leaves for the huge pages in `[addr, end)`, which have none. Whether there was memory.
+    /// Makes leaves for the huge pages in `[addr, end)`, which have none. Returns whether there was
+    /// memory.
     fn make_leaves(&self, addr: usize, end: usize) -> bool {
         let huge_pages = || (addr..end).step_by(HUGE_SIZE);
         // A huge page may lie across two tables, which both have an entry for it then.
@@ -242,7 +263,9 @@ impl AllocationBitmap {
             for at in both(huge) {
                 // SAFETY: there is a table, and the index is below ROOT_LEN.
                 let entry = unsafe { Self::entry(self.table_at(root_index(at)), at) };
-                // Release: the zeroes are there. One writer at a time, but in tests with several heaps.
+                // Release: with the entry, the leaf's zeroes are visible. The holder of the page
+                // heap's lock is the one writer; the exchange serves tests with several heaps.
+                // Relaxed on failure: the other leaf is as good.
                 let _ =
                     entry.compare_exchange(before, origin, Ordering::Release, Ordering::Relaxed);
             }
@@ -250,22 +273,25 @@ impl AllocationBitmap {
         true
     }
 
-    /// Makes sure that there is a table for `addr`. Returns whether.
+    /// Makes sure that there is a table for `addr`. Returns whether there is.
     fn ensure_table(&self, addr: usize) -> bool {
         if addr >> ADDRESS_BITS != 0 {
             return false;
         }
         let entry = &self.root[root_index(addr)];
+        // Relaxed: only whether there is a table.
         if entry.load(Ordering::Relaxed) != 0 {
             return true;
         }
         let Some(table) = METADATA.allocate_table(size_of::<Table>()) else { return false };
         note_used(Kind::PageMap, size_of::<Table>());
         for huge in (0..TABLE_LEN).filter_map(|index| huge_page_of(root_index(addr), index)) {
-            // SAFETY: an entry of the new table, which nobody else knows. Relaxed: published below.
+            // SAFETY: an entry of the new table, which no other thread knows. Relaxed: the Release
+            // below publishes it.
             unsafe { Self::entry(table, huge) }.store(self.no_origin(huge), Ordering::Relaxed);
         }
-        // Release: the entries are there.
+        // Release: with the table, its entries are visible. Relaxed on failure: the other table is
+        // as good.
         let _ = entry.compare_exchange(0, table, Ordering::Release, Ordering::Relaxed);
         true
     }
@@ -275,7 +301,7 @@ impl AllocationBitmap {
 mod tests {
     use super::*;
 
-    /// What was in the leaves of huge pages that are given back is gone, and what is beside stays.
+    /// The leaves of huge pages that are released are cleared, and others are not.
     #[test]
     fn leaves_are_given_back_with_their_huge_pages() {
         let class = SizeClass::of(64).unwrap();
@@ -287,16 +313,18 @@ mod tests {
         );
         let blocks = [0, 1, 2, 3, 4].map(|index| start + index * HUGE_SIZE + 640);
         for block in blocks {
-            // SAFETY: below 2^47, and there is room.
+            // SAFETY: below 2^47, and `ensure` made its leaf.
             unsafe { ALLOCATION_BITMAP.set_unchecked(block, class) };
         }
-        // SAFETY: nothing is there, and nobody else knows of it; that the bytes are not 0 shows what the call does.
+        // SAFETY: nothing is mapped there, so no heap has these huge pages and no other thread uses
+        // their bytes. That some are not 0 shows what the call does.
         unsafe { ALLOCATION_BITMAP.release(start + HUGE_SIZE, 3 * HUGE_SIZE) };
         let found = blocks.map(|block| ALLOCATION_BITMAP.class_of(block) == class);
         assert_eq!(found, [true, false, false, false, true]);
     }
 
-    /// Blocks on either side of a table's border, within one huge page, are found, and nothing beside them is.
+    /// Blocks on either side of a table's border, within one huge page, are found, and nothing
+    /// beside them is.
     #[test]
     fn blocks_are_found_across_the_border_of_two_tables() {
         let class = SizeClass::of(64).unwrap();
@@ -306,7 +334,7 @@ mod tests {
         assert!(ALLOCATION_BITMAP.ensure(start, 3 * HUGE_SIZE));
         let blocks = [start, (middle & !15) - 64, (middle & !15) + 64, start + 3 * HUGE_SIZE - 64];
         for block in blocks {
-            // SAFETY: below 2^47, and there is room.
+            // SAFETY: below 2^47, and `ensure` made its leaf.
             unsafe { ALLOCATION_BITMAP.set_unchecked(block, class) };
         }
         for block in blocks {

@@ -3,7 +3,7 @@
 //! Hardened builds have the empty twin, in which no page is ever unshared: their records have no room for more,
 //! and they write to what is freed anyway.
 
-use super::span::OsPages;
+use super::units::OsPages;
 
 /// What is known since the `fork` of a certain number, and means nothing after the next. Guarded as the span's
 /// record.

@@ -1,25 +1,30 @@
-//! From the first page of a block with a mapping of its own to the block's span.
+//! The direct map: from the first page of a block with a mapping of its own to the block's span.
 //!
-//! The page map has tables for the huge pages of the heap, which stay the heap's. Blocks with mappings of their own come
-//! and go at ever other addresses, so what is known of them must go with them. This map is a tree of nodes by the bits of
-//! the page's number. A node that holds nothing any more leaves the tree and is used for the next part of it that is
-//! needed. So there are never more nodes than the most blocks at any one time needed, four for each at most.
+//! The page map has tables for the huge pages of the heap, which are never freed. Blocks with
+//! mappings of their own come and go at ever other addresses, so what is known of them must go with
+//! them. This map is a tree of nodes by the bits of the page's number. A node without entries
+//! leaves the tree and is used again for another part of it. So there are never more nodes than the
+//! most blocks at any one time needed, at most four for each.
 //!
-//! Writers hold the lock. Readers are everyone, without it. A node that a reader has found may become another part of the
-//! tree at any moment. So each node has a label that says which part it is, and for the how manyth time the node is used.
-//! A reader looks at the label before and after it reads an entry: if both times it is the one for the reader's address,
-//! and the same, the entry is that of the reader's address. If not, nothing was at that address at some moment of the
-//! search. Nodes are never anything but nodes, and zeroed memory is no part of the tree.
+//! Writers hold the map's lock. Every thread may read, without it. A node that a reader has found
+//! may become another part of the tree at any moment. So each node has a label, which says which
+//! part of the tree it is and how often it was used. A reader loads the label before and after it
+//! loads an entry. If both loads give the same label, and it is that of the reader's address, the
+//! entry is that of the address. Otherwise nothing was at the address at some moment of the search.
+//! Nodes are never used for anything else, and zeroed memory is no part of the tree.
 //!
-//! The path to a block's entry does not change while the block lives, so whoever owns a block finds it.
+//! The path to a block's entry does not change while the block lives, so the owner of a block finds
+//! it.
 //!
-//! States of an entry of the last level: null; reserved ([`RESERVED`]: nothing yet, but there is room); a span.
+//! States of an entry of the last level: null; reserved ([`RESERVED`]: nothing yet, but the nodes
+//! are there); a span.
 
 use crate::config::PAGE_SHIFT;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::span::Span;
 use crate::page::units::{ADDRESS_BITS, PageId};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
@@ -32,7 +37,7 @@ const LEVELS: u32 = 4;
 const ROOT_LEN: usize = 1 << (ADDRESS_BITS - PAGE_SHIFT - LEVELS * NODE_SHIFT);
 /// Unused nodes of hardened builds, see `has_spare`.
 const SPARE: usize = 2 * LEVELS as usize;
-/// An entry that is kept for a block to come.
+/// An entry that is reserved for a block to come.
 const RESERVED: usize = 1;
 
 /// Bits of a label that say which part of the tree a node is. The others count.
@@ -42,8 +47,8 @@ const _: () = assert!(PART_BITS <= 32, "a label counts far enough");
 /// One node, a little over 2 KiB.
 #[repr(C)]
 struct Node {
-    /// Which part of the tree it is, see `part`; and how often it was used, above `PART_BITS`. Written by who holds the
-    /// lock.
+    /// Which part of the tree it is, see `part`; and how often it was used, above `PART_BITS`. The
+    /// holder of the lock writes it.
     label: AtomicUsize,
     /// Entries that are not null. Guarded by the lock.
     used: usize,
@@ -62,7 +67,7 @@ struct Unused {
     first: *mut Node,
 }
 
-// SAFETY: the nodes belong to who holds the lock, and are never freed.
+// SAFETY: the lock guards the list of nodes, which are never freed.
 unsafe impl Send for Unused {}
 
 /// The map. One exists, [`DIRECT_MAP`].
@@ -107,24 +112,26 @@ impl DirectMap {
     /// The entry of `page` as it is; 0 if there is no way to it.
     fn value(&self, page: PageId) -> usize {
         let Some(root) = self.root_entry(page) else { return 0 };
-        // Acquire, here and below: pairs with the Release in `enter` and `path`, so that what the entry leads to is
-        // complete.
+        // Acquire, here and below: pairs with the Release in `enter` and `path`, so that what the
+        // entry leads to is complete.
         let mut entry = root.load(Ordering::Acquire);
         for level in (0..LEVELS).rev() {
             if entry == 0 {
                 return 0;
             }
-            // SAFETY: the entry was read from a node while that was the part of the tree above this level, or from the
-            // root: so it is the address of a node, and these are never freed.
+            // SAFETY: the entry was read from a node while that was the part of the tree above this
+            // level, or from the root: so it is the address of a node, and these are never freed.
             let node = unsafe { &*(entry as *const Node) };
-            // Acquire: pairs with the Release in `path`. Who sees a label sees no entry from before it.
+            // Acquire: pairs with the Release in `path`. A thread that sees a label sees no older
+            // entry.
             let label = node.label.load(Ordering::Acquire);
             if label & ((1 << PART_BITS) - 1) != part(page, level) {
                 return 0;
             }
             entry = node.entries[index(page, level)].load(Ordering::Acquire);
-            // Relaxed: it comes after the load above, an Acquire. Had that seen what was entered under a later label, it
-            // would pair with the Release of that store, which came after the label's: so this would see it, too.
+            // Relaxed: it comes after the load above, an Acquire. If that load saw an entry that
+            // was stored under a later label, it paired with the Release of that store, which came
+            // after the store of the label. So this load sees the later label, too.
             if node.label.load(Ordering::Relaxed) != label {
                 return 0;
             }
@@ -132,21 +139,24 @@ impl DirectMap {
         entry
     }
 
-    /// Whether anything is entered or reserved for `page`, for who keeps others from changing that.
+    /// Whether anything is entered or reserved for `page`. The caller makes sure that no other
+    /// thread changes that.
     pub fn has(&self, page: PageId) -> bool {
         self.value(page) != 0
     }
 
-    /// Makes sure that `page` can be entered. Returns whether. The place stays reserved until `remove`.
+    /// Makes sure that `page` can be entered. Returns whether it can. The place stays reserved
+    /// until `remove`.
     pub fn reserve(&self, page: PageId) -> bool {
-        if cfg!(feature = "hardened") && !self.has_spare() {
+        if HARDENED && !self.has_spare() {
             return false;
         }
         self.has(page) || self.enter(page, RESERVED)
     }
 
-    /// Makes sure that there are nodes for another path, and for that of another thread: a block that has a fence before
-    /// it begins at another page than its mapping, and must be entered without memory. Returns whether.
+    /// Makes sure that there are nodes for another path, and for that of another thread. A block
+    /// with a guard page before it begins at another page than its mapping, and must be entered
+    /// without memory. Returns whether there are.
     fn has_spare(&self) -> bool {
         let mut unused = self.unused.lock();
         let mut count = 0;
@@ -166,14 +176,13 @@ impl DirectMap {
         true
     }
 
-    /// Enters the span that begins at `page`, a place of which is reserved or has a span. Returns whether it could,
-    /// which is so for such pages.
+    /// Enters the span that begins at `page`, a place of which is reserved or has a span. Returns
+    /// whether it could, which is so for such pages.
     pub fn insert(&self, page: PageId, span: *mut Span) -> bool {
         self.enter(page, span as usize)
     }
 
-    /// Takes the span of `page` out, if there is one, but leaves the place reserved.
-    #[cfg(any(feature = "hardened", test))]
+    /// Removes the span of `page`, if there is one, but leaves the place reserved.
     pub fn hide(&self, page: PageId) {
         if self.has(page) {
             self.enter(page, RESERVED);
@@ -197,8 +206,8 @@ impl DirectMap {
         true
     }
 
-    /// The nodes that lead to `page`, the last level first, made where there are none. `None` without memory, and beyond
-    /// the address space.
+    /// The nodes that lead to `page`, the last level first. Makes those that are missing. `None`
+    /// without memory, and beyond the address space.
     fn path(&self, page: PageId, unused: &mut Unused) -> Option<[*mut Node; LEVELS as usize]> {
         let mut entry = self.root_entry(page)?;
         let mut above: *mut Node = ptr::null_mut();
@@ -212,7 +221,7 @@ impl DirectMap {
                     return None;
                 };
                 node = fresh;
-                // SAFETY: a node that is in no tree, ours.
+                // SAFETY: an unused node, which belongs to the holder of the lock.
                 unsafe {
                     let count = (*node).label.load(Ordering::Relaxed) >> PART_BITS;
                     let label = (count + 1) << PART_BITS | part(page, level);
@@ -243,7 +252,7 @@ impl DirectMap {
         Some(node)
     }
 
-    /// Takes out what is entered or reserved for `page`, and the nodes that hold nothing then.
+    /// Removes what is entered or reserved for `page`, and the nodes that are empty then.
     pub fn remove(&self, page: PageId) {
         let mut unused = self.unused.lock();
         let Some(root) = self.root_entry(page) else { return };
@@ -265,14 +274,14 @@ impl DirectMap {
         // SAFETY: a node of the tree, which the holder of the lock may change.
         unsafe {
             let node = path[0];
-            // Release: before a later label of the node, for who sees that.
+            // Release: a reader that sees a later label of the node sees no entry from before it.
             (*node).entries[index(page, 0)].store(0, Ordering::Release);
             (*node).used -= 1;
         }
         self.prune(page, &path, 0, &mut unused);
     }
 
-    /// Takes the nodes of a path out that hold nothing, from level `from` upwards.
+    /// Removes the empty nodes of a path, from level `from` upwards.
     fn prune(
         &self,
         page: PageId,
@@ -289,12 +298,14 @@ impl DirectMap {
                 }
                 match path.get(level as usize + 1) {
                     Some(&above) => {
-                        // Release: as in `remove`.
+                        // Release: a reader that sees a later label of the node sees no entry from
+                        // before it.
                         (*above).entries[index(page, level + 1)].store(0, Ordering::Release);
                         (*above).used -= 1;
                     }
                     None => {
                         if let Some(root) = self.root_entry(page) {
+                            // Release: as for entries of nodes, before a later label of the node.
                             root.store(0, Ordering::Release);
                         }
                     }

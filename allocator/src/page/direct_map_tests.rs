@@ -50,8 +50,8 @@ fn pages() -> impl Strategy<Value = usize> {
 }
 
 proptest! {
-    /// Whatever is entered, reserved, hidden and removed: each page leads to its span, and no node is in the tree
-    /// that holds nothing.
+    /// Whatever is entered, reserved, hidden and removed: each page leads to its span, and no node
+    /// is in the tree that holds nothing.
     #[test]
     fn lookups_agree_with_a_list_and_nodes_go_with_what_they_held(
         steps in prop::collection::vec((pages(), 0_u8..4), 1..200),
@@ -111,7 +111,7 @@ fn blocks_one_after_the_other_need_the_nodes_of_one() {
         // SAFETY: an unused node of this map, which nobody else uses.
         node = unsafe { (*node).next };
     }
-    let nodes = if cfg!(feature = "hardened") { SPARE } else { LEVELS as usize };
+    let nodes = if HARDENED { SPARE } else { LEVELS as usize };
     assert_eq!((unused, nodes_in_tree(&map)), (nodes, 0));
 }
 
@@ -125,8 +125,8 @@ fn pages_beyond_the_address_space_cannot_be_entered() {
     }
 }
 
-/// While others enter and remove, who owns a block finds it, and nobody finds a span under another's page: each span
-/// is named after its page.
+/// While others enter and remove, who owns a block finds it, and nobody finds a span under
+/// another's page: each span is named after its page.
 #[test]
 fn readers_find_the_span_of_their_page_or_none_while_nodes_are_used_anew() {
     static MAP: DirectMap = DirectMap::new();

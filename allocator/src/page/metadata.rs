@@ -1,37 +1,43 @@
-//! Memory for the allocator's own records: a bump allocator over mappings of its own.
+//! The metadata arena: a bump allocator for the allocator's own records, over mappings of its own.
 //!
-//! Records are *type-stable*: memory once used for a `Span` is only ever a `Span` again (its owner keeps a
-//! free list), and nothing is unmapped. A racy reader that follows an outdated pointer therefore finds an
-//! old record of the right type, never a fault. Locked by its own lock, the last in rank.
+//! Records are *type-stable*: memory once used for a `Span` is only ever used for a `Span` again
+//! (its owner has a free list), and nothing is unmapped. So a racy reader that follows an outdated
+//! pointer finds an old record of the right type, and never faults.
+//!
+//! The arena has a lock of its own, the last one in rank. Tables (of the page map) get mappings of
+//! their own, which the arena only counts. It does not free anything.
 
 use crate::config::{METADATA_CHUNK, METADATA_LEAST};
+use crate::os::guard_page::protect_guard;
 use crate::os::{Linux, Lock, Os};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr::NonNull;
 
-/// What metadata is for.
+/// What a piece of metadata is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// From addresses to what is there.
+    /// The page map and the maps like it.
     PageMap,
     /// Records of spans and of huge pages.
     Spans,
     /// Thread caches and what belongs to them.
     ThreadCaches,
-    /// Stacks and blocks that are watched, and guarded blocks.
+    /// Recorded stacks and blocks of profiles, and guarded blocks.
     Watching,
 }
 
 /// Number of kinds.
 const KINDS: usize = 4;
 
-/// A type that there are records of in the arena.
+/// A type of record that lives in the arena.
 pub trait Record {
-    /// What they are for.
+    /// What the records are for.
     const KIND: Kind;
 }
 
-/// Bytes in use by kind: records, and what was touched of tables, at most. Relaxed: figures for statistics.
+/// Bytes in use by kind: records, and an upper bound of what was touched of tables. Relaxed:
+/// figures for statistics, which order nothing.
 static USED: [AtomicUsize; KINDS] = [const { AtomicUsize::new(0) }; KINDS];
 
 /// Counts bytes of a table that are about to be touched.
@@ -53,24 +59,21 @@ struct Inner {
     next: usize,
     end: usize,
     mapped: usize,
-    /// Part of `mapped`: what records are taken from; the rest are tables, used here and there.
+    /// The part of `mapped` that records come from. The rest are tables, which are used sparsely.
     chunks: usize,
 }
 
-/// A mapping for records.
-#[cfg(not(feature = "hardened"))]
+/// A mapping for records; in the hardened build between two guard pages.
 fn map(bytes: usize) -> Option<usize> {
-    Linux.map(bytes, 0)
+    if HARDENED { map_guarded(bytes) } else { Linux.map(bytes, 0) }
 }
 
-/// A mapping for records, between two pages that nobody may touch.
-#[cfg(feature = "hardened")]
-fn map(bytes: usize) -> Option<usize> {
-    use crate::os::guard_page::protect_guard;
+fn map_guarded(bytes: usize) -> Option<usize> {
     let page = Linux.page_size();
     let bytes = bytes.next_multiple_of(page);
     let start = Linux.map(bytes + 2 * page, 0)?;
-    // SAFETY: just mapped. Where the kernel refuses, records are as safe as without guards.
+    // SAFETY: whole pages at both ends of the new mapping, which nothing else uses yet. If the
+    // kernel refuses, the records only lack their guard pages.
     unsafe {
         protect_guard(start, page);
         protect_guard(start + page + bytes, page);
@@ -86,14 +89,14 @@ impl MetadataArena {
         Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0, chunks: 0 }) }
     }
 
-    /// Zeroed memory for one `T`, never given back; `None` when the OS has no more.
+    /// Zeroed memory for one `T`, never freed; `None` when the OS has no more.
     pub fn allocate<T: Record>(&self) -> Option<NonNull<T>> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_LEAST) };
         let mut inner = self.inner.lock();
         let mut start = inner.next.next_multiple_of(align_of::<T>());
         if start + size_of::<T>() > inner.end {
-            // Chunks grow with what there is: under a limit on addresses, or on what may be locked, a megabyte is a lot.
-            // Where there is no room for that, there may be some for the records of what is left.
+            // Chunks grow with the arena: under a limit on address space or on locked memory a
+            // megabyte is a lot. If that fails, a smaller chunk may still fit.
             let chunk = |bytes| map(bytes).map(|start| (start, bytes));
             let request = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
             let (fresh, bytes) = chunk(request).or_else(|| chunk(METADATA_LEAST))?;
@@ -107,8 +110,9 @@ impl MetadataArena {
         NonNull::new(start as *mut T)
     }
 
-    /// Makes sure that there are some `bytes` bytes for records, if the OS has as many more: for who is about to take the last
-    /// addresses for something else. What is left of the present chunk is given up for that, if it is less than half as much.
+    /// Makes sure that about `bytes` bytes are left for records, if the OS has so much memory. The
+    /// page heap calls this before it grows and takes the last addresses. The rest of the present
+    /// chunk is lost if it is less than half of `bytes`.
     pub fn reserve(&self, bytes: usize) {
         let mut inner = self.inner.lock();
         let mut bytes = bytes.next_multiple_of(METADATA_LEAST).min(METADATA_CHUNK);
@@ -120,13 +124,12 @@ impl MetadataArena {
                 inner.chunks += bytes;
                 return;
             }
-            // Fewer, then.
             bytes /= 2;
         }
     }
 
-    /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables. Its owner says how much
-    /// of it is used (`note_used`).
+    /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
+    /// The owner calls `note_used` for the parts that it touches.
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
         let addr = map(bytes)?;
         self.inner.lock().mapped += bytes;
@@ -138,7 +141,7 @@ impl MetadataArena {
         self.inner.lock().mapped
     }
 
-    /// Bytes that records have taken so far, tables not included: what was touched, nearly.
+    /// Bytes that records have taken so far, without tables.
     pub fn records(&self) -> usize {
         let inner = self.inner.lock();
         inner.chunks - (inner.end - inner.next)

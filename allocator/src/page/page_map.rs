@@ -1,71 +1,45 @@
-//! From an address to its size class (one byte, hot) and its span (a pointer, slow paths only).
+//! The page map: from an address to its size class (one byte, hot) and to its span (a pointer, slow
+//! paths only).
 //!
-//! The class bytes have two levels: a root of 65,536 entries, and leaves of half a MiB address space each, whose
-//! untouched parts are not resident. The index within a leaf is the low half of the address, shifted.
+//! The class bytes have two levels: a root of 65,536 entries (`root_index` says which one is an
+//! address's) and leaves with half a MiB of class bytes each, whose untouched parts are not
+//! resident. The index within a leaf is the low half of the address, shifted.
 //!
-//! The root's index is the upper half of a product with the whole address, so that no 64-bit number leads out of the
-//! table: programs free what was never a pointer, and that is to end in our line on stderr and not in a fault. On x86-64
-//! the factor is no power of two ([`SPREAD`]). The bits beyond the address space count as well then: a pointer to a
-//! block with something in its upper bits leads to another entry, most likely an empty one, where a plain shift would
-//! drop those bits and take the pointer for the block's. (It costs as many instructions as two shifts.) What that makes of
-//! leaves: each covers 2.65 GB, less than 4 GiB, and ends within a page. The classes of such a page are in both leaves.
+//! What slow paths look up has a third level: a table of 2 KiB for each huge page of the heap. As a
+//! part of the leaves it would need eight times the class bytes, 4 MiB of addresses for each leaf,
+//! which a process under a limit on its address space cannot spare.
 //!
-//! What slow paths look up has a third level, tables of 2 KiB for each huge page that is the heap's: eight times the
-//! class bytes would be 4 MiB of a leaf, which a process under a limit on its addresses would rather have itself.
+//! Leaves and tables are never freed, like the heap's huge pages: 2.3 KiB for each of those, a
+//! tenth of a percent. Blocks with mappings of their own come and go anywhere and have neither;
+//! they are in a map that shrinks (`direct_map`).
 //!
-//! Leaves and tables stay, as the heap's huge pages do: 2.3 KiB for each of them, a tenth of a percent. Blocks with
-//! mappings of their own, which come and go anywhere, have neither; they are in a map that shrinks (`direct_map`).
+//! A root entry holds the distance from the map to the leaf. An empty entry, zero, leads to a leaf
+//! of zeros that is part of the map. So the lookup needs no null check: a foreign address reads
+//! class 0, whose slow path tells large blocks from foreign pointers.
 //!
-//! A root entry holds the distance from the map to the leaf, so that an empty entry, zero, leads to a leaf
-//! of zeros that is part of the map. The lookup needs no null check: a foreign address reads class 0, and
-//! class 0 takes the slow path that tells large blocks from foreign pointers.
-//!
-//! Writers: the page heap, under its lock, for spans it hands out or takes back. Readers: everyone,
-//! without a lock. A thread that legitimately holds a pointer into a span got it after the entry was
-//! written, through whatever synchronisation handed it over; other readers may see older entries.
+//! Writers: the page heap, under its lock, for spans that it hands out or takes back. Readers:
+//! every thread, without a lock. A thread that legitimately holds a pointer into a span got it
+//! after the entry was written, through the synchronisation that handed it over. Other readers may
+//! see older entries.
 
 use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::{self, Kind, METADATA, Record};
+use crate::page::root_index::{LEAF_SHIFT, ROOT_LEN, border, root_index};
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::page::span::Span;
 use crate::page::units::{ADDRESS_BITS, Length, PageId};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 use core::ffi::c_void;
 use core::ptr;
 
-/// log2 of the bytes that a leaf has room for.
-const LEAF_SHIFT: u32 = 32;
-pub(super) const ROOT_LEN: usize = 1 << 16;
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
 
-/// The factor: an address times this, divided by 2^48, is its index in the root. What it is beyond 2^16, odd, is how
-/// many entries further each step of the upper 16 bits leads.
-#[cfg(target_arch = "x86_64")]
-const SPREAD: usize = 0x1_9E37;
-/// The factor: with this one the index is the bits from 32 to 47.
-#[cfg(not(target_arch = "x86_64"))]
-const SPREAD: usize = 1 << 16;
-
-const _: () = {
-    assert!(SPREAD >= 1 << 16, "no two pages of a leaf have the same low half");
-    assert!(SPREAD >> (48 - ADDRESS_BITS) <= ROOT_LEN, "no two leaves have the same entry");
-};
-
-/// The index of `addr` in the root.
-#[inline(always)]
-pub(super) const fn root_index(addr: usize) -> usize {
-    addr.wrapping_mul(SPREAD) >> 48
-}
-
-/// The first address with the index `index`.
-pub(super) const fn border(index: usize) -> usize {
-    ((index as u128) << 48).div_ceil(SPREAD as u128) as usize
-}
-
-/// One leaf, 528 KiB of address space: the class bytes must come first, as the zero leaf has no more than
-/// these.
+/// One leaf, 528 KiB of address space: the class bytes must come first, as the zero leaf has no
+/// more than these.
 #[repr(C)]
 struct Leaf {
     classes: [AtomicU8; LEAF_PAGES],
@@ -100,7 +74,7 @@ pub static PAGE_MAP: PageMap = PageMap {
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
 };
 
-/// Whether classes are entered by their class aliases.
+/// Whether classes are entered by their aliases. Guarded by the page heap's lock.
 static HAS_ALIASES: AtomicU8 = AtomicU8::new(0);
 
 impl PageMap {
@@ -110,34 +84,36 @@ impl PageMap {
         self.mapped(addr).class()
     }
 
-    /// The same as it is entered. Any number may be asked for. Of those that are no addresses, a few look like a block's
-    /// whose entry in the root is another's: one in 65,536 for each leaf that there is.
+    /// The same as it is entered. `addr` may be any number. A few numbers that are no addresses
+    /// share a root entry with a block and look like it: one in 65,536 for each leaf.
     #[inline(always)]
     pub fn mapped(&self, addr: usize) -> MappedClass {
         if cfg!(not(target_arch = "x86_64")) && addr >> ADDRESS_BITS != 0 {
             return MappedClass::first(SizeClass::NONE);
         }
-        // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Relaxed: see the module's comment on readers.
+        // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Relaxed: the owner of a
+        // block got its pointer after the entry was written; others may see an older entry.
         let distance =
             unsafe { (*self.root.as_ptr().add(root_index(addr))).load(Ordering::Relaxed) };
         let index = (addr as u32 >> PAGE_SHIFT) as usize;
-        // SAFETY: zero leads to the zero leaf; anything else was computed in `leaf_or_new` as the distance
-        // from the zero leaf to a leaf, which is never unmapped. `index` is below LEAF_PAGES as it comes
-        // from 32 bits. Only numbers of classes are ever stored.
+        // SAFETY: zero leads to the zero leaf; anything else was computed in `leaf_or_new` as the
+        // distance from the zero leaf to a leaf, which is never unmapped. `index` is below
+        // LEAF_PAGES as it comes from 32 bits. Only numbers of classes are ever stored.
         unsafe { MappedClass::from_byte_unchecked(self.load_class(distance, index) as u8) }
     }
 
-    /// A relaxed load of the class byte `index` of the leaf at `distance` from the zero leaf, widened. By
-    /// hand on x86-64: the compiler does not merge an atomic load with the widening that an index needs,
-    /// and `free` would have an instruction more.
+    /// A relaxed load of the class byte `index` of the leaf at `distance` from the zero leaf,
+    /// widened. By hand on x86-64: the compiler does not merge an atomic load with the widening
+    /// that an index needs, and `free` would have an instruction more.
     ///
     /// # Safety
     /// There is such a leaf, and `index < LEAF_PAGES`.
     #[inline(always)]
     unsafe fn load_class(&self, distance: usize, index: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: reads one byte of a leaf, by the caller's word; others may write it, and one byte is read
-        // whole. Not `pure`: who frees twice in a row must look twice.
+        // SAFETY: the caller says that there is such a leaf and that `index` lies in it, so this
+        // reads one mapped byte. Others may write it; one byte is read whole. Not `pure`, so that a
+        // second `free` in a row loads again.
         unsafe {
             let wide: usize;
             core::arch::asm!(
@@ -152,7 +128,8 @@ impl PageMap {
             wide
         }
         #[cfg(not(target_arch = "x86_64"))]
-        // SAFETY: valid by the caller's word. Relaxed: see the module's comment on readers.
+        // SAFETY: the caller says that there is such a leaf and that `index` lies in it. Relaxed:
+        // the owner of a block got its pointer after the byte was written.
         unsafe {
             let leaf = (self.zero_leaf.as_ptr() as usize).wrapping_add(distance);
             (*((leaf + index) as *const AtomicU8)).load(Ordering::Relaxed) as usize
@@ -190,9 +167,9 @@ impl PageMap {
         let entry = self.root.get(root_index(addr))?;
         let leaf = METADATA.allocate_table(size_of::<Leaf>())?;
         let distance = leaf.wrapping_sub(self.zero_leaf.as_ptr() as usize);
-        // Release: pairs with the Acquire in `leaf_at`. The map has one writer at a time, the holder of the
-        // page heap's lock, except for who needs a table for a fence, and in tests with several heaps; the
-        // exchange makes those safe too. Relaxed on failure: `leaf` looks anew.
+        // Release: pairs with the Acquire in `leaf_at`. The map has one writer at a time, the
+        // holder of the page heap's lock, except where a guard page needs a table and in tests with
+        // several heaps. The exchange makes those safe too. Relaxed on failure: `leaf` loads again.
         let _ = entry.compare_exchange(0, distance, Ordering::Release, Ordering::Relaxed);
         self.leaf(addr)
     }
@@ -201,8 +178,8 @@ impl PageMap {
     fn table(&self, addr: usize) -> Option<&Table> {
         let huge = addr & !(HUGE_SIZE - 1);
         let entry = &self.leaf(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
-        // SAFETY: null, or a table that `table_or_new` entered, which is never freed. Acquire: pairs with
-        // the Release there; the table's zeroes are visible.
+        // SAFETY: null, or a table that `table_or_new` entered, which is never freed. Acquire:
+        // pairs with the Release there; the table's zeroes are visible.
         unsafe { entry.load(Ordering::Acquire).as_ref() }
     }
 
@@ -215,7 +192,8 @@ impl PageMap {
         let entry = &self.leaf_or_new(huge)?.tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
         let table = METADATA.allocate::<Table>()?.as_ptr();
         metadata::note_used(Kind::PageMap, LEAF_PART);
-        // Release: pairs with the Acquire in `table`. An exchange, and Relaxed on failure: as for leaves.
+        // Release: pairs with the Acquire in `table`. An exchange, as writers may race here as in
+        // `leaf_or_new`. Relaxed on failure: `table` loads again.
         let null = ptr::null_mut();
         let _ = entry.compare_exchange(null, table, Ordering::Release, Ordering::Relaxed);
         self.table(addr)
@@ -229,15 +207,16 @@ impl PageMap {
         }
     }
 
-    /// Makes sure that a large block at `addr` can be entered. Returns whether. Who does not enter one calls `remove`.
+    /// Makes sure that a large block at `addr` can be entered. Returns whether it can. A caller
+    /// that then enters none calls `remove`.
     pub fn ensure_large(&self, addr: usize) -> bool {
         self.table(addr).is_some() || DIRECT_MAP.reserve(PageId::containing(addr))
     }
 
-    /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns whether.
+    /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns
+    /// whether they can.
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
-        #[cfg(feature = "hardened")]
-        if !super::allocation_bitmap::ALLOCATION_BITMAP.ensure(addr, bytes) {
+        if HARDENED && !ALLOCATION_BITMAP.ensure(addr, bytes) {
             return false;
         }
         let first = addr & !(HUGE_SIZE - 1);
@@ -263,7 +242,7 @@ impl PageMap {
     pub fn remove(&self, start: PageId, pages: Length, class: SizeClass) {
         if class == SizeClass::NONE {
             if let Some(table) = self.table(start.addr()) {
-                // Release: as in `write`.
+                // Release: pairs with the Acquire in `span`, as in `write`.
                 table.spans[start.in_huge()].store(ptr::null_mut(), Ordering::Release);
             }
             if DIRECT_MAP.has(start) {
@@ -276,19 +255,18 @@ impl PageMap {
         }
     }
 
-    /// Takes out the large span that begins at `start`, which can be entered again without memory.
-    #[cfg(feature = "hardened")]
+    /// Removes the large span that begins at `start`. It can be entered again without memory.
     pub fn hide_large(&self, start: PageId) {
         if let Some(table) = self.table(start.addr()) {
-            // Release: as in `write`.
+            // Release: pairs with the Acquire in `span`, as in `write`.
             table.spans[start.in_huge()].store(ptr::null_mut(), Ordering::Release);
         }
         DIRECT_MAP.hide(start);
     }
 
-    /// Enters a large span: in the table of its huge page if that is the heap's, or else where blocks with mappings of
-    /// their own are. The classes of its pages are 0, as those of all pages that no small span has, so that no page of
-    /// a leaf is touched for it.
+    /// Enters a large span: in the table of its huge page if the heap owns that, or else in the map
+    /// of direct blocks. The classes of its pages are 0, like those of all pages without a small
+    /// span, so no page of a leaf is touched for it.
     fn write_large(&self, start: PageId, span: *mut Span) {
         debug_assert_eq!(self.class(start.addr()), SizeClass::NONE);
         match self.table(start.addr()) {
@@ -310,11 +288,12 @@ impl PageMap {
         // Release: pairs with the Acquire in `span`, so that the record's fields are visible.
         table.spans[page.in_huge()].store(span, Ordering::Release);
         let byte = Self::byte_of(class);
-        // Relaxed: see the module's comment on readers.
+        // Relaxed: a reader that owns a block of the span gets it after this; others may see either
+        // value.
         leaf.classes[page.0 & (LEAF_PAGES - 1)].store(byte, Ordering::Relaxed);
         if root_index(last) != root_index(first) {
-            // A page across a border: both leaves have its class. The second is there for small spans (`ensure`); where
-            // it is not, all classes are 0.
+            // A page across a border: both leaves have its class. `ensure` made the second for
+            // small spans; where there is none, all classes are 0.
             if let Some(leaf) = self.leaf(last) {
                 leaf.classes[page.0 & (LEAF_PAGES - 1)].store(byte, Ordering::Relaxed);
             }
@@ -331,25 +310,28 @@ impl PageMap {
         mapped.index() as u8
     }
 
-    /// Enters classes by their class aliases from now on, and those that are entered already, if there may be `any`. For
-    /// who keeps others from entering spans meanwhile.
+    /// Enters classes by their aliases from now on, and changes those that are entered already, if
+    /// there may be `any`. The caller holds the page heap's lock, so nobody enters spans meanwhile.
     pub fn use_class_aliases(&self, any: bool) {
+        // Relaxed: the page heap's lock orders, as for the load in `byte_of`.
         HAS_ALIASES.store(1, Ordering::Relaxed);
         if !any {
             return;
         }
         for index in 0..ROOT_LEN {
             let Some(leaf) = self.leaf_at(index) else { continue };
-            // A huge page across the border has its table in the leaf before, and classes in this one, too.
+            // A huge page across the border has its table in the leaf before, and classes in this
+            // one, too.
             let across = (border(index) >> HUGE_SHIFT) & (LEAF_HUGE - 1);
             for huge in 0..LEAF_HUGE {
-                // What no table was made for has no classes. Relaxed: only whether there is one.
+                // Without a table there are no classes. Relaxed: the pointer is not followed.
                 if huge != across && leaf.tables[huge].load(Ordering::Relaxed).is_null() {
                     continue;
                 }
                 let first = huge * PAGES_PER_HUGE;
                 for byte in &leaf.classes[first..first + PAGES_PER_HUGE] {
-                    // SAFETY: only numbers of classes are ever stored.
+                    // SAFETY: only numbers and aliases of classes are ever stored. Relaxed, also
+                    // below: a reader may see either number, which stand for the same class.
                     let mapped =
                         unsafe { MappedClass::from_byte_unchecked(byte.load(Ordering::Relaxed)) };
                     byte.store(Self::byte_of(mapped.class()), Ordering::Relaxed);
@@ -358,8 +340,8 @@ impl PageMap {
         }
     }
 
-    /// The span entered for the page of `addr`, or null: for the first page of a large one, and for every
-    /// page of a small one. Any address may be asked for.
+    /// The span entered for the page of `addr`, or null: for the first page of a large one, and for
+    /// every page of a small one. Any address may be asked for.
     pub fn span(&self, addr: usize) -> *mut Span {
         let page = PageId::containing(addr);
         if let Some(table) = self.table(addr) {
@@ -369,7 +351,7 @@ impl PageMap {
                 return span;
             }
         }
-        // A huge page of which a part is the heap's may hold blocks that were there before.
+        // A huge page that the heap owns in part may hold direct blocks that are older.
         DIRECT_MAP.span(page)
     }
 
@@ -385,128 +367,12 @@ impl PageMap {
     /// Enters the page heap's record of the huge page at `addr`. There is a table for it.
     pub fn set_huge(&self, addr: usize, huge: *mut c_void) {
         if let Some(table) = self.table(addr) {
-            // Relaxed: as in `huge`.
+            // Relaxed: read and written under the page heap's lock.
             table.huge.store(huge, Ordering::Relaxed);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::page::span::SpanState;
-    use proptest::prelude::*;
-
-    #[test]
-    fn foreign_addresses_have_no_class_and_no_span() {
-        let local = 0;
-        for addr in [0, 1, 4096, &raw const local as usize, (1 << 47) - 1] {
-            assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE);
-            assert!(PAGE_MAP.span(addr).is_null());
-        }
-        assert!(PAGE_MAP.span(usize::MAX).is_null(), "beyond the address space");
-    }
-
-    #[test]
-    fn a_small_span_is_found_from_each_of_its_pages_until_removed_also_across_leaves() {
-        // A range across a leaf border that nothing on Linux is mapped at.
-        let start = PageId::containing(border(0xA000) - 3 * 8192);
-        let class = SizeClass::of(4000).unwrap();
-        assert!(PAGE_MAP.ensure(start.addr(), 8 * 8192));
-        let mut span = Span::new(start, Length(8), SpanState::Small, class);
-        PAGE_MAP.insert(&raw mut span, start, Length(8), class);
-        for page in 0..8 {
-            for offset in [0, 77, PAGE_SIZE - 1] {
-                let addr = start.plus(page).addr() + offset;
-                assert_eq!(PAGE_MAP.class(addr), class);
-                assert_eq!(PAGE_MAP.span(addr), &raw mut span);
-            }
-        }
-        PAGE_MAP.remove(start, Length(8), class);
-        for page in 0..8 {
-            assert!(PAGE_MAP.span(start.plus(page).addr()).is_null());
-            assert_eq!(PAGE_MAP.class(start.plus(page).addr()), SizeClass::NONE);
-            assert_eq!(PAGE_MAP.class(start.plus(page).addr() + PAGE_SIZE - 1), SizeClass::NONE);
-        }
-    }
-
-    /// Whatever is in its upper bits, a block's address is not taken for the block's then.
-    #[test]
-    fn upper_bits_lead_away_from_a_block() {
-        let start = PageId::containing(border(0xA100) + HUGE_SIZE);
-        let class = SizeClass::of(64).unwrap();
-        assert!(PAGE_MAP.ensure(start.addr(), PAGE_SIZE));
-        let mut span = Span::new(start, Length(1), SpanState::Small, class);
-        PAGE_MAP.insert(&raw mut span, start, Length(1), class);
-        let upper = (ADDRESS_BITS..64).map(|bit| 1 << bit).chain((1..1 << 16).map(|top| top << 48));
-        for bits in upper {
-            let addr = start.addr() | bits;
-            assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE, "{addr:#x}");
-            assert!(PAGE_MAP.span(addr).is_null(), "{addr:#x}");
-            assert!(!PAGE_MAP.ensure_large(addr), "{addr:#x}");
-        }
-        PAGE_MAP.remove(start, Length(1), class);
-    }
-
-    /// The borders of leaves are where the index changes, and the highest address has one of its own.
-    #[test]
-    fn each_address_has_one_leaf() {
-        let last = root_index((1 << ADDRESS_BITS) - 1);
-        assert!(last < ROOT_LEN);
-        for index in 1..=last {
-            let first = border(index);
-            assert_eq!((root_index(first - 1), root_index(first)), (index - 1, index));
-            assert!(first - border(index - 1) <= 1 << LEAF_SHIFT);
-        }
-    }
-
-    /// Every page of a part of the address space that nothing is mapped at, 5 huge pages round a leaf's border.
-    const AREA: usize = (border(0xA001) & !(HUGE_SIZE - 1)) - 2 * HUGE_SIZE;
-    const AREA_PAGES: usize = 5 * PAGES_PER_HUGE;
-
-    proptest! {
-        /// Whatever is entered and removed, each page leads to what covers it, across tables and leaves.
-        #[test]
-        fn lookups_agree_with_a_list_of_the_spans(
-            steps in prop::collection::vec((0..AREA_PAGES, 1usize..600, any::<bool>()), 1..40),
-        ) {
-            static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
-            let _area = ONE_AT_A_TIME.lock();
-            let small = SizeClass::of(4000).unwrap();
-            let mut spans: Vec<Box<Span>> = Vec::new();
-            prop_assert!(PAGE_MAP.ensure(AREA, AREA_PAGES << PAGE_SHIFT));
-            for (at, pages, is_small) in steps {
-                let start = PageId::containing(AREA).plus(at);
-                let class = if is_small { small } else { SizeClass::NONE };
-                let state = if is_small { SpanState::Small } else { SpanState::Large };
-                let pages = pages.min(AREA_PAGES - at);
-                // What is in the way goes first.
-                spans.retain(|span| {
-                    let apart = span.start.0 + span.pages.0 <= start.0 || start.0 + pages <= span.start.0;
-                    if !apart {
-                        PAGE_MAP.remove(span.start, span.pages, span.class);
-                    }
-                    apart
-                });
-                let mut span = Box::new(Span::new(start, Length(pages), state, class));
-                PAGE_MAP.insert(&raw mut *span, start, Length(pages), class);
-                spans.push(span);
-            }
-            for page in (0..AREA_PAGES).map(|at| PageId::containing(AREA).plus(at)) {
-                let here = spans.iter_mut().find(|span| {
-                    let first_only = span.class == SizeClass::NONE;
-                    let known = if first_only { 1 } else { span.pages.0 };
-                    (span.start.0..span.start.0 + known).contains(&page.0)
-                });
-                let (class, expected) =
-                    here.map_or((SizeClass::NONE, ptr::null_mut()), |span| (span.class, &raw mut **span));
-                prop_assert_eq!(PAGE_MAP.class(page.addr()), class);
-                prop_assert_eq!(PAGE_MAP.class(page.addr() + PAGE_SIZE - 1), class);
-                prop_assert_eq!(PAGE_MAP.span(page.addr() + 4095), expected);
-            }
-            for span in spans {
-                PAGE_MAP.remove(span.start, span.pages, span.class);
-            }
-        }
-    }
-}
+#[path = "page_map_tests.rs"]
+mod tests;

@@ -1,11 +1,13 @@
 //! Size classes: which object size serves a request, and how long a span of such objects is.
 //!
-//! Classes go in steps of 16 bytes up to 128 B and then eight to a doubling, so internal fragmentation wastes at most
-//! the 16-byte step below 128 B and at most 12.5 % above. Everything here is a table made at compile
-//! time; in Rust code with a constant `Layout` the class folds to a constant.
+//! Classes go in steps of 16 bytes up to 128 B and then eight to a doubling, so internal
+//! fragmentation wastes at most the 16-byte step below 128 B and at most 12.5 % above. Everything
+//! here is a table made at compile time; in Rust code with a constant `Layout` the class folds to a
+//! constant.
 //!
-//! Class 0 is "not a small object": large blocks, foreign addresses and the null pointer. Its magazine
-//! is always empty and full, which sends it to the slow path without a branch of its own.
+//! Class 0 means "not a small object": a large block, a foreign address or the null pointer. Its
+//! magazine is always both empty and full, which leads to the slow path without a branch of its
+//! own.
 
 use super::units::Length;
 use crate::config::{
@@ -28,15 +30,17 @@ pub struct ClassInfo {
     pub objects: u16,
     /// `ceil(2^40 / size)`: offset in span times this, shifted right by 40, is the object's number.
     pub reciprocal: u64,
-    /// `floor(2^16 * 8 / objects)`: allocated objects times this, shifted right by 16, is how many eighths
-    /// of a span are allocated, rounded down.
+    /// `floor(2^16 * 8 / objects)`: allocated objects times this, shifted right by 16, is how many
+    /// eighths of a span are allocated, rounded down.
     pub eighths: u32,
-    /// Objects that a thread which counts may free between two looks though its magazine is smaller.
+    /// Objects that a thread which samples may free before it next checks its magazine, though the
+    /// magazine is smaller.
     pub most_budget: u32,
 }
 
 impl ClassInfo {
-    /// The number of the object that begins `offset` bytes behind the start of its span; `None` if none does.
+    /// The number of the object that begins `offset` bytes behind the start of its span; `None` if
+    /// none does.
     #[inline(always)]
     pub const fn object_at(&self, offset: usize) -> Option<usize> {
         let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
@@ -51,8 +55,8 @@ impl ClassInfo {
 const STEP: usize = MIN_ALIGN;
 const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
 
-/// What is added to a class's number in [`MappedClass`], where the numbers are second ones. Twice the count: what this
-/// makes of places in a thread's cache, `thread_cache::push_target` says.
+/// The distance from a class's number to its alias in [`MappedClass`]. Twice the number of classes:
+/// `thread_cache::push_target` says where in a thread's cache that leads.
 pub const ALIAS: usize = 2 * CLASS_COUNT;
 
 static INFO: [ClassInfo; CLASS_COUNT] = make_info();
@@ -89,9 +93,9 @@ const fn most_budget(size: usize) -> u32 {
     if objects > MAGAZINE_MAX_OBJECTS { MAGAZINE_MAX_OBJECTS as u32 } else { objects as u32 }
 }
 
-/// The length of a span in pages: near the target, and so that little is left over behind the last object.
-/// Of all lengths, down to a page below the target, whose tail is at most 1/16 of the span, the one with the
-/// least sum of tail and weighted distance from the target.
+/// The length of a span in pages: near the target, and so that little is left over behind the last
+/// object. Of all lengths, down to a page below the target, whose tail is at most 1/16 of the span,
+/// the one with the least sum of tail and weighted distance from the target.
 const fn span_pages(size: usize) -> usize {
     let by_count = size * MAX_SPAN_OBJECTS;
     let target = if by_count < SPAN_TARGET_BYTES { by_count } else { SPAN_TARGET_BYTES };
@@ -145,8 +149,8 @@ const fn make_mapped_sizes() -> [u16; ALIAS + CLASS_COUNT] {
     sizes
 }
 
-/// A size class as the page map has it: by its own number, or, in processes that count what they allocate, by its
-/// second one. Class 0 has one number.
+/// A size class as the page map stores it: by its own number, or by its alias in processes that
+/// sample allocations. Class 0 has no alias.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct MappedClass(u8);
 
@@ -154,7 +158,7 @@ impl MappedClass {
     /// What `byte` of the page map stands for.
     ///
     /// # Safety
-    /// `byte` is the first or class alias of a class.
+    /// `byte` is the number or the alias of a class.
     #[inline(always)]
     pub const unsafe fn from_byte_unchecked(byte: u8) -> Self {
         debug_assert!((byte as usize) < ALIAS + CLASS_COUNT);
@@ -188,7 +192,7 @@ impl MappedClass {
     /// Bytes in an object of the class; 0 for class 0.
     #[inline(always)]
     pub const fn size(self) -> usize {
-        // SAFETY: one of a class's numbers, by construction.
+        // SAFETY: the constructors allow only numbers and aliases, which the table covers.
         unsafe { *MAPPED_SIZES.as_ptr().add(self.0 as usize) as usize }
     }
 }
@@ -218,15 +222,17 @@ impl SizeClass {
         if size > MAX_SMALL {
             return None;
         }
-        // SAFETY: just compared.
+        // SAFETY: `size <= MAX_SMALL` was compared above.
         Some(unsafe { Self::of_unchecked(size) })
     }
 
-    /// The smallest class for `size` bytes whose objects all lie at multiples of `align` (a power of two).
+    /// The smallest class for `size` bytes whose objects all lie at multiples of `align` (a power
+    /// of two).
     ///
-    /// That is the class of the size rounded up to a multiple of `align`. Where classes lie closer together
-    /// than `align`, every such multiple is a class itself; where they lie farther apart, their sizes are all
-    /// multiples of it. And spans are aligned to what their objects may be asked to be (`span_align`).
+    /// That is the class of the size rounded up to a multiple of `align`. Where classes lie closer
+    /// together than `align`, every such multiple is a class itself; where they lie farther apart,
+    /// their sizes are all multiples of it. And spans are aligned to what their objects may be
+    /// asked to be (`span_align`).
     #[inline(always)]
     pub const fn of_aligned(size: usize, align: usize) -> Option<Self> {
         debug_assert!(align.is_power_of_two());
@@ -237,12 +243,12 @@ impl SizeClass {
             return None;
         }
         let size = if size == 0 { 1 } else { size };
-        // By masks: a division each would be most of the call.
+        // Masks, as a division would take most of the time of the call.
         Self::of((size + align - 1) & !(align - 1))
     }
 
-    /// What a span of this class must be aligned to: the largest power of two that divides the object size,
-    /// but at least a page.
+    /// What a span of this class must be aligned to: the largest power of two that divides the
+    /// object size, but at least a page.
     pub const fn span_align(self) -> Length {
         let divisor = 1 << self.size().trailing_zeros();
         Length(if divisor > PAGE_SIZE { divisor / PAGE_SIZE } else { 1 })
@@ -269,13 +275,12 @@ impl SizeClass {
         self.0 as usize
     }
 
-    /// The class's number as the map of live blocks stores it.
-    #[cfg(feature = "hardened")]
+    /// The class's number as the allocation bitmap stores it.
     pub const fn as_byte(self) -> u8 {
         self.0
     }
 
-    /// What is known of the class.
+    /// The properties of the class.
     #[inline(always)]
     pub const fn info(self) -> &'static ClassInfo {
         // SAFETY: a class's number is below CLASS_COUNT by construction.
@@ -311,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn rounding_wastes_at_most_an_eighth_or_the_sixteen_byte_step() {
+    fn internal_fragmentation_is_at_most_an_eighth_or_the_sixteen_byte_step() {
         for size in 1..=MAX_SMALL {
             let waste = SizeClass::of(size).unwrap().size() - size;
             assert!(waste < 16 || waste * 8 <= size, "{size} wastes {waste}");
@@ -367,7 +372,8 @@ mod tests {
         }
     }
 
-    /// Under a limit on addresses tails are lost to everybody; short spans cost small programs less.
+    /// Under a limit on address space, span tails are lost to every program. Short spans cost small
+    /// programs less.
     #[test]
     fn spans_have_small_tails_and_about_the_target_length_on_average() {
         let (mut tails, mut bytes, mut classes) = (0, 0, 0);

@@ -1,21 +1,25 @@
 //! The record of a span: a run of pages that is one large block or holds the objects of one class.
 //!
-//! Records live outside of the pages they describe. What is free inside a small span is a bitmap in the
-//! record, not links through the objects: overwrites by the program cannot damage it, a forked child
-//! copies no pages for it, and an OS page on which nothing lives can be found.
+//! Records live outside of the pages they describe. What is free inside a small span is a bitmap in
+//! the record, not links through the objects: overwrites by the program cannot damage it, a forked
+//! child copies no pages for it, and an OS page on which nothing lives can be found.
 //!
-//! Owner of the fields: the page heap while the span is `Free`; the central free list of its class while
-//! it is `Small` (under that list's lock); the thread that allocated it while `Large` or `Direct`.
+//! Owner of the fields: the page heap while the span is `Free`; the central free list of its class
+//! while it is `Small` (under that list's lock); the thread that allocated it while `Large` or
+//! `Direct`.
 //!
-//! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are clear.
+//! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are
+//! clear.
 
 use super::cow_set::CowSet;
+pub use super::units::OsPages;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
 use crate::config::MAX_SPAN_OBJECTS;
 use crate::page::metadata::{Kind, Record};
 use crate::page::size_class::SizeClass;
 use crate::page::units::{Length, PageId};
+use crate::policy::Hardened;
 
 /// What a span is used for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,8 +38,48 @@ pub enum SpanState {
 /// A set of the objects of a small span.
 pub type Objects = Bitmap<{ MAX_SPAN_OBJECTS / 64 }>;
 
-/// A set of the 4 KiB pages of a small span, the first one in the lowest bit.
-pub type OsPages = u32;
+/// The number of guard pages before a large block, in builds that have guard pages.
+pub type GuardOffset = Hardened<GuardPages, NoGuardPages>;
+
+/// [`GuardOffset`] in the hardened build.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardPages(usize);
+
+#[allow(dead_code, reason = "one of the two twins is not in use")]
+impl GuardPages {
+    /// No guard pages.
+    pub const NONE: Self = Self(0);
+
+    /// `pages` guard pages.
+    pub const fn new(pages: usize) -> Self {
+        Self(pages)
+    }
+
+    /// How many there are.
+    pub const fn get(self) -> usize {
+        self.0
+    }
+}
+
+/// [`GuardOffset`] in all other builds: always none.
+#[derive(Clone, Copy, Debug)]
+pub struct NoGuardPages;
+
+#[allow(dead_code, reason = "one of the two twins is not in use")]
+impl NoGuardPages {
+    /// No guard pages.
+    pub const NONE: Self = Self;
+
+    /// Forgets the number.
+    pub const fn new(_pages: usize) -> Self {
+        Self
+    }
+
+    /// None.
+    pub const fn get(self) -> usize {
+        0
+    }
+}
 
 /// A span's record.
 #[repr(C, align(64))]
@@ -51,25 +95,26 @@ pub struct Span {
     pub state: SpanState,
     /// Which pages of a small span a forked child does not share.
     pub cow: CowSet,
-    /// Pages before a large block that belong to its span; see `page_heap::guard pages`.
-    #[cfg(feature = "hardened")]
-    pub guard_offset: usize,
-    /// What the class would be of a small block that is `Large` because it was sampled (`front::watched`); `NONE` of
-    /// all others.
+    /// Pages before a large block that belong to its span; see `page_heap::guard_pages`.
+    pub guard_offset: GuardOffset,
+    /// The class that a small block would have which is `Large` because it was sampled
+    /// (`front::alloc_hooks`); `NONE` for all others.
     pub sampled: SizeClass,
     /// Whether its memory was all zero when it left the page heap.
     pub fresh: bool,
     /// Occupancy group of the central free list that holds it, or `UNLISTED`.
     pub group: u8,
-    /// Whether `central::release` searched a small span and no object came home to it since.
+    /// Whether `central::release` has searched this small span, and no object was freed to it
+    /// since.
     pub searched: bool,
     /// Objects that are not free here: with programs, magazines or transfer caches.
     pub allocated: u16,
     /// Objects that were ever handed out; from here on the memory was never touched.
     pub carved: u16,
-    /// OS pages of a small span that were given back and not used since; see `central::release`.
+    /// OS pages of a small span that were released and not used since; see `central::release`.
     pub released: OsPages,
-    /// OS pages of a small span that are being given back: the objects on them are taken meanwhile.
+    /// OS pages of a small span that are being released. The objects on them count as allocated
+    /// until that is done.
     pub held: OsPages,
     /// Free objects.
     pub free: Objects,
@@ -99,7 +144,7 @@ pub enum Place {
 impl Span {
     /// `group` of a span that no occupancy list holds.
     pub const UNLISTED: u8 = u8::MAX;
-    /// `group` of a span whose pages are being given back.
+    /// `group` of a span some of whose pages are being released.
     pub const HELD: u8 = u8::MAX - 1;
 
     /// A record for `pages` pages from `start` on.
@@ -111,8 +156,7 @@ impl Span {
             class,
             state,
             cow: CowSet::OLD,
-            #[cfg(feature = "hardened")]
-            guard_offset: 0,
+            guard_offset: GuardOffset::NONE,
             sampled: SizeClass::NONE,
             fresh: false,
             group: Self::UNLISTED,

@@ -1,4 +1,5 @@
-//! Units as types: a bare `usize` is bytes or an address; pages are [`Length`] and [`PageId`].
+//! Units as types: a bare `usize` is bytes or an address; pages are [`Length`] and [`PageId`], sets
+//! of OS pages [`OsPages`].
 
 use crate::config::{HUGE_SHIFT, PAGE_SHIFT, PAGE_SIZE};
 
@@ -8,6 +9,9 @@ pub const ADDRESS_BITS: u32 = 47;
 /// Bits of an address that Linux gives to programs which do not ask for more.
 #[cfg(not(target_arch = "x86_64"))]
 pub const ADDRESS_BITS: u32 = 48;
+
+/// A set of the 4 KiB pages of a small span, the first one in the lowest bit.
+pub type OsPages = u32;
 
 /// A number of pages.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

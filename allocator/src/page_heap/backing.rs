@@ -1,15 +1,18 @@
-//! Which huge pages the kernel is asked to make one page of, and what that costs.
+//! Huge-page backing: which huge pages the kernel is asked to back with one page, and what that
+//! costs.
 //!
-//! Before a part of a huge page goes back, the kernel is told not to make one page of it any more (`break_up`). Neighbours
-//! of which different things were asked are different mappings to the kernel, and a process may have some 65,000 of them
-//! (`vm.max_map_count`): at that number nobody gets a mapping any more, and no thread can be started. So the borders
-//! between such neighbours are counted (`Inner::borders`), and they are limited to a share of that number: beyond it huge pages are
-//! broken up together with their neighbours up to the next border, or [`NEIGHBOURHOOD`] of them to either side. That
-//! takes a border away for each that it makes, or makes two for so many huge pages. The neighbours lose little: the
-//! kernel does not take a huge page apart for that, only does not make a new one.
+//! Before a part of a huge page is released, the kernel is advised not to back it with one page any
+//! more (`break_up`). Neighbours with different advice are different mappings to the kernel, and a
+//! process may have some 65,000 of them (`vm.max_map_count`). At that number no mapping can be made
+//! and no thread started. So the borders between such neighbours are counted (`Inner::borders`) and
+//! limited to a share of that number. Beyond it a huge page is broken up together with its
+//! neighbours up to the next border, or with [`NEIGHBOURHOOD`] of them on either side. That removes
+//! a border for each that it makes, or makes two for that many huge pages. The neighbours lose
+//! little: the kernel does not split a huge page for that, it only does not make a new one.
 //!
-//! A range of free huge pages that goes back is whole again (`repair`): as it holds no memory, nothing of it is
-//! in the way of a huge page at its next use.
+//! A range of free huge pages that is released gets the advice for huge pages again (`repair`): it
+//! is not resident, so its next use can have a huge page. The page heap's lock guards the records;
+//! the system calls are made without it.
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::{HugePage, HugeState};
@@ -18,17 +21,17 @@ use crate::config::HUGE_SIZE;
 use crate::os::Os;
 use crate::parameters::{self, HugePages};
 
-/// Borders that are no matter, however many mappings there may be. Below this nobody asks how many that are.
+/// A number of borders that is always allowed. Below it the limit on mappings is not read.
 const FEW: usize = if cfg!(test) { 16 } else { 1024 };
 /// The share of all mappings that borders may take: one in so many.
 const SHARE: usize = 4;
-/// Huge pages to either side that are broken up together with one, where there are many borders: 512 MiB.
+/// Huge pages to either side that are broken up together with one, where there are many borders:
+/// 512 MiB.
 const NEIGHBOURHOOD: usize = if cfg!(test) { 8 } else { 256 };
 
-/// Whether the two huge pages that meet at `addr` are ones of which different things were asked. What is not the heap's
-/// does not count.
+/// Whether the two huge pages that meet at `addr` have different advice. Only the heap's count.
 pub(super) fn is_border(addr: usize) -> bool {
-    // SAFETY: null, or records, which are never freed and which the lock guards that the caller holds.
+    // SAFETY: null, or records, which are never freed; the caller holds the lock that guards them.
     let asked = |at| unsafe { record(at).as_ref() }.map(|huge| (huge.huge_backed, huge.broken_up));
     match (asked(addr - HUGE_SIZE), asked(addr)) {
         (Some(before), Some(after)) => before != after,
@@ -36,17 +39,18 @@ pub(super) fn is_border(addr: usize) -> bool {
     }
 }
 
-/// The borders at either end of the `len` huge pages from `addr` on. For the holder of the page heap's lock.
+/// The borders at either end of the `len` huge pages from `addr` on. The caller holds the page
+/// heap's lock.
 fn borders_around(addr: usize, len: usize) -> usize {
     usize::from(is_border(addr)) + usize::from(is_border(addr + len * HUGE_SIZE))
 }
 
 impl Inner {
-    /// Notes what is asked of the `len` huge pages from `addr` on, of which one thing was asked so far.
+    /// Notes new advice for the `len` huge pages from `addr` on, which had the same advice so far.
     pub fn note_asked(&mut self, addr: usize, len: usize, huge_backed: bool) {
         self.borders -= borders_around(addr, len);
         for at in (addr..addr + len * HUGE_SIZE).step_by(HUGE_SIZE) {
-            // SAFETY: records, which are never freed and which the lock guards.
+            // SAFETY: records are never freed, and `&mut self` says that the lock is held.
             unsafe {
                 (*record(at)).huge_backed = huge_backed;
                 (*record(at)).broken_up = !huge_backed;
@@ -55,8 +59,8 @@ impl Inner {
         self.borders += borders_around(addr, len);
     }
 
-    /// Lets `change` edit the record of the huge page at `addr`, or make one there, and counts the borders anew that it has with
-    /// its neighbours.
+    /// Lets `change` edit the record of the huge page at `addr`, or make one there, and counts its
+    /// borders again.
     pub(super) fn change_asked<T>(
         &mut self,
         addr: usize,
@@ -68,10 +72,11 @@ impl Inner {
         result
     }
 
-    /// Notes that pages of the huge page at `addr` are not the heap's any more: nothing is asked of it from now on.
+    /// Notes that pages of the huge page at `addr` are not the heap's any more: it gets no advice
+    /// from now on.
     pub(super) fn note_absent(&mut self, addr: usize) {
         self.change_asked(addr, |_| {
-            // SAFETY: a record, which is never freed and which the lock guards.
+            // SAFETY: records are never freed, and `&mut self` says that the lock is held.
             let huge = unsafe { &mut *record(addr) };
             (huge.huge_backed, huge.broken_up, huge.has_absent) = (false, false, true);
         });
@@ -96,62 +101,65 @@ impl Inner {
 
 /// Whether the huge page at `addr` can be broken up together with its neighbour.
 fn may_go_along(addr: usize) -> bool {
-    // SAFETY: null, or a record, which is never freed and which the lock guards that the caller holds.
+    // SAFETY: null, or a record, which is never freed; the caller holds the lock that guards it.
     unsafe { record(addr).as_ref() }.is_some_and(|huge| {
-        // A free one that is in no range is being given back, and may be made whole at this moment.
+        // A free one that is in no range is being released, and may get new advice at this moment.
         huge.huge_backed && (huge.state == HugeState::Free || huge.used.count() > 0)
     })
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Has the kernel not make one page of the huge page around `addr` any more, of which parts are about to be given
-    /// back: it would find the rest of it wanted as one, and take back the memory, all of it, at some time.
+    /// Advises the kernel not to back the huge page around `addr` with one page any more, before
+    /// parts of it are released. Otherwise the kernel would make all of it resident again at some
+    /// time.
     pub fn break_up(&self, addr: usize) {
         let huge = record(addr);
         if huge.is_null() {
             return;
         }
         let mut inner = self.lock();
-        // SAFETY: a record; they are never freed, and the lock guards it.
+        // SAFETY: records are never freed, and the lock is held.
         if !unsafe { (*huge).huge_backed } {
             return;
         }
         let borders = inner.borders;
         drop(inner);
-        // A file may be read for that, so not under the lock.
+        // Without the lock, as this may read a file.
         let many_borders = borders >= FEW && borders >= self.os.most_mappings() / SHARE;
         inner = self.lock();
-        // SAFETY: as above.
+        // SAFETY: records are never freed, and the lock is held again.
         if !unsafe { (*huge).huge_backed } {
             return;
         }
-        // SAFETY: as above.
+        // SAFETY: records are never freed, and the lock is held again.
         let (start, len) = inner.neighbourhood(unsafe { (*huge).addr }, many_borders);
         inner.note_asked(start, len, false);
         drop(inner);
-        // SAFETY: huge pages of this heap.
+        // SAFETY: huge pages that this heap has mapped.
         unsafe { self.os.advise_huge(start, len * HUGE_SIZE, false) };
     }
 
     /// Asks for huge pages again where the `len` huge pages from `first` on were broken up.
     ///
     /// # Safety
-    /// They are in the caller's hand, and hold no memory.
+    /// The caller holds the range (`hold_range`), and it is not resident.
     pub(super) unsafe fn repair(&self, first: *mut HugePage, len: usize) {
         if parameters::huge_pages() == HugePages::Never {
             return;
         }
-        // SAFETY: a record; they are never freed.
+        // SAFETY: records are never freed, and the address does not change.
         let addr = unsafe { (*first).addr };
-        // SAFETY: records of the range, of which only the caller changes what is asked of them.
+        // SAFETY: records of the range, whose advice only the caller changes while it holds the
+        // range.
         let is_broken = |index| unsafe { (*record(addr + index * HUGE_SIZE)).broken_up };
         let mut at = 0;
         while let Some(start) = (at..len).find(|&index| is_broken(index)) {
             let end = (start..len).find(|&index| !is_broken(index)).unwrap_or(len);
             let (from, count) = (addr + start * HUGE_SIZE, end - start);
-            // Before the kernel is asked: what is taken for a huge page and is none does no harm, in a forked child, too.
+            // Before the kernel is asked: a wrong note that it is a huge page does no harm, not in
+            // a child that is forked here either.
             self.lock().note_asked(from, count, true);
-            // SAFETY: huge pages of this heap.
+            // SAFETY: huge pages that this heap has mapped.
             unsafe { self.os.advise_huge(from, count * HUGE_SIZE, true) };
             at = end;
         }
@@ -194,8 +202,8 @@ mod tests {
             while !model.blocks.is_empty() {
                 model.free(0);
             }
-            // Held by nothing any more. What goes back is whole then; a huge page without memory that was broken up with
-            // its neighbours is left as it is.
+            // All is free now. What is released gets its advice back; a huge page that is not
+            // resident and was broken up with its neighbours stays as it is.
             model.release(usize::MAX / PAGE_SIZE);
             model.check();
             assert!(model.os().borders() <= FEW / 2, "{} are left", model.os().borders());

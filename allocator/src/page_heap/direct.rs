@@ -1,7 +1,11 @@
-//! Blocks so large that each gets a mapping of its own: `realloc` moves their page tables instead of their
-//! bytes, and `free` unmaps them at once (C1.2 keeps smaller ones).
+//! Direct blocks: so large that each has a mapping of its own.
+//!
+//! `realloc` moves their page tables instead of their bytes, and `free` unmaps them at once.
+//! (Smaller ones stay resident for the decay time: docs/contract.md, C1.2.) The page map finds them
+//! through `page::direct_map`. The thread that allocated a block owns its record; figures and the
+//! map change under the page heap's lock.
 
-use super::heap::{Allocated, Inner, PageHeap};
+use super::heap::{Allocated, PageHeap};
 use super::relocate::{can_enter, move_tables};
 use crate::config::{DIRECT_SHORT_MOST, HUGE_SIZE, PAGE_SIZE};
 use crate::os::{Os, map_aligned, map_at_offset};
@@ -12,49 +16,15 @@ use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
 
-/// Figures of the direct blocks.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct DirectStats {
-    /// Bytes mapped now.
-    pub bytes: usize,
-    /// Blocks now.
-    pub count: usize,
-    /// Most bytes mapped at any moment.
-    pub peak_bytes: usize,
-    /// Most blocks at any moment.
-    pub peak_count: usize,
-}
-
-impl DirectStats {
-    pub const fn new() -> Self {
-        Self { bytes: 0, count: 0, peak_bytes: 0, peak_count: 0 }
-    }
-
-    /// Counts a block that goes from `old` to `new` bytes; 0: none.
-    fn change(&mut self, old: usize, new: usize) {
-        self.bytes = self.bytes + new - old;
-        self.count = self.count + usize::from(new > 0) - usize::from(old > 0);
-        self.peak_bytes = self.peak_bytes.max(self.bytes);
-        self.peak_count = self.peak_count.max(self.count);
-    }
-}
-
-impl Inner {
-    pub(super) fn note_direct(&mut self, old: usize, new: usize) {
-        self.direct.change(old, new);
-        self.large_sizes.change(old, new);
-    }
-}
-
 impl<O: Os> PageHeap<O> {
-    /// A zeroed block of at least `bytes` bytes at a multiple of `align` (a power of two), with a mapping
-    /// of its own. `None` without memory.
+    /// A zeroed block of at least `bytes` bytes at a multiple of `align` (a power of two), with a
+    /// mapping of its own. `None` without memory.
     pub fn allocate_direct(&self, bytes: usize, align: usize) -> Option<Allocated> {
         // Huge-page alignment costs address space only and lets the kernel use huge pages.
         self.allocate_direct_at(bytes, align.max(HUGE_SIZE))
     }
 
-    /// The same at no higher multiple than asked for: for who is short of addresses.
+    /// The same at no higher multiple than asked for: for processes with little address space left.
     pub fn allocate_direct_anywhere(&self, bytes: usize, align: usize) -> Option<Allocated> {
         self.allocate_direct_at(bytes, align.max(PAGE_SIZE))
     }
@@ -64,7 +34,7 @@ impl<O: Os> PageHeap<O> {
         let addr = map_aligned(&self.os, bytes, align, 0)?;
         let policy = parameters::huge_pages();
         if policy != HugePages::Auto {
-            // SAFETY: just mapped.
+            // SAFETY: the mapping is new, and nothing refers to it yet.
             unsafe { self.os.advise_huge(addr, bytes, policy == HugePages::Always) };
         }
         let mut inner = self.lock();
@@ -74,17 +44,17 @@ impl<O: Os> PageHeap<O> {
             None
         };
         let Some(span) = span else {
-            // What room was made for it.
+            // Undoes `ensure_large`.
             PAGE_MAP.remove(PageId::containing(addr), Length(bytes / PAGE_SIZE), SizeClass::NONE);
             drop(inner);
-            // SAFETY: just mapped, and not known to anyone.
+            // SAFETY: the mapping is new, and nothing refers to it.
             unsafe { self.os.unmap(addr, bytes) };
             return None;
         };
         let (start, pages) = (PageId::containing(addr), Length(bytes / PAGE_SIZE));
         let mut record = Span::new(start, pages, SpanState::Direct, SizeClass::NONE);
         record.fresh = true;
-        // SAFETY: the record is ours and unused.
+        // SAFETY: `new_record` returned it to this thread, and nothing else refers to it.
         unsafe { span.write(record) };
         inner.note_direct(0, bytes);
         PAGE_MAP.insert(span.as_ptr(), start, pages, SizeClass::NONE);
@@ -94,7 +64,8 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
-    /// Whether a direct block that is shortened to `bytes` bytes may stay one. A short one takes a mapping for little.
+    /// Whether a direct block that is shortened to `bytes` bytes may stay one. A short one takes a
+    /// mapping for little.
     pub fn may_stay_direct(&self, bytes: usize) -> bool {
         bytes >= HUGE_SIZE || self.lock().direct.count <= DIRECT_SHORT_MOST
     }
@@ -104,22 +75,23 @@ impl<O: Os> PageHeap<O> {
     /// # Safety
     /// `span` came from `allocate_direct`, was not freed since, and is not used any more.
     pub unsafe fn free_direct(&self, span: NonNull<Span>) {
-        // SAFETY: the caller gives the span up, so the record is ours.
+        // SAFETY: the caller gives up the live span, so nobody else uses its record.
         let (addr, start, pages) =
             unsafe { (span.as_ref().addr(), span.as_ref().start, span.as_ref().pages) };
         let mut inner = self.lock();
         // Before the address space can be mapped again by another thread.
         PAGE_MAP.remove(start, pages, SizeClass::NONE);
         inner.note_direct(pages.bytes(), 0);
-        // SAFETY: as above.
+        // SAFETY: the record is not in the page map any more, and the caller has given it up.
         unsafe { inner.recycle_record(span) };
         drop(inner);
-        // SAFETY: the caller gives the memory up.
+        // SAFETY: this is the whole mapping, which the caller gives up.
         unsafe { self.os.unmap(addr, pages.bytes()) };
     }
 
-    /// Changes a direct block to `bytes` bytes, moving its pages if they do not fit where they are. The
-    /// block keeps its record; its address is in there. Returns whether it could; if not, nothing changed.
+    /// Changes a direct block to `bytes` bytes, moving its pages if they do not fit where they are.
+    /// The block keeps its record; its address is in there. Returns whether it could; if not,
+    /// nothing changed.
     ///
     /// # Safety
     /// `span` is a live direct block and belongs to the caller, as does the content cut off.
@@ -127,7 +99,7 @@ impl<O: Os> PageHeap<O> {
         let Some(new) = bytes.checked_next_multiple_of(PAGE_SIZE) else {
             return false;
         };
-        // SAFETY: the record belongs to the caller.
+        // SAFETY: the caller owns the live block and its record.
         let (addr, old) = unsafe { (span.as_ref().addr(), span.as_ref().bytes()) };
         if new == old {
             return true;
@@ -136,13 +108,14 @@ impl<O: Os> PageHeap<O> {
             return false;
         }
         let mut target = addr;
-        // SAFETY: the mapping belongs to the caller.
+        // SAFETY: the caller owns the mapping, and needs nothing of what is cut off.
         if !unsafe { self.os.resize(addr, old, new) } {
             if new < old {
                 // Cutting fails only where nothing else works either, and moving never shortens.
                 return false;
             }
-            // As far into its huge page as it is: the kernel moves whole tables then, and alignments hold.
+            // As far into its huge page as it is: the kernel moves whole tables then, and
+            // alignments hold.
             let offset = addr % HUGE_SIZE;
             let Some(place) = map_at_offset(&self.os, new, HUGE_SIZE, offset) else {
                 return false;
@@ -151,19 +124,21 @@ impl<O: Os> PageHeap<O> {
         }
         let mut inner = self.lock();
         if target != addr {
-            // Under the lock, so that the old address leaves the page map before anyone can map it again.
-            // SAFETY: both mappings are the caller's; the target was just made.
+            // Under the lock, so that the old address leaves the page map before anyone can map it
+            // again.
+            // SAFETY: the caller owns the block, and the target is a new mapping that nothing
+            // refers to.
             let moved =
                 can_enter(target) && unsafe { self.relocate_direct(addr, old, target, new) };
             if !moved {
                 PAGE_MAP.remove(PageId::containing(target), Length(1), SizeClass::NONE);
                 drop(inner);
-                // SAFETY: just mapped, and not known to anyone.
+                // SAFETY: the mapping is new, and nothing refers to it.
                 unsafe { self.os.unmap(target, new) };
                 return false;
             }
         }
-        // SAFETY: the record belongs to the caller.
+        // SAFETY: the caller owns the live block and its record.
         let record = unsafe { &mut *span.as_ptr() };
         PAGE_MAP.remove(record.start, record.pages, SizeClass::NONE);
         record.start = PageId::containing(target);
@@ -177,21 +152,24 @@ impl<O: Os> PageHeap<O> {
         true
     }
 
-    /// Moves a direct block: as a whole, so that it is one mapping, or in parts, if it is several. What the kernel does
-    /// not move is copied, if it moves anything at all. Returns whether it did.
+    /// Moves a direct block: as a whole if it is one mapping, or in parts if it is several. Copies
+    /// what the kernel does not move, if it moves anything at all. Returns whether it did.
     ///
     /// # Safety
-    /// `[from, from + old)` is a direct block of the caller's; `[to, to + new)` is longer, mapped and unused.
+    /// `[from, from + old)` is a direct block of the caller's; `[to, to + new)` is longer, mapped
+    /// and unused.
     unsafe fn relocate_direct(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
-        // SAFETY: by the caller's word, here and below.
+        // SAFETY: the caller says that the first place is a block that it owns, and that the second
+        // is longer, mapped and unused.
         if unsafe { self.os.relocate(from, old, to, new) } {
             return true;
         }
         let (start, pages) = (PageId::containing(from), Length(old / PAGE_SIZE));
-        // SAFETY: as above.
+        // SAFETY: the caller owns both places; the second has a page more than is moved.
         let moved = Length(unsafe { move_tables(&self.os, start, pages.0, to, |_, _| {}) }).bytes();
         if moved > 0 && moved < old {
-            // SAFETY: the rest of the block, which is given up when it is copied; the places do not overlap.
+            // SAFETY: the rest of the block and its new place, which the caller owns and which do
+            // not overlap. The old place is not used any more once it is copied.
             unsafe {
                 ptr::copy_nonoverlapping(
                     (from + moved) as *const u8,

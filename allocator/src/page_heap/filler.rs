@@ -1,8 +1,8 @@
-//! Huge pages that are partly used, ordered by their longest free run.
+//! The filler: huge pages that are partly used, ordered by their longest free run.
 //!
-//! Allocation takes the huge page whose longest run is the smallest that suffices, and among those the
-//! fullest of the first few: big runs stay whole for those who need them, and the emptiest huge pages
-//! drain until they can go back.
+//! Allocation takes the huge page whose longest run is the smallest that suffices, and among those
+//! the fullest of the first few: big runs stay whole for large requests, and the emptiest huge
+//! pages drain until they can be released. Guarded by the page heap's lock. It does not mark pages.
 
 use super::huge_page::{HugePage, PageBits};
 use crate::base::list::List;
@@ -33,7 +33,7 @@ impl Filler {
     /// # Safety
     /// `huge` is live and in no list.
     pub unsafe fn insert(&mut self, huge: *mut HugePage) {
-        // SAFETY: live by the caller's word.
+        // SAFETY: the caller says that the record is live and in no list.
         unsafe {
             let longest = (*huge).longest as usize;
             if longest > 0 {
@@ -54,15 +54,15 @@ impl Filler {
         }
         self.count -= 1;
         let list = longest as usize - 1;
-        // SAFETY: in that list by the caller's word.
+        // SAFETY: the caller says that it was filed under `longest`, which is this list.
         unsafe { self.lists[list].remove(huge) };
         if self.lists[list].is_empty() {
             self.occupied.clear_range(list, 1);
         }
     }
 
-    /// A huge page with room for `pages` pages at a multiple of `align` pages, and the place. Only an alignment can
-    /// make a run that is long enough unfit; it may then miss one that would do.
+    /// Finds a huge page with room for `pages` pages at a multiple of `align` pages; returns it and
+    /// the first page. With an alignment it may miss a run that would do.
     pub fn find(&self, pages: usize, align: usize) -> Option<(*mut HugePage, usize)> {
         let mut list = self.occupied.next_set(pages - 1);
         for _ in 0..LISTS_LOOKED_AT {
@@ -112,7 +112,8 @@ impl Filler {
         self.count
     }
 
-    /// Calls `visit` for every huge page here until it returns false, those with the longest runs first.
+    /// Calls `visit` for every huge page here until it returns false, those with the longest runs
+    /// first.
     pub fn for_each(&self, mut visit: impl FnMut(*mut HugePage) -> bool) {
         for list in self.lists.iter().rev() {
             let mut node = list.first();
@@ -127,8 +128,8 @@ impl Filler {
         }
     }
 
-    /// Panics unless every huge page is filed under its longest run and `belongs` says that it is in the
-    /// right filler. Returns how many there are.
+    /// Panics unless every huge page is filed under its longest run and `belongs` says that it is
+    /// in the right filler. Returns how many there are.
     #[cfg(test)]
     pub fn check_invariants(&self, mut belongs: impl FnMut(&HugePage) -> bool) -> usize {
         let mut count = 0;

@@ -1,4 +1,8 @@
-//! The record of one huge page.
+//! The record of one huge page: which of its pages are used, and which are not resident.
+//!
+//! The page heap owns the records, under its lock. They live in the metadata arena and are never
+//! freed. The functions here keep the record's invariants; they neither file it nor make system
+//! calls.
 
 use crate::base::bitmap::{Bitmap, Run};
 use crate::base::list::{Links, Node};
@@ -10,7 +14,7 @@ use core::ptr;
 /// One bit per page.
 pub type PageBits = Bitmap<{ PAGES_PER_HUGE / 64 }>;
 
-/// Where the record is kept.
+/// Which list the record is in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HugeState {
     /// Entirely free, inside a range of such.
@@ -19,7 +23,7 @@ pub enum HugeState {
     Used,
 }
 
-/// Numbers of huge pages, the address over the size: from one up to before another; see `HugePage::held`.
+/// A range of huge page numbers (address divided by size), without its end; see `HugePage::held`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
     pub from: u32,
@@ -43,7 +47,7 @@ impl Bounds {
         }
     }
 
-    /// Those that do not lie before `number`.
+    /// The part of the range that does not lie before `number`.
     pub fn at_or_after(self, number: u32) -> Self {
         Self { from: self.from.max(number), to: self.to }
     }
@@ -51,39 +55,41 @@ impl Bounds {
 
 /// A huge page's record. Never freed; found by address through the page map.
 ///
-/// Invariants: `used` and `released` are disjoint; `used_pages = used.count()`, less the pages that a
-/// release under way holds; `longest` is the length of the longest run of unused pages.
+/// Invariants: `used` and `released` are disjoint; `used_pages = used.count()`, less the pages that
+/// a release under way holds; `longest` is the length of the longest run of unused pages.
 pub struct HugePage {
     links: Links<HugePage>,
     /// Address of the first byte.
     pub addr: usize,
     /// Pages in use by spans.
     pub used: PageBits,
-    /// Unused pages that hold no memory: never touched, or given back. They read as zero.
+    /// Unused pages that are not resident: never touched, or released. They read as zero.
     pub released: PageBits,
     /// Number of pages used.
     pub used_pages: u16,
     /// Longest run of unused pages.
     pub longest: u16,
-    /// Where the record is kept.
+    /// Which list the record is in.
     pub state: HugeState,
-    /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere makes
-    /// all of it resident.
+    /// Whether the kernel was asked to back it with one huge page, so that a first touch anywhere
+    /// makes all of it resident.
     pub huge_backed: bool,
     /// Whether it was, and the kernel was then asked for the opposite; see `backing`.
     pub broken_up: bool,
-    /// Whether some of its pages are not the heap's: see `page_heap::partial`. The kernel is asked nothing about it.
+    /// Whether some of its pages are not the heap's: see `page_heap::partial`. The kernel gets no
+    /// advice about it.
     pub has_absent: bool,
-    /// Whether pages of a block were moved here by their page tables, so that the kernel may have mappings of their
-    /// own for them. Counted in `Inner::moved`.
+    /// Whether pages of a block were moved here by their page tables, so that the kernel may have
+    /// mappings of their own for them. Counted in `Inner::moved`.
     pub moved: bool,
     /// For the first huge page of a free range: number of huge pages in it.
     pub range_len: usize,
     /// For the last huge page of a free range: the first one.
     pub range_first: *mut HugePage,
-    /// For the first huge page of a free range: those that hold memory lie between these bounds.
+    /// For the first huge page of a free range: the resident ones lie between these bounds.
     pub held: Bounds,
-    /// For the first huge page of a range that is being given back: the thread that does it, as locks know it.
+    /// For the first huge page of a range that is being released: the thread that does it, by the
+    /// number that locks use.
     pub held_by: u32,
 }
 
@@ -123,7 +129,8 @@ impl HugePage {
         }
     }
 
-    /// A record of the huge page at `addr`, no page of which is the heap's yet: see `page_heap::partial`.
+    /// A record of the huge page at `addr`, no page of which is the heap's yet: see
+    /// `page_heap::partial`.
     pub fn absent(addr: usize) -> Self {
         let mut huge = Self::fresh(addr, false);
         huge.take(0, PAGES_PER_HUGE);
@@ -137,17 +144,19 @@ impl HugePage {
         self.addr + (index << PAGE_SHIFT)
     }
 
-    /// Number of pages that are free and hold memory.
+    /// Number of pages that are free and resident.
     pub fn resident_free(&self) -> usize {
         PAGES_PER_HUGE - self.used_pages as usize - self.released.count()
     }
 
-    /// Number of pages that are free, hold memory, and can be taken: not held by a release under way.
+    /// Number of pages that are free and resident and can be taken: no release in progress holds
+    /// them.
     pub fn resident_available(&self) -> usize {
         PAGES_PER_HUGE - self.used.count() - self.released.count()
     }
 
-    /// The shortest free run that holds `pages` pages at a multiple of `align` pages; the first such.
+    /// The shortest free run that holds `pages` pages at a multiple of `align` pages; the first
+    /// such.
     pub fn best_run(&self, pages: usize, align: usize) -> Option<usize> {
         let mut best: Option<Run> = None;
         let mut at = 0;
@@ -180,7 +189,7 @@ impl HugePage {
         self.released = PageBits::new();
     }
 
-    /// Marks the pages of `runs`, which are free, as taken while their memory is given back.
+    /// Marks the free pages of `runs` as taken while they are released.
     pub fn hold(&mut self, runs: &PageBits) {
         self.used.union(runs);
         self.find_longest();
@@ -195,9 +204,9 @@ impl HugePage {
         self.find_longest();
     }
 
-    /// Gives back `pages` used pages from `start` on, the last `untouched` of which hold no memory.
+    /// Frees `pages` used pages from `start` on, the last `untouched` of which are not resident.
     pub fn give(&mut self, start: usize, pages: usize, untouched: usize) {
-        debug_assert_eq!(self.used.count_range(start, pages), pages, "pages given back twice");
+        debug_assert_eq!(self.used.count_range(start, pages), pages, "pages freed twice");
         self.used.clear_range(start, pages);
         self.released.set_range(start + pages - untouched, untouched);
         self.used_pages -= pages as u16;
@@ -214,7 +223,7 @@ impl HugePage {
         self.longest = longest as u16;
     }
 
-    /// The pages that are free and hold memory: the first `most` runs of them.
+    /// The first `most` runs of pages that are free and resident.
     pub fn resident_runs(&self, most: usize) -> PageBits {
         let all = self.used.neither(&self.released);
         let mut found = PageBits::new();

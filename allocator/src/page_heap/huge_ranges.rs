@@ -1,18 +1,20 @@
 //! Ranges of entirely free huge pages, coalesced with their neighbours.
 //!
-//! Ranges are in lists by length, those that hold memory apart from those that hold none, the most recently
-//! freed first. The first record of a range knows its length, the last one the first.
+//! Ranges are in lists by length, resident ones apart from others, the most recently freed first.
+//! The first record of a range knows its length, the last one the first.
 //!
-//! The first record also knows between which huge pages of the range memory may lie (`HugePage::held`), so that who
-//! gives it back neither tries ranges that hold none nor begins anew in one that he was in before. The bounds are
-//! not exact: what is taken from the front may leave huge pages without memory between them. `take_held` passes over
-//! each of these once. They come between the bounds again only when ranges join on either side of them; and as
-//! ranges are taken from the front, whatever joins them was taken after them: they were in use meanwhile.
-//! So what giving back costs, in all, is linear in what was freed.
+//! The first record also bounds the resident huge pages of the range (`HugePage::held`). So a
+//! release neither tries ranges that are not resident nor starts again in one that it has been in.
+//! The bounds are not exact: what is taken from the front may leave huge pages that are not
+//! resident between them. `take_held` passes over each of these once. They come between the bounds
+//! again only when ranges join on either side of them. Ranges are taken from the front, so what
+//! joins them was taken after them, and was in use meanwhile. So the cost of all releases is linear
+//! in what was freed.
 //!
-//! Fit: a list for each length below 64 huge pages, hence best fit; above, four lists for each doubling, the best of
-//! the first `LOOK` in the request's own list, then the first of the next one that is not empty. Between two lists
-//! of one length that which holds memory comes first: it need not be faulted in again.
+//! Fit: a list for each length below 64 huge pages, hence best fit; above, four lists for each
+//! doubling, the best of the first `LOOK` in the request's own list, then the first of the next one
+//! that is not empty. Between two lists of one length the resident one comes first, as it need not
+//! be faulted in again. Guarded by the page heap's lock.
 
 use super::huge_page::{Bounds, HugePage, HugeState};
 use crate::base::bitmap::Bitmap;
@@ -29,7 +31,7 @@ const LISTS: usize = EXACT - 1 + 4 * 21;
 const WORDS: usize = LISTS.div_ceil(64);
 /// Ranges compared for the best fit within one list, where it has several lengths.
 const LOOK: usize = 8;
-/// Records looked at under the lock, at most, in search of memory to give back.
+/// Most records that one search for resident memory reads under the lock.
 const STEPS: usize = 64;
 
 /// Ranges by length.
@@ -47,7 +49,7 @@ impl Lists {
 
 /// The free ranges. Guarded by the page heap's lock.
 pub struct HugeRanges {
-    /// Ranges that may hold memory, and those that hold none.
+    /// Ranges that may be resident, and those that are not.
     sets: [Lists; 2],
     count: usize,
 }
@@ -57,9 +59,9 @@ pub struct HugeRanges {
 pub enum Held {
     /// The first record of huge pages that were taken, and their number.
     Taken(*mut HugePage, usize),
-    /// Nothing so far: there is more to look at, in another hold of the lock.
+    /// Nothing so far; there is more to search, after the lock was free for a moment.
     Unfinished,
-    /// No range holds memory.
+    /// No range is resident.
     Nothing,
 }
 
@@ -85,8 +87,9 @@ impl HugeRanges {
     pub unsafe fn insert(&mut self, first: *mut HugePage, len: usize) {
         let mut first = first;
         let mut len = len;
-        // SAFETY: records are never freed, and the page map holds records only; those in state `Free`
-        // and not part of the new range are in a range here. `offset` stays inside the new range.
+        // SAFETY: records are never freed, and the page map holds records only; those in state
+        // `Free` and not part of the new range are in a range here. `offset` stays inside the new
+        // range.
         unsafe {
             let mut held = self.mark_free(first, len);
             let after = record((*first).addr + len * HUGE_SIZE);
@@ -112,11 +115,11 @@ impl HugeRanges {
     /// Marks `len` records as free. Returns between which of them memory lies.
     ///
     /// # Safety
-    /// As `insert`.
+    /// The `len` records from `first` on are live, in no list, and all their pages are free.
     unsafe fn mark_free(&mut self, first: *mut HugePage, len: usize) -> Bounds {
         steps::add(len);
         let mut held = Bounds::NONE;
-        // SAFETY: live records by the caller's word.
+        // SAFETY: the caller says that the records are live; they are in a row.
         unsafe {
             let from = number((*first).addr);
             for number in from..from + len as u32 {
@@ -137,7 +140,8 @@ impl HugeRanges {
     unsafe fn link(&mut self, first: *mut HugePage, len: usize) {
         steps::add(1);
         let list = Self::list_of(len);
-        // SAFETY: live by the caller's word; the last record is `len - 1` huge pages further on.
+        // SAFETY: the caller says that the records are live and in no list; the last one is `len -
+        // 1` huge pages further on.
         unsafe {
             (*first).range_len = len;
             (*record((*first).addr + (len - 1) * HUGE_SIZE)).range_first = first;
@@ -154,7 +158,8 @@ impl HugeRanges {
     /// `first` is the first record of a range here.
     unsafe fn unlink(&mut self, first: *mut HugePage) {
         steps::add(1);
-        // SAFETY: by the caller's word it is in the list of its length, in the set that its bounds say.
+        // SAFETY: the caller says that it heads a range here, so `link` put it into the list of its
+        // length, in the set that its bounds say.
         unsafe {
             let list = Self::list_of((*first).range_len);
             let set = &mut self.sets[usize::from((*first).held.is_empty())];
@@ -166,12 +171,13 @@ impl HugeRanges {
         self.count -= 1;
     }
 
-    /// Takes `len` contiguous huge pages from the front of a range that fits (see above). Returns the first record.
+    /// Takes `len` contiguous huge pages from the front of a range that fits (the module says
+    /// which). Returns the first record.
     pub fn take(&mut self, len: usize) -> Option<*mut HugePage> {
         self.take_looking_at(len, LOOK)
     }
 
-    /// The same, and looks at every range that might be long enough: for who would fail otherwise.
+    /// The same, but tries every range that might be long enough, when the heap cannot grow.
     pub fn take_any(&mut self, len: usize) -> Option<*mut HugePage> {
         self.take_looking_at(len, usize::MAX)
     }
@@ -179,7 +185,8 @@ impl HugeRanges {
     fn take_looking_at(&mut self, len: usize, look: usize) -> Option<*mut HugePage> {
         let list = Self::list_of(len);
         let best = self.best_in(list, len, look).or_else(|| self.first_after(list))?;
-        // SAFETY: `best` heads a range of at least `len`; the rest, if any, begins `len` further on.
+        // SAFETY: `best` heads a range of at least `len`; the rest, if any, begins `len` further
+        // on.
         unsafe {
             let have = (*best).range_len;
             self.unlink(best);
@@ -188,7 +195,8 @@ impl HugeRanges {
         Some(best)
     }
 
-    /// The shortest range of at least `len` among the first `look` of `list`, with memory and without.
+    /// The shortest range of at least `len` among the first `look` of `list`, with memory and
+    /// without.
     fn best_in(&self, list: usize, len: usize, look: usize) -> Option<*mut HugePage> {
         let mut best = None;
         let mut best_len = usize::MAX;
@@ -220,13 +228,14 @@ impl HugeRanges {
         (list < LISTS).then(|| self.sets[set].lists[list].first())
     }
 
-    /// Takes up to `most` huge pages in a row that hold memory: the last ones of a range, as the first ones are
-    /// taken next, of one of the longest. Looks at a bounded number of records.
+    /// Takes up to `most` resident huge pages in a row: the last ones of one of the longest ranges,
+    /// as the first ones are allocated next. Reads a bounded number of records.
     pub fn take_held(&mut self, most: usize) -> Held {
         let set = &self.sets[0];
         let Some(list) = set.occupied.last_set() else { return Held::Nothing };
         let first = set.lists[list].first();
-        // SAFETY: the list is not empty, so `first` heads a range. All numbers are of records of that range.
+        // SAFETY: the list is not empty, so `first` heads a range. All numbers are of records of
+        // that range.
         unsafe {
             let len = (*first).range_len;
             let Bounds { from, to } = (*first).held;
@@ -261,12 +270,13 @@ impl HugeRanges {
         }
     }
 
-    /// Takes the first `len` huge pages of the range that `first` heads, or fewer if it is shorter. Returns how many.
+    /// Takes the first `len` huge pages of the range that `first` heads, or fewer if it is shorter.
+    /// Returns how many.
     ///
     /// # Safety
     /// `first` is the first record of a range here.
     pub unsafe fn take_front(&mut self, first: *mut HugePage, len: usize) -> usize {
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller says that `first` heads a range here, so its records are live.
         unsafe {
             let have = (*first).range_len;
             self.unlink(first);
@@ -283,10 +293,12 @@ impl HugeRanges {
         Some(first)
     }
 
-    /// Marks the first `len` of `have` free records as used and links the rest again, with what is left of the bounds.
+    /// Marks the first `len` of `have` free records as used and links the rest again, with what is
+    /// left of the bounds.
     ///
     /// # Safety
-    /// `first` is the first of `have` contiguous records of a range that was just unlinked; `len <= have`.
+    /// `first` is the first of `have` contiguous records of a range that was just unlinked; `len <=
+    /// have`.
     unsafe fn leave(&mut self, first: *mut HugePage, have: usize, len: usize) {
         steps::add(len);
         // SAFETY: all records of the range are live and belong to the caller.
@@ -307,8 +319,9 @@ impl HugeRanges {
         self.count
     }
 
-    /// Panics unless every range is filed under its length and by whether it may hold memory, knows its ends and
-    /// bounds, consists of free huge pages, and is maximal. Returns how many huge pages there are.
+    /// Panics unless every range is filed under its length and by whether it may hold memory, knows
+    /// its ends and bounds, consists of free huge pages, and is maximal. Returns how many huge
+    /// pages there are.
     #[cfg(test)]
     pub fn check_invariants(&self) -> usize {
         let (mut total, mut count) = (0, 0);

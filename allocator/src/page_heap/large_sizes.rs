@@ -1,6 +1,7 @@
-//! How many large blocks there are of which size: what a histogram needs beyond the size classes,
-//! whose spans count their objects themselves. Kept under the page heap's lock, on paths that hold
-//! it anyway.
+//! Figures of large blocks: how many there are of which size, and those with mappings of their own.
+//!
+//! A histogram needs the sizes beyond the size classes, whose spans count their objects themselves.
+//! Guarded by the page heap's lock, and changed on paths that hold it anyway.
 
 /// Number of live large blocks by the power of two that their size reaches, direct ones included.
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +29,33 @@ impl LargeSizes {
     /// Blocks of `2^log2` to `2^(log2 + 1) - 1` bytes.
     pub fn count(&self, log2: usize) -> usize {
         self.counts[log2] as usize
+    }
+}
+
+/// Figures of the direct blocks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DirectStats {
+    /// Bytes mapped now.
+    pub bytes: usize,
+    /// Blocks now.
+    pub count: usize,
+    /// Most bytes mapped at any moment.
+    pub peak_bytes: usize,
+    /// Most blocks at any moment.
+    pub peak_count: usize,
+}
+
+impl DirectStats {
+    pub const fn new() -> Self {
+        Self { bytes: 0, count: 0, peak_bytes: 0, peak_count: 0 }
+    }
+
+    /// Counts a block that goes from `old` to `new` bytes; 0: none.
+    pub fn change(&mut self, old: usize, new: usize) {
+        self.bytes = self.bytes + new - old;
+        self.count = self.count + usize::from(new > 0) - usize::from(old > 0);
+        self.peak_bytes = self.peak_bytes.max(self.bytes);
+        self.peak_count = self.peak_count.max(self.count);
     }
 }
 

@@ -1,14 +1,15 @@
-//! Limits on the memory that the process holds through the allocator: a soft one, beyond which free memory
-//! goes back at once, and a hard one, at which requests fail after that was tried.
+//! Limits on the memory that the process holds through the allocator: a soft limit, beyond which
+//! free memory is released at once, and a hard limit, at which requests fail once that was tried.
 //!
-//! What is counted, in bytes: pages in spans without the OS pages inside them that were given back, free
-//! pages that hold memory, blocks with mappings of their own, and the arena of records. It is an upper
-//! bound of what is resident: pages of blocks that the program never touched count.
+//! What counts, in bytes: pages in spans without the OS pages inside them that were released, free
+//! resident pages, direct blocks, and the records in the metadata arena. The sum is an upper bound
+//! of what is resident, as it includes pages of blocks that the program never touched.
 //!
-//! Limits are looked at when pages are taken from the page heap, under its lock. Its own free pages go back
-//! from here. Where neither is set, the container's limit takes the place of the soft one: while memory is to go back,
-//! `background` says every second how much more may be held (`set_container_room`). Caches and the insides of spans
-//! belong to the tiers above, which see by `pressure_is_pending` that they should give up what they hold.
+//! The page heap checks limits when pages are allocated, under its lock, and releases its own free
+//! pages. Without a limit of its own the process has the container's as its soft limit: while
+//! memory is to be released, `background` says every second how much more may be held
+//! (`set_container_room`). Caches and the insides of spans belong to the tiers above. They see by
+//! `pressure_is_pending` that they should release what they hold; this file does not call them.
 
 use super::heap::{Inner, PageHeap};
 use super::release::OF_OTHERS;
@@ -18,13 +19,15 @@ use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
-/// Milliseconds between two times that caches are emptied for a limit, unless this much more is held, or a
-/// request would fail.
+/// Milliseconds between two times that caches are emptied for a limit, unless `PRESSURE_BYTES` more
+/// are held or a request would fail.
 const PRESSURE_MS: u64 = 50;
-/// See `PRESSURE_MS`.
+/// Growth in bytes after which caches are emptied without waiting for `PRESSURE_MS`.
 const PRESSURE_BYTES: usize = 2 << 20;
 
-/// Bytes of OS pages inside spans that were given back. Relaxed, here and below: sums that order nothing.
+/// Bytes of OS pages inside spans that were released. Relaxed, like all atomics of this file:
+/// numbers by themselves, which order no other memory. A reader that sees an old one acts as if it
+/// had come earlier.
 static INSIDE_SPANS: AtomicUsize = AtomicUsize::new(0);
 /// See `LimitStats`.
 static SOFT_HITS: AtomicUsize = AtomicUsize::new(0);
@@ -32,9 +35,9 @@ static SOFT_HITS: AtomicUsize = AtomicUsize::new(0);
 static HARD_HITS: AtomicUsize = AtomicUsize::new(0);
 /// See `LimitStats`.
 static RELEASED: AtomicUsize = AtomicUsize::new(0);
-/// The tiers above should give up what they hold.
+/// 1 while the tiers above should release what they hold.
 static PRESSURE_PENDING: AtomicU32 = AtomicU32::new(0);
-/// Bytes held after the tiers above last gave up what they held, or were asked to.
+/// Bytes held when the tiers above last released what they held, or were last asked to.
 static LAST_HELD: AtomicUsize = AtomicUsize::new(0);
 /// Milliseconds of the clock at the last request. Written under the page heap's lock.
 static LAST_PRESSURE: AtomicUsize = AtomicUsize::new(0);
@@ -42,9 +45,10 @@ static LAST_PRESSURE: AtomicUsize = AtomicUsize::new(0);
 /// Bytes that may be held in this container for now, as far as is known; `NEVER` without a limit.
 static CONTAINER: AtomicUsize = AtomicUsize::new(NEVER);
 
-/// Least bytes by which the program may grow at the container's limit before caches are emptied for it.
+/// Least bytes by which the program may grow at the container's limit before caches are emptied for
+/// it.
 const SLACK: usize = 2 << 20;
-/// The same as a share of what is held. It comes out of the margin that is kept clear below the limit.
+/// The same as a share of what is held. It is part of the margin below the limit.
 const SLACK_SHARE: usize = 64;
 
 /// What the limits did so far.
@@ -52,10 +56,10 @@ const SLACK_SHARE: usize = 64;
 pub struct LimitStats {
     /// Times that pages were taken beyond the soft limit.
     pub soft_hits: usize,
-    /// Times that pages were refused at the hard limit; a request that fails was refused twice at least, and each time that
-    /// it was tried again because something was given back.
+    /// Times that pages were refused at the hard limit. A request that fails was refused at least
+    /// twice, and once more each time that it was tried again after a release.
     pub hard_hits: usize,
-    /// Bytes given back for either.
+    /// Bytes released for either.
     pub released: usize,
 }
 
@@ -68,33 +72,33 @@ pub fn limit_stats() -> LimitStats {
     }
 }
 
-/// Counts bytes that a tier above gave back for a limit.
+/// Counts bytes that a tier above released for a limit.
 pub fn note_released(bytes: usize) {
     RELEASED.fetch_add(bytes, Ordering::Relaxed);
 }
 
-/// Counts OS pages inside spans that were given back.
+/// Counts bytes of OS pages inside spans that were released.
 pub fn note_inside_spans(bytes: usize) {
     INSIDE_SPANS.fetch_add(bytes, Ordering::Relaxed);
 }
 
-/// Takes back what `note_inside_spans` counted: the pages are used again, or their span is gone.
+/// Subtracts what `note_inside_spans` added: the pages are used again, or their span was freed.
 pub fn forget_inside_spans(bytes: usize) {
     INSIDE_SPANS.fetch_sub(bytes, Ordering::Relaxed);
 }
 
-/// Whether the tiers above should give up what they hold; asked for by slow paths without any lock.
+/// Whether the tiers above should release what they hold. Slow paths ask this without any lock.
 #[inline]
 pub fn pressure_is_pending() -> bool {
     PRESSURE_PENDING.load(Ordering::Relaxed) != 0
 }
 
-/// Lets them do so.
+/// Asks the tiers above to release what they hold.
 pub fn set_pressure_pending() {
     PRESSURE_PENDING.store(1, Ordering::Relaxed);
 }
 
-/// They gave up what they held.
+/// Notes that the tiers above released what they held.
 pub fn clear_pressure() {
     PRESSURE_PENDING.store(0, Ordering::Relaxed);
 }
@@ -104,18 +108,17 @@ pub fn is_hard() -> bool {
     parameters::get(Id::HardLimit) != NEVER
 }
 
-/// Whether there is a limit that somebody chose: it outweighs the container's.
+/// Whether the user set a limit, which overrides the container's.
 pub fn is_set() -> bool {
     is_hard() || parameters::get(Id::SoftLimit) != NEVER
 }
 
-/// Nothing is known of a limit of the container any more.
+/// Forgets the container's limit.
 pub fn lift_container_limit() {
-    // Relaxed, here and below: a number by itself; who sees it late acts as if it had come earlier.
     CONTAINER.store(NEVER, Ordering::Relaxed);
 }
 
-/// The soft limit that holds: the one that was set, or the container's if no limit was.
+/// The soft limit in force: the one that was set, or the container's if no limit was.
 fn soft_limit() -> usize {
     if is_set() { parameters::get(Id::SoftLimit) } else { CONTAINER.load(Ordering::Relaxed) }
 }
@@ -127,14 +130,14 @@ fn limits() -> (usize, usize) {
 }
 
 impl Inner {
-    /// Bytes that cannot go back while the program holds what it holds.
+    /// Bytes that cannot be released while the program holds its blocks.
     fn held(&self) -> usize {
         let inside = INSIDE_SPANS.load(Ordering::Relaxed);
         (Length(self.in_spans()).bytes() + self.direct.bytes + METADATA.records())
             .saturating_sub(inside)
     }
 
-    /// Whether `bytes` more may be held. If not, the hard limit was hit.
+    /// Whether `bytes` more may be held. If not, counts that the hard limit was hit.
     pub fn admits(&mut self, bytes: usize) -> bool {
         let hard = parameters::get(Id::HardLimit);
         if hard == NEVER || self.held().saturating_add(bytes) <= hard {
@@ -145,18 +148,20 @@ impl Inner {
         false
     }
 
-    /// The free pages that the caller, who took pages, should give back now because the lower limit is exceeded; 0
-    /// almost always. That is as much as he took, and a bounded part of what is too much besides; the rest
-    /// is left to the thread and to later calls. Asks the tiers above for help where that is not enough.
+    /// How many free pages a call that allocated pages should release because the lower limit is
+    /// exceeded; 0 almost always. That is as much as the call allocated, and a bounded part of the
+    /// rest of the excess, which is left to the background thread and to later calls. If that is
+    /// not enough, asks the tiers above to release what they hold.
     pub fn excess<O: Os>(&mut self, os: &O) -> usize {
         let own = Length::for_bytes(core::mem::take(&mut self.asked)).0;
         let excess = self.whole_excess(os);
         self.for_one_call(own, excess)
     }
 
-    /// The free pages that a call which freed `own` pages should give back because the lower limit is exceeded: a burst
-    /// of frees does not leave all to the call that takes pages next. A few stay for that one, so that a program
-    /// that sits at the limit does not give back with every free what it needs at once.
+    /// How many free pages a call that freed `own` pages should release because the lower limit is
+    /// exceeded, so that a burst of frees does not leave all to the next allocation. A few pages
+    /// stay for that one, so that a program at its limit does not release with every free what it
+    /// needs next.
     pub fn excess_of_freed(&mut self, own: usize) -> usize {
         let (_, limit) = limits();
         if limit == NEVER {
@@ -167,7 +172,7 @@ impl Inner {
         if excess <= OF_OTHERS { 0 } else { self.for_one_call(own, excess - OF_OTHERS) }
     }
 
-    /// All free pages that should go back.
+    /// All free pages that should be released.
     fn whole_excess<O: Os>(&self, os: &O) -> usize {
         let (soft, limit) = limits();
         if limit == NEVER {
@@ -194,8 +199,8 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Gives back some of the free pages that exceed the lower limit, by one system call or so. Returns whether there are
-    /// more, and the bytes.
+    /// Releases some of the free pages that exceed the lower limit, by about one system call.
+    /// Returns whether there are more, and the bytes.
     pub fn relieve_a_part(&self) -> (bool, usize) {
         let inner = self.lock();
         LAST_HELD.store(inner.held(), Ordering::Relaxed);
@@ -207,14 +212,14 @@ impl<O: Os> PageHeap<O> {
         (!is_end && pages < excess, Length(pages).bytes())
     }
 
-    /// Whether more is held than the lower limit allows although all free pages went back.
+    /// Whether more is held than the lower limit allows, free pages not included.
     pub fn is_beyond_limit(&self) -> bool {
         self.lock().held() > limits().1
     }
 
-    /// Says how many more bytes the container has room for; fewer than none if too many are held. Memory
-    /// that is in use stays, and somewhat more may be held in any case: caches are not emptied at every turn
-    /// for a program that sits at the limit.
+    /// Notes how many more bytes the container has room for; negative if too many are held. The
+    /// limit never goes below what is in use and some slack, so that a program at the limit does
+    /// not have its caches emptied again and again.
     pub fn set_container_room(&self, room: isize) {
         let inner = self.lock();
         let held = inner.held();
@@ -223,7 +228,7 @@ impl<O: Os> PageHeap<O> {
         CONTAINER.store(resident.saturating_add_signed(room).max(least), Ordering::Relaxed);
     }
 
-    /// Gives back what `excess` found.
+    /// Releases the pages that `excess` returned.
     pub(super) fn run_excess(&self, pages: usize) {
         note_released(Length(self.release_now(pages)).bytes());
     }

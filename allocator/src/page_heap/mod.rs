@@ -1,46 +1,74 @@
-//! Runs of pages inside 2 MiB huge pages, and blocks with mappings of their own.
+//! The page heap: runs of pages inside 2 MiB huge pages, and blocks with mappings of their own.
 //!
 //! One lock guards everything here. It may be held while the kernel maps memory (rank table in
-//! `docs/synchronization.md`), because two threads that both find the heap empty must not both grow it;
-//! memory is given back without it.
+//! `docs/synchronization.md`), because two threads that both find the heap empty must not both grow
+//! it. Memory is released without it. The central tier gets its spans here, and `front::large` its
+//! blocks. Nothing here knows about objects, magazines or threads.
 //!
-//! * `huge_page`: the record of one huge page - which pages are used, which are not resident.
+//! In this order, in which a file uses only the files above it:
+//!
+//! * `huge_page`: the record of one huge page: which pages are used, and which are not resident.
 //! * `huge_ranges`: huge pages that are entirely free, in coalesced ranges.
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
-//! * `heap`: allocation, freeing, growth.
-//! * `partial`: growth by less than a huge page, where a limit leaves no more.
-//! * `release`: giving memory back, at once or with the decay.
-//! * `backing`: which huge pages the kernel is asked to make one page of, and what that costs in mappings.
-//! * `direct`: blocks with mappings of their own.
-//! * `resize`: changing a block's length where it is, and places with room to grow.
-//! * `relocate`: moving a block by its page tables, within the heap and out of it.
-//! * `large_sizes`: how many large blocks there are of which size.
+//! * `large_sizes`: figures of large blocks. `decay`: how much a step of the decay releases.
+//! * `pending_release`: what is being released at the moment.
+//! * `heap`: the data that the lock guards.
+//! * `marks`: marking pages as used and free.
+//! * `backing`: which huge pages the kernel is asked to back with one page, and what that costs in
+//!   mappings.
+//! * `grow`: growth by whole huge pages; `partial`: by less, where a limit leaves no more.
+//! * `search`: finding free pages.
+//! * `hold`: pages that are held while they are released; `release`: releasing them.
+//! * `decay_steps`: when pages are released that nobody asked for.
 //! * `limits`: the soft and the hard limit on what is held.
-//! * `guard_pages`: in hardened builds, pages round large blocks that nobody may touch.
+//! * `spans`: allocating and freeing spans.
+//! * `relocate`: moving a block by its page tables, within the heap and out of it.
+//! * `resize`: changing a block's length where it is, and places with room to grow.
+//! * `direct`: blocks with mappings of their own.
 //! * `verify`: checking the records of the huge pages.
+//! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
 //!
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
 
-mod backing;
-mod direct;
-mod filler;
-#[cfg(feature = "hardened")]
-pub mod guard_pages;
-mod heap;
 mod huge_page;
 mod huge_ranges;
+
+mod filler;
 mod large_sizes;
-pub mod limits;
+
+mod decay;
+mod pending_release;
+
+mod heap;
+
+mod marks;
+
+mod backing;
+mod grow;
 mod partial;
+mod search;
+
+mod hold;
 mod release;
+
+mod decay_steps;
+
+pub mod limits;
+mod spans;
+
 mod relocate;
 mod resize;
-#[cfg(test)]
-mod tests;
-mod verify;
 
-pub use heap::PageHeap;
+mod direct;
+mod verify;
 
 /// The page heap of the process.
 pub static PAGE_HEAP: PageHeap<crate::os::Linux> = PageHeap::new(crate::os::Linux);
+
+pub mod guard_pages;
+
+#[cfg(test)]
+mod tests;
+
+pub use heap::PageHeap;

@@ -1,10 +1,11 @@
-//! Huge pages of which only a part is the heap's: how it grows where a whole one cannot be had.
+//! Partly owned huge pages: how the heap grows where it cannot get a whole one.
 //!
-//! A process under `RLIMIT_AS`, `RLIMIT_DATA` or `RLIMIT_MEMLOCK` may have room for a megabyte, but not for two at a
-//! multiple of two. glibc goes on there, by `brk`, and so does this heap, by mappings of what is left. Such a mapping lies
-//! in one or two huge pages whose other pages are somebody else's, or nobody's. Their records say that these pages are
-//! used, for good: so they are never handed out, never given back, and the huge page never counts as free. A later
-//! mapping may bring more of the pages.
+//! A process under `RLIMIT_AS`, `RLIMIT_DATA` or `RLIMIT_MEMLOCK` may have room for a megabyte, but
+//! not for two at a multiple of two. glibc can still grow there by `brk`; this heap maps what is
+//! left. Such a mapping lies in one or two huge pages whose other pages the heap does not own.
+//! Their records mark those pages as used, so they are never allocated or released, and the huge
+//! page never counts as free. A later mapping may add more of the pages. Runs under the page heap's
+//! lock.
 //!
 //! `Inner::absent` counts the pages that are marked for that; figures leave them out.
 
@@ -21,7 +22,8 @@ use crate::page::units::{Length, PageId};
 const TRIED: [usize; 3] = [128, 32, 8];
 
 impl Inner {
-    /// Maps what there is room for, until it has `pages` pages in a row at a multiple of `align`: the place.
+    /// Maps as much as there is room for, until there are `pages` pages in a row at a multiple of
+    /// `align`. Returns their huge page and the first page.
     pub(super) fn grow_partly<O: Os>(
         &mut self,
         os: &O,
@@ -34,7 +36,8 @@ impl Inner {
             if request > PAGES_PER_HUGE || !self.map_part(os, Length(request).bytes()) {
                 continue;
             }
-            // Not, where a huge page's border cuts it. What was mapped stays, and serves others.
+            // None, if the border of a huge page cuts the mapping in two. It stays, for other
+            // requests.
             if let Some(place) = self.fillers.iter().find_map(|filler| filler.find(pages, align)) {
                 return Some(place);
             }
@@ -42,7 +45,7 @@ impl Inner {
         None
     }
 
-    /// Maps `bytes` bytes anywhere, and adds the pages in there. Whether there are any.
+    /// Maps `bytes` bytes anywhere, and adds the pages in there. Returns whether there are any.
     fn map_part<O: Os>(&mut self, os: &O, bytes: usize) -> bool {
         let Some(addr) = os.map(bytes, 0) else { return false };
         let (start, end) = (addr.next_multiple_of(PAGE_SIZE), (addr + bytes) & !(PAGE_SIZE - 1));
@@ -50,17 +53,18 @@ impl Inner {
         let first = self.add_part(start, border.min(end));
         let second = border < end && self.add_part(border, end);
         if border < end && !second {
-            // SAFETY: just mapped, and not known to anyone.
+            // SAFETY: a part of the new mapping that nothing refers to.
             unsafe { os.unmap(border, addr + bytes - border) };
         }
         if !first {
-            // SAFETY: just mapped, and not known to anyone.
+            // SAFETY: a part of the new mapping that nothing refers to.
             unsafe { os.unmap(addr, border.min(addr + bytes) - addr) };
         }
         first || second
     }
 
-    /// Adds the pages of `[start, end)`, which lies in one huge page. Whether there was memory for the records.
+    /// Adds the pages of `[start, end)`, which lies in one huge page. Returns whether there was
+    /// memory for the records.
     fn add_part(&mut self, start: usize, end: usize) -> bool {
         let huge = self.part_record(start);
         if huge.is_null() {
@@ -73,8 +77,8 @@ impl Inner {
         true
     }
 
-    /// The record of the huge page of `addr`: that which is there, or one of which no page is the heap's. Null without
-    /// memory.
+    /// The record of the huge page of `addr`. Makes one without any page of the heap if there is
+    /// none. Null without memory.
     fn part_record(&mut self, addr: usize) -> *mut HugePage {
         let start = addr & !(HUGE_SIZE - 1);
         if !PAGE_MAP.ensure(start, HUGE_SIZE) {
@@ -86,7 +90,7 @@ impl Inner {
         }
         let Some(huge) = METADATA.allocate::<HugePage>() else { return core::ptr::null_mut() };
         self.change_asked(start, |_| {
-            // SAFETY: fresh memory for one record.
+            // SAFETY: fresh memory for one record, which nothing refers to.
             unsafe { huge.write(HugePage::absent(start)) };
             PAGE_MAP.set_huge(start, huge.as_ptr().cast());
         });

@@ -1,16 +1,18 @@
-//! Moving a block by its page tables: to a place in this heap that has room for more, or to a mapping of its own.
+//! Relocation: moving a block by its page tables, to a longer place in this heap or to a mapping of
+//! its own.
 //!
-//! A copy reads and writes every byte, and faults in every page of the new place. The kernel moves the pages that are
-//! there instead (`mremap`), two megabytes at a time where both places lie alike in their huge pages: which is why a
-//! block keeps its place in the huge page. Pages that were never touched stay so.
+//! A copy reads and writes every byte and faults in every page of the new place. Instead, the
+//! kernel moves the pages (`mremap`), two megabytes at a time if both places have the same offset
+//! in their huge pages. So a block keeps its offset. Pages that were never touched stay untouched.
 //!
-//! What was mapped under the block's old place is gone then, and is mapped anew: free pages without memory. Between the
-//! two calls somebody else's mapping may come to lie there. Those pages are not the heap's any more, then (`partial`).
-//! The page heap's lock is held meanwhile, so that the heap does not meet itself there.
+//! After that nothing is mapped at the old place, and it is mapped again, as free pages that are
+//! not resident. Between the two calls another mapping of the process may take the place. Then the
+//! heap does not own those pages any more (`partial`). The page heap's lock is held meanwhile, so
+//! the heap itself does not map anything there.
 //!
-//! Pages that were moved within the heap lie in a mapping of the kernel's that does not join with those around it. A
-//! process may have some 65,000 of those, so that only so many huge pages may hold such pages (`MOVED_MOST`); beyond
-//! that blocks are copied. Where the old place is mapped anew, mappings join again.
+//! Pages that were moved within the heap lie in a mapping that does not merge with those around it.
+//! A process may have some 65,000 mappings, so only [`MOVED_MOST`] huge pages may hold such pages;
+//! beyond that blocks are copied. Where the old place is mapped again, mappings merge again.
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
@@ -24,20 +26,22 @@ use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
 
-/// Times that the kernel may refuse to move a part of a block before the rest is copied. The end of a mapping within a
-/// gigabyte is found in 17; a refusal takes a third of a microsecond.
+/// Times that the kernel may refuse to move a part of a block before the rest is copied. The end of
+/// a mapping within a gigabyte is found in 17; a refusal takes a third of a microsecond.
 const REFUSED_MOST: usize = 512;
 
 impl<O: Os> PageHeap<O> {
-    /// Changes a large span to `pages` pages, more than it has, in another place of this heap. Returns whether it could;
-    /// if not, nothing changed: it may be too short to be worth it, and where free memory is at hand a copy into that
-    /// is better than leaving it there and faulting in other.
+    /// Changes a large span to `pages` pages, more than it has, in another place of this heap.
+    /// Returns whether it could; if not, nothing changed: it may be too short to be worth it, and
+    /// where free memory is at hand a copy into that is better than leaving it there and faulting
+    /// in other.
     ///
     /// # Safety
-    /// `span` is a large span of this heap and belongs to the caller, who does not use it meanwhile.
+    /// `span` is a large span of this heap and belongs to the caller, who does not use it
+    /// meanwhile.
     pub unsafe fn move_longer(&self, span: NonNull<Span>, pages: Length) -> bool {
         let mut inner = self.lock();
-        // SAFETY: the record belongs to the caller.
+        // SAFETY: the caller owns the live span and its record.
         let record = unsafe { &mut *span.as_ptr() };
         let (from, old) = (record.start, record.pages);
         if old.bytes() < MOVE_LEAST_BYTES || !inner.admits(Length(pages.0 - old.0).bytes()) {
@@ -48,7 +52,7 @@ impl<O: Os> PageHeap<O> {
         };
         let backing = (Backing::of(from, old.0), Backing::of(to, old.0));
         PAGE_MAP.remove(from, old, SizeClass::NONE);
-        // SAFETY: both places are the caller's, and nobody uses the second.
+        // SAFETY: the caller owns the block, and `take_for_move` just took the second place.
         if unsafe { inner.move_out_of(&self.os, from, old.0, to.addr()) } {
             inner.note_large(record.state, old.bytes(), pages.bytes());
             inner.note_moved_to(&self.os, to, old.0, backing);
@@ -56,7 +60,7 @@ impl<O: Os> PageHeap<O> {
             PAGE_MAP.insert(span.as_ptr(), to, pages, SizeClass::NONE);
         } else {
             PAGE_MAP.insert(span.as_ptr(), from, old, SizeClass::NONE);
-            // SAFETY: just taken, and unused.
+            // SAFETY: `take_for_move` just took these pages, and nothing uses them.
             unsafe { inner.give_pages(to, pages.0, 0) };
         }
         let moved = record.start == to;
@@ -68,13 +72,13 @@ impl<O: Os> PageHeap<O> {
         moved
     }
 
-    /// Changes a large span to `bytes` bytes, no fewer than it has, in a mapping of its own: it is a direct block then.
-    /// Returns whether it could; if not, nothing changed.
+    /// Changes a large span to `bytes` bytes, no fewer than it has, in a mapping of its own: it is
+    /// a direct block then. Returns whether it could; if not, nothing changed.
     ///
     /// # Safety
-    /// As `move_longer`.
+    /// `span` is a large span of this heap; the caller owns it and does not use it meanwhile.
     pub unsafe fn move_to_direct(&self, span: NonNull<Span>, bytes: usize) -> bool {
-        // SAFETY: the record belongs to the caller.
+        // SAFETY: the caller owns the live span and its record.
         let record = unsafe { &mut *span.as_ptr() };
         let (from, old) = (record.start, record.pages);
         let Some(bytes) = bytes.checked_next_multiple_of(PAGE_SIZE) else { return false };
@@ -84,15 +88,17 @@ impl<O: Os> PageHeap<O> {
         let mut moved = false;
         if inner.admits(bytes - old.bytes()) && can_enter(target) {
             PAGE_MAP.remove(from, old, SizeClass::NONE);
-            // In one call there is one mapping. But what is added is not to be backed by huge pages because the block
-            // was: of a direct block no more is resident than was touched.
+            // In one call there is one mapping. But what is added is not to be backed by huge pages
+            // because the block was: of a direct block no more is resident than was touched.
             let in_one = !Backing::of(from, old.0).any
-                // SAFETY: both places are the caller's, and nobody uses the second.
+                // SAFETY: the caller owns the block, and `take_for_move` just took the second
+                // place.
                 && unsafe { self.os.relocate(from.addr(), old.bytes(), target, bytes) };
             if in_one {
                 inner.map_anew(&self.os, from, old.0);
             }
-            // SAFETY: as above.
+            // SAFETY: the caller owns the block, and the target is a new mapping and longer than
+            // the block.
             moved = in_one || unsafe { inner.move_out_of(&self.os, from, old.0, target) };
             if moved {
                 inner.note_large(record.state, old.bytes(), 0);
@@ -104,14 +110,14 @@ impl<O: Os> PageHeap<O> {
             }
             PAGE_MAP.insert(span.as_ptr(), record.start, record.pages, SizeClass::NONE);
             if !moved {
-                // What room was made for it.
+                // Undoes `ensure_large`.
                 PAGE_MAP.remove(PageId::containing(target), Length(1), SizeClass::NONE);
             }
         }
         let (at_once, excess) = (inner.note_decay(&self.os), inner.excess(&self.os));
         drop(inner);
         let policy = parameters::huge_pages();
-        // SAFETY: the block, which is the caller's; or what was just mapped, and is not known to anyone.
+        // SAFETY: the block, which the caller owns, or the new mapping, which nothing refers to.
         unsafe {
             if !moved {
                 self.os.unmap(target, bytes);
@@ -125,8 +131,9 @@ impl<O: Os> PageHeap<O> {
     }
 }
 
-/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether. (In hardened builds it may
-/// begin in the huge page behind that of the fence before it; the map has nodes to spare for that.)
+/// Makes sure that a direct block at `addr` can be entered in the page map. Returns whether it can.
+/// (In the hardened build the block may begin in the huge page behind that of its guard pages; the
+/// map has spare nodes for that.)
 pub(super) fn can_enter(addr: usize) -> bool {
     PAGE_MAP.ensure_large(addr)
 }
@@ -159,8 +166,9 @@ fn huge_pages(start: PageId, pages: usize) -> impl Iterator<Item = *mut HugePage
 }
 
 impl Inner {
-    /// Takes `pages` pages that begin at page `index` of a huge page, for a block whose `old` pages are to be moved
-    /// there: free ones, or new ones of the system's. `None` without memory, and if it is better not to move it.
+    /// Takes `pages` pages that begin at page `index` of a huge page, for a block whose `old` pages
+    /// are to be moved there: free ones, or new ones of the system's. `None` without memory, and if
+    /// it is better not to move it.
     fn take_for_move<O: Os>(
         &mut self,
         os: &O,
@@ -178,10 +186,11 @@ impl Inner {
         };
         // SAFETY: records are never freed.
         let start = unsafe { (*first).page(index) };
-        // SAFETY: as above; the lock is held.
+        // SAFETY: records are never freed, and the lock is held.
         let resident: usize = huge_pages(start, old).map(|h| unsafe { (*h).resident_free() }).sum();
         if 2 * resident > old {
-            // SAFETY: just taken, and all their pages are free.
+            // SAFETY: these huge pages were just taken out of the ranges, and all their pages are
+            // free.
             unsafe { self.ranges.insert(first, count) };
             return None;
         }
@@ -190,19 +199,23 @@ impl Inner {
         Some(start)
     }
 
-    /// Moves the `pages` pages of a block from `from` to the address `to`. What the kernel does not move is copied, if it
-    /// moves anything at all. The old place is free then; returns false if nothing was done.
+    /// Moves the `pages` pages of a block from `from` to the address `to`. What the kernel does not
+    /// move is copied, if it moves anything at all. The old place is free then; returns false if
+    /// nothing was done.
     ///
     /// # Safety
-    /// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which nobody uses.
+    /// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which
+    /// nobody uses.
     unsafe fn move_out_of<O: Os>(&mut self, os: &O, from: PageId, pages: usize, to: usize) -> bool {
-        // SAFETY: handed through. What was moved is gone from its old place.
+        // SAFETY: the caller owns the pages, and as much unused memory at `to` and a page more.
+        // When `map_anew` runs, nothing is mapped at the old place.
         let moved = unsafe {
             move_tables(os, from, pages, to, |start, pages| self.map_anew(os, start, pages))
         };
         let (rest, left) = (from.plus(moved), pages - moved);
         if moved > 0 && left > 0 {
-            // SAFETY: the caller's memory at both places, which do not overlap. The first is given up.
+            // SAFETY: the caller owns the memory at both places, which do not overlap. It does not
+            // use the old one any more.
             unsafe {
                 let target = (to + Length(moved).bytes()) as *mut u8;
                 ptr::copy_nonoverlapping(rest.addr() as *const u8, target, Length(left).bytes());
@@ -212,11 +225,11 @@ impl Inner {
         moved > 0
     }
 
-    /// Maps memory at the `pages` pages from `start` on, which are used and at which nothing is mapped any more, and
-    /// frees them.
+    /// Maps memory at the `pages` pages from `start` on, which are used and at which nothing is
+    /// mapped any more, and frees them.
     fn map_anew<O: Os>(&mut self, os: &O, start: PageId, pages: usize) {
         if !os.map_at(start.addr(), Length(pages).bytes()) {
-            // Another thread was faster, or a limit is reached.
+            // Another mapping took the place, or a limit is reached.
             self.absent += pages;
             for huge in huge_pages(start, pages) {
                 // SAFETY: records are never freed, and the lock is held.
@@ -246,8 +259,9 @@ impl Inner {
         }
     }
 
-    /// Notes that the `pages` pages from `to` on came from another place. They brought along whether the kernel is to
-    /// back them with huge pages (`from` of `backing`); it is to if it was in either place.
+    /// Notes that the `pages` pages from `to` on came from another place. They brought along
+    /// whether the kernel is to back them with huge pages (`from` of `backing`); it is to if it was
+    /// in either place.
     fn note_moved_to<O: Os>(
         &mut self,
         os: &O,
@@ -257,7 +271,7 @@ impl Inner {
     ) {
         let backed = from.any || here.any;
         if backed && !from.all {
-            // SAFETY: pages of the block that was moved.
+            // SAFETY: pages of the moved block, which this heap has mapped.
             unsafe { os.advise_huge(to.addr(), Length(pages).bytes(), true) };
         }
         for huge in huge_pages(to, pages) {
@@ -296,20 +310,23 @@ fn advise_as_before<O: Os>(os: &O, start: PageId, pages: usize) {
         }
         let bytes = Length(next.min(end).0 - at.0).bytes();
         if backed || broken_up || never {
-            // SAFETY: free pages of the heap's.
+            // SAFETY: free pages that this heap has mapped.
             unsafe { os.advise_huge(at.addr(), bytes, backed) };
         }
         at = next;
     }
 }
 
-/// Has the kernel move `pages` pages from `from` to the address `to`, from the first on. `moved` is told of each part when
-/// it is gone from its old place. Returns how many were moved: all, unless the kernel refuses.
+/// Has the kernel move `pages` pages from `from` to the address `to`, from the first on. `moved` is
+/// told of each part when it is gone from its old place. Returns how many were moved: all, unless
+/// the kernel refuses.
 ///
-/// It moves what is one mapping to it, and does not say where that ends: the ends are found by halving.
+/// It moves what is one mapping to it, and does not say where that ends: the ends are found by
+/// halving.
 ///
 /// # Safety
-/// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which nobody uses.
+/// The pages belong to the caller, as does as much mapped memory at `to` and a page more, which
+/// nobody uses.
 pub(super) unsafe fn move_tables<O: Os>(
     os: &O,
     from: PageId,
@@ -324,7 +341,8 @@ pub(super) unsafe fn move_tables<O: Os>(
         let (at, bytes) = (from.plus(done), Length(part).bytes());
         // Longer by a page, over which the next part comes to lie: see `Os::relocate`.
         let longer = bytes + PAGE_SIZE;
-        // SAFETY: by the caller's word.
+        // SAFETY: the caller owns the pages and the unused memory at the target, which has a page
+        // more than all that is moved.
         if unsafe { os.relocate(at.addr(), bytes, to + Length(done).bytes(), longer) } {
             moved(at, part);
             done += part;
@@ -344,8 +362,8 @@ pub(super) unsafe fn move_tables<O: Os>(
     done
 }
 
-/// Half of `pages` pages from `start` on, at least one: up to the border of a huge page, if there is one, as mappings
-/// mostly meet there, and whole tables are moved up to there.
+/// Half of `pages` pages from `start` on, at least one: up to the border of a huge page, if there
+/// is one, as mappings mostly meet there, and whole tables are moved up to there.
 fn half_of(start: PageId, pages: usize) -> usize {
     let middle = start.plus(pages / 2);
     let border = PageId(middle.0 - middle.in_huge());

@@ -1,9 +1,11 @@
-//! Changing the length of a large block where it is, and finding places where that will work again.
+//! Resizing: changing the length of a large block in place, and finding places where that will
+//! work.
 //!
-//! A block ends somewhere inside of a huge page. What is behind it may be free there, in whole huge pages, and at the
-//! start of the one behind these: it grows over all of that, whatever the borders. A block that cannot, and goes to
-//! another place, most likely grows again: it gets one with as much free space behind it, if there is one. That is an
-//! order of search and no reservation, so it costs no memory, and others may take the space.
+//! A block ends somewhere inside a huge page. Behind it there may be free pages in the same huge
+//! page, in whole huge pages, and at the start of the next one. The block grows over all of these.
+//! A block that cannot grow and moves will most likely grow again, so it gets a place with as much
+//! free space behind it, if there is one. That is an order of search and no reservation: it costs
+//! no memory, and other blocks may take the space. All of this runs under the page heap's lock.
 
 use super::heap::{Allocated, Inner, PageHeap};
 use super::huge_page::HugeState;
@@ -16,19 +18,20 @@ use crate::page::units::{Length, PageId};
 use core::ptr::NonNull;
 
 impl<O: Os> PageHeap<O> {
-    /// Changes the length of a large span in place. Returns whether it could. What is cut off is free at once, and
-    /// resident until it is used again or decays: a block that shrinks and grows by turns pays no page faults.
+    /// Changes the length of a large span in place. Returns whether it could. What is cut off is
+    /// free at once, and resident until it is used again or decays: a block that shrinks and grows
+    /// by turns pays no page faults.
     ///
     /// # Safety
     /// `span` is a large span of this heap and belongs to the caller, as does the content cut off.
     pub unsafe fn resize(&self, span: NonNull<Span>, pages: Length) -> bool {
         let mut inner = self.lock();
-        // SAFETY: the record belongs to the caller.
+        // SAFETY: the caller owns the live span and its record.
         let record = unsafe { &mut *span.as_ptr() };
         let old = record.pages;
         if pages < old {
             let cut = old.0 - pages.0;
-            // SAFETY: the caller gives up what is cut off.
+            // SAFETY: the caller owns the span and needs nothing of what is cut off.
             unsafe { inner.give_pages(record.start.plus(pages.0), cut, 0) };
         } else if pages > old
             && !(inner.admits(Length(pages.0 - old.0).bytes())
@@ -47,8 +50,8 @@ impl<O: Os> PageHeap<O> {
         true
     }
 
-    /// As `allocate`, for a large block that takes the place of a shorter one: in a place with as much room behind it,
-    /// if there is one.
+    /// As `allocate`, for a large block that takes the place of a shorter one: in a place with as
+    /// much room behind it, if there is one.
     pub fn allocate_growing(&self, pages: Length, align: Length) -> Option<Allocated> {
         self.allocate_by(pages, SizeClass::NONE, |inner| {
             inner
@@ -71,8 +74,8 @@ impl Inner {
         let border = start.plus(here);
         let (whole, rest) = ((pages - here) / PAGES_PER_HUGE, (pages - here) % PAGES_PER_HUGE);
         let head = record(border.addr());
-        // SAFETY: null or a record; they are never freed. The huge page before is the block's, so that a free one here
-        // is the first of its range.
+        // SAFETY: null or a record; they are never freed. The huge page before is the block's, so
+        // that a free one here is the first of its range.
         let free = match unsafe { head.as_ref() } {
             Some(huge) if huge.state == HugeState::Free => huge.range_len,
             _ => 0,
@@ -86,15 +89,17 @@ impl Inner {
         }
         let wanted = whole + usize::from(rest > 0 && !is_partly_used);
         if wanted > 0 {
-            // SAFETY: the first of a range that has so many.
+            // SAFETY: `head` is the first record of a free range with at least this many huge
+            // pages.
             unsafe { self.ranges.take_front(head, wanted) };
         }
         self.take_run(start, pages);
         true
     }
 
-    /// Takes `pages` pages at a multiple of `align` with as many free ones behind them, as far as the huge page goes if
-    /// they are in one. The first, and whether all read as zero; `None` where there is no such place.
+    /// Takes `pages` pages at a multiple of `align` with as many free ones behind them, as far as
+    /// the huge page goes if they are in one. The first, and whether all read as zero; `None` where
+    /// there is no such place.
     fn take_with_room(&mut self, pages: usize, align: usize) -> Option<(PageId, bool)> {
         let (huge, index) = if pages < PAGES_PER_HUGE {
             let request = (2 * pages).min(PAGES_PER_HUGE);
@@ -109,8 +114,8 @@ impl Inner {
     }
 }
 
-/// Whether the `pages` pages from `start` on are free, in a huge page that others use too. One without any used page
-/// is in a range, or is being given back.
+/// Whether the `pages` pages from `start` on are free, in a huge page that others use too. One
+/// without any used page is in a range, or is being released.
 fn is_free_behind(start: PageId, pages: usize) -> bool {
     // SAFETY: null or a record; they are never freed.
     unsafe { record(start.addr()).as_ref() }.is_some_and(|huge| {

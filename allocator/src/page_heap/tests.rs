@@ -290,7 +290,8 @@ fn a_span_grows_over_all_free_pages_behind_it_and_no_others() {
     model.drain();
 }
 
-/// A huge page whose memory is going back looks free and must not be grown into: what is written there would be lost.
+/// A huge page whose memory is going back looks free and must not be grown into: what is written
+/// there would be lost.
 #[test]
 fn a_span_does_not_grow_into_pages_that_are_being_given_back() {
     let mut model = Model::new();
@@ -313,8 +314,8 @@ fn a_span_does_not_grow_into_pages_that_are_being_given_back() {
     model.drain();
 }
 
-/// A block that cannot grow is moved by the kernel, not copied: the old place holds no memory afterwards, is free, and the
-/// new one has room for the next time.
+/// A block that cannot grow is moved by the kernel, not copied: the old place holds no memory
+/// afterwards, is free, and the new one has room for the next time.
 #[test]
 fn a_moved_block_leaves_free_pages_without_memory() {
     for pages in [PAGES_PER_HUGE - 3, 3 * PAGES_PER_HUGE + 5] {

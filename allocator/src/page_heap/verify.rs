@@ -1,4 +1,7 @@
-//! Checking the records of the huge pages, under the page heap's lock.
+//! Verification: whether the page heap's records agree with each other and with its figures.
+//!
+//! For the option `verify_at_exit` and for tests. Reads under the page heap's lock, changes
+//! nothing, and says only whether all is sound.
 
 use super::heap::PageHeap;
 use super::huge_page::{HugePage, HugeState};
@@ -31,8 +34,8 @@ impl<O: Os> PageHeap<O> {
     }
 }
 
-/// Whether the bitmaps of a partly used huge page agree with its counts. Pages that a release under
-/// way holds are marked as used, but not counted.
+/// Whether the bitmaps of a partly used huge page agree with its counts. Pages that a release in
+/// progress holds are marked as used, but not counted.
 fn page_is_sound(huge: &HugePage) -> bool {
     let mut longest = 0;
     let mut at = 0;

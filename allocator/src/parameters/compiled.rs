@@ -1,9 +1,12 @@
-//! Values that are compiled into a program: what its options are if nobody says otherwise.
+//! Values that are compiled into a program: its own defaults.
 //!
-//! They arrive with the first allocation, which may be after the environment was read. So whoever
-//! sets an option leaves a mark ([`super::choose`]), and these count only where there is none.
+//! They arrive with the first allocation, which may be after the environment was read. So setting
+//! an option leaves a mark (`values::choose`), and compiled values count only where there is no
+//! mark.
 
-use super::{COUNT, Id, Parameter, TABLE, VALUES, Value, was_chosen};
+use super::table::{COUNT, Id, Parameter, TABLE};
+use super::value::Value;
+use super::values::{VALUES, was_chosen};
 use crate::sync::{AtomicU32, Ordering};
 
 /// A value for some of the parameters.
@@ -40,7 +43,7 @@ impl Compiled {
         named.then_some(Value { kind: parameter.kind, number })
     }
 
-    /// Makes these the values of all parameters that nobody has set, unless that was done before.
+    /// Makes these the values of all parameters that were not set, once.
     #[inline]
     pub fn apply_once(&self) {
         // Relaxed: see `APPLIED`.
@@ -55,7 +58,7 @@ impl Compiled {
     #[cold]
     #[inline(never)]
     fn apply(&self) {
-        for parameter in &TABLE {
+        for parameter in TABLE {
             let (id, default) = (parameter.id, parameter.default);
             if self.named & id.bit() != 0 && !was_chosen(id) {
                 let number = self.numbers[id as usize];

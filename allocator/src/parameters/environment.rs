@@ -2,18 +2,21 @@
 //! that the values decide.
 //!
 //! Weakest first: what is compiled into the program (`compiled`), glibc's `MALLOC_` variables,
-//! `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`, `STRATALLOC_<NAME>`. Of glibc's, those that have a meaning here are honoured and all others
-//! ignored in silence, since they were set for another allocator; `docs/tuning.md` lists them.
-//! Other variables that start with `STRATALLOC_` are not looked at: the prefix is not ours alone.
+//! `GLIBC_TUNABLES`, `STRATALLOC_OPTIONS`, `STRATALLOC_<NAME>`. Of glibc's settings, those that
+//! have a meaning here count. All others are ignored in silence, as they were meant for another
+//! allocator; `docs/tuning.md` lists them. Other variables that start with `STRATALLOC_` are
+//! ignored, too: the prefix is not reserved for options.
 //!
-//! A program that runs with more rights than its user (`AT_SECURE`) does not let the user tune it.
-//! An allocation from within (there is none) or by another thread meanwhile uses what is set so
-//! far. If the C library's `environ` is still null, as before libc has started, the next slow path tries again.
+//! The user cannot tune a program that has more rights than the user (`AT_SECURE`). Another thread
+//! that allocates meanwhile uses what is set so far. If the C library's `environ` is still null, as
+//! before libc has started, the next slow path tries again.
 
+use super::choices::HugePages;
 use super::options::{self, Found};
+use super::table::{Id, Parameter};
 use super::texts;
-use super::value::decimal;
-use super::{HugePages, Id, NEVER, Parameter};
+use super::value::{NEVER, decimal};
+use super::values::{choose, get};
 use crate::config::{DIRECT_BYTES, MAX_REQUEST};
 use crate::os::auxv::{Fact, fact};
 use crate::sync::{AtomicPtr, AtomicU32, Ordering};
@@ -29,50 +32,53 @@ const READ: u32 = 2;
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
 unsafe extern "C" {
-    /// POSIX's `environ`, by the name that no program may define as its own variable; null before libc has
-    /// started and after `clearenv`.
+    /// POSIX's `environ`, by the name that no program may define as its own variable; null before
+    /// libc has started and after `clearenv`.
     static __environ: *const *const c_char;
 }
 
-/// The environment as it was when this code was loaded, for as long as libc has not started; null: not known.
-/// Relaxed: set before there is a second thread.
+/// The environment as it was when this code was loaded, for as long as libc has not started; null:
+/// not known. Relaxed: set before there is a second thread.
 static AT_LOAD: AtomicPtr<*const c_char> = AtomicPtr::new(ptr::null_mut());
 
-/// Says where the environment is, which libc may not know yet.
+/// Notes where the environment is, which libc may not know yet.
 ///
 /// # Safety
 /// Null, or strings that end with NUL, then null, which stay until libc has started.
 pub unsafe fn note_environment(variables: *const *const c_char) {
+    // Relaxed: see `AT_LOAD`.
     AT_LOAD.store(variables.cast_mut(), Ordering::Relaxed);
 }
 
 /// Reads the environment if that was not done yet. For slow paths: one load when it was.
 #[inline]
 pub fn read_environment_once() {
+    // Relaxed: see `STATE`.
     if STATE.load(Ordering::Relaxed) != READ {
         read_now();
     }
 }
 
-/// Whether that was done.
+/// Whether the environment was read.
 pub fn environment_was_read() -> bool {
+    // Relaxed: see `STATE`.
     STATE.load(Ordering::Relaxed) == READ
 }
 
 /// Cold: once in the life of a process.
 #[cold]
 fn read_now() {
-    // SAFETY: libc defines the variable; the read is volatile because libc changes it behind our
-    // back.
+    // SAFETY: libc defines the variable. The read is volatile because libc changes it meanwhile.
     let mut variables = unsafe { (&raw const __environ).read_volatile() };
     if variables.is_null() {
         variables = AT_LOAD.load(Ordering::Relaxed);
     }
-    // What was there at the start may be gone later.
+    // The strings of the start may not stay.
     AT_LOAD.store(ptr::null_mut(), Ordering::Relaxed);
     if variables.is_null() {
         return;
     }
+    // Relaxed: the exchange picks one thread; see `STATE` for the values.
     let relaxed = Ordering::Relaxed;
     if STATE.compare_exchange(UNREAD, READING, relaxed, relaxed).is_err() {
         return;
@@ -80,14 +86,14 @@ fn read_now() {
     let secure = fact(Fact::Secure) != 0;
     let mut help = false;
     read(Variables { next: variables }, secure, &mut |found| match found {
-        Found::Set(id, number) => super::choose(id, number),
+        Found::Set(id, number) => choose(id, number),
         Found::Help => help = true,
-        Found::Text(id, value) if texts::keep(id, value) => {}
+        Found::Text(id, value) if texts::store(id, value) => {}
         mistake => options::complain(mistake),
     });
     STATE.store(READ, Ordering::Relaxed);
     if help {
-        options::print_help(super::get);
+        options::print_help(get);
     }
 }
 
@@ -101,8 +107,8 @@ impl Iterator for Variables {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        // SAFETY: `next` points into an array of strings that a null ends, and was not behind it
-        // yet. Whoever changes the environment from another thread now breaks POSIX's rules for it.
+        // SAFETY: `next` points into an array of strings that a null ends, and has not passed the
+        // null. POSIX forbids other threads to change the environment while it is read.
         unsafe {
             let text = self.next.read();
             if text.is_null() {
@@ -166,7 +172,7 @@ fn read_tunables<'a>(list: &'a [u8], sink: &mut impl FnMut(Found<'a>)) {
     }
 }
 
-/// What a setting of glibc's malloc means here; `None` if nothing, or if the value is none.
+/// What a setting of glibc's malloc means here; `None` if it means nothing or has no valid value.
 fn glibc(name: &[u8], value: &[u8]) -> Option<(Id, usize)> {
     let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
     let number = glibc_number(value)?;
@@ -177,7 +183,7 @@ fn glibc(name: &[u8], value: &[u8]) -> Option<(Id, usize)> {
         return (number == 0).then_some((Id::DirectBytes, NEVER));
     }
     if is("mmap_threshold") {
-        // Below, a mapping per block is what C2.2 wants to get rid of.
+        // A lower one would mean a mapping for each block (against docs/contract.md, C2.2).
         return (DIRECT_BYTES..=MAX_REQUEST).contains(&number).then_some((Id::DirectBytes, number));
     }
     if is("hugetlb") {

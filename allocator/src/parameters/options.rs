@@ -1,10 +1,11 @@
-//! `name=value,name=value`: reading it, and what is said on stderr about mistakes (prefix
-//! `stratalloc: `, a line each) and in answer to `help`.
+//! Option strings, `name=value,name=value`: the parser, the messages on stderr about mistakes
+//! (prefix `stratalloc: `, a line each), and the answer to `help`.
 //!
-//! Reading changes nothing by itself: what was found goes to a sink, so that tests can look at it.
+//! The parser changes nothing. What it finds goes to a sink, so tests can inspect it.
 
+use super::table::{Id, Parameter, TABLE};
 use super::texts::{self, TEXTS, TextId};
-use super::{Id, Parameter, TABLE};
+use super::value::Value;
 use crate::os::linux::write_stderr;
 use core::fmt::{self, Write};
 
@@ -19,11 +20,11 @@ pub enum Found<'a> {
     Unknown(&'a [u8]),
     /// A parameter that is text, and the text.
     Text(TextId, &'a [u8]),
-    /// The wish to see the table.
+    /// A request to print the table.
     Help,
 }
 
-/// Reads an option string. Empty items are passed over; of two values for one name the last counts.
+/// Reads an option string. Empty items are skipped; of two values for one name the last counts.
 pub fn read_list<'a>(text: &'a [u8], sink: &mut impl FnMut(Found<'a>)) {
     for item in text.split(|&byte| byte == b',') {
         let item = item.trim_ascii();
@@ -57,7 +58,7 @@ pub fn read_value<'a>(parameter: &Parameter, value: &'a [u8]) -> Found<'a> {
     }
 }
 
-/// Says on stderr what is wrong with something that was found, if anything is.
+/// Reports on stderr what is wrong with something that was found, if anything is.
 pub fn complain(found: Found<'_>) {
     match found {
         Found::Set(..) | Found::Help => {}
@@ -81,15 +82,15 @@ pub fn complain(found: Found<'_>) {
     }
 }
 
-/// Prints the table on stderr, values of the moment included.
+/// Prints the table on stderr, with the present values.
 pub fn print_help(value_of: impl Fn(Id) -> usize) {
     say(format_args!(
         "stratalloc {} options: STRATALLOC_OPTIONS=\"name=value,name=value\", or a variable each: \
          STRATALLOC_<NAME>=value",
         env!("CARGO_PKG_VERSION")
     ));
-    for parameter in &TABLE {
-        let now = super::Value { kind: parameter.kind, number: value_of(parameter.id) };
+    for parameter in TABLE {
+        let now = Value { kind: parameter.kind, number: value_of(parameter.id) };
         say(format_args!(
             "  {} = {now}   (default {}; {}: {})",
             parameter.name,
@@ -112,7 +113,7 @@ fn print_texts() {
     }
 }
 
-/// Writes one line, in pieces: whoever asks has a small stack, and lines of help are long.
+/// Writes one line, in pieces: the caller may have a small stack, and lines of help are long.
 #[inline(never)]
 fn say(line: fmt::Arguments<'_>) {
     let mut pieces = Pieces { bytes: [0; 192], len: 0 };

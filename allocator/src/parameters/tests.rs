@@ -3,6 +3,7 @@
 
 use super::environment::read;
 use super::options::{Found, read_list};
+use super::table::{COUNT, LONGEST_MS};
 use super::*;
 use proptest::prelude::*;
 use std::format;
@@ -81,7 +82,7 @@ proptest! {
 /// The names are what the documentation says they are, and lead to themselves.
 #[test]
 fn every_name_and_default_is_read_from_a_list() {
-    for parameter in &TABLE {
+    for parameter in TABLE {
         let text = format!("{}={}", parameter.name, parameter.default());
         let expected = [Found::Set(parameter.id, parameter.default)];
         assert_eq!(list(text.as_bytes()), expected, "{text}");

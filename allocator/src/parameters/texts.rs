@@ -1,7 +1,9 @@
 //! Parameters that are text: paths and lists of names, which no number can stand for.
 //!
-//! They are set by the environment only, once, and copied: programs that change their title write over the
-//! memory in which the kernel put the variables. What is too long is refused, not cut.
+//! Only the environment sets them, once. They are copied, as programs that change their title
+//! overwrite the memory in which the kernel put the variables. A text that is too long is refused,
+//! not cut. No lock: one thread writes, and a length of 0 keeps readers off until the text is
+//! complete.
 
 use crate::sync::{AtomicUsize, Ordering, UnsafeCell};
 
@@ -93,14 +95,15 @@ const _: () = {
 /// Longest text in bytes.
 const LONGEST: usize = 512;
 
-/// One text. `len` is stored by Release when the bytes are there, and loaded by Acquire; they do not change
-/// afterwards.
+/// One text. `len` is stored by Release when the bytes are there, and loaded by Acquire; they do
+/// not change afterwards.
 struct Slot {
     len: AtomicUsize,
     bytes: UnsafeCell<[u8; LONGEST]>,
 }
 
-// SAFETY: written by the one thread that reads the environment, before `len` says that there is something.
+// SAFETY: one thread writes the bytes, the one that reads the environment, while `len` is 0. Other
+// threads read them only once `len` is not 0.
 unsafe impl Sync for Slot {}
 
 static SLOTS: [Slot; COUNT] =
@@ -109,25 +112,28 @@ static SLOTS: [Slot; COUNT] =
 /// The text of a parameter; `None` if it was not set.
 pub fn text(id: TextId) -> Option<&'static [u8]> {
     let slot = &SLOTS[id as usize];
-    // Acquire: see `Slot`.
+    // Acquire: pairs with the Release in `store`; the bytes are visible.
     let len = slot.len.load(Ordering::Acquire);
-    // SAFETY: see `Slot`: the first `len` bytes do not change any more.
+    // SAFETY: the thread that stored `len` had written that many bytes before, and nothing writes
+    // them after that.
     (len > 0).then(|| unsafe { core::slice::from_raw_parts(slot.bytes.get().cast(), len) })
 }
 
-/// Keeps `value`. Only for the thread that reads the environment; the first value stays. Returns whether it
-/// is short enough.
-pub fn keep(id: TextId, value: &[u8]) -> bool {
+/// Stores `value`, unless there is a value. Only the thread that reads the environment calls this.
+/// Returns whether `value` is short enough.
+pub fn store(id: TextId, value: &[u8]) -> bool {
     let slot = &SLOTS[id as usize];
     if value.len() > LONGEST {
         return false;
     }
+    // Relaxed: this thread is the only writer.
     if slot.len.load(Ordering::Relaxed) == 0 {
-        // SAFETY: nobody reads before `len` is stored, and nobody else writes (caller).
+        // SAFETY: readers read nothing while `len` is 0, and the one thread that reads the
+        // environment is the only writer. `value` is no longer than the array.
         unsafe {
             slot.bytes.get().cast::<u8>().copy_from_nonoverlapping(value.as_ptr(), value.len())
         };
-        // Release: see `Slot`.
+        // Release: pairs with the Acquire in `text`.
         slot.len.store(value.len(), Ordering::Release);
     }
     true

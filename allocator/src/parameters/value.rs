@@ -1,11 +1,14 @@
 //! Values as text: `64MiB`, `500ms`, `never`, `on`.
 //!
 //! What `Value` displays, `Kind::parse` reads back as the same number. Units are powers of 1,024,
-//! with or without the `iB`; upper and lower case are the same, and blanks around a value do not
-//! count.
+//! with or without the `iB`. Case and blanks around a value do not matter. No state: what a
+//! parameter is set to is in `values`.
 
-use super::NEVER;
+use crate::config::MAX_REQUEST;
 use core::fmt;
+
+/// A value that is never reached: no decay by itself, no block large enough.
+pub const NEVER: usize = usize::MAX;
 
 /// What values an option takes.
 ///
@@ -120,7 +123,7 @@ impl Kind {
     }
 }
 
-/// Bytes in the unit called `name`; none is a byte.
+/// Bytes in the unit called `name`; no name is a byte.
 fn byte_unit(name: &[u8]) -> Option<usize> {
     if name.is_empty() {
         return Some(1);
@@ -139,7 +142,7 @@ fn byte_unit(name: &[u8]) -> Option<usize> {
 fn split_number(text: &[u8]) -> Option<(usize, &[u8])> {
     let end = text.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(text.len());
     let (digits, rest) = text.split_at(end);
-    // The number that stands for `never` is none that counts something.
+    // The number that stands for `never` cannot be a count.
     let number = decimal(digits).filter(|&number| number != NEVER)?;
     Some((number, rest.trim_ascii_start()))
 }
@@ -191,7 +194,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let show = |number| Value { kind: *self, number };
         match *self {
-            Self::Bytes { least, most: super::MAX_REQUEST, never } => {
+            Self::Bytes { least, most: MAX_REQUEST, never } => {
                 write!(out, "{} or more", show(least))?;
                 out.write_str(if never { ", or never" } else { "" })
             }

@@ -1,0 +1,289 @@
+//! ELF structures of loaded objects: symbols that may be missing, the object's own dynamic section,
+//! and the tables of symbols and segments.
+//!
+//! Reads memory that the dynamic linker has mapped, and calls nothing. It owns nothing and takes no
+//! lock; each function says why what it reads stays mapped. Which objects there are is the business
+//! of `own_libc` (the linker's list) and of the C library's `deepbind` (`dl_iterate_phdr`).
+
+use core::ffi::{CStr, c_char, c_void};
+use core::mem;
+use core::ops::Range;
+
+/// The address of a symbol that may be missing: a weak reference, 0 where nothing defines it. A
+/// symbol after `hidden` is that of the object itself.
+macro_rules! weak_address {
+    (hidden $name:literal) => {
+        $crate::os::elf::weak_address!(@read $name, concat!(".hidden ", $name))
+    };
+    ($name:literal) => {
+        $crate::os::elf::weak_address!(@read $name, "")
+    };
+    (@read $name:literal, $visibility:expr) => {{
+        let address: usize;
+        // SAFETY: reads a word of the global offset table. The symbol is declared weak right here,
+        // because each object file that the function is compiled into must say so.
+        unsafe {
+            #[cfg(target_arch = "x86_64")]
+            core::arch::asm!(
+                concat!(".weak ", $name),
+                $visibility,
+                concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+            #[cfg(target_arch = "aarch64")]
+            core::arch::asm!(
+                concat!(".weak ", $name),
+                $visibility,
+                concat!("adrp {0}, :got:", $name),
+                concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags),
+            );
+        }
+        address
+    }};
+}
+pub(crate) use weak_address;
+
+/// The type of `dlsym`.
+pub type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
+
+/// `dlsym`, unless this is a static program that has none. The other functions of the dynamic
+/// linker are found through it: a reference to `dlopen` would make linkers warn about each static
+/// program.
+pub fn dlsym() -> Option<Dlsym> {
+    let address = weak_address!("dlsym");
+    // SAFETY: null, which is `None`, or the function of that name, whose type POSIX gives.
+    unsafe { mem::transmute::<usize, Option<Dlsym>>(address) }
+}
+
+/// One entry of a dynamic section: a tag and a value.
+pub type DynamicEntry = [usize; 2];
+
+/// The dynamic section of the executable or library that this code is part of; null in a static
+/// program. The linker defines the symbol where there is such a section.
+pub fn own_dynamic() -> *const DynamicEntry {
+    weak_address!(hidden "_DYNAMIC") as *const DynamicEntry
+}
+
+/// The entries of a dynamic section, without the one that ends it.
+///
+/// # Safety
+/// `section` is a dynamic section: entries up to one with the tag 0. It stays mapped while the
+/// iterator lives.
+pub unsafe fn entries(section: *const DynamicEntry) -> impl Iterator<Item = DynamicEntry> {
+    let mut at = section;
+    core::iter::from_fn(move || {
+        // SAFETY: the first entry, or the one behind an entry that was not the last. The caller
+        // says that the section goes on up to the last one and stays mapped.
+        let entry = unsafe { at.read() };
+        if entry[0] == 0 {
+            return None;
+        }
+        // SAFETY: this entry is not the last, so the next one belongs to the section, too.
+        at = unsafe { at.add(1) };
+        Some(entry)
+    })
+}
+
+/// The address that an entry of a dynamic section names, in an object with the load address `base`.
+/// glibc adds the base where it can write to the section.
+pub fn address_in(base: usize, value: usize) -> usize {
+    if value < base { base + value } else { value }
+}
+
+const DT_STRTAB: usize = 5;
+const DT_SYMTAB: usize = 6;
+const DT_GNU_HASH: usize = 0x6fff_fef5;
+
+/// A symbol (`Elf64_Sym`).
+#[repr(C)]
+pub struct Symbol {
+    name: u32,
+    info: u8,
+    other: u8,
+    section: u16,
+    /// Distance from the object's load address.
+    pub value: usize,
+    size: usize,
+}
+
+impl Symbol {
+    /// Whether another object must define it.
+    pub fn is_import(&self) -> bool {
+        self.section == 0
+    }
+
+    fn is_defined_function(&self) -> bool {
+        const FUNCTION: u8 = 2;
+        self.info & 15 == FUNCTION && !self.is_import()
+    }
+}
+
+/// The symbols of a loaded object.
+pub struct Symbols {
+    /// What the object's addresses are relative to.
+    pub load_address: usize,
+    symbols: *const Symbol,
+    names: *const c_char,
+    /// Null in objects that are linked with `--hash-style=sysv`.
+    hash: *const u32,
+}
+
+impl Symbols {
+    /// The symbols of the object that has this load address and dynamic section. `None` if it has
+    /// none.
+    ///
+    /// # Safety
+    /// As for [`entries`], and the object stays loaded while the symbols are used.
+    pub unsafe fn of(load_address: usize, dynamic: *const DynamicEntry) -> Option<Self> {
+        let (mut symbols, mut names, mut hash) = (0, 0, 0);
+        // SAFETY: the caller says that this is the dynamic section of an object that stays loaded.
+        for [tag, value] in unsafe { entries(dynamic) } {
+            match tag {
+                DT_SYMTAB => symbols = address_in(load_address, value),
+                DT_STRTAB => names = address_in(load_address, value),
+                DT_GNU_HASH => hash = address_in(load_address, value),
+                _ => {}
+            }
+        }
+        (symbols != 0 && names != 0).then_some(Self {
+            load_address,
+            symbols: symbols as *const Symbol,
+            names: names as *const c_char,
+            hash: hash as *const u32,
+        })
+    }
+
+    /// The symbol of the function that the object defines as `name`, as other objects find it.
+    pub fn function(&self, name: &CStr) -> Option<*const Symbol> {
+        if self.hash.is_null() {
+            return None;
+        }
+        let step = |hash: u32, &byte: &u8| hash.wrapping_mul(33).wrapping_add(u32::from(byte));
+        let hash = name.to_bytes().iter().fold(5381, step);
+        // SAFETY: the layout of a GNU hash table: numbers of buckets, of the first symbol and of
+        // the filter's words of 64 bits, a shift, the filter, the buckets, and a word for each
+        // symbol, of which the lowest bit ends a chain. The dynamic linker uses the table for this
+        // loaded object, so it is sound, and every symbol of a chain has a name among the names.
+        unsafe {
+            let (buckets, first) = (self.hash.read(), self.hash.add(1).read());
+            let filter = self.hash.add(2).read() as usize;
+            let heads = self.hash.add(4 + 2 * filter);
+            let chains = heads.add(buckets as usize);
+            let mut index = heads.add((hash % buckets.max(1)) as usize).read();
+            while buckets > 0 && index >= first {
+                let found = chains.add((index - first) as usize).read();
+                let symbol = self.symbols.add(index as usize);
+                if found | 1 == hash | 1
+                    && (*symbol).is_defined_function()
+                    && self.name(symbol) == name
+                {
+                    return Some(symbol);
+                }
+                if found & 1 != 0 {
+                    break;
+                }
+                index += 1;
+            }
+        }
+        None
+    }
+
+    /// The symbol with this number.
+    ///
+    /// # Safety
+    /// A relocation of the object names a symbol by this number.
+    pub unsafe fn symbol(&self, number: usize) -> *const Symbol {
+        // SAFETY: the caller says that the object's table of symbols has so many.
+        unsafe { self.symbols.add(number) }
+    }
+
+    /// The name of a symbol of the object.
+    ///
+    /// # Safety
+    /// `symbol` is one of this object's symbols.
+    pub unsafe fn name(&self, symbol: *const Symbol) -> &CStr {
+        // SAFETY: a symbol's name is a place in the object's table of names, and ends in NUL.
+        unsafe { CStr::from_ptr(self.names.add((*symbol).name as usize)) }
+    }
+}
+
+/// The header of an ELF file, as far as it is needed.
+#[repr(C)]
+struct Header {
+    magic: [u8; 4],
+    class_and_more: [u8; 12],
+    kind_and_machine: [u16; 2],
+    version: u32,
+    entry: usize,
+    segments: usize,
+    sections: usize,
+    flags: u32,
+    header_bytes: u16,
+    segment_bytes: u16,
+    segment_count: u16,
+}
+
+/// A segment (`Elf64_Phdr`).
+#[repr(C)]
+pub struct Segment {
+    kind: u32,
+    flags: u32,
+    offset: usize,
+    address: usize,
+    physical: usize,
+    file_bytes: usize,
+    memory_bytes: usize,
+    align: usize,
+}
+
+impl Segment {
+    /// Whether `[start, end)` lies in this segment of an object with the load address `base`, and
+    /// the segment is mapped for reading alone.
+    pub fn is_read_only(&self, base: usize, start: usize, end: usize) -> bool {
+        const EXECUTABLE_OR_WRITABLE: u32 = 1 | 2;
+        let first = base.wrapping_add(self.address);
+        self.kind == PT_LOAD
+            && self.flags & EXECUTABLE_OR_WRITABLE == 0
+            && first <= start
+            && end <= first + self.file_bytes
+    }
+
+    /// Where the dynamic section lies in an object with the load address `base`, if this is its
+    /// segment.
+    pub fn dynamic(&self, base: usize) -> Option<*const DynamicEntry> {
+        const PT_DYNAMIC: u32 = 2;
+        (self.kind == PT_DYNAMIC).then(|| base.wrapping_add(self.address) as *const DynamicEntry)
+    }
+}
+
+const PT_LOAD: u32 = 1;
+
+/// The addresses between the first and the last segment of the object that is loaded at `base`.
+/// `None` if no ELF header is there.
+///
+/// # Safety
+/// `base` is the load address of a loaded library, so the first page of its file is mapped there.
+/// All linkers put the header and the table of segments into that page.
+pub unsafe fn extent_at(base: usize) -> Option<Range<usize>> {
+    // SAFETY: the caller says that the first page of the file is mapped there.
+    let header = unsafe { &*(base as *const Header) };
+    if header.magic != *b"\x7fELF" || usize::from(header.segment_bytes) != size_of::<Segment>() {
+        return None;
+    }
+    let table = (base + header.segments) as *const Segment;
+    let (mut first, mut last) = (usize::MAX, 0);
+    for index in 0..usize::from(header.segment_count) {
+        // SAFETY: the header says that the table has so many entries; the table lies in the same
+        // page.
+        let segment = unsafe { &*table.add(index) };
+        if segment.kind == PT_LOAD {
+            let start = base + segment.address;
+            first = first.min(start);
+            last = last.max(start + segment.memory_bytes);
+        }
+    }
+    (first < last).then_some(first..last)
+}

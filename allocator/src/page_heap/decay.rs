@@ -1,0 +1,85 @@
+//! The decay's arithmetic: how many free pages a step should release.
+//!
+//! The decay works from a low-water mark. The pages that stayed free and resident through a whole
+//! step were not needed in it, and a share of them goes back. A program that frees and allocates in
+//! waves keeps what its waves need. One that has calmed down loses the surplus within about the
+//! decay time.
+//!
+//! The page heap owns the one [`Decay`], under its lock. This file knows neither the clock nor the
+//! OS; `decay_steps` asks it.
+
+use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
+
+/// Pages below which a surplus goes back whole, so that the tail of the decay ends.
+const STEP_LEAST: usize = PAGES_PER_HUGE;
+
+/// The state of the decay. Guarded by the page heap's lock.
+pub(super) struct Decay {
+    /// Fewest free resident pages since the last step.
+    pub low: usize,
+    /// When the last step was, so that a new decay time counts at once; `None` before the first.
+    last_ms: Option<u64>,
+    /// Pages that the steps so far should have released and have not.
+    pub due: usize,
+    /// Pages freed since the last `note_decay`.
+    pub freed: usize,
+}
+
+impl Decay {
+    pub const fn new() -> Self {
+        Self { low: 0, last_ms: None, due: 0, freed: 0 }
+    }
+
+    /// Notes that `free` pages are free and resident.
+    pub fn note_free(&mut self, free: usize) {
+        self.low = self.low.min(free);
+    }
+
+    /// Notes that `pages` pages were freed.
+    pub fn note_freed(&mut self, pages: usize) {
+        self.freed += pages;
+    }
+
+    /// Whether a step is due at `now`. The first call starts the clock.
+    pub fn is_due(&mut self, time_ms: usize, now: u64, free: usize) -> bool {
+        let Some(last) = self.last_ms else {
+            self.last_ms = Some(now);
+            self.low = free;
+            return false;
+        };
+        now >= last + time_ms as u64 / DECAY_STEPS
+    }
+
+    /// The pages that a step at `now` should release with `free` pages free and resident, for a
+    /// decay time of `time_ms`, which is neither 0 nor `NEVER`: a share of those that were free
+    /// since the last step, all of them if that was a whole decay time ago. `None` if no step is
+    /// due.
+    pub fn step(&mut self, time_ms: usize, now: u64, free: usize) -> Option<usize> {
+        if !self.is_due(time_ms, now, free) {
+            return None;
+        }
+        let passed = now - self.last_ms.replace(now).unwrap_or(now);
+        let surplus = core::mem::replace(&mut self.low, free);
+        let share = if passed >= time_ms as u64 { surplus } else { surplus / STEP_SHARE };
+        Some(share.max(surplus.min(STEP_LEAST)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A decay time that is shortened at run time counts at once, not after the long wait that was
+    /// due.
+    #[test]
+    fn a_new_decay_time_counts_at_once() {
+        let mut decay = Decay::new();
+        let free = 100 * PAGES_PER_HUGE;
+        assert_eq!(decay.step(80_000, 1_000, free), None, "the first step only takes the mark");
+        assert_eq!(decay.step(80_000, 10_999, free), None, "an eighth of the time has not passed");
+        assert_eq!(decay.step(800, 1_100, free), Some(free / STEP_SHARE));
+        assert_eq!(decay.step(800, 1_199, free), None);
+        assert_eq!(decay.step(800, 1_200, free), Some(free / STEP_SHARE));
+        assert_eq!(decay.step(800, 2_000, free), Some(free), "a whole decay time has passed");
+    }
+}

@@ -1,0 +1,158 @@
+//! The steps of the decay: when one is due, and releasing the pages that it found.
+//!
+//! Page-heap operations, and now and then a thread's refills and flushes (`tick`), see by a coarse
+//! clock that a step is due and request it (`os::release_request`). `background` takes the step
+//! (`decay_step`) and releases what is due, part by part (docs/contract.md, C1.1 and C2.2). The
+//! decay time is the parameter `decay_ms`; with 0 every operation releases what it freed.
+//!
+//! A call of the program does a bounded part of what others left (`Inner::for_one_call`).
+
+use super::heap::{Inner, PageHeap};
+use super::release::{AT_ONCE, Effort, OF_OTHERS};
+use crate::config::{DECAY_MIN_HUGE, PAGES_PER_HUGE};
+use crate::os::{Os, libc_calls, release_request};
+use crate::parameters::{self, Id, NEVER};
+use crate::sync::Ordering;
+
+/// Free resident pages from which a step is requested before it is due: 16 MiB.
+const MUCH: usize = 8 * PAGES_PER_HUGE;
+/// Free resident pages below which a program without threads takes no step: half a megabyte.
+const LEAST: usize = PAGES_PER_HUGE / 4;
+
+impl Inner {
+    /// For operations that allocate or free pages: the pages to release at once, 0 unless
+    /// `decay_ms` is 0. Requests a step if one is due.
+    pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
+        let freed = core::mem::take(&mut self.decay.freed);
+        match parameters::get(Id::DecayMs) {
+            0 => self.for_one_call(freed, self.free_resident),
+            NEVER => 0,
+            _ if self.huge_pages < DECAY_MIN_HUGE => 0,
+            time_ms => {
+                if !release_request::is_pending() && self.has_something_to_give() {
+                    // A program may free so much before the first step is due.
+                    let much = self.free_resident >= MUCH;
+                    if much || self.decay.is_due(time_ms, os.now_ms(), self.free_resident) {
+                        release_request::request();
+                    }
+                }
+                0
+            }
+        }
+    }
+
+    /// Whether a step may find anything. Free pages inside spans are not known here; a program
+    /// without threads requests a step for those when it frees much (`release_request::note_free`).
+    fn has_something_to_give(&self) -> bool {
+        self.free_resident >= LEAST || libc_calls::has_threads()
+    }
+
+    /// How many of the `all` pages that should be released a call releases that allocated or freed
+    /// `own` pages itself: as many, and a bounded part of what others left. The rest is due, for
+    /// the background thread or for later calls.
+    pub fn for_one_call(&mut self, own: usize, all: usize) -> usize {
+        let most = own.saturating_add(OF_OTHERS);
+        if all > most {
+            self.decay.due = self.decay.due.max(all - most);
+            release_request::request();
+        }
+        all.min(most)
+    }
+}
+
+impl<O: Os> PageHeap<O> {
+    /// Requests a step of the decay if one is due: for callers that come by now and then without
+    /// pages to allocate or free. All threads together check once for each value of the clock;
+    /// without that, most acquisitions of the heap's lock were for this.
+    pub fn tick(&self) {
+        let now = self.os.now_ms() as usize;
+        // Relaxed, like the store below: a thread that sees an old time checks once more, which
+        // does no harm.
+        if release_request::is_pending() || self.looked.load(Ordering::Relaxed) == now {
+            return;
+        }
+        self.looked.store(now, Ordering::Relaxed);
+        let at_once = self.lock().note_decay(&self.os);
+        self.release_now(at_once);
+    }
+
+    /// Takes a step of the decay, if it is time for one: the pages that it should release are due
+    /// then.
+    pub fn decay_step(&self) {
+        let time_ms = parameters::get(Id::DecayMs);
+        let mut inner = self.lock();
+        let free = inner.free_resident;
+        match time_ms {
+            0 => inner.decay.due = free,
+            NEVER => inner.decay.due = 0,
+            _ => {
+                if let Some(more) = inner.decay.step(time_ms, self.os.now_ms(), free) {
+                    inner.decay.due = (inner.decay.due + more).min(free);
+                }
+            }
+        }
+    }
+
+    /// Whether pages are due to be released.
+    pub fn owes(&self) -> bool {
+        self.lock().decay.due > 0
+    }
+
+    /// Releases pages that are due, `most` of them or a few more, by about `calls` system calls at
+    /// most. Returns whether to call it again: more may be due, and can be released.
+    pub fn release_owed(&self, most: usize, calls: usize) -> bool {
+        let request = self.lock().decay.due.min(most);
+        if request == 0 {
+            return false;
+        }
+        let outcome = self.release_by(request, Effort { at_once: AT_ONCE, calls });
+        let mut inner = self.lock();
+        let left = inner.decay.due.saturating_sub(outcome.pages);
+        inner.decay.due = if outcome.is_end { 0 } else { left };
+        !outcome.is_end
+    }
+
+    /// Makes all pages due of which a step of the decay would release a share. Returns whether to
+    /// call it again: never.
+    pub fn owe_surplus(&self) -> bool {
+        let mut inner = self.lock();
+        let free = inner.free_resident;
+        let surplus = core::mem::replace(&mut inner.decay.low, free);
+        inner.decay.due = inner.decay.due.max(surplus).min(free);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{HUGE_SIZE, PAGES_PER_HUGE};
+    use crate::page_heap::release::{AT_ONCE_IN_CALL, OF_OTHERS};
+    use crate::page_heap::tests::model::Model;
+
+    /// A call of the program must not pay for all that others left: it releases as much as it freed
+    /// itself and a bounded part besides, by system calls that do not take long. The rest is due,
+    /// and goes later.
+    #[test]
+    fn a_call_gives_back_its_own_and_a_bounded_part_of_the_rest() {
+        let mut model = Model::new();
+        for _ in 0..16 {
+            assert!(model.allocate(PAGES_PER_HUGE, 1));
+        }
+        (0..16).for_each(|_| model.free(0));
+        let all = model.heap.lock().free_resident;
+        let own = PAGES_PER_HUGE;
+        let pages = model.heap.lock().for_one_call(own, all);
+        assert_eq!(pages, own + OF_OTHERS);
+        model.os().take_most_released();
+        assert_eq!(model.heap.release_now(pages), pages);
+        assert_eq!(model.os().take_most_released(), AT_ONCE_IN_CALL * HUGE_SIZE);
+        model.check();
+        assert_eq!(model.heap.lock().decay.due, all - pages);
+        while model.heap.release_owed(PAGES_PER_HUGE, 1) {
+            model.check();
+        }
+        assert_eq!(model.heap.lock().free_resident, 0);
+        assert_eq!(model.heap.lock().for_one_call(3, 2), 2, "no more than there is");
+        model.drain();
+    }
+}

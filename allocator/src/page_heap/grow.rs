@@ -1,0 +1,104 @@
+//! Growth by whole huge pages: mapping them, making their records, adding them to the free ranges.
+//!
+//! Runs under the page heap's lock, also while the kernel maps memory: two threads that both find
+//! the heap empty must not both grow it. Growth by less than a huge page is in `partial`.
+
+use super::heap::Inner;
+use super::huge_page::HugePage;
+use super::huge_ranges::record;
+use crate::config::{
+    DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
+    PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
+};
+use crate::os::{Os, libc_calls, map_aligned, release_request};
+use crate::page::metadata::METADATA;
+use crate::page::page_map::PAGE_MAP;
+use crate::parameters::{self, HugePages, Id};
+use core::ptr::NonNull;
+
+/// Bytes of records for a huge page that holds spans of a few pages each.
+const RECORDS_PER_HUGE: usize = 8 << 10;
+
+impl Inner {
+    /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `whole` says
+    /// whether they are for one block.
+    pub(super) fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
+        // Before the last addresses are taken: large blocks that are freed later need records when
+        // they become small spans.
+        METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
+        let request = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
+        let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
+        let huge_backed = match parameters::huge_pages() {
+            HugePages::Never => false,
+            // With a decay time of 0 memory is released page by page at once, which would break
+            // huge pages up as soon as they are made.
+            HugePages::Auto => self.huge_pages >= threshold && parameters::get(Id::DecayMs) != 0,
+            HugePages::Always => true,
+        };
+        self.map_huge(os, request, huge_backed)
+            .or_else(|| if request > need { self.map_huge(os, need, huge_backed) } else { None })
+    }
+
+    fn map_huge<O: Os>(&mut self, os: &O, count: usize, huge_backed: bool) -> Option<()> {
+        let bytes = count.checked_mul(HUGE_SIZE)?;
+        let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
+        let entered = if PAGE_MAP.ensure(addr, bytes) {
+            self.enter_records(addr, count, huge_backed)
+        } else {
+            0
+        };
+        // SAFETY: all of this was just mapped, and nothing refers yet to what could not be entered.
+        unsafe {
+            if entered < count {
+                os.unmap(addr + entered * HUGE_SIZE, (count - entered) * HUGE_SIZE);
+            }
+            if entered > 0 && huge_backed {
+                os.advise_huge(addr, entered * HUGE_SIZE, true);
+            } else if entered > 0 && parameters::huge_pages() == HugePages::Never {
+                os.advise_huge(addr, entered * HUGE_SIZE, false);
+            }
+        }
+        self.lowest = addr;
+        (entered == count).then_some(())
+    }
+
+    /// Makes records for fresh huge pages and adds them to the ranges. Returns how many there was
+    /// metadata for.
+    fn enter_records(&mut self, addr: usize, count: usize, huge_backed: bool) -> usize {
+        let mut entered = 0;
+        while entered < count {
+            let at = addr + entered * HUGE_SIZE;
+            let huge = match NonNull::new(record(at)) {
+                // Lost when a block was moved (`relocate`): all of it, as it could be mapped now.
+                Some(lost) => {
+                    self.huge_pages -= 1;
+                    self.used -= PAGES_PER_HUGE;
+                    self.absent -= PAGES_PER_HUGE;
+                    lost
+                }
+                None => match METADATA.allocate::<HugePage>() {
+                    Some(huge) => huge,
+                    None => break,
+                },
+            };
+            self.change_asked(at, |_| {
+                // SAFETY: memory for one record, fresh or of a lost huge page, which is in no list.
+                unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
+                PAGE_MAP.set_huge(at, huge.as_ptr().cast());
+            });
+            entered += 1;
+        }
+        if entered > 0 {
+            self.huge_pages += entered;
+            if self.huge_pages >= DECAY_MIN_HUGE {
+                release_request::note_size();
+            }
+            if self.huge_pages >= DECAY_AT_ONCE_HUGE && libc_calls::has_threads() {
+                release_request::request();
+            }
+            // SAFETY: the records were just made, and all their pages are free.
+            unsafe { self.ranges.insert(record(addr), entered) };
+        }
+        entered
+    }
+}

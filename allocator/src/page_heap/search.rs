@@ -1,0 +1,60 @@
+//! The search for free pages: first the partly used huge pages, then the free ranges, then growth.
+//!
+//! Guarded by the page heap's lock. `marks` marks what is found.
+
+use super::heap::Inner;
+use super::huge_page::HugePage;
+use crate::config::PAGES_PER_HUGE;
+use crate::os::Os;
+use crate::page::units::PageId;
+
+impl Inner {
+    /// Finds `pages` free pages and marks them used. Returns the first and whether all read as
+    /// zero.
+    pub(super) fn take_pages<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+    ) -> Option<(PageId, bool)> {
+        if pages > PAGES_PER_HUGE {
+            return self.take_huge(os, pages);
+        }
+        let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
+        let (huge, index) = match found {
+            Some(place) => place,
+            None => match self.take_range(os, 1, pages == PAGES_PER_HUGE) {
+                Some(huge) => (huge, 0),
+                None => self.grow_partly(os, pages, align)?,
+            },
+        };
+        let fresh = self.take_in(huge, index, pages);
+        // SAFETY: records are never freed.
+        Some((unsafe { (*huge).page(index) }, fresh))
+    }
+
+    /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
+    fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
+        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), true)?;
+        // SAFETY: records are never freed.
+        let start = PageId::containing(unsafe { (*first).addr });
+        Some((start, self.take_run(start, pages)))
+    }
+
+    /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
+    /// `whole` says whether they are for one block.
+    pub(super) fn take_range<O: Os>(
+        &mut self,
+        os: &O,
+        count: usize,
+        whole: bool,
+    ) -> Option<*mut HugePage> {
+        match self.ranges.take(count) {
+            Some(first) => Some(first),
+            None => {
+                let grown = self.grow(os, count, whole).is_some();
+                if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
+            }
+        }
+    }
+}

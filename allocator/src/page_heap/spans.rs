@@ -1,0 +1,87 @@
+//! Spans: allocating and freeing them, with their records and their entries in the page map.
+//!
+//! This is what the central tier and large blocks call. Each operation takes the page heap's lock
+//! once, then releases, without the lock, what the limits and a decay time of 0 ask of it.
+
+use super::heap::{Allocated, Inner, PageHeap};
+use crate::config::PAGES_PER_HUGE;
+use crate::os::Os;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Span, SpanState};
+use crate::page::units::{Length, PageId};
+use core::ptr::NonNull;
+
+impl<O: Os> PageHeap<O> {
+    /// A span of `pages` pages whose start is a multiple of `align` pages (a power of two, at most
+    /// a huge page), entered in the page map. `class` is `NONE` for a large block. `None` without
+    /// memory.
+    pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
+        debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
+        self.allocate_by(pages, class, |inner| inner.take_pages(&self.os, pages.0, align.0))
+    }
+
+    /// The same with pages that `take` finds and marks as used. `take` returns the first page and
+    /// whether all of them read as zero.
+    pub(super) fn allocate_by(
+        &self,
+        pages: Length,
+        class: SizeClass,
+        take: impl FnOnce(&mut Inner) -> Option<(PageId, bool)>,
+    ) -> Option<Allocated> {
+        let mut inner = self.lock();
+        if !inner.admits(pages.bytes()) {
+            return None;
+        }
+        let span = inner.new_record()?;
+        let Some((start, fresh)) = take(&mut inner) else {
+            // SAFETY: `new_record` just returned it, and nothing refers to it.
+            unsafe { inner.recycle_record(span) };
+            return None;
+        };
+        let state = if class == SizeClass::NONE { SpanState::Large } else { SpanState::Small };
+        // SAFETY: `new_record` returned it to this thread, and nothing else refers to it.
+        unsafe {
+            span.write(Span::new(start, pages, state, class));
+            (*span.as_ptr()).fresh = fresh;
+        }
+        inner.note_large(state, 0, pages.bytes());
+        PAGE_MAP.insert(span.as_ptr(), start, pages, class);
+        let at_once = inner.note_decay(&self.os);
+        let excess = inner.excess(&self.os);
+        drop(inner);
+        self.release_now(at_once);
+        self.run_excess(excess);
+        Some(span)
+    }
+
+    /// Enters the classes of spans by their aliases, now and from now on.
+    pub fn use_class_aliases(&self) {
+        let inner = self.lock();
+        PAGE_MAP.use_class_aliases(inner.spans > 0);
+    }
+
+    /// Frees a span.
+    ///
+    /// # Safety
+    /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
+    pub unsafe fn free_span(&self, span: NonNull<Span>) {
+        let mut inner = self.lock();
+        // SAFETY: the caller gives up the live span, so nobody else uses its record or its pages.
+        let pages = unsafe {
+            let record = span.as_ref();
+            PAGE_MAP.remove(record.start, record.pages, record.class);
+            inner.note_large(record.state, record.bytes(), 0);
+            let touched = Length::for_bytes(record.touched_bytes()).0;
+            let pages = record.pages.0;
+            inner.give_pages(record.start, pages, pages - touched);
+            inner.recycle_record(span);
+            pages
+        };
+        let at_once = inner.note_decay(&self.os);
+        let excess = inner.excess_of_freed(pages);
+        drop(inner);
+        self.release_now(at_once);
+        self.run_excess(excess);
+    }
+}
