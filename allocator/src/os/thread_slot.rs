@@ -277,12 +277,20 @@ pub fn thread_pointer() -> usize {
     // SAFETY: reads the thread pointer, which the x86-64 ABI keeps at fs:0 and which does not
     // change.
     unsafe {
-        asm!("mov {}, qword ptr fs:[0]", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "mov {}, qword ptr fs:[0]",
+            out(reg) pointer,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
     #[cfg(target_arch = "aarch64")]
     // SAFETY: reads the thread pointer, which does not change.
     unsafe {
-        asm!("mrs {}, tpidr_el0", out(reg) pointer, options(pure, nomem, nostack, preserves_flags));
+        asm!(
+            "mrs {}, tpidr_el0",
+            out(reg) pointer,
+            options(pure, nomem, nostack, preserves_flags),
+        );
     }
     pointer
 }

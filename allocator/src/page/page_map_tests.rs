@@ -79,7 +79,8 @@ proptest! {
             let pages = pages.min(AREA_PAGES - at);
             // What is in the way goes first.
             spans.retain(|span| {
-                let apart = span.start.0 + span.pages.0 <= start.0 || start.0 + pages <= span.start.0;
+                let (end, other_end) = (start.0 + pages, span.start.0 + span.pages.0);
+                let apart = other_end <= start.0 || end <= span.start.0;
                 if !apart {
                     PAGE_MAP.remove(span.start, span.pages, span.class);
                 }
@@ -96,7 +97,9 @@ proptest! {
                 (span.start.0..span.start.0 + known).contains(&page.0)
             });
             let (class, expected) =
-                here.map_or((SizeClass::NONE, ptr::null_mut()), |span| (span.class, &raw mut **span));
+                here.map_or((SizeClass::NONE, ptr::null_mut()), |span| {
+                    (span.class, &raw mut **span)
+                });
             prop_assert_eq!(PAGE_MAP.class(page.addr()), class);
             prop_assert_eq!(PAGE_MAP.class(page.addr() + PAGE_SIZE - 1), class);
             prop_assert_eq!(PAGE_MAP.span(page.addr() + 4095), expected);

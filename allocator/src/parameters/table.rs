@@ -116,7 +116,8 @@ static ALL: [Parameter; 18] = [
         kind: Kind::Choice { words: &["never", "auto", "always"] },
         default: HugePages::Auto as usize,
         meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; \
-                  auto: once the heap has 16 MiB, for blocks of 2 MiB and more 8 MiB, and not with decay_ms=0.",
+                  auto: once the heap has 16 MiB, for blocks of 2 MiB and more 8 MiB, and not with \
+                  decay_ms=0.",
         cost: "always: small programs take up to 2 MiB more. never: first touch costs about five \
                times as much, and more TLB misses.",
         clause: "C2.4",
@@ -176,8 +177,8 @@ static ALL: [Parameter; 18] = [
         default: 1,
         meaning: "Whether the C library checks, when the process exits, that what lies in the last \
                   thread's magazines are whole blocks.",
-        cost: "on: microseconds at exit, up to a millisecond where threads have ended. off: a pointer into the middle of a block that was freed \
-               last may go unnoticed.",
+        cost: "on: microseconds at exit, up to a millisecond where threads have ended. off: a \
+               pointer into the middle of a block that was freed last may go unnoticed.",
         clause: "-",
     },
     Parameter {
@@ -187,11 +188,12 @@ static ALL: [Parameter; 18] = [
         // Memcheck gives up on a process that ends while this thread sleeps.
         default: if MEMCHECK { Background::Off } else { Background::Auto } as usize,
         meaning: "Whether a thread of the allocator's own may be started, once the heap has grown \
-                  beyond 8 MiB, to give memory back and to empty the caches of threads that \
-                  sleep; auto: in processes that have made threads. It sleeps when there is nothing to \
+                  beyond 8 MiB, to give memory back and to empty the caches of threads that sleep; \
+                  auto: in processes that have made threads. It sleeps when there is nothing to \
                   do, and ends when next to nothing is in use.",
         cost: "on, auto: a thread that wakes up four times a second while there is memory to give \
-               back. off: the program's own calls do it, and one that makes none keeps what it has.",
+               back. off: the program's own calls do it, and one that makes none keeps what it \
+               has.",
         clause: "C1.1, C2.2",
     },
     Parameter {
@@ -199,10 +201,10 @@ static ALL: [Parameter; 18] = [
         name: "leak_report",
         kind: Kind::Choice { words: &["off", "on", "json", "trace"] },
         default: LeakReport::Off as usize,
-        meaning: "Traces every allocation from the start and reports at exit what is outstanding, by \
-                  stack, for people (on) or machines (json); trace: only on demand.",
-        cost: "Not off: no thread has a cache, and each call walks the stack: tens of times slower. \
-               Changing it later only changes what is said at exit.",
+        meaning: "Traces every allocation from the start and reports at exit what is outstanding, \
+                  by stack, for people (on) or machines (json); trace: only on demand.",
+        cost: "Not off: no thread has a cache, and each call walks the stack: tens of times \
+               slower. Changing it later only changes what is said at exit.",
         clause: "C6.2, C6.3",
     },
     Parameter {
@@ -210,10 +212,11 @@ static ALL: [Parameter; 18] = [
         name: "sample_interval",
         kind: Kind::Bytes { least: 1, most: MAX_REQUEST, never: true },
         default: NEVER,
-        meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good value; \
-                  never: no thread counts. Must be set at the start to be changed later.",
-        cost: "Not never: about 2 instructions more for an allocation and its free together, 16 where the \
-               caller of free says the size. Shorter: more stacks walked, and a page for each sampled block.",
+        meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good \
+                  value; never: no thread counts. Must be set at the start to be changed later.",
+        cost: "Not never: about 2 instructions more for an allocation and its free together, 16 \
+               where the caller of free says the size. Shorter: more stacks walked, and a page for \
+               each sampled block.",
         clause: "C6.2",
     },
     Parameter {
@@ -221,8 +224,9 @@ static ALL: [Parameter; 18] = [
         name: "dump_signal",
         kind: Kind::Choice { words: &["off", "usr1", "usr2"] },
         default: 0,
-        meaning: "Signal that makes the process write what is outstanding to the file that profile_file \
-                  names, for stratalloc-ctl report. Read at the start; not if the program uses the signal.",
+        meaning: "Signal that makes the process write what is outstanding to the file that \
+                  profile_file names, for stratalloc-ctl report. Read at the start; not if the \
+                  program uses the signal.",
         cost: "Not off: a thread that sleeps.",
         clause: "C6.2",
     },
@@ -231,12 +235,12 @@ static ALL: [Parameter; 18] = [
         name: "guard_sample",
         kind: Kind::Bytes { least: 1, most: MAX_REQUEST, never: true },
         default: NEVER,
-        meaning: "Mean bytes between two small blocks that get pages of their own between guard pages, \
-                  where misuse ends the process with the stacks involved; 8MiB is a good value; never: \
-                  none. Must be set at the start to be changed later.",
-        cost: "Not never: as sample_interval, 25 instructions more where the caller of free says the size, \
-               which is then compared, and a few microseconds and a page or more per guarded block, of which \
-               there are at most 512 at a time.",
+        meaning: "Mean bytes between two small blocks that get pages of their own between guard \
+                  pages, where misuse ends the process with the stacks involved; 8MiB is a good \
+                  value; never: none. Must be set at the start to be changed later.",
+        cost: "Not never: as sample_interval, 25 instructions more where the caller of free says \
+               the size, which is then compared, and a few microseconds and a page or more per \
+               guarded block, of which there are at most 512 at a time.",
         clause: "-",
     },
     Parameter {
@@ -244,8 +248,8 @@ static ALL: [Parameter; 18] = [
         name: "soft_limit",
         kind: Kind::Bytes { least: LEAST_LIMIT, most: MAX_REQUEST, never: true },
         default: NEVER,
-        meaning: "Bytes held, beyond which free memory goes back to the system at once, caches included; \
-                  requests never fail for it.",
+        meaning: "Bytes held, beyond which free memory goes back to the system at once, caches \
+                  included; requests never fail for it.",
         cost: "Near what the program needs: system calls and page faults whenever the heap grows.",
         clause: "C1.1, C1.5",
     },
@@ -254,7 +258,8 @@ static ALL: [Parameter; 18] = [
         name: "hard_limit",
         kind: Kind::Bytes { least: LEAST_LIMIT, most: MAX_REQUEST, never: true },
         default: NEVER,
-        meaning: "Bytes held, beyond which requests fail with ENOMEM, once all that is free went back.",
+        meaning: "Bytes held, beyond which requests fail with ENOMEM, once all that is free went \
+                  back.",
         cost: "As soft_limit; and programs that do not look at what malloc returns crash.",
         clause: "C1.1, C1.5",
     },
@@ -263,10 +268,11 @@ static ALL: [Parameter; 18] = [
         name: "container",
         kind: Kind::Switch,
         default: 1,
-        meaning: "Whether whoever gives memory back looks at the memory limits of the container (cgroup v2) and \
-                  at the pressure for memory, and gives free memory back early for them.",
-        cost: "on: while memory is to go back, a few files are read once a second. off: free memory may \
-               make the kernel slow down or end the process.",
+        meaning: "Whether whoever gives memory back looks at the memory limits of the container \
+                  (cgroup v2) and at the pressure for memory, and gives free memory back early for \
+                  them.",
+        cost: "on: while memory is to go back, a few files are read once a second. off: free \
+               memory may make the kernel slow down or end the process.",
         clause: "C1.1, C1.5",
     },
     Parameter {
@@ -275,11 +281,12 @@ static ALL: [Parameter; 18] = [
         kind: Kind::Switch,
         // Those write to what is freed.
         default: !HARDENED as usize,
-        meaning: "Whether, after fork in a process with 32 MiB of heap or more, small blocks are freed \
-                  without writing to them and new ones put together, while the child shares the pages, \
-                  so that fewer of these are copied.",
-        cost: "on: free takes some hundred instructions then, and up to a quarter more memory may be held, \
-               until the child has ended or runs another program. off: about a page is copied for each block that is freed.",
+        meaning: "Whether, after fork in a process with 32 MiB of heap or more, small blocks are \
+                  freed without writing to them and new ones put together, while the child shares \
+                  the pages, so that fewer of these are copied.",
+        cost: "on: free takes some hundred instructions then, and up to a quarter more memory may \
+               be held, until the child has ended or runs another program. off: about a page is \
+               copied for each block that is freed.",
         clause: "C5.3",
     },
     Parameter {
@@ -287,10 +294,12 @@ static ALL: [Parameter; 18] = [
         name: "deepbind",
         kind: Kind::Switch,
         default: 1,
-        meaning: "Whether the C library sees to it at the start that libraries opened with RTLD_DEEPBIND get this \
-                  allocator, too, instead of a mixture with the system's; in programs that can open libraries.",
-        cost: "on: some 50 KiB of memory and 20 to 50 us at the start of such a program. off: PHP's extensions and \
-               others that are opened so give blocks to the wrong allocator, which ends the process.",
+        meaning: "Whether the C library sees to it at the start that libraries opened with \
+                  RTLD_DEEPBIND get this allocator, too, instead of a mixture with the system's; \
+                  in programs that can open libraries.",
+        cost: "on: some 50 KiB of memory and 20 to 50 us at the start of such a program. off: \
+               PHP's extensions and others that are opened so give blocks to the wrong allocator, \
+               which ends the process.",
         clause: "C3.1",
     },
     Parameter {
@@ -298,8 +307,8 @@ static ALL: [Parameter; 18] = [
         name: "zero_on_free",
         kind: Kind::Switch,
         default: 0,
-        meaning: "Whether small blocks are cleared when they are freed, and looked at once more before \
-                  they are used again. Read at the start.",
+        meaning: "Whether small blocks are cleared when they are freed, and looked at once more \
+                  before they are used again. Read at the start.",
         cost: "on: what clearing takes.",
         clause: "-",
     },

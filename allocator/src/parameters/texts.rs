@@ -46,39 +46,39 @@ pub static TEXTS: [TextParameter; COUNT] = [
     TextParameter {
         id: TextId::LeakReportFile,
         name: "leak_report_file",
-        meaning: "File that the leak report at exit is appended to instead of stderr; %p stands for the \
-                  process's number.",
+        meaning: "File that the leak report at exit is appended to instead of stderr; %p stands \
+                  for the process's number.",
     },
     TextParameter {
         id: TextId::LeakSuppressions,
         name: "leak_suppressions",
-        meaning: "Names of functions, with colons between; allocations with one of them on their stack \
-                  are left out of the leak report. * stands for any text.",
+        meaning: "Names of functions, with colons between; allocations with one of them on their \
+                  stack are left out of the leak report. * stands for any text.",
     },
     TextParameter {
         id: TextId::CtlPath,
         name: "ctl_path",
-        meaning: "The program stratalloc-ctl, which the leak report at exit is made with; if not set, it \
-                  is looked for beside the file that the allocator is in.",
+        meaning: "The program stratalloc-ctl, which the leak report at exit is made with; if not \
+                  set, it is looked for beside the file that the allocator is in.",
     },
     TextParameter {
         id: TextId::Control,
         name: "control",
-        meaning: "1: the process listens for stratalloc-ctl on a socket in a private folder; a path: on \
-                  that socket (%p stands for the process's number).",
+        meaning: "1: the process listens for stratalloc-ctl on a socket in a private folder; a \
+                  path: on that socket (%p stands for the process's number).",
     },
     TextParameter {
         id: TextId::ProfileFile,
         name: "profile_file",
-        meaning: "File that a profile is written to when dump_signal comes; if not set, stratalloc-%p.dump \
-                  (%p stands for the process's number).",
+        meaning: "File that a profile is written to when dump_signal comes; if not set, \
+                  stratalloc-%p.dump (%p stands for the process's number).",
     },
     TextParameter {
         id: TextId::TraceFile,
         name: "trace_file",
         meaning: "File that does not exist yet, to which every call is written, to be replayed by \
-                  stratalloc-bench (%p stands for the process's number). Each call then takes tens of times \
-                  as long, and leak_report and sample_interval do nothing.",
+                  stratalloc-bench (%p stands for the process's number). Each call then takes tens \
+                  of times as long, and leak_report and sample_interval do nothing.",
     },
 ];
 

@@ -1,5 +1,6 @@
-//! How the cost of the page heap's operations grows with the size of the heap, in steps under its lock (`steps`):
-//! linear in what the caller asked for or gives back, whatever else lies free, and bounded while the lock is held once.
+//! How the cost of the page heap's operations grows with the size of the heap, in steps under its
+//! lock (`steps`): linear in what the caller asked for or gives back, whatever else lies free, and
+//! bounded while the lock is held once.
 
 use super::scripted_os::ScriptedOs;
 use crate::base::steps::{self, Steps};
@@ -11,9 +12,11 @@ use crate::page_heap::PageHeap;
 use std::ptr::NonNull;
 use std::vec::Vec;
 
-/// Steps in one hold of the lock, at most: the records looked at and those of what is given back at once.
+/// Steps in one hold of the lock, at most: the records looked at and those of what is given back at
+/// once.
 const MOST_IN_A_HOLD: usize = 64 + 24;
-/// Free ranges, or partly used huge pages, in the smallest heap looked at, and how often it is doubled.
+/// Free ranges, or partly used huge pages, in the smallest heap looked at, and how often it is
+/// doubled.
 const SMALLEST: usize = 30;
 const DOUBLINGS: usize = 4;
 
@@ -54,8 +57,9 @@ fn partly_used(heap: &Heap, count: usize) -> Vec<Block> {
     free_every_other(heap, blocks)
 }
 
-/// Steps that `operation` takes on heaps that `setup` makes of n, 2n, 4n, 8n parts: none may take more than `most` in a
-/// heap of the smallest size, and a heap of double the size takes at most double the steps.
+/// Steps that `operation` takes on heaps that `setup` makes of n, 2n, 4n, 8n parts: none may take
+/// more than `most` in a heap of the smallest size, and a heap of double the size takes at most
+/// double the steps.
 fn steps_of(
     most: usize,
     setup: impl Fn(&Heap, usize) -> Vec<Block>,
@@ -84,7 +88,8 @@ fn steps_of(
     all
 }
 
-/// Panics unless the steps do not depend on the size of the heap, but for its growth by up to 32 huge pages.
+/// Panics unless the steps do not depend on the size of the heap, but for its growth by up to 32
+/// huge pages.
 fn assert_bounded(steps: &[usize]) {
     assert!(steps.iter().all(|&steps| steps <= 64), "{steps:?}");
 }
@@ -146,7 +151,8 @@ fn giving_back_what_was_freed_does_not_depend_on_what_is_free() {
     assert_bounded(&steps);
 }
 
-/// Huge pages without memory between such that have some are passed over once, and not again at the next turn.
+/// Huge pages without memory between such that have some are passed over once, and not again at the
+/// next turn.
 #[test]
 fn a_gap_without_memory_in_a_range_is_passed_over_once() {
     let gap = |heap: &Heap, count: usize| {

@@ -212,8 +212,8 @@ impl Model {
         })
     }
 
-    /// Makes one of the blocks longer in another place: of the heap, or of its own if it is to be `direct`. Whether the
-    /// heap could.
+    /// Makes one of the blocks longer in another place: of the heap, or of its own if it is to be
+    /// `direct`. Whether the heap could.
     pub fn move_longer(&mut self, index: usize, more: usize, direct: bool) -> bool {
         let index = index % self.blocks.len();
         let pages = self.blocks[index].pages().0 + more;
@@ -233,7 +233,8 @@ impl Model {
         moved
     }
 
-    /// Lets `how` change the length of one of the blocks to `pages` pages, and looks at what became of it.
+    /// Lets `how` change the length of one of the blocks to `pages` pages, and looks at what became
+    /// of it.
     fn change(
         &mut self,
         index: usize,

@@ -116,8 +116,8 @@ impl ScriptedOs {
         self.state().most_mappings = most;
     }
 
-    /// Borders between neighbouring huge pages of which different things were asked: what more mappings there are for
-    /// that.
+    /// Borders between neighbouring huge pages of which different things were asked: what more
+    /// mappings there are for that.
     pub fn borders(&self) -> usize {
         let state = self.state();
         let is_mapped =
