@@ -338,8 +338,10 @@ static void *only_sleep(void *argument) {
     return only_wait(argument);
 }
 
-static size_t resident_with(void *(*body)(void *), long wait_ms) {
+/* What `SLEEPERS` threads hold that have run `body`, as soon as it is less than `goal`, or after `most_ms`. */
+static size_t resident_with(void *(*body)(void *), size_t goal, long most_ms) {
     size_t before = resident_bytes();
+    long waited;
     pthread_attr_t attributes;
     long i;
     pthread_attr_init(&attributes);
@@ -350,13 +352,14 @@ static size_t resident_with(void *(*body)(void *), long wait_ms) {
         CHECK(pthread_create(&thread, &attributes, body, (void *)i) == 0, "no thread");
     }
     pthread_barrier_wait(&all_done);
-    sleep_ms(wait_ms);
+    for (waited = 0; waited < most_ms && resident_bytes() - before >= goal; waited += 100) sleep_ms(100);
     return resident_bytes() - before;
 }
 
 static void sleeping_threads_hold_next_to_nothing(void) {
-    size_t bare = resident_with(only_sleep, 100);
-    size_t worked = resident_with(work_and_sleep, 8000);
+    size_t bare = resident_with(only_sleep, 0, 100);
+    /* Eight seconds where the machine has nothing else to do. */
+    size_t worked = resident_with(work_and_sleep, bare + SLEEPERS * 30 * KIB, 30000);
     size_t each = worked > bare ? (worked - bare) / SLEEPERS : 0;
     CHECK(each < 32 * KIB, "%zu bytes for each sleeping thread", each);
 }

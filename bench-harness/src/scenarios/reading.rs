@@ -55,21 +55,3 @@ fn contents<'a>(path: &str, room: &'a mut [u8]) -> io::Result<&'a str> {
     let length = File::open(path)?.read(room)?;
     std::str::from_utf8(&room[..length]).map_err(io::Error::other)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn resident_memory_follows_a_large_block() {
-        let before = Reading::now().expect("/proc is there");
-        let block = vec![1_u8; 64 << 20];
-        let full = Reading::now().expect("/proc is there");
-        assert!(full.rss_kib >= before.rss_kib + 60_000, "{before:?} {full:?}");
-        assert!(full.vsz_kib >= full.rss_kib);
-        assert!(full.private_dirty_kib > before.private_dirty_kib);
-        drop(block);
-        let own = std::process::id() as i32;
-        assert!(Reading::of(own).expect("/proc is there").rss_kib > 500);
-    }
-}
