@@ -15,7 +15,7 @@ use stratalloc_tests::compile::{Link, command, output_dir, program};
 use stratalloc_tests::library;
 use stratalloc_tests::process::{exclusive, run};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// A case of a program, with options for the allocator.
 fn case(source: &str, name: &str, link: Link, options: &str) -> Command {
