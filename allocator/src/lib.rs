@@ -89,7 +89,6 @@ extern crate std;
 // In layer order, and apart, so that the formatter does not sort them.
 mod config;
 
-#[cfg(not(loom))]
 mod policy;
 
 mod base;
