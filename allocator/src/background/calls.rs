@@ -26,7 +26,7 @@ use crate::page_heap::PAGE_HEAP;
 #[cfg(feature = "hardened")]
 use crate::page_heap::guard_pages;
 use crate::parameters::{self, Id};
-use crate::sync::{AtomicU32, Futex, Ordering, UnsafeCell};
+use crate::sync::{AtomicU32, Ordering, Turns, UnsafeCell};
 use crate::thread_cache::{cache_pool, flush, publish};
 
 /// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
@@ -77,16 +77,17 @@ struct State {
     pressure: MemoryPressure,
 }
 
-/// What whoever has `HOLDER` may use.
-struct Shared<T>(UnsafeCell<T>);
+static STATE: Turns<State, Linux> = Turns::new(State::new());
+/// Room for looks at the container, of whoever uses the state. Not on the stack, of which a call may take 2 KiB; and apart
+/// from the state, so that it is all zero and takes no memory before the first look.
+static SCRATCH: Room = Room(UnsafeCell::new(Scratch::new()));
 
-// SAFETY: used only by the thread whose number is in `HOLDER`, which a signal handler of its own cannot take.
-unsafe impl<T> Sync for Shared<T> {}
+/// See [`SCRATCH`].
+struct Room(UnsafeCell<Scratch>);
 
-static STATE: Shared<State> = Shared(UnsafeCell::new(State::new()));
-/// Room for looks at the container. Not on the stack, of which a call may take 2 KiB; and apart from the state, so that
-/// it is all zero and takes no memory before the first look.
-static SCRATCH: Shared<Scratch> = Shared(UnsafeCell::new(Scratch::new()));
+// SAFETY: used only by the thread that uses `STATE`, as `State::look_at_files` alone does.
+unsafe impl Sync for Room {}
+
 /// Milliseconds without a call that came by after which an allocation that comes by itself is one of a program that
 /// calls rarely.
 const SILENT_MS: u64 = 50;
@@ -98,8 +99,6 @@ static DIVERTED: AtomicU32 = AtomicU32::new(0);
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 /// One of so many of them looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 8;
-/// The number of the thread that has the state (`Futex::thread`); 0: none has.
-static HOLDER: AtomicU32 = AtomicU32::new(0);
 
 /// A call of the program's takes part in the step that is due, if any. Without any lock.
 pub fn take_part(call: Call) {
@@ -110,32 +109,17 @@ pub fn take_part(call: Call) {
             return;
         }
     }
-    // Acquire, and Release below: who has the state next sees it as it was left.
-    let own = Linux::thread();
-    if HOLDER.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        return;
-    }
-    // SAFETY: this thread has put its number into `HOLDER`.
-    let goes_on = unsafe { (*STATE.0.get()).take_part(call) };
-    HOLDER.store(0, Ordering::Release);
+    let goes_on = STATE.try_use(|state| state.take_part(call)).unwrap_or(false);
     if goes_on {
         DIVERTED.store(1, Ordering::Relaxed);
         publish::divert_own();
     }
 }
 
-/// In a forked child: the thread that had the state may be gone, in the middle of a change. If it is the one that
-/// forked, a signal handler did so and has interrupted it: it goes on in the child, and gives the state up itself.
+/// In a forked child, which does not have the thread that used the state, if any did.
 pub fn reset_in_child() {
     DIVERTED.store(0, Ordering::Relaxed);
-    // Relaxed: there is no other thread, and the forking one wrote its own number itself.
-    if HOLDER.load(Ordering::Relaxed) == Linux::thread() {
-        return;
-    }
-    // SAFETY: there is no other thread, and this one does not have the state.
-    unsafe { *STATE.0.get() = State::new() };
-    // Release: as wherever the state is given up.
-    HOLDER.store(0, Ordering::Release);
+    STATE.reset_in_child(State::new());
 }
 
 impl State {
@@ -320,37 +304,5 @@ impl State {
         if left {
             self.quiet = 0;
         }
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    /// Looks without anything to do, more than any step counts.
-    const MANY: u32 = 1_000_000;
-
-    /// Takes the state for the thread of that number, and returns that count. Other tests may have it for moments.
-    fn take_as(holder: u32) -> &'static mut u32 {
-        while HOLDER.compare_exchange(0, holder, Ordering::Acquire, Ordering::Relaxed).is_err() {
-            core::hint::spin_loop();
-        }
-        // SAFETY: the state is the caller's until it is given up, and the count is not used after that.
-        unsafe { &mut (*STATE.0.get()).quiet }
-    }
-
-    /// A thread that the child does not have leaves the state free and as new; one whose signal handler forked goes on
-    /// in the middle of it.
-    #[test]
-    fn a_forked_child_takes_the_state_from_all_but_itself() {
-        let own = Linux::thread();
-        let count = take_as(own);
-        *count = MANY;
-        reset_in_child();
-        assert_eq!((HOLDER.load(Ordering::Relaxed), *count), (own, MANY));
-        HOLDER.store(own ^ 8, Ordering::Relaxed);
-        reset_in_child();
-        assert!(*take_as(own) < MANY);
-        HOLDER.store(0, Ordering::Release);
     }
 }

@@ -5,13 +5,12 @@ pub mod counts;
 mod lock;
 #[cfg(all(test, loom))]
 mod models;
-#[cfg(not(loom))]
 mod turns;
 
 #[cfg(not(loom))]
 pub use lock::ForkLock;
 pub use lock::{Futex, Guard, Lock, Rank};
-#[cfg(not(loom))]
+#[cfg(any(not(loom), test))]
 pub use turns::Turns;
 
 #[cfg(all(not(loom), not(feature = "counts")))]
