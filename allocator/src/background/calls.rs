@@ -17,7 +17,7 @@ use super::memory_pressure::MemoryPressure;
 use super::pressure;
 use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::low_water::Consumer;
-use crate::central::{CENTRAL, Drain, cow_state};
+use crate::central::{CENTRAL, Drain, OS_PAGE, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
@@ -43,9 +43,6 @@ const MOST_WORK_US: u64 = 700;
 const WORK_US_PER_S: u64 = 5_000;
 /// System calls between two looks at the clock, at most: where one does not give back 2 MiB.
 const PART_CALLS: usize = 8;
-/// Bytes of what the central tier counts as a page.
-const OS_PAGE: usize = 4096;
-
 /// Where the steps are.
 struct State {
     /// The tick of the coarse clock, in milliseconds, at which a call came by that did more than to look.

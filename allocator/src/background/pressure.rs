@@ -9,7 +9,7 @@
 //! call of the program's that comes to a slow path meanwhile does a part, or as many as it takes pages itself. Another one
 //! is that of requests that would fail: they are tried again whenever something came home. A trim has its own.
 
-use crate::central::{CENTRAL, cow_state};
+use crate::central::{CENTRAL, OS_PAGE, cow_state};
 use crate::config::PAGE_SIZE;
 use crate::os::{Linux, release_request};
 use crate::page::size_class::SizeClass;
@@ -191,9 +191,6 @@ impl Pass {
         (true, done * OS_PAGE)
     }
 }
-
-/// Bytes of what the central tier counts as a page.
-const OS_PAGE: usize = 4096;
 
 /// See `Stage::Prepare`. Returns whether anything is left.
 fn prepare() -> bool {

@@ -2,12 +2,11 @@
 //! what lived at the `fork`.
 
 use super::cow_pages::Fate;
+use super::release::OS_PAGE;
 use super::tests::{Model, SIZES};
 use proptest::prelude::*;
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
-
-const OS_PAGE: usize = 4096;
 
 /// The OS pages of the objects of `size` bytes at `addrs`.
 fn pages(addrs: &[usize], size: usize) -> HashSet<usize> {

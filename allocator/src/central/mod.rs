@@ -32,6 +32,7 @@ pub mod verify;
 pub use cow_pages::Fate;
 pub use decay::Drain;
 pub use free_list::{CentralFreeList, SpanSource};
+pub use release::OS_PAGE;
 pub use transfer_budget::TransferBudget;
 pub use transfer_cache::TransferCache;
 

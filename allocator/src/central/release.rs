@@ -25,7 +25,7 @@ use core::ops::Range;
 use core::ptr;
 
 /// Bytes in a page as the record counts them: the smallest page of the kernel.
-pub(super) const OS_PAGE: usize = 4096;
+pub const OS_PAGE: usize = 4096;
 /// Spans looked at per turn under the lock.
 const LOOKS: usize = 64;
 
