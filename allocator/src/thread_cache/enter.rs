@@ -32,17 +32,18 @@ impl Drop for Entered {
 /// The calling thread's cache for a slow path, made now if it has none; `None` after it was taken down, or
 /// without memory for one.
 pub fn enter() -> Option<Entered> {
+    let mut is_new = false;
     loop {
         if let Some(entered) = enter_if_live() {
+            if is_new {
+                cow_cache::join_if_wanted(&entered);
+            }
             return Some(entered);
         }
         if current().kind == Kind::Exited || !birth::register() {
             return None;
         }
-        if let Some(entered) = enter_if_live() {
-            cow_cache::join_if_wanted(&entered);
-            return Some(entered);
-        }
+        is_new = true;
     }
 }
 
