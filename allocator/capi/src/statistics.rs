@@ -138,7 +138,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
         ("direct mapped", now.direct_mapped),
     ];
     for (name, bytes) in lines {
-        writeln!(out, "{name:<16} = {bytes:>10}")?;
+        writeln!(out, "{name:<22} = {bytes:>10}")?;
     }
     writeln!(out, "stratalloc {} (counts):", env!("CARGO_PKG_VERSION"))?;
     let lines = [
@@ -149,7 +149,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
         ("threads", now.thread_count),
     ];
     for (name, count) in lines {
-        writeln!(out, "{name:<16} = {count:>10}")?;
+        writeln!(out, "{name:<22} = {count:>10}")?;
     }
     Ok(())
 }

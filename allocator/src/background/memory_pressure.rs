@@ -14,7 +14,7 @@ const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
 const MOST_PATIENCE: u32 = 32;
 
-/// What is done about what looks at the container find: passes are begun (`memory_pressure`), which others go through.
+/// What is done about what looks at the container find: passes are begun (`pressure`), which others go through.
 pub struct MemoryPressure {
     /// Looks to pass over before all caches are emptied again, and how many there were last time.
     wait: u32,

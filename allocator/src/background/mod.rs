@@ -11,7 +11,7 @@
 //!
 //! * `container`: what the container's limits and the pressure for memory are now.
 //! * `memory_pressure`: what is done about these.
-//! * `memory_pressure`: giving back more than the decay does, part by part.
+//! * `pressure`: giving back more than the decay does, part by part.
 //! * `calls`: steps that the program's own calls take.
 
 mod calls;

@@ -220,7 +220,7 @@ impl fmt::Display for Stats {
         let lines = [
             ("mapped from the OS", self.mapped),
             ("in use by the program", self.in_use),
-            ("  of it internal_fragmentation (estimate)", self.internal_fragmentation),
+            ("  of it fragmentation (est.)", self.internal_fragmentation),
             ("free in thread caches", self.thread_cache_free),
             ("free in transfer caches", self.transfer_cache_free),
             ("free in central lists", self.central_free),

@@ -78,7 +78,7 @@ pub enum Part {
     Some,
     /// The last of one.
     Last,
-    /// No cache is pool.
+    /// There was none.
     None,
 }
 

@@ -4,7 +4,7 @@
 //! A `pop` adds to `free_slots` of its class and a `push` takes from `budgets` (`push_target` says how), so that `free_slots` is what was
 //! popped since the slow path last looked. And the slow path sees to it that it looks again in time. What a
 //! thread can pop until then is what its magazine holds and what it may push: both together are never more than the blocks
-//! that may be allocated before the next *sample*, such as a sample. So the allocation that a sample falls on finds the
+//! that may be allocated before the next *sample point*. So the allocation that a sample falls on finds the
 //! magazine empty. That costs a look for every magazine's worth of frees, and a few more where a sample is near:
 //! of what is left until then, half may be in the magazine and half may be pushed, and so on, until nothing is left.
 //!
@@ -22,7 +22,7 @@ use crate::sync::{AtomicUsize, Ordering};
 use core::mem::transmute;
 use core::ptr;
 
-/// Kinds of samples: samples for the profile, and blocks that are guarded.
+/// Kinds of sample points: for the profile, and for blocks that are guarded.
 pub const KINDS: usize = 2;
 
 /// Draws the bytes from one sample of a kind to the next, with a generator whose state is the argument.
