@@ -12,36 +12,10 @@
 //! allocate; they are called only after an allocation has failed, and once for [`crate::replaced`],
 //! under no lock of ours.
 
+use allocator::internal::elf::{Dlsym, dlsym, weak_address};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem;
 use core::ptr::{self, NonNull};
-
-/// Address of a symbol that may be missing, through the global offset table; null then. The weak
-/// mark must stand in the same object file as the reference, so it is part of the expression.
-macro_rules! weak_address {
-    ($symbol:literal) => {{
-        let address: *mut c_void;
-        // SAFETY: loads one pointer from the global offset table; no other effect.
-        unsafe {
-            #[cfg(target_arch = "x86_64")]
-            core::arch::asm!(
-                concat!(".weak ", $symbol),
-                concat!("mov {}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
-                out(reg) address,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-            #[cfg(target_arch = "aarch64")]
-            core::arch::asm!(
-                concat!(".weak ", $symbol),
-                concat!("adrp {0}, :got:", $symbol),
-                concat!("ldr {0}, [{0}, :got_lo12:", $symbol, "]"),
-                out(reg) address,
-                options(pure, nomem, nostack, preserves_flags),
-            );
-        }
-        address
-    }};
-}
 
 /// The new-handler in force (`std::get_new_handler`); null if there is none.
 pub fn new_handler() -> Option<NewHandler> {
@@ -91,8 +65,8 @@ const LIBRARIES: [&CStr; 3] = [c"libstdc++.so.6", c"libc++.so.1", c"libc++abi.so
 
 /// `linked` if it is there, else the symbol as the dynamic linker knows it.
 #[cold]
-fn find(linked: *mut c_void, name: &CStr) -> Option<NonNull<c_void>> {
-    if let Some(linked) = NonNull::new(linked) {
+fn find(linked: usize, name: &CStr) -> Option<NonNull<c_void>> {
+    if let Some(linked) = NonNull::new(linked as *mut c_void) {
         return Some(linked);
     }
     let linker = Linker::find()?;
@@ -111,7 +85,7 @@ pub fn global(name: &CStr) -> Option<NonNull<c_void>> {
 
 /// The functions of the dynamic linker.
 struct Linker {
-    symbol: unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void,
+    symbol: Dlsym,
     open: unsafe extern "C" fn(*const c_char, c_int) -> *mut c_void,
     close: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
@@ -119,14 +93,10 @@ struct Linker {
 impl Linker {
     /// None in a static program.
     fn find() -> Option<Self> {
-        let symbol = NonNull::new(weak_address!("dlsym"))?.as_ptr();
+        let symbol = dlsym()?;
         // SAFETY: the names are POSIX's and the types are those of `dlfcn.h`. The global scope is
         // always open; both names end in NUL.
         unsafe {
-            let symbol = mem::transmute::<
-                *mut c_void,
-                unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void,
-            >(symbol);
             let open = NonNull::new(symbol(libc::RTLD_DEFAULT, c"dlopen".as_ptr()))?.as_ptr();
             let close = NonNull::new(symbol(libc::RTLD_DEFAULT, c"dlclose".as_ptr()))?.as_ptr();
             Some(Self {

@@ -11,12 +11,16 @@ use core::ops::Range;
 
 /// The address of a symbol that may be missing: a weak reference, 0 where nothing defines it. A
 /// symbol after `hidden` is that of the object itself.
+///
+/// For this crate and for the C library. Macros that another crate uses stand at the root.
+#[doc(hidden)]
+#[macro_export]
 macro_rules! weak_address {
     (hidden $name:literal) => {
-        $crate::os::elf::weak_address!(@read $name, concat!(".hidden ", $name))
+        $crate::weak_address!(@read $name, concat!(".hidden ", $name))
     };
     ($name:literal) => {
-        $crate::os::elf::weak_address!(@read $name, "")
+        $crate::weak_address!(@read $name, "")
     };
     (@read $name:literal, $visibility:expr) => {{
         let address: usize;
@@ -44,7 +48,7 @@ macro_rules! weak_address {
         address
     }};
 }
-pub(crate) use weak_address;
+pub use weak_address;
 
 /// The type of `dlsym`.
 pub type Dlsym = unsafe extern "C" fn(*mut c_void, *const c_char) -> *mut c_void;
