@@ -206,6 +206,24 @@ pub struct Failure {
 }
 
 impl Results {
+    /// Of a series of which nothing has run yet.
+    pub fn new(machine: Machine, plan: Plan) -> Self {
+        Self {
+            format: FORMAT,
+            machine,
+            plan,
+            allocators: Vec::new(),
+            workloads: Vec::new(),
+            runs: Vec::new(),
+            scenarios: Vec::new(),
+            watched: Vec::new(),
+            latency: Vec::new(),
+            startup: Vec::new(),
+            instructions: Vec::new(),
+            failures: Vec::new(),
+        }
+    }
+
     /// The measurements of one allocator on one workload, by round.
     pub fn measurements<'a>(
         &'a self,
@@ -357,18 +375,13 @@ pub(crate) mod samples {
             threaded: false,
         };
         Results {
-            format: FORMAT,
-            machine: Machine::default(),
-            plan: Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
             allocators: allocators.iter().enumerate().map(description).collect(),
             workloads: workloads.iter().map(facts).collect(),
             runs,
-            scenarios: Vec::new(),
-            watched: Vec::new(),
-            latency: Vec::new(),
-            startup: Vec::new(),
-            instructions: Vec::new(),
-            failures: Vec::new(),
+            ..Results::new(
+                Machine::default(),
+                Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
+            )
         }
     }
 }

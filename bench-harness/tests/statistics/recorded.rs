@@ -7,7 +7,7 @@
 use bench_harness::child::{Description, PROTOCOL};
 use bench_harness::machine::Machine;
 use bench_harness::measure::Measurement;
-use bench_harness::results::{FORMAT, Plan, Results, Run, WorkloadFacts};
+use bench_harness::results::{Plan, Results, Run, WorkloadFacts};
 
 /// The figures of a round: processor time and elapsed time in milliseconds, peak memory in KiB,
 /// faults.
@@ -135,18 +135,13 @@ impl Session {
             threaded: false,
         };
         Results {
-            format: FORMAT,
-            machine: Machine::default(),
-            plan: Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
             allocators: self.allocators().iter().map(description).collect(),
             workloads: self.workloads.iter().map(facts).collect(),
             runs,
-            scenarios: Vec::new(),
-            watched: Vec::new(),
-            latency: Vec::new(),
-            startup: Vec::new(),
-            instructions: Vec::new(),
-            failures: Vec::new(),
+            ..Results::new(
+                Machine::default(),
+                Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
+            )
         }
     }
 }

@@ -8,7 +8,7 @@ use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
 use bench_harness::latency::{self, Load};
 use bench_harness::machine::Machine;
-use bench_harness::results::{FORMAT, Failure, LatencyRun, Plan, Results, WorkloadFacts};
+use bench_harness::results::{Failure, LatencyRun, Plan, Results, WorkloadFacts};
 use bench_harness::scenarios::ALL;
 use bench_harness::workloads::{self, Workload};
 use std::fs;
@@ -307,24 +307,19 @@ fn empty_results(
     failures: Vec<Failure>,
 ) -> Results {
     Results {
-        format: FORMAT,
-        machine: Machine::look(),
-        plan: Plan {
-            threads: arguments.threads(),
-            rounds: arguments.rounds(),
-            scale: arguments.scale(),
-            asked_scale: None,
-            seed: arguments.seed,
-        },
         allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
         workloads: chosen,
-        runs: Vec::new(),
-        scenarios: Vec::new(),
-        watched: Vec::new(),
-        latency: Vec::new(),
-        startup: Vec::new(),
-        instructions: Vec::new(),
         failures,
+        ..Results::new(
+            Machine::look(),
+            Plan {
+                threads: arguments.threads(),
+                rounds: arguments.rounds(),
+                scale: arguments.scale(),
+                asked_scale: None,
+                seed: arguments.seed,
+            },
+        )
     }
 }
 

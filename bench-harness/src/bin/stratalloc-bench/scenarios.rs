@@ -6,7 +6,7 @@ use crate::{Problem, write_report};
 use bench_harness::driver::{self, Manner, Runner, Show};
 use bench_harness::machine::{self, Machine};
 use bench_harness::report;
-use bench_harness::results::{FORMAT, Failure, Plan, Results};
+use bench_harness::results::{Failure, Plan, Results};
 use bench_harness::scenarios::{self, Scenario};
 use std::fs;
 use std::path::Path;
@@ -110,19 +110,11 @@ fn choose(names: &[String]) -> Result<Vec<&'static Scenario>, Problem> {
 
 /// The results of an earlier run, with the runners that it lacks added; or empty ones.
 pub fn earlier(path: &Path, (scale, seed): (f64, u64), runners: &[Runner]) -> Results {
-    let mut results = Results::load(path).unwrap_or_else(|_| Results {
-        format: FORMAT,
-        machine: Machine::look(),
-        plan: Plan { threads: machine::cpus().max(2), rounds: 0, scale, asked_scale: None, seed },
-        allocators: Vec::new(),
-        workloads: Vec::new(),
-        runs: Vec::new(),
-        scenarios: Vec::new(),
-        watched: Vec::new(),
-        latency: Vec::new(),
-        startup: Vec::new(),
-        instructions: Vec::new(),
-        failures: Vec::new(),
+    let mut results = Results::load(path).unwrap_or_else(|_| {
+        Results::new(
+            Machine::look(),
+            Plan { threads: machine::cpus().max(2), rounds: 0, scale, asked_scale: None, seed },
+        )
     });
     for runner in runners {
         if !results.allocators.iter().any(|known| known.name == runner.name()) {
