@@ -158,7 +158,7 @@ enum Fate {
 /// Takes the calling thread's cache down: from here on it uses the central tier.
 fn retire(cache: *mut ThreadCache, fate: Fate) {
     steps::add(1);
-    // Out of the list before anything else, so that nobody parks it any more.
+    // Out of the list before anything else, so that nobody begins to park it any more.
     {
         let mut registry = registry::lock();
         // SAFETY: the calling thread's own cache, in the list since it was made.
@@ -172,10 +172,13 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());
+        // Under the lock, between two parts of whoever parks it: he finds it not parked any more and stops.
+        // SAFETY: the calling thread's own cache; records are never freed.
+        repair(unsafe { &*cache });
     }
-    // SAFETY: the cache was this thread's, which does not use it any more, and nobody else knows of it.
+    // SAFETY: the cache was this thread's, which does not use it any more. Nobody else does: it is in no list, and a thread
+    // that was emptying it has seen by its state, or will, that it is parked no more.
     unsafe {
-        repair(&*cache);
         if fate == Fate::Emptied || !cache_pool::put(&*cache) {
             drain::flush(&*cache);
             registry::lock().recycle(cache);

@@ -25,24 +25,29 @@ pub fn sleepers(count: usize) -> HashMap<usize, Sleeper> {
         let (end, told) = channel::<()>();
         let (tell, cache) = channel();
         let handle = thread::spawn(move || {
-            for size in SIZES {
-                let class = SizeClass::of(size).unwrap();
-                let objects: Vec<_> = (0..20).map(|_| refill::pop_slow(class, size)).collect();
-                for object in objects {
-                    // SAFETY: an object of the class that is given up, and in hardened builds not live any more.
-                    unsafe {
-                        #[cfg(feature = "hardened")]
-                        ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
-                        flush::push_slow(class, object);
-                    }
-                }
-            }
+            fill(&SIZES);
             tell.send(thread_slot::own().addr()).unwrap();
             let _ = told.recv();
         });
         (cache.recv().unwrap(), Sleeper { end, handle })
     };
     (0..count).map(sleeper).collect()
+}
+
+/// Caches some objects of each of these sizes.
+pub fn fill(sizes: &[usize]) {
+    for &size in sizes {
+        let class = SizeClass::of(size).unwrap();
+        let objects: Vec<_> = (0..20).map(|_| refill::pop_slow(class, size)).collect();
+        for object in objects {
+            // SAFETY: an object of the class that is given up, and in hardened builds not live any more.
+            unsafe {
+                #[cfg(feature = "hardened")]
+                ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
+                flush::push_slow(class, object);
+            }
+        }
+    }
 }
 
 /// Has them end.

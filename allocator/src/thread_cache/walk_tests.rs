@@ -1,9 +1,14 @@
-//! Walks through the caches of all threads: each comes once.
+//! Walks through the caches of all threads: each comes once, and is emptied by one thread at a time.
 
 use super::cache::ThreadCache;
+use super::park::Parking;
 use super::registry::{self, Step, Walk};
-use super::sleepers::{end, sleepers};
+use super::sleepers::{end, fill, sleepers};
+use crate::central::CENTRAL;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::vec::Vec;
 
 #[test]
 fn each_cache_that_lives_throughout_a_walk_comes_once_whoever_ends_meanwhile() {
@@ -36,4 +41,31 @@ fn each_cache_that_lives_throughout_a_walk_comes_once_whoever_ends_meanwhile() {
     }
     assert!(sleepers.len() > 10 && sleepers.len() < 60);
     end(sleepers);
+}
+
+/// A thread that ends empties its cache itself, or leaves it to the next one: whoever parks it must not go on with that.
+/// An object that both send home ends the process, as one that is free already.
+#[test]
+fn a_cache_whose_thread_ends_is_not_emptied_by_two() {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    Parking::of_others().run();
+                }
+            });
+        }
+        // Of many classes, so that it takes many parts to empty their caches.
+        let sizes: Vec<usize> = (1..60).map(|step| step * 64).collect();
+        for _ in 0..400 {
+            thread::scope(|ending| {
+                for _ in 0..3 {
+                    ending.spawn(|| fill(&sizes));
+                }
+            });
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(CENTRAL.is_sound());
 }

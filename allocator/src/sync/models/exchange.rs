@@ -88,3 +88,54 @@ fn a_cache_that_is_taken_down_is_not_parked() {
         parker.join().unwrap();
     });
 }
+
+/// A cache that is emptied in parts, and whether it is parked.
+struct Emptied {
+    parked: Lock<bool, Kernel>,
+    magazines: [UnsafeCell<usize>; 2],
+}
+
+/// The parker takes a magazine in each part, and the owner's thread ends. `early`: the owner says under the lock that the
+/// cache is parked no more, as `birth::retire` does; else after it.
+fn end_while_emptied(early: bool) {
+    loom::model(move || {
+        let cache = Arc::new(Emptied {
+            parked: Lock::new(Rank::Registry, true),
+            magazines: std::array::from_fn(|_| UnsafeCell::new(1)),
+        });
+        // SAFETY: exclusive, or loom reports it.
+        let take =
+            |magazine: &UnsafeCell<usize>| magazine.with_mut(|objects| unsafe { *objects = 0 });
+        let parker = {
+            let cache = cache.clone();
+            thread::spawn(move || {
+                for magazine in &cache.magazines {
+                    let parked = cache.parked.lock();
+                    if *parked {
+                        take(magazine);
+                    }
+                }
+            })
+        };
+        {
+            let mut parked = cache.parked.lock();
+            *parked &= !early;
+        }
+        cache.magazines.iter().for_each(take);
+        *cache.parked.lock() = false;
+        parker.join().unwrap();
+    });
+}
+
+/// Property: a cache whose thread ends while it is emptied in parts is not emptied by both.
+#[test]
+fn a_cache_that_is_emptied_in_parts_is_left_to_the_thread_that_ends() {
+    end_while_emptied(true);
+}
+
+/// The model sees what the lock is there for.
+#[test]
+#[should_panic(expected = "Causality violation")]
+fn a_thread_that_ends_and_says_so_late_empties_its_cache_beside_another() {
+    end_while_emptied(false);
+}
