@@ -1,17 +1,14 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
 
-use super::{alloc_hooks, init, large};
+use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
-use crate::central::CENTRAL;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
-use crate::os::linux::take_lock_refusal;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::page::unlock;
 use crate::thread_cache::{cache_for_alloc, refill, sampling_refill};
-use crate::{profile, trace};
+use crate::trace;
 use core::ptr;
 
 /// `size` bytes at a multiple of 16; null without memory or beyond `PTRDIFF_MAX`.
@@ -53,10 +50,12 @@ fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     init::before_first_allocation();
     if unlikely(sampling_refill::is_due(class)) {
         let block = alloc_hooks::sample(class, size, align);
-        // It may be the first, and all blocks may be sampled.
-        init::after_first_allocation();
-        background::attend(Call::Allocate);
-        return block;
+        if !block.is_null() {
+            // The sampled block may be the first one, and all blocks may be sampled.
+            init::after_first_allocation();
+            background::attend(Call::Allocate);
+            return block;
+        }
     }
     refill(class, size)
 }
@@ -75,12 +74,12 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 /// An object of `class` when the loaded magazine has none.
 #[cold]
 #[inline(never)]
-pub fn refill(class: SizeClass, size: usize) -> *mut u8 {
+fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
     let object = refill::pop_slow(class, size);
     init::after_first_allocation();
     background::attend(Call::Allocate);
-    relieve_if_wanted(0);
+    memory_pressure::relieve_if_wanted(0);
     if unlikely(object.is_null()) {
         return refill_at_last(class, size);
     }
@@ -95,54 +94,12 @@ fn refill_at_last(class: SizeClass, size: usize) -> *mut u8 {
     let mut resort = LastResort::FIRST;
     let mut object: *mut u8 = ptr::null_mut();
     while object.is_null() {
-        let Some(next) = last_resort(resort) else { break };
+        let Some(next) = memory_pressure::last_resort(resort) else { break };
         resort = next;
         object = refill::pop_slow(class, size);
     }
     alloc_hooks::trace(object, size);
     object
-}
-
-/// Takes part in what is done while a limit is exceeded that the page heap's free pages were not enough for, for a call
-/// that took `own` bytes from the page heap itself. For slow paths, without any lock.
-#[inline]
-pub fn relieve_if_wanted(own: usize) {
-    if unlikely(background::is_wanted()) {
-        relieve(own);
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn relieve(own: usize) {
-    background::take_part(own);
-}
-
-/// Unlocks what this library has in memory without using it, where the process may lock no more.
-#[cold]
-fn unlock_tables() {
-    unlock::unlock_untouched();
-    unlock::unlock_zeros(core::ptr::from_ref(&CENTRAL) as usize, size_of_val(&CENTRAL));
-    profile::for_each_table(unlock::unlock_zeros);
-}
-
-/// What is tried before a request fails, as memory comes home from the threads and the shared tiers. Returns whether to try it
-/// again.
-#[cold]
-#[inline(never)]
-pub fn last_resort(resort: LastResort) -> Option<LastResort> {
-    if take_lock_refusal() {
-        unlock_tables();
-    }
-    resort.go_on()
-}
-
-/// Sends home what the threads and the shared tiers hold, so that whole spans and huge pages become free:
-/// the first step of a trim.
-#[cold]
-pub fn reclaim() {
-    probe!("reclaim", 0, 0);
-    background::empty_caches();
 }
 
 /// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh from the

@@ -1,6 +1,6 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-use super::{alloc, alloc_hooks, init};
+use super::{alloc_hooks, init, memory_pressure};
 use crate::background::{self, LastResort};
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
@@ -78,11 +78,11 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     let mut span = try_span_for(size, align, purpose);
     let mut resort = LastResort::FIRST;
     while span.is_none() {
-        let Some(next) = alloc::last_resort(resort) else { break };
+        let Some(next) = memory_pressure::last_resort(resort) else { break };
         resort = next;
         span = try_span_for(size, align, purpose);
     }
-    alloc::relieve_if_wanted(size);
+    memory_pressure::relieve_if_wanted(size);
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });

@@ -1,7 +1,7 @@
 //! Comparing what a caller says of a block that it gives back, in the cases where that is looked at: its size, and
 //! in Rust its alignment.
 
-use super::free::class_of;
+use super::lookup::class_of;
 use super::{alloc_hooks, misuse};
 use crate::base::hint::unlikely;
 use crate::guard::CallerLayout;

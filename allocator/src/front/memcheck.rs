@@ -9,7 +9,7 @@
 //!
 //! Without valgrind such a build works too, a little slower, and finds nothing.
 
-use super::{alloc, free, misuse};
+use super::{alloc, free, lookup, misuse};
 use crate::base::memcheck::{self, Opened};
 use crate::config::{MAX_REQUEST, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
@@ -38,7 +38,7 @@ fn size_word(block: *mut u8, usable: usize) -> *mut usize {
 fn announce(block: *mut u8, size: usize) -> *mut u8 {
     if !block.is_null() {
         // SAFETY: fresh from the allocator.
-        let usable = unsafe { free::usable_size(block) };
+        let usable = unsafe { lookup::usable_size(block) };
         memcheck::forget(block as usize, usable);
         // SAFETY: `BEHIND` bytes more were allocated than asked for.
         unsafe { size_word(block, usable).write(size) };
@@ -107,7 +107,7 @@ pub unsafe fn deallocate(block: *mut u8) {
     }
     misuse::check_block(block, "free");
     // SAFETY: checked.
-    let usable = unsafe { free::usable_size(block) };
+    let usable = unsafe { lookup::usable_size(block) };
     memcheck::freed(block as usize);
     let word = size_word(block, usable);
     let opened = Opened::new(word as usize, size_of::<usize>());
@@ -220,7 +220,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
         return 0;
     }
     // SAFETY: handed through.
-    let word = size_word(block, unsafe { free::usable_size(block) });
+    let word = size_word(block, unsafe { lookup::usable_size(block) });
     let _opened = Opened::new(word as usize, size_of::<usize>());
     // SAFETY: written when the block was announced.
     unsafe { word.read() }

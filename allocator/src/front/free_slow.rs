@@ -1,0 +1,109 @@
+//! Where a `free` ends that the hot path cannot serve: the magazine is full, the block is large,
+//! guarded or sampled, or the pointer is suspect.
+//!
+//! The callers have looked the block's class up, or know it from the block's size. This file puts the
+//! block into the thread's cache, or gives it back to the tier that it belongs to, after it has checked
+//! that there is such a block; if not, `misuse` ends the process. It holds no state and no lock.
+
+#[cfg(feature = "hardened")]
+use super::hardened;
+use super::{alloc_hooks, large, misuse};
+use crate::background::{self, Call};
+use crate::base::hint::unlikely;
+use crate::base::probe::probe;
+use crate::central::chain::FreeObject;
+use crate::guard::{self, CallerLayout};
+#[cfg(not(feature = "hardened"))]
+use crate::page::size_class::MappedClass;
+use crate::page::size_class::SizeClass;
+use crate::page::span::SpanState;
+use crate::thread_cache::flush;
+#[cfg(not(feature = "hardened"))]
+use crate::thread_cache::push_target_sized;
+
+/// Takes back a block of `class`, as it was looked up, for which there was no room.
+#[inline]
+pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
+    #[cfg(feature = "hardened")]
+    // SAFETY: as in `deallocate`.
+    if unsafe { hardened::take_back_slow(class, block, caller) } {
+        return;
+    }
+    #[cfg(not(feature = "hardened"))]
+    if class != SizeClass::NONE {
+        // SAFETY: a small block, which the caller gives up.
+        if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
+            return;
+        }
+        // SAFETY: the same block, which the call above left alone.
+        if unsafe { flush::push_counted(class, block) } {
+            return;
+        }
+    }
+    // SAFETY: handed through.
+    unsafe { give_back(block, caller) }
+}
+
+/// Where marks say nothing any more: takes the mark from a block of `class` that carries one, and puts it into the cache,
+/// unless it lies there as the first one. Whether that worked.
+///
+/// # Safety
+/// The caller gives `block` up, which is one of `class`.
+#[cfg(not(feature = "hardened"))]
+#[cold]
+unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
+    // SAFETY: the start of an object of `class`: two words, which are the caller's unless it is free already.
+    unsafe {
+        if !FreeObject::is_marked(block.cast()) || flush::is_first(class, block) {
+            return false;
+        }
+        FreeObject::hand_out(block.cast(), class);
+        push_target_sized().push(MappedClass::first(class), block)
+    }
+}
+
+/// Takes back a block for which the loaded magazine has no room.
+#[cold]
+#[inline(never)]
+unsafe fn give_back(block: *mut u8, caller: usize) {
+    probe!("give_back", block, 0);
+    if block.is_null() {
+        return;
+    }
+    if unlikely(guard::owns(block as usize)) {
+        // SAFETY: handed through.
+        return unsafe { give_back_guarded(block, None) };
+    }
+    let found = misuse::check_block(block, "free");
+    // SAFETY: checked: a live span's record.
+    if unsafe { found.as_ref() }.state != SpanState::Small {
+        // SAFETY: the start of a live large block that the caller gives up.
+        return unsafe { large::free_large(found, caller) };
+    }
+    // SAFETY: as above.
+    let class = unsafe { found.as_ref() }.class;
+    // SAFETY: the start of an object of `class`: two words.
+    if unsafe { FreeObject::is_marked(block.cast()) } {
+        misuse::check_not_free(class, block);
+    }
+    alloc_hooks::forget_object(block);
+    // SAFETY: the start of an object of `class` that the caller gives up.
+    unsafe {
+        #[cfg(feature = "hardened")]
+        hardened::retire(class, block);
+        flush::push_slow(class, block);
+    }
+    background::attend(Call::Free(caller));
+}
+
+/// Takes back a guarded block.
+///
+/// # Safety
+/// As [`deallocate`]; the block lies in the pool of guarded blocks.
+#[cold]
+pub unsafe fn give_back_guarded(block: *mut u8, caller_layout: Option<CallerLayout>) {
+    guard::check_live(block as usize, caller_layout, "free");
+    alloc_hooks::forget(block);
+    // SAFETY: a live guarded block that the caller gives up.
+    unsafe { guard::free_guarded(block as usize) }
+}
