@@ -7,13 +7,14 @@
 //!
 //! [`check_folders`] looks inside the layers. The order of the `mod` lines in a folder's `mod.rs`
 //! is the order of its files and sub-folders, and `mod.rs` itself comes after all of them. A name
-//! that `mod.rs` re-exports counts as a use of the file that the name comes from.
+//! that `mod.rs` re-exports counts as a use of the file that the name comes from. Modules that `mod.rs`
+//! declares for tests alone may use `mod.rs`, too.
 //!
 //! Both work on tokens, so comments and strings do not count. Test code obeys the same rules.
 //! Neither sees a path that begins with a name which a `use` brought in, nor needs to: the `use`
 //! is seen. A re-export with `*` hides its names from the check, so none counts as re-exported.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -86,7 +87,11 @@ pub fn check_folders(source: &Path) -> Vec<Violation> {
         for path in paths {
             if let Some((folder, used)) = wrong_way(&modules, &path) {
                 let (file, layer) = (inside.to_path_buf(), folder.display().to_string());
-                violations.push(Violation { file, line: path.line, layer, used });
+                let violation = Violation { file, line: path.line, layer, used };
+                // A `use` of several names is one violation.
+                if !violations.contains(&violation) {
+                    violations.push(violation);
+                }
             }
         }
     }
@@ -106,6 +111,8 @@ struct UsedPath {
 struct Module {
     /// The modules that it declares, in order.
     order: Vec<String>,
+    /// Those of them that are declared for tests alone.
+    tests: HashSet<String>,
     /// The names that a `use` brings in, and the paths from the crate's root that they stand for;
     /// `None` for those of other crates.
     names: HashMap<String, Option<Vec<String>>>,
@@ -128,8 +135,21 @@ impl Module {
                 names.extend(name.map(|name| (name, absolute(&segments, at, &order))));
             }
         }
-        Self { order, names }
+        let tests = trees
+            .windows(3)
+            .filter(|three| is_ident(&three[1], "mod") && is_test_attribute(&three[0]))
+            .map(|three| three[2].to_string());
+        Self { order, tests: tests.collect(), names }
     }
+}
+
+/// Whether this is the part in brackets of `#[cfg(test)]`, or of a condition with `test` in it.
+fn is_test_attribute(tree: &TokenTree) -> bool {
+    let TokenTree::Group(group) = tree else { return false };
+    let words = group.stream().to_string();
+    group.delimiter() == Delimiter::Bracket
+        && words.starts_with("cfg")
+        && words.split(|c: char| !c.is_alphanumeric()).any(|word| word == "test")
 }
 
 /// The folder whose order `path` breaks, and the name in it that the path reaches for.
@@ -151,7 +171,8 @@ fn wrong_way(modules: &HashMap<PathBuf, Module>, path: &UsedPath) -> Option<(Pat
         match module.names.get(&to[common]) {
             Some(None) => return None,
             Some(Some(target)) => to = target.iter().chain(&to[common + 1..]).cloned().collect(),
-            // An item of `mod.rs` itself, which comes after its modules.
+            // An item of `mod.rs` itself, or all of its names: after its modules, but before its tests.
+            None if module.tests.contains(&path.from[common]) => return None,
             None => return Some((folder, to[common].clone())),
         }
     }

@@ -17,27 +17,55 @@
 
 #![no_std]
 
-mod aligned;
-mod at_exit;
-mod bad_alloc;
-mod control;
-mod cxx_runtime;
-mod deepbind;
-mod elf;
+// Each file uses only files above it; apart, so that the formatter does not sort them.
 mod errno;
-mod extensions;
-mod jemalloc;
-mod libc_names;
+
 mod libc_version;
-mod malloc_extension;
-mod mallopt;
-mod memory;
-mod operators;
-mod panic;
-mod profile;
-mod replaced;
-mod standard;
-mod statistics;
+
 mod text;
-mod unwind;
+
+mod panic;
+
+mod control;
+
+mod profile;
+
+mod at_exit;
+
+mod aligned;
+
+mod statistics;
+
 mod xml;
+
+mod malloc_extension;
+
+mod memory;
+
+mod mallopt;
+
+mod standard;
+
+mod extensions;
+
+mod libc_names;
+
+mod elf;
+
+mod deepbind;
+
+mod cxx_runtime;
+
+mod bad_alloc;
+
+mod unwind;
+
+mod catching;
+
+mod replaced;
+
+mod new;
+
+mod operators;
+
+mod jemalloc;

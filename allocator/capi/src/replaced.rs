@@ -21,7 +21,7 @@ use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-use crate::{bad_alloc, cxx_runtime, errno, operators};
+use crate::{catching, cxx_runtime, errno};
 
 /// A form that others end in.
 #[derive(Clone, Copy)]
@@ -84,10 +84,12 @@ pub fn any() -> bool {
     false
 }
 
-/// The program's own function to end in for a form of ours, if there is one. Cold: almost no program has any.
+/// The program's own function to end in for a form of ours, if there is one. The first call has `look`
+/// look for all forms, by [`look_for`]; `look` returns whether the program has replaced any. Cold: almost
+/// no program has any.
 #[cold]
 #[inline(never)]
-pub fn find(form: Form) -> Option<*mut c_void> {
+pub fn find(form: Form, look: fn() -> bool) -> Option<*mut c_void> {
     // Acquire: pairs with the Release below; what was found is there.
     if STATE.load(Ordering::Acquire) == UNKNOWN {
         let this_thread = errno::address();
@@ -95,7 +97,7 @@ pub fn find(form: Form) -> Option<*mut c_void> {
             // A `dlsym` of the program's that allocates by an operator: that one is ours.
             return None;
         }
-        let any = operators::look();
+        let any = look();
         LOOKING.store(0, Ordering::Relaxed);
         // Release: see above.
         STATE.store(if any { REPLACED } else { ALL_OURS }, Ordering::Release);
@@ -119,5 +121,5 @@ pub fn look_for(form: Form, name: &CStr, own: *const (), base: Form) -> bool {
 #[cold]
 #[inline(never)]
 pub fn call_nothrow(function: *mut c_void, size: usize, alignment: usize) -> *mut c_void {
-    bad_alloc::call_catching(function, size, alignment).unwrap_or(ptr::null_mut())
+    catching::call_catching(function, size, alignment).unwrap_or(ptr::null_mut())
 }

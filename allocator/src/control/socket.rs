@@ -13,7 +13,7 @@ use crate::os::files::{self, File, Output};
 use crate::os::linux::{process_number, sleep_ms, user_number, write_stderr};
 use crate::os::sockets::{self, ListenError};
 use crate::parameters::{TextId, text};
-use crate::profile::report::with_pid;
+use crate::profile::output_file::with_pid;
 use crate::sync::{AtomicUsize, Ordering};
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;

@@ -2,7 +2,7 @@
 //! who has read a mark can bring about are bounded all together.
 
 use super::misuse::{SEARCHED, marks_are_forged};
-use super::*;
+use super::{allocate, deallocate};
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::config::{MAX_SMALL, VAIN_STEPS};
 use crate::page::link_encoding;

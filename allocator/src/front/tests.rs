@@ -1,7 +1,11 @@
 //! Properties of the entry points that need a look inside. The comparison with a model, with exact
 //! sums, is in `allocator/tests`: it needs a process of its own.
 
-use super::*;
+use super::{
+    allocate, allocate_aligned, allocate_aligned_zeroed, allocate_zeroed, deallocate,
+    deallocate_sized, deallocate_sized_aligned, good_size, reallocate, reallocate_same_layout,
+    usable_size, verify_own_cache,
+};
 use crate::central::chain::FreeObject;
 use crate::config::{MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;

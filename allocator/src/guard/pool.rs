@@ -11,7 +11,7 @@
 //! States of a place: unused -> live -> freed -> live ... A thread that takes one from the queue or is
 //! about to put it there owns it alone.
 
-use super::report::{Block, Trace};
+use super::report::{self, Block, CallerLayout, Trace};
 use crate::config::{GUARD_PLACES, GUARDED_MOST, MAX_SMALL};
 use crate::os::{Linux, Lock, Os, protect};
 use crate::page::metadata::{Kind, METADATA, note_used};
@@ -225,7 +225,7 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
         if !record.live {
             drop(_pool);
             if let Some(block) = block_in(place) {
-                super::report::freed_twice("free", &block, &here);
+                report::freed_twice("free", &block, &here);
             }
             return;
         }
@@ -239,7 +239,7 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
     unsafe {
         let damaged = first_damage(from, start).or_else(|| first_damage(start + size, to));
         if let (Some(at), Some(block)) = (damaged, block_in(place)) {
-            super::report::damaged(at, &block, &here);
+            report::damaged(at, &block, &here);
         }
         if !protect::withdraw(from, to - from) {
             // It cannot be protected; but nobody gets it again.
@@ -262,7 +262,7 @@ unsafe fn first_damage(from: usize, to: usize) -> Option<usize> {
 
 /// The size that the live block at `addr` was asked for with; anything else aborts.
 pub fn usable_size(addr: usize) -> usize {
-    super::check_live(addr, None, "malloc_usable_size")
+    check_live(addr, None, "malloc_usable_size")
 }
 
 impl Pool {
@@ -293,3 +293,37 @@ pub fn fork_lock() -> &'static dyn ForkLock {
 }
 
 const _: () = assert!(GUARD_PLACES <= 1 << 16, "the number of a place fits 16 bits");
+
+/// Aborts unless a live guarded block starts at `addr` and is what the caller thinks. Returns its size.
+pub fn check_live(addr: usize, caller_layout: Option<CallerLayout>, call: &str) -> usize {
+    let here = &Trace::here();
+    let block = match record_of(addr) {
+        Some(block) => block,
+        None => report::not_a_block(addr, call, here),
+    };
+    if block.start != addr {
+        report::interior(addr, call, &block, here);
+    }
+    if !block.is_live {
+        report::freed_twice(call, &block, here);
+    }
+    if let Some(caller_layout) = caller_layout
+        && disagrees(&block, caller_layout)
+    {
+        report::mismatch(
+            addr,
+            &caller_layout,
+            block.size,
+            Some(block.align),
+            &block.allocated,
+            here,
+        );
+    }
+    block.size
+}
+
+/// Whether the caller of a `free` has the size or the alignment of `block` wrong.
+fn disagrees(block: &Block, caller_layout: CallerLayout) -> bool {
+    block.size != caller_layout.size
+        || caller_layout.align.is_some_and(|align| align != block.align)
+}

@@ -14,12 +14,20 @@
 //! `#0 0x7f.. /path/of/object+0x1234`. The number is where the code is in the object, as `addr2line -e` and
 //! debuggers take it.
 
-use super::CallerLayout;
 use crate::base::fatal::{abort, say};
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::{thread_number, write_stderr};
 use crate::profile::unwind::{self, Registers};
 use core::fmt::{self, Write};
+
+/// What the caller of a `free` says that the block is.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerLayout {
+    /// The size that it was asked for with.
+    pub size: usize,
+    /// The alignment, where the caller must know that too.
+    pub align: Option<usize>,
+}
 
 /// Most calls of a stack that are kept.
 const DEPTH: usize = 24;

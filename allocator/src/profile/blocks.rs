@@ -1,12 +1,12 @@
 //! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock and its
 //! pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used again.
 
-use super::COUNT_UNIT;
+use super::sampler::COUNT_UNIT;
 use super::stacks::StackRef;
 use crate::base::scale::scale;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
-use crate::sync::{ForkLock, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
 /// A watched block.
@@ -27,6 +27,19 @@ impl Block {
     pub fn estimated_bytes(&self) -> usize {
         scale(self.count, self.size, COUNT_UNIT)
     }
+}
+
+/// Blocks that were to be recorded and found no room. Relaxed: a count that nothing depends on.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a block that found no room.
+pub fn note_lost() {
+    LOST.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Blocks that found no room so far.
+pub fn lost() -> usize {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// There is no room for another block.

@@ -11,7 +11,7 @@
 
 use super::cfi_row::{Cfa, Row, Saved, row_at};
 use super::readable::Reader;
-use super::unwind::Registers;
+use super::registers::Registers;
 use crate::os::own_libc::Function;
 use crate::os::reentry::{self, Calls};
 use crate::sync::{AtomicUsize, Ordering};

@@ -18,13 +18,13 @@
 //! 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read stack by stack while
 //! the process goes on.
 
-use super::report::create;
-use super::{LOST, Mode, mode, stacks};
+use super::mode::{Mode, mode};
+use super::output_file::create;
+use super::{blocks, stacks};
 use crate::os::files::{File, Output, copy};
 use crate::os::linux::process_number;
 use crate::os::{Linux, Os};
 use crate::parameters::{self, Id};
-use crate::sync::Ordering;
 use core::fmt::Write;
 
 /// Writes the dump.
@@ -34,7 +34,7 @@ pub fn write(out: &mut Output) {
         Mode::Trace => ("trace", 0),
         Mode::Sample => ("sample", parameters::get(Id::SampleInterval)),
     };
-    let lost = LOST.load(Ordering::Relaxed);
+    let lost = blocks::lost();
     let (live, peak) = stacks::sums();
     let pid = process_number();
     // Writing to `Output` does not fail; it remembers errors.

@@ -5,8 +5,10 @@
 //! the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and `s / p` bytes, which makes the
 //! sums unbiased.
 
-use super::COUNT_UNIT;
 use crate::parameters::{self, Id, NEVER};
+
+/// Thousandths: the unit of counts, as a sampled block stands for a fraction of a block too.
+pub const COUNT_UNIT: usize = 1_000;
 
 /// Bytes after which a thread looks again whether samples are wanted.
 const OFF_INTERVAL: isize = 16 << 20;

@@ -9,19 +9,10 @@
 use super::readable::Reader;
 use core::arch::asm;
 
+pub use super::registers::Registers;
+
 /// Most return addresses of one stack; what is beyond is cut off.
 pub const MAX_FRAMES: usize = 64;
-
-/// What identifies a frame while walking.
-#[derive(Clone, Copy, Debug)]
-pub struct Registers {
-    /// Where the frame's code goes on.
-    pub pc: usize,
-    /// Its stack pointer.
-    pub sp: usize,
-    /// Its frame-pointer register, whatever it holds.
-    pub fp: usize,
-}
 
 /// Writes the return addresses of the calling thread to `frames`, innermost first; returns how many.
 #[inline(never)]

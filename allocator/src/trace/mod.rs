@@ -21,7 +21,7 @@ mod table;
 use crate::os::Lock;
 use crate::os::linux::{process_number, thread_number};
 use crate::parameters::{TextId, text};
-use crate::profile::report::with_pid;
+use crate::profile::output_file::with_pid;
 use crate::sync::{ForkLock, Rank};
 use encode::{Encoded, Event, MAGIC};
 use sink::{Sink, SinkError};

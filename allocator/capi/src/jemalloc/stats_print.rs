@@ -9,11 +9,10 @@ use core::fmt::{self, Write as _};
 use allocator::ClassUsage;
 
 use super::arenas;
-use super::arguments::Value;
+use super::arguments::{Place, Value};
 use super::emitter::Json;
 use super::figures::{Figures, PAGE};
 use super::message::{Sink, Write};
-use super::path::Place;
 use super::settings;
 use super::tree::{self, LEAVES};
 
