@@ -19,7 +19,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use proc_macro2::{Delimiter, Spacing, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, Spacing, TokenStream, TokenTree};
 
 /// A use of a name from the wrong layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,11 +79,14 @@ pub fn check_folders(source: &Path) -> Vec<Violation> {
             (folder, module)
         })
         .collect();
+    let elsewhere: HashMap<PathBuf, Vec<String>> =
+        files.iter().flat_map(|file| modules_by_path(source, file)).collect();
     let mut violations = Vec::new();
     for file in &files {
         let inside = file.strip_prefix(source).expect("a file below the source folder");
         let mut paths = Vec::new();
-        used_paths(tokens(file), &module_path(inside), &mut paths);
+        let at = elsewhere.get(inside).cloned().unwrap_or_else(|| module_path(inside));
+        used_paths(tokens(file), &at, &mut paths);
         for path in paths {
             if let Some((folder, used)) = wrong_way(&modules, &path) {
                 let (file, layer) = (inside.to_path_buf(), folder.display().to_string());
@@ -135,20 +138,32 @@ impl Module {
                 names.extend(name.map(|name| (name, absolute(&segments, at, &order))));
             }
         }
-        let tests = trees
-            .windows(3)
-            .filter(|three| is_ident(&three[1], "mod") && is_test_attribute(&three[0]))
-            .map(|three| three[2].to_string());
+        let tests = with_attributes(&trees)
+            .filter(|(attribute, _)| is_test_attribute(attribute))
+            .map(|(_, name)| name);
         Self { order, tests: tests.collect(), names }
     }
 }
 
+/// The modules that are declared among `trees`, each with the attribute right before it, if it has one.
+fn with_attributes(trees: &[TokenTree]) -> impl Iterator<Item = (&Group, String)> {
+    let mods = (0..trees.len()).filter(|&at| is_ident(&trees[at], "mod"));
+    mods.filter_map(|at| {
+        let is_visibility = |tree: &TokenTree| match tree {
+            TokenTree::Group(group) => group.delimiter() == Delimiter::Parenthesis,
+            other => is_ident(other, "pub"),
+        };
+        let before = trees[..at].iter().rev().find(|tree| !is_visibility(tree))?;
+        let TokenTree::Group(attribute) = before else { return None };
+        let is_attribute = attribute.delimiter() == Delimiter::Bracket;
+        is_attribute.then(|| (attribute, trees[at + 1].to_string()))
+    })
+}
+
 /// Whether this is the part in brackets of `#[cfg(test)]`, or of a condition with `test` in it.
-fn is_test_attribute(tree: &TokenTree) -> bool {
-    let TokenTree::Group(group) = tree else { return false };
-    let words = group.stream().to_string();
-    group.delimiter() == Delimiter::Bracket
-        && words.starts_with("cfg")
+fn is_test_attribute(attribute: &Group) -> bool {
+    let words = attribute.stream().to_string();
+    words.starts_with("cfg")
         && words.split(|c: char| !c.is_alphanumeric()).any(|word| word == "test")
 }
 
@@ -187,6 +202,21 @@ fn module_path(inside: &Path) -> Vec<String> {
         parts.pop();
     }
     parts
+}
+
+/// The files that `file` declares modules of by `#[path = "..."]`, and the modules that they are.
+fn modules_by_path(source: &Path, file: &Path) -> Vec<(PathBuf, Vec<String>)> {
+    let inside = file.strip_prefix(source).expect("a file below the source folder");
+    let folder = inside.parent().expect("a file has a folder");
+    let trees: Vec<TokenTree> = tokens(file).into_iter().collect();
+    let found = with_attributes(&trees).filter_map(|(attribute, name)| {
+        let words = attribute.stream().to_string();
+        let path = words.strip_prefix("path = ")?.trim_matches('"').to_owned();
+        let mut module = module_path(inside);
+        module.push(name);
+        Some((folder.join(path), module))
+    });
+    found.collect()
 }
 
 /// Collects the paths by `crate::`, `super::` and `self::` in code of the module `at`.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use stratalloc_tests::layers::{check, check_folders, order};
+use stratalloc_tests::layers::{Violation, check, check_folders, order};
 
 /// Folders of `allocator/src` in which a file still uses one that stands below it. The list only
 /// shrinks: a folder that has become clean leaves it, and none joins it.
@@ -104,7 +104,7 @@ fn the_check_catches_what_points_up() {
 
 /// Writes the folder `room` with the files `first` and `second` and the sub-folder `inner`, whose
 /// only file is `leaf`; `file` of them is `text`. Returns what the check complains about.
-fn folder_complaints(file: &str, text: &str) -> Vec<String> {
+fn folder_violations(file: &str, text: &str) -> Vec<Violation> {
     let dir = tempfile::tempdir().expect("a temporary folder");
     let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).expect("a write");
     fs::create_dir_all(dir.path().join("room/inner")).expect("a folder");
@@ -112,14 +112,20 @@ fn folder_complaints(file: &str, text: &str) -> Vec<String> {
     let room = "mod first;\npub mod inner;\nmod second;\n\
                 pub use first::{A, B as C};\npub use second::Z;\npub use core::cmp::Ordering;\n\
                 pub use inner::Deep;\npub const OWN: u8 = 0;\n\
-                #[cfg(all(test, unix))]\nmod tests;\n";
+                #[cfg(all(test, unix))]\npub(crate) mod tests;\n";
     write("room/mod.rs", room);
     for other in ["room/first.rs", "room/second.rs", "room/tests.rs", "room/inner/leaf.rs"] {
         write(other, "");
     }
     write("room/inner/mod.rs", "mod leaf;\npub use super::second::Y;\npub use leaf::Deep;\n");
+    write("room/first_tests.rs", "use super::*;\nuse super::super::OWN;\n");
     write(file, text);
     check_folders(dir.path())
+}
+
+/// The folder, name and line of each complaint about `file` itself.
+fn folder_complaints(file: &str, text: &str) -> Vec<String> {
+    folder_violations(file, text)
         .into_iter()
         .filter(|v| v.file == Path::new(file))
         .map(|v| format!("{} {}:{}", v.layer, v.used, v.line))
@@ -146,6 +152,19 @@ fn the_check_of_folders_accepts_what_stands_above() {
         folder_complaints("room/mod.rs", "mod first;\nuse second::Z;\nmod second;"),
         [""; 0]
     );
+}
+
+/// A file that `first.rs` declares as its own by `#[path]` is a part of `first`.
+#[test]
+fn the_check_of_folders_knows_whose_a_file_is() {
+    let declared = "#[cfg(test)]\n#[path = \"first_tests.rs\"]\npub mod tests;\n";
+    let found = folder_violations("room/first.rs", declared);
+    let lines: Vec<String> = found
+        .iter()
+        .filter(|v| v.file.ends_with("first_tests.rs"))
+        .map(|v| format!("{} {} {}:{}", v.file.display(), v.layer, v.used, v.line))
+        .collect();
+    assert_eq!(lines, ["room/first_tests.rs room OWN:2"]);
 }
 
 #[test]
