@@ -63,7 +63,8 @@ fn find(form: Form) -> Option<*mut c_void> {
 /// The program has it under the name of an operator of that type.
 unsafe fn function<F: Copy>(address: *mut c_void) -> F {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-    // SAFETY: by the caller's word.
+    // SAFETY: both are one word long, as asserted above; the caller says that `address` is that of
+    // a function of type `F`.
     unsafe { core::mem::transmute_copy(&address) }
 }
 

@@ -29,9 +29,9 @@ const MOST_PIECES: usize = 16;
 
 /// The listening descriptor, plus one; 0: none. Relaxed: a number that is set before the thread exists.
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
-/// The process that made the socket; 0: none did. Relaxed: as above.
+/// The process that made the socket; 0: none did. Relaxed: set before the thread exists.
 static OWNER: AtomicUsize = AtomicUsize::new(0);
-/// The user that made it. Relaxed: as above.
+/// The user that made it. Relaxed: set before the thread exists.
 static OWNER_USER: AtomicUsize = AtomicUsize::new(0);
 
 /// Longest path that fits into a socket's address, without the NUL.

@@ -17,7 +17,7 @@ pub fn allocate(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {
         return large::allocate(size, MIN_ALIGN);
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     allocate_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN)
 }
 
@@ -28,7 +28,7 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {
         return ptr::null_mut();
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     let class = unsafe { SizeClass::of_unchecked(size) };
     cache_for_alloc(class).pop(class)
 }
@@ -66,7 +66,7 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {
         return large::allocate(size, MIN_ALIGN);
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     let class = unsafe { SizeClass::of_unchecked(size) };
     allocate_class_slow(class, size, MIN_ALIGN)
 }
@@ -108,7 +108,7 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
     if size > MAX_SMALL {
         return large::allocate_zeroed(size, MIN_ALIGN);
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     zeroed(allocate_zeroed_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN), size)
 }
 

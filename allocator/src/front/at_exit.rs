@@ -52,7 +52,8 @@ fn verify(against_spans: bool) {
                 if against_spans {
                     misuse::check_not_in_span(class, object.cast());
                 }
-                // SAFETY: checked: the start of an object of a magazine.
+                // SAFETY: `check_block` found that an object starts here, and one in a magazine is
+                // free and linked.
                 object = unsafe { FreeObject::next(object) };
             }
         }

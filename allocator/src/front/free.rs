@@ -26,10 +26,12 @@ use crate::thread_cache::{push_target, push_target_sized, registry};
 #[inline(always)]
 unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
     #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up; `take_back` takes it only if it is a live block of
+    // `class`.
     return unsafe { hardened::take_back(block, Some(class)) };
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through; the word is for classes' own numbers.
+    // SAFETY: `block` is one of `class` and given up, both by this function's contract.
+    // `push_target_sized` takes classes by their own numbers, which `MappedClass::first` gives.
     unsafe {
         push_target_sized().push(MappedClass::first(class), block)
     }
@@ -43,9 +45,9 @@ unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
 #[inline(always)]
 pub unsafe fn deallocate(block: *mut u8) {
     #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up; `take_back` takes it only if it is a live block.
     if unlikely(!unsafe { hardened::take_back(block, None) }) {
-        // SAFETY: handed through.
+        // SAFETY: the caller gives `block` up, and `take_back` did not take it.
         unsafe { deallocate_unmapped_slow(block) }
     }
     #[cfg(not(feature = "hardened"))]
@@ -54,7 +56,8 @@ pub unsafe fn deallocate(block: *mut u8) {
         // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
         // which the cache has no room for.
         if unlikely(!unsafe { push_target().push(mapped, block) }) {
-            // SAFETY: handed through.
+            // SAFETY: the caller gives `block` up, the push did not take it, and `mapped` is what
+            // the page map says of it.
             unsafe { deallocate_mapped_slow(block, mapped.into()) }
         }
     }
@@ -113,14 +116,15 @@ unsafe extern "C" fn deallocate_told_from(
 #[inline(always)]
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     if unlikely(size > MAX_SMALL || block.is_null()) {
-        // SAFETY: handed through.
+        // SAFETY: the caller gives `block` up, which is null or was asked for with `size` bytes.
         return unsafe { deallocate_checked_slow(block, size, ANY_ALIGN) };
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     let class = unsafe { SizeClass::of_unchecked(size) };
     // SAFETY: the class follows from the size.
     if unlikely(!unsafe { take_back_sized(class, block) }) {
-        // SAFETY: handed through.
+        // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that of
+        // `size`.
         unsafe { deallocate_sized_slow(block, size, ANY_ALIGN, class.into()) }
     }
 }
@@ -132,7 +136,8 @@ pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
 #[inline]
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize) {
     if !block.is_null() {
-        // SAFETY: handed through.
+        // SAFETY: `block` is not null; the caller gives it up, and allocated it with this size and
+        // alignment.
         unsafe { deallocate_layout(block, size, align) }
     }
 }
@@ -146,12 +151,13 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     if let Some(class) = SizeClass::of_aligned(size, align) {
         // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
         if unlikely(!unsafe { take_back_sized(class, block) }) {
-            // SAFETY: handed through.
+            // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that of
+            // the layout.
             unsafe { deallocate_sized_slow(block, size, align, class.into()) }
         }
         return;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and says that it has this size and alignment.
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
@@ -161,11 +167,14 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
 #[inline(never)]
 unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through; in a thread that counts, the word is for class aliases.
+    // SAFETY: the caller gives `block` up, and `is_trusted` says by its address that it is an
+    // object of a class, not a sampled block. In a thread that counts, the push target takes class
+    // aliases.
     if registry::is_trusted(block) && unsafe { push_target().push_alias(class.0, block) } {
         return;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and no push took it; size, alignment and class are the
+    // caller's.
     unsafe { deallocate_sized_looked_up(block, size, align, class) }
 }
 
@@ -178,12 +187,13 @@ unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, 
     #[cfg(not(feature = "hardened"))]
     {
         let mapped = mapped_class_of(block);
-        // SAFETY: as in `deallocate`.
+        // SAFETY: the class was looked up, and `push_target` takes the numbers of the page map. A
+        // foreign block has class 0, for which the cache has no room.
         if mapped.class() == class.class() && unsafe { push_target().push(mapped, block) } {
             return;
         }
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and says that it has this size and alignment.
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
@@ -232,12 +242,12 @@ impl Wide {
 unsafe fn deallocate_checked_slow(block: *mut u8, size: usize, align: usize) {
     let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
     if unlikely(guard::owns(block as usize)) {
-        // SAFETY: handed through.
+        // SAFETY: `block` lies in the pool of guarded blocks, and the caller gives it up.
         return unsafe { give_back_guarded(block, Some(caller_layout)) };
     }
     let mapped = class_of(block);
     layout_check::check(block, mapped, caller_layout);
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and its class was just looked up.
     unsafe { deallocate_of_class(block, mapped, caller::UNKNOWN) }
 }
 

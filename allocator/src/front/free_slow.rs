@@ -25,7 +25,8 @@ use crate::thread_cache::push_target_sized;
 #[inline]
 pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
     #[cfg(feature = "hardened")]
-    // SAFETY: as in `deallocate`.
+    // SAFETY: `class` was looked up for `block`: it is that of a live object, or 0. The caller
+    // gives it up.
     if unsafe { hardened::take_back_slow(class, block, caller) } {
         return;
     }
@@ -35,12 +36,13 @@ pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usiz
         if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
             return;
         }
-        // SAFETY: the same block, which the call above left alone.
+        // SAFETY: `class` is not 0, so that `block` is a small block of it; the caller gives it up,
+        // and the call above did not take it.
         if unsafe { flush::push_counted(class, block) } {
             return;
         }
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and no cache took it.
     unsafe { give_back(block, caller) }
 }
 
@@ -71,16 +73,16 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
         return;
     }
     if unlikely(guard::owns(block as usize)) {
-        // SAFETY: handed through.
+        // SAFETY: `block` lies in the pool of guarded blocks, and the caller gives it up.
         return unsafe { give_back_guarded(block, None) };
     }
     let found = misuse::check_block(block, "free");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
     if unsafe { found.as_ref() }.state != SpanState::Small {
         // SAFETY: the start of a live large block that the caller gives up.
         return unsafe { large::free_large(found, caller) };
     }
-    // SAFETY: as above.
+    // SAFETY: `found` is the record of a live span; records are never unmapped.
     let class = unsafe { found.as_ref() }.class;
     // SAFETY: the start of an object of `class`: two words.
     if unsafe { FreeObject::is_marked(block.cast()) } {

@@ -36,7 +36,8 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
         return false;
     }
     let Some(cache) = enter::enter_if_live() else { return false };
-    // SAFETY: handed through; of what leaves the quarantine, all is ours.
+    // SAFETY: `block` is a live object of `class`, which is not 0, and the caller gives it up. What
+    // leaves the quarantine was given up earlier, and nothing else holds it.
     unsafe {
         retire(class, block);
         if Quarantine::is_chained(class) {

@@ -142,12 +142,12 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     let is_large = record.bytes() >= NONE_OF_LIBCS;
     alloc_hooks::forget(record.addr() as *mut u8);
     #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
+    // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
     unsafe {
         guard_pages::free_fenced(span)
     };
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
+    // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
     unsafe {
         give_back(span)
     };
@@ -161,10 +161,11 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
 /// Gives a span back to the page heap, or to the system.
 ///
 /// # Safety
-/// As `free`.
+/// `span` is that of a live large block, and the caller gives it up.
 #[cfg(not(feature = "hardened"))]
 unsafe fn give_back(span: NonNull<Span>) {
-    // SAFETY: handed through; a live record.
+    // SAFETY: `span` is that of a live large block that the caller gives up, so its record is
+    // valid, and its state says which of the two made it.
     unsafe {
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
@@ -183,7 +184,9 @@ unsafe fn give_back(span: NonNull<Span>) {
 /// # Safety
 /// `span` is that of a live large block of the caller's.
 pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u8 {
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; the two functions called have the same
+    // contract.
     unsafe {
         let before = span.as_ref().addr() as *mut u8;
         let done = Length::for_bytes(size) == span.as_ref().pages
@@ -209,7 +212,9 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
 /// As `resize`.
 unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
     let pages = Length::for_bytes(size);
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; the page heap's functions ask for no
+    // more, and `without_fences` hides no guard page from them.
     unsafe {
         let grows = pages > span.as_ref().pages;
         let becomes_direct = grows && may_move && size > parameters::get(Id::DirectBytes);
@@ -231,12 +236,14 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
 /// As `resize`.
 unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
     #[cfg(feature = "hardened")]
-    // SAFETY: handed through, twice.
+    // SAFETY: `span` is that of a live large block of the caller's, for `resize_within` and for the
+    // page heap.
     return unsafe {
         guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
     };
     #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
+    // SAFETY: `span` is that of a live large block of the caller's, which is all that the page heap
+    // asks.
     unsafe {
         PAGE_HEAP.resize(span, pages)
     }
@@ -248,7 +255,9 @@ unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
 /// As `resize`.
 unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
     let pages = Length::for_bytes(size);
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; its state is `Direct`, as the page
+    // heap asks.
     unsafe {
         let shrinks = pages < span.as_ref().pages;
         let may_be = if shrinks { PAGE_HEAP.may_stay_direct(size) } else { may_move };
@@ -267,7 +276,9 @@ unsafe fn without_fences(
     pages: Length,
     resize: impl FnOnce(Length) -> bool,
 ) -> bool {
-    // SAFETY: handed through.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; guard pages are raised again only
+    // where there were some.
     unsafe {
         let guard_offset = span.as_ref().guard_offset.get();
         // A block that starts in another huge page than its span could not be entered for certain when moved.

@@ -55,7 +55,7 @@ fn check_layout(block: *mut u8, claimed: SizeClass, caller_layout: CallerLayout)
     let addr = block as usize;
     alloc_hooks::check_size(addr, caller_layout);
     let span = misuse::check_block(block, "free");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     if claimed == SizeClass::NONE || record.sampled != claimed {
         misuse::wrong_size(addr, caller_layout.size, record);

@@ -106,7 +106,7 @@ pub unsafe fn deallocate(block: *mut u8) {
         return;
     }
     misuse::check_block(block, "free");
-    // SAFETY: checked.
+    // SAFETY: `check_block` aborts unless `block` is the start of a block of this allocator.
     let usable = unsafe { lookup::usable_size(block) };
     memcheck::freed(block as usize);
     let word = size_word(block, usable);
@@ -135,7 +135,7 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// # Safety
 /// As there.
 pub unsafe fn deallocate_sized(block: *mut u8, _size: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
@@ -153,7 +153,7 @@ pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize
 /// # Safety
 /// As there.
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
@@ -162,7 +162,7 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usi
 /// # Safety
 /// As there.
 pub unsafe fn deallocate_layout(block: *mut u8, _size: usize, _align: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
@@ -171,7 +171,7 @@ pub unsafe fn deallocate_layout(block: *mut u8, _size: usize, _align: usize) {
 /// # Safety
 /// As there.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: handed through.
+    // SAFETY: `block` is a live block whose size is looked up here, and the result takes its place.
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, MIN_ALIGN) }
 }
 
@@ -219,7 +219,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: handed through.
+    // SAFETY: `block` is not null, so by this function's contract it is a live block.
     let word = size_word(block, unsafe { lookup::usable_size(block) });
     let _opened = Opened::new(word as usize, size_of::<usize>());
     // SAFETY: written when the block was announced.

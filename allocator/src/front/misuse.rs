@@ -57,7 +57,7 @@ pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
     #[cfg(feature = "hardened")]
     {
         use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
-        // SAFETY: checked: a live span's record.
+        // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
         let record = unsafe { span.as_ref() };
         if record.state == SpanState::Small
             && ALLOCATION_BITMAP.class_of(block as usize) == SizeClass::NONE

@@ -19,7 +19,8 @@ use core::ptr;
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
 /// the block's place.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: a live block by the caller's word, whose place the result takes.
+    // SAFETY: `block` is a live block of the caller's, and the result takes its place: this
+    // function has the same contract.
     unsafe { reallocate_at(block, new_size, MIN_ALIGN) }
 }
 
@@ -28,7 +29,8 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
 /// # Safety
 /// As [`reallocate`].
 pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-    // SAFETY: a live block by the caller's word, whose place the result takes.
+    // SAFETY: `block` is a live block of the caller's, and the result takes its place: this
+    // function has the same contract.
     unsafe { reallocate_at(block, new_size, align.max(MIN_ALIGN)) }
 }
 
@@ -43,7 +45,7 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
         return unsafe { reallocate_guarded(block, None, new_size, align) };
     }
     let span = misuse::check_live_block(block, "realloc");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     let old = match record.state {
         SpanState::Small => record.class.size(),
@@ -97,7 +99,7 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
         return;
     }
     let span = misuse::check_live_block(block, "xallocx");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     if record.state == SpanState::Small {
         return;
@@ -123,7 +125,8 @@ pub unsafe fn reallocate_same_layout(
 ) -> *mut u8 {
     if unlikely(guard::owns(block as usize)) {
         let caller_layout = CallerLayout { size: old_size, align: Some(align) };
-        // SAFETY: handed through.
+        // SAFETY: `block` lies in the pool of guarded blocks; `check_live` there aborts unless it
+        // is live.
         return unsafe { reallocate_guarded(block, Some(caller_layout), new_size, align) };
     }
     layout_check::check_if_hardened(block, old_size, align);
@@ -148,7 +151,7 @@ pub unsafe fn reallocate_same_layout(
         }
         _ => {}
     }
-    // SAFETY: handed through.
+    // SAFETY: `block` is a live block with this size and alignment, and the result takes its place.
     unsafe { copy_to_new(block, old_size, new_size, align) }
 }
 

@@ -53,7 +53,7 @@ proptest! {
             check_own_cache();
         }
         for block in held {
-            // SAFETY: as above.
+            // SAFETY: a live block of this test's, which gives it up.
             unsafe { deallocate(block) };
         }
         check_own_cache();
@@ -147,7 +147,7 @@ fn zeroed_memory_is_zero_after_every_kind_of_use() {
             unsafe { deallocate(dirty) };
             let block = allocate_zeroed(size);
             assert!(bytes(block, size).iter().all(|&byte| byte == 0), "{size}");
-            // SAFETY: as above.
+            // SAFETY: a live block of this test's, which gives it up.
             unsafe { deallocate(block) };
         }
     }
@@ -299,7 +299,7 @@ fn caches_are_parked_while_their_threads_allocate() {
                 }
                 for (block, size) in held {
                     pattern(block, size, true);
-                    // SAFETY: as above.
+                    // SAFETY: a live block of this test's, which gives it up.
                     unsafe { deallocate(block) };
                 }
                 verify_own_cache();
@@ -335,7 +335,7 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
         let block = allocate(100);
         pattern(block, 96, false);
         pattern(block, 96, true);
-        // SAFETY: as above.
+        // SAFETY: a live block of this test's, which gives it up.
         unsafe { deallocate(block) };
         let after = flush::own_bytes();
         verify_own_cache();

@@ -116,7 +116,8 @@ unsafe fn call_on(stack: usize, fault: &Fault) -> ! {
         )
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
+    // SAFETY: the stack is aligned to a page, so that it is aligned at the call; this frame stays
+    // as it is.
     unsafe {
         core::arch::asm!(
             "mov sp, {stack}",

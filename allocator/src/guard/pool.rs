@@ -256,7 +256,7 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
 /// # Safety
 /// The range can be read.
 unsafe fn first_damage(from: usize, to: usize) -> Option<usize> {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller says that the range can be read; `addr` lies in it.
     (from..to).find(|&addr| unsafe { (addr as *const u8).read_volatile() } != PATTERN)
 }
 

@@ -259,7 +259,7 @@ pub fn for_each(mut visit: impl FnMut(&[usize], Tally)) {
                     (frames_of(stack), (*stack).tally)
                 };
                 visit(frames, complete(tally));
-                // SAFETY: as above.
+                // SAFETY: `stack` is a linked record; records are never unlinked or freed.
                 stack = unsafe { (*stack).next.load(Ordering::Acquire) };
             }
         }

@@ -195,7 +195,7 @@ pub fn fork_lock() -> &'static dyn ForkLock {
 /// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another reference
 /// to what it guards.
 pub unsafe fn reset_in_child() {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller holds the lock by `ForkLock`, and no one else refers to what it guards.
     unsafe { (*RECORDER.data_ptr()).on = false };
 }
 

@@ -55,7 +55,7 @@ pub unsafe extern "C" fn malloc_stats_print(
     passed: *mut c_void,
     options: *const c_char,
 ) {
-    // SAFETY: NUL-terminated by the caller's word.
+    // SAFETY: `options` is not null, so by this function's contract it is NUL-terminated.
     let letters = if options.is_null() { c"" } else { unsafe { CStr::from_ptr(options) } };
     let options = Options::new(letters.to_bytes());
     // SAFETY: the caller vouches for function and argument until we return.
