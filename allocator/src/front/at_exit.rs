@@ -1,12 +1,10 @@
 //! What is looked at when the process ends.
 
-use super::misuse;
+use super::{caching, misuse};
 use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-#[cfg(feature = "hardened")]
-use crate::thread_cache::flush;
 use crate::thread_cache::{cache_pool, enter};
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
@@ -21,11 +19,7 @@ pub fn verify_at_exit() {
             CENTRAL.drain();
         }
         verify(came_home);
-        #[cfg(feature = "hardened")]
-        {
-            flush::check_quarantined();
-            CENTRAL.check_links();
-        }
+        caching::check_at_exit();
     }
 }
 

@@ -15,9 +15,8 @@ use crate::os::linux::set_forking;
 use crate::os::{Linux, libc_calls, pthread, stdio_lock};
 use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::METADATA;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
-use crate::page_heap::{PAGE_HEAP, limits};
+use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
+use crate::policy::HARDENED;
 use crate::profile;
 use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
 use crate::thread_cache::{orphans, park, registry};
@@ -36,8 +35,9 @@ pub fn register() -> bool {
 fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     visit(registry::fork_lock());
     CENTRAL.for_each_lock(visit);
-    #[cfg(feature = "hardened")]
-    visit(guard_pages::fork_lock());
+    if HARDENED {
+        visit(guard_pages::fork_lock());
+    }
     visit(PAGE_HEAP.fork_lock());
     profile::for_each_lock(visit);
     visit(trace::fork_lock());

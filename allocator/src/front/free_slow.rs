@@ -5,63 +5,29 @@
 //! block into the thread's cache, or gives it back to the tier that it belongs to, after it has checked
 //! that there is such a block; if not, `misuse` ends the process. It holds no state and no lock.
 
-#[cfg(feature = "hardened")]
-use super::hardened;
-use super::{alloc_hooks, large, misuse};
+use super::{alloc_hooks, caching, large, misuse};
 use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
 use crate::guard::{self, CallerLayout};
-#[cfg(not(feature = "hardened"))]
-use crate::page::size_class::MappedClass;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use crate::thread_cache::flush;
-#[cfg(not(feature = "hardened"))]
-use crate::thread_cache::push_target_sized;
 
 /// Takes back a block of `class`, as it was looked up, for which there was no room.
+///
+/// # Safety
+/// `class` is what was looked up for `block`, and the caller gives `block` up.
 #[inline]
 pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
-    #[cfg(feature = "hardened")]
-    // SAFETY: `class` was looked up for `block`: it is that of a live object, or 0. The caller
-    // gives it up.
-    if unsafe { hardened::take_back_slow(class, block, caller) } {
+    // SAFETY: `class` was looked up for `block`: it is that of a live object, or 0. The caller gives
+    // it up.
+    if unsafe { caching::take_back_slow(class, block, caller) } {
         return;
-    }
-    #[cfg(not(feature = "hardened"))]
-    if class != SizeClass::NONE {
-        // SAFETY: a small block, which the caller gives up.
-        if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
-            return;
-        }
-        // SAFETY: `class` is not 0, so that `block` is a small block of it; the caller gives it up,
-        // and the call above did not take it.
-        if unsafe { flush::push_counted(class, block) } {
-            return;
-        }
     }
     // SAFETY: the caller gives `block` up, and no cache took it.
     unsafe { give_back(block, caller) }
-}
-
-/// Where marks say nothing any more: takes the mark from a block of `class` that carries one, and puts it into the cache,
-/// unless it lies there as the first one. Whether that worked.
-///
-/// # Safety
-/// The caller gives `block` up, which is one of `class`.
-#[cfg(not(feature = "hardened"))]
-#[cold]
-unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
-    // SAFETY: the start of an object of `class`: two words, which are the caller's unless it is free already.
-    unsafe {
-        if !FreeObject::is_marked(block.cast()) || flush::is_first(class, block) {
-            return false;
-        }
-        FreeObject::hand_out(block.cast(), class);
-        push_target_sized().push(MappedClass::first(class), block)
-    }
 }
 
 /// Takes back a block for which the loaded magazine has no room.
@@ -91,8 +57,7 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
     alloc_hooks::forget_object(block);
     // SAFETY: the start of an object of `class` that the caller gives up.
     unsafe {
-        #[cfg(feature = "hardened")]
-        hardened::retire(class, block);
+        caching::retire(class, block);
         flush::push_slow(class, block);
     }
     background::attend(Call::Free(caller));

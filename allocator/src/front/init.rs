@@ -2,7 +2,7 @@
 //! nothing to set up before memory can be handed out, but for the environment's options, whose reading needs
 //! no memory. What is done earlier, when this code is loaded, is in `load`.
 
-use super::fork;
+use super::{caching, fork};
 use crate::guard;
 use crate::os::libc_calls;
 use crate::parameters;
@@ -22,8 +22,7 @@ pub fn before_first_allocation() {
 /// Cold: once per process.
 #[cold]
 fn decided(mode: Mode) {
-    #[cfg(feature = "hardened")]
-    crate::thread_cache::clear::decide();
+    caching::read_options();
     match mode {
         Mode::Trace => birth::cache_nothing(),
         Mode::Sample | Mode::Off => {

@@ -8,10 +8,9 @@ use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
-use crate::page_heap::PAGE_HEAP;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
+use crate::page_heap::{PAGE_HEAP, guard_pages};
 use crate::parameters::{self, Id};
+use crate::policy::HARDENED;
 use crate::trace::Call;
 use core::ptr::{self, NonNull};
 
@@ -94,13 +93,11 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     span
 }
 
-#[cfg(not(feature = "hardened"))]
+/// A span for the block; in hardened builds one between guard pages.
 fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
-    bare_span_for(size, align, purpose)
-}
-
-#[cfg(feature = "hardened")]
-fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
+    if !HARDENED {
+        return bare_span_for(size, align, purpose);
+    }
     if let Some(span) = guard_pages::reuse(Length::for_bytes(size), align) {
         return Some(span);
     }
@@ -141,16 +138,8 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     probe!("large_free", record.addr(), record.bytes());
     let is_large = record.bytes() >= NONE_OF_LIBCS;
     alloc_hooks::forget(record.addr() as *mut u8);
-    #[cfg(feature = "hardened")]
     // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
-    unsafe {
-        guard_pages::free_fenced(span)
-    };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
-    unsafe {
-        give_back(span)
-    };
+    unsafe { if HARDENED { guard_pages::free_fenced(span) } else { give_back(span) } };
     background::attend(if is_large {
         background::Call::FreeLarge
     } else {
@@ -162,7 +151,6 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
-#[cfg(not(feature = "hardened"))]
 unsafe fn give_back(span: NonNull<Span>) {
     // SAFETY: `span` is that of a live large block that the caller gives up, so its record is
     // valid, and its state says which of the two made it.
@@ -235,17 +223,14 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
 /// # Safety
 /// As `resize`.
 unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
-    #[cfg(feature = "hardened")]
-    // SAFETY: `span` is that of a live large block of the caller's, for `resize_within` and for the
-    // page heap.
-    return unsafe {
-        guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
-    };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: `span` is that of a live large block of the caller's, which is all that the page heap
-    // asks.
+    // SAFETY: `span` is that of a live large block of the caller's, which is all that `resize_within`
+    // and the page heap ask.
     unsafe {
-        PAGE_HEAP.resize(span, pages)
+        if HARDENED {
+            guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
+        } else {
+            PAGE_HEAP.resize(span, pages)
+        }
     }
 }
 
@@ -265,17 +250,20 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> boo
     }
 }
 
-/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages between them afterwards. The
-/// kernel moves only what has the same protection everywhere.
+/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages between
+/// them afterwards. The kernel moves only what has the same protection everywhere. Only hardened builds
+/// have guard pages.
 ///
 /// # Safety
 /// As `resize`.
-#[cfg(feature = "hardened")]
 unsafe fn without_fences(
     span: NonNull<Span>,
     pages: Length,
     resize: impl FnOnce(Length) -> bool,
 ) -> bool {
+    if !HARDENED {
+        return resize(pages);
+    }
     // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
     // its record stays valid and no other thread changes it; guard pages are raised again only
     // where there were some.
@@ -293,17 +281,4 @@ unsafe fn without_fences(
         }
         done
     }
-}
-
-/// Calls `resize`: there are no guard pages.
-///
-/// # Safety
-/// As `resize`.
-#[cfg(not(feature = "hardened"))]
-unsafe fn without_fences(
-    _: NonNull<Span>,
-    pages: Length,
-    resize: impl FnOnce(Length) -> bool,
-) -> bool {
-    resize(pages)
 }

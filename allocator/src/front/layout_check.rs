@@ -8,6 +8,7 @@ use crate::guard::CallerLayout;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
+use crate::policy::HARDENED;
 use crate::thread_cache::registry;
 
 /// An alignment that says that the caller need not know it.
@@ -17,7 +18,7 @@ pub const ANY_ALIGN: usize = 0;
 /// looked at elsewhere, as are freed ones.
 #[inline]
 pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
-    if cfg!(feature = "hardened") && !block.is_null() {
+    if HARDENED && !block.is_null() {
         let claimed = SizeClass::of_aligned(size, align.max(1)).unwrap_or(SizeClass::NONE);
         let live = class_of(block);
         let span = PAGE_MAP.span(block as usize);
@@ -35,7 +36,7 @@ pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
 /// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`, if claims are looked at.
 pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     let align = caller_layout.align.unwrap_or(ANY_ALIGN);
-    if cfg!(feature = "hardened") {
+    if HARDENED {
         check_if_hardened(block, caller_layout.size, align);
     } else if registry::counts() {
         let claimed =

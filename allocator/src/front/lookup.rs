@@ -6,25 +6,23 @@
 use super::misuse;
 use crate::base::hint::unlikely;
 use crate::guard;
-#[cfg(feature = "hardened")]
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::page_map::PAGE_MAP;
-#[cfg(not(feature = "hardened"))]
-use crate::page::size_class::MappedClass;
-use crate::page::size_class::SizeClass;
+use crate::page::size_class::{MappedClass, SizeClass};
+use crate::policy::HARDENED;
 
 /// The class of a small block; `NONE` of anything else, null included. Hardened builds know the class
 /// of live blocks only.
 #[inline(always)]
 pub fn class_of(block: *mut u8) -> SizeClass {
-    #[cfg(feature = "hardened")]
-    return ALLOCATION_BITMAP.class_of(block as usize);
-    #[cfg(not(feature = "hardened"))]
-    mapped_class_of(block).class()
+    if HARDENED {
+        ALLOCATION_BITMAP.class_of(block as usize)
+    } else {
+        mapped_class_of(block).class()
+    }
 }
 
 /// The class of `block` as the page map has it.
-#[cfg(not(feature = "hardened"))]
 #[inline(always)]
 pub fn mapped_class_of(block: *mut u8) -> MappedClass {
     PAGE_MAP.mapped(block as usize)

@@ -9,6 +9,8 @@
 //!
 //! Without valgrind such a build works too, a little slower, and finds nothing.
 
+#![allow(dead_code, reason = "only the build for valgrind calls this")]
+
 use super::{alloc, free, lookup, misuse};
 use crate::base::memcheck::{self, Opened};
 use crate::config::{MAX_REQUEST, MIN_ALIGN};

@@ -14,9 +14,11 @@ use crate::central::CENTRAL;
 use crate::central::chain::Search;
 use crate::config::VAIN_STEPS;
 use crate::guard::report::Trace;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Ordering};
 use crate::thread_cache::{cache_pool, flush};
 use core::ptr::NonNull;
@@ -54,9 +56,7 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
 #[inline]
 pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let span = check_block(block, call);
-    #[cfg(feature = "hardened")]
-    {
-        use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
+    if HARDENED {
         // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
         let record = unsafe { span.as_ref() };
         if record.state == SpanState::Small
@@ -108,7 +108,7 @@ const LEAST_STEPS: usize = 64;
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
     // Hardened builds know which blocks are live, and do not come here with those.
-    if cfg!(feature = "hardened") {
+    if HARDENED {
         double_free(class, object);
     }
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
@@ -120,20 +120,20 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
         double_free(class, object);
     }
     let taken = most - search.left();
-    #[cfg(all(test, not(feature = "hardened")))]
+    #[cfg(test)]
     SEARCHED.set(SEARCHED.get() + taken);
     let less = |left: usize| Some(left.saturating_sub(taken + LEAST_STEPS));
     let _ = VAIN_STEPS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 /// Whether the program has written marks into so many live blocks that they say nothing any more.
-#[cfg(not(feature = "hardened"))]
+#[allow(dead_code, reason = "the hardened build knows which blocks are live")]
 #[inline]
 pub fn marks_are_forged() -> bool {
     VAIN_STEPS_LEFT.load(Ordering::Relaxed) == 0
 }
 
-#[cfg(all(test, not(feature = "hardened")))]
+#[cfg(test)]
 std::thread_local! {
     /// Steps that searches in vain of this thread have taken.
     pub(super) static SEARCHED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };

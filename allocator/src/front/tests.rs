@@ -9,6 +9,7 @@ use super::{
 use crate::central::chain::FreeObject;
 use crate::config::{MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::thread_cache::{enter, flush, park};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -348,6 +349,6 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
     let (_, after) = sleeper.join().unwrap();
     // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB at least, and free
     // through the quarantine, by 4 KiB.
-    let most = if cfg!(feature = "hardened") { 24_000 } else { 20_000 };
+    let most = if HARDENED { 24_000 } else { 20_000 };
     assert!(after < most, "{after} of {before} bytes still cached");
 }
