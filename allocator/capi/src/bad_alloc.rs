@@ -1,6 +1,6 @@
-//! What `operator new` does when memory is exhausted, apart from the frames that an exception crosses:
-//! ask for the new-handler, try again, find the function that throws. The assembly of `unwind` calls
-//! these functions, and names them.
+//! What `operator new` does when memory is exhausted, apart from the frames that an exception
+//! crosses: ask for the new-handler, try again, find the function that throws. The assembly of
+//! `unwind` calls these functions, and names them.
 
 use core::ffi::c_void;
 use core::fmt::Write;

@@ -1,8 +1,9 @@
 //! Calls of C++ functions that may throw, from functions that may not: the `nothrow` forms of
-//! `operator new` call the new-handler, or the program's own `operator new`, and stop its exceptions.
+//! `operator new` call the new-handler, or the program's own `operator new`, and stop its
+//! exceptions.
 //!
-//! The frame that stops an exception is `unwind::stratalloc_call_catching`, in assembly. The functions
-//! here take no lock and hold no state.
+//! The frame that stops an exception is `unwind::stratalloc_call_catching`, in assembly. The
+//! functions here take no lock and hold no state.
 
 use core::ffi::c_void;
 use core::sync::atomic::Ordering;
@@ -41,13 +42,13 @@ fn call_handler(handler: cxx_runtime::NewHandler) -> Result<(), Thrown> {
 
 /// Calls a C++ function of two words or fewer, and returns what it does; `None` if it throws.
 pub fn call_catching(function: *mut c_void, first: usize, second: usize) -> Option<*mut c_void> {
-    // A process that has such a function has the C++ run-time library, so this does not fail in practice.
-    // If it did, the only choice left would be to go on without the function.
+    // A process that has such a function has the C++ run-time library, so this does not fail in
+    // practice. If it did, the only choice left would be to go on without the function.
     let catching = cxx_runtime::catching()?;
     PERSONALITY.store(catching.personality.as_ptr(), Ordering::Relaxed);
-    // SAFETY: `function` takes two words or fewer and may be called with these two: our callers pass the
-    // new-handler, or the program's `operator new`. `begin` and `end` are the functions of the C++ ABI,
-    // which `catching` found by their names, and `PERSONALITY` was set above.
+    // SAFETY: `function` takes two words or fewer and may be called with these two: our callers
+    // pass the new-handler, or the program's `operator new`. `begin` and `end` are the functions of
+    // the C++ ABI, which `catching` found by their names, and `PERSONALITY` was set above.
     let called = unsafe {
         unwind::stratalloc_call_catching(
             function,

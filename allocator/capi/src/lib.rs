@@ -1,10 +1,10 @@
 //! The C and C++ face of stratalloc: `libstratalloc.so` and `libstratalloc.a`.
 //!
 //! This crate turns the names that C and C++ programs call (`malloc`, `posix_memalign`,
-//! `operator new`, `mallinfo2`, ...) into calls of [`allocator::internal::front`]. It owns three things: the
-//! error conventions (`errno`, `EINVAL`, the new-handler and `std::bad_alloc`), the arithmetic that
-//! C leaves to the callee (overflow in `calloc`), and the text and XML that the statistics calls
-//! print. It holds no allocator state and takes no lock.
+//! `operator new`, `mallinfo2`, ...) into calls of [`allocator::internal::front`]. It owns three
+//! things: the error conventions (`errno`, `EINVAL`, the new-handler and `std::bad_alloc`), the
+//! arithmetic that C leaves to the callee (overflow in `calloc`), and the text and XML that the
+//! statistics calls print. It holds no allocator state and takes no lock.
 //!
 //! It is a crate of its own so that no cargo feature can make `malloc` leak into a Rust program
 //! that only wants `#[global_allocator]`.

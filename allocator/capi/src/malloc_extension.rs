@@ -243,7 +243,8 @@ pub unsafe extern "C" fn malloc_memory_stats(
     1
 }
 
-/// A function of its own: its table must not lie below the stack frames of those that take a snapshot.
+/// A function of its own: its table must not lie below the stack frames of those that take a
+/// snapshot.
 ///
 /// # Safety
 /// As [`malloc_memory_stats`].

@@ -1,4 +1,5 @@
-//! The bodies of `operator new`: the hot path of `malloc`, and what follows when there is no memory.
+//! The bodies of `operator new`: the hot path of `malloc`, and what follows when there is no
+//! memory.
 //!
 //! [`crate::operators`] exports them under C++'s names. The throwing forms end in a tail call into
 //! `unwind`, the `nothrow` forms in one into `catching`.

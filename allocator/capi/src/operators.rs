@@ -3,18 +3,18 @@
 //!
 //! The hot path is that of `malloc` and `free`. When memory is exhausted the throwing forms end in
 //! a tail call into `unwind`, so that no frame of ours that was compiled by Rust lies between the
-//! caller and the exception; the `nothrow` forms go to `catching`. Both ask the new-handler first, as
-//! the standard says. The bodies of `new` are in [`crate::new`].
+//! caller and the exception; the `nothrow` forms go to `catching`. Both ask the new-handler first,
+//! as the standard says. The bodies of `new` are in [`crate::new`].
 //!
 //! Names ending in `_array` are the `[]` forms. They behave the same.
 //!
-//! Where the program has its own `new` or `delete`, the forms that the standard derives from those end in
-//! them ([`replaced`]).
+//! Where the program has its own `new` or `delete`, the forms that the standard derives from those
+//! end in them ([`replaced`]).
 //!
-//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`: programs
-//! give blocks of `new char[n]` to `delete`, or delete through a base class without a virtual
-//! destructor, and the compiler passes the size of the type that it sees. Only hardened builds and
-//! guarded blocks hold the caller to it.
+//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`:
+//! programs give blocks of `new char[n]` to `delete`, or delete through a base class without a
+//! virtual destructor, and the compiler passes the size of the type that it sees. Only hardened
+//! builds and guarded blocks hold the caller to it.
 
 use core::ffi::c_void;
 
@@ -301,8 +301,8 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
 /// `operator delete(void*, size_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that was
-/// asked for.
+/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that
+/// was asked for.
 #[unsafe(export_name = "_ZdlPvm")]
 pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
     if replaced::any() {

@@ -1,4 +1,5 @@
-//! Allocation: the hot path, and where it leads when the magazine is empty or the request is not small.
+//! Allocation: the hot path, and where it leads when the magazine is empty or the request is not
+//! small.
 
 use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};
@@ -21,8 +22,9 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN)
 }
 
-/// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that have a
-/// slow path of their own to jump to (they set `errno` or throw), so that the hot path needs no frame.
+/// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that
+/// have a slow path of their own to jump to (they set `errno` or throw), so that the hot path needs
+/// no frame.
 #[inline(always)]
 pub fn allocate_hot(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {
@@ -33,7 +35,8 @@ pub fn allocate_hot(size: usize) -> *mut u8 {
     cache_for_alloc(class).pop(class)
 }
 
-/// An object of `class` for a request of `size` bytes at a multiple of `align`; null without memory.
+/// An object of `class` for a request of `size` bytes at a multiple of `align`; null without
+/// memory.
 #[inline(always)]
 pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     let object = cache_for_alloc(class).pop(class);
@@ -87,7 +90,8 @@ fn refill(class: SizeClass, size: usize) -> *mut u8 {
     object
 }
 
-/// The end of `refill` where no memory was found. Apart, so that the frame of `refill` is not part of its own.
+/// The end of `refill` where no memory was found. Apart, so that the frame of `refill` is not part
+/// of its own.
 #[cold]
 #[inline(never)]
 fn refill_at_last(class: SizeClass, size: usize) -> *mut u8 {
@@ -102,8 +106,8 @@ fn refill_at_last(class: SizeClass, size: usize) -> *mut u8 {
     object
 }
 
-/// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh from the
-/// OS is not cleared again.
+/// `size` zeroed bytes at a multiple of 16; null as `allocate`. Memory that is known to be fresh
+/// from the OS is not cleared again.
 pub fn allocate_zeroed(size: usize) -> *mut u8 {
     if size > MAX_SMALL {
         return large::allocate_zeroed(size, MIN_ALIGN);
@@ -112,7 +116,8 @@ pub fn allocate_zeroed(size: usize) -> *mut u8 {
     zeroed(allocate_zeroed_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN), size)
 }
 
-/// An object of `class` that is going to be zeroed: as `allocate_class`, but for what a trace says of it.
+/// An object of `class` that is going to be zeroed: as `allocate_class`, but for what a trace says
+/// of it.
 #[inline(always)]
 fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     let object = cache_for_alloc(class).pop(class);
@@ -130,7 +135,8 @@ fn allocate_zeroed_class_slow(class: SizeClass, size: usize, align: usize) -> *m
     allocate_class_slow(class, size, align)
 }
 
-/// An object of `class` for a request with an alignment: as `allocate_class`, but for what a trace says of it.
+/// An object of `class` for a request with an alignment: as `allocate_class`, but for what a trace
+/// says of it.
 #[inline(always)]
 fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     let object = cache_for_alloc(class).pop(class);
@@ -178,7 +184,8 @@ fn zeroed(block: *mut u8, size: usize) -> *mut u8 {
     block
 }
 
-/// The usable size that a request for `size` bytes at `align` would get; 0 if it is too large to be served.
+/// The usable size that a request for `size` bytes at `align` would get; 0 if it is too large to be
+/// served.
 pub fn good_size(size: usize, align: usize) -> usize {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return 0;

@@ -1,10 +1,10 @@
-//! What the slow paths tell the profile, or the recorder of traces. Each function does nothing, after one
-//! load, where nobody watches.
+//! What the slow paths tell the profile, or the recorder of traces. Each function does nothing,
+//! after one load, where nobody watches.
 //!
-//! A block is recorded when the caller is about to get it and forgotten before anybody else can. A sampled
-//! small block has a span of its own, which the page map knows as large: who frees it without saying its size
-//! comes to the slow path, and frees of all others are not looked at. Who says the size comes to a slow path that looks
-//! (`free::deallocate_sized_slow`).
+//! A block is recorded when the caller is about to get it and forgotten before anybody else can. A
+//! sampled small block has a span of its own, which the page map knows as large: who frees it
+//! without saying its size comes to the slow path, and frees of all others are not looked at. Who
+//! says the size comes to a slow path that looks (`free::deallocate_sized_slow`).
 
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
@@ -50,8 +50,8 @@ pub fn announce_aligned(align: usize) {
     }
 }
 
-/// Tells a trace that `block` is about to be resized, by whatever means; `resized` follows, or the allocation
-/// of a block that takes its place, or `not_resized`.
+/// Tells a trace that `block` is about to be resized, by whatever means; `resized` follows, or the
+/// allocation of a block that takes its place, or `not_resized`.
 #[inline]
 pub fn resizing(block: *mut u8) {
     if recording() {
@@ -67,9 +67,9 @@ pub fn not_resized(block: *mut u8) {
     }
 }
 
-/// An object of `class` for a thread whose sample is due: a sampled one with a span of its own, or a
-/// guarded one. Null if no sample is wanted after all, or if there is no memory for one; the caller
-/// then takes an object from its cache.
+/// An object of `class` for a thread whose sample is due: a sampled one with a span of its own, or
+/// a guarded one. Null if no sample is wanted after all, or if there is no memory for one; the
+/// caller then takes an object from its cache.
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
@@ -154,8 +154,9 @@ pub fn forget_object(block: *mut u8) {
     }
 }
 
-/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now. (Large blocks of no bytes,
-/// which an alignment can make of small ones, are recorded as ones of one.)
+/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now.
+/// (Large blocks of no bytes, which an alignment can make of small ones, are recorded as ones of
+/// one.)
 #[cold]
 pub fn check_size(addr: usize, caller_layout: guard::CallerLayout) {
     if profile::mode() != Mode::Off

@@ -7,9 +7,9 @@ use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::thread_cache::{cache_pool, enter};
 
-/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
-/// read the environment: where no allocation has done so, there is nothing to check, and so late in a
-/// process the variables may be gone.
+/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off.
+/// Does not read the environment: where no allocation has done so, there is nothing to check, and
+/// so late in a process the variables may be gone.
 pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
         // What comes home is looked at, and is known to be free when the own cache is looked at.
@@ -23,14 +23,15 @@ pub fn verify_at_exit() {
     }
 }
 
-/// Checks every object in the calling thread's magazines: that it is the start of an object of its class.
-/// Aborts with a line on stderr if not. For the end of the process, when a pointer into the middle of a
-/// small block may still lie there.
+/// Checks every object in the calling thread's magazines: that it is the start of an object of its
+/// class. Aborts with a line on stderr if not. For the end of the process, when a pointer into the
+/// middle of a small block may still lie there.
 pub fn verify_own_cache() {
     verify(false);
 }
 
-/// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another thread freed it, too.
+/// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another
+/// thread freed it, too.
 fn verify(against_spans: bool) {
     let Some(cache) = enter::enter_if_live() else {
         return;

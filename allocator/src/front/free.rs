@@ -1,9 +1,9 @@
-//! The entry points that give blocks back: the hot path, and where it leads when the magazine is full,
-//! the block is large, or the pointer is suspect.
+//! The entry points that give blocks back: the hot path, and where it leads when the magazine is
+//! full, the block is large, or the pointer is suspect.
 //!
-//! A hot path asks `caching` to take the block, and ends in a jump to a cold function if that did not
-//! work. The cold functions here find out what the block is; `free_slow` then gives it back. This file
-//! holds no state and takes no lock.
+//! A hot path asks `caching` to take the block, and ends in a jump to a cold function if that did
+//! not work. The cold functions here find out what the block is; `free_slow` then gives it back.
+//! This file holds no state and takes no lock.
 
 use super::caching::{self, LookedUp, take_back, take_back_sized};
 use super::free_slow::{deallocate_of_class, give_back_guarded};
@@ -19,8 +19,8 @@ use crate::policy::HARDENED;
 /// Takes a block back. Null is a no-op.
 ///
 /// # Safety
-/// `block` is null or a block of this allocator that is not used any more. Where a check costs the hot
-/// path nothing, a breach is found and aborts the process with a line on stderr.
+/// `block` is null or a block of this allocator that is not used any more. Where a check costs the
+/// hot path nothing, a breach is found and aborts the process with a line on stderr.
 #[inline(always)]
 pub unsafe fn deallocate(block: *mut u8) {
     let looked_up = caching::look_up(block);
@@ -35,9 +35,10 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// Takes back a block of which a C or C++ caller says that it was asked for with `size` bytes, at a
 /// multiple of `align` or at any. Null is a no-op.
 ///
-/// Size and alignment are hints: the class is the one that the page map has. So a wrong size does no
-/// harm, as from C++ code without sized `new`, or with a base class whose destructor is not virtual.
-/// Hardened builds compare the hints for every block, and `guard_sample` for guarded blocks.
+/// Size and alignment are hints: the class is the one that the page map has. So a wrong size does
+/// no harm, as from C++ code without sized `new`, or with a base class whose destructor is not
+/// virtual. Hardened builds compare the hints for every block, and `guard_sample` for guarded
+/// blocks.
 ///
 /// # Safety
 /// As [`deallocate`]; in hardened builds a wrong `size` or `align` aborts.
@@ -45,9 +46,11 @@ pub unsafe fn deallocate(block: *mut u8) {
 pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>) {
     if HARDENED {
         return match align {
-            // SAFETY: the caller gives the block up; what it says is compared before it is believed.
+            // SAFETY: the caller gives the block up; what it says is compared before it is
+            // believed.
             Some(align) => unsafe { deallocate_sized_aligned(block, size, align) },
-            // SAFETY: the caller gives the block up; what it says is compared before it is believed.
+            // SAFETY: the caller gives the block up; what it says is compared before it is
+            // believed.
             None => unsafe { deallocate_sized(block, size) },
         };
     }
@@ -61,7 +64,8 @@ pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>)
     }
 }
 
-/// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a no-op.
+/// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a
+/// no-op.
 ///
 /// # Safety
 /// As [`deallocate`]; `size` is the size that the block was last allocated with.
@@ -81,7 +85,8 @@ pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     }
 }
 
-/// Takes back a block that was asked for with `size` bytes at a multiple of `align`. Null is a no-op.
+/// Takes back a block that was asked for with `size` bytes at a multiple of `align`. Null is a
+/// no-op.
 ///
 /// # Safety
 /// As [`deallocate_sized`], for `allocate_aligned(size, align)`.
@@ -114,8 +119,8 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// Cold, unless the thread counts: puts a block, of `class` as its owner says, into the cache if its
-/// address says that it is not a sampled one.
+/// Cold, unless the thread counts: puts a block, of `class` as its owner says, into the cache if
+/// its address says that it is not a sampled one.
 ///
 /// # Safety
 /// The caller gives `block` up; `class` is the one that `size` and `align` lead to, and not 0.
@@ -131,8 +136,8 @@ unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class
     unsafe { deallocate_sized_looked_up(block, size, align, class) }
 }
 
-/// Cold: once per magazine, and for sampled blocks; always where blocks are guarded. Puts a block, of
-/// `class` as its owner says, into the cache if the page map says so too.
+/// Cold: once per magazine, and for sampled blocks; always where blocks are guarded. Puts a block,
+/// of `class` as its owner says, into the cache if the page map says so too.
 ///
 /// # Safety
 /// The caller gives `block` up; `class` is the one that `size` and `align` lead to.
@@ -147,8 +152,8 @@ unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, 
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// The number of a class, or of what was looked up of one, as a whole register: the function that gets
-/// it need not widen it.
+/// The number of a class, or of what was looked up of one, as a whole register: the function that
+/// gets it need not widen it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct Wide(usize);
@@ -176,9 +181,9 @@ impl Wide {
     }
 }
 
-/// Cold: takes back a block of which the caller claims to know size and alignment. Where allocations
-/// are recorded or guarded, the claimed layout is checked: that of recorded and guarded blocks in full,
-/// that of others by its size class.
+/// Cold: takes back a block of which the caller claims to know size and alignment. Where
+/// allocations are recorded or guarded, the claimed layout is checked: that of recorded and guarded
+/// blocks in full, that of others by its size class.
 ///
 /// # Safety
 /// As [`deallocate`].
@@ -196,8 +201,8 @@ unsafe fn deallocate_checked_slow(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_of_class(block, mapped, caller::UNKNOWN) }
 }
 
-/// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations
-/// are recorded. `caller` is the code that called `free`.
+/// Cold: once per magazine, for large blocks, null, and everything suspect; always where
+/// allocations are recorded. `caller` is the code that called `free`.
 ///
 /// # Safety
 /// As [`deallocate`]; `looked_up` was made of what `look_up` said of `block`.
@@ -228,8 +233,8 @@ unsafe extern "C" fn deallocate_told_from(
 
 /// Defines `$name` as a way into `$target`, which has one more argument: the return address, in the
 /// given register. Functions that end with a call of `$name` leave their own return address there,
-/// which lies in the code that called `free`. Where the compiler made a call instead of a jump, it lies
-/// in this object, which `os::caller` knows.
+/// which lies in the code that called `free`. Where the compiler made a call instead of a jump, it
+/// lies in this object, which `os::caller` knows.
 macro_rules! with_return_address {
     ($name:ident($($argument:ident: $type:ty),+) => $target:ident, $x86_64:literal, $aarch64:literal) => {
         #[cold]

@@ -1,9 +1,10 @@
 //! Where a `free` ends that the hot path cannot serve: the magazine is full, the block is large,
 //! guarded or sampled, or the pointer is suspect.
 //!
-//! The callers have looked the block's class up, or know it from the block's size. This file puts the
-//! block into the thread's cache, or gives it back to the tier that it belongs to, after it has checked
-//! that there is such a block; if not, `misuse` ends the process. It holds no state and no lock.
+//! The callers have looked the block's class up, or know it from the block's size. This file puts
+//! the block into the thread's cache, or gives it back to the tier that it belongs to, after it has
+//! checked that there is such a block; if not, `misuse` ends the process. It holds no state and no
+//! lock.
 
 use super::{alloc_hooks, caching, large, misuse};
 use crate::background::{self, Call};
@@ -21,8 +22,8 @@ use crate::thread_cache::flush;
 /// `class` is what was looked up for `block`, and the caller gives `block` up.
 #[inline]
 pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
-    // SAFETY: `class` was looked up for `block`: it is that of a live object, or 0. The caller gives
-    // it up.
+    // SAFETY: `class` was looked up for `block`: it is that of a live object, or 0. The caller
+    // gives it up.
     if unsafe { caching::take_back_slow(class, block, caller) } {
         return;
     }

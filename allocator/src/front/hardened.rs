@@ -1,6 +1,6 @@
-//! What `free` does in the hardened build: the block is marked as freed in the allocation bitmap, is
-//! cleared if that is wanted, and waits in its thread's quarantine. The blocks that have waited longest
-//! go to the magazines.
+//! What `free` does in the hardened build: the block is marked as freed in the allocation bitmap,
+//! is cleared if that is wanted, and waits in its thread's quarantine. The blocks that have waited
+//! longest go to the magazines.
 //!
 //! The twin of `plain`: both have the same functions, and `front::mod` chooses one of them as
 //! `caching`. Nothing here takes a lock. Only live blocks are taken; everything else that `free` is
@@ -34,8 +34,8 @@ pub fn look_up(_block: *mut u8) -> LookedUp {
     LookedUp
 }
 
-/// Takes back `block` if it is a live block, through the address that the calling thread's slot has.
-/// Returns whether it did: not if the thread's quarantine has no room for its class.
+/// Takes back `block` if it is a live block, through the address that the calling thread's slot
+/// has. Returns whether it did: not if the thread's quarantine has no room for its class.
 ///
 /// # Safety
 /// The caller gives `block` up, if it is a live block.
@@ -84,8 +84,8 @@ unsafe fn quarantine_if_live(block: *mut u8, wanted: Option<SizeClass>) -> bool 
     let Some(class) = ALLOCATION_BITMAP.strike_out(block as usize, may) else {
         return false;
     };
-    // SAFETY: `may` saw room for `class`, and the bitmap had `block` as a live block of it, which the
-    // caller gives up. No one else uses it.
+    // SAFETY: `may` saw room for `class`, and the bitmap had `block` as a live block of it, which
+    // the caller gives up. No one else uses it.
     unsafe { quarantine.push(class, block) };
     true
 }
@@ -99,8 +99,8 @@ pub unsafe fn class_looked_up(block: *mut u8, _index: usize) -> SizeClass {
     class_of(block)
 }
 
-/// Takes a block of `class` back through the calling thread's own cache. Returns whether it did: not
-/// for class 0, and not where the thread has no cache in use.
+/// Takes a block of `class` back through the calling thread's own cache. Returns whether it did:
+/// not for class 0, and not where the thread has no cache in use.
 ///
 /// # Safety
 /// `block` is a live object of `class`, unless that is 0, and the caller gives it up.
@@ -118,8 +118,8 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
             else {
                 return true;
             };
-            // The links are checked when the blocks are handed out or leave for the central tier, and
-            // the last one when it is made anew.
+            // The links are checked when the blocks are handed out or leave for the central tier,
+            // and the last one when it is made anew.
             if clear::zeroes() {
                 clear::check_all(class, chain);
             }
@@ -142,8 +142,8 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
 /// # Safety
 /// `block` is a live object of `class` that the caller gives up.
 pub unsafe fn retire(class: SizeClass, block: *mut u8) {
-    // SAFETY: `block` is a live object of `class`, so that the bitmap has a leaf for it, and all of its
-    // bytes are the caller's, who gives them up.
+    // SAFETY: `block` is a live object of `class`, so that the bitmap has a leaf for it, and all of
+    // its bytes are the caller's, who gives them up.
     unsafe {
         ALLOCATION_BITMAP.set_unchecked(block as usize, SizeClass::NONE);
         if unlikely(clear::zeroes()) {
@@ -158,8 +158,8 @@ pub fn read_options() {
     clear::decide();
 }
 
-/// Checks at the end of the process what only this twin keeps: the quarantine of the calling thread,
-/// and the links of the chains in the transfer caches.
+/// Checks at the end of the process what only this twin keeps: the quarantine of the calling
+/// thread, and the links of the chains in the transfer caches.
 pub fn check_at_exit() {
     flush::check_quarantined();
     CENTRAL.check_links();

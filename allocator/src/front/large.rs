@@ -31,7 +31,8 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Any)
 }
 
-/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to grow again.
+/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to
+/// grow again.
 #[cold]
 #[inline(never)]
 pub fn allocate_growing(size: usize, align: usize) -> *mut u8 {
@@ -163,11 +164,11 @@ unsafe fn give_back(span: NonNull<Span>) {
 }
 
 /// Changes a large block to `size` bytes without copying, if that can be done; the block's address
-/// afterwards, or null if nothing changed. It stays where it is unless it `may_move`, and then where it is in its huge
-/// page.
+/// afterwards, or null if nothing changed. It stays where it is unless it `may_move`, and then
+/// where it is in its huge page.
 ///
-/// A block of one kind stays one of that kind as long as that can be: what `DirectBytes` says of new blocks moves only
-/// those that grow beyond it.
+/// A block of one kind stays one of that kind as long as that can be: what `DirectBytes` says of
+/// new blocks moves only those that grow beyond it.
 ///
 /// # Safety
 /// `span` is that of a live large block of the caller's.
@@ -223,8 +224,8 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
 /// # Safety
 /// As `resize`.
 unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
-    // SAFETY: `span` is that of a live large block of the caller's, which is all that `resize_within`
-    // and the page heap ask.
+    // SAFETY: `span` is that of a live large block of the caller's, which is all that
+    // `resize_within` and the page heap ask.
     unsafe {
         if HARDENED {
             guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
@@ -250,9 +251,9 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> boo
     }
 }
 
-/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages between
-/// them afterwards. The kernel moves only what has the same protection everywhere. Only hardened builds
-/// have guard pages.
+/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages
+/// between them afterwards. The kernel moves only what has the same protection everywhere. Only
+/// hardened builds have guard pages.
 ///
 /// # Safety
 /// As `resize`.
@@ -269,7 +270,8 @@ unsafe fn without_fences(
     // where there were some.
     unsafe {
         let guard_offset = span.as_ref().guard_offset.get();
-        // A block that starts in another huge page than its span could not be entered for certain when moved.
+        // A block that starts in another huge page than its span could not be entered for certain
+        // when moved.
         if guard_offset * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
             return false;
         }

@@ -1,5 +1,5 @@
-//! Comparing what a caller says of a block that it gives back, in the cases where that is looked at: its size, and
-//! in Rust its alignment.
+//! Comparing what a caller says of a block that it gives back, in the cases where that is looked
+//! at: its size, and in Rust its alignment.
 
 use super::lookup::class_of;
 use super::{alloc_hooks, misuse};
@@ -14,8 +14,8 @@ use crate::thread_cache::registry;
 /// An alignment that says that the caller need not know it.
 pub const ANY_ALIGN: usize = 0;
 
-/// Hardened builds: aborts if `block`, unless null, is not what its owner claims. Sampled and guarded blocks are
-/// looked at elsewhere, as are freed ones.
+/// Hardened builds: aborts if `block`, unless null, is not what its owner claims. Sampled and
+/// guarded blocks are looked at elsewhere, as are freed ones.
 #[inline]
 pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
     if HARDENED && !block.is_null() {
@@ -33,7 +33,8 @@ pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
     }
 }
 
-/// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`, if claims are looked at.
+/// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`,
+/// if claims are looked at.
 pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     let align = caller_layout.align.unwrap_or(ANY_ALIGN);
     if HARDENED {
@@ -49,8 +50,8 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     }
 }
 
-/// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span of its own
-/// that fits the claimed layout.
+/// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span
+/// of its own that fits the claimed layout.
 #[cold]
 fn check_layout(block: *mut u8, claimed: SizeClass, caller_layout: CallerLayout) {
     let addr = block as usize;

@@ -1,7 +1,7 @@
 //! What the allocator knows of a block by its address: its size class, and how long it is.
 //!
-//! All of it is read from the page map (in hardened builds, from the bitmap of live objects) without a
-//! lock. Nothing here changes a block or decides what becomes of it.
+//! All of it is read from the page map (in hardened builds, from the bitmap of live objects)
+//! without a lock. Nothing here changes a block or decides what becomes of it.
 
 use super::misuse;
 use crate::base::hint::unlikely;
@@ -11,8 +11,8 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::policy::HARDENED;
 
-/// The class of a small block; `NONE` of anything else, null included. Hardened builds know the class
-/// of live blocks only.
+/// The class of a small block; `NONE` of anything else, null included. Hardened builds know the
+/// class of live blocks only.
 #[inline(always)]
 pub fn class_of(block: *mut u8) -> SizeClass {
     if HARDENED {

@@ -1,5 +1,5 @@
-//! Whatever a program stores in its blocks, and whoever has chosen it: `free` does not search for it. The searches that
-//! who has read a mark can bring about are bounded all together.
+//! Whatever a program stores in its blocks, and whoever has chosen it: `free` does not search for
+//! it. The searches that who has read a mark can bring about are bounded all together.
 
 use super::misuse::{SEARCHED, marks_are_forged};
 use super::{allocate, deallocate};
@@ -84,8 +84,8 @@ fn is_marked(block: *mut u8) -> bool {
     unsafe { FreeObject::is_marked(block.cast()) }
 }
 
-/// Who reads the marks of freed blocks and writes them into live ones makes `free` search, for a moment; then no more. The
-/// blocks are freed as ever.
+/// Who reads the marks of freed blocks and writes them into live ones makes `free` search, for a
+/// moment; then no more. The blocks are freed as ever.
 #[test]
 fn forged_marks_cost_a_bounded_number_of_steps_in_the_life_of_a_process() {
     const ROUNDS: usize = 4_000;

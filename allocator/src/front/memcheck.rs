@@ -1,11 +1,12 @@
-//! The entry points of a build with the feature `valgrind`, in the place of those that they call: every block is
-//! announced to memcheck, so that it finds overflows, uses after free, double frees and leaks when this allocator is
-//! the one that runs.
+//! The entry points of a build with the feature `valgrind`, in the place of those that they call:
+//! every block is announced to memcheck, so that it finds overflows, uses after free, double frees
+//! and leaks when this allocator is the one that runs.
 //!
-//! A block is longer than asked for by two words. The first keeps its size, the last is what an overflow hits: both
-//! are closed to the program, like all between the size that was asked for and them. A freed block is closed as a
-//! whole, and waits while a thousand others are freed. Nothing is resized in place. Sizes that callers tell are not
-//! compared: memcheck knows better who frees what.
+//! A block is longer than asked for by two words. The first keeps its size, the last is what an
+//! overflow hits: both are closed to the program, like all between the size that was asked for and
+//! them. A freed block is closed as a whole, and waits while a thousand others are freed. Nothing
+//! is resized in place. Sizes that callers tell are not compared: memcheck knows better who frees
+//! what.
 //!
 //! Without valgrind such a build works too, a little slower, and finds nothing.
 

@@ -1,8 +1,9 @@
 //! What the slow paths do when memory is short: under a limit, and before a request fails.
 //!
-//! `background` decides what is done and does the work; this file is where an allocation joins in. It
-//! holds no state and no lock, and no lock of the allocator may be held by its callers. It does not
-//! decide whether a request fails: [`super::alloc`] and [`super::large`] do, when no step is left.
+//! `background` decides what is done and does the work; this file is where an allocation joins in.
+//! It holds no state and no lock, and no lock of the allocator may be held by its callers. It does
+//! not decide whether a request fails: [`super::alloc`] and [`super::large`] do, when no step is
+//! left.
 
 use crate::background::{self, LastResort};
 use crate::base::hint::unlikely;
@@ -13,9 +14,9 @@ use crate::page::unlock;
 use crate::profile;
 use core::ptr;
 
-/// Takes part in getting memory back while a limit is exceeded that the page heap's free pages could
-/// not meet. The calling request took `own` bytes from the page heap itself. Slow paths call this,
-/// and hold no lock.
+/// Takes part in getting memory back while a limit is exceeded that the page heap's free pages
+/// could not meet. The calling request took `own` bytes from the page heap itself. Slow paths call
+/// this, and hold no lock.
 #[inline]
 pub fn relieve_if_wanted(own: usize) {
     if unlikely(background::is_wanted()) {
@@ -38,8 +39,8 @@ fn unlock_tables() {
     profile::for_each_table(unlock::unlock_zeros);
 }
 
-/// Takes the step `resort` towards getting memory back from the threads and the shared tiers, before a
-/// request fails. Returns the next step if the request is to be tried again.
+/// Takes the step `resort` towards getting memory back from the threads and the shared tiers,
+/// before a request fails. Returns the next step if the request is to be tried again.
 #[cold]
 #[inline(never)]
 pub fn last_resort(resort: LastResort) -> Option<LastResort> {
@@ -49,8 +50,8 @@ pub fn last_resort(resort: LastResort) -> Option<LastResort> {
     resort.go_on()
 }
 
-/// Returns what the threads and the shared tiers cache to the page heap, so that whole spans and huge
-/// pages become free: the first step of a trim.
+/// Returns what the threads and the shared tiers cache to the page heap, so that whole spans and
+/// huge pages become free: the first step of a trim.
 #[cold]
 pub fn reclaim() {
     probe!("reclaim", 0, 0);

@@ -1,6 +1,7 @@
 //! Finding out what is wrong with a pointer, and saying so before the process aborts.
 //!
-//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the colon):
+//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the
+//! colon):
 //!
 //! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
@@ -27,8 +28,8 @@ use core::ptr::NonNull;
 pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let addr = block as usize;
     let Some(span) = NonNull::new(PAGE_MAP.span(addr)) else { not_ours(addr, call) };
-    // SAFETY: the page map holds records, which are never unmapped. A span that its owner is freeing at
-    // this moment is a misuse, which may be missed.
+    // SAFETY: the page map holds records, which are never unmapped. A span that its owner is
+    // freeing at this moment is a misuse, which may be missed.
     let record = unsafe { span.as_ref() };
     let start = match record.state {
         SpanState::Small => match record.place_of(addr) {
@@ -51,8 +52,8 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     ))
 }
 
-/// The span of the live block that starts at `block`; `check_block` alone where only hardened builds could
-/// tell a small one from a freed one.
+/// The span of the live block that starts at `block`; `check_block` alone where only hardened
+/// builds could tell a small one from a freed one.
 #[inline]
 pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let span = check_block(block, call);
@@ -95,15 +96,17 @@ fn not_ours(addr: usize, call: &str) -> ! {
 /// Steps that searches which find nothing may still take. Relaxed, throughout: a number by itself.
 static VAIN_STEPS_LEFT: AtomicUsize = AtomicUsize::new(VAIN_STEPS);
 
-/// What a search counts as beside its steps, so that there are only so many; and steps that every search has.
+/// What a search counts as beside its steps, so that there are only so many; and steps that every
+/// search has.
 const LEAST_STEPS: usize = 64;
 
-/// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a magazine of this
-/// thread or of one that has ended, or in a transfer cache. (In a magazine of another thread it is not found; the
-/// central list finds it when both come home.)
+/// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a
+/// magazine of this thread or of one that has ended, or in a transfer cache. (In a magazine of
+/// another thread it is not found; the central list finds it when both come home.)
 ///
-/// Only who has read the mark in the freed block can have written it into the live one. So that it gains nothing,
-/// all searches in vain together take [`VAIN_STEPS`] at most. A search that ends early has found nothing.
+/// Only who has read the mark in the freed block can have written it into the live one. So that it
+/// gains nothing, all searches in vain together take [`VAIN_STEPS`] at most. A search that ends
+/// early has found nothing.
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {

@@ -1,5 +1,5 @@
-//! What every interface of the allocator calls: entry points that are safe to call at any time in the
-//! life of a process or thread.
+//! What every interface of the allocator calls: entry points that are safe to call at any time in
+//! the life of a process or thread.
 //!
 //! * `fork`, `load`: `fork`, and what is done when the code is loaded.
 //! * `memory_pressure`: what a request does under a limit and before it fails.
@@ -15,8 +15,8 @@
 //! * `at_exit`: what is checked when the process ends.
 //! * `memcheck`: what stands before all of these with the feature `valgrind`.
 //!
-//! Sizes and alignments are in bytes. Failure is a null pointer. Nothing here changes `errno`: the C
-//! library sets it, and `free` must not. No lock is taken here; the tiers below take their own.
+//! Sizes and alignments are in bytes. Failure is a null pointer. Nothing here changes `errno`: the
+//! C library sets it, and `free` must not. No lock is taken here; the tiers below take their own.
 //!
 //! This is the one file of the folder that names the features `hardened` and `valgrind`.
 

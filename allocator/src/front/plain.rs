@@ -2,8 +2,8 @@
 //! thread's loaded magazine, whose class the page map or the caller says.
 //!
 //! The twin of `hardened`: both have the same functions, and `front::mod` chooses one of them as
-//! `caching`. Nothing here takes a lock. Which pointers are blocks at all is not decided here: class 0
-//! has no room in any magazine, so that a foreign pointer is left to `free_slow`.
+//! `caching`. Nothing here takes a lock. Which pointers are blocks at all is not decided here:
+//! class 0 has no room in any magazine, so that a foreign pointer is left to `free_slow`.
 
 use super::lookup::mapped_class_of;
 use super::misuse;
@@ -37,8 +37,9 @@ pub unsafe fn class_looked_up(_block: *mut u8, index: usize) -> SizeClass {
 /// The caller gives `block` up, and `mapped` is what `look_up` said of it.
 #[inline(always)]
 pub unsafe fn take_back(block: *mut u8, mapped: LookedUp) -> bool {
-    // SAFETY: `push_target` is for the page map's numbers, and `mapped` is the one of `block`, which
-    // the caller gives up. Foreign pointers and null have class 0, for which no magazine has room.
+    // SAFETY: `push_target` is for the page map's numbers, and `mapped` is the one of `block`,
+    // which the caller gives up. Foreign pointers and null have class 0, for which no magazine has
+    // room.
     unsafe { push_target().push(mapped, block) }
 }
 
@@ -66,8 +67,8 @@ pub unsafe fn take_back_trusted(class: SizeClass, block: *mut u8) -> bool {
     registry::is_trusted(block) && unsafe { push_target().push_alias(class.index(), block) }
 }
 
-/// Looks `block` up, which its owner takes for one of `class`, and puts it into the cache if the page
-/// map says so too. Returns whether it did.
+/// Looks `block` up, which its owner takes for one of `class`, and puts it into the cache if the
+/// page map says so too. Returns whether it did.
 ///
 /// # Safety
 /// The caller gives `block` up.
@@ -93,8 +94,8 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, _caller: usize) -
     if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
         return true;
     }
-    // SAFETY: `block` is a small block of `class` that the caller gives up, and the call above did not
-    // take it.
+    // SAFETY: `block` is a small block of `class` that the caller gives up, and the call above did
+    // not take it.
     unsafe { flush::push_counted(class, block) }
 }
 
@@ -106,8 +107,8 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, _caller: usize) -
 /// The caller gives `block` up, which is one of `class`.
 #[cold]
 unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
-    // SAFETY: `block` is the start of an object of `class`, so it has two words. They are the caller's
-    // unless the block is free already, and then `is_first` may see that.
+    // SAFETY: `block` is the start of an object of `class`, so it has two words. They are the
+    // caller's unless the block is free already, and then `is_first` may see that.
     unsafe {
         if !FreeObject::is_marked(block.cast()) || flush::is_first(class, block) {
             return false;

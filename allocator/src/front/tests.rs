@@ -101,8 +101,8 @@ fn requests_beyond_ptrdiff_max_are_refused() {
     }
 }
 
-/// A program that has read the mark of a free object may store it: that makes `free` look closer, and must not make it
-/// abort, nor leave the block unfreed.
+/// A program that has read the mark of a free object may store it: that makes `free` look closer,
+/// and must not make it abort, nor leave the block unfreed.
 #[test]
 fn a_program_may_store_the_mark_of_free_objects() {
     for size in SizeClass::all().map(SizeClass::size) {
@@ -270,8 +270,8 @@ fn pattern(block: *mut u8, size: usize, check: bool) {
     }
 }
 
-/// Parking may hit a thread at any instruction of its hot paths. Two owners of one block would write over
-/// each other's pattern.
+/// Parking may hit a thread at any instruction of its hot paths. Two owners of one block would
+/// write over each other's pattern.
 #[test]
 fn caches_are_parked_while_their_threads_allocate() {
     let end = Instant::now() + Duration::from_secs(2);
@@ -347,8 +347,8 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
     park::Parking::of_others().run();
     wake.send(()).unwrap();
     let (_, after) = sleeper.join().unwrap();
-    // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB at least, and free
-    // through the quarantine, by 4 KiB.
+    // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB
+    // at least, and free through the quarantine, by 4 KiB.
     let most = if HARDENED { 24_000 } else { 20_000 };
     assert!(after < most, "{after} of {before} bytes still cached");
 }

@@ -1,5 +1,6 @@
-//! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock and its
-//! pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used again.
+//! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock
+//! and its pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used
+//! again.
 
 use super::sampler::COUNT_UNIT;
 use super::stacks::StackRef;
@@ -87,8 +88,8 @@ fn place_of(addr: usize) -> (usize, usize) {
 const _: () = assert!(SHARDS == 8, "three bits of the hash choose the shard");
 
 impl Shard {
-    /// The link that leads to the node of `addr`, or the one that ends its chain; null before the first
-    /// block of the shard.
+    /// The link that leads to the node of `addr`, or the one that ends its chain; null before the
+    /// first block of the shard.
     fn link_to(&mut self, chain: usize, addr: usize) -> *mut *mut Node {
         if self.chains.is_null() {
             return ptr::null_mut();
@@ -135,7 +136,8 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
         shard.chains = table as *mut _;
     }
     let link = shard.link_to(chain, addr);
-    // SAFETY: the table is there, so this is a link of the shard's, under its lock; a fresh node is ours.
+    // SAFETY: the table is there, so this is a link of the shard's, under its lock; a fresh node is
+    // ours.
     unsafe {
         if !(*link).is_null() {
             return Ok(Some(core::mem::replace(&mut (**link).block, block)));

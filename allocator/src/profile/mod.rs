@@ -3,18 +3,19 @@
 //!
 //! Two ways of watching, decided once, when the environment is read, and none by default:
 //!
-//! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow path.
-//! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on the mean.
-//!   Threads count what they take from their caches, and take no more than there is before the next sample
-//!   (`thread_cache::sample_counter`).
+//! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow
+//!   path.
+//! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on
+//!   the mean. Threads count what they take from their caches, and take no more than there is
+//!   before the next sample (`thread_cache::sample_counter`).
 //!
-//! In a third mode every call is written to a file. The module `trace` does that; it is a mode of this
-//! module, too, so that slow paths have one word to look at.
+//! In a third mode every call is written to a file. The module `trace` does that; it is a mode of
+//! this module, too, so that slow paths have one word to look at.
 //!
 //! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode()`].
 //!
-//! * `readable`, `registers`, `cfi_row`, `cfi`, `unwind`: the stack of the calling thread, as return
-//!   addresses.
+//! * `readable`, `registers`, `cfi_row`, `cfi`, `unwind`: the stack of the calling thread, as
+//!   return addresses.
 //! * `stacks`: every distinct stack, once, and what it allocated.
 //! * `sampler`: when the next sample is due, and what it stands for.
 //! * `blocks`: the outstanding blocks, by address.
@@ -23,8 +24,8 @@
 //! * `dump`: all of it as text, with raw addresses and the process's mappings.
 //! * `report`: the report at exit.
 //!
-//! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost. Locks are
-//! sharded and of one rank; no two of them are held at a time, except by `fork`.
+//! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost.
+//! Locks are sharded and of one rank; no two of them are held at a time, except by `fork`.
 
 // Each file uses only files above it; apart, so that the formatter does not sort them.
 mod readable;
@@ -61,7 +62,8 @@ use blocks::Block;
 pub use mode::{Mode, decide_once, mode};
 pub use sampler::COUNT_UNIT;
 
-/// Records a block of `size` bytes that was just allocated and stands for `count` thousandths of a block.
+/// Records a block of `size` bytes that was just allocated and stands for `count` thousandths of a
+/// block.
 #[cold]
 #[inline(never)]
 pub fn record(addr: usize, size: usize, count: usize) {
@@ -80,8 +82,8 @@ pub fn record(addr: usize, size: usize, count: usize) {
     }
 }
 
-/// The calling thread's stack, entered in the table; `None` without room. A function of its own, whose frame is half a
-/// kilobyte.
+/// The calling thread's stack, entered in the table; `None` without room. A function of its own,
+/// whose frame is half a kilobyte.
 #[inline(never)]
 fn calling_stack() -> Option<stacks::StackRef> {
     let mut frames = [0; unwind::MAX_FRAMES];
@@ -89,7 +91,8 @@ fn calling_stack() -> Option<stacks::StackRef> {
     stacks::intern(&frames[..depth])
 }
 
-/// The size that the block at `addr` was last asked for with, and the stack that did, if it is recorded.
+/// The size that the block at `addr` was last asked for with, and the stack that did, if it is
+/// recorded.
 pub fn recorded(addr: usize) -> Option<(usize, &'static [usize])> {
     let block = blocks::get(addr)?;
     Some((block.size, stacks::frames(block.stack)))
@@ -114,8 +117,8 @@ pub fn resized(old: usize, new: usize, size: usize) {
     }
 }
 
-/// Calls `visit` with the address and the length in bytes of each static table, most of which is unused where nothing is
-/// watched.
+/// Calls `visit` with the address and the length in bytes of each static table, most of which is
+/// unused where nothing is watched.
 pub fn for_each_table(visit: impl Fn(usize, usize)) {
     #[cfg(target_arch = "x86_64")]
     {

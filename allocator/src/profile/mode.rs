@@ -1,8 +1,8 @@
 //! How allocations are watched in this process: a choice that is made once, from the options.
 //!
-//! The slow paths ask [`mode`], which is one load; the hot paths know nothing of it. The choice is made
-//! when the environment has been read, before the process has a second thread that allocates, and never
-//! changes. This file starts nothing: `front::init` does what the mode asks for.
+//! The slow paths ask [`mode`], which is one load; the hot paths know nothing of it. The choice is
+//! made when the environment has been read, before the process has a second thread that allocates,
+//! and never changes. This file starts nothing: `front::init` does what the mode asks for.
 
 use crate::parameters::{self, Id, NEVER, TextId, text};
 use crate::sync::{AtomicU8, Ordering};
@@ -26,8 +26,8 @@ const TRACE: u8 = 2;
 const SAMPLE: u8 = 3;
 const RECORD: u8 = 4;
 
-/// Which mode was decided. Relaxed throughout: written once, before the process has a second thread that
-/// allocates.
+/// Which mode was decided. Relaxed throughout: written once, before the process has a second thread
+/// that allocates.
 static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
 
 /// How allocations are watched in this process; [`Mode::Off`] until that is decided.
@@ -41,8 +41,8 @@ pub fn mode() -> Mode {
     }
 }
 
-/// Decides the mode if that was not done yet and the environment was read. Returns the mode if it was
-/// decided now.
+/// Decides the mode if that was not done yet and the environment was read. Returns the mode if it
+/// was decided now.
 #[inline]
 pub fn decide_once() -> Option<Mode> {
     if MODE.load(Ordering::Relaxed) != UNDECIDED || !parameters::environment_was_read() {

@@ -1,5 +1,5 @@
-//! The registers that identify a frame of a stack: what `cfi` applies the rules of unwind tables to, and
-//! what `unwind` goes from frame to frame with.
+//! The registers that identify a frame of a stack: what `cfi` applies the rules of unwind tables
+//! to, and what `unwind` goes from frame to frame with.
 
 /// What identifies a frame while walking.
 #[derive(Clone, Copy, Debug)]

@@ -1,9 +1,10 @@
 //! The leak report at exit (`leak_report=on` or `json`).
 //!
-//! Names of functions, and the lines they came from, are in the debug information of files, and reading that
-//! takes more than an allocator should carry. So the dump goes to the program `stratalloc-ctl`, which lies
-//! beside the file that the allocator is in, or where `ctl_path` says. It runs with an empty environment.
-//! Where it is not found, the report names files and offsets in them, as `addr2line` takes them.
+//! Names of functions, and the lines they came from, are in the debug information of files, and
+//! reading that takes more than an allocator should carry. So the dump goes to the program
+//! `stratalloc-ctl`, which lies beside the file that the allocator is in, or where `ctl_path` says.
+//! It runs with an empty environment. Where it is not found, the report names files and offsets in
+//! them, as `addr2line` takes them.
 
 use super::mode::{Mode, mode};
 use super::output_file::{Path, create, with_pid};
@@ -102,7 +103,8 @@ fn plain(output: usize) {
          names, could not be run)",
         count / COUNT_UNIT
     );
-    // Groups in order of (bytes, place in the table), largest first, without memory to sort them in.
+    // Groups in order of (bytes, place in the table), largest first, without memory to sort them
+    // in.
     let mut last = (usize::MAX, usize::MAX);
     for _ in 0..PLAIN_GROUPS {
         let mut best = (0, 0);

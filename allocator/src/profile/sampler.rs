@@ -1,9 +1,9 @@
 //! When the next sample is due, and what a sample stands for.
 //!
-//! Samples are a Poisson process over the bytes that a thread allocates: the distance between two is drawn
-//! from the exponential distribution with mean `sample_interval`. A block of `s` bytes is so sampled with
-//! the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and `s / p` bytes, which makes the
-//! sums unbiased.
+//! Samples are a Poisson process over the bytes that a thread allocates: the distance between two
+//! is drawn from the exponential distribution with mean `sample_interval`. A block of `s` bytes is
+//! so sampled with the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and
+//! `s / p` bytes, which makes the sums unbiased.
 
 use crate::parameters::{self, Id, NEVER};
 
