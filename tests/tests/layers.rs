@@ -8,19 +8,8 @@ use stratalloc_tests::layers::{Violation, check, check_folders, order};
 
 /// Folders of `allocator/src` in which a file still uses one that stands below it. The list only
 /// shrinks: a folder that has become clean leaves it, and none joins it.
-const NOT_YET_ORDERED: [&str; 11] = [
-    "api",
-    "background",
-    "base",
-    "central",
-    "os",
-    "page",
-    "page_heap",
-    "parameters",
-    "stats",
-    "sync",
-    "thread_cache",
-];
+const NOT_YET_ORDERED: [&str; 8] =
+    ["api", "background", "central", "os", "page_heap", "parameters", "stats", "sync"];
 
 fn allocator_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../allocator/src")
