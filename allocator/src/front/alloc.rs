@@ -22,9 +22,9 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_class(unsafe { SizeClass::of_unchecked(size) }, size, MIN_ALIGN)
 }
 
-/// The hot part of [`allocate`] alone: null also when only the slow path could help. For faces that
-/// have a slow path of their own to jump to (they set `errno` or throw), so that the hot path needs
-/// no frame.
+/// The hot part of [`allocate`] alone: null also when only the slow path could help. For
+/// callers that jump to a slow path of their own, which sets `errno` or throws: so their hot path
+/// needs no frame.
 #[inline(always)]
 pub fn allocate_hot(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {
@@ -46,7 +46,7 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     object
 }
 
-/// Cold: once per magazine, unless allocations are watched.
+/// Cold: once per magazine, unless allocations are recorded.
 #[cold]
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
@@ -63,7 +63,7 @@ fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     refill(class, size)
 }
 
-/// [`allocate`] for a caller for whom [`allocate_hot`] had nothing: straight to what is slower.
+/// [`allocate`] after [`allocate_hot`] returned null: goes straight to the slow path.
 #[inline(always)]
 pub fn allocate_after_hot(size: usize) -> *mut u8 {
     if unlikely(size > MAX_SMALL) {

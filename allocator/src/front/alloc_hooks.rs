@@ -1,10 +1,10 @@
 //! What the slow paths tell the profile, or the recorder of traces. Each function does nothing,
-//! after one load, where nobody watches.
+//! after one load, where allocations are not recorded.
 //!
 //! A block is recorded when the caller is about to get it and forgotten before anybody else can. A
-//! sampled small block has a span of its own, which the page map knows as large: who frees it
-//! without saying its size comes to the slow path, and frees of all others are not looked at. Who
-//! says the size comes to a slow path that looks (`free::deallocate_sized_slow`).
+//! sampled small block has a span of its own, which the page map knows as large. So a `free` of it
+//! without a size leads to the slow path, and no other `free` has to look for it. A `free` with a
+//! size looks in `free::deallocate_sized_slow`.
 
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;

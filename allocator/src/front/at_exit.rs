@@ -12,8 +12,8 @@ use crate::thread_cache::{cache_pool, enter};
 /// so late in a process the variables may be gone.
 pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
-        // What comes home is looked at, and is known to be free when the own cache is looked at.
-        // So is what the threads that ended may have freed as well as others.
+        // First the objects that ended threads had cached return to their spans, which checks them.
+        // If this thread's cache has one of them too, it was freed twice: `verify` sees that.
         let came_home = cache_pool::empty(false) > 0;
         if came_home {
             CENTRAL.drain();

@@ -67,7 +67,7 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
 /// Takes back a guarded block.
 ///
 /// # Safety
-/// As [`deallocate`]; the block lies in the pool of guarded blocks.
+/// The caller gives `block` up, and it lies in the pool of guarded blocks.
 #[cold]
 pub unsafe fn give_back_guarded(block: *mut u8, caller_layout: Option<CallerLayout>) {
     guard::check_live(block as usize, caller_layout, "free");

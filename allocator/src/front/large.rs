@@ -203,12 +203,14 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
     let pages = Length::for_bytes(size);
     // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
     // its record stays valid and no other thread changes it; the page heap's functions ask for no
-    // more, and `without_fences` hides no guard page from them.
+    // more, and `without_guard_pages` hides no guard page from them.
     unsafe {
         let grows = pages > span.as_ref().pages;
         let becomes_direct = grows && may_move && size > parameters::get(Id::DirectBytes);
         if becomes_direct
-            && without_fences(span, pages, |pages| PAGE_HEAP.move_to_direct(span, pages.bytes()))
+            && without_guard_pages(span, pages, |pages| {
+                PAGE_HEAP.move_to_direct(span, pages.bytes())
+            })
         {
             return true;
         }
@@ -217,7 +219,7 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
                 && may_move
                 && !becomes_direct
                 && span.as_ref().bytes() >= MOVE_LEAST_BYTES
-                && without_fences(span, pages, |pages| PAGE_HEAP.move_longer(span, pages)))
+                && without_guard_pages(span, pages, |pages| PAGE_HEAP.move_longer(span, pages)))
     }
 }
 
@@ -247,7 +249,10 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> boo
     unsafe {
         let shrinks = pages < span.as_ref().pages;
         let may_be = if shrinks { PAGE_HEAP.may_stay_direct(size) } else { may_move };
-        may_be && without_fences(span, pages, |pages| PAGE_HEAP.resize_direct(span, pages.bytes()))
+        may_be
+            && without_guard_pages(span, pages, |pages| {
+                PAGE_HEAP.resize_direct(span, pages.bytes())
+            })
     }
 }
 
@@ -257,7 +262,7 @@ unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> boo
 ///
 /// # Safety
 /// As `resize`.
-unsafe fn without_fences(
+unsafe fn without_guard_pages(
     span: NonNull<Span>,
     pages: Length,
     resize: impl FnOnce(Length) -> bool,

@@ -1,5 +1,6 @@
-//! Whatever a program stores in its blocks, and whoever has chosen it: `free` does not search for
-//! it. The searches that who has read a mark can bring about are bounded all together.
+//! No data that a program stores in its blocks makes `free` search the caches, even if an attacker
+//! has chosen them. An attacker who has read a mark can cause searches; a process makes a bounded
+//! number of steps for all of them together.
 
 use super::misuse::{SEARCHED, marks_are_forged};
 use super::{allocate, deallocate};

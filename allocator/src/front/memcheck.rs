@@ -5,8 +5,8 @@
 //! A block is longer than asked for by two words. The first keeps its size, the last is what an
 //! overflow hits: both are closed to the program, like all between the size that was asked for and
 //! them. A freed block is closed as a whole, and waits while a thousand others are freed. Nothing
-//! is resized in place. Sizes that callers tell are not compared: memcheck knows better who frees
-//! what.
+//! is resized in place. Sizes that callers give are not compared: memcheck finds wrong frees
+//! itself.
 //!
 //! Without valgrind such a build works too, a little slower, and finds nothing.
 
@@ -56,7 +56,7 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_aligned(size, MIN_ALIGN)
 }
 
-/// As in `alloc`: leaves everything to who comes after.
+/// As in `alloc`: leaves everything to [`allocate_after_hot`].
 #[inline(always)]
 pub fn allocate_hot(_size: usize) -> *mut u8 {
     ptr::null_mut()
@@ -103,7 +103,7 @@ pub fn good_size(size: usize, align: usize) -> usize {
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate(block: *mut u8) {
     if block.is_null() {
         return;
@@ -136,7 +136,7 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_sized(block: *mut u8, _size: usize) {
     // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
@@ -145,7 +145,7 @@ pub unsafe fn deallocate_sized(block: *mut u8, _size: usize) {
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize>) {
     // SAFETY: the caller gives up the block that `deallocate` asks for.
     unsafe { deallocate(block) }
@@ -154,7 +154,7 @@ pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usize) {
     // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
@@ -163,7 +163,7 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usi
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_layout(block: *mut u8, _size: usize, _align: usize) {
     // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
@@ -172,7 +172,7 @@ pub unsafe fn deallocate_layout(block: *mut u8, _size: usize, _align: usize) {
 /// As in `realloc`, but that the block always moves.
 ///
 /// # Safety
-/// As there.
+/// `block` is a live block of the caller's.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
     // SAFETY: `block` is a live block whose size is looked up here, and the result takes its place.
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, MIN_ALIGN) }
@@ -181,7 +181,7 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
 /// As in `realloc`, but that the block always moves.
 ///
 /// # Safety
-/// As there.
+/// `block` is a live block of the caller's.
 pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     // SAFETY: a live block of the caller's, whose size is looked up here.
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, align) }
@@ -190,13 +190,13 @@ pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) 
 /// As in `realloc`: does nothing, as a block ends where it was asked to.
 ///
 /// # Safety
-/// As there.
+/// None: the block is left alone.
 pub unsafe fn resize_in_place(_block: *mut u8, _new_size: usize) {}
 
 /// As `reallocate`, with an alignment.
 ///
 /// # Safety
-/// As in `realloc`.
+/// `block` is a live block of the caller's, of at least `old_size` bytes.
 pub unsafe fn reallocate_same_layout(
     block: *mut u8,
     old_size: usize,
@@ -217,7 +217,7 @@ pub unsafe fn reallocate_same_layout(
 /// The size that `block` was asked for with; 0 for null.
 ///
 /// # Safety
-/// As in `free`.
+/// `block` is null or a live block.
 pub unsafe fn usable_size(block: *mut u8) -> usize {
     if block.is_null() {
         return 0;

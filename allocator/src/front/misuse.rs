@@ -96,17 +96,19 @@ fn not_ours(addr: usize, call: &str) -> ! {
 /// Steps that searches which find nothing may still take. Relaxed, throughout: a number by itself.
 static VAIN_STEPS_LEFT: AtomicUsize = AtomicUsize::new(VAIN_STEPS);
 
-/// What a search counts as beside its steps, so that there are only so many; and steps that every
-/// search has.
+/// What each search costs in addition to its steps, so that the number of searches is bounded too;
+/// and the number of steps that every search may take.
 const LEAST_STEPS: usize = 64;
 
 /// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a
 /// magazine of this thread or of one that has ended, or in a transfer cache. (In a magazine of
-/// another thread it is not found; the central list finds it when both come home.)
+/// another thread it is not found here; its span's free list finds it when both copies return
+/// there.)
 ///
-/// Only who has read the mark in the freed block can have written it into the live one. So that it
-/// gains nothing, all searches in vain together take [`VAIN_STEPS`] at most. A search that ends
-/// early has found nothing.
+/// A live block carries the mark only if the program has read it from the freed block and written
+/// it again. So that an attacker cannot slow the process down by that, all searches that find
+/// nothing take [`VAIN_STEPS`] together at most. A search that runs out of steps counts as one that
+/// found nothing.
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
@@ -138,7 +140,7 @@ pub fn marks_are_forged() -> bool {
 
 #[cfg(test)]
 std::thread_local! {
-    /// Steps that searches in vain of this thread have taken.
+    /// Steps of this thread's searches that found nothing.
     pub(super) static SEARCHED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 
