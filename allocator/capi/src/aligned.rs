@@ -54,8 +54,8 @@ pub fn allocate_rounded(alignment: usize, size: usize) -> *mut c_void {
     }
 }
 
-/// `posix_memalign`: reports by its result, and leaves `*out` alone on failure. What is set in `errno` is
-/// left open by POSIX; programs for glibc look for `ENOMEM` there.
+/// `posix_memalign`: reports by its result, and leaves `*out` alone on failure. What is set in
+/// `errno` is left open by POSIX; programs for glibc look for `ENOMEM` there.
 ///
 /// # Safety
 /// `out` is valid for writing one pointer.
@@ -114,9 +114,9 @@ pub unsafe extern "C" fn posix_memalign(
     unsafe { allocate_posix(out, alignment, size) }
 }
 
-/// C's `aligned_alloc`. `size` need not be a multiple of `alignment`. An alignment that is no power of
-/// two gives null and `EINVAL`, as C17 has it; but it is rounded up where the C library of the process
-/// does so, which is glibc before 2.38.
+/// C's `aligned_alloc`. `size` need not be a multiple of `alignment`. An alignment that is no power
+/// of two gives null and `EINVAL`, as C17 has it; but it is rounded up where the C library of the
+/// process does so, which is glibc before 2.38.
 #[unsafe(no_mangle)]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {

@@ -1,6 +1,7 @@
-//! When the process ends: the leak report and the end of a trace, where they are wanted, and a last check. A pointer into the middle of
-//! a small block may still lie in a magazine of the thread that calls `exit`, where nothing has looked at it
-//! yet. The option `verify_at_exit` switches the check off.
+//! When the process ends: the leak report and the end of a trace, where they are wanted, and a last
+//! check. A pointer into the middle of a small block may still lie in a magazine of the thread that
+//! calls `exit`, where nothing has looked at it yet. The option `verify_at_exit` switches the check
+//! off.
 
 use allocator::internal::{front, profile, trace};
 

@@ -1,10 +1,10 @@
 //! The C and C++ face of stratalloc: `libstratalloc.so` and `libstratalloc.a`.
 //!
 //! This crate turns the names that C and C++ programs call (`malloc`, `posix_memalign`,
-//! `operator new`, `mallinfo2`, ...) into calls of [`allocator::internal::front`]. It owns three things: the
-//! error conventions (`errno`, `EINVAL`, the new-handler and `std::bad_alloc`), the arithmetic that
-//! C leaves to the callee (overflow in `calloc`), and the text and XML that the statistics calls
-//! print. It holds no allocator state and takes no lock.
+//! `operator new`, `mallinfo2`, ...) into calls of [`allocator::internal::front`]. It owns three
+//! things: the error conventions (`errno`, `EINVAL`, the new-handler and `std::bad_alloc`), the
+//! arithmetic that C leaves to the callee (overflow in `calloc`), and the text and XML that the
+//! statistics calls print. It holds no allocator state and takes no lock.
 //!
 //! It is a crate of its own so that no cargo feature can make `malloc` leak into a Rust program
 //! that only wants `#[global_allocator]`.
@@ -17,27 +17,55 @@
 
 #![no_std]
 
-mod aligned;
-mod at_exit;
-mod bad_alloc;
-mod control;
-mod cxx_runtime;
-mod deepbind;
-mod elf;
+// Each file uses only files above it; apart, so that the formatter does not sort them.
 mod errno;
-mod extensions;
-mod jemalloc;
-mod libc_names;
+
 mod libc_version;
-mod malloc_extension;
-mod mallopt;
-mod memory;
-mod operators;
-mod panic;
-mod profile;
-mod replaced;
-mod standard;
-mod statistics;
+
 mod text;
-mod unwind;
+
+mod panic;
+
+mod control;
+
+mod profile;
+
+mod at_exit;
+
+mod aligned;
+
+mod statistics;
+
 mod xml;
+
+mod malloc_extension;
+
+mod memory;
+
+mod mallopt;
+
+mod standard;
+
+mod extensions;
+
+mod libc_names;
+
+mod elf;
+
+mod deepbind;
+
+mod cxx_runtime;
+
+mod bad_alloc;
+
+mod unwind;
+
+mod catching;
+
+mod replaced;
+
+mod new;
+
+mod operators;
+
+mod jemalloc;

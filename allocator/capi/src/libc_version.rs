@@ -29,8 +29,8 @@ fn number(digits: &[u8]) -> Option<u32> {
     (!digits.is_empty()).then(|| digits.iter().try_fold(0, one))?
 }
 
-/// The address of `gnu_get_libc_version`, 0 where there is none: the symbol is weak, so that the library
-/// loads on other C libraries, too.
+/// The address of `gnu_get_libc_version`, 0 where there is none: the symbol is weak, so that the
+/// library loads on other C libraries, too.
 fn version_function() -> usize {
     let address: usize;
     // SAFETY: reads a word of the global offset table.

@@ -82,7 +82,7 @@ pub unsafe extern "C" fn get_stats(buffer: *mut c_char, length: c_int) {
     let mut text = unsafe { CallerBuffer::new(buffer, length) };
     // Writing to a `CallerBuffer` cannot fail.
     let _ = statistics::write_tiers(&mut text, &MallocExtension::stats());
-    // SAFETY: the same length.
+    // SAFETY: `length` is that which the buffer was made with.
     unsafe { text.finish(length) };
 }
 
@@ -94,7 +94,8 @@ unsafe fn name_of<'a>(name: *const c_char) -> Option<&'a str> {
     if name.is_null() {
         return None;
     }
-    // SAFETY: not null, and NUL-terminated by the caller's word.
+    // SAFETY: `name` is not null, so by this function's contract it is NUL-terminated, and lives as
+    // long as the result.
     unsafe { CStr::from_ptr(name) }.to_str().ok()
 }
 
@@ -104,11 +105,11 @@ unsafe fn name_of<'a>(name: *const c_char) -> Option<&'a str> {
 /// `name` is null or NUL-terminated; `value` is null or valid for a write.
 #[unsafe(export_name = "MallocExtension_GetNumericProperty")]
 pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut usize) -> c_int {
-    // SAFETY: handed through.
+    // SAFETY: `name` is null or NUL-terminated, and used only until this function returns.
     let found = unsafe { name_of(name) }.and_then(MallocExtension::numeric_property);
     match found {
         Some(number) if !value.is_null() => {
-            // SAFETY: not null, and valid by the caller's word.
+            // SAFETY: `value` is not null, so by this function's contract it is valid for a write.
             unsafe { value.write(number) };
             1
         }
@@ -122,7 +123,7 @@ pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut u
 /// `name` is null or NUL-terminated.
 #[unsafe(export_name = "MallocExtension_SetNumericProperty")]
 pub unsafe extern "C" fn set_numeric_property(name: *const c_char, value: usize) -> c_int {
-    // SAFETY: handed through.
+    // SAFETY: `name` is null or NUL-terminated, and used only until this function returns.
     let name = unsafe { name_of(name) };
     c_int::from(name.is_some_and(|name| MallocExtension::set_numeric_property(name, value).is_ok()))
 }
@@ -234,22 +235,24 @@ pub unsafe extern "C" fn malloc_memory_stats(
     histogram: *mut c_int,
 ) -> c_int {
     if !total.is_null() {
-        // SAFETY: valid for a write, by the caller's word.
+        // SAFETY: `total` is not null, so by this function's contract it is valid for a write.
         unsafe { total.write(MallocExtension::stats().in_use) };
     }
-    // SAFETY: by the caller's word.
+    // SAFETY: this function has the same contract for both pointers.
     unsafe { write_histogram(blocks, histogram) };
     1
 }
 
-/// A function of its own: its table must not lie below the stack frames of those that take a snapshot.
+/// A function of its own: its table must not lie below the stack frames of those that take a
+/// snapshot.
 ///
 /// # Safety
 /// As [`malloc_memory_stats`].
 #[inline(never)]
 unsafe fn write_histogram(blocks: *mut c_int, histogram: *mut c_int) {
     let counts = allocator::block_histogram().counts;
-    // SAFETY: by the caller's word, where not null.
+    // SAFETY: by this function's contract `blocks` is valid for a write and `histogram` has room
+    // for 64 where they are not null; `counts` has no more.
     unsafe {
         if !blocks.is_null() {
             blocks.write(statistics::saturate(counts.iter().sum()));

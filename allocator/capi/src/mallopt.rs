@@ -16,7 +16,8 @@ const LARGEST_FAST: c_int = 80 * size_of::<usize>() as c_int / 4;
 /// Direct blocks: none, however large.
 const NO_DIRECT: usize = usize::MAX;
 
-/// glibc's `mallopt`: 1 if glibc takes `value` for the parameter `name`, else 0. Leaves `errno` alone.
+/// glibc's `mallopt`: 1 if glibc takes `value` for the parameter `name`, else 0. Leaves `errno`
+/// alone.
 #[unsafe(no_mangle)]
 pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
     match name {
@@ -24,8 +25,8 @@ pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
         libc::M_MMAP_THRESHOLD => set_mmap_threshold(value),
         libc::M_MMAP_MAX => set_mmap_max(value),
         libc::M_TRIM_THRESHOLD => set_trim_threshold(value),
-        // Without effect: M_TOP_PAD, M_CHECK_ACTION, M_PERTURB, M_ARENA_TEST, M_ARENA_MAX, the System
-        // V names M_NLBLKS, M_GRAIN and M_KEEP, and names that nobody knows.
+        // Without effect: M_TOP_PAD, M_CHECK_ACTION, M_PERTURB, M_ARENA_TEST, M_ARENA_MAX, the
+        // System V names M_NLBLKS, M_GRAIN and M_KEEP, and names that nobody knows.
         _ => {}
     }
     1
@@ -33,7 +34,8 @@ pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
 
 /// A threshold above our own is taken over. A lower one would bring back the system calls and
 /// faults of C2.2, and is set to get memory back early, which the decay does: it ends a higher
-/// threshold set before, if there is one. A negative one is beyond all blocks, as glibc converts it.
+/// threshold set before, if there is one. A negative one is beyond all blocks, as glibc converts
+/// it.
 fn set_mmap_threshold(value: c_int) {
     let value = usize::try_from(value).unwrap_or(isize::MAX as usize);
     let default = default_of("direct_bytes");

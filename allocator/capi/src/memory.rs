@@ -1,16 +1,16 @@
-//! Bodies for `memset`, `memcpy`, `memmove`, `memcmp`, `bcmp` and `strlen`, which the compiler calls
-//! wherever it likes. In the shared library these names lead here instead of to the program: a
-//! program or a preloaded library may define them as its own (tools that check bounds do), and such
-//! a function may allocate while the caller holds a lock of ours.
+//! Bodies for `memset`, `memcpy`, `memmove`, `memcmp`, `bcmp` and `strlen`, which the compiler
+//! calls wherever it likes. In the shared library these names lead here instead of to the program:
+//! a program or a preloaded library may define them as its own (tools that check bounds do), and
+//! such a function may allocate while the caller holds a lock of ours.
 //!
 //! The linker does it, in the shared library alone (`build.rs`): the names stay inside, neither
 //! imported nor exported. The archive keeps the program's functions, since there they are the
 //! program's own choice, and defines none of them.
 //!
-//! `calloc` clears and `realloc` copies the program's memory by these, so they are as fast as glibc's
-//! for sizes up to 1 MiB (`docs/imports.md` has figures). They are assembly because the compiler
-//! would recognise the loop of a `memset` in Rust and turn it into a call of itself. On machines for
-//! which none are written here, the C library's are imported.
+//! `calloc` clears and `realloc` copies the program's memory by these, so they are as fast as
+//! glibc's for sizes up to 1 MiB (`docs/imports.md` has figures). They are assembly because the
+//! compiler would recognise the loop of a `memset` in Rust and turn it into a call of itself. On
+//! machines for which none are written here, the C library's are imported.
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
@@ -24,7 +24,8 @@ mod x86_64 {
         /// Fewest bytes that are moved 32 at a time. Relaxed: either way is right at any time.
         #[link_name = "stratalloc_vector_least"]
         safe static VECTOR_LEAST: AtomicUsize;
-        /// Fewest bytes that the processor's string instructions move. Relaxed: either way is right.
+        /// Fewest bytes that the processor's string instructions move. Relaxed: either way is
+        /// right.
         #[link_name = "stratalloc_string_least"]
         safe static STRING_LEAST: AtomicUsize;
     }

@@ -2,32 +2,31 @@
 //! (`m` is `size_t` on 64-bit Linux).
 //!
 //! The hot path is that of `malloc` and `free`. When memory is exhausted the throwing forms end in
-//! a tail call into [`crate::unwind`], so that no frame of ours that was compiled by Rust lies
-//! between the caller and the exception; the `nothrow` forms go to [`crate::bad_alloc`]. Both ask
-//! the new-handler first, as the standard says.
+//! a tail call into `unwind`, so that no frame of ours that was compiled by Rust lies between the
+//! caller and the exception; the `nothrow` forms go to `catching`. Both ask the new-handler first,
+//! as the standard says. The bodies of `new` are in [`crate::new`].
 //!
 //! Names ending in `_array` are the `[]` forms. They behave the same.
 //!
-//! Where the program has its own `new` or `delete`, the forms that the standard derives from those end in
-//! them ([`replaced`]).
+//! Where the program has its own `new` or `delete`, the forms that the standard derives from those
+//! end in them ([`replaced`]).
 //!
-//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`: programs
-//! give blocks of `new char[n]` to `delete`, or delete through a base class without a virtual
-//! destructor, and the compiler passes the size of the type that it sees. Only hardened builds and
-//! guarded blocks hold the caller to it.
+//! The sized forms of `delete` take the size as a hint, as glibc does, whose `delete` is `free`:
+//! programs give blocks of `new char[n]` to `delete`, or delete through a base class without a
+//! virtual destructor, and the compiler passes the size of the type that it sees. Only hardened
+//! builds and guarded blocks hold the caller to it.
 
 use core::ffi::c_void;
 
 use allocator::internal::front;
 
 use crate::aligned::{self, DEFAULT_ALIGNMENT};
-use crate::bad_alloc::new_failed_nothrow;
+use crate::new::{new, new_aligned, new_aligned_nothrow, new_nothrow};
 use crate::replaced::{self, Form};
-use crate::unwind;
 
 /// Looks for the forms that others end in. Whether the program has replaced any. The addresses are
 /// those of our own functions: in a shared library they are reached without the dynamic linker.
-pub fn look() -> bool {
+fn look() -> bool {
     use Form::{
         Delete, DeleteAligned, DeleteArray, DeleteArrayAligned, New, NewAligned, NewArray,
         NewArrayAligned,
@@ -49,6 +48,11 @@ pub fn look() -> bool {
     any
 }
 
+/// The program's own function to end in for a form of ours, if there is one.
+fn find(form: Form) -> Option<*mut c_void> {
+    replaced::find(form, look)
+}
+
 // What the forms do that the standard derives from others while one of those may be the program's:
 // cold, and reached by a jump. They leave by a jump, too: an exception that the program's function
 // throws passes no frame of ours.
@@ -59,7 +63,8 @@ pub fn look() -> bool {
 /// The program has it under the name of an operator of that type.
 unsafe fn function<F: Copy>(address: *mut c_void) -> F {
     const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
-    // SAFETY: by the caller's word.
+    // SAFETY: both are one word long, as asserted above; the caller says that `address` is that of
+    // a function of type `F`.
     unsafe { core::mem::transmute_copy(&address) }
 }
 
@@ -67,7 +72,7 @@ unsafe fn function<F: Copy>(address: *mut c_void) -> F {
 #[cold]
 #[inline(never)]
 extern "C" fn new_through(size: usize, form: Form) -> *mut c_void {
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `new` without an alignment.
         Some(found) => unsafe { function::<extern "C" fn(usize) -> *mut c_void>(found)(size) },
         None => new(size),
@@ -78,7 +83,7 @@ extern "C" fn new_through(size: usize, form: Form) -> *mut c_void {
 #[cold]
 #[inline(never)]
 extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
-    match replaced::find(form) {
+    match find(form) {
         Some(found) => replaced::call_nothrow(found, size, DEFAULT_ALIGNMENT),
         None => new_nothrow(size),
     }
@@ -89,7 +94,7 @@ extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
 #[inline(never)]
 extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> *mut c_void {
     type Function = extern "C" fn(usize, usize) -> *mut c_void;
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `new` with an alignment.
         Some(found) => unsafe { function::<Function>(found)(size, alignment) },
         None => new_aligned(size, alignment),
@@ -104,7 +109,7 @@ extern "C" fn new_aligned_nothrow_through(
     alignment: usize,
     form: Form,
 ) -> *mut c_void {
-    match replaced::find(form) {
+    match find(form) {
         Some(found) => replaced::call_nothrow(found, size, alignment),
         None => new_aligned_nothrow(size, alignment),
     }
@@ -114,7 +119,7 @@ extern "C" fn new_aligned_nothrow_through(
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `delete` without an alignment.
         Some(found) => unsafe { function::<extern "C" fn(*mut c_void)>(found)(block) },
         // SAFETY: the caller gives the block up.
@@ -126,7 +131,7 @@ unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form: Form) {
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `delete` without an alignment.
         Some(found) => unsafe { function::<extern "C" fn(*mut c_void)>(found)(block) },
         // SAFETY: the caller gives the block up.
@@ -138,7 +143,7 @@ unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form:
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize, form: Form) {
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `delete` with an alignment.
         Some(found) => unsafe {
             function::<extern "C" fn(*mut c_void, usize)>(found)(block, alignment);
@@ -157,7 +162,7 @@ unsafe extern "C" fn delete_sized_aligned_through(
     alignment: usize,
     form: Form,
 ) {
-    match replaced::find(form) {
+    match find(form) {
         // SAFETY: a form of `delete` with an alignment.
         Some(found) => unsafe {
             function::<extern "C" fn(*mut c_void, usize)>(found)(block, alignment);
@@ -165,78 +170,6 @@ unsafe extern "C" fn delete_sized_aligned_through(
         // SAFETY: the caller gives the block up.
         None => unsafe { aligned::deallocate_told(block, size, alignment) },
     }
-}
-
-/// `operator new(size)`.
-#[inline(always)]
-fn new(size: usize) -> *mut c_void {
-    let block = front::allocate_hot(size);
-    if block.is_null() {
-        return new_slow(size);
-    }
-    block.cast()
-}
-
-/// Cold, as the slow part of `malloc`.
-#[cold]
-#[inline(never)]
-extern "C" fn new_slow(size: usize) -> *mut c_void {
-    let block = front::allocate(size);
-    if block.is_null() {
-        // SAFETY: no duties; it throws, aborts, or returns a block.
-        return unsafe { unwind::stratalloc_new_failed(size, DEFAULT_ALIGNMENT) };
-    }
-    block.cast()
-}
-
-/// `operator new(size, nothrow)`.
-#[inline(always)]
-fn new_nothrow(size: usize) -> *mut c_void {
-    let block = front::allocate_hot(size);
-    if block.is_null() {
-        return new_nothrow_slow(size);
-    }
-    block.cast()
-}
-
-/// Cold, as the slow part of `malloc`.
-#[cold]
-#[inline(never)]
-extern "C" fn new_nothrow_slow(size: usize) -> *mut c_void {
-    let block = front::allocate(size);
-    if block.is_null() {
-        return new_failed_nothrow(size, DEFAULT_ALIGNMENT);
-    }
-    block.cast()
-}
-
-/// `operator new(size, align)`. An alignment that is not a power of two throws without asking the
-/// handler, as in libstdc++: no amount of freed memory would help.
-#[inline(always)]
-fn new_aligned(size: usize, alignment: usize) -> *mut c_void {
-    if !alignment.is_power_of_two() {
-        // SAFETY: no duties; it throws or aborts.
-        return unsafe { unwind::stratalloc_throw_bad_alloc() };
-    }
-    let block = aligned::try_allocate(alignment, size);
-    if block.is_null() {
-        // SAFETY: as in `new`; the alignment is a power of two.
-        return unsafe { unwind::stratalloc_new_failed(size, alignment) };
-    }
-    block
-}
-
-/// `operator new(size, align, nothrow)`.
-#[inline(always)]
-fn new_aligned_nothrow(size: usize, alignment: usize) -> *mut c_void {
-    if !alignment.is_power_of_two() {
-        return core::ptr::null_mut();
-    }
-    let block = aligned::try_allocate(alignment, size);
-    if block.is_null() {
-        return new_failed_nothrow(size, alignment);
-    }
-    block
 }
 
 /// `operator new(size_t)`.
@@ -368,8 +301,8 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
 /// `operator delete(void*, size_t)`; null is a no-op.
 ///
 /// # Safety
-/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that was
-/// asked for.
+/// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that
+/// was asked for.
 #[unsafe(export_name = "_ZdlPvm")]
 pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
     if replaced::any() {

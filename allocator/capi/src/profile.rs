@@ -31,10 +31,10 @@ pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int 
 /// `buffer` has `length` bytes, or is null and `length` 0.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) -> usize {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller says that `buffer` has `length` bytes, or is null and `length` 0.
     let mut out = unsafe { CallerBuffer::new(buffer, length) };
     // Writing to a `CallerBuffer` cannot fail.
     let _ = allocator::write_metrics(&mut out);
-    // SAFETY: the same length.
+    // SAFETY: `length` is that which the buffer was made with.
     unsafe { out.finish(length) }
 }

@@ -1,12 +1,14 @@
 //! Operators that the program has replaced, and what the others do then.
 //!
-//! C++ lets a program define `operator new` and `operator delete` itself, and says that the array, `nothrow` and sized forms,
-//! unless replaced too, end in those (`[new.delete]`; in libstdc++ they are calls of them). A preloaded library stands before
-//! libstdc++, but behind the program: without this module, a program that defines the two would get `new[]` from us and give it to
-//! its own `delete`. So each of our forms that the standard derives from another looks whether that one is the program's.
+//! C++ lets a program define `operator new` and `operator delete` itself, and says that the array,
+//! `nothrow` and sized forms, unless replaced too, end in those (`[new.delete]`; in libstdc++ they
+//! are calls of them). A preloaded library stands before libstdc++, but behind the program: without
+//! this module, a program that defines the two would get `new[]` from us and give it to its own
+//! `delete`. So each of our forms that the standard derives from another looks whether that one is
+//! the program's.
 //!
-//! The answer is found once, by `dlsym` in the global scope. `dlsym` is weak: a static program has none, and no other
-//! operators than those it was linked with.
+//! The answer is found once, by `dlsym` in the global scope. `dlsym` is weak: a static program has
+//! none, and no other operators than those it was linked with.
 //!
 //! | form | ends in |
 //! |---|---|
@@ -21,7 +23,7 @@ use core::ffi::{CStr, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize, Ordering};
 
-use crate::{bad_alloc, cxx_runtime, errno, operators};
+use crate::{catching, cxx_runtime, errno};
 
 /// A form that others end in.
 #[derive(Clone, Copy)]
@@ -47,8 +49,8 @@ pub enum Form {
 
 const FORMS: usize = 8;
 
-/// What the program has for each form: null if that is ours, and what ours would call is too. Relaxed, all of it: written before
-/// `STATE`, with the same values by every thread that does.
+/// What the program has for each form: null if that is ours, and what ours would call is too.
+/// Relaxed, all of it: written before `STATE`, with the same values by every thread that does.
 static FOUND: [AtomicPtr<c_void>; FORMS] = [const { AtomicPtr::new(ptr::null_mut()) }; FORMS];
 
 const UNKNOWN: u8 = 0;
@@ -59,13 +61,14 @@ static STATE: AtomicU8 = AtomicU8::new(UNKNOWN);
 /// Which thread is looking, by the address of its `errno`; 0: none, or several have been.
 static LOOKING: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether [`find`] may find something: not, once it is known that all forms are ours. By hand on x86-64: the compiler does
-/// not merge an atomic load with the comparison, and sized `delete` would have an instruction more.
+/// Whether [`find`] may find something: not, once it is known that all forms are ours. By hand on
+/// x86-64: the compiler does not merge an atomic load with the comparison, and sized `delete` would
+/// have an instruction more.
 #[inline(always)]
 pub fn any() -> bool {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: reads one byte of a static, which is read whole whoever writes it. An older value leads to `find`, which does
-    // no harm.
+    // SAFETY: reads one byte of a static, which is read whole whoever writes it. An older value
+    // leads to `find`, which does no harm.
     unsafe {
         core::arch::asm!(
             "cmp byte ptr [rip + {state}], {all_ours}",
@@ -84,10 +87,12 @@ pub fn any() -> bool {
     false
 }
 
-/// The program's own function to end in for a form of ours, if there is one. Cold: almost no program has any.
+/// The program's own function to end in for a form of ours, if there is one. The first call has
+/// `look` look for all forms, by [`look_for`]; `look` returns whether the program has replaced any.
+/// Cold: almost no program has any.
 #[cold]
 #[inline(never)]
-pub fn find(form: Form) -> Option<*mut c_void> {
+pub fn find(form: Form, look: fn() -> bool) -> Option<*mut c_void> {
     // Acquire: pairs with the Release below; what was found is there.
     if STATE.load(Ordering::Acquire) == UNKNOWN {
         let this_thread = errno::address();
@@ -95,7 +100,7 @@ pub fn find(form: Form) -> Option<*mut c_void> {
             // A `dlsym` of the program's that allocates by an operator: that one is ours.
             return None;
         }
-        let any = operators::look();
+        let any = look();
         LOOKING.store(0, Ordering::Relaxed);
         // Release: see above.
         STATE.store(if any { REPLACED } else { ALL_OURS }, Ordering::Release);
@@ -104,8 +109,8 @@ pub fn find(form: Form) -> Option<*mut c_void> {
     (!found.is_null()).then_some(found)
 }
 
-/// Looks for what the program has as `form`, called `name`; `own` is ours, and ends in `base` if that is another form,
-/// which was looked for before. Whether it is not ours.
+/// Looks for what the program has as `form`, called `name`; `own` is ours, and ends in `base` if
+/// that is another form, which was looked for before. Whether it is not ours.
 #[inline(never)]
 pub fn look_for(form: Form, name: &CStr, own: *const (), base: Form) -> bool {
     let global = cxx_runtime::global(name).map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
@@ -115,9 +120,10 @@ pub fn look_for(form: Form, name: &CStr, own: *const (), base: Form) -> bool {
     !found.is_null()
 }
 
-/// Calls the program's `new` of a `nothrow` form: null if it throws. `alignment` is there for the aligned forms.
+/// Calls the program's `new` of a `nothrow` form: null if it throws. `alignment` is there for the
+/// aligned forms.
 #[cold]
 #[inline(never)]
 pub fn call_nothrow(function: *mut c_void, size: usize, alignment: usize) -> *mut c_void {
-    bad_alloc::call_catching(function, size, alignment).unwrap_or(ptr::null_mut())
+    catching::call_catching(function, size, alignment).unwrap_or(ptr::null_mut())
 }

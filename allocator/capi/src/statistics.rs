@@ -96,7 +96,8 @@ pub extern "C" fn malloc_stats() {
     print(&MallocExtension::stats());
 }
 
-/// A function of its own: its buffer must not lie below the stack frames of those that take the snapshot.
+/// A function of its own: its buffer must not lie below the stack frames of those that take the
+/// snapshot.
 #[inline(never)]
 fn print(now: &Stats) {
     let mut text = Lines::new(write_to_stderr);
@@ -120,7 +121,8 @@ fn write_ptmalloc(out: &mut impl Write, now: &Stats) -> fmt::Result {
     writeln!(out, "max mmap bytes   = {:>10}", now.direct_mapped_peak)
 }
 
-/// Where every mapped byte is, as `MallocExtension_GetStats` gives it too: the seven lines above `mapped` add up to it.
+/// Where every mapped byte is, as `MallocExtension_GetStats` gives it too: the seven lines above
+/// `mapped` add up to it.
 pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
     writeln!(out, concat!("stratalloc ", env!("CARGO_PKG_VERSION"), " (bytes):"))?;
     let lines = [

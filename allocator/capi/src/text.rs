@@ -1,4 +1,5 @@
-//! Text without memory: how this library prints without allocating, on a small stack of the caller's.
+//! Text without memory: how this library prints without allocating, on a small stack of the
+//! caller's.
 //!
 //! * `Text`: one short message in a buffer of its own. What does not fit is cut off.
 //! * `Lines`: a text of any length, handed on in whole lines.
@@ -33,13 +34,15 @@ impl<const N: usize> Text<N> {
     }
 
     /// Writes the text to file descriptor 2, by system calls of our own: no cancellation point, and
-    /// `errno` stays. Errors end it quietly: a process without a standard error is no reason to fail.
+    /// `errno` stays. Errors end it quietly: a process without a standard error is no reason to
+    /// fail.
     pub fn write_to_stderr(&self) {
         write_to_stderr(self.as_bytes());
     }
 }
 
-/// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was written.
+/// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was
+/// written.
 pub fn write_to_stderr(bytes: &[u8]) -> bool {
     allocator::internal::write_stderr(bytes)
 }
@@ -56,11 +59,12 @@ impl<const N: usize> fmt::Write for Text<N> {
     }
 }
 
-/// Bytes that [`Lines`] collects: some lines, an eighth of what an entry point may take of the caller's stack.
+/// Bytes that [`Lines`] collects: some lines, an eighth of what an entry point may take of the
+/// caller's stack.
 const LINES_BYTES: usize = 256;
 
-/// A text that goes to `sink` in pieces of whole lines, so that other threads' output does not split one. Once `sink`
-/// says `false`, it gets nothing more.
+/// A text that goes to `sink` in pieces of whole lines, so that other threads' output does not
+/// split one. Once `sink` says `false`, it gets nothing more.
 pub struct Lines<F: FnMut(&[u8]) -> bool> {
     bytes: [u8; LINES_BYTES],
     len: usize,
@@ -121,7 +125,8 @@ impl CallerBuffer {
         Self { start, room, written: 0 }
     }
 
-    /// Ends the text, in a buffer of `length` bytes, with a NUL. Returns the length of the whole text.
+    /// Ends the text, in a buffer of `length` bytes, with a NUL. Returns the length of the whole
+    /// text.
     ///
     /// # Safety
     /// `length` is what `new` was told.

@@ -3,7 +3,8 @@
 //! The root and the elements that tools read from glibc keep their names (`heap`, `total`,
 //! `system`, `aspace`); our tiers follow in a `stratalloc` element. Elements whose value we do not
 //! know (glibc's `system type="max"`, the number of `fast` blocks) are left out rather than made
-//! up. The figures are complete before the stream is touched, since stdio may allocate; the text goes to it in pieces.
+//! up. The figures are complete before the stream is touched, since stdio may allocate; the text
+//! goes to it in pieces.
 
 use core::ffi::{c_int, c_void};
 use core::fmt::{self, Write};
@@ -30,8 +31,8 @@ pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) ->
     if unsafe { print(&MallocExtension::stats(), stream) } { 0 } else { -1 }
 }
 
-/// Writes the document to `stream`. Whether that took it all. A function of its own: its buffer must not lie below the
-/// stack frames of those that take the snapshot.
+/// Writes the document to `stream`. Whether that took it all. A function of its own: its buffer
+/// must not lie below the stack frames of those that take the snapshot.
 ///
 /// # Safety
 /// `stream` is an open stream.

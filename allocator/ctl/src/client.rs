@@ -36,7 +36,8 @@ impl Client {
         Ok(Self { socket: folder.join(format!("{pid}.sock")) })
     }
 
-    /// Sends a request, a line, and returns the answer without the line that says whether it worked.
+    /// Sends a request, a line, and returns the answer without the line that says whether it
+    /// worked.
     pub fn ask(&self, request: &str) -> Result<String> {
         let mut stream = UnixStream::connect(&self.socket).with_context(|| {
             format!(

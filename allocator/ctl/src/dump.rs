@@ -1,5 +1,5 @@
-//! What the allocator writes: see `profile::dump` in the allocator for the form. Anything else is refused
-//! with the line that does not fit.
+//! What the allocator writes: see `profile::dump` in the allocator for the form. Anything else is
+//! refused with the line that does not fit.
 
 use std::path::PathBuf;
 

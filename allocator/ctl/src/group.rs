@@ -1,7 +1,7 @@
 //! Stacks with names: what a dump has by address, grouped by what a reader sees.
 //!
-//! The allocator's own frames, and those of the entry points, are cut off from the inner end. Stacks that a
-//! suppression names are left out.
+//! The allocator's own frames, and those of the entry points, are cut off from the inner end.
+//! Stacks that a suppression names are left out.
 
 use std::collections::HashMap;
 
@@ -70,7 +70,8 @@ const BUILT_IN: [&str; 13] = [
 pub struct Suppressions(Vec<String>);
 
 impl Suppressions {
-    /// The built-in ones and those in `list`, with colons between (those of Rust's paths do not count).
+    /// The built-in ones and those in `list`, with colons between (those of Rust's paths do not
+    /// count).
     pub fn new(list: &str) -> Self {
         const PATH: &str = "\u{1}";
         let names = list.replace("::", PATH);
@@ -88,8 +89,9 @@ impl Suppressions {
     }
 }
 
-/// Whether this is a constructor of the run-time libraries, called by the loader: what these allocate before
-/// `main` (room for exceptions, for one) they keep. Their functions have no names in stripped files.
+/// Whether this is a constructor of the run-time libraries, called by the loader: what these
+/// allocate before `main` (room for exceptions, for one) they keep. Their functions have no names
+/// in stripped files.
 fn is_loading(frames: &[Frame]) -> bool {
     let is_of = |frame: &Frame, starts: &[&str]| {
         let file = frame.module.as_ref().and_then(|path| path.file_name());
@@ -132,8 +134,8 @@ const ENTRIES: [&str; 19] = [
     "__rg_realloc",
 ];
 
-/// Starts of names that are the allocator's, or that of a layer between it and the program: Rust's own
-/// collections are not who one looks for.
+/// Starts of names that are the allocator's, or that of a layer between it and the program: Rust's
+/// own collections are not who one looks for.
 const PREFIXES: [&str; 7] = [
     "stratalloc::",
     "<stratalloc::",
@@ -160,9 +162,9 @@ fn is_ours(frame: &Frame) -> bool {
     is_library || is_entry(frame) || frame.function.as_deref().is_some_and(named)
 }
 
-/// How many of a stack's calls, from the inner end, are the allocator's: all up to the entry point, if there
-/// is one within reach, and what is ours beyond. Each call is the functions inlined at an address, and last
-/// the one that they are in.
+/// How many of a stack's calls, from the inner end, are the allocator's: all up to the entry point,
+/// if there is one within reach, and what is ours beyond. Each call is the functions inlined at an
+/// address, and last the one that they are in.
 fn count_ours(calls: &[Vec<Frame>]) -> usize {
     /// Deeper than this, a function with such a name is somebody else's.
     const REACH: usize = 16;

@@ -1,5 +1,5 @@
-//! `stratalloc-ctl`: talks to a running process on stratalloc, and turns its dumps into reports and heap
-//! profiles (C6.2). `docs/profiling.md` shows how.
+//! `stratalloc-ctl`: talks to a running process on stratalloc, and turns its dumps into reports and
+//! heap profiles (C6.2). `docs/profiling.md` shows how.
 //!
 //! * `client`: the control socket.
 //! * `dump`: what the allocator writes: stacks as addresses, figures, mappings.

@@ -1,5 +1,6 @@
-//! Heap profiles in pprof's format: a gzipped protocol buffer, as its `profile.proto` describes it. The
-//! messages below are that description, field numbers and all, as far as a heap profile needs it.
+//! Heap profiles in pprof's format: a gzipped protocol buffer, as its `profile.proto` describes it.
+//! The messages below are that description, field numbers and all, as far as a heap profile needs
+//! it.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -107,7 +108,8 @@ struct Function {
     filename: i64,
 }
 
-/// What is measured, in the order of a sample's values: the names that readers of heap profiles know.
+/// What is measured, in the order of a sample's values: the names that readers of heap profiles
+/// know.
 const SAMPLE_TYPES: [(&str, &str); 6] = [
     ("alloc_objects", "count"),
     ("alloc_space", "bytes"),

@@ -1,5 +1,5 @@
-//! From addresses of a process to functions, files and lines, by the files that are mapped there: their
-//! debug information (`addr2line`), else their tables of symbols. Names are demangled.
+//! From addresses of a process to functions, files and lines, by the files that are mapped there:
+//! their debug information (`addr2line`), else their tables of symbols. Names are demangled.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,13 +1,14 @@
-//! Answering `stratalloc-ctl`: a thread that listens on a socket, if the option `control` says so, and
-//! writes a profile when a signal comes, if `dump_signal` names one. Neither is ever on by default.
+//! Answering `stratalloc-ctl`: a thread that listens on a socket, if the option `control` says so,
+//! and writes a profile when a signal comes, if `dump_signal` names one. Neither is ever on by
+//! default.
 //!
-//! The thread is started by a constructor, before `main`. It is an ordinary one (`os::own_thread`): what the
-//! program gives up by `setuid` and its like, the thread loses too, and it ends with the program's last thread.
-//! It takes no memory from the heap, and holds no lock while it waits. A forked child does not have it, and
-//! closes the socket.
+//! The thread is started by a constructor, before `main`. It is an ordinary one (`os::own_thread`):
+//! what the program gives up by `setuid` and its like, the thread loses too, and it ends with the
+//! program's last thread. It takes no memory from the heap, and holds no lock while it waits. A
+//! forked child does not have it, and closes the socket.
 //!
-//! The constructor makes the socket, and the signal's handler opens the file that the thread then writes to: the
-//! file belongs to whom the program is at that moment.
+//! The constructor makes the socket, and the signal's handler opens the file that the thread then
+//! writes to: the file belongs to whom the program is at that moment.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -37,11 +38,11 @@ const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
 #[unsafe(link_section = ".init_array")]
 static START: extern "C" fn() = start;
 
-/// The event counter that wakes the thread: the signal's handler writes to it, and the program's last thread.
-/// Relaxed: set before either may.
+/// The event counter that wakes the thread: the signal's handler writes to it, and the program's
+/// last thread. Relaxed: set before either may.
 static WAKE_FD: AtomicUsize = AtomicUsize::new(usize::MAX);
-/// The file that the handler opened for the thread, its descriptor plus one; 0: none. Relaxed: a number, and
-/// what it stands for is the kernel's.
+/// The file that the handler opened for the thread, its descriptor plus one; 0: none. Relaxed: a
+/// number, and what it stands for is the kernel's.
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn start() {

@@ -1,11 +1,10 @@
 //! The control socket: where it is, and who may talk.
 //!
-//! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there. Either way its folder must be the
-//! user's own and closed to others (mode 0700), or is made so; if it is anybody else's, nothing is opened,
-//! and a line on stderr says so. On each connection the kernel says who the peer is: the user that started
-//! the process, or root.
-//! A peer has a few seconds to send a short line and to take the answer. The socket is removed at exit, by
-//! the process that made it.
+//! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there. Either way its folder must
+//! be the user's own and closed to others (mode 0700), or is made so; if it is anybody else's,
+//! nothing is opened, and a line on stderr says so. On each connection the kernel says who the peer
+//! is: the user that started the process, or root. A peer has a few seconds to send a short line
+//! and to take the answer. The socket is removed at exit, by the process that made it.
 
 use super::requests;
 use crate::base::fixed_buf::FixedBuf;
@@ -13,7 +12,7 @@ use crate::os::files::{self, File, Output};
 use crate::os::linux::{process_number, sleep_ms, user_number, write_stderr};
 use crate::os::sockets::{self, ListenError};
 use crate::parameters::{TextId, text};
-use crate::profile::report::with_pid;
+use crate::profile::output_file::with_pid;
 use crate::sync::{AtomicUsize, Ordering};
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;
@@ -27,11 +26,12 @@ const PATIENCE_SECONDS: i64 = 5;
 /// Pieces that a request may come in.
 const MOST_PIECES: usize = 16;
 
-/// The listening descriptor, plus one; 0: none. Relaxed: a number that is set before the thread exists.
+/// The listening descriptor, plus one; 0: none. Relaxed: a number that is set before the thread
+/// exists.
 static LISTENING: AtomicUsize = AtomicUsize::new(0);
-/// The process that made the socket; 0: none did. Relaxed: as above.
+/// The process that made the socket; 0: none did. Relaxed: set before the thread exists.
 static OWNER: AtomicUsize = AtomicUsize::new(0);
-/// The user that made it. Relaxed: as above.
+/// The user that made it. Relaxed: set before the thread exists.
 static OWNER_USER: AtomicUsize = AtomicUsize::new(0);
 
 /// Longest path that fits into a socket's address, without the NUL.
@@ -100,7 +100,8 @@ fn open_at(path: &CStr) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Makes the folder of `path` if need be, and checks that it is a folder, ours, and closed to others.
+/// Makes the folder of `path` if need be, and checks that it is a folder, ours, and closed to
+/// others.
 fn make_private(path: &CStr) -> Result<(), &'static str> {
     let bytes = path.to_bytes();
     let mut folder = Path::new();
@@ -123,8 +124,8 @@ fn make_private(path: &CStr) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Run by the loader, or by `exit` in static programs, when the process ends; not by `atexit`, which may
-/// allocate and is a name that programs define.
+/// Run by the loader, or by `exit` in static programs, when the process ends; not by `atexit`,
+/// which may allocate and is a name that programs define.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = remove;

@@ -1,12 +1,11 @@
-//! What the slow paths tell the profile, or the recorder of traces. Each function does nothing, after one
-//! load, where nobody watches.
+//! What the slow paths tell the profile, or the recorder of traces. Each function does nothing,
+//! after one load, where allocations are not recorded.
 //!
-//! A block is recorded when the caller is about to get it and forgotten before anybody else can. A sampled
-//! small block has a span of its own, which the page map knows as large: who frees it without saying its size
-//! comes to the slow path, and frees of all others are not looked at. Who says the size comes to a slow path that looks
-//! (`free::deallocate_sized_slow`).
+//! A block is recorded when the caller is about to get it and forgotten before anybody else can. A
+//! sampled small block has a span of its own, which the page map knows as large. So a `free` of it
+//! without a size leads to the slow path, and no other `free` has to look for it. A `free` with a
+//! size looks in `free::deallocate_sized_slow`.
 
-use super::alloc;
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::config::MIN_ALIGN;
@@ -17,6 +16,7 @@ use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
 use crate::thread_cache::{SampleCounter, sampling_refill};
 use crate::trace::{self, Call};
+use core::ptr;
 
 /// Records an object of a size class, unless null, where every allocation is traced.
 #[inline]
@@ -50,8 +50,8 @@ pub fn announce_aligned(align: usize) {
     }
 }
 
-/// Tells a trace that `block` is about to be resized, by whatever means; `resized` follows, or the allocation
-/// of a block that takes its place, or `not_resized`.
+/// Tells a trace that `block` is about to be resized, by whatever means; `resized` follows, or the
+/// allocation of a block that takes its place, or `not_resized`.
 #[inline]
 pub fn resizing(block: *mut u8) {
     if recording() {
@@ -67,12 +67,13 @@ pub fn not_resized(block: *mut u8) {
     }
 }
 
-/// An object of `class` for a thread for which an event is due: a sampled one with a span of its own, or one
-/// of its cache's if no sample is wanted after all; null without memory.
+/// An object of `class` for a thread whose sample is due: a sampled one with a span of its own, or
+/// a guarded one. Null if no sample is wanted after all, or if there is no memory for one; the
+/// caller then takes an object from its cache.
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let Some(counter) = sampling_refill::own_counter() else { return alloc::refill(class, size) };
+    let Some(counter) = sampling_refill::own_counter() else { return ptr::null_mut() };
     let [sampled, guarded] = counter.restart(class, class.size());
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
@@ -97,9 +98,9 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
             return record.addr() as *mut u8;
         }
     }
-    // Of the thread's cache, where it is counted.
+    // The caller takes an object from the thread's cache, which counts it.
     counter.uncount(class, class.size());
-    alloc::refill(class, size)
+    ptr::null_mut()
 }
 
 /// Records a large block where that is wanted, or if its sample is due.
@@ -153,8 +154,9 @@ pub fn forget_object(block: *mut u8) {
     }
 }
 
-/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now. (Large blocks of no bytes,
-/// which an alignment can make of small ones, are recorded as ones of one.)
+/// Aborts if the block at `addr` is recorded, and not with the size that its owner claims now.
+/// (Large blocks of no bytes, which an alignment can make of small ones, are recorded as ones of
+/// one.)
 #[cold]
 pub fn check_size(addr: usize, caller_layout: guard::CallerLayout) {
     if profile::mode() != Mode::Off

@@ -1,42 +1,37 @@
 //! What is looked at when the process ends.
 
-use super::misuse;
+use super::{caching, misuse};
 use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
-#[cfg(feature = "hardened")]
-use crate::thread_cache::flush;
 use crate::thread_cache::{cache_pool, enter};
 
-/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off. Does not
-/// read the environment: where no allocation has done so, there is nothing to check, and so late in a
-/// process the variables may be gone.
+/// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off.
+/// Does not read the environment: where no allocation has done so, there is nothing to check, and
+/// so late in a process the variables may be gone.
 pub fn verify_at_exit() {
     if parameters::get(Id::VerifyAtExit) != 0 {
-        // What comes home is looked at, and is known to be free when the own cache is looked at.
-        // So is what the threads that ended may have freed as well as others.
+        // First the objects that ended threads had cached return to their spans, which checks them.
+        // If this thread's cache has one of them too, it was freed twice: `verify` sees that.
         let came_home = cache_pool::empty(false) > 0;
         if came_home {
             CENTRAL.drain();
         }
         verify(came_home);
-        #[cfg(feature = "hardened")]
-        {
-            flush::check_quarantined();
-            CENTRAL.check_links();
-        }
+        caching::check_at_exit();
     }
 }
 
-/// Checks every object in the calling thread's magazines: that it is the start of an object of its class.
-/// Aborts with a line on stderr if not. For the end of the process, when a pointer into the middle of a
-/// small block may still lie there.
+/// Checks every object in the calling thread's magazines: that it is the start of an object of its
+/// class. Aborts with a line on stderr if not. For the end of the process, when a pointer into the
+/// middle of a small block may still lie there.
 pub fn verify_own_cache() {
     verify(false);
 }
 
-/// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another thread freed it, too.
+/// As `verify_own_cache`; with `against_spans`, no object may be free in its span as well: another
+/// thread freed it, too.
 fn verify(against_spans: bool) {
     let Some(cache) = enter::enter_if_live() else {
         return;
@@ -52,7 +47,8 @@ fn verify(against_spans: bool) {
                 if against_spans {
                     misuse::check_not_in_span(class, object.cast());
                 }
-                // SAFETY: checked: the start of an object of a magazine.
+                // SAFETY: `check_block` found that an object starts here, and one in a magazine is
+                // free and linked.
                 object = unsafe { FreeObject::next(object) };
             }
         }

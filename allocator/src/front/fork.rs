@@ -1,12 +1,14 @@
-//! `fork` while other threads allocate: the forking thread takes every lock first, in rank order, so that
-//! the child gets all shared tiers in a consistent state; the child then makes the locks free again and
-//! adopts the caches of the threads that it does not have.
+//! `fork` while other threads allocate: the forking thread takes every lock first, in rank order,
+//! so that the child gets all shared tiers in a consistent state; the child then makes the locks
+//! free again and adopts the caches of the threads that it does not have.
 //!
-//! Handlers of the program's may run before, between or after these, and may allocate: between `prepare` and
-//! `parent` or `child` the forking thread passes every lock of ours (`sync::lock`). A signal handler that
-//! forks may have interrupted an allocation: its locks stay as they are, and what they guard is left alone.
+//! Handlers of the program's may run before, between or after these, and may allocate: between
+//! `prepare` and `parent` or `child` the forking thread passes every lock of ours (`sync::lock`). A
+//! signal handler that forks may have interrupted an allocation: its locks stay as they are, and
+//! what they guard is left alone.
 //!
-//! The handlers are registered when this code is loaded (`load`), before the program's own constructors.
+//! The handlers are registered when this code is loaded (`load`), before the program's own
+//! constructors.
 
 use crate::background;
 use crate::central::{CENTRAL, cow_state};
@@ -15,9 +17,8 @@ use crate::os::linux::set_forking;
 use crate::os::{Linux, libc_calls, pthread, stdio_lock};
 use crate::page::direct_map::DIRECT_MAP;
 use crate::page::metadata::METADATA;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
-use crate::page_heap::{PAGE_HEAP, limits};
+use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
+use crate::policy::HARDENED;
 use crate::profile;
 use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
 use crate::thread_cache::{orphans, park, registry};
@@ -26,8 +27,8 @@ use crate::trace;
 /// `cow_state::room`, from before a `fork` to after it. Guarded by the registry's lock.
 static ROOM: AtomicUsize = AtomicUsize::new(0);
 
-/// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as unsafe as it
-/// is without handlers.
+/// Registers the handlers. May allocate. Returns whether it could: without memory `fork` is as
+/// unsafe as it is without handlers.
 pub fn register() -> bool {
     pthread::at_fork(Some(prepare), Some(parent), Some(child))
 }
@@ -36,8 +37,9 @@ pub fn register() -> bool {
 fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     visit(registry::fork_lock());
     CENTRAL.for_each_lock(visit);
-    #[cfg(feature = "hardened")]
-    visit(guard_pages::fork_lock());
+    if HARDENED {
+        visit(guard_pages::fork_lock());
+    }
     visit(PAGE_HEAP.fork_lock());
     profile::for_each_lock(visit);
     visit(trace::fork_lock());
@@ -71,7 +73,8 @@ unsafe extern "C" fn parent() {
         for_each_lock(&mut |lock| lock.release_for_fork());
         stdio_lock::release();
     }
-    // After that: it asks the kernel for each thread. What a thread writes to before its turn comes is copied.
+    // After that: it asks the kernel for each thread. What a thread writes to before its turn comes
+    // is copied.
     if room > 0 {
         park::stop_all();
     }
@@ -82,8 +85,8 @@ unsafe extern "C" fn child() {
     background::reset_in_child();
     limits::lift_container_limit();
     cow_state::end_in_child();
-    // SAFETY: `prepare` took every one of these locks in this thread, which still passes them, and no other
-    // thread exists. What an interrupted frame may have half changed is left alone.
+    // SAFETY: `prepare` took every one of these locks in this thread, which still passes them, and
+    // no other thread exists. What an interrupted frame may have half changed is left alone.
     unsafe {
         if !registry::fork_lock().is_interrupted() {
             orphans::orphan_others();

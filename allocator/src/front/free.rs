@@ -1,159 +1,100 @@
-//! Giving blocks back: the hot path, and where it leads when the magazine is full, the block is large, or
-//! the pointer is suspect.
+//! The entry points that give blocks back: the hot path, and where it leads when the magazine is
+//! full, the block is large, or the pointer is suspect.
+//!
+//! A hot path asks `caching` to take the block, and ends in a jump to a cold function if that did
+//! not work. The cold functions here find out what the block is; `free_slow` then gives it back.
+//! This file holds no state and takes no lock.
 
-#[cfg(feature = "hardened")]
-use super::hardened;
+use super::caching::{self, LookedUp, take_back, take_back_sized};
+use super::free_slow::{deallocate_of_class, give_back_guarded};
 use super::layout_check::{self, ANY_ALIGN};
-use super::{alloc_hooks, large, misuse};
-use crate::background::{self, Call};
+use super::lookup::class_of;
 use crate::base::hint::unlikely;
-use crate::base::probe::probe;
-use crate::central::chain::FreeObject;
 use crate::config::MAX_SMALL;
 use crate::guard::{self, CallerLayout};
 use crate::os::caller;
-#[cfg(feature = "hardened")]
-use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
-use crate::page::page_map::PAGE_MAP;
-#[cfg(not(feature = "hardened"))]
-use crate::page::size_class::MappedClass;
 use crate::page::size_class::SizeClass;
-use crate::page::span::SpanState;
-use crate::thread_cache::flush;
-#[cfg(not(feature = "hardened"))]
-use crate::thread_cache::{push_target, push_target_sized, registry};
-
-/// The class of a small block; `NONE` of anything else, null included. Hardened builds know live blocks only.
-#[inline(always)]
-pub(super) fn class_of(block: *mut u8) -> SizeClass {
-    #[cfg(feature = "hardened")]
-    return ALLOCATION_BITMAP.class_of(block as usize);
-    #[cfg(not(feature = "hardened"))]
-    mapped_class_of(block).class()
-}
-
-/// The same as the page map has it.
-#[cfg(not(feature = "hardened"))]
-#[inline(always)]
-fn mapped_class_of(block: *mut u8) -> MappedClass {
-    PAGE_MAP.mapped(block as usize)
-}
-
-/// Puts a block whose class follows from what the caller says into the calling thread's cache. Whether that worked.
-/// Hardened builds take blocks of `class` only, whatever the caller thinks.
-///
-/// # Safety
-/// The caller gives `block` up, which is one of `class`.
-#[inline(always)]
-unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
-    #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
-    return unsafe { hardened::take_back(block, Some(class)) };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through; the word is for classes' own numbers.
-    unsafe {
-        push_target_sized().push(MappedClass::first(class), block)
-    }
-}
+use crate::policy::HARDENED;
 
 /// Takes a block back. Null is a no-op.
 ///
 /// # Safety
-/// `block` is null or a block of this allocator that is not used any more. As far as it costs the hot path
-/// nothing, a breach is found and aborts the process with a line on stderr.
+/// `block` is null or a block of this allocator that is not used any more. Where a check costs the
+/// hot path nothing, a breach is found and aborts the process with a line on stderr.
 #[inline(always)]
 pub unsafe fn deallocate(block: *mut u8) {
-    #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
-    if unlikely(!unsafe { hardened::take_back(block, None) }) {
-        // SAFETY: handed through.
-        unsafe { deallocate_unmapped_slow(block) }
-    }
-    #[cfg(not(feature = "hardened"))]
-    {
-        let mapped = mapped_class_of(block);
-        // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
-        // which the cache has no room for.
-        if unlikely(!unsafe { push_target().push(mapped, block) }) {
-            // SAFETY: handed through.
-            unsafe { deallocate_mapped_slow(block, mapped.into()) }
-        }
+    let looked_up = caching::look_up(block);
+    // SAFETY: the caller gives `block` up, and `looked_up` was just looked up.
+    if unlikely(!unsafe { take_back(block, looked_up) }) {
+        // SAFETY: the caller gives `block` up, `take_back` did not take it, and `looked_up` is what
+        // `look_up` said of it.
+        unsafe { deallocate_looked_up_slow(block, looked_up.into()) }
     }
 }
 
-/// Takes back a block of which a C or C++ caller says that it was asked for with `size` bytes, at a multiple of `align` or
-/// at any. Null is a no-op. The word is a hint: the class is the one that the page map has, so that a wrong size (C++
-/// without sized `new` in mind, a base class without a virtual destructor) harms nothing. Who looks at blocks closely
-/// compares it all the same: hardened builds for every block, `guard_sample` for guarded ones.
+/// Takes back a block of which a C or C++ caller says that it was asked for with `size` bytes, at a
+/// multiple of `align` or at any. Null is a no-op.
+///
+/// Size and alignment are hints: the class is the one that the page map has. So a wrong size does
+/// no harm, as from C++ code without sized `new`, or with a base class whose destructor is not
+/// virtual. Hardened builds compare the hints for every block, and `guard_sample` for guarded
+/// blocks.
 ///
 /// # Safety
 /// As [`deallocate`]; in hardened builds a wrong `size` or `align` aborts.
 #[inline(always)]
 pub unsafe fn deallocate_told(block: *mut u8, size: usize, align: Option<usize>) {
-    #[cfg(feature = "hardened")]
-    match align {
-        // SAFETY: the caller gives the block up; its word is compared before it is believed.
-        Some(align) => unsafe { deallocate_sized_aligned(block, size, align) },
-        // SAFETY: the caller gives the block up; its word is compared before it is believed.
-        None => unsafe { deallocate_sized(block, size) },
+    if HARDENED {
+        return match align {
+            // SAFETY: the caller gives the block up; what it says is compared before it is
+            // believed.
+            Some(align) => unsafe { deallocate_sized_aligned(block, size, align) },
+            // SAFETY: the caller gives the block up; what it says is compared before it is
+            // believed.
+            None => unsafe { deallocate_sized(block, size) },
+        };
     }
-    #[cfg(not(feature = "hardened"))]
-    {
-        let mapped = mapped_class_of(block);
-        // SAFETY: the class was looked up, and the word is for numbers of the page map; foreign and null have class 0,
-        // which the cache has no room for.
-        if unlikely(!unsafe { push_target().push(mapped, block) }) {
-            // SAFETY: the caller gives the block up, which has that class.
-            unsafe { deallocate_told_slow(block, size, align.unwrap_or(ANY_ALIGN), mapped.into()) }
-        }
+    let looked_up = caching::look_up(block);
+    // SAFETY: the caller gives `block` up, and `looked_up` was just looked up.
+    if unlikely(!unsafe { take_back(block, looked_up) }) {
+        let align = align.unwrap_or(ANY_ALIGN);
+        // SAFETY: the caller gives `block` up, `take_back` did not take it, and `looked_up` is what
+        // `look_up` said of it.
+        unsafe { deallocate_told_slow(block, size, align, looked_up.into()) }
     }
 }
 
-/// Cold: as `deallocate_mapped_slow`, with what the caller says of the block.
-#[cfg(not(feature = "hardened"))]
-unsafe extern "C" fn deallocate_told_from(
-    block: *mut u8,
-    size: usize,
-    align: usize,
-    mapped: Wide,
-    caller: usize,
-) {
-    if unlikely(guard::owns(block as usize)) {
-        let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
-        // SAFETY: a block of the pool of guarded ones, which the caller gives up.
-        return unsafe { give_back_guarded(block, Some(caller_layout)) };
-    }
-    // SAFETY: the caller gives the block up, which has that class.
-    unsafe { deallocate_of_class(block, mapped.mapped_class(), caller) }
-}
-
-/// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a no-op.
+/// Takes back a block that was asked for with `size` bytes at no alignment beyond 16. Null is a
+/// no-op.
 ///
 /// # Safety
 /// As [`deallocate`]; `size` is the size that the block was last allocated with.
 #[inline(always)]
 pub unsafe fn deallocate_sized(block: *mut u8, size: usize) {
     if unlikely(size > MAX_SMALL || block.is_null()) {
-        // SAFETY: handed through.
+        // SAFETY: the caller gives `block` up, which is null or was asked for with `size` bytes.
         return unsafe { deallocate_checked_slow(block, size, ANY_ALIGN) };
     }
-    // SAFETY: just compared.
+    // SAFETY: `size` is at most `MAX_SMALL`, as compared above.
     let class = unsafe { SizeClass::of_unchecked(size) };
-    // SAFETY: the class follows from the size.
+    // SAFETY: the caller gives `block` up, which is one of the class that `size` leads to.
     if unlikely(!unsafe { take_back_sized(class, block) }) {
-        // SAFETY: handed through.
+        // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that of
+        // `size`.
         unsafe { deallocate_sized_slow(block, size, ANY_ALIGN, class.into()) }
     }
 }
 
-/// Takes back a block that was asked for with `size` bytes at a multiple of `align`. Null is a no-op.
+/// Takes back a block that was asked for with `size` bytes at a multiple of `align`. Null is a
+/// no-op.
 ///
 /// # Safety
 /// As [`deallocate_sized`], for `allocate_aligned(size, align)`.
 #[inline]
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize) {
     if !block.is_null() {
-        // SAFETY: handed through.
+        // SAFETY: `block` is not null; the caller gives it up, and allocated it with this size and
+        // alignment.
         unsafe { deallocate_layout(block, size, align) }
     }
 }
@@ -165,53 +106,56 @@ pub unsafe fn deallocate_sized_aligned(block: *mut u8, size: usize, align: usize
 #[inline(always)]
 pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     if let Some(class) = SizeClass::of_aligned(size, align) {
-        // SAFETY: `allocate_aligned` chose the same class for the same size and alignment.
+        // SAFETY: the caller gives `block` up. `allocate_aligned` chose the same class for the same
+        // size and alignment.
         if unlikely(!unsafe { take_back_sized(class, block) }) {
-            // SAFETY: handed through.
+            // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that of
+            // the layout.
             unsafe { deallocate_sized_slow(block, size, align, class.into()) }
         }
         return;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and says that it has this size and alignment.
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// Cold, unless the thread counts: puts a block of `class`, by its owner's word, into the cache if where it begins says that
-/// it is not a sampled one.
+/// Cold, unless the thread counts: puts a block, of `class` as its owner says, into the cache if
+/// its address says that it is not a sampled one.
+///
+/// # Safety
+/// The caller gives `block` up; `class` is the one that `size` and `align` lead to, and not 0.
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_sized_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through; in a thread that counts, the word is for class aliases.
-    if registry::is_trusted(block) && unsafe { push_target().push_alias(class.0, block) } {
+    // SAFETY: the caller gives `block` up, which is one of `class`, and `class` is not 0.
+    if unsafe { caching::take_back_trusted(class.class(), block) } {
         return;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and no push took it; size, alignment and class are the
+    // caller's.
     unsafe { deallocate_sized_looked_up(block, size, align, class) }
 }
 
-/// Cold: once per magazine, and for sampled blocks; always where blocks are guarded. Puts a block of `class`, by its
-/// owner's word, into the cache if it is one by the page map too.
+/// Cold: once per magazine, and for sampled blocks; always where blocks are guarded. Puts a block,
+/// of `class` as its owner says, into the cache if the page map says so too.
+///
+/// # Safety
+/// The caller gives `block` up; `class` is the one that `size` and `align` lead to.
 #[cold]
 #[inline(never)]
-#[cfg_attr(feature = "hardened", allow(unused_variables, reason = "the class was compared before"))]
 unsafe fn deallocate_sized_looked_up(block: *mut u8, size: usize, align: usize, class: Wide) {
-    #[cfg(not(feature = "hardened"))]
-    {
-        let mapped = mapped_class_of(block);
-        // SAFETY: as in `deallocate`.
-        if mapped.class() == class.class() && unsafe { push_target().push(mapped, block) } {
-            return;
-        }
+    // SAFETY: the caller gives `block` up.
+    if unsafe { caching::take_back_compared(class.class(), block) } {
+        return;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and says that it has this size and alignment.
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// A class, or what the page map says of one, as a whole register: who gets it need not widen it.
+/// The number of a class, or of what was looked up of one, as a whole register: the function that
+/// gets it need not widen it.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-#[cfg_attr(feature = "hardened", allow(dead_code, reason = "the class was compared before"))]
 struct Wide(usize);
 
 impl From<SizeClass> for Wide {
@@ -221,65 +165,76 @@ impl From<SizeClass> for Wide {
     }
 }
 
-#[cfg(not(feature = "hardened"))]
-impl From<MappedClass> for Wide {
+impl From<LookedUp> for Wide {
     #[inline(always)]
-    fn from(mapped: MappedClass) -> Self {
-        Self(mapped.index())
+    fn from(looked_up: LookedUp) -> Self {
+        Self(looked_up.index())
     }
 }
 
 impl Wide {
-    #[cfg(not(feature = "hardened"))]
+    /// The class, where this was made of one.
     #[inline(always)]
     fn class(self) -> SizeClass {
-        // SAFETY: a class's number.
+        // SAFETY: the functions that ask this are given what was made of a `SizeClass`.
         unsafe { SizeClass::from_index_unchecked(self.0 as u8) }
-    }
-
-    #[cfg(not(feature = "hardened"))]
-    #[inline(always)]
-    fn mapped_class(self) -> SizeClass {
-        // SAFETY: made of what the page map said.
-        unsafe { MappedClass::from_byte_unchecked(self.0 as u8) }.class()
     }
 }
 
-/// Cold: as `deallocate_of_class`, for a block of which the caller claims to know size and alignment. Where
-/// allocations are watched the claimed layout is checked: that of guarded and recorded blocks in full, that of others
-/// by its size class.
+/// Cold: takes back a block of which the caller claims to know size and alignment. Where
+/// allocations are recorded or guarded, the claimed layout is checked: that of recorded and guarded
+/// blocks in full, that of others by its size class.
+///
+/// # Safety
+/// As [`deallocate`].
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_checked_slow(block: *mut u8, size: usize, align: usize) {
     let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
     if unlikely(guard::owns(block as usize)) {
-        // SAFETY: handed through.
+        // SAFETY: `block` lies in the pool of guarded blocks, and the caller gives it up.
         return unsafe { give_back_guarded(block, Some(caller_layout)) };
     }
     let mapped = class_of(block);
     layout_check::check(block, mapped, caller_layout);
-    // SAFETY: handed through.
+    // SAFETY: the caller gives `block` up, and its class was just looked up.
     unsafe { deallocate_of_class(block, mapped, caller::UNKNOWN) }
 }
 
-/// Cold: once per magazine, for large blocks, null, and everything suspect; always where allocations are
-/// watched. The page map says that the block has this class. `caller` is the code that called `free`.
-#[cfg(not(feature = "hardened"))]
-unsafe extern "C" fn deallocate_mapped_from(block: *mut u8, mapped: Wide, caller: usize) {
-    // SAFETY: the caller gives the block up, which has that class.
-    unsafe { deallocate_of_class(block, mapped.mapped_class(), caller) }
+/// Cold: once per magazine, for large blocks, null, and everything suspect; always where
+/// allocations are recorded. `caller` is the code that called `free`.
+///
+/// # Safety
+/// As [`deallocate`]; `looked_up` was made of what `look_up` said of `block`.
+unsafe extern "C" fn deallocate_looked_up_from(block: *mut u8, looked_up: Wide, caller: usize) {
+    // SAFETY: the caller gives the block up, and `looked_up` was made of what was looked up of it.
+    unsafe { deallocate_of_class(block, caching::class_looked_up(block, looked_up.0), caller) }
 }
 
-/// The same for a block that was not looked up.
-#[cfg(feature = "hardened")]
-unsafe extern "C" fn deallocate_unmapped_from(block: *mut u8, caller: usize) {
-    // SAFETY: the caller gives the block up.
-    unsafe { deallocate_of_class(block, class_of(block), caller) }
+/// Cold: as `deallocate_looked_up_from`, with what the caller says of the block.
+///
+/// # Safety
+/// As [`deallocate`]; `looked_up` was made of what `look_up` said of `block`.
+unsafe extern "C" fn deallocate_told_from(
+    block: *mut u8,
+    size: usize,
+    align: usize,
+    looked_up: Wide,
+    caller: usize,
+) {
+    if unlikely(guard::owns(block as usize)) {
+        let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
+        // SAFETY: a block of the pool of guarded ones, which the caller gives up.
+        return unsafe { give_back_guarded(block, Some(caller_layout)) };
+    }
+    // SAFETY: the caller gives the block up, and `looked_up` was made of what was looked up of it.
+    unsafe { deallocate_of_class(block, caching::class_looked_up(block, looked_up.0), caller) }
 }
 
-/// Defines `$name` as a way into `$target`, which has one more argument: the return address, in the register
-/// `$register`. Functions that end with a call of `$name` leave their own return address there, which lies in the code that
-/// called `free`; where the compiler made no such jump, it lies in this object, which `os::caller` knows.
+/// Defines `$name` as a way into `$target`, which has one more argument: the return address, in the
+/// given register. Functions that end with a call of `$name` leave their own return address there,
+/// which lies in the code that called `free`. Where the compiler made a call instead of a jump, it
+/// lies in this object, which `os::caller` knows.
 macro_rules! with_return_address {
     ($name:ident($($argument:ident: $type:ty),+) => $target:ident, $x86_64:literal, $aarch64:literal) => {
         #[cold]
@@ -297,117 +252,10 @@ macro_rules! with_return_address {
     };
 }
 
-#[cfg(not(feature = "hardened"))]
-with_return_address!(deallocate_mapped_slow(block: *mut u8, mapped: Wide) => deallocate_mapped_from, "rdx", "x2");
-#[cfg(not(feature = "hardened"))]
 with_return_address!(
-    deallocate_told_slow(block: *mut u8, size: usize, align: usize, mapped: Wide) => deallocate_told_from, "r8", "x4"
+    deallocate_looked_up_slow(block: *mut u8, looked_up: Wide) => deallocate_looked_up_from, "rdx", "x2"
 );
-#[cfg(feature = "hardened")]
-with_return_address!(deallocate_unmapped_slow(block: *mut u8) => deallocate_unmapped_from, "rsi", "x1");
-
-/// Takes back a block of `class`, as it was looked up, for which there was no room.
-#[inline]
-unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usize) {
-    #[cfg(feature = "hardened")]
-    // SAFETY: as in `deallocate`.
-    if unsafe { hardened::take_back_slow(class, block, caller) } {
-        return;
-    }
-    #[cfg(not(feature = "hardened"))]
-    if class != SizeClass::NONE {
-        // SAFETY: a small block, which the caller gives up.
-        if unlikely(misuse::marks_are_forged()) && unsafe { take_back_marked(class, block) } {
-            return;
-        }
-        // SAFETY: the same block, which the call above left alone.
-        if unsafe { flush::push_counted(class, block) } {
-            return;
-        }
-    }
-    // SAFETY: handed through.
-    unsafe { give_back(block, caller) }
-}
-
-/// Where marks say nothing any more: takes the mark from a block of `class` that carries one, and puts it into the cache,
-/// unless it lies there as the first one. Whether that worked.
-///
-/// # Safety
-/// The caller gives `block` up, which is one of `class`.
-#[cfg(not(feature = "hardened"))]
-#[cold]
-unsafe fn take_back_marked(class: SizeClass, block: *mut u8) -> bool {
-    // SAFETY: the start of an object of `class`: two words, which are the caller's unless it is free already.
-    unsafe {
-        if !FreeObject::is_marked(block.cast()) || flush::is_first(class, block) {
-            return false;
-        }
-        FreeObject::hand_out(block.cast(), class);
-        push_target_sized().push(MappedClass::first(class), block)
-    }
-}
-
-/// Takes back a block for which the loaded magazine has no room.
-#[cold]
-#[inline(never)]
-unsafe fn give_back(block: *mut u8, caller: usize) {
-    probe!("give_back", block, 0);
-    if block.is_null() {
-        return;
-    }
-    if unlikely(guard::owns(block as usize)) {
-        // SAFETY: handed through.
-        return unsafe { give_back_guarded(block, None) };
-    }
-    let found = misuse::check_block(block, "free");
-    // SAFETY: checked: a live span's record.
-    if unsafe { found.as_ref() }.state != SpanState::Small {
-        // SAFETY: the start of a live large block that the caller gives up.
-        return unsafe { large::free_large(found, caller) };
-    }
-    // SAFETY: as above.
-    let class = unsafe { found.as_ref() }.class;
-    // SAFETY: the start of an object of `class`: two words.
-    if unsafe { FreeObject::is_marked(block.cast()) } {
-        misuse::check_not_free(class, block);
-    }
-    alloc_hooks::forget_object(block);
-    // SAFETY: the start of an object of `class` that the caller gives up.
-    unsafe {
-        #[cfg(feature = "hardened")]
-        hardened::retire(class, block);
-        flush::push_slow(class, block);
-    }
-    background::attend(Call::Free(caller));
-}
-
-/// Takes back a guarded block.
-///
-/// # Safety
-/// As [`deallocate`]; the block lies in the pool of guarded blocks.
-#[cold]
-unsafe fn give_back_guarded(block: *mut u8, caller_layout: Option<CallerLayout>) {
-    guard::check_live(block as usize, caller_layout, "free");
-    alloc_hooks::forget(block);
-    // SAFETY: a live guarded block that the caller gives up.
-    unsafe { guard::free_guarded(block as usize) }
-}
-
-/// Bytes that the program may use behind `block`; 0 for null.
-///
-/// # Safety
-/// `block` is null or a live block of this allocator (anything else aborts).
-pub unsafe fn usable_size(block: *mut u8) -> usize {
-    if block.is_null() {
-        return 0;
-    }
-    let size = PAGE_MAP.mapped(block as usize).size();
-    if size > 0 {
-        return size;
-    }
-    if unlikely(guard::owns(block as usize)) {
-        return guard::usable_size(block as usize);
-    }
-    // SAFETY: checked: a live span's record.
-    unsafe { misuse::check_block(block, "malloc_usable_size").as_ref().bytes() }
-}
+with_return_address!(
+    deallocate_told_slow(block: *mut u8, size: usize, align: usize, looked_up: Wide)
+        => deallocate_told_from, "r8", "x4"
+);

@@ -1,8 +1,8 @@
-//! The first call of a process. Everything the tiers need is there from the start (statics), so there is
-//! nothing to set up before memory can be handed out, but for the environment's options, whose reading needs
-//! no memory. What is done earlier, when this code is loaded, is in `load`.
+//! The first call of a process. Everything the tiers need is there from the start (statics), so
+//! there is nothing to set up before memory can be handed out, but for the environment's options,
+//! whose reading needs no memory. What is done earlier, when this code is loaded, is in `load`.
 
-use super::fork;
+use super::{caching, fork};
 use crate::guard;
 use crate::os::libc_calls;
 use crate::parameters;
@@ -22,8 +22,7 @@ pub fn before_first_allocation() {
 /// Cold: once per process.
 #[cold]
 fn decided(mode: Mode) {
-    #[cfg(feature = "hardened")]
-    crate::thread_cache::clear::decide();
+    caching::read_options();
     match mode {
         Mode::Trace => birth::cache_nothing(),
         Mode::Sample | Mode::Off => {
@@ -37,8 +36,8 @@ fn decided(mode: Mode) {
     }
 }
 
-/// Called on slow paths, after memory was handed out or before it is taken from the page heap: registers for
-/// `fork` what could not be registered when this code was loaded.
+/// Called on slow paths, after memory was handed out or before it is taken from the page heap:
+/// registers for `fork` what could not be registered when this code was loaded.
 #[inline]
 pub fn after_first_allocation() {
     if registry::first_call() && !fork::register() {
@@ -47,8 +46,8 @@ pub fn after_first_allocation() {
     }
 }
 
-/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors of C++
-/// and all that `atexit` was told.
+/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors
+/// of C++ and all that `atexit` was told.
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = report_at_exit;

@@ -1,6 +1,6 @@
 //! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
 
-use super::{alloc, alloc_hooks, init};
+use super::{alloc_hooks, init, memory_pressure};
 use crate::background::{self, LastResort};
 use crate::base::probe::probe;
 use crate::central::CENTRAL;
@@ -8,10 +8,9 @@ use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
-use crate::page_heap::PAGE_HEAP;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
+use crate::page_heap::{PAGE_HEAP, guard_pages};
 use crate::parameters::{self, Id};
+use crate::policy::HARDENED;
 use crate::trace::Call;
 use core::ptr::{self, NonNull};
 
@@ -32,7 +31,8 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Any)
 }
 
-/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to grow again.
+/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to
+/// grow again.
 #[cold]
 #[inline(never)]
 pub fn allocate_growing(size: usize, align: usize) -> *mut u8 {
@@ -78,11 +78,11 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     let mut span = try_span_for(size, align, purpose);
     let mut resort = LastResort::FIRST;
     while span.is_none() {
-        let Some(next) = alloc::last_resort(resort) else { break };
+        let Some(next) = memory_pressure::last_resort(resort) else { break };
         resort = next;
         span = try_span_for(size, align, purpose);
     }
-    alloc::relieve_if_wanted(size);
+    memory_pressure::relieve_if_wanted(size);
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });
@@ -94,13 +94,11 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     span
 }
 
-#[cfg(not(feature = "hardened"))]
+/// A span for the block; in hardened builds one between guard pages.
 fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
-    bare_span_for(size, align, purpose)
-}
-
-#[cfg(feature = "hardened")]
-fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
+    if !HARDENED {
+        return bare_span_for(size, align, purpose);
+    }
     if let Some(span) = guard_pages::reuse(Length::for_bytes(size), align) {
         return Some(span);
     }
@@ -141,16 +139,8 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     probe!("large_free", record.addr(), record.bytes());
     let is_large = record.bytes() >= NONE_OF_LIBCS;
     alloc_hooks::forget(record.addr() as *mut u8);
-    #[cfg(feature = "hardened")]
-    // SAFETY: handed through.
-    unsafe {
-        guard_pages::free_fenced(span)
-    };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
-    unsafe {
-        give_back(span)
-    };
+    // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
+    unsafe { if HARDENED { guard_pages::free_fenced(span) } else { give_back(span) } };
     background::attend(if is_large {
         background::Call::FreeLarge
     } else {
@@ -161,10 +151,10 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
 /// Gives a span back to the page heap, or to the system.
 ///
 /// # Safety
-/// As `free`.
-#[cfg(not(feature = "hardened"))]
+/// `span` is that of a live large block, and the caller gives it up.
 unsafe fn give_back(span: NonNull<Span>) {
-    // SAFETY: handed through; a live record.
+    // SAFETY: `span` is that of a live large block that the caller gives up, so its record is
+    // valid, and its state says which of the two made it.
     unsafe {
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
@@ -174,16 +164,18 @@ unsafe fn give_back(span: NonNull<Span>) {
 }
 
 /// Changes a large block to `size` bytes without copying, if that can be done; the block's address
-/// afterwards, or null if nothing changed. It stays where it is unless it `may_move`, and then where it is in its huge
-/// page.
+/// afterwards, or null if nothing changed. It stays where it is unless it `may_move`, and then
+/// where it is in its huge page.
 ///
-/// A block of one kind stays one of that kind as long as that can be: what `DirectBytes` says of new blocks moves only
-/// those that grow beyond it.
+/// A block of one kind stays one of that kind as long as that can be: what `DirectBytes` says of
+/// new blocks moves only those that grow beyond it.
 ///
 /// # Safety
 /// `span` is that of a live large block of the caller's.
 pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u8 {
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; the two functions called have the same
+    // contract.
     unsafe {
         let before = span.as_ref().addr() as *mut u8;
         let done = Length::for_bytes(size) == span.as_ref().pages
@@ -209,12 +201,16 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
 /// As `resize`.
 unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
     let pages = Length::for_bytes(size);
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; the page heap's functions ask for no
+    // more, and `without_guard_pages` hides no guard page from them.
     unsafe {
         let grows = pages > span.as_ref().pages;
         let becomes_direct = grows && may_move && size > parameters::get(Id::DirectBytes);
         if becomes_direct
-            && without_fences(span, pages, |pages| PAGE_HEAP.move_to_direct(span, pages.bytes()))
+            && without_guard_pages(span, pages, |pages| {
+                PAGE_HEAP.move_to_direct(span, pages.bytes())
+            })
         {
             return true;
         }
@@ -223,22 +219,21 @@ unsafe fn resize_large(span: NonNull<Span>, size: usize, may_move: bool) -> bool
                 && may_move
                 && !becomes_direct
                 && span.as_ref().bytes() >= MOVE_LEAST_BYTES
-                && without_fences(span, pages, |pages| PAGE_HEAP.move_longer(span, pages)))
+                && without_guard_pages(span, pages, |pages| PAGE_HEAP.move_longer(span, pages)))
     }
 }
 
 /// # Safety
 /// As `resize`.
 unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
-    #[cfg(feature = "hardened")]
-    // SAFETY: handed through, twice.
-    return unsafe {
-        guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
-    };
-    #[cfg(not(feature = "hardened"))]
-    // SAFETY: handed through.
+    // SAFETY: `span` is that of a live large block of the caller's, which is all that
+    // `resize_within` and the page heap ask.
     unsafe {
-        PAGE_HEAP.resize(span, pages)
+        if HARDENED {
+            guard_pages::resize_within(span, pages, |pages| PAGE_HEAP.resize(span, pages))
+        } else {
+            PAGE_HEAP.resize(span, pages)
+        }
     }
 }
 
@@ -248,29 +243,40 @@ unsafe fn resize_where_it_is(span: NonNull<Span>, pages: Length) -> bool {
 /// As `resize`.
 unsafe fn resize_direct(span: NonNull<Span>, size: usize, may_move: bool) -> bool {
     let pages = Length::for_bytes(size);
-    // SAFETY: handed through; a live record.
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; its state is `Direct`, as the page
+    // heap asks.
     unsafe {
         let shrinks = pages < span.as_ref().pages;
         let may_be = if shrinks { PAGE_HEAP.may_stay_direct(size) } else { may_move };
-        may_be && without_fences(span, pages, |pages| PAGE_HEAP.resize_direct(span, pages.bytes()))
+        may_be
+            && without_guard_pages(span, pages, |pages| {
+                PAGE_HEAP.resize_direct(span, pages.bytes())
+            })
     }
 }
 
-/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages between them afterwards. The
-/// kernel moves only what has the same protection everywhere.
+/// Calls `resize` for a span without its guard pages, which is to have room for `pages` pages
+/// between them afterwards. The kernel moves only what has the same protection everywhere. Only
+/// hardened builds have guard pages.
 ///
 /// # Safety
 /// As `resize`.
-#[cfg(feature = "hardened")]
-unsafe fn without_fences(
+unsafe fn without_guard_pages(
     span: NonNull<Span>,
     pages: Length,
     resize: impl FnOnce(Length) -> bool,
 ) -> bool {
-    // SAFETY: handed through.
+    if !HARDENED {
+        return resize(pages);
+    }
+    // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
+    // its record stays valid and no other thread changes it; guard pages are raised again only
+    // where there were some.
     unsafe {
         let guard_offset = span.as_ref().guard_offset.get();
-        // A block that starts in another huge page than its span could not be entered for certain when moved.
+        // A block that starts in another huge page than its span could not be entered for certain
+        // when moved.
         if guard_offset * PAGE_SIZE >= HUGE_SIZE && pages > span.as_ref().pages {
             return false;
         }
@@ -282,17 +288,4 @@ unsafe fn without_fences(
         }
         done
     }
-}
-
-/// Calls `resize`: there are no guard pages.
-///
-/// # Safety
-/// As `resize`.
-#[cfg(not(feature = "hardened"))]
-unsafe fn without_fences(
-    _: NonNull<Span>,
-    pages: Length,
-    resize: impl FnOnce(Length) -> bool,
-) -> bool {
-    resize(pages)
 }

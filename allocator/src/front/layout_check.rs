@@ -1,23 +1,24 @@
-//! Comparing what a caller says of a block that it gives back, in the cases where that is looked at: its size, and
-//! in Rust its alignment.
+//! Comparing what a caller says of a block that it gives back, in the cases where that is looked
+//! at: its size, and in Rust its alignment.
 
-use super::free::class_of;
+use super::lookup::class_of;
 use super::{alloc_hooks, misuse};
 use crate::base::hint::unlikely;
 use crate::guard::CallerLayout;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
+use crate::policy::HARDENED;
 use crate::thread_cache::registry;
 
 /// An alignment that says that the caller need not know it.
 pub const ANY_ALIGN: usize = 0;
 
-/// Hardened builds: aborts if `block`, unless null, is not what its owner claims. Sampled and guarded blocks are
-/// looked at elsewhere, as are freed ones.
+/// Hardened builds: aborts if `block`, unless null, is not what its owner claims. Sampled and
+/// guarded blocks are looked at elsewhere, as are freed ones.
 #[inline]
 pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
-    if cfg!(feature = "hardened") && !block.is_null() {
+    if HARDENED && !block.is_null() {
         let claimed = SizeClass::of_aligned(size, align.max(1)).unwrap_or(SizeClass::NONE);
         let live = class_of(block);
         let span = PAGE_MAP.span(block as usize);
@@ -32,10 +33,11 @@ pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
     }
 }
 
-/// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`, if claims are looked at.
+/// Looks at a claimed layout on a block of which the page map says that it has the class `mapped`,
+/// if claims are looked at.
 pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     let align = caller_layout.align.unwrap_or(ANY_ALIGN);
-    if cfg!(feature = "hardened") {
+    if HARDENED {
         check_if_hardened(block, caller_layout.size, align);
     } else if registry::counts() {
         let claimed =
@@ -48,14 +50,14 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     }
 }
 
-/// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span of its own
-/// that fits the claimed layout.
+/// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span
+/// of its own that fits the claimed layout.
 #[cold]
 fn check_layout(block: *mut u8, claimed: SizeClass, caller_layout: CallerLayout) {
     let addr = block as usize;
     alloc_hooks::check_size(addr, caller_layout);
     let span = misuse::check_block(block, "free");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     if claimed == SizeClass::NONE || record.sampled != claimed {
         misuse::wrong_size(addr, caller_layout.size, record);

@@ -1,10 +1,11 @@
-//! What is done when this code is loaded, before the program's own constructors run: in the C library, which
-//! is marked to be initialised first, before even the program's `.preinit_array`; in other programs, before
-//! all constructors of ordinary priority.
+//! What is done when this code is loaded, before the program's own constructors run: in the C
+//! library, which is marked to be initialised first, before even the program's `.preinit_array`; in
+//! other programs, before all constructors of ordinary priority.
 //!
-//! The `fork` handlers are registered first of all, so that those of the program run before ours take the
-//! locks and after ours gave them up. The key whose destructor ends caches is taken before a program takes all
-//! there are. And the C library's own functions are found before anybody can stand in for them.
+//! The `fork` handlers are registered first of all, so that those of the program run before ours
+//! take the locks and after ours gave them up. The key whose destructor ends caches is taken before
+//! a program takes all there are. And the C library's own functions are found before anybody can
+//! stand in for them.
 
 use super::fork;
 use crate::os::libc_calls;

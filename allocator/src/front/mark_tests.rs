@@ -1,8 +1,9 @@
-//! Whatever a program stores in its blocks, and whoever has chosen it: `free` does not search for it. The searches that
-//! who has read a mark can bring about are bounded all together.
+//! No data that a program stores in its blocks makes `free` search the caches, even if an attacker
+//! has chosen them. An attacker who has read a mark can cause searches; a process makes a bounded
+//! number of steps for all of them together.
 
 use super::misuse::{SEARCHED, marks_are_forged};
-use super::*;
+use super::{allocate, deallocate};
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::config::{MAX_SMALL, VAIN_STEPS};
 use crate::page::link_encoding;
@@ -84,8 +85,8 @@ fn is_marked(block: *mut u8) -> bool {
     unsafe { FreeObject::is_marked(block.cast()) }
 }
 
-/// Who reads the marks of freed blocks and writes them into live ones makes `free` search, for a moment; then no more. The
-/// blocks are freed as ever.
+/// Who reads the marks of freed blocks and writes them into live ones makes `free` search, for a
+/// moment; then no more. The blocks are freed as ever.
 #[test]
 fn forged_marks_cost_a_bounded_number_of_steps_in_the_life_of_a_process() {
     const ROUNDS: usize = 4_000;

@@ -1,15 +1,18 @@
-//! The entry points of a build with the feature `valgrind`, in the place of those that they call: every block is
-//! announced to memcheck, so that it finds overflows, uses after free, double frees and leaks when this allocator is
-//! the one that runs.
+//! The entry points of a build with the feature `valgrind`, in the place of those that they call:
+//! every block is announced to memcheck, so that it finds overflows, uses after free, double frees
+//! and leaks when this allocator is the one that runs.
 //!
-//! A block is longer than asked for by two words. The first keeps its size, the last is what an overflow hits: both
-//! are closed to the program, like all between the size that was asked for and them. A freed block is closed as a
-//! whole, and waits while a thousand others are freed. Nothing is resized in place. Sizes that callers tell are not
-//! compared: memcheck knows better who frees what.
+//! A block is longer than asked for by two words. The first keeps its size, the last is what an
+//! overflow hits: both are closed to the program, like all between the size that was asked for and
+//! them. A freed block is closed as a whole, and waits while a thousand others are freed. Nothing
+//! is resized in place. Sizes that callers give are not compared: memcheck finds wrong frees
+//! itself.
 //!
 //! Without valgrind such a build works too, a little slower, and finds nothing.
 
-use super::{alloc, free, misuse};
+#![allow(dead_code, reason = "only the build for valgrind calls this")]
+
+use super::{alloc, free, lookup, misuse};
 use crate::base::memcheck::{self, Opened};
 use crate::config::{MAX_REQUEST, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
@@ -38,7 +41,7 @@ fn size_word(block: *mut u8, usable: usize) -> *mut usize {
 fn announce(block: *mut u8, size: usize) -> *mut u8 {
     if !block.is_null() {
         // SAFETY: fresh from the allocator.
-        let usable = unsafe { free::usable_size(block) };
+        let usable = unsafe { lookup::usable_size(block) };
         memcheck::forget(block as usize, usable);
         // SAFETY: `BEHIND` bytes more were allocated than asked for.
         unsafe { size_word(block, usable).write(size) };
@@ -53,7 +56,7 @@ pub fn allocate(size: usize) -> *mut u8 {
     allocate_aligned(size, MIN_ALIGN)
 }
 
-/// As in `alloc`: leaves everything to who comes after.
+/// As in `alloc`: leaves everything to [`allocate_after_hot`].
 #[inline(always)]
 pub fn allocate_hot(_size: usize) -> *mut u8 {
     ptr::null_mut()
@@ -100,14 +103,14 @@ pub fn good_size(size: usize, align: usize) -> usize {
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate(block: *mut u8) {
     if block.is_null() {
         return;
     }
     misuse::check_block(block, "free");
-    // SAFETY: checked.
-    let usable = unsafe { free::usable_size(block) };
+    // SAFETY: `check_block` aborts unless `block` is the start of a block of this allocator.
+    let usable = unsafe { lookup::usable_size(block) };
     memcheck::freed(block as usize);
     let word = size_word(block, usable);
     let opened = Opened::new(word as usize, size_of::<usize>());
@@ -133,16 +136,16 @@ pub unsafe fn deallocate(block: *mut u8) {
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_sized(block: *mut u8, _size: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize>) {
     // SAFETY: the caller gives up the block that `deallocate` asks for.
     unsafe { deallocate(block) }
@@ -151,34 +154,34 @@ pub unsafe fn deallocate_told(block: *mut u8, _size: usize, _align: Option<usize
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_sized_aligned(block: *mut u8, _size: usize, _align: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
 /// As in `free`.
 ///
 /// # Safety
-/// As there.
+/// `block` is null or a live block, and the caller gives it up.
 pub unsafe fn deallocate_layout(block: *mut u8, _size: usize, _align: usize) {
-    // SAFETY: handed through.
+    // SAFETY: `block` is null or a live block that the caller gives up, as `deallocate` asks.
     unsafe { deallocate(block) }
 }
 
 /// As in `realloc`, but that the block always moves.
 ///
 /// # Safety
-/// As there.
+/// `block` is a live block of the caller's.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: handed through.
+    // SAFETY: `block` is a live block whose size is looked up here, and the result takes its place.
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, MIN_ALIGN) }
 }
 
 /// As in `realloc`, but that the block always moves.
 ///
 /// # Safety
-/// As there.
+/// `block` is a live block of the caller's.
 pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     // SAFETY: a live block of the caller's, whose size is looked up here.
     unsafe { reallocate_same_layout(block, usable_size(block), new_size, align) }
@@ -187,13 +190,13 @@ pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) 
 /// As in `realloc`: does nothing, as a block ends where it was asked to.
 ///
 /// # Safety
-/// As there.
+/// None: the block is left alone.
 pub unsafe fn resize_in_place(_block: *mut u8, _new_size: usize) {}
 
 /// As `reallocate`, with an alignment.
 ///
 /// # Safety
-/// As in `realloc`.
+/// `block` is a live block of the caller's, of at least `old_size` bytes.
 pub unsafe fn reallocate_same_layout(
     block: *mut u8,
     old_size: usize,
@@ -214,13 +217,13 @@ pub unsafe fn reallocate_same_layout(
 /// The size that `block` was asked for with; 0 for null.
 ///
 /// # Safety
-/// As in `free`.
+/// `block` is null or a live block.
 pub unsafe fn usable_size(block: *mut u8) -> usize {
     if block.is_null() {
         return 0;
     }
-    // SAFETY: handed through.
-    let word = size_word(block, unsafe { free::usable_size(block) });
+    // SAFETY: `block` is not null, so by this function's contract it is a live block.
+    let word = size_word(block, unsafe { lookup::usable_size(block) });
     let _opened = Opened::new(word as usize, size_of::<usize>());
     // SAFETY: written when the block was announced.
     unsafe { word.read() }

@@ -1,6 +1,7 @@
 //! Finding out what is wrong with a pointer, and saying so before the process aborts.
 //!
-//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the colon):
+//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the
+//! colon):
 //!
 //! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
@@ -14,9 +15,11 @@ use crate::central::CENTRAL;
 use crate::central::chain::Search;
 use crate::config::VAIN_STEPS;
 use crate::guard::report::Trace;
+use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Ordering};
 use crate::thread_cache::{cache_pool, flush};
 use core::ptr::NonNull;
@@ -25,8 +28,8 @@ use core::ptr::NonNull;
 pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let addr = block as usize;
     let Some(span) = NonNull::new(PAGE_MAP.span(addr)) else { not_ours(addr, call) };
-    // SAFETY: the page map holds records, which are never unmapped. A span that its owner is freeing at
-    // this moment is a misuse, which may be missed.
+    // SAFETY: the page map holds records, which are never unmapped. A span that its owner is
+    // freeing at this moment is a misuse, which may be missed.
     let record = unsafe { span.as_ref() };
     let start = match record.state {
         SpanState::Small => match record.place_of(addr) {
@@ -49,15 +52,13 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
     ))
 }
 
-/// The span of the live block that starts at `block`; `check_block` alone where only hardened builds could
-/// tell a small one from a freed one.
+/// The span of the live block that starts at `block`; `check_block` alone where only hardened
+/// builds could tell a small one from a freed one.
 #[inline]
 pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let span = check_block(block, call);
-    #[cfg(feature = "hardened")]
-    {
-        use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
-        // SAFETY: checked: a live span's record.
+    if HARDENED {
+        // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
         let record = unsafe { span.as_ref() };
         if record.state == SpanState::Small
             && ALLOCATION_BITMAP.class_of(block as usize) == SizeClass::NONE
@@ -95,20 +96,24 @@ fn not_ours(addr: usize, call: &str) -> ! {
 /// Steps that searches which find nothing may still take. Relaxed, throughout: a number by itself.
 static VAIN_STEPS_LEFT: AtomicUsize = AtomicUsize::new(VAIN_STEPS);
 
-/// What a search counts as beside its steps, so that there are only so many; and steps that every search has.
+/// What each search costs in addition to its steps, so that the number of searches is bounded too;
+/// and the number of steps that every search may take.
 const LEAST_STEPS: usize = 64;
 
-/// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a magazine of this
-/// thread or of one that has ended, or in a transfer cache. (In a magazine of another thread it is not found; the
-/// central list finds it when both come home.)
+/// Aborts if `object`, which carries the mark of a free object, is free indeed: in its span, in a
+/// magazine of this thread or of one that has ended, or in a transfer cache. (In a magazine of
+/// another thread it is not found here; its span's free list finds it when both copies return
+/// there.)
 ///
-/// Only who has read the mark in the freed block can have written it into the live one. So that it gains nothing,
-/// all searches in vain together take [`VAIN_STEPS`] at most. A search that ends early has found nothing.
+/// A live block carries the mark only if the program has read it from the freed block and written
+/// it again. So that an attacker cannot slow the process down by that, all searches that find
+/// nothing take [`VAIN_STEPS`] together at most. A search that runs out of steps counts as one that
+/// found nothing.
 #[cold]
 #[inline(never)]
 pub fn check_not_free(class: SizeClass, object: *mut u8) {
     // Hardened builds know which blocks are live, and do not come here with those.
-    if cfg!(feature = "hardened") {
+    if HARDENED {
         double_free(class, object);
     }
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
@@ -120,22 +125,22 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
         double_free(class, object);
     }
     let taken = most - search.left();
-    #[cfg(all(test, not(feature = "hardened")))]
+    #[cfg(test)]
     SEARCHED.set(SEARCHED.get() + taken);
     let less = |left: usize| Some(left.saturating_sub(taken + LEAST_STEPS));
     let _ = VAIN_STEPS_LEFT.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
 }
 
 /// Whether the program has written marks into so many live blocks that they say nothing any more.
-#[cfg(not(feature = "hardened"))]
+#[allow(dead_code, reason = "the hardened build knows which blocks are live")]
 #[inline]
 pub fn marks_are_forged() -> bool {
     VAIN_STEPS_LEFT.load(Ordering::Relaxed) == 0
 }
 
-#[cfg(all(test, not(feature = "hardened")))]
+#[cfg(test)]
 std::thread_local! {
-    /// Steps that searches in vain of this thread have taken.
+    /// Steps of this thread's searches that found nothing.
     pub(super) static SEARCHED: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
 }
 

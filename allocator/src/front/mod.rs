@@ -1,50 +1,78 @@
-//! The entry points that every face uses, safe to call at any time in the life of a process or thread.
+//! What every interface of the allocator calls: entry points that are safe to call at any time in
+//! the life of a process or thread.
 //!
-//! * `alloc`, `free`: the hot paths and their slow continuations.
-//! * `large`: blocks beyond the size classes.
+//! * `fork`, `load`: `fork`, and what is done when the code is loaded.
+//! * `memory_pressure`: what a request does under a limit and before it fails.
+//! * `alloc_hooks`: what the slow paths record for leak reports, heap profiles and traces.
+//! * `misuse`: finding out what is wrong with a pointer, and the line that says so.
+//! * `lookup`: the class and the size of a block by its address.
+//! * `hardened`, `plain`: what `free` does with a block, in hardened builds and in all others.
+//! * `init`: the first call of a process.
 //! * `layout_check`: comparing what a caller says of a block that it gives back.
-//! * `at_exit`: what is looked at when the process ends.
+//! * `large`: blocks beyond the size classes.
+//! * `alloc`, `free_slow`, `free`: the hot paths and their slow continuations.
 //! * `realloc`: changing a block's size.
-//! * `misuse`: what `free` says before it aborts.
-//! * `alloc_hooks`: what is recorded for leak reports and heap profiles, where that is wanted.
+//! * `at_exit`: what is checked when the process ends.
 //! * `memcheck`: what stands before all of these with the feature `valgrind`.
-//! * `load`, `init`, `fork`: when the code is loaded, the first call, and `fork`.
 //!
-//! Sizes and alignments are in bytes. Failure is a null pointer; `errno` is never touched: setting it is
-//! the C face's business, and `free` must not.
+//! Sizes and alignments are in bytes. Failure is a null pointer. Nothing here changes `errno`: the
+//! C library sets it, and `free` must not. No lock is taken here; the tiers below take their own.
+//!
+//! This is the one file of the folder that names the features `hardened` and `valgrind`.
 
-mod alloc;
-mod alloc_hooks;
-mod at_exit;
+// Each file uses only files above it; apart, so that the formatter does not sort them.
 mod fork;
-mod free;
+
+mod load;
+
+mod memory_pressure;
+
+mod alloc_hooks;
+
+mod misuse;
+
+mod lookup;
+
 #[cfg(feature = "hardened")]
 mod hardened;
+
+#[cfg(not(feature = "hardened"))]
+mod plain;
+
 mod init;
-mod large;
+
 mod layout_check;
-mod load;
-#[cfg(all(test, not(feature = "hardened")))]
-mod mark_tests;
-#[cfg(feature = "valgrind")]
-mod memcheck;
-mod misuse;
+
+mod large;
+
+mod alloc;
+
+mod free_slow;
+
+mod free;
+
 mod realloc;
+
+mod at_exit;
+
+mod memcheck;
+
 #[cfg(test)]
 mod tests;
 
-pub use alloc::reclaim;
-#[cfg(not(feature = "valgrind"))]
-pub use alloc::{
-    allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
-    allocate_hot, allocate_zeroed, good_size,
-};
+#[cfg(all(test, not(feature = "hardened")))]
+mod mark_tests;
+
 pub use at_exit::{verify_at_exit, verify_own_cache};
-#[cfg(not(feature = "valgrind"))]
-pub use free::{
-    deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, deallocate_told,
-    usable_size,
-};
+pub use memory_pressure::reclaim;
+
+// The twin of this build.
+#[cfg(feature = "hardened")]
+use hardened as caching;
+#[cfg(not(feature = "hardened"))]
+use plain as caching;
+
+// The entry points of this build.
 #[cfg(feature = "valgrind")]
 pub use memcheck::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
@@ -53,4 +81,14 @@ pub use memcheck::{
     reallocate_same_layout, resize_in_place, usable_size,
 };
 #[cfg(not(feature = "valgrind"))]
-pub use realloc::{reallocate, reallocate_aligned, reallocate_same_layout, resize_in_place};
+pub use {
+    alloc::{
+        allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
+        allocate_hot, allocate_zeroed, good_size,
+    },
+    free::{
+        deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, deallocate_told,
+    },
+    lookup::usable_size,
+    realloc::{reallocate, reallocate_aligned, reallocate_same_layout, resize_in_place},
+};

@@ -1,5 +1,5 @@
-//! Changing a block's size: in place where it fits, by moving page tables for the biggest, by copying
-//! otherwise.
+//! Changing a block's size: in place where it fits, by moving page tables for the biggest, by
+//! copying otherwise.
 
 use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;
@@ -9,17 +9,20 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
 use core::ptr;
 
-/// C's `realloc` for a block and a size that are not null and zero: the new block, with the content up to
-/// the smaller of both sizes, or null without memory, in which case the old block is as it was.
+/// C's `realloc` for a block and a size that are not null and zero: the new block, with the content
+/// up to the smaller of both sizes, or null without memory, in which case the old block is as it
+/// was.
 ///
-/// A block that shrinks to no less than half of its usable size stays where it is; a large one gives back the whole
-/// pages that are cut off. Larger ones stay whatever they shrink to, as long as they stay large.
+/// A block that shrinks to no less than half of its usable size stays where it is; a large one
+/// gives back the whole pages that are cut off. Larger ones stay whatever they shrink to, as long
+/// as they stay large.
 ///
 /// # Safety
-/// `block` is a live block of this allocator (anything else aborts); if the result is not null, it takes
-/// the block's place.
+/// `block` is a live block of this allocator (anything else aborts); if the result is not null, it
+/// takes the block's place.
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: a live block by the caller's word, whose place the result takes.
+    // SAFETY: `block` is a live block of the caller's, and the result takes its place: this
+    // function has the same contract.
     unsafe { reallocate_at(block, new_size, MIN_ALIGN) }
 }
 
@@ -28,22 +31,25 @@ pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
 /// # Safety
 /// As [`reallocate`].
 pub unsafe fn reallocate_aligned(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
-    // SAFETY: a live block by the caller's word, whose place the result takes.
+    // SAFETY: `block` is a live block of the caller's, and the result takes its place: this
+    // function has the same contract.
     unsafe { reallocate_at(block, new_size, align.max(MIN_ALIGN)) }
 }
 
-/// The body of both: for the minimum alignment, which every block has, the compiler leaves the comparisons out.
+/// The body of both: for the minimum alignment, which every block has, the compiler leaves the
+/// comparisons out.
 ///
 /// # Safety
 /// As [`reallocate`].
 #[inline(always)]
 unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u8 {
     if unlikely(guard::owns(block as usize)) {
-        // SAFETY: a guarded block of the caller's, live or found out, which the result takes the place of.
+        // SAFETY: a guarded block of the caller's, live or found out, which the result takes the
+        // place of.
         return unsafe { reallocate_guarded(block, None, new_size, align) };
     }
     let span = misuse::check_live_block(block, "realloc");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     let old = match record.state {
         SpanState::Small => record.class.size(),
@@ -86,18 +92,20 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     new
 }
 
-/// Changes a large block to `new_size` bytes where it is, if that can be done; what came of it is what
-/// `usable_size` says. Small blocks have the size of their class, and guarded ones end where their pages do: these
-/// stay as they are, as do blocks that would become small, and direct blocks that would have to move.
+/// Changes a large block to `new_size` bytes where it is, if that can be done; what came of it is
+/// what `usable_size` says. Small blocks have the size of their class, and guarded ones end where
+/// their pages do: these stay as they are, as do blocks that would become small, and direct blocks
+/// that would have to move.
 ///
 /// # Safety
-/// `block` is a live block of this allocator (anything else aborts) and the caller's, as is what is cut off.
+/// `block` is a live block of this allocator (anything else aborts) and the caller's, as is what is
+/// cut off.
 pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     if guard::owns(block as usize) || new_size <= MAX_SMALL || new_size > MAX_REQUEST {
         return;
     }
     let span = misuse::check_live_block(block, "xallocx");
-    // SAFETY: checked: a live span's record.
+    // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
     if record.state == SpanState::Small {
         return;
@@ -113,8 +121,8 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
 /// `allocate_aligned(new_size, align)` would have returned, class and all.
 ///
 /// # Safety
-/// `block` is a live block from `allocate_aligned(old_size, align)`; if the result is not null, it takes
-/// the block's place. `new_size > 0`.
+/// `block` is a live block from `allocate_aligned(old_size, align)`; if the result is not null, it
+/// takes the block's place. `new_size > 0`.
 pub unsafe fn reallocate_same_layout(
     block: *mut u8,
     old_size: usize,
@@ -123,7 +131,8 @@ pub unsafe fn reallocate_same_layout(
 ) -> *mut u8 {
     if unlikely(guard::owns(block as usize)) {
         let caller_layout = CallerLayout { size: old_size, align: Some(align) };
-        // SAFETY: handed through.
+        // SAFETY: `block` lies in the pool of guarded blocks; `check_live` there aborts unless it
+        // is live.
         return unsafe { reallocate_guarded(block, Some(caller_layout), new_size, align) };
     }
     layout_check::check_if_hardened(block, old_size, align);
@@ -134,8 +143,8 @@ pub unsafe fn reallocate_same_layout(
             alloc_hooks::resized(block, block, new_size);
             return block;
         }
-        // A direct block that moves keeps alignments of up to a huge page, and must not have moved when
-        // the answer is null.
+        // A direct block that moves keeps alignments of up to a huge page, and must not have moved
+        // when the answer is null.
         (None, None) if new_size <= MAX_REQUEST && align <= HUGE_SIZE => {
             let span = misuse::check_live_block(block, "realloc");
             alloc_hooks::resizing(block);
@@ -148,7 +157,7 @@ pub unsafe fn reallocate_same_layout(
         }
         _ => {}
     }
-    // SAFETY: handed through.
+    // SAFETY: `block` is a live block with this size and alignment, and the result takes its place.
     unsafe { copy_to_new(block, old_size, new_size, align) }
 }
 

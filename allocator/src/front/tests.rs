@@ -1,10 +1,15 @@
 //! Properties of the entry points that need a look inside. The comparison with a model, with exact
 //! sums, is in `allocator/tests`: it needs a process of its own.
 
-use super::*;
+use super::{
+    allocate, allocate_aligned, allocate_aligned_zeroed, allocate_zeroed, deallocate,
+    deallocate_sized, deallocate_sized_aligned, good_size, reallocate, reallocate_same_layout,
+    usable_size, verify_own_cache,
+};
 use crate::central::chain::FreeObject;
 use crate::config::{MAX_REQUEST, MAX_SMALL, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::thread_cache::{enter, flush, park};
 use proptest::prelude::*;
 use std::cell::Cell;
@@ -49,7 +54,7 @@ proptest! {
             check_own_cache();
         }
         for block in held {
-            // SAFETY: as above.
+            // SAFETY: a live block of this test's, which gives it up.
             unsafe { deallocate(block) };
         }
         check_own_cache();
@@ -96,8 +101,8 @@ fn requests_beyond_ptrdiff_max_are_refused() {
     }
 }
 
-/// A program that has read the mark of a free object may store it: that makes `free` look closer, and must not make it
-/// abort, nor leave the block unfreed.
+/// A program that has read the mark of a free object may store it: that makes `free` look closer,
+/// and must not make it abort, nor leave the block unfreed.
 #[test]
 fn a_program_may_store_the_mark_of_free_objects() {
     for size in SizeClass::all().map(SizeClass::size) {
@@ -143,7 +148,7 @@ fn zeroed_memory_is_zero_after_every_kind_of_use() {
             unsafe { deallocate(dirty) };
             let block = allocate_zeroed(size);
             assert!(bytes(block, size).iter().all(|&byte| byte == 0), "{size}");
-            // SAFETY: as above.
+            // SAFETY: a live block of this test's, which gives it up.
             unsafe { deallocate(block) };
         }
     }
@@ -265,8 +270,8 @@ fn pattern(block: *mut u8, size: usize, check: bool) {
     }
 }
 
-/// Parking may hit a thread at any instruction of its hot paths. Two owners of one block would write over
-/// each other's pattern.
+/// Parking may hit a thread at any instruction of its hot paths. Two owners of one block would
+/// write over each other's pattern.
 #[test]
 fn caches_are_parked_while_their_threads_allocate() {
     let end = Instant::now() + Duration::from_secs(2);
@@ -295,7 +300,7 @@ fn caches_are_parked_while_their_threads_allocate() {
                 }
                 for (block, size) in held {
                     pattern(block, size, true);
-                    // SAFETY: as above.
+                    // SAFETY: a live block of this test's, which gives it up.
                     unsafe { deallocate(block) };
                 }
                 verify_own_cache();
@@ -331,7 +336,7 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
         let block = allocate(100);
         pattern(block, 96, false);
         pattern(block, 96, true);
-        // SAFETY: as above.
+        // SAFETY: a live block of this test's, which gives it up.
         unsafe { deallocate(block) };
         let after = flush::own_bytes();
         verify_own_cache();
@@ -342,8 +347,8 @@ fn a_sleeping_thread_keeps_next_to_nothing() {
     park::Parking::of_others().run();
     wake.send(()).unwrap();
     let (_, after) = sleeper.join().unwrap();
-    // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB at least, and free
-    // through the quarantine, by 4 KiB.
-    let most = if cfg!(feature = "hardened") { 24_000 } else { 20_000 };
+    // The magazine of the class announced last stays: 16 KiB at most. Hardened builds fetch 1 KiB
+    // at least, and free through the quarantine, by 4 KiB.
+    let most = if HARDENED { 24_000 } else { 20_000 };
     assert!(after < most, "{after} of {before} bytes still cached");
 }

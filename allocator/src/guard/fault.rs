@@ -1,9 +1,10 @@
-//! The handler of `SIGSEGV`: a fault in the pool is reported; any other goes to whoever handled the signal
-//! before us, or ends the process as it would have without us.
+//! The handler of `SIGSEGV`: a fault in the pool is reported; any other goes to whoever handled the
+//! signal before us, or ends the process as it would have without us.
 //!
-//! A program, or the Rust runtime, may set a handler of its own later. Each new guarded block looks whether
-//! ours is still there, and if not, takes the signal again and hands on to the new one. Such a handler may in
-//! turn hand on to ours, which was there before it: that is noticed, and the very first one gets its turn.
+//! A program, or the Rust runtime, may set a handler of its own later. Each new guarded block looks
+//! whether ours is still there, and if not, takes the signal again and hands on to the new one.
+//! Such a handler may in turn hand on to ours, which was there before it: that is noticed, and the
+//! very first one gets its turn.
 
 use super::pool;
 use super::report::{self, Trace};
@@ -16,8 +17,8 @@ use core::ffi::{c_int, c_void};
 
 struct Kept(UnsafeCell<Action>);
 
-// SAFETY: written before our handler is installed, and later only where another one was found in its place,
-// by one thread at a time (`TAKING`).
+// SAFETY: written before our handler is installed, and later only where another one was found in
+// its place, by one thread at a time (`TAKING`).
 unsafe impl Sync for Kept {}
 
 /// What was there before us.
@@ -28,7 +29,8 @@ static PREVIOUS: Kept = Kept(UnsafeCell::new(Action::DEFAULT));
 /// 1 while a thread looks at the handler. Acquire and Release: the next one sees what it wrote.
 static TAKING: AtomicUsize = AtomicUsize::new(0);
 
-/// The `siginfo_t` that was handed on last, and where on its stack our handler was. Relaxed: only compared.
+/// The `siginfo_t` that was handed on last, and where on its stack our handler was. Relaxed: only
+/// compared.
 static HANDED_INFO: AtomicUsize = AtomicUsize::new(0);
 static HANDED_FRAME: AtomicUsize = AtomicUsize::new(0);
 
@@ -55,11 +57,12 @@ pub fn keep() {
     if let Some(before) = signals::action(libc::SIGSEGV)
         && before.handler != address()
     {
-        // On a stack of its own where the program has one for signals; with the mask that the one before had.
+        // On a stack of its own where the program has one for signals; with the mask that the one
+        // before had.
         let deferral = before.flags as c_int & libc::SA_NODEFER;
         let flags = libc::SA_SIGINFO | libc::SA_ONSTACK | deferral;
-        // SAFETY: this thread alone writes (`TAKING`), and our handler, which reads, is not installed. It is a
-        // function of this library, which is never unloaded.
+        // SAFETY: this thread alone writes (`TAKING`), and our handler, which reads, is not
+        // installed. It is a function of this library, which is never unloaded.
         unsafe {
             *PREVIOUS.0.get() = before;
             signals::set_action(libc::SIGSEGV, &before.with_handler(address(), flags));
@@ -78,7 +81,8 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
             core::hint::spin_loop();
         }
         let fault = Fault { addr, context: context.cast() };
-        // SAFETY: a stack that nobody uses, and what it is given outlives the call, which does not return.
+        // SAFETY: a stack that nobody uses, and what it is given outlives the call, which does not
+        // return.
         unsafe { call_on(STACK.load(Ordering::Relaxed) + STACK_BYTES, &fault) }
     }
     hand_on(signal, info, context);
@@ -90,7 +94,8 @@ struct Fault {
     context: *const libc::ucontext_t,
 }
 
-/// The stack of the report: those that programs have for signals may be very small. 0 before `install`.
+/// The stack of the report: those that programs have for signals may be very small. 0 before
+/// `install`.
 static STACK: AtomicUsize = AtomicUsize::new(0);
 const STACK_BYTES: usize = 128 * 1024;
 /// 1 once a thread reports. Relaxed: it never goes back.
@@ -102,7 +107,8 @@ static REPORTING: AtomicUsize = AtomicUsize::new(0);
 /// Nobody else uses the stack.
 unsafe fn call_on(stack: usize, fault: &Fault) -> ! {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the stack is aligned to a page, so that it is aligned at the call; this frame stays as it is.
+    // SAFETY: the stack is aligned to a page, so that it is aligned at the call; this frame stays
+    // as it is.
     unsafe {
         core::arch::asm!(
             "mov rsp, {stack}",
@@ -116,7 +122,8 @@ unsafe fn call_on(stack: usize, fault: &Fault) -> ! {
         )
     }
     #[cfg(target_arch = "aarch64")]
-    // SAFETY: as above.
+    // SAFETY: the stack is aligned to a page, so that it is aligned at the call; this frame stays
+    // as it is.
     unsafe {
         core::arch::asm!(
             "mov sp, {stack}",
@@ -132,7 +139,8 @@ unsafe fn call_on(stack: usize, fault: &Fault) -> ! {
 }
 
 extern "C" fn report_fault(fault: &Fault) -> ! {
-    // SAFETY: the third argument of the handler is a `ucontext_t`, which lies on the stack that it left.
+    // SAFETY: the third argument of the handler is a `ucontext_t`, which lies on the stack that it
+    // left.
     let (registers, access) = interrupted(unsafe { &*fault.context });
     let at = Trace::interrupted(registers);
     match pool::nearest(fault.addr) {
@@ -179,8 +187,8 @@ fn hand_on(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     let previous = unsafe { if comes_back { *FIRST.0.get() } else { *PREVIOUS.0.get() } };
     match previous.handler {
         libc::SIG_DFL | libc::SIG_IGN => {
-            // SAFETY: the action that was there. The fault comes again when this returns, or the signal, if it
-            // was sent, is sent once more: the kernel holds it back until then.
+            // SAFETY: the action that was there. The fault comes again when this returns, or the
+            // signal, if it was sent, is sent once more: the kernel holds it back until then.
             unsafe {
                 signals::set_action(signal, &previous);
                 if (*info).si_code <= 0 && previous.handler == libc::SIG_DFL {

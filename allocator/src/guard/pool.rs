@@ -1,17 +1,18 @@
-//! The address space of guarded blocks. A page that nobody may touch, then for each place `REGION` bytes for
-//! one block and another such page. Only the pages that hold a live block can be touched.
+//! The address space of guarded blocks. A page that nobody may touch, then for each place `REGION`
+//! bytes for one block and another such page. Only the pages that hold a live block can be touched.
 //!
-//! A block lies at the start of its place or at the end, by chance, so that either what is before it or what
-//! is behind it cannot be touched. The rest of its pages is filled with a pattern that `free` checks.
+//! A block lies at the start of its place or at the end, by chance, so that either what is before
+//! it or what is behind it cannot be touched. The rest of its pages is filled with a pattern that
+//! `free` checks.
 //!
-//! Places are used for the first time one after the other, then in the order in which they were freed; as
-//! at most half of them hold live blocks, a freed one stays untouchable until as many more were freed as
-//! the other half has places.
+//! Places are used for the first time one after the other, then in the order in which they were
+//! freed; as at most half of them hold live blocks, a freed one stays untouchable until as many
+//! more were freed as the other half has places.
 //!
-//! States of a place: unused -> live -> freed -> live ... A thread that takes one from the queue or is
-//! about to put it there owns it alone.
+//! States of a place: unused -> live -> freed -> live ... A thread that takes one from the queue or
+//! is about to put it there owns it alone.
 
-use super::report::{Block, Trace};
+use super::report::{self, Block, CallerLayout, Trace};
 use crate::config::{GUARD_PLACES, GUARDED_MOST, MAX_SMALL};
 use crate::os::{Linux, Lock, Os, protect};
 use crate::page::metadata::{Kind, METADATA, note_used};
@@ -23,15 +24,15 @@ const REGION: usize = MAX_SMALL;
 /// What the rest of a live block's pages holds.
 const PATTERN: u8 = 0xB5;
 
-/// Start and length of the pool; nothing, and 0 bytes, while there is none. Relaxed: written once, before the
-/// process has a second thread that allocates.
+/// Start and length of the pool; nothing, and 0 bytes, while there is none. Relaxed: written once,
+/// before the process has a second thread that allocates.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Where the records are.
 static RECORDS: AtomicUsize = AtomicUsize::new(0);
 
-/// What is known of a place. Written by who owns the place, under the lock or before others know of the
-/// block; the handler of the signal reads it without.
+/// What is known of a place. Written by who owns the place, under the lock or before others know of
+/// the block; the handler of the signal reads it without.
 #[derive(Clone, Copy)]
 struct Record {
     used: bool,
@@ -101,17 +102,17 @@ fn record(place: usize) -> *mut Record {
     (RECORDS.load(Ordering::Relaxed) as *mut Record).wrapping_add(place)
 }
 
-/// The place whose region `addr` lies in, or behind which; an address of the first page counts as the first
-/// place's. `addr` lies in the pool.
+/// The place whose region `addr` lies in, or behind which; an address of the first page counts as
+/// the first place's. `addr` lies in the pool.
 fn place_of(addr: usize) -> usize {
     (addr.saturating_sub(region(0)) / pitch()).min(GUARD_PLACES - 1)
 }
 
 /// The block that is or was last in a place.
 fn block_in(place: usize) -> Option<Block> {
-    // SAFETY: a record of the table, which is never unmapped; whoever owns the place may write it at the same
-    // time, in which case the program misuses a block that another thread is freeing or allocating, and the
-    // report names the one or the other.
+    // SAFETY: a record of the table, which is never unmapped; whoever owns the place may write it
+    // at the same time, in which case the program misuses a block that another thread is freeing or
+    // allocating, and the report names the one or the other.
     let record = unsafe { record(place).read_volatile() };
     record.used.then_some(Block {
         start: record.start,
@@ -128,7 +129,8 @@ pub fn record_of(addr: usize) -> Option<Block> {
     block_in(place_of(addr))
 }
 
-/// Whether there is or was a block in the place of `addr`, which lies in the pool, or in the next one.
+/// Whether there is or was a block in the place of `addr`, which lies in the pool, or in the next
+/// one.
 pub fn is_used(addr: usize) -> bool {
     let place = place_of(addr);
     // SAFETY: records of the table, as in `block_in`.
@@ -138,8 +140,8 @@ pub fn is_used(addr: usize) -> bool {
     }
 }
 
-/// The block that an access to `addr`, which lies in the pool and could not be touched, was most likely meant
-/// for: a freed one if the address lies in it, or else the nearest.
+/// The block that an access to `addr`, which lies in the pool and could not be touched, was most
+/// likely meant for: a freed one if the address lies in it, or else the nearest.
 pub fn nearest(addr: usize) -> Option<Block> {
     let place = place_of(addr);
     let own = block_in(place);
@@ -225,7 +227,7 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
         if !record.live {
             drop(_pool);
             if let Some(block) = block_in(place) {
-                super::report::freed_twice("free", &block, &here);
+                report::freed_twice("free", &block, &here);
             }
             return;
         }
@@ -239,7 +241,7 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
     unsafe {
         let damaged = first_damage(from, start).or_else(|| first_damage(start + size, to));
         if let (Some(at), Some(block)) = (damaged, block_in(place)) {
-            super::report::damaged(at, &block, &here);
+            report::damaged(at, &block, &here);
         }
         if !protect::withdraw(from, to - from) {
             // It cannot be protected; but nobody gets it again.
@@ -256,13 +258,13 @@ pub unsafe fn free_guarded(start: usize, here: Trace) {
 /// # Safety
 /// The range can be read.
 unsafe fn first_damage(from: usize, to: usize) -> Option<usize> {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller says that the range can be read; `addr` lies in it.
     (from..to).find(|&addr| unsafe { (addr as *const u8).read_volatile() } != PATTERN)
 }
 
 /// The size that the live block at `addr` was asked for with; anything else aborts.
 pub fn usable_size(addr: usize) -> usize {
-    super::check_live(addr, None, "malloc_usable_size")
+    check_live(addr, None, "malloc_usable_size")
 }
 
 impl Pool {
@@ -293,3 +295,38 @@ pub fn fork_lock() -> &'static dyn ForkLock {
 }
 
 const _: () = assert!(GUARD_PLACES <= 1 << 16, "the number of a place fits 16 bits");
+
+/// Aborts unless a live guarded block starts at `addr` and is what the caller thinks. Returns its
+/// size.
+pub fn check_live(addr: usize, caller_layout: Option<CallerLayout>, call: &str) -> usize {
+    let here = &Trace::here();
+    let block = match record_of(addr) {
+        Some(block) => block,
+        None => report::not_a_block(addr, call, here),
+    };
+    if block.start != addr {
+        report::interior(addr, call, &block, here);
+    }
+    if !block.is_live {
+        report::freed_twice(call, &block, here);
+    }
+    if let Some(caller_layout) = caller_layout
+        && disagrees(&block, caller_layout)
+    {
+        report::mismatch(
+            addr,
+            &caller_layout,
+            block.size,
+            Some(block.align),
+            &block.allocated,
+            here,
+        );
+    }
+    block.size
+}
+
+/// Whether the caller of a `free` has the size or the alignment of `block` wrong.
+fn disagrees(block: &Block, caller_layout: CallerLayout) -> bool {
+    block.size != caller_layout.size
+        || caller_layout.align.is_some_and(|align| align != block.align)
+}

@@ -1,7 +1,8 @@
-//! What is said before a process that misused a guarded or a watched block ends: one line with what, where and
-//! which block, then the stacks.
+//! What is said before a process that misused a guarded or a watched block ends: one line with
+//! what, where and which block, then the stacks.
 //!
-//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the colon):
+//! Lines, after the prefix `stratalloc: ` (tests and scripts may rely on the words before the
+//! colon):
 //!
 //! * `use after free: read of 0x.., N bytes into a block of S bytes at 0x..`
 //! * `out of bounds: write of 0x.., N bytes behind a block of S bytes at 0x..` (or `before`)
@@ -10,16 +11,24 @@
 //! * `invalid free: 0x.. points into the middle of a block of S bytes at 0x..`
 //! * `layout mismatch: 0x.. was allocated with S bytes .., but given back with ..`
 //!
-//! A stack is a line that says whose it is, indented by two, and one line per call, indented by four:
-//! `#0 0x7f.. /path/of/object+0x1234`. The number is where the code is in the object, as `addr2line -e` and
-//! debuggers take it.
+//! A stack is a line that says whose it is, indented by two, and one line per call, indented by
+//! four: `#0 0x7f.. /path/of/object+0x1234`. The number is where the code is in the object, as
+//! `addr2line -e` and debuggers take it.
 
-use super::CallerLayout;
 use crate::base::fatal::{abort, say};
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::linux::{thread_number, write_stderr};
 use crate::profile::unwind::{self, Registers};
 use core::fmt::{self, Write};
+
+/// What the caller of a `free` says that the block is.
+#[derive(Clone, Copy, Debug)]
+pub struct CallerLayout {
+    /// The size that it was asked for with.
+    pub size: usize,
+    /// The alignment, where the caller must know that too.
+    pub align: Option<usize>,
+}
 
 /// Most calls of a stack that are kept.
 const DEPTH: usize = 24;

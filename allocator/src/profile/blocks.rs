@@ -1,12 +1,13 @@
-//! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock and its
-//! pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used again.
+//! The outstanding blocks that are watched, by address: a hash table in shards, each with its lock
+//! and its pool of nodes. Nodes come from the metadata arena, a mebibyte at a time, and are used
+//! again.
 
-use super::COUNT_UNIT;
+use super::sampler::COUNT_UNIT;
 use super::stacks::StackRef;
 use crate::base::scale::scale;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
-use crate::sync::{ForkLock, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
 /// A watched block.
@@ -27,6 +28,19 @@ impl Block {
     pub fn estimated_bytes(&self) -> usize {
         scale(self.count, self.size, COUNT_UNIT)
     }
+}
+
+/// Blocks that were to be recorded and found no room. Relaxed: a count that nothing depends on.
+static LOST: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts a block that found no room.
+pub fn note_lost() {
+    LOST.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Blocks that found no room so far.
+pub fn lost() -> usize {
+    LOST.load(Ordering::Relaxed)
 }
 
 /// There is no room for another block.
@@ -74,8 +88,8 @@ fn place_of(addr: usize) -> (usize, usize) {
 const _: () = assert!(SHARDS == 8, "three bits of the hash choose the shard");
 
 impl Shard {
-    /// The link that leads to the node of `addr`, or the one that ends its chain; null before the first
-    /// block of the shard.
+    /// The link that leads to the node of `addr`, or the one that ends its chain; null before the
+    /// first block of the shard.
     fn link_to(&mut self, chain: usize, addr: usize) -> *mut *mut Node {
         if self.chains.is_null() {
             return ptr::null_mut();
@@ -122,7 +136,8 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
         shard.chains = table as *mut _;
     }
     let link = shard.link_to(chain, addr);
-    // SAFETY: the table is there, so this is a link of the shard's, under its lock; a fresh node is ours.
+    // SAFETY: the table is there, so this is a link of the shard's, under its lock; a fresh node is
+    // ours.
     unsafe {
         if !(*link).is_null() {
             return Ok(Some(core::mem::replace(&mut (**link).block, block)));

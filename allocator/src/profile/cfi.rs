@@ -1,17 +1,20 @@
-//! How to leave the frame at an address, from the unwind tables (`.eh_frame`) of the object that it is in.
+//! How to leave the frame at an address, from the unwind tables (`.eh_frame`) of the object that it
+//! is in.
 //!
-//! glibc's `_dl_find_object` (2.35 and later) finds the tables without a lock, also while another thread or
-//! this one is inside `dlopen`. `gimli` reads them, and `cfi_row` finds the row for an address. Compilers need few
-//! kinds of rules: the caller's stack pointer is the stack or the frame pointer plus a number, and the
-//! caller's frame pointer lies at a known distance below. Such a rule is one word, and a table of recent
-//! ones by address makes the next walk through the same code cheap. Other rules are not followed.
+//! glibc's `_dl_find_object` (2.35 and later) finds the tables without a lock, also while another
+//! thread or this one is inside `dlopen`. `gimli` reads them, and `cfi_row` finds the row for an
+//! address. Compilers need few kinds of rules: the caller's stack pointer is the stack or the frame
+//! pointer plus a number, and the caller's frame pointer lies at a known distance below. Such a
+//! rule is one word, and a table of recent ones by address makes the next walk through the same
+//! code cheap. Other rules are not followed.
 //!
-//! An object that is unloaded leaves its rules in the table; if another is loaded to the same place, walks
-//! through it may end early or name wrong callers. They stay safe, as every read is checked.
+//! An object that is unloaded leaves its rules in the table; if another is loaded to the same
+//! place, walks through it may end early or name wrong callers. They stay safe, as every read is
+//! checked.
 
 use super::cfi_row::{Cfa, Row, Saved, row_at};
 use super::readable::Reader;
-use super::unwind::Registers;
+use super::registers::Registers;
 use crate::os::own_libc::Function;
 use crate::os::reentry::{self, Calls};
 use crate::sync::{AtomicUsize, Ordering};
@@ -41,8 +44,8 @@ enum Kind {
     Sp = 1,
     /// The frame pointer.
     Fp = 2,
-    /// The word that lies at the frame pointer plus the offset (stacks realigned by compilers); the caller's
-    /// frame pointer lies where this frame's points.
+    /// The word that lies at the frame pointer plus the offset (stacks realigned by compilers); the
+    /// caller's frame pointer lies where this frame's points.
     AtFp = 3,
     /// This is the kernel's return path from a signal handler: registers lie in a `ucontext_t`.
     Signal = 4,
@@ -62,7 +65,8 @@ impl Rule {
         Self(kind as usize | offset | (fp_offset as u32 as usize) << 32)
     }
 
-    /// The registers of the caller of the frame `at`, and whether that frame was a signal trampoline.
+    /// The registers of the caller of the frame `at`, and whether that frame was a signal
+    /// trampoline.
     pub fn apply(self, at: Registers, reader: &mut Reader) -> Option<(Registers, bool)> {
         let offset = (self.0 as u32 as i32 >> 3) as isize;
         let base = match self.0 & 7 {
@@ -105,8 +109,8 @@ fn signal(at: Registers, reader: &mut Reader) -> Option<(Registers, bool)> {
 /// Rules remembered, by address: a power of two.
 const CACHE_LEN: usize = 8_192;
 
-/// One entry: the rule, and the address xored with a hash of the rule. Two threads that write it at the
-/// same time leave a pair that does not fit together, and so is not found.
+/// One entry: the rule, and the address xored with a hash of the rule. Two threads that write it at
+/// the same time leave a pair that does not fit together, and so is not found.
 struct Entry {
     tag: AtomicUsize,
     rule: AtomicUsize,
@@ -166,8 +170,8 @@ fn find_object_address() -> usize {
     address
 }
 
-/// Threads that are in `_dl_find_object`: a function of the program's in its place may allocate, and so ask
-/// for the stack that it is called from.
+/// Threads that are in `_dl_find_object`: a function of the program's in its place may allocate,
+/// and so ask for the stack that it is called from.
 static CALLS: Calls = Calls::new();
 
 /// The object that `pc` is in; `None` also for a thread that is looking for one already.
@@ -204,7 +208,8 @@ pub fn object_at(pc: usize) -> Option<(usize, &'static CStr)> {
         name: *const c_char,
     }
     let object = find_object(pc)?;
-    // SAFETY: the dynamic linker's record of a loaded object, which lives as long as that, as its name does.
+    // SAFETY: the dynamic linker's record of a loaded object, which lives as long as that, as its
+    // name does.
     unsafe {
         let map = object.link_map.cast::<LinkMap>().as_ref()?;
         (!map.name.is_null()).then(|| (map.load_address, CStr::from_ptr(map.name)))
@@ -215,8 +220,9 @@ type Bytes = EndianSlice<'static, NativeEndian>;
 
 /// The bytes from `start` to the end of the object.
 fn bytes(start: usize, end: usize) -> Bytes {
-    // SAFETY: tables of a loaded object, which are mapped read-only for as long as it is loaded; a frame of
-    // this thread returns into it. What lies between them and the object's end is not read.
+    // SAFETY: tables of a loaded object, which are mapped read-only for as long as it is loaded; a
+    // frame of this thread returns into it. What lies between them and the object's end is not
+    // read.
     let bytes = unsafe { slice::from_raw_parts(start as *const u8, end.saturating_sub(start)) };
     EndianSlice::new(bytes, NativeEndian)
 }
@@ -230,8 +236,9 @@ struct Place {
     offset: EhFrameOffset<usize>,
 }
 
-/// The entry for `pc`, which is a little before the function that `pc` is in if no table knows that. A function of its
-/// own, so that what it takes of the stack is given back before the entry is read.
+/// The entry for `pc`, which is a little before the function that `pc` is in if no table knows
+/// that. A function of its own, so that what it takes of the stack is given back before the entry
+/// is read.
 #[inline(never)]
 fn find_entry(pc: usize) -> Option<Place> {
     let object = find_object(pc)?;

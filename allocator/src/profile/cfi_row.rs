@@ -1,8 +1,9 @@
 //! The row of an unwind table at one address: how a frame's caller is found there.
 //!
-//! A table is a program: it starts with the rules of the common entry, and each step of the function's own entry changes
-//! one from some address on. `gimli` reads the steps; they are carried out here, for the two registers that matter to
-//! a walk. `gimli`'s own machine keeps the rules of all registers, and takes 8 KiB of the stack of whoever allocates.
+//! A table is a program: it starts with the rules of the common entry, and each step of the
+//! function's own entry changes one from some address on. `gimli` reads the steps; they are carried
+//! out here, for the two registers that matter to a walk. `gimli`'s own machine keeps the rules of
+//! all registers, and takes 8 KiB of the stack of whoever allocates.
 
 use gimli::{
     BaseAddresses, CallFrameInstruction, CallFrameInstructionIter, EhFrame, FrameDescriptionEntry,
@@ -64,7 +65,8 @@ struct Machine {
     data_factor: i64,
 }
 
-/// The row of `entry` that holds at `pc`; `None` if the table is damaged, or more than this machine can do.
+/// The row of `entry` that holds at `pc`; `None` if the table is damaged, or more than this machine
+/// can do.
 #[inline(never)]
 pub fn row_at<R: Reader<Offset = usize>>(
     entry: &FrameDescriptionEntry<R>,

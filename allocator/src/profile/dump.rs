@@ -14,17 +14,17 @@
 //! end
 //! ```
 //!
-//! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms, 100 ms,
-//! 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read stack by stack while
-//! the process goes on.
+//! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms,
+//! 100 ms, 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read
+//! stack by stack while the process goes on.
 
-use super::report::create;
-use super::{LOST, Mode, mode, stacks};
+use super::mode::{Mode, mode};
+use super::output_file::create;
+use super::{blocks, stacks};
 use crate::os::files::{File, Output, copy};
 use crate::os::linux::process_number;
 use crate::os::{Linux, Os};
 use crate::parameters::{self, Id};
-use crate::sync::Ordering;
 use core::fmt::Write;
 
 /// Writes the dump.
@@ -34,7 +34,7 @@ pub fn write(out: &mut Output) {
         Mode::Trace => ("trace", 0),
         Mode::Sample => ("sample", parameters::get(Id::SampleInterval)),
     };
-    let lost = LOST.load(Ordering::Relaxed);
+    let lost = blocks::lost();
     let (live, peak) = stacks::sums();
     let pid = process_number();
     // Writing to `Output` does not fail; it remembers errors.
@@ -66,15 +66,16 @@ pub fn write(out: &mut Output) {
     out.put(b"end\n");
 }
 
-/// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was there.
-/// Whether that worked.
+/// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was
+/// there. Whether that worked.
 pub fn write_to(name: &[u8]) -> bool {
     open(name, 0).is_some_and(write_over)
 }
 
-/// Opens the file `name`, with the rights of the calling thread, and leaves what is there; `flags` beside
-/// those for writing. If it is a symbolic link, a line on stderr says that it is not followed. As good in a
-/// signal's handler as anywhere. The path is off the stack when the dump is written.
+/// Opens the file `name`, with the rights of the calling thread, and leaves what is there; `flags`
+/// beside those for writing. If it is a symbolic link, a line on stderr says that it is not
+/// followed. As good in a signal's handler as anywhere. The path is off the stack when the dump is
+/// written.
 #[inline(never)]
 pub fn open(name: &[u8], flags: i32) -> Option<File> {
     create(name, libc::O_WRONLY | flags)

@@ -3,104 +3,67 @@
 //!
 //! Two ways of watching, decided once, when the environment is read, and none by default:
 //!
-//! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow path.
-//! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on the mean.
-//!   Threads count what they take from their caches, and take no more than there is before the next sample
-//!   (`thread_cache::counted`).
+//! * *Trace*: every block is recorded. Threads get no cache, so that each call reaches the slow
+//!   path.
+//! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on
+//!   the mean. Threads count what they take from their caches, and take no more than there is
+//!   before the next sample (`thread_cache::sample_counter`).
 //!
-//! A third one writes every call down and is not this module's but `record`'s; the mode says so, as one word
-//! is enough for slow paths to look at.
+//! In a third mode every call is written to a file. The module `trace` does that; it is a mode of
+//! this module, too, so that slow paths have one word to look at.
 //!
-//! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode`].
+//! Off, the hot paths have no instruction for it, and the slow paths one load of [`mode()`].
 //!
-//! * `unwind`, `cfi`, `cfi_row`, `readable`: the stack of the calling thread, as return addresses.
+//! * `readable`, `registers`, `cfi_row`, `cfi`, `unwind`: the stack of the calling thread, as
+//!   return addresses.
 //! * `stacks`: every distinct stack, once, and what it allocated.
-//! * `blocks`: the outstanding blocks, by address.
 //! * `sampler`: when the next sample is due, and what it stands for.
+//! * `blocks`: the outstanding blocks, by address.
+//! * `mode`: which of the ways of watching is on.
+//! * `output_file`: the files that the options name.
 //! * `dump`: all of it as text, with raw addresses and the process's mappings.
 //! * `report`: the report at exit.
 //!
-//! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost. Locks are
-//! sharded and of one rank; no two of them are held at a time, except by `fork`.
+//! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost.
+//! Locks are sharded and of one rank; no two of them are held at a time, except by `fork`.
 
-mod blocks;
-#[cfg(target_arch = "x86_64")]
-pub mod cfi;
+// Each file uses only files above it; apart, so that the formatter does not sort them.
+mod readable;
+
+mod registers;
+
 #[cfg(target_arch = "x86_64")]
 mod cfi_row;
-pub mod dump;
-mod readable;
-pub mod report;
-pub mod sampler;
-mod stacks;
+
+#[cfg(target_arch = "x86_64")]
+pub mod cfi;
+
 pub mod unwind;
+
+mod stacks;
+
+pub mod sampler;
+
+mod blocks;
+
+mod mode;
+
+pub mod output_file;
+
+pub mod dump;
+
+pub mod report;
 
 use crate::base::probe::probe;
 use crate::os::{Linux, Os};
-use crate::parameters::{self, Id, NEVER, TextId, text};
-use crate::sync::{AtomicU8, AtomicUsize, ForkLock, Ordering};
+use crate::sync::ForkLock;
 use blocks::Block;
 
-/// How allocations are watched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// Not at all.
-    Off,
-    /// Each of them.
-    Trace,
-    /// By chance, in proportion to size.
-    Sample,
-    /// Not here, but by the module `record`.
-    Record,
-}
+pub use mode::{Mode, decide_once, mode};
+pub use sampler::COUNT_UNIT;
 
-const UNDECIDED: u8 = 0;
-const OFF: u8 = 1;
-const TRACE: u8 = 2;
-const SAMPLE: u8 = 3;
-const RECORD: u8 = 4;
-
-/// Relaxed throughout: written once, before the process has a second thread that allocates.
-static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
-
-/// Blocks that were to be recorded and found no room. Relaxed: a count that nothing depends on.
-static LOST: AtomicUsize = AtomicUsize::new(0);
-
-/// Thousandths: the unit of counts, as a sampled block stands for a fraction of a block too.
-pub const COUNT_UNIT: usize = 1_000;
-
-/// How allocations are watched.
-#[inline]
-pub fn mode() -> Mode {
-    match MODE.load(Ordering::Relaxed) {
-        TRACE => Mode::Trace,
-        SAMPLE => Mode::Sample,
-        RECORD => Mode::Record,
-        _ => Mode::Off,
-    }
-}
-
-/// Decides the mode if that was not done yet and the environment was read. Returns the mode if it was
-/// decided now.
-#[inline]
-pub fn decide_once() -> Option<Mode> {
-    if MODE.load(Ordering::Relaxed) != UNDECIDED || !parameters::environment_was_read() {
-        return None;
-    }
-    let decided = if text(TextId::TraceFile).is_some() {
-        RECORD
-    } else if parameters::get(Id::LeakReport) != 0 {
-        TRACE
-    } else if parameters::get(Id::SampleInterval) != NEVER {
-        SAMPLE
-    } else {
-        OFF
-    };
-    MODE.store(decided, Ordering::Relaxed);
-    Some(mode())
-}
-
-/// Records a block of `size` bytes that was just allocated and stands for `count` thousandths of a block.
+/// Records a block of `size` bytes that was just allocated and stands for `count` thousandths of a
+/// block.
 #[cold]
 #[inline(never)]
 pub fn record(addr: usize, size: usize, count: usize) {
@@ -114,13 +77,13 @@ pub fn record(addr: usize, size: usize, count: usize) {
             stacks::note_allocated(block.stack, block.estimated_bytes(), block.count);
         }
         Some((Err(blocks::Full), _)) | None => {
-            LOST.fetch_add(1, Ordering::Relaxed);
+            blocks::note_lost();
         }
     }
 }
 
-/// The calling thread's stack, entered in the table; `None` without room. A function of its own, whose frame is half a
-/// kilobyte.
+/// The calling thread's stack, entered in the table; `None` without room. A function of its own,
+/// whose frame is half a kilobyte.
 #[inline(never)]
 fn calling_stack() -> Option<stacks::StackRef> {
     let mut frames = [0; unwind::MAX_FRAMES];
@@ -128,7 +91,8 @@ fn calling_stack() -> Option<stacks::StackRef> {
     stacks::intern(&frames[..depth])
 }
 
-/// The size that the block at `addr` was last asked for with, and the stack that did, if it is recorded.
+/// The size that the block at `addr` was last asked for with, and the stack that did, if it is
+/// recorded.
 pub fn recorded(addr: usize) -> Option<(usize, &'static [usize])> {
     let block = blocks::get(addr)?;
     Some((block.size, stacks::frames(block.stack)))
@@ -153,8 +117,8 @@ pub fn resized(old: usize, new: usize, size: usize) {
     }
 }
 
-/// Calls `visit` with the address and the length in bytes of each static table, most of which is unused where nothing is
-/// watched.
+/// Calls `visit` with the address and the length in bytes of each static table, most of which is
+/// unused where nothing is watched.
 pub fn for_each_table(visit: impl Fn(usize, usize)) {
     #[cfg(target_arch = "x86_64")]
     {

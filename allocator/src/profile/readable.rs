@@ -1,8 +1,9 @@
-//! Reading a stack that may end anywhere: an address is read only if the kernel says that its page can be.
+//! Reading a stack that may end anywhere: an address is read only if the kernel says that its page
+//! can be.
 //!
 //! The question is put by a system call that reads a word and then fails for a reason of its own
-//! (`rt_sigprocmask` with an operation that does not exist): `EFAULT` means unreadable, `EINVAL` readable,
-//! and nothing changes. A walk asks once per page.
+//! (`rt_sigprocmask` with an operation that does not exist): `EFAULT` means unreadable, `EINVAL`
+//! readable, and nothing changes. A walk asks once per page.
 
 use crate::os::process::is_readable;
 
@@ -31,8 +32,8 @@ impl Reader {
             }
             self.page = addr / OS_PAGE;
         }
-        // SAFETY: aligned, so within one page, which is readable: stack memory that lives as long as the
-        // frames on it, which are those of the calling thread.
+        // SAFETY: aligned, so within one page, which is readable: stack memory that lives as long
+        // as the frames on it, which are those of the calling thread.
         Some(unsafe { (addr as *const usize).read_volatile() })
     }
 }

@@ -1,14 +1,17 @@
 //! The leak report at exit (`leak_report=on` or `json`).
 //!
-//! Names of functions, and the lines they came from, are in the debug information of files, and reading that
-//! takes more than an allocator should carry. So the dump goes to the program `stratalloc-ctl`, which lies
-//! beside the file that the allocator is in, or where `ctl_path` says. It runs with an empty environment.
-//! Where it is not found, the report names files and offsets in them, as `addr2line` takes them.
+//! Names of functions, and the lines they came from, are in the debug information of files, and
+//! reading that takes more than an allocator should carry. So the dump goes to the program
+//! `stratalloc-ctl`, which lies beside the file that the allocator is in, or where `ctl_path` says.
+//! It runs with an empty environment. Where it is not found, the report names files and offsets in
+//! them, as `addr2line` takes them.
 
-use super::{COUNT_UNIT, Mode, dump, mode, stacks};
+use super::mode::{Mode, mode};
+use super::output_file::{Path, create, with_pid};
+use super::sampler::COUNT_UNIT;
+use super::{dump, stacks};
 use crate::base::fixed_buf::FixedBuf;
-use crate::os::files::{CreateError, File, Output, mapped_at};
-use crate::os::linux::{process_number, write_stderr};
+use crate::os::files::{File, Output, mapped_at};
 use crate::os::process;
 use crate::parameters::{self, Id, LeakReport, TextId, text};
 use crate::sync::{AtomicU32, Ordering};
@@ -18,9 +21,6 @@ use core::ptr;
 
 /// Groups that the report without names shows.
 const PLAIN_GROUPS: usize = 20;
-
-/// A path that a NUL ends.
-type Path = FixedBuf<640>;
 
 /// Writes the report, once in the life of a process, if it was asked for.
 pub fn at_exit() {
@@ -40,43 +40,6 @@ pub fn at_exit() {
     if !by_helper(json, output) {
         plain(output);
     }
-}
-
-/// Opens the file that a user named, where `%p` stands for the process's number. If it is a symbolic link, a
-/// line on stderr says that it is not followed.
-pub fn create(name: &[u8], flags: i32) -> Option<File> {
-    let path = with_pid(name);
-    let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
-    let created = File::create(path, flags);
-    if let Err(CreateError::SymbolicLink) = created {
-        let mut line = FixedBuf::<800>::new();
-        // Writing to a `FixedBuf` cannot fail.
-        let _ = line.write_str("stratalloc: nothing is written to ");
-        path.to_bytes().iter().for_each(|&byte| line.push(byte));
-        let _ = line.write_str(", as it is a symbolic link\n");
-        write_stderr(line.as_bytes());
-    }
-    created.ok()
-}
-
-/// `name` with `%p` replaced by the process's number, and a NUL. Never inlined, so that it writes to where the caller
-/// wants the path, and the caller's stack has room for it once.
-#[inline(never)]
-pub fn with_pid(name: &[u8]) -> Path {
-    let mut path = Path::new();
-    let mut rest = name;
-    while let Some((&byte, after)) = rest.split_first() {
-        if rest.starts_with(b"%p") {
-            // Writing to a `FixedBuf` cannot fail.
-            let _ = write!(path, "{}", process_number());
-            rest = &rest[2..];
-        } else {
-            path.push(byte);
-            rest = after;
-        }
-    }
-    path.push(0);
-    path
 }
 
 /// The path of `stratalloc-ctl`.
@@ -140,7 +103,8 @@ fn plain(output: usize) {
          names, could not be run)",
         count / COUNT_UNIT
     );
-    // Groups in order of (bytes, place in the table), largest first, without memory to sort them in.
+    // Groups in order of (bytes, place in the table), largest first, without memory to sort them
+    // in.
     let mut last = (usize::MAX, usize::MAX);
     for _ in 0..PLAIN_GROUPS {
         let mut best = (0, 0);

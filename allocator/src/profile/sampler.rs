@@ -1,12 +1,14 @@
 //! When the next sample is due, and what a sample stands for.
 //!
-//! Samples are a Poisson process over the bytes that a thread allocates: the distance between two is drawn
-//! from the exponential distribution with mean `sample_interval`. A block of `s` bytes is so sampled with
-//! the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and `s / p` bytes, which makes the
-//! sums unbiased.
+//! Samples are a Poisson process over the bytes that a thread allocates: the distance between two
+//! is drawn from the exponential distribution with mean `sample_interval`. A block of `s` bytes is
+//! so sampled with the chance `p = 1 - exp(-s / interval)`; it stands for `1 / p` blocks and
+//! `s / p` bytes, which makes the sums unbiased.
 
-use super::COUNT_UNIT;
 use crate::parameters::{self, Id, NEVER};
+
+/// Thousandths: the unit of counts, as a sampled block stands for a fraction of a block too.
+pub const COUNT_UNIT: usize = 1_000;
 
 /// Bytes after which a thread looks again whether samples are wanted.
 const OFF_INTERVAL: isize = 16 << 20;

@@ -1,12 +1,14 @@
 //! Every distinct stack, once, with what it allocated and what became of it.
 //!
-//! Records lie in chunks of the metadata arena and are never given back, so that blocks may name them; the
-//! frames of a record do not change. Its figures are guarded by the lock of its shard. When the room for
-//! stacks is used up, what comes from new ones is booked on one stack without frames per shard.
+//! Records lie in chunks of the metadata arena and are never given back, so that blocks may name
+//! them; the frames of a record do not change. Its figures are guarded by the lock of its shard.
+//! When the room for stacks is used up, what comes from new ones is booked on one stack without
+//! frames per shard.
 //!
-//! The peak: what every stack held when the sum over all of them was highest. It is kept lazily. `PEAKS`
-//! counts peaks; while the sum is below the last one, a record that is about to change for the first time
-//! since saves what it held. A record that was not saved since the last peak still holds what it held then.
+//! The peak: what every stack held when the sum over all of them was highest. It is kept lazily.
+//! `PEAKS` counts peaks; while the sum is below the last one, a record that is about to change for
+//! the first time since saves what it held. A record that was not saved since the last peak still
+//! holds what it held then.
 
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
@@ -66,7 +68,8 @@ struct Shard {
     nameless: Stack,
 }
 
-// SAFETY: records are reached under the lock, or read through atomics and fields that do not change.
+// SAFETY: records are reached under the lock, or read through atomics and fields that do not
+// change.
 unsafe impl Send for Shard {}
 
 static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
@@ -86,8 +89,8 @@ pub fn table() -> (usize, usize) {
     (HEADS.as_ptr() as usize, size_of_val(&HEADS))
 }
 
-/// Estimated bytes outstanding now, in all. Relaxed, as the two below: sums that may be a moment old, which
-/// moves the peak by as much.
+/// Estimated bytes outstanding now, in all. Relaxed, as the two below: sums that may be a moment
+/// old, which moves the peak by as much.
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 /// Highest `LIVE` so far.
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -132,7 +135,8 @@ fn hash_of(frames: &[usize]) -> usize {
     })
 }
 
-/// The record of the stack with these frames, made if need be. `None` if there is no memory for any record.
+/// The record of the stack with these frames, made if need be. `None` if there is no memory for any
+/// record.
 pub fn intern(frames: &[usize]) -> Option<StackRef> {
     let hash = hash_of(frames);
     let head = &HEADS[hash % SHARDS][hash / SHARDS % CHAINS];
@@ -190,8 +194,8 @@ impl Shard {
     }
 }
 
-/// Changes the figures of a record under its lock, having saved them if this is the first change since the
-/// last peak.
+/// Changes the figures of a record under its lock, having saved them if this is the first change
+/// since the last peak.
 fn change(stack: StackRef, how: impl FnOnce(&mut Tally)) {
     // SAFETY: records stay for ever; the hash does not change.
     let shard = unsafe { (*stack.0).hash } % SHARDS;
@@ -259,7 +263,7 @@ pub fn for_each(mut visit: impl FnMut(&[usize], Tally)) {
                     (frames_of(stack), (*stack).tally)
                 };
                 visit(frames, complete(tally));
-                // SAFETY: as above.
+                // SAFETY: `stack` is a linked record; records are never unlinked or freed.
                 stack = unsafe { (*stack).next.load(Ordering::Acquire) };
             }
         }

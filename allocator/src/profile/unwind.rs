@@ -1,35 +1,28 @@
 //! The calling thread's stack, as return addresses.
 //!
-//! Each step asks the unwind tables for the rule at the address (`cfi`, which caches it); where they know
-//! nothing, as in code made at run time, it follows the frame pointer. On aarch64 it follows the frame
-//! pointer only. It allocates nothing and takes no lock. A step must lead upwards and to readable memory;
-//! the walk ends at the first that does not, so what it finds on a damaged or an odd stack is short, not
-//! wrong or fatal.
+//! Each step asks the unwind tables for the rule at the address (`cfi`, which caches it); where
+//! they know nothing, as in code made at run time, it follows the frame pointer. On aarch64 it
+//! follows the frame pointer only. It allocates nothing and takes no lock. A step must lead upwards
+//! and to readable memory; the walk ends at the first that does not, so what it finds on a damaged
+//! or an odd stack is short, not wrong or fatal.
 
 use super::readable::Reader;
 use core::arch::asm;
 
+pub use super::registers::Registers;
+
 /// Most return addresses of one stack; what is beyond is cut off.
 pub const MAX_FRAMES: usize = 64;
 
-/// What identifies a frame while walking.
-#[derive(Clone, Copy, Debug)]
-pub struct Registers {
-    /// Where the frame's code goes on.
-    pub pc: usize,
-    /// Its stack pointer.
-    pub sp: usize,
-    /// Its frame-pointer register, whatever it holds.
-    pub fp: usize,
-}
-
-/// Writes the return addresses of the calling thread to `frames`, innermost first; returns how many.
+/// Writes the return addresses of the calling thread to `frames`, innermost first; returns how
+/// many.
 #[inline(never)]
 pub fn capture(frames: &mut [usize]) -> usize {
     walk(here(), frames, 0)
 }
 
-/// As `capture`, from an instruction on that a signal interrupted; its address is the first one. There is room for one.
+/// As `capture`, from an instruction on that a signal interrupted; its address is the first one.
+/// There is room for one.
 pub fn capture_from(at: Registers, frames: &mut [usize]) -> usize {
     frames[0] = at.pc;
     walk(at, frames, 1)
@@ -47,7 +40,8 @@ fn walk(mut at: Registers, frames: &mut [usize], mut count: usize) -> usize {
         }
         frames[count] = next.pc;
         count += 1;
-        // A signal's frame was interrupted, not called: its address is exact, and its stack another one.
+        // A signal's frame was interrupted, not called: its address is exact, and its stack another
+        // one.
         is_return = !trampoline;
         at = next;
     }

@@ -1,8 +1,9 @@
 //! Events as bytes: the format that `docs/traces.md` describes.
 //!
-//! The first byte of an event has its kind in bits 0 to 2, the low four bits of its first number in bits 3
-//! to 6, and in bit 7 whether more of that number follows, seven bits to a byte, lowest first. No event
-//! begins with a zero byte, so that the zeros behind the last event of an unfinished file end the trace.
+//! The first byte of an event has its kind in bits 0 to 2, the low four bits of its first number in
+//! bits 3 to 6, and in bit 7 whether more of that number follows, seven bits to a byte, lowest
+//! first. No event begins with a zero byte, so that the zeros behind the last event of an
+//! unfinished file end the trace.
 
 /// What a file begins with.
 pub const MAGIC: [u8; 8] = *b"strtrc1\n";

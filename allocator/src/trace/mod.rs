@@ -1,12 +1,14 @@
 //! Every call of the allocator, written to a file: a trace that can be replayed (`docs/traces.md`).
 //!
-//! On where the parameter `trace_file` names a file when the process starts; `profile::Mode::Record` then
-//! stands for it. No thread gets a cache, so that each call reaches the slow path, which tells this module.
-//! Off, the hot paths have no instruction for it, and slow paths the one load that the profile has anyway.
+//! On where the parameter `trace_file` names a file when the process starts;
+//! `profile::Mode::Record` then stands for it. No thread gets a cache, so that each call reaches
+//! the slow path, which tells this module. Off, the hot paths have no instruction for it, and slow
+//! paths the one load that the profile has anyway.
 //!
-//! One lock orders all events of all threads. The event of a block's birth is written before its caller
-//! gets it, that of its end before anybody else can: the order of the file is one in which the program could
-//! have made the calls, and a free is behind the allocation on whatever thread that was.
+//! One lock orders all events of all threads. The event of a block's birth is written before its
+//! caller gets it, that of its end before anybody else can: the order of the file is one in which
+//! the program could have made the calls, and a free is behind the allocation on whatever thread
+//! that was.
 //!
 //! A forked child records nothing: the file stays the parent's.
 //!
@@ -21,7 +23,7 @@ mod table;
 use crate::os::Lock;
 use crate::os::linux::{process_number, thread_number};
 use crate::parameters::{TextId, text};
-use crate::profile::report::with_pid;
+use crate::profile::output_file::with_pid;
 use crate::sync::{ForkLock, Rank};
 use encode::{Encoded, Event, MAGIC};
 use sink::{Sink, SinkError};
@@ -52,7 +54,8 @@ const UNNAMED: u64 = u64::MAX;
 
 struct Recorder {
     on: bool,
-    /// The process whose calls are recorded: a copy that was made behind the C library's back is another.
+    /// The process whose calls are recorded: a copy that was made behind the C library's back is
+    /// another.
     process: u32,
     sink: Sink,
     /// Numbers of the live blocks, by address.
@@ -119,7 +122,8 @@ pub fn announce(call: Call) {
 #[cold]
 pub fn allocated(addr: usize, size: usize) {
     with_thread(|recorder, thread| {
-        // Where there is no memory to resize a block, `not_resized` follows and wants to know which it was.
+        // Where there is no memory to resize a block, `not_resized` follows and wants to know which
+        // it was.
         if addr == 0 && matches!(thread.call, Call::Resize(_)) {
             return;
         }
@@ -192,10 +196,10 @@ pub fn fork_lock() -> &'static dyn ForkLock {
 /// In a forked child, which records nothing.
 ///
 /// # Safety
-/// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another reference
-/// to what it guards.
+/// The calling thread holds the lock by `ForkLock`, no other thread exists, and nobody has another
+/// reference to what it guards.
 pub unsafe fn reset_in_child() {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller holds the lock by `ForkLock`, and no one else refers to what it guards.
     unsafe { (*RECORDER.data_ptr()).on = false };
 }
 

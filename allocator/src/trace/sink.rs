@@ -1,9 +1,9 @@
-//! The file that is written: through a shared mapping of its end, so that what was recorded is in the file
-//! whatever ends the process, `_exit` and `SIGKILL` included.
+//! The file that is written: through a shared mapping of its end, so that what was recorded is in
+//! the file whatever ends the process, `_exit` and `SIGKILL` included.
 //!
-//! No descriptor is kept, as some programs close those that they do not know and open their own in their
-//! place: for each window the file is opened anew by its absolute path. Room is reserved before it is
-//! written to, since writing to a mapping of a full disk would end the program.
+//! No descriptor is kept, as some programs close those that they do not know and open their own in
+//! their place: for each window the file is opened anew by its absolute path. Room is reserved
+//! before it is written to, since writing to a mapping of a full disk would end the program.
 
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::files::{File, look_at, read_link};
@@ -65,7 +65,8 @@ impl Sink {
         self.map(&file, 0).then_some(()).ok_or(SinkError::NotWritable)
     }
 
-    /// Notes the absolute path of `path`. Never inlined: its buffer must not lie below what follows.
+    /// Notes the absolute path of `path`. Never inlined: its buffer must not lie below what
+    /// follows.
     #[inline(never)]
     fn set_path(&mut self, path: &[u8]) -> Result<(), SinkError> {
         self.path.clear();
@@ -109,7 +110,8 @@ impl Sink {
         }
     }
 
-    /// Appends `bytes`, far fewer than a window. Returns whether that worked; if not, nothing was written.
+    /// Appends `bytes`, far fewer than a window. Returns whether that worked; if not, nothing was
+    /// written.
     pub fn put(&mut self, bytes: &[u8]) -> bool {
         if self.window == 0 || (self.used + bytes.len() > WINDOW && !self.advance()) {
             return false;

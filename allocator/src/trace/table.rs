@@ -1,6 +1,7 @@
-//! A hash table from addresses, or thread numbers, to what is known about them. Its memory is a mapping of
-//! its own, which doubles as it fills. Entries are looked for from the place that the key's hash names to
-//! the next free one; taking one out moves up those behind it that would not be found any more.
+//! A hash table from addresses, or thread numbers, to what is known about them. Its memory is a
+//! mapping of its own, which doubles as it fills. Entries are looked for from the place that the
+//! key's hash names to the next free one; taking one out moves up those behind it that would not be
+//! found any more.
 
 use crate::os::{Linux, Os};
 use core::ptr;

@@ -6,9 +6,8 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use allocator::{MallocExtension, Ownership};
 
 use super::arenas;
-use super::arguments::{Arguments, Value};
+use super::arguments::{Arguments, Place, Value};
 use super::numbers::Numbers;
-use super::path::Place;
 
 /// Writes of `epoch`, and one. Relaxed: nothing depends on it.
 static EPOCH: AtomicUsize = AtomicUsize::new(1);

@@ -6,6 +6,15 @@
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
+/// The arena and the size class that a path names, 0 if it names none.
+#[derive(Clone, Copy, Default)]
+pub struct Place {
+    /// `<i>`
+    pub arena: usize,
+    /// `<j>`
+    pub class: usize,
+}
+
 /// A value in one of the types that jemalloc's names have.
 #[derive(Clone, Copy)]
 pub enum Value {

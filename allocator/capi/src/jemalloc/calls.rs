@@ -136,7 +136,8 @@ pub unsafe extern "C" fn xallocx(
 /// `block` is null or a live block of this allocator.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
-    // SAFETY: null or a live block by the caller's word, which is all that is asked for.
+    // SAFETY: `block` is null or a live block: `usable_size` has the same contract as this
+    // function.
     unsafe { front::usable_size(block.cast_mut().cast()) }
 }
 
@@ -147,7 +148,8 @@ pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
-    // SAFETY: null or a live block by the caller's word, and the caller gives it up.
+    // SAFETY: `block` is null or a live block that the caller does not use again, as `deallocate`
+    // asks.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -160,7 +162,8 @@ pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sdallocx(block: *mut c_void, _size: usize, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
-    // SAFETY: null or a live block by the caller's word, and the caller gives it up.
+    // SAFETY: `block` is null or a live block that the caller does not use again, as `deallocate`
+    // asks.
     unsafe { front::deallocate(block.cast()) }
 }
 

@@ -9,8 +9,7 @@ use core::ffi::{CStr, c_uint};
 
 use allocator::{ClassUsage, MallocExtension, Stats};
 
-use super::arguments::Value;
-use super::path::Place;
+use super::arguments::{Place, Value};
 use super::{arenas, settings};
 use crate::control;
 

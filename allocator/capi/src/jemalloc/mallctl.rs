@@ -47,7 +47,7 @@ pub unsafe extern "C" fn mallctl(
     new: *mut c_void,
     new_length: usize,
 ) -> c_int {
-    // SAFETY: NUL-terminated by the caller's word.
+    // SAFETY: by this function's contract `name` is NUL-terminated.
     let name = unsafe { CStr::from_ptr(name) }.to_str();
     match name.ok().and_then(|name| follow(name, |_, _| true)) {
         Some(branch) => {
@@ -70,7 +70,7 @@ pub unsafe extern "C" fn mallctlnametomib(
     mib: *mut usize,
     depth: *mut usize,
 ) -> c_int {
-    // SAFETY: NUL-terminated, and valid, by the caller's word.
+    // SAFETY: by this function's contract `name` is NUL-terminated, and `depth` can be read.
     let (name, room) = unsafe { (CStr::from_ptr(name).to_str(), *depth) };
     let mut count = 0;
     let found = name.ok().and_then(|name| {
@@ -86,7 +86,8 @@ pub unsafe extern "C" fn mallctlnametomib(
     if found.is_none() {
         return libc::ENOENT;
     }
-    // SAFETY: valid by the caller's word.
+    // SAFETY: by this function's contract `depth` can be written: it says how many numbers there
+    // are.
     unsafe { *depth = count };
     0
 }

@@ -7,25 +7,39 @@
 //! * `calls`: `mallocx`, `rallocx`, `xallocx`, `sallocx`, `dallocx`, `sdallocx`, `nallocx`.
 //! * `mallctl`: `mallctl`, `mallctlnametomib`, `mallctlbymib`.
 //!   - `arguments`: what the caller gives and wants, and jemalloc's rules for it.
+//!   - `settings`, `actions`: names that can be written; `figures`: values that can only be read.
 //!   - `tree`: every name as a line of one table; `path`: finding a line.
-//!   - `figures`: values that can only be read; `settings`, `actions`: all the others.
 //! * `message`, `stats_print`, `emitter`: `malloc_message` and `malloc_stats_print`.
 //!
 //! Types, error numbers and effects are those of jemalloc 5.3, with which `tests/tests/jemalloc.rs`
 //! compares them. What this allocator cannot tell or do gives an error number that jemalloc gives
 //! too, never a number that was made up.
 
-mod actions;
-mod arenas;
-mod arguments;
-mod calls;
-mod emitter;
-mod figures;
+// Each file uses only files above it; apart, so that the formatter does not sort them.
 mod flags;
-mod mallctl;
-mod message;
+
 mod numbers;
-mod path;
+
+mod arenas;
+
+mod calls;
+
+mod arguments;
+
 mod settings;
-mod stats_print;
+
+mod figures;
+
+mod actions;
+
 mod tree;
+
+mod path;
+
+mod mallctl;
+
+mod message;
+
+mod emitter;
+
+mod stats_print;

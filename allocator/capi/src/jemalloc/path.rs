@@ -8,20 +8,12 @@
 use core::ops::Range;
 
 use super::arenas;
+use super::arguments::Place;
 use super::figures;
 use super::tree::{LEAVES, Leaf};
 
 /// Parts of a path at most; jemalloc's limit.
 pub const DEPTH: usize = 7;
-
-/// The arena and the size class that a path names, 0 if it names none.
-#[derive(Clone, Copy, Default)]
-pub struct Place {
-    /// `<i>`
-    pub arena: usize,
-    /// `<j>`
-    pub class: usize,
-}
 
 /// The lines that begin with the parts seen so far.
 #[derive(Clone)]

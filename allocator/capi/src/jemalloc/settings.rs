@@ -11,8 +11,7 @@ use core::time::Duration;
 use allocator::options;
 
 use super::arenas;
-use super::arguments::{Arguments, Value};
-use super::path::Place;
+use super::arguments::{Arguments, Place, Value};
 
 /// jemalloc's "never".
 const NEVER: isize = -1;

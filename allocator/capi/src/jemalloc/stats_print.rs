@@ -9,11 +9,10 @@ use core::fmt::{self, Write as _};
 use allocator::ClassUsage;
 
 use super::arenas;
-use super::arguments::Value;
+use super::arguments::{Place, Value};
 use super::emitter::Json;
 use super::figures::{Figures, PAGE};
 use super::message::{Sink, Write};
-use super::path::Place;
 use super::settings;
 use super::tree::{self, LEAVES};
 
@@ -56,7 +55,7 @@ pub unsafe extern "C" fn malloc_stats_print(
     passed: *mut c_void,
     options: *const c_char,
 ) {
-    // SAFETY: NUL-terminated by the caller's word.
+    // SAFETY: `options` is not null, so by this function's contract it is NUL-terminated.
     let letters = if options.is_null() { c"" } else { unsafe { CStr::from_ptr(options) } };
     let options = Options::new(letters.to_bytes());
     // SAFETY: the caller vouches for function and argument until we return.

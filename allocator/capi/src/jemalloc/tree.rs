@@ -6,8 +6,7 @@
 
 use core::ffi::c_int;
 
-use super::arguments::{Arguments, Value};
-use super::path::Place;
+use super::arguments::{Arguments, Place, Value};
 use super::{actions, figures, settings};
 
 /// What a value is at this moment; `None` if there is none at this place.
