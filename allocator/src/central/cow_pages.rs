@@ -109,7 +109,7 @@ impl Inner {
         }
         // A link would be written to the first of them.
         let page = pages & pages.wrapping_neg();
-        if record.cow.spare(self.since, page) { Fate::First } else { Fate::Later }
+        if record.cow.avoid(self.since, page) { Fate::First } else { Fate::Later }
     }
 
     /// Takes objects of one unshared page. What is shared is copied when it is touched first, as what is fresh is

@@ -10,14 +10,11 @@
 //! addresses is kept, which would take a kilobyte of the caller's stack.
 
 use super::chain::{Chain, FreeObject};
-#[cfg(not(feature = "hardened"))]
-use super::chain_builder::ChainBuilder;
+use super::chain_builder::BuildChain;
 use super::cow_pages::has_unshared_objects;
 use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::SearchBackoff;
-use super::picks::Picks;
-#[cfg(feature = "hardened")]
-use super::random_chain_builder::ChainBuilder;
+use super::picks::{ChainBuilder, Picks};
 use super::release::{HOLDERS, Held, OS_PAGE, Position, resident_objects};
 use super::span_cursor::{self, SpanCursor};
 use crate::base::fatal::fatal;

@@ -2,8 +2,9 @@
 //! list of spans. Both are locked by themselves; most exchanges touch only the transfer cache and cost
 //! one lock and a few words, however many objects move.
 
+mod free_object;
+
 pub mod chain;
-#[cfg(not(feature = "hardened"))]
 mod chain_builder;
 mod cow_pages;
 #[cfg(all(test, not(feature = "hardened")))]
@@ -16,7 +17,6 @@ mod growth;
 mod internal_fragmentation;
 pub mod low_water;
 mod picks;
-#[cfg(feature = "hardened")]
 mod random_chain_builder;
 mod release;
 #[cfg(test)]
@@ -94,7 +94,6 @@ impl SpanSource for Pages {
         if span_ref.fresh {
             self.grown.set(self.grown.get() + span_ref.bytes());
         }
-        #[cfg(feature = "valgrind")]
         crate::base::memcheck::close(span_ref.addr(), span_ref.bytes());
         Some(span)
     }
@@ -337,7 +336,7 @@ impl Central {
     }
 
     /// Aborts if an object in the transfer caches was written to since it was freed.
-    #[cfg(feature = "hardened")]
+    #[allow(dead_code, reason = "the hardened build alone calls this")]
     pub fn check_links(&self) {
         self.transfer.iter().for_each(TransferCache::check_links);
     }
