@@ -1,10 +1,15 @@
-//! Properties of giving back OS pages inside spans: over an OS that overwrites what it is given.
+//! Properties of releasing OS pages inside spans: over an OS that overwrites what it is given.
 
-use super::CentralFreeList;
-use super::release::{Budget, vacant};
+use super::free_list::CentralFreeList;
+use super::hold::Look;
+use super::os_pages::vacant;
+use super::release_budget::Budget;
+use super::span_lists::HOLDERS;
+use super::span_source::free_spans;
 use super::tests::{Model, SIZES, Source, chain, objects};
-use crate::os::Os;
+use crate::os::{Linux, Os};
 use crate::page::size_class::SizeClass;
+use crate::sync::Futex;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 
@@ -62,8 +67,8 @@ fn check_contents(model: &Model) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever lives keeps its content, sums stay right, a page is not given back twice without use in
-    /// between, and every page that no live object touches has gone back.
+    /// Whatever lives keeps its content, sums stay right, a page is not released twice without use in
+    /// between, and every page that no live object touches is released.
     #[test]
     fn only_pages_without_a_live_object_go_back_and_all_of_those(
         size in prop::sample::select(SIZES.to_vec()),
@@ -113,8 +118,9 @@ proptest! {
     }
 }
 
-/// An OS in whose `release` another thread would use the list: it gives objects back and takes some, so that spans leave
-/// the lists, enter them and change their group while the walk stands somewhere.
+/// An OS in whose `release` the list is used, as another thread would use it: objects return and
+/// others are taken, so that spans leave the lists, enter them and change their group while the walk
+/// stands somewhere.
 struct Interfering<'a> {
     list: &'a CentralFreeList,
     source: &'a Source,
@@ -172,8 +178,8 @@ impl Os for Interfering<'_> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next walk over all
-    /// finds every page that is left.
+    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next walk
+    /// over all finds every page that is left.
     #[test]
     fn the_walk_survives_spans_that_leave_and_enter_and_the_next_one_finds_the_rest(
         size in prop::sample::select(SIZES.to_vec()),
@@ -227,5 +233,68 @@ proptest! {
         let rest = model.held.clone();
         model.release(&rest);
         model.check();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// In a child that was forked while another thread released pages, the spans of that thread are
+    /// as all others: every count is right, every object can be had, and every empty span goes
+    /// back.
+    #[test]
+    fn a_child_ends_the_holds_of_other_threads(
+        size in prop::sample::select(SIZES.to_vec()),
+        keep in 2usize..30,
+        holds in 1usize..=HOLDERS,
+        free_all: bool,
+    ) {
+        let mut model = Model::new(size);
+        for _ in 0..40 {
+            model.fetch(50);
+        }
+        let places = model.held.iter().copied().enumerate();
+        let gone: Vec<usize> =
+            places.filter(|(place, _)| place % keep != 0).map(|(_, addr)| addr).collect();
+        model.release(&gone);
+        let mut held = 0;
+        {
+            let mut lists = model.list.lists.lock();
+            lists.begin_walk();
+            while held < holds {
+                match lists.look_further(&mut Budget::unbounded()) {
+                    Look::Found(_) => held += 1,
+                    Look::More => {}
+                    Look::End => break,
+                }
+            }
+        }
+        prop_assert!(model.list.is_sound(), "while spans are held");
+        if free_all {
+            // Spans of which nothing but the objects on held pages is out go back in the child only.
+            let rest = core::mem::take(&mut model.held);
+            for addr in rest {
+                model.held = vec![addr];
+                model.release(&[addr]);
+            }
+        }
+        let lock = model.list.fork_lock();
+        lock.acquire_for_fork(false);
+        // SAFETY: the lock was taken by `acquire_for_fork`, and this thread alone uses the list.
+        let emptied = unsafe { model.list.reset_in_child(model.class, Linux::thread()) };
+        prop_assert!(emptied.is_empty(), "holds of the thread itself stay");
+        // SAFETY: the lock was taken by `acquire_for_fork`, and this thread alone uses the list.
+        let emptied = unsafe { model.list.reset_in_child(model.class, 0) };
+        // SAFETY: `acquire_for_fork` was called above, and no reference to the lists is left.
+        unsafe { lock.reset_in_child() };
+        prop_assert!(model.list.lists.lock().held.iter().all(|held| held.span.is_null()));
+        free_spans(&model.source, emptied);
+        model.check();
+        model.fetch(300);
+        model.check();
+        let rest = model.held.clone();
+        model.release(&rest);
+        model.check();
+        prop_assert_eq!(model.source.spans(), 0);
     }
 }

@@ -1,9 +1,11 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
 use super::chain::{Chain, FreeObject, Search};
+use super::free_list::CentralFreeList;
 use super::picks::LINE;
-use super::transfer_budget::GRANULE;
-use super::{CentralFreeList, SpanSource, TransferBudget, TransferCache};
+use super::span_source::SpanSource;
+use super::transfer_budget::{GRANULE, TransferBudget};
+use super::transfer_cache::TransferCache;
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
 use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
@@ -47,13 +49,11 @@ impl Source {
     }
 
     /// No more spans.
-    #[cfg(not(feature = "hardened"))]
     pub fn refuse(&self) {
         self.left.store(0, Ordering::Relaxed);
     }
 
     /// Whether `addr` lies in a span that is there.
-    #[cfg(not(feature = "hardened"))]
     pub fn has(&self, addr: usize) -> bool {
         let bytes = self.layout().size();
         self.live.lock().unwrap().keys().any(|&start| (start..start + bytes).contains(&addr))
