@@ -116,8 +116,8 @@ impl Central {
     #[inline(never)]
     fn release_batch(&self, batch: &mut FlushBatch) {
         // SAFETY: a transfer cache holds magazines of its class, whose objects are free and linked.
-        // They belong to the caller, who took them out. `walk` says each object once, when it was
-        // walked.
+        // They belong to the caller, who took them out. `walk` reports each object once, when it
+        // was walked.
         unsafe {
             batch.walk(|class, part| {
                 let list = &self.lists[class.index()];

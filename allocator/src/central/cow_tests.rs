@@ -1,5 +1,5 @@
-//! Properties of copy-on-write after `fork`: what returns to its span is not written to, and what is
-//! handed out lies apart from what lived at the `fork`.
+//! Properties of copy-on-write after `fork`: what returns to its span is not written to, and what
+//! is handed out lies apart from what lived at the `fork`.
 //!
 //! The hardened build does not avoid shared pages, so there is nothing to test there.
 
@@ -40,9 +40,9 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Each page that a child shares and the parent writes to is copied (`docs/contract.md`, C5.3). So
-    /// what is handed out lies on no page with an object from before, what returns to its span keeps
-    /// its content, and all else holds as ever.
+    /// Each page that a child shares and the parent writes to is copied (`docs/contract.md`, C5.3).
+    /// So what is handed out lies on no page with an object from before, what returns to its span
+    /// keeps its content, and all else holds as ever.
     #[test]
     fn what_is_new_lies_apart_and_what_returns_is_not_written_to(
         size in prop::sample::select(&SIZES[..]),
@@ -71,7 +71,8 @@ proptest! {
                     prop_assert!(old.is_disjoint(&new), "an old page is handed out from");
                 }
                 _ => for step in 0..count.min(model.held.len()) {
-                    let addr = model.held[(order as usize).wrapping_add(step * 7) % model.held.len()];
+                    let index = (order as usize).wrapping_add(step * 7) % model.held.len();
+                    let addr = model.held[index];
                     let fate = model.release_shared(addr);
                     prop_assert!(fate != Fate::Unshared || !old.contains(&addr), "an old page");
                     old.remove(&addr);
@@ -113,8 +114,8 @@ fn the_first_object_of_a_page_counts() {
     model.release(&rest);
 }
 
-/// New spans are taken only where there is no page on which nothing lives. What waits on old pages is
-/// used when nobody shares them any more, or when there is no memory.
+/// New spans are taken only where there is no page on which nothing lives. What waits on old pages
+/// is used when nobody shares them any more, or when there is no memory.
 #[test]
 fn nothing_waits_for_ever() {
     if HARDENED {

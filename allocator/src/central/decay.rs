@@ -14,8 +14,8 @@ use crate::config::{CLASS_COUNT, STEP_LEAST_BYTES, STEP_MOST_CALLS};
 use crate::page::size_class::SizeClass;
 
 impl Central {
-    /// A step of the decay: releases one `part`-th of what lay idle since the last step. Returns the
-    /// bytes.
+    /// A step of the decay: releases one `part`-th of what lay idle since the last step. Returns
+    /// the bytes.
     pub fn decay_step(&self, part: usize) -> usize {
         let mut bytes = 0;
         let mut calls = STEP_MOST_CALLS;
@@ -102,8 +102,8 @@ impl Drain {
         self.class == CLASS_COUNT
     }
 
-    /// Returns some of the magazines to their spans that lay in the transfer caches since `consumer`
-    /// last went through them.
+    /// Returns some of the magazines to their spans that lay in the transfer caches since
+    /// `consumer` last went through them.
     pub fn take_part(&mut self, central: &Central, consumer: Consumer) {
         for _ in 0..PART_LOOKS {
             steps::add(1);

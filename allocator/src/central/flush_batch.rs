@@ -1,8 +1,8 @@
 //! Several chains that return to their spans, walked side by side.
 //!
 //! What has waited in a transfer cache is in no cache of the processor, and only an object itself
-//! knows where the next one of its chain lies. Walked one chain after the other, each object costs a
-//! trip to memory. Side by side, the trips overlap.
+//! knows where the next one of its chain lies. Walked one chain after the other, each object costs
+//! a trip to memory. Side by side, the trips overlap.
 //!
 //! The walk keeps no array of the addresses, which would take 4 KiB of the caller's stack: whoever
 //! takes the objects reads the links a second time, from the processor's caches.
@@ -143,9 +143,12 @@ mod tests {
     struct Place(#[expect(dead_code, reason = "written to by its address")] [usize; 8]);
 
     proptest! {
-        /// Whatever the lengths, each object arrives once, as one of its chain's class, and in its chain's order.
+        /// Whatever the lengths, each object arrives once, as one of its chain's class, and in its
+        /// chain's order.
         #[test]
-        fn every_object_arrives_once(lengths in prop::collection::vec(0..300_usize, 0..=SIDE_BY_SIDE)) {
+        fn every_object_arrives_once(
+            lengths in prop::collection::vec(0..300_usize, 0..=SIDE_BY_SIDE),
+        ) {
             let mut places: Vec<Vec<Place>> =
                 lengths.iter().map(|&len| vec![Place([0; 8]); len]).collect();
             let mut batch = FlushBatch::new();
@@ -161,7 +164,8 @@ mod tests {
                 }
                 prop_assert!(!batch.is_full());
                 batch.add(class, chain);
-                wanted.push((class, places.iter().map(|place| (&raw const *place).addr()).collect()));
+                let addrs = places.iter().map(|place| (&raw const *place).addr()).collect();
+                wanted.push((class, addrs));
             }
             prop_assert_eq!(batch.is_full(), lengths.len() == SIDE_BY_SIDE);
             let mut arrived: Vec<(SizeClass, Vec<usize>)> =
@@ -169,7 +173,8 @@ mod tests {
             // SAFETY: the chains are linked, and their objects are the test's.
             unsafe {
                 batch.walk(|class, part| {
-                    let (_, of_class) = arrived.iter_mut().find(|(known, _)| *known == class).unwrap();
+                    let mut of_classes = arrived.iter_mut();
+                    let (_, of_class) = of_classes.find(|(known, _)| *known == class).unwrap();
                     let mut object = part.head;
                     for _ in 0..part.count {
                         of_class.push(object.addr());

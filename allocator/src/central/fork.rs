@@ -1,8 +1,8 @@
 //! `fork`: the locks of the tier, and what a child undoes.
 //!
-//! Around a `fork` the forking thread holds all locks, so the child finds every structure whole. But
-//! threads that were at work between two holds of a lock do not exist in the child: what they had
-//! begun is undone here.
+//! Around a `fork` the forking thread holds all locks, so the child finds every structure whole.
+//! But threads that were at work between two holds of a lock do not exist in the child: what they
+//! had begun is undone here.
 
 use super::all_classes::Central;
 use super::growth;
@@ -28,8 +28,8 @@ impl Central {
             // A frame that a signal interrupted may have left a list half changed, and goes on with
             // it.
             if !list.fork_lock().is_interrupted() {
-                // SAFETY: the caller holds the lock and is the only thread. No frame of it holds the
-                // lock otherwise, so there is no other reference.
+                // SAFETY: the caller holds the lock and is the only thread. No frame of it holds
+                // the lock otherwise, so there is no other reference.
                 let emptied = unsafe { list.reset_in_child(class, own) };
                 free_spans(&PageHeapSource::new(), emptied);
             }

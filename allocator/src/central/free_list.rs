@@ -1,10 +1,10 @@
 //! The central free list of one size class: where objects come from, and where they return to.
 //!
 //! Its lock guards the class's spans (`span_lists`). The lock is not held while the page heap is
-//! asked, nor while the memory of objects is touched. A chain that returns is walked before the lock
-//! is taken, because reading an object's link is often a cache miss, and once more while it is held,
-//! from the processor's caches. The list keeps no array of the addresses: that would take a kilobyte
-//! of the caller's stack.
+//! asked, nor while the memory of objects is touched. A chain that returns is walked before the
+//! lock is taken, because reading an object's link is often a cache miss, and once more while it is
+//! held, from the processor's caches. The list keeps no array of the addresses: that would take a
+//! kilobyte of the caller's stack.
 //!
 //! What is released to the system, and when, is the business of `release` and of the files below
 //! it. Whole magazines on their way between threads do not come here (`transfer_cache`).
@@ -184,7 +184,8 @@ impl CentralFreeList {
         })
     }
 
-    /// Calls `change` under the lock, and gives the spans that it emptied back to `source` after it.
+    /// Calls `change` under the lock, and gives the spans that it emptied back to `source` after
+    /// it.
     #[inline(always)]
     pub(super) fn change<S: SpanSource, R>(
         &self,

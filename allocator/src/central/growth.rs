@@ -3,8 +3,8 @@
 //! Time alone is not enough. A program whose sizes change runs through a phase in a second, and
 //! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). But when its memory
 //! grows, it takes a page fault for each page. To release an idle page for each of them costs about
-//! half of that, and keeps the sum level. A program that has what it needs, and only moves it about,
-//! never gets here.
+//! half of that, and keeps the sum level. A program that has what it needs, and only moves it
+//! about, never gets here.
 //!
 //! What is to be released for a megabyte of growth goes in parts, one with each of the calls that
 //! make the process grow next: none of them does more than a few dozen steps of it. The calls take

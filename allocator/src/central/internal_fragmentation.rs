@@ -1,9 +1,9 @@
 //! Internal fragmentation: what blocks have beyond what was asked for. An estimate.
 //!
-//! Blocks that come from magazines are not counted. A request for which objects are taken from spans
-//! stands for those that the magazine serves afterwards; a request beyond the size classes stands
-//! for itself. Each is the first request after a magazine was used up, so they are as good as drawn
-//! by chance, unless a program's sizes follow a pattern of that length.
+//! Blocks that come from magazines are not counted. A request for which objects are taken from
+//! spans stands for those that the magazine serves afterwards; a request beyond the size classes
+//! stands for itself. Each is the first request after a magazine was used up, so they are as good
+//! as drawn by chance, unless a program's sizes follow a pattern of that length.
 //!
 //! No lock: one word per class, which any thread may change.
 

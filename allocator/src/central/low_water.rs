@@ -1,6 +1,6 @@
 //! How long memory lies idle: low-water marks, and when a search for idle memory is worth while.
 //!
-//! A low-water mark is the lowest level since somebody last asked: what was there at every moment
+//! A low-water mark is the lowest level since a consumer last asked: what was there at every moment
 //! since then was not needed. Two consumers ask, at moments of their own: the decay, by the clock,
 //! and growth elsewhere, by bytes. So there is a mark for each.
 //!
@@ -39,7 +39,8 @@ impl LowWater {
 }
 
 /// After how many calls a search is worth while: twice as many after each search that found
-/// nothing. Idle objects need not fill whole OS pages, so a search may find nothing again and again.
+/// nothing. Idle objects need not fill whole OS pages, so a search may find nothing again and
+/// again.
 pub(super) struct SearchBackoff {
     /// Calls that are still passed over.
     wait: u16,

@@ -1,5 +1,5 @@
-//! What all threads share, per size class: a transfer cache of whole magazines in front of a central
-//! free list of spans.
+//! What all threads share, per size class: a transfer cache of whole magazines in front of a
+//! central free list of spans.
 //!
 //! Thread caches refill from here and flush to here; the spans come from the page heap. Both parts
 //! have a lock per class. Most exchanges touch the transfer cache alone and cost one lock and a few
@@ -15,7 +15,8 @@
 //! * `chain_builder`, `random_chain_builder`: linking the objects of a fetch; `picks`: noting them
 //!   under the lock.
 //! * `transfer_budget`, `transfer_cache`: whole magazines on their way between threads.
-//! * `span_cursor`: the spans that objects return to; `flush_batch`: walking several chains at once.
+//! * `span_cursor`: the spans that objects return to; `flush_batch`: walking several chains at
+//!   once.
 //! * `os_pages`: the OS pages of a span.
 //! * `cow`: pages that a forked child shares.
 //! * `span_source`: the tier below.
@@ -23,7 +24,8 @@
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
 //! * `all_classes`: the tier of the process.
-//! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows elsewhere.
+//! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
+//!   elsewhere.
 //! * `fork`: what a forked child undoes.
 //! * `tier`: refill and flush, as the thread caches see them.
 
@@ -90,8 +92,8 @@ pub use tier::{CentralTier, SharedTier};
 pub mod cow_state {
     pub use super::cow::state::{begin, end, end_in_child, look, since, write_probe_page};
 
-    /// Bytes of spans that may be taken after the next `fork` to avoid writes to shared pages; 0: do
-    /// not begin. Called before a `fork`, without locks.
+    /// Bytes of spans that may be taken after the next `fork` to avoid writes to shared pages; 0:
+    /// do not begin. Called before a `fork`, without locks.
     pub fn room() -> usize {
         super::CENTRAL.cow_budget()
     }

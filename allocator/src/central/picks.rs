@@ -2,9 +2,9 @@
 //! lock.
 //!
 //! Linking an object writes to it. A write to memory that was never touched is a page fault, which
-//! takes the kernel a microsecond or, when memory is short, milliseconds, and no other thread should
-//! wait for that at the lock. So the fetch notes objects under the lock ([`Picks::add`]) and links
-//! them after it ([`Picks::build`]).
+//! takes the kernel a microsecond or, when memory is short, milliseconds, and no other thread
+//! should wait for that at the lock. So the fetch notes objects under the lock ([`Picks::add`]) and
+//! links them after it ([`Picks::build`]).
 //!
 //! The notes lie on the stack of the thread that allocates, so there are few. A fetch that needs
 //! more builds what it has and takes the lock again.
@@ -129,11 +129,13 @@ mod tests {
             prop_assert_eq!(chosen & !offered, 0);
             let rest = offered & !chosen;
             prop_assert!(chosen == 0 || rest == 0 || chosen.ilog2() < rest.trailing_zeros());
-            prop_assert!(chosen.count_ones() as usize >= request.min(offered.count_ones() as usize));
+            let offers = offered.count_ones() as usize;
+            prop_assert!(chosen.count_ones() as usize >= request.min(offers));
             if chosen.count_ones() as usize > request {
                 let mut first = chosen;
                 (0..request).for_each(|_| first &= first - 1);
-                // All that are too many lie in a row, in the line where the last of those that were requested ends.
+                // All that are too many lie in a row, in the line where the last of those that were
+                // requested ends.
                 let before = (chosen & !first).ilog2() as usize;
                 for index in before + 1..=chosen.ilog2() as usize {
                     prop_assert!(chosen >> index & 1 != 0);

@@ -1,12 +1,12 @@
 //! Releasing OS pages inside partly used spans: those on which no object lives.
 //!
 //! A span with one live object out of hundreds cannot go back to the page heap, but most of its
-//! memory can go back to the kernel. The pages are faulted in again when an object on them is handed
-//! out. The span's record says which pages were released, so that no page is released again before
-//! it was used.
+//! memory can go back to the kernel. The pages are faulted in again when an object on them is
+//! handed out. The span's record says which pages were released, so that no page is released again
+//! before it was used.
 //!
-//! The pages are held meanwhile (`hold`), and the kernel is called without the lock. Who calls this,
-//! and for how many pages, is decided by `decay` and `growth`.
+//! The pages are held meanwhile (`hold`), and the kernel is called without the lock. Who calls
+//! this, and for how many pages, is decided by `decay` and `growth`.
 
 use super::free_list::CentralFreeList;
 use super::hold::Look;
@@ -20,8 +20,8 @@ use crate::page::span::OsPages;
 
 impl CentralFreeList {
     /// Releases OS pages of the class's spans on which no object lives, as many as `budget` allows,
-    /// those of the emptiest spans first. Returns the bytes. Goes on where the last call stopped for
-    /// its budget, unless all there is may be released.
+    /// those of the emptiest spans first. Returns the bytes. Goes on where the last call stopped
+    /// for its budget, unless all there is may be released.
     pub fn release_pages<S: SpanSource, O: Os>(
         &self,
         source: &S,

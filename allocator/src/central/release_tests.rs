@@ -55,6 +55,11 @@ impl Os for Overwriting {
     }
 }
 
+/// Releases all there is. Returns the bytes.
+fn release_all(model: &Model, os: &impl Os) -> usize {
+    model.list.release_pages(&model.source, os, model.class, &mut Budget::unbounded())
+}
+
 /// Panics unless every object that is out still holds what `fetch` wrote.
 fn check_contents(model: &Model) {
     for &addr in &model.held {
@@ -67,8 +72,8 @@ fn check_contents(model: &Model) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever lives keeps its content, sums stay right, a page is not released twice without use in
-    /// between, and every page that no live object touches is released.
+    /// Whatever lives keeps its content, sums stay right, a page is not released twice without use
+    /// in between, and every page that no live object touches is released.
     #[test]
     fn only_pages_without_a_live_object_go_back_and_all_of_those(
         size in prop::sample::select(SIZES.to_vec()),
@@ -88,11 +93,11 @@ proptest! {
             model.release(&gone);
             model.check();
             if os.refuse.get() {
-                prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
+                prop_assert_eq!(release_all(&model, &os), 0);
                 model.check();
                 os.refuse.set(false);
             }
-            let bytes = model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
+            let bytes = release_all(&model, &os);
             let seen: usize = os.released.borrow().iter().map(|run| run.1).sum();
             prop_assert_eq!(bytes, seen);
             model.check();
@@ -103,14 +108,15 @@ proptest! {
                 let span = unsafe { span.as_ref() };
                 let touched = span.carved as usize * size;
                 for page in (0..touched / 4096).map(|page| span.addr() + page * 4096) {
-                    let lives = model.held.iter().any(|&addr| addr < page + 4096 && addr + size > page);
+                    let touches = |addr: usize| addr < page + 4096 && addr + size > page;
+                    let lives = model.held.iter().any(|&addr| touches(addr));
                     let released = span.released >> ((page - span.addr()) / 4096) & 1 != 0;
-                    prop_assert!(lives != released, "page {:#x}: live {} released {}", page, lives, released);
+                    prop_assert!(lives != released, "page {:#x}: live {}", page, lives);
                 }
             }
             os.released.borrow_mut().clear();
-            // Nothing is left to give back.
-            prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
+            // Nothing is left to release.
+            prop_assert_eq!(release_all(&model, &os), 0);
         }
         let rest = model.held.clone();
         model.release(&rest);
@@ -119,13 +125,13 @@ proptest! {
 }
 
 /// An OS in whose `release` the list is used, as another thread would use it: objects return and
-/// others are taken, so that spans leave the lists, enter them and change their group while the walk
-/// stands somewhere.
+/// others are taken, so that spans leave the lists, enter them and change their group while the
+/// walk stands somewhere.
 struct Interfering<'a> {
     list: &'a CentralFreeList,
     source: &'a Source,
     class: SizeClass,
-    /// What to give back, a batch a time, and how many objects to take then.
+    /// What returns, a batch a time, and how many objects are taken then.
     batches: RefCell<Vec<(Vec<usize>, usize)>>,
     taken: RefCell<Vec<usize>>,
 }
@@ -149,12 +155,12 @@ impl Os for Interfering<'_> {
         }
         for object in objects(self.list.fetch(self.source, self.class, count, false)) {
             let apart = object + size <= addr || object >= addr + bytes;
-            assert!(apart, "an object on a page that is being given back was handed out");
+            assert!(apart, "an object on a page that is being released was handed out");
             // SAFETY: the object was handed to the test.
             unsafe { std::ptr::write_bytes(object as *mut u8, 0xA5, size) };
             self.taken.borrow_mut().push(object);
         }
-        assert!(self.list.is_sound(), "while pages are given back");
+        assert!(self.list.is_sound(), "while pages are released");
         true
     }
     unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
@@ -178,8 +184,8 @@ impl Os for Interfering<'_> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next walk
-    /// over all finds every page that is left.
+    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next
+    /// walk over all finds every page that is left.
     #[test]
     fn the_walk_survives_spans_that_leave_and_enter_and_the_next_one_finds_the_rest(
         size in prop::sample::select(SIZES.to_vec()),
@@ -219,7 +225,7 @@ proptest! {
         model.check();
         check_contents(&model);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(false) };
-        model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
+        release_all(&model, &os);
         model.check();
         check_contents(&model);
         for span in model.source.live.lock().unwrap().values() {
@@ -271,7 +277,8 @@ proptest! {
         }
         prop_assert!(model.list.is_sound(), "while spans are held");
         if free_all {
-            // Spans of which nothing but the objects on held pages is out go back in the child only.
+            // Spans of which nothing but the objects on held pages is out go back in the child
+            // only.
             let rest = core::mem::take(&mut model.held);
             for addr in rest {
                 model.held = vec![addr];

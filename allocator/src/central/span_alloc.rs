@@ -29,8 +29,8 @@ fn carving_end(span: &Span, offered: &Objects, size: usize) -> usize {
     page_end.div_ceil(size).next_multiple_of(objects_per_line_pattern(size))
 }
 
-/// Objects of `size` bytes after which they lie to cache lines as the first ones do: a power of two,
-/// 1 if each has lines of its own.
+/// Objects of `size` bytes after which they lie to cache lines as the first ones do: a power of
+/// two, 1 if each has lines of its own.
 fn objects_per_line_pattern(size: usize) -> usize {
     LINE >> (LINE | size).trailing_zeros()
 }
@@ -85,8 +85,8 @@ impl SpanLists {
         self.take(class, span, request, out, |offered| offered)
     }
 
-    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or the
-    /// first of the emptiest has such.
+    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or
+    /// the first of the emptiest has such.
     #[inline(never)]
     fn take_apart(&mut self, class: SizeClass, request: usize, out: &mut Picks) {
         let period = objects_per_line_pattern(class.size());

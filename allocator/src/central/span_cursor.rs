@@ -1,10 +1,10 @@
 //! Objects that return to their spans: which span each lies in, and which of its objects it is.
 //!
-//! [`SpanCursor`] remembers the span of the last object, so that neighbours are not looked up again.
-//! [`RecordPrefetch`] and [`cut_off`] bring what the lookup reads into the processor's caches before
-//! the lock is taken: where blocks die in no order, each lies in a span of its own, whose record
-//! nobody looked at lately. Read one after the other, under the lock, these records were most of
-//! what a free costs.
+//! [`SpanCursor`] remembers the span of the last object, so that neighbours are not looked up
+//! again. [`RecordPrefetch`] and [`cut_off`] bring what the lookup reads into the processor's
+//! caches before the lock is taken: where blocks die in no order, each lies in a span of its own,
+//! whose record nobody looked at lately. Read one after the other, under the lock, these records
+//! were most of what a free costs.
 //!
 //! A cursor belongs to one call and lies on its stack. [`SpanCursor::at`] reads records that the
 //! lock of the class guards; the rest needs no lock.
@@ -31,8 +31,8 @@ impl RecordPrefetch {
         Self { page: 0 }
     }
 
-    /// Prefetches the record of the span that `addr` lies in, unless it is on the page of the object
-    /// before.
+    /// Prefetches the record of the span that `addr` lies in, unless it is on the page of the
+    /// object before.
     #[inline(always)]
     pub fn of(&mut self, addr: usize) {
         let page = (addr >> PAGE_SHIFT) as u32;

@@ -3,8 +3,8 @@
 //!
 //! A span with free objects is in the list of its group. A span whose objects are all in use is in
 //! no list. A span whose objects are all free leaves at once, into a list of the caller's
-//! (`emptied`), who gives it back to the source after the lock. A span some of whose pages are being
-//! released is in no list either, but in `held` (see `hold`).
+//! (`emptied`), who gives it back to the source after the lock. A span some of whose pages are
+//! being released is in no list either, but in `held` (see `hold`).
 //!
 //! Equations, at any time under the lock: `free` is the sum of the free objects of all spans,
 //! `released` the sum of their released pages; bit `g` of `occupied` is set if `groups[g]` is not
@@ -297,8 +297,8 @@ impl SpanLists {
         self.refile(class, cursor.span, emptied);
     }
 
-    /// Puts a span that objects returned to where it belongs now: into the list of its group, or, if
-    /// all of its objects are free, out of these lists and into `emptied`. Null is a no-op.
+    /// Puts a span that objects returned to where it belongs now: into the list of its group, or,
+    /// if all of its objects are free, out of these lists and into `emptied`. Null is a no-op.
     pub fn refile(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
         // SAFETY: null or a live span of this class; the lock guards it. Once it is unlisted, it is
         // in no list and may enter another.

@@ -4,8 +4,8 @@
 //! objects of spans otherwise. A flush puts a magazine into the transfer cache; if the transfer
 //! caches hold too much then, the magazines that have waited longest return to their spans.
 //!
-//! [`CentralTier`] is that view. Production code uses [`SharedTier`], which has no size; a test of a
-//! thread cache can use a scripted tier instead.
+//! [`CentralTier`] is that view. Production code uses [`SharedTier`], which has no size; a test of
+//! a thread cache can use a scripted tier instead.
 
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
@@ -20,8 +20,8 @@ use crate::parameters::{self, Id};
 #[allow(dead_code, reason = "the thread caches still call `CENTRAL` by its name")]
 pub trait CentralTier {
     /// A chain of free objects for a request of `size` bytes: up to `request` objects or a whole
-    /// magazine, at least one object unless memory is exhausted. If `apart`, preferably objects that
-    /// share no cache line with live ones.
+    /// magazine, at least one object unless memory is exhausted. If `apart`, preferably objects
+    /// that share no cache line with live ones.
     fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain;
 
     /// Takes a magazine, for other threads to refill from.

@@ -2,8 +2,8 @@
 //! magazines when that is too much.
 //!
 //! The bound is one for all classes. So a class that many objects pass through may use most of it,
-//! and a class that was in use a while ago gives way. A bound for each class alone was tried: it was
-//! too small for the first, and let dozens of the second keep theirs.
+//! and a class that was in use a while ago gives way. A bound for each class alone was tried: it
+//! was too small for the first, and let dozens of the second keep theirs.
 //!
 //! No lock. The sum is not exact, and need not be: a class reports when its bytes have changed by
 //! `GRANULE` since its last report, so that exchanges that balance touch nothing shared beyond the
@@ -92,8 +92,8 @@ impl TransferBudget {
         let start = self.cursor.load(Ordering::Relaxed);
         let found = self.next_over_minimum(start).or_else(|| self.next_over_minimum(0))?;
         self.cursor.store(found + 1, Ordering::Relaxed);
-        // SAFETY: `note_over_minimum` alone sets bits, and takes a class for each. So `found` is the
-        // index of a class.
+        // SAFETY: `note_over_minimum` alone sets bits, and takes a class for each. So `found` is
+        // the index of a class.
         Some(unsafe { SizeClass::from_index_unchecked(found as u8) })
     }
 

@@ -138,8 +138,8 @@ impl TransferCache {
         chain
     }
 
-    /// Whether the object of the search waits here, as far as the search may go. The newest magazine
-    /// comes first. For the check for double frees.
+    /// Whether the object of the search waits here, as far as the search may go. The newest
+    /// magazine comes first. For the check for double frees.
     pub fn holds(&self, search: &mut Search) -> bool {
         let ring = self.ring.lock();
         ring.chains().rev().any(|chain| chain.contains(search))
@@ -161,8 +161,8 @@ impl TransferCache {
         self.ring.lock().objects
     }
 
-    /// Whether every chain holds as many free objects of `class` as it says, and all of them as many
-    /// as are counted. Walks everything.
+    /// Whether every chain holds as many free objects of `class` as it says, and all of them as
+    /// many as are counted. Walks everything.
     pub fn is_sound(&self, class: SizeClass) -> bool {
         let ring = self.ring.lock();
         let objects: usize = ring.chains().map(|chain| chain.count).sum();

@@ -1,8 +1,9 @@
 //! Which pages of a small span are unshared, and what that means for its objects.
 //!
-//! A span's record has a set of its OS pages that nobody shares since the `fork` of a certain number
-//! (`page::cow_set`). The set means nothing after the next `fork`, nor when nobody shares pages any
-//! more. `since` is the number of the `fork` everywhere here; 0: no child shares our pages.
+//! A span's record has a set of its OS pages that nobody shares since the `fork` of a certain
+//! number (`page::cow_set`). The set means nothing after the next `fork`, nor when nobody shares
+//! pages any more. `since` is the number of the `fork` everywhere here; 0: no child shares our
+//! pages.
 //!
 //! The lock of the class guards the set with the record. The caller holds it.
 
