@@ -40,9 +40,10 @@ impl SpanLists {
     /// our pages and `avoid_shared`, takes them from unshared pages alone. Returns whether to come
     /// again, after what was noted is built.
     ///
-    /// In the hardened build neither this nor the two below are inlined: their stack frames must not
-    /// add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call for
-    /// each span costs five instructions per block of 600 bytes. An attribute cannot ask `policy`.
+    /// In the hardened build neither this nor the two below are inlined: their stack frames must
+    /// not add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call
+    /// for each span costs five instructions per block of 600 bytes. An attribute cannot ask
+    /// `policy`.
     #[cfg_attr(feature = "hardened", inline(never))]
     pub fn pick(
         &mut self,
