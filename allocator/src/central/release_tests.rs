@@ -13,21 +13,14 @@ use crate::sync::Futex;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 
-/// An OS whose only working call is `release`, which overwrites the pages, as dropping them would.
+/// Overwrites the pages, as dropping them would.
 struct Overwriting {
     released: RefCell<Vec<(usize, usize)>>,
     refuse: Cell<bool>,
 }
 
-impl Os for Overwriting {
-    fn map(&self, _: usize, _: usize) -> Option<usize> {
-        None
-    }
-    fn map_at(&self, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn unmap(&self, _: usize, _: usize) {}
-    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+impl Release for Overwriting {
+    fn release(&self, addr: usize, bytes: usize) -> bool {
         assert!(addr.is_multiple_of(4096) && bytes.is_multiple_of(4096) && bytes > 0);
         if self.refuse.get() {
             return false;
@@ -36,6 +29,27 @@ impl Os for Overwriting {
         unsafe { std::ptr::write_bytes(addr as *mut u8, 0, bytes) };
         self.released.borrow_mut().push((addr, bytes));
         true
+    }
+}
+
+/// What an OS does when it is told to release pages.
+trait Release {
+    fn release(&self, addr: usize, bytes: usize) -> bool;
+}
+
+/// An OS whose only working call is `release`.
+struct OnlyReleases<R>(R);
+
+impl<R: Release> Os for OnlyReleases<R> {
+    fn map(&self, _: usize, _: usize) -> Option<usize> {
+        None
+    }
+    fn map_at(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    unsafe fn unmap(&self, _: usize, _: usize) {}
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+        self.0.release(addr, bytes)
     }
     unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
     unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
@@ -83,6 +97,7 @@ proptest! {
     ) {
         let mut model = Model::new(size);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(refuse) };
+        let os = OnlyReleases(os);
         for round in 0..rounds {
             for _ in 0..40 {
                 model.fetch(50);
@@ -92,13 +107,13 @@ proptest! {
                     .map(|(_, addr)| addr).collect();
             model.release(&gone);
             model.check();
-            if os.refuse.get() {
+            if os.0.refuse.get() {
                 prop_assert_eq!(release_all(&model, &os), 0);
                 model.check();
-                os.refuse.set(false);
+                os.0.refuse.set(false);
             }
             let bytes = release_all(&model, &os);
-            let seen: usize = os.released.borrow().iter().map(|run| run.1).sum();
+            let seen: usize = os.0.released.borrow().iter().map(|run| run.1).sum();
             prop_assert_eq!(bytes, seen);
             model.check();
             check_contents(&model);
@@ -114,7 +129,7 @@ proptest! {
                     prop_assert!(lives != released, "page {:#x}: live {}", page, lives);
                 }
             }
-            os.released.borrow_mut().clear();
+            os.0.released.borrow_mut().clear();
             // Nothing is left to release.
             prop_assert_eq!(release_all(&model, &os), 0);
         }
@@ -124,7 +139,7 @@ proptest! {
     }
 }
 
-/// An OS in whose `release` the list is used, as another thread would use it: objects return and
+/// Uses the list meanwhile, as another thread would: objects return and
 /// others are taken, so that spans leave the lists, enter them and change their group while the
 /// walk stands somewhere.
 struct Interfering<'a> {
@@ -136,15 +151,8 @@ struct Interfering<'a> {
     taken: RefCell<Vec<usize>>,
 }
 
-impl Os for Interfering<'_> {
-    fn map(&self, _: usize, _: usize) -> Option<usize> {
-        None
-    }
-    fn map_at(&self, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn unmap(&self, _: usize, _: usize) {}
-    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+impl Release for Interfering<'_> {
+    fn release(&self, addr: usize, bytes: usize) -> bool {
         // SAFETY: the list says that nobody needs the content, which is what the test finds out.
         unsafe { std::ptr::write_bytes(addr as *mut u8, 0, bytes) };
         let Some((batch, count)) = self.batches.borrow_mut().pop() else { return true };
@@ -162,22 +170,6 @@ impl Os for Interfering<'_> {
         }
         assert!(self.list.is_sound(), "while pages are released");
         true
-    }
-    unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
-    unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn relocate(&self, _: usize, _: usize, _: usize, _: usize) -> bool {
-        false
-    }
-    fn page_size(&self) -> usize {
-        4096
-    }
-    fn most_mappings(&self) -> usize {
-        usize::MAX
-    }
-    fn now_ms(&self) -> u64 {
-        0
     }
 }
 
@@ -206,25 +198,26 @@ proptest! {
             let len = model.held.len().min(1 + count / 4);
             batches.push((model.held.drain(..len).collect(), count));
         }
-        let os = Interfering {
+        let os = OnlyReleases(Interfering {
             list: &model.list,
             source: &model.source,
             class: model.class,
             batches: RefCell::new(batches),
             taken: RefCell::default(),
-        };
+        });
         // Small budgets: the walk stops and goes on, at a position that it kept.
         for _ in 0..20 {
             model.list.release_pages(&model.source, &os, model.class, &mut Budget::new(pages, 5));
         }
         let left: Vec<usize> =
-            os.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
-        let taken = os.taken.take();
+            os.0.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
+        let taken = os.0.taken.take();
         model.held.extend(left);
         model.held.extend(taken);
         model.check();
         check_contents(&model);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(false) };
+        let os = OnlyReleases(os);
         release_all(&model, &os);
         model.check();
         check_contents(&model);

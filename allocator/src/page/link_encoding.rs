@@ -1,8 +1,8 @@
 //! The process's secret keys, and what they make of the words in free objects.
 //!
 //! A normal build has one key. The mark of a free object is the key xored with the object's
-//! address. An attacker who knows the program, the library and the data cannot foretell it, and a mark
-//! that was copied to another address is no mark there.
+//! address. An attacker who knows the program, the library and the data cannot foretell it, and a
+//! mark that was copied to another address is no mark there.
 //!
 //! The hardened build has two keys, with which it encodes the links between free objects. The first
 //! word of a free object is the link xored with the first key and with the object's address, its
