@@ -8,8 +8,8 @@ use stratalloc_tests::layers::{Violation, check, check_folders, order};
 
 /// Folders of `allocator/src` in which a file still uses one that stands below it. The list only
 /// shrinks: a folder that has become clean leaves it, and none joins it.
-const NOT_YET_ORDERED: [&str; 8] =
-    ["api", "background", "central", "os", "page_heap", "parameters", "stats", "sync"];
+const NOT_YET_ORDERED: [&str; 7] =
+    ["api", "background", "os", "page_heap", "parameters", "stats", "sync"];
 
 fn allocator_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../allocator/src")

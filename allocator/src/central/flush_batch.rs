@@ -1,10 +1,14 @@
-//! Several chains on their way home, walked side by side.
+//! Several chains that return to their spans, walked side by side.
 //!
-//! What has waited in a transfer cache is in no cache of the processor, and where the next object of a chain lies only
-//! the one before it knows: walked one by one, each object costs a trip to memory. Side by side, the trips overlap.
+//! What has waited in a transfer cache is in no cache of the processor, and only an object itself
+//! knows where the next one of its chain lies. Walked one chain after the other, each object costs
+//! a trip to memory. Side by side, the trips overlap.
 //!
-//! The walk writes nothing down: whoever takes the objects home reads the links a second time, from the processor's
-//! caches. A list of the addresses would take 4 KiB of the caller's stack.
+//! The walk keeps no array of the addresses, which would take 4 KiB of the caller's stack: whoever
+//! takes the objects reads the links a second time, from the processor's caches.
+//!
+//! A batch belongs to one call and lies on its stack. It takes no lock; its user takes that of a
+//! class for each part that it is told of.
 
 use super::chain::{Chain, FreeObject};
 use super::span_cursor::RecordPrefetch;
@@ -14,11 +18,12 @@ use core::cmp::Reverse;
 use core::ptr;
 
 /// Chains at once.
-const SIDE_BY_SIDE: usize = 8;
+pub(super) const SIDE_BY_SIDE: usize = 8;
 /// Objects of each chain between two stops: those of all chains fit the processor's nearest caches.
 const STAGE: u16 = 64;
 
-/// A chain, and what was walked of it since the last stop. Half a cache line, as eight of them lie on the stack.
+/// A chain, and what was walked of it since the last stop. Half a cache line, as eight of them lie
+/// on the stack.
 #[derive(Clone, Copy)]
 struct Walker {
     /// The next object to walk to.
@@ -35,13 +40,14 @@ struct Walker {
 
 const _: () = assert!(size_of::<Walker>() == 32 && MAGAZINE_MAX_COUNT <= u16::MAX as usize);
 
-/// Chains that go home together.
+/// Chains that return to their spans together.
 pub struct FlushBatch {
     walkers: [Walker; SIDE_BY_SIDE],
     count: usize,
 }
 
 impl FlushBatch {
+    /// No chains.
     pub const fn new() -> Self {
         const NONE: Walker = Walker {
             at: ptr::null_mut(),
@@ -54,11 +60,12 @@ impl FlushBatch {
         Self { walkers: [NONE; SIDE_BY_SIDE], count: 0 }
     }
 
+    /// Whether there is no room for another chain.
     pub const fn is_full(&self) -> bool {
         self.count == SIDE_BY_SIDE
     }
 
-    /// Adds a chain of objects of `class`, which is a magazine, unless this is full.
+    /// Adds a chain of objects of `class`, at most a magazine. There must be room for it.
     pub fn add(&mut self, class: SizeClass, chain: Chain) {
         debug_assert!(!self.is_full() && chain.count <= u16::MAX as usize);
         let walker = &mut self.walkers[self.count];
@@ -66,17 +73,19 @@ impl FlushBatch {
         self.count += 1;
     }
 
-    /// Walks to the end and calls `arrive` with parts of the chains, until it had each object once. Of a part only
-    /// `count` says where it ends: its last object may link to others. Nothing is left in here.
+    /// Walks to the end and calls `arrive` with parts of the chains, until it had each object once.
+    /// Only `count` says where a part ends: its last object may link to others. The batch is empty
+    /// afterwards.
     ///
     /// # Safety
-    /// The chains are linked, have as many objects as they say, and are the caller's.
+    /// The caller owns the objects of the chains, which are linked, and as many as the chains say.
     pub unsafe fn walk(&mut self, mut arrive: impl FnMut(SizeClass, Chain)) {
         let walkers = &mut self.walkers[..core::mem::take(&mut self.count)];
         // So that those which are not at their end yet come first.
         walkers.sort_unstable_by_key(|walker| Reverse(walker.ahead));
         loop {
-            // SAFETY: by the caller's word. What `arrive` was told of lies behind.
+            // SAFETY: the caller owns the chains' objects, which are linked. `arrive` was told of
+            // objects behind `at` alone, so it cannot have changed those ahead.
             unsafe { walk_stage(walkers) };
             if walkers.first().is_none_or(|walker| walker.behind == 0) {
                 return;
@@ -91,7 +100,7 @@ impl FlushBatch {
 /// Walks up to `STAGE` objects of each chain. The longest chain comes first.
 ///
 /// # Safety
-/// As [`FlushBatch::walk`].
+/// The caller owns the `ahead` objects of each walker from `at` on, which are linked.
 unsafe fn walk_stage(walkers: &mut [Walker]) {
     for walker in walkers.iter_mut() {
         (walker.stop, walker.behind) = (walker.at, 0);
@@ -110,7 +119,8 @@ unsafe fn walk_stage(walkers: &mut [Walker]) {
         for _ in 0..steps {
             for walker in &mut walkers[..walking] {
                 walker.prefetch.of(walker.at as usize);
-                // SAFETY: by the caller's word the chain has as many linked objects as it says.
+                // SAFETY: `steps` is at most `ahead` of every walker in the slice, so this is one
+                // of its objects, which is linked and the caller's.
                 walker.at = unsafe { FreeObject::next(walker.at) };
             }
         }
@@ -133,9 +143,12 @@ mod tests {
     struct Place(#[expect(dead_code, reason = "written to by its address")] [usize; 8]);
 
     proptest! {
-        /// Whatever the lengths, each object arrives once, as one of its chain's class, and in its chain's order.
+        /// Whatever the lengths, each object arrives once, as one of its chain's class, and in its
+        /// chain's order.
         #[test]
-        fn every_object_arrives_once(lengths in prop::collection::vec(0..300_usize, 0..=SIDE_BY_SIDE)) {
+        fn every_object_arrives_once(
+            lengths in prop::collection::vec(0..300_usize, 0..=SIDE_BY_SIDE),
+        ) {
             let mut places: Vec<Vec<Place>> =
                 lengths.iter().map(|&len| vec![Place([0; 8]); len]).collect();
             let mut batch = FlushBatch::new();
@@ -145,21 +158,23 @@ mod tests {
                 let mut chain = Chain::EMPTY;
                 for place in places.iter_mut().rev() {
                     let object: *mut FreeObject = (&raw mut *place).cast();
-                    // SAFETY: the place's memory is ours.
+                    // SAFETY: the place's memory is the test's.
                     unsafe { FreeObject::link(object, chain.head) };
                     chain = Chain { head: object, count: chain.count + 1 };
                 }
                 prop_assert!(!batch.is_full());
                 batch.add(class, chain);
-                wanted.push((class, places.iter().map(|place| (&raw const *place).addr()).collect()));
+                let addrs = places.iter().map(|place| (&raw const *place).addr()).collect();
+                wanted.push((class, addrs));
             }
             prop_assert_eq!(batch.is_full(), lengths.len() == SIDE_BY_SIDE);
             let mut arrived: Vec<(SizeClass, Vec<usize>)> =
                 wanted.iter().map(|&(class, _)| (class, Vec::new())).collect();
-            // SAFETY: the chains are linked and ours.
+            // SAFETY: the chains are linked, and their objects are the test's.
             unsafe {
                 batch.walk(|class, part| {
-                    let (_, of_class) = arrived.iter_mut().find(|(known, _)| *known == class).unwrap();
+                    let mut of_classes = arrived.iter_mut();
+                    let (_, of_class) = of_classes.find(|(known, _)| *known == class).unwrap();
                     let mut object = part.head;
                     for _ in 0..part.count {
                         of_class.push(object.addr());

@@ -1,16 +1,20 @@
-//! Giving back what lies idle in the shared tier when the process grows elsewhere.
+//! Releasing what lies idle in the shared tier when the process grows elsewhere.
 //!
-//! Time alone is not enough. A program whose sizes change runs through a phase in a second, and would hold
-//! what every one of them needed at its peak (C1.6). But when its memory grows, it pays a page fault for
-//! each page; giving back an idle page for it costs about half of that, and keeps the sum level. A program
-//! that has what it needs, and only moves it about, never gets here.
+//! Time alone is not enough. A program whose sizes change runs through a phase in a second, and
+//! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). But when its memory
+//! grows, it takes a page fault for each page. To release an idle page for each of them costs about
+//! half of that, and keeps the sum level. A program that has what it needs, and only moves it
+//! about, never gets here.
 //!
-//! What is to go for a megabyte of growth goes in parts, one with each of the calls that make the process grow next: none
-//! of them does more than a few dozen steps of that.
+//! What is to be released for a megabyte of growth goes in parts, one with each of the calls that
+//! make the process grow next: none of them does more than a few dozen steps of it. The calls take
+//! turns at one state ([`Turns`]); nobody waits for it.
 
+use super::all_classes::{Central, PART_LOOKS};
+use super::decay::Drain;
 use super::low_water::Consumer;
-use super::release::{Budget, OS_PAGE};
-use super::{Central, Drain, PART_LOOKS};
+use super::os_pages::OS_PAGE;
+use super::release_budget::Budget;
 use crate::base::steps;
 use crate::config::{
     CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
@@ -21,63 +25,69 @@ use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::sync::{AtomicUsize, Ordering, Turns};
 
-/// Bytes that came into use without having been resident, and that no payment was made for to its end. Relaxed, here and
-/// below: a sum that decides when to do something, not what.
+/// Bytes that came into use, were not resident before, and were not made up for yet.
+///
+/// Relaxed, here and below: the sum decides when something is done, and nothing is reached by it.
 static GROWTH: AtomicUsize = AtomicUsize::new(0);
 
-/// What is given back for growth, and how far that is.
-struct Payment {
-    /// Times that one began.
+/// The release for some megabytes of growth, and how far it is.
+struct GrowthRelease {
+    /// Releases that were begun.
     count: usize,
-    /// Bytes that it is for.
+    /// Bytes that this one is for.
     grown: usize,
-    /// OS pages that are to go.
+    /// OS pages that are still to go; 0: none is going on.
     pages: usize,
-    /// Idle magazines go home before.
+    /// Idle magazines return to their spans before.
     drain: Drain,
-    /// Whether it is known what lies idle; the class that was looked at last for that, and the sum so far.
+    /// Whether it is known what lies idle.
     is_known: bool,
+    /// The class that was looked at last for that.
     looked_at: usize,
+    /// The sum so far.
     idle_bytes: usize,
-    /// What does, of each class, in OS pages. Four bytes hold what a class can have.
+    /// OS pages that lie idle, per class. Four bytes hold what a class can have.
     idle: [u32; CLASS_COUNT],
 }
 
-static PAYMENT: Turns<Payment, Linux> = Turns::new(Payment::new());
+static RELEASE: Turns<GrowthRelease, Linux> = Turns::new(GrowthRelease::new());
 
-/// In a forked child: nothing is owed.
+/// In a forked child: nothing is to be released, whatever the parent was at.
 pub(super) fn reset_in_child() {
-    PAYMENT.reset_in_child(Payment::new());
+    RELEASE.reset_in_child(GrowthRelease::new());
+    // Relaxed: there is no other thread.
     GROWTH.store(0, Ordering::Relaxed);
 }
 
 impl Central {
-    /// Notes that the process came to use `bytes` of memory that were not resident. For every so many of
-    /// them, idle memory is given back, if there is much of it.
+    /// Notes that the process came to use `bytes` of memory that were not resident. For every so
+    /// many of them, idle memory is released, if there is much of it.
     pub fn note_growth(&self, bytes: usize) {
+        // Relaxed: see `GROWTH`.
         if GROWTH.fetch_add(bytes, Ordering::Relaxed) + bytes < GROWTH_STEP {
             return;
         }
-        self.pay_for_growth();
+        self.release_for_growth();
     }
 
-    /// Gives back a part of the idle memory that is to go for what the process has grown by.
+    /// Releases a part of the idle memory that is to go for what the process has grown by.
     #[cold]
     #[inline(never)]
-    fn pay_for_growth(&self) {
-        PAYMENT.try_use(|payment| {
-            if !payment.is_owed() {
-                payment.begin(GROWTH.load(Ordering::Relaxed));
+    fn release_for_growth(&self) {
+        RELEASE.try_use(|release| {
+            // Relaxed, for both: see `GROWTH`.
+            if !release.is_going_on() {
+                release.begin(GROWTH.load(Ordering::Relaxed));
             }
-            payment.pay_a_part(self);
-            if !payment.is_owed() {
-                GROWTH.fetch_sub(payment.grown, Ordering::Relaxed);
+            release.do_a_part(self);
+            if !release.is_going_on() {
+                GROWTH.fetch_sub(release.grown, Ordering::Relaxed);
             }
         });
     }
 }
 
-impl Payment {
+impl GrowthRelease {
     const fn new() -> Self {
         Self {
             count: 0,
@@ -91,7 +101,7 @@ impl Payment {
         }
     }
 
-    fn is_owed(&self) -> bool {
+    fn is_going_on(&self) -> bool {
         self.pages > 0
     }
 
@@ -104,7 +114,7 @@ impl Payment {
         self.count = self.count.wrapping_add(1);
     }
 
-    fn pay_a_part(&mut self, central: &Central) {
+    fn do_a_part(&mut self, central: &Central) {
         if !self.drain.is_over() {
             self.drain.take_part(central, Consumer::Growth);
         } else if !self.is_known {
@@ -114,7 +124,7 @@ impl Payment {
         }
     }
 
-    /// Finds out what lies idle, some classes at a time. If that is little, nothing is owed.
+    /// Finds out what lies idle, some classes at a time. If that is little, nothing is released.
     fn look(&mut self, central: &Central) {
         for _ in 0..PART_LOOKS {
             steps::add(1);
@@ -133,7 +143,7 @@ impl Payment {
         }
     }
 
-    /// Gives back some idle pages of the class that has most.
+    /// Releases some idle pages of the class that has most.
     fn release_a_part(&mut self, central: &Central) {
         let most = SizeClass::all().max_by_key(|class| self.idle[class.index()]);
         let Some(class) = most.filter(|class| self.idle[class.index()] > 0) else {

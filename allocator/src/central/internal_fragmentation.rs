@@ -1,32 +1,40 @@
-//! What blocks have beyond what was asked for: an estimate.
+//! Internal fragmentation: what blocks have beyond what was asked for. An estimate.
 //!
-//! Nothing is counted where blocks are handed out from magazines. A request for which objects are taken from spans stands
-//! for those that the magazine serves afterwards; one beyond the size classes stands for itself. Such requests are as good as
-//! drawn by chance, as each is the first after a magazine was used up, unless a program's sizes follow a pattern of that length.
+//! Blocks that come from magazines are not counted. A request for which objects are taken from
+//! spans stands for those that the magazine serves afterwards; a request beyond the size classes
+//! stands for itself. Each is the first request after a magazine was used up, so they are as good
+//! as drawn by chance, unless a program's sizes follow a pattern of that length.
+//!
+//! No lock: one word per class, which any thread may change.
 
 use crate::base::scale::scale;
 use crate::sync::{AtomicUsize, Ordering};
 
 /// Bits of the sum of bytes; the number of requests is above them.
 const SUM_BITS: u32 = 40;
-/// At so many requests both are halved: what was asked for long ago counts less and less.
+/// At so many requests sum and number are halved: old requests count less and less.
 const MOST: usize = 1 << 15;
 
 const _: () = assert!(usize::BITS == 64, "a sum and a number in one word");
 
 /// How much requests of one kind are rounded up, on the mean.
 pub struct InternalFragmentation {
-    /// Relaxed throughout: nothing depends on it. One word, so that sum and number always fit each other; written without
-    /// a locked instruction, so that of two requests at the same moment one may be lost.
+    /// Sum and number in one word, so that they always fit each other. It is written without a
+    /// locked instruction: of two requests at the same moment one may be lost.
+    ///
+    /// Relaxed throughout: a figure for statistics, which nothing depends on.
     word: AtomicUsize,
 }
 
 impl InternalFragmentation {
+    /// No requests.
     pub const fn new() -> Self {
         Self { word: AtomicUsize::new(0) }
     }
 
+    /// The number of requests, and the sum of their bytes.
     fn load(&self) -> (usize, usize) {
+        // Relaxed: see `word`.
         let word = self.word.load(Ordering::Relaxed);
         (word >> SUM_BITS, word & ((1 << SUM_BITS) - 1))
     }
@@ -38,8 +46,9 @@ impl InternalFragmentation {
         if number == MOST {
             (number, sum) = (number / 2, sum / 2);
         }
-        // Cut rather than carried over into the number.
+        // The sum is cut off, not carried over into the number.
         let sum = (sum + bytes).min((1 << SUM_BITS) - 1);
+        // Relaxed: see `word`.
         self.word.store((number + 1) << SUM_BITS | sum, Ordering::Relaxed);
     }
 

@@ -1,25 +1,48 @@
-//! What lies idle in a central free list: free objects that nobody has wanted for a while.
+//! How long memory lies idle: low-water marks, and when a search for idle memory is worth while.
 //!
-//! The measure is a low-water mark: as many objects as were free at every moment since the last look. Two
-//! look, at moments of their own: the decay, by the clock, and growth elsewhere, by bytes.
+//! A low-water mark is the lowest level since a consumer last asked: what was there at every moment
+//! since then was not needed. Two consumers ask, at moments of their own: the decay, by the clock,
+//! and growth elsewhere, by bytes. So there is a mark for each.
 //!
-//! Idle objects need not fill whole OS pages. A search that found none is not repeated at once.
+//! The owner of the level keeps these values under its own lock. Nothing here decides what is
+//! released.
 
-use super::free_list::CentralFreeList;
-use super::release::OS_PAGE;
-use crate::page::size_class::SizeClass;
-
-/// Who looks.
+/// Who asks for idle memory.
 #[derive(Clone, Copy)]
 pub enum Consumer {
     /// The decay.
     Decay = 0,
-    /// Growth elsewhere.
+    /// Growth of the process elsewhere.
     Growth = 1,
 }
 
-/// After how many calls a search is worth while: twice as many after each that found little.
+/// The lowest level since each consumer last asked.
+pub(super) struct LowWater([usize; 2]);
+
+impl LowWater {
+    /// Marks for a level that was 0 all the time.
+    pub const fn new() -> Self {
+        Self([0; 2])
+    }
+
+    /// Notes that the level is `level` now.
+    #[inline]
+    pub fn note(&mut self, level: usize) {
+        self.0 = self.0.map(|low| low.min(level));
+    }
+
+    /// The lowest level since `consumer` last asked. Its mark begins anew, at `level`, the level
+    /// now.
+    pub fn take(&mut self, consumer: Consumer, level: usize) -> usize {
+        core::mem::replace(&mut self.0[consumer as usize], level)
+    }
+}
+
+/// After how many calls a search is worth while: twice as many after each search that found
+/// nothing. Idle objects need not fill whole OS pages, so a search may find nothing again and
+/// again.
 pub(super) struct SearchBackoff {
+    /// Calls that are still passed over.
     wait: u16,
     /// How often the wait was doubled.
     doublings: u16,
@@ -29,37 +52,59 @@ pub(super) struct SearchBackoff {
 const MOST_DOUBLINGS: u16 = 5;
 
 impl SearchBackoff {
+    /// The first call is due.
     pub const fn new() -> Self {
         Self { wait: 0, doublings: 0 }
     }
-}
 
-impl CentralFreeList {
-    /// Bytes of memory, resident as far as is known, in objects that were free ever since `asker` asked
-    /// last.
-    pub fn take_idle(&self, class: SizeClass, asker: Consumer) -> usize {
-        let mut inner = self.inner.lock();
-        let free = inner.free;
-        let low = core::mem::replace(&mut inner.low[asker as usize], free);
-        (low * class.size()).saturating_sub(inner.released * OS_PAGE)
-    }
-
-    /// Whether to search for idle pages now. To be followed by `note_search` if so.
-    pub fn may_search(&self) -> bool {
-        let patience = &mut self.inner.lock().patience;
-        let now = patience.wait == 0;
-        patience.wait = patience.wait.saturating_sub(1);
+    /// Whether this call is to search. Each call that is passed over shortens the wait.
+    pub fn is_due(&mut self) -> bool {
+        let now = self.wait == 0;
+        self.wait = self.wait.saturating_sub(1);
         now
     }
 
-    /// Notes whether a search found any idle page.
-    pub fn note_search(&self, found: bool) {
-        let patience = &mut self.inner.lock().patience;
+    /// Notes whether a search found anything.
+    pub fn note(&mut self, found: bool) {
         if found {
-            *patience = SearchBackoff::new();
+            *self = Self::new();
         } else {
-            patience.wait = 1 << patience.doublings;
-            patience.doublings = (patience.doublings + 1).min(MOST_DOUBLINGS);
+            self.wait = 1 << self.doublings;
+            self.doublings = (self.doublings + 1).min(MOST_DOUBLINGS);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The decay must not take for idle what growth has asked for since, nor the other way round.
+    #[test]
+    fn each_consumer_has_a_mark_of_its_own() {
+        let mut low = LowWater::new();
+        assert_eq!(low.take(Consumer::Decay, 9), 0);
+        low.note(4);
+        low.note(7);
+        assert_eq!(low.take(Consumer::Growth, 7), 0);
+        assert_eq!(low.take(Consumer::Decay, 7), 4);
+        low.note(5);
+        assert_eq!(low.take(Consumer::Growth, 5), 5);
+        assert_eq!(low.take(Consumer::Decay, 5), 5);
+    }
+
+    /// A search that finds nothing costs as much as one that finds something: searches in vain get
+    /// rare, up to a bound, and one success ends that.
+    #[test]
+    fn searches_in_vain_get_rare() {
+        let mut backoff = SearchBackoff::new();
+        let passed_over =
+            |backoff: &mut SearchBackoff| (0..).take_while(|_| !backoff.is_due()).count();
+        for wanted in [0, 1, 2, 4, 8, 16, 32, 32] {
+            assert_eq!(passed_over(&mut backoff), wanted);
+            backoff.note(false);
+        }
+        backoff.note(true);
+        assert_eq!(passed_over(&mut backoff), 0);
     }
 }

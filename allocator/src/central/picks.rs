@@ -1,35 +1,41 @@
-//! The objects that a thread takes out of spans, as bits: what a fetch keeps while it holds the lock of the list.
+//! The objects that a fetch takes out of spans, as bits: what it notes while it holds the list's
+//! lock.
 //!
-//! To link objects is to write to them, and to write to memory that was never touched is a page fault, which takes
-//! the kernel a microsecond or, when memory is short, milliseconds. Nobody else should wait for that at the lock. So
-//! the objects are noted under the lock ([`Picks::add`]) and linked after it ([`Picks::build`]).
+//! Linking an object writes to it. A write to memory that was never touched is a page fault, which
+//! takes the kernel a microsecond or, when memory is short, milliseconds, and no other thread
+//! should wait for that at the lock. So the fetch notes objects under the lock ([`Picks::add`]) and
+//! links them after it ([`Picks::build`]).
 //!
-//! The notes lie on the stack of whoever allocates, so there are few. A fetch that needs more builds what it has and takes
-//! the lock again.
+//! The notes lie on the stack of the thread that allocates, so there are few. A fetch that needs
+//! more builds what it has and takes the lock again.
 
-#[cfg(not(feature = "hardened"))]
-use super::chain_builder::ChainBuilder;
-#[cfg(feature = "hardened")]
-use super::random_chain_builder::ChainBuilder;
+use super::chain_builder::{BuildChain, OrderedChainBuilder};
+use super::random_chain_builder::RandomChainBuilder;
+use crate::policy::{HARDENED, Hardened};
 use core::mem::MaybeUninit;
 
-/// Bytes that must not be carved by two threads: a cache line, and in hardened builds what a line of the map of live
-/// blocks describes, which is written to by every call.
-pub(super) const LINE: usize = if cfg!(feature = "hardened") { 1024 } else { 64 };
-/// Number of notes: each is of up to 64 objects of one span. 128 bytes; hardened builds need the room for chains.
-const MOST: usize = if cfg!(feature = "hardened") { 1 } else { 8 };
+/// What the build links picked objects with.
+pub type ChainBuilder = Hardened<RandomChainBuilder, OrderedChainBuilder>;
 
-/// Objects of one span: those of a size that the bits stand for, counted from `start`.
+/// Bytes that must not be carved by two threads: a cache line. In the hardened build it is what a
+/// cache line of the allocation bitmap describes, because every call writes to the bitmap.
+pub(super) const LINE: usize = if HARDENED { 1024 } else { 64 };
+/// Number of notes. Each is of up to 64 objects of one span. They take 128 bytes; the hardened
+/// build needs that room for the piles of its chain builder.
+const MOST: usize = if HARDENED { 1 } else { 8 };
+
+/// Objects of one span: bit 0 is the object at `start`, bit 1 the next one.
 #[derive(Clone, Copy)]
 struct Pick {
     start: usize,
     bits: u64,
 }
 
-/// Objects that are taken and not linked yet.
+/// Objects that are taken and not linked yet. Equation: `count` is the number of bits of all notes
+/// that were ever added.
 pub struct Picks {
     picks: [MaybeUninit<Pick>; MOST],
-    /// How many of `picks` are set.
+    /// How many of `picks` are set: the first ones.
     len: usize,
     /// Objects so far, those that were built before included.
     count: usize,
@@ -38,6 +44,7 @@ pub struct Picks {
 }
 
 impl Picks {
+    /// No objects.
     pub fn new() -> Self {
         Self { picks: [const { MaybeUninit::uninit() }; MOST], len: 0, count: 0, last: 0 }
     }
@@ -52,32 +59,34 @@ impl Picks {
         self.len == MOST
     }
 
-    /// Of the objects of `size` bytes that `wanted` stands for, those to be added so that there are `want` in all, from the
-    /// lowest on: and as many more as lie in the cache line where the last one ends.
-    pub fn choose(&self, start: usize, wanted: u64, size: usize, request: usize) -> u64 {
-        let room = request.saturating_sub(self.count);
-        if wanted.count_ones() as usize <= room {
-            return wanted;
+    /// Chooses from the free objects `offered`, of `size` bytes from `start` on, as many as bring
+    /// the count to `request`, the lowest first. Adds to them the objects behind the last one that
+    /// lie in the cache line in which it ends.
+    pub fn choose(&self, start: usize, offered: u64, size: usize, request: usize) -> u64 {
+        let missing = request.saturating_sub(self.count);
+        if offered.count_ones() as usize <= missing {
+            return offered;
         }
-        let mut left = wanted;
-        for _ in 0..room {
+        let mut left = offered;
+        for _ in 0..missing {
             left &= left - 1;
         }
         let mut last =
-            if room > 0 { start + (wanted & !left).ilog2() as usize * size } else { self.last };
+            if missing > 0 { start + (offered & !left).ilog2() as usize * size } else { self.last };
         while left != 0 {
             let addr = start + left.trailing_zeros() as usize * size;
-            // 0 is the last one's address before there is any, and no object lies behind it.
+            // Before the first object `last` is 0, and no object lies directly behind address 0.
             if last + size != addr || addr.is_multiple_of(LINE) {
                 break;
             }
             left &= left - 1;
             last = addr;
         }
-        wanted & !left
+        offered & !left
     }
 
-    /// Adds the objects of `size` bytes that `bits`, not 0, stands for, of those that begin at `start`. There must be room.
+    /// Adds a note of the objects of `size` bytes from `start` on that `bits`, not 0, stands for.
+    /// There must be room for it.
     pub fn add(&mut self, start: usize, bits: u64, size: usize) {
         debug_assert!(bits != 0 && !self.is_full());
         self.picks[self.len].write(Pick { start, bits });
@@ -86,13 +95,14 @@ impl Picks {
         self.last = start + bits.ilog2() as usize * size;
     }
 
-    /// Appends to `out` what was added since the last time: without the lock.
+    /// Appends to `out` what was added since the last time. The caller does not hold the lock.
     ///
     /// # Safety
-    /// What was added are free objects of `size` bytes which belong to the caller.
+    /// What was added are free small objects of `size` bytes, and the caller owns them.
     pub unsafe fn build(&mut self, size: usize, out: &mut ChainBuilder) {
         for pick in &self.picks[..core::mem::take(&mut self.len)] {
-            // SAFETY: the first `len` are set; the objects are free and the caller's, by his word.
+            // SAFETY: `add` has written the first `len` notes. The caller owns the objects that
+            // they stand for, free small ones of `size` bytes, and gives them to the builder.
             unsafe {
                 let Pick { start, bits } = pick.assume_init();
                 out.append_all(start, bits, size);
@@ -107,22 +117,25 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
-        /// As many as wanted, the lowest first, and beyond them only what shares the last one's line.
+        /// As many as were requested, the lowest first; beyond them only what shares the last one's
+        /// line.
         #[test]
-        fn what_is_chosen_ends_where_enough_is_had_and_a_line_ends(
-            steps in 1usize..40, wanted: u64, request in 1usize..80, page in 1usize..1000,
+        fn the_choice_ends_where_the_request_is_met_and_a_line_ends(
+            steps in 1usize..40, offered: u64, request in 1usize..80, page in 1usize..1000,
         ) {
             let (size, start) = (steps * 16, page * 4096);
             let mut picks = Picks::new();
-            let chosen = picks.choose(start, wanted, size, request);
-            prop_assert_eq!(chosen & !wanted, 0);
-            let rest = wanted & !chosen;
+            let chosen = picks.choose(start, offered, size, request);
+            prop_assert_eq!(chosen & !offered, 0);
+            let rest = offered & !chosen;
             prop_assert!(chosen == 0 || rest == 0 || chosen.ilog2() < rest.trailing_zeros());
-            prop_assert!(chosen.count_ones() as usize >= request.min(wanted.count_ones() as usize));
+            let offers = offered.count_ones() as usize;
+            prop_assert!(chosen.count_ones() as usize >= request.min(offers));
             if chosen.count_ones() as usize > request {
                 let mut first = chosen;
                 (0..request).for_each(|_| first &= first - 1);
-                // All that are too many lie in a row, in the line where the last of those wanted ends.
+                // All that are too many lie in a row, in the line where the last of those that were
+                // requested ends.
                 let before = (chosen & !first).ilog2() as usize;
                 for index in before + 1..=chosen.ilog2() as usize {
                     prop_assert!(chosen >> index & 1 != 0);

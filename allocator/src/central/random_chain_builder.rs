@@ -1,80 +1,75 @@
-//! Hardened builds: the objects that a magazine gets, linked in a random order, so that nobody foresees which block lies
-//! behind which.
+//! Building a chain in a random order, so that nobody foresees which block lies behind which. The
+//! hardened build uses this.
 //!
-//! They are shuffled as a radix sort sorts, by keys drawn at random: each object goes to one of 16 chains, these are
-//! gone through in order, and each object goes to one of 16 chains once more. Two objects keep their order only if they
-//! drew the same twice, which is 1 in 256. The chains lie in the objects themselves; an array of the addresses would
-//! take 2 KiB of the stack of whoever allocates.
+//! The objects are shuffled as a radix sort sorts, by keys drawn at random. Each object goes to one
+//! of 16 piles. The piles are gone through in order, and each object goes to one of 16 piles once
+//! more. Two objects keep their order only if they drew the same pile twice, which is 1 case in
+//! 256. The piles are linked through the objects themselves: an array of their addresses would take
+//! 2 KiB of the stack of the thread that allocates.
 
 use super::chain::{Chain, FreeObject};
+use super::chain_builder::BuildChain;
 use crate::page::link_encoding;
 use core::ptr;
 
 /// Chains that objects are distributed to: a power of two.
 const PILES: usize = 16;
 
-/// A chain under construction.
-pub struct ChainBuilder {
+/// Links objects in a random order.
+pub struct RandomChainBuilder {
     /// After the first of two distributions.
     piles: [*mut FreeObject; PILES],
-    tail: *mut FreeObject,
     count: usize,
     random: u64,
 }
 
-impl ChainBuilder {
-    pub fn new() -> Self {
-        link_encoding::ensure();
-        Self {
-            piles: [ptr::null_mut(); PILES],
-            tail: ptr::null_mut(),
-            count: 0,
-            random: link_encoding::random() as u64,
-        }
-    }
-
-    /// The number of a chain, drawn at random.
+impl RandomChainBuilder {
+    /// The number of a pile, drawn at random.
     fn draw(&mut self) -> usize {
         // Knuth's generator, whose upper bits are its best.
         self.random = self.random.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(1);
         (self.random >> (64 - PILES.ilog2())) as usize
     }
 
-    /// # Safety
-    /// `object` is free memory of a small object and belongs to the caller.
-    pub unsafe fn append(&mut self, object: *mut FreeObject) {
-        let drawn = self.draw();
-        // SAFETY: by the caller's word.
-        unsafe { FreeObject::link(object, self.piles[drawn]) };
-        self.piles[drawn] = object;
-        self.tail = object;
-        self.count += 1;
-    }
-
-    /// As `append` for the objects that the bits stand for, of those of `size` bytes that begin at `start`.
+    /// Appends one object.
     ///
     /// # Safety
-    /// As `append`, for each.
-    pub unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
+    /// `object` is a free small object, and the caller gives it to the builder.
+    unsafe fn append(&mut self, object: *mut FreeObject) {
+        let drawn = self.draw();
+        // SAFETY: the caller owns the object, a free small one; `new` has made the keys.
+        unsafe { FreeObject::link(object, self.piles[drawn]) };
+        self.piles[drawn] = object;
+        self.count += 1;
+    }
+}
+
+impl BuildChain for RandomChainBuilder {
+    fn new() -> Self {
+        link_encoding::ensure();
+        Self { piles: [ptr::null_mut(); PILES], count: 0, random: link_encoding::random() as u64 }
+    }
+
+    unsafe fn append_all(&mut self, start: usize, mut bits: u64, size: usize) {
         while bits != 0 {
-            // SAFETY: by the caller's word.
-            unsafe {
-                self.append((start + bits.trailing_zeros() as usize * size) as *mut FreeObject)
-            };
+            let object = start + bits.trailing_zeros() as usize * size;
+            // SAFETY: the bit is set, so this is a free small object that the caller gives to the
+            // builder.
+            unsafe { self.append(object as *mut FreeObject) };
             bits &= bits - 1;
         }
     }
 
     #[inline(never)]
-    pub fn finish(&mut self) -> Chain {
+    fn finish(&mut self) -> Chain {
         let mut heads = [ptr::null_mut(); PILES];
-        // The object that each chain ends with: what was put there first.
+        // The object that each pile ends with: what was put there first.
         let mut tails = [ptr::null_mut(); PILES];
         for pile in 0..PILES {
             let mut object = self.piles[pile];
             while !object.is_null() {
                 let drawn = self.draw();
-                // SAFETY: an object that was appended, hence linked, and is the builder's.
+                // SAFETY: the object was appended, so it is linked, and the builder owns it.
                 unsafe {
                     let next = FreeObject::next(object);
                     FreeObject::link(object, heads[drawn]);
@@ -89,7 +84,7 @@ impl ChainBuilder {
         let mut head = ptr::null_mut();
         for (&first, &last) in heads.iter().zip(&tails) {
             if !first.is_null() {
-                // SAFETY: an object of the builder's.
+                // SAFETY: the last object of a pile, which was appended; the builder owns it.
                 unsafe { FreeObject::link(last, head) };
                 head = first;
             }
@@ -107,19 +102,19 @@ mod tests {
     #[derive(Clone)]
     struct Place(#[expect(dead_code, reason = "written to by its address")] [usize; 4]);
 
-    /// What lies behind a block is another block's business: which one is handed out after it must not follow from where
-    /// it lies. Of 128 objects in random order, one pair of neighbours in a row is the mean.
+    /// Which block is handed out after another one must not follow from where that one lies: an
+    /// overrun then hits a block that its author cannot foresee. Of 128 objects in random order,
+    /// one pair of neighbours in a row is the mean.
     #[test]
     fn each_object_comes_once_and_neighbours_seldom_follow_each_other() {
         const OBJECTS: usize = 128;
         const ROUNDS: usize = 200;
-        link_encoding::ensure();
         let mut places = vec![Place([0; 4]); OBJECTS];
         let mut neighbours = 0;
         for _ in 0..ROUNDS {
-            let mut builder = ChainBuilder::new();
+            let mut builder = RandomChainBuilder::new();
             let start = places.as_mut_ptr().addr();
-            // SAFETY: the places' memory is ours.
+            // SAFETY: the places' memory is the test's.
             unsafe {
                 builder.append_all(start, u64::MAX, 32);
                 for place in &mut places[64..] {

@@ -1,28 +1,26 @@
-//! Properties of giving back OS pages inside spans: over an OS that overwrites what it is given.
+//! Properties of releasing OS pages inside spans: over an OS that overwrites what it is given.
 
-use super::CentralFreeList;
-use super::release::{Budget, vacant};
+use super::free_list::CentralFreeList;
+use super::hold::Look;
+use super::os_pages::vacant;
+use super::release_budget::Budget;
+use super::span_lists::HOLDERS;
+use super::span_source::free_spans;
 use super::tests::{Model, SIZES, Source, chain, objects};
-use crate::os::Os;
+use crate::os::{Linux, Os};
 use crate::page::size_class::SizeClass;
+use crate::sync::Futex;
 use proptest::prelude::*;
 use std::cell::{Cell, RefCell};
 
-/// An OS whose only working call is `release`, which overwrites the pages, as dropping them would.
+/// Overwrites the pages, as dropping them would.
 struct Overwriting {
     released: RefCell<Vec<(usize, usize)>>,
     refuse: Cell<bool>,
 }
 
-impl Os for Overwriting {
-    fn map(&self, _: usize, _: usize) -> Option<usize> {
-        None
-    }
-    fn map_at(&self, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn unmap(&self, _: usize, _: usize) {}
-    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+impl Release for Overwriting {
+    fn release(&self, addr: usize, bytes: usize) -> bool {
         assert!(addr.is_multiple_of(4096) && bytes.is_multiple_of(4096) && bytes > 0);
         if self.refuse.get() {
             return false;
@@ -31,6 +29,27 @@ impl Os for Overwriting {
         unsafe { std::ptr::write_bytes(addr as *mut u8, 0, bytes) };
         self.released.borrow_mut().push((addr, bytes));
         true
+    }
+}
+
+/// What an OS does when it is told to release pages.
+trait Release {
+    fn release(&self, addr: usize, bytes: usize) -> bool;
+}
+
+/// An OS whose only working call is `release`.
+struct OnlyReleases<R>(R);
+
+impl<R: Release> Os for OnlyReleases<R> {
+    fn map(&self, _: usize, _: usize) -> Option<usize> {
+        None
+    }
+    fn map_at(&self, _: usize, _: usize) -> bool {
+        false
+    }
+    unsafe fn unmap(&self, _: usize, _: usize) {}
+    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+        self.0.release(addr, bytes)
     }
     unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
     unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
@@ -48,6 +67,11 @@ impl Os for Overwriting {
     fn now_ms(&self) -> u64 {
         0
     }
+}
+
+/// Releases all there is. Returns the bytes.
+fn release_all(model: &Model, os: &impl Os) -> usize {
+    model.list.release_pages(&model.source, os, model.class, &mut Budget::unbounded())
 }
 
 /// Panics unless every object that is out still holds what `fetch` wrote.
@@ -62,8 +86,8 @@ fn check_contents(model: &Model) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
-    /// Whatever lives keeps its content, sums stay right, a page is not given back twice without use in
-    /// between, and every page that no live object touches has gone back.
+    /// Whatever lives keeps its content, sums stay right, a page is not released twice without use
+    /// in between, and every page that no live object touches is released.
     #[test]
     fn only_pages_without_a_live_object_go_back_and_all_of_those(
         size in prop::sample::select(SIZES.to_vec()),
@@ -73,6 +97,7 @@ proptest! {
     ) {
         let mut model = Model::new(size);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(refuse) };
+        let os = OnlyReleases(os);
         for round in 0..rounds {
             for _ in 0..40 {
                 model.fetch(50);
@@ -82,13 +107,13 @@ proptest! {
                     .map(|(_, addr)| addr).collect();
             model.release(&gone);
             model.check();
-            if os.refuse.get() {
-                prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
+            if os.0.refuse.get() {
+                prop_assert_eq!(release_all(&model, &os), 0);
                 model.check();
-                os.refuse.set(false);
+                os.0.refuse.set(false);
             }
-            let bytes = model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
-            let seen: usize = os.released.borrow().iter().map(|run| run.1).sum();
+            let bytes = release_all(&model, &os);
+            let seen: usize = os.0.released.borrow().iter().map(|run| run.1).sum();
             prop_assert_eq!(bytes, seen);
             model.check();
             check_contents(&model);
@@ -98,14 +123,15 @@ proptest! {
                 let span = unsafe { span.as_ref() };
                 let touched = span.carved as usize * size;
                 for page in (0..touched / 4096).map(|page| span.addr() + page * 4096) {
-                    let lives = model.held.iter().any(|&addr| addr < page + 4096 && addr + size > page);
+                    let touches = |addr: usize| addr < page + 4096 && addr + size > page;
+                    let lives = model.held.iter().any(|&addr| touches(addr));
                     let released = span.released >> ((page - span.addr()) / 4096) & 1 != 0;
-                    prop_assert!(lives != released, "page {:#x}: live {} released {}", page, lives, released);
+                    prop_assert!(lives != released, "page {:#x}: live {}", page, lives);
                 }
             }
-            os.released.borrow_mut().clear();
-            // Nothing is left to give back.
-            prop_assert_eq!(model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded()), 0);
+            os.0.released.borrow_mut().clear();
+            // Nothing is left to release.
+            prop_assert_eq!(release_all(&model, &os), 0);
         }
         let rest = model.held.clone();
         model.release(&rest);
@@ -113,26 +139,20 @@ proptest! {
     }
 }
 
-/// An OS in whose `release` another thread would use the list: it gives objects back and takes some, so that spans leave
-/// the lists, enter them and change their group while the walk stands somewhere.
+/// Uses the list meanwhile, as another thread would: objects return and
+/// others are taken, so that spans leave the lists, enter them and change their group while the
+/// walk stands somewhere.
 struct Interfering<'a> {
     list: &'a CentralFreeList,
     source: &'a Source,
     class: SizeClass,
-    /// What to give back, a batch a time, and how many objects to take then.
+    /// What returns, a batch a time, and how many objects are taken then.
     batches: RefCell<Vec<(Vec<usize>, usize)>>,
     taken: RefCell<Vec<usize>>,
 }
 
-impl Os for Interfering<'_> {
-    fn map(&self, _: usize, _: usize) -> Option<usize> {
-        None
-    }
-    fn map_at(&self, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn unmap(&self, _: usize, _: usize) {}
-    unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
+impl Release for Interfering<'_> {
+    fn release(&self, addr: usize, bytes: usize) -> bool {
         // SAFETY: the list says that nobody needs the content, which is what the test finds out.
         unsafe { std::ptr::write_bytes(addr as *mut u8, 0, bytes) };
         let Some((batch, count)) = self.batches.borrow_mut().pop() else { return true };
@@ -143,37 +163,21 @@ impl Os for Interfering<'_> {
         }
         for object in objects(self.list.fetch(self.source, self.class, count, false)) {
             let apart = object + size <= addr || object >= addr + bytes;
-            assert!(apart, "an object on a page that is being given back was handed out");
+            assert!(apart, "an object on a page that is being released was handed out");
             // SAFETY: the object was handed to the test.
             unsafe { std::ptr::write_bytes(object as *mut u8, 0xA5, size) };
             self.taken.borrow_mut().push(object);
         }
-        assert!(self.list.is_sound(), "while pages are given back");
+        assert!(self.list.is_sound(), "while pages are released");
         true
-    }
-    unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
-    unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
-        false
-    }
-    unsafe fn relocate(&self, _: usize, _: usize, _: usize, _: usize) -> bool {
-        false
-    }
-    fn page_size(&self) -> usize {
-        4096
-    }
-    fn most_mappings(&self) -> usize {
-        usize::MAX
-    }
-    fn now_ms(&self) -> u64 {
-        0
     }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next walk over all
-    /// finds every page that is left.
+    /// Wherever the walk stands, spans may come and go: nothing that lives is lost, and the next
+    /// walk over all finds every page that is left.
     #[test]
     fn the_walk_survives_spans_that_leave_and_enter_and_the_next_one_finds_the_rest(
         size in prop::sample::select(SIZES.to_vec()),
@@ -194,26 +198,27 @@ proptest! {
             let len = model.held.len().min(1 + count / 4);
             batches.push((model.held.drain(..len).collect(), count));
         }
-        let os = Interfering {
+        let os = OnlyReleases(Interfering {
             list: &model.list,
             source: &model.source,
             class: model.class,
             batches: RefCell::new(batches),
             taken: RefCell::default(),
-        };
+        });
         // Small budgets: the walk stops and goes on, at a position that it kept.
         for _ in 0..20 {
             model.list.release_pages(&model.source, &os, model.class, &mut Budget::new(pages, 5));
         }
         let left: Vec<usize> =
-            os.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
-        let taken = os.taken.take();
+            os.0.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
+        let taken = os.0.taken.take();
         model.held.extend(left);
         model.held.extend(taken);
         model.check();
         check_contents(&model);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(false) };
-        model.list.release_pages(&model.source, &os, model.class, &mut Budget::unbounded());
+        let os = OnlyReleases(os);
+        release_all(&model, &os);
         model.check();
         check_contents(&model);
         for span in model.source.live.lock().unwrap().values() {
@@ -227,5 +232,69 @@ proptest! {
         let rest = model.held.clone();
         model.release(&rest);
         model.check();
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// In a child that was forked while another thread released pages, the spans of that thread are
+    /// as all others: every count is right, every object can be had, and every empty span goes
+    /// back.
+    #[test]
+    fn a_child_ends_the_holds_of_other_threads(
+        size in prop::sample::select(SIZES.to_vec()),
+        keep in 2usize..30,
+        holds in 1usize..=HOLDERS,
+        free_all: bool,
+    ) {
+        let mut model = Model::new(size);
+        for _ in 0..40 {
+            model.fetch(50);
+        }
+        let places = model.held.iter().copied().enumerate();
+        let gone: Vec<usize> =
+            places.filter(|(place, _)| place % keep != 0).map(|(_, addr)| addr).collect();
+        model.release(&gone);
+        let mut held = 0;
+        {
+            let mut lists = model.list.lists.lock();
+            lists.begin_walk();
+            while held < holds {
+                match lists.look_further(&mut Budget::unbounded()) {
+                    Look::Found(_) => held += 1,
+                    Look::More => {}
+                    Look::End => break,
+                }
+            }
+        }
+        prop_assert!(model.list.is_sound(), "while spans are held");
+        if free_all {
+            // Spans of which nothing but the objects on held pages is out go back in the child
+            // only.
+            let rest = core::mem::take(&mut model.held);
+            for addr in rest {
+                model.held = vec![addr];
+                model.release(&[addr]);
+            }
+        }
+        let lock = model.list.fork_lock();
+        lock.acquire_for_fork(false);
+        // SAFETY: the lock was taken by `acquire_for_fork`, and this thread alone uses the list.
+        let emptied = unsafe { model.list.reset_in_child(model.class, Linux::thread()) };
+        prop_assert!(emptied.is_empty(), "holds of the thread itself stay");
+        // SAFETY: the lock was taken by `acquire_for_fork`, and this thread alone uses the list.
+        let emptied = unsafe { model.list.reset_in_child(model.class, 0) };
+        // SAFETY: `acquire_for_fork` was called above, and no reference to the lists is left.
+        unsafe { lock.reset_in_child() };
+        prop_assert!(model.list.lists.lock().held.iter().all(|held| held.span.is_null()));
+        free_spans(&model.source, emptied);
+        model.check();
+        model.fetch(300);
+        model.check();
+        let rest = model.held.clone();
+        model.release(&rest);
+        model.check();
+        prop_assert_eq!(model.source.spans(), 0);
     }
 }

@@ -1,9 +1,11 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
 use super::chain::{Chain, FreeObject, Search};
+use super::free_list::CentralFreeList;
 use super::picks::LINE;
-use super::transfer_budget::GRANULE;
-use super::{CentralFreeList, SpanSource, TransferBudget, TransferCache};
+use super::span_source::SpanSource;
+use super::transfer_budget::{GRANULE, TransferBudget};
+use super::transfer_cache::TransferCache;
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
 use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
@@ -47,13 +49,11 @@ impl Source {
     }
 
     /// No more spans.
-    #[cfg(not(feature = "hardened"))]
     pub fn refuse(&self) {
         self.left.store(0, Ordering::Relaxed);
     }
 
     /// Whether `addr` lies in a span that is there.
-    #[cfg(not(feature = "hardened"))]
     pub fn has(&self, addr: usize) -> bool {
         let bytes = self.layout().size();
         self.live.lock().unwrap().keys().any(|&start| (start..start + bytes).contains(&addr))
@@ -202,7 +202,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
     /// Whatever order objects come and go in: none is given to two, all belong to spans, the list's
-    /// sums are right, and spans go home as soon as they are empty (C1.1: else memory cannot).
+    /// sums are right, and spans go back as soon as they are empty: otherwise their memory could
+    /// not (`docs/contract.md`, C1.1).
     #[test]
     fn no_object_is_given_twice_and_empty_spans_go_back(
         size in prop::sample::select(&SIZES[..]),
@@ -296,8 +297,7 @@ fn objects_come_from_the_fullest_span() {
     model.check();
 }
 
-/// Without memory the answer is "none", and nothing is lost: objects that come home are served
-/// again.
+/// Without memory the answer is "none", and nothing is lost: objects that return are served again.
 #[test]
 fn without_memory_a_fetch_is_empty_and_later_ones_work() {
     let mut model = Model::new(5120);
@@ -318,8 +318,9 @@ fn without_memory_a_fetch_is_empty_and_later_ones_work() {
     model.check();
 }
 
-/// A forked child takes home what vanished threads held; objects that had come home already, and
-/// links that point into the middle of something, must not count twice or abort.
+/// A forked child returns what threads had cached that do not exist in it. Objects that had
+/// returned already, and links that point into the middle of something, must not count twice or
+/// abort.
 #[test]
 fn salvage_passes_over_what_is_free_already() {
     let mut model = Model::new(48);
@@ -360,11 +361,11 @@ fn threads_that_share_a_list_never_share_an_object() {
                     }
                     for &addr in &got {
                         let words = addr as *const [usize; 4];
-                        // SAFETY: as above.
+                        // SAFETY: the object still belongs to this thread.
                         let found = unsafe { words.read() };
                         assert_eq!(found, [thread, round, addr, thread ^ round]);
                     }
-                    // SAFETY: as above, and given up.
+                    // SAFETY: the objects belong to this thread, which gives them up.
                     unsafe { list.release(source, class, chain(&got)) };
                 }
             });
@@ -373,8 +374,8 @@ fn threads_that_share_a_list_never_share_an_object() {
     model.check();
 }
 
-/// The transfer cache hands out whole magazines, the last one first, gives up those that have waited longest,
-/// and reports what it holds to within a granule.
+/// The transfer cache hands out whole magazines, the last one first, gives up those that have
+/// waited longest, and reports what it holds to within a granule.
 #[test]
 fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
     for size in [16, 1024, 32 * 1024] {

@@ -1,27 +1,35 @@
-//! Which OS pages of a small span a forked child does not share: see `central::cow_state`.
+//! Which OS pages of a small span a forked child does not share (`central::cow`).
 //!
-//! Hardened builds have the empty twin, in which no page is ever unshared: their records have no room for more,
-//! and they write to what is freed anyway.
+//! The set is part of the span's record, and the central free list of the span's class guards it.
+//! A set belongs to the `fork` of one number and means nothing after the next one, so that nobody
+//! has to clear the sets of all spans at a `fork`.
+//!
+//! The hardened build has the empty twin, in which no page is ever unshared: its records have no
+//! room for more, and that build writes to what is freed anyway.
 
 use super::units::OsPages;
+use crate::policy::Hardened;
 
-/// What is known since the `fork` of a certain number, and means nothing after the next. Guarded as the span's
-/// record.
-#[cfg(not(feature = "hardened"))]
+/// The set of the build.
+pub type CowSet = Hardened<NoCowSet, KnownCowSet>;
+
+/// What is known since the `fork` of a certain number.
 #[derive(Clone, Copy, Debug)]
-pub struct CowSet {
+pub struct KnownCowSet {
     /// The number; 0: of none.
     since: u32,
+    /// Pages that no child shares.
     unshared: OsPages,
-    spared: OsPages,
+    /// Pages that an object was freed on without a write to them.
+    avoided: OsPages,
 }
 
-#[cfg(not(feature = "hardened"))]
-impl CowSet {
+#[allow(dead_code, reason = "one of the two twins is not in use")]
+impl KnownCowSet {
     /// Nothing is known.
-    pub const OLD: Self = Self { since: 0, unshared: 0, spared: 0 };
+    pub const OLD: Self = Self { since: 0, unshared: 0, avoided: 0 };
 
-    /// The pages that nobody shares since the `fork` numbered `since`.
+    /// The pages that no child shares since the `fork` numbered `since`.
     #[inline]
     pub fn unshared(&self, since: u32) -> OsPages {
         if self.since == since { self.unshared } else { 0 }
@@ -33,11 +41,12 @@ impl CowSet {
         self.unshared |= pages;
     }
 
-    /// Notes that an object went home and `page` was not written to for that. Returns whether it was the first.
-    pub fn spare(&mut self, since: u32, page: OsPages) -> bool {
+    /// Notes that an object of `page` was freed without a write to the page. Returns whether it was
+    /// the first.
+    pub fn avoid(&mut self, since: u32, page: OsPages) -> bool {
         self.renew(since);
-        let first = self.spared & page == 0;
-        self.spared |= page;
+        let first = self.avoided & page == 0;
+        self.avoided |= page;
         first
     }
 
@@ -48,22 +57,26 @@ impl CowSet {
     }
 }
 
-#[cfg(feature = "hardened")]
+/// [`CowSet`] in the hardened build: always empty.
 #[derive(Clone, Copy, Debug)]
-pub struct CowSet;
+pub struct NoCowSet;
 
-#[cfg(feature = "hardened")]
-impl CowSet {
+#[allow(dead_code, reason = "one of the two twins is not in use")]
+impl NoCowSet {
+    /// Nothing is known.
     pub const OLD: Self = Self;
 
+    /// No pages.
     #[inline]
     pub fn unshared(&self, _since: u32) -> OsPages {
         0
     }
 
+    /// Forgets the pages.
     pub fn add_unshared(&mut self, _since: u32, _pages: OsPages) {}
 
-    pub fn spare(&mut self, _since: u32, _page: OsPages) -> bool {
+    /// Never the first.
+    pub fn avoid(&mut self, _since: u32, _page: OsPages) -> bool {
         false
     }
 }

@@ -1,32 +1,40 @@
-//! The process's secrets: what is written into free objects and must not be foreseen.
+//! The process's secret keys, and what they make of the words in free objects.
 //!
-//! Normal builds have one key. A free object's mark is the key xored with the object's address: whoever knows the
-//! program, the library and the data cannot tell it, and a mark that was copied to another place is none.
+//! A normal build has one key. The mark of a free object is the key xored with the object's
+//! address. An attacker who knows the program, the library and the data cannot foretell it, and a
+//! mark that was copied to another address is no mark there.
 //!
-//! Hardened builds have two, that links of free objects are encoded with. A free object's first word is the link xored
-//! with one key and the object's address, turned round by bytes; the second is the link xored with the other key. Both
-//! must lead to the same object. So whoever changes one of them is found, always; who overwrites both cannot make a pair
-//! that passes without knowing the keys. And there are random numbers for placement.
+//! The hardened build has two keys, with which it encodes the links between free objects. The first
+//! word of a free object is the link xored with the first key and with the object's address, its
+//! bytes reversed. The second word is the link xored with the second key. Both words must lead to
+//! the same object. So a change of one word is always detected, and a change of both is detected
+//! unless its author knows the keys. The hardened build also takes random numbers for placement
+//! from here.
 //!
-//! A forked child has its parent's keys, as it has the parent's free objects.
+//! No lock: the keys are written once, before the first object is linked, and only read after
+//! that. A forked child has its parent's keys, because it has its parent's free objects.
+//!
+//! Both builds compile all functions. `central::chain` chooses between them.
 
 use crate::os::protect;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Ordering};
 
-/// Keys of the build.
-const COUNT: usize = if cfg!(feature = "hardened") { 2 } else { 1 };
+/// Keys that the build uses.
+const COUNT: usize = if HARDENED { 2 } else { 1 };
 
-/// The keys; 0 before the first object is linked. They do not change after that. In a cache line of their own, which
-/// every `free` reads: nobody writes to it.
+/// The keys; 0 until they are drawn. They have a cache line of their own, because every `free`
+/// reads it: nobody writes to it after the start.
 #[repr(align(64))]
-struct Keys([AtomicUsize; COUNT]);
+struct Keys([AtomicUsize; 2]);
 
-static KEYS: Keys = Keys([const { AtomicUsize::new(0) }; COUNT]);
+static KEYS: Keys = Keys([const { AtomicUsize::new(0) }; 2]);
 
-/// Draws the keys, if that was not done. Called before a chain is made.
+/// Draws the keys, unless that was done. Whoever makes a chain calls this first.
 #[inline]
 pub fn ensure() {
-    // Acquire: pairs with the exchange in `draw`; all keys are there when the last one is.
+    // Acquire: pairs with the exchange in `draw`. Keys are set in order, so all are set when the
+    // last one is.
     if KEYS.0[COUNT - 1].load(Ordering::Acquire) == 0 {
         draw();
     }
@@ -35,40 +43,41 @@ pub fn ensure() {
 #[cold]
 #[inline(never)]
 fn draw() {
-    for key in &KEYS.0 {
+    for key in &KEYS.0[..COUNT] {
         let fresh = protect::random() as usize | 1;
-        // Whoever is first decides. The orders make all keys settled for who comes through here.
+        // Release: pairs with the Acquire of `ensure`, which then sees the keys before this one,
+        // too. Acquire on both outcomes: a thread that finds a key set by another one sees the keys
+        // before it. A failure means that another thread's key counts.
         let _ = key.compare_exchange(0, fresh, Ordering::AcqRel, Ordering::Acquire);
     }
 }
 
-/// The key with that number, for who has an object that was linked, or has called `ensure`.
+/// The key with this number. The caller has an object that was linked, or has called `ensure`.
 #[inline(always)]
 fn key(number: usize) -> usize {
-    // Unit tests link objects of their own side by side, in any order, some before any chain was made.
+    // Unit tests link objects in any order, some before any chain was made.
     #[cfg(test)]
     ensure();
-    // SAFETY: the keys were written before the first object was linked (a thread that finds an object linked got it
-    // through a lock from who linked the first), and are only read since. The compiler merges a read with
-    // what follows only if it is not an atomic one.
+    // SAFETY: the address is that of a static, and no thread writes to it at the same time: the
+    // caller's object was linked after `ensure` had set the keys, and reached the caller through a
+    // lock. Nobody writes a key twice. (A plain read, because the compiler merges it with the
+    // instruction that uses the key; it does not merge an atomic one.)
     unsafe { *KEYS.0[number].as_ptr() }
 }
 
-/// The mark of the object at `addr` while it is free: an odd number, which no pointer to an object is.
-#[cfg(not(feature = "hardened"))]
+/// The mark of the object at `addr` while it is free: an odd number, which no pointer to an object
+/// is.
 #[inline(always)]
 pub fn mark(addr: usize) -> usize {
     Marks::read().of(addr)
 }
 
-/// The marks of objects, for who needs those of many: the key was read once.
-#[cfg(not(feature = "hardened"))]
+/// The key for marks, read once for many objects.
 #[derive(Clone, Copy, Debug)]
 pub struct Marks(usize);
 
-#[cfg(not(feature = "hardened"))]
 impl Marks {
-    /// For who has an object that was linked, or has called `ensure`.
+    /// Reads the key. The caller has an object that was linked, or has called `ensure`.
     #[inline(always)]
     pub fn read() -> Self {
         Self(key(0))
@@ -81,25 +90,24 @@ impl Marks {
     }
 }
 
-/// A link of the object at `addr` as its first word has it, or the link that this word has.
-#[cfg(feature = "hardened")]
+/// Encodes a link of the object at `addr` for its first word, or decodes that word. Hardened build.
 #[inline(always)]
 pub fn first(addr: usize, word: usize) -> usize {
     addr.swap_bytes() ^ key(0) ^ word
 }
 
-/// As `first`, for the second word.
-#[cfg(feature = "hardened")]
+/// Encodes a link for an object's second word, or decodes that word. Hardened build.
 #[inline(always)]
 pub fn second(word: usize) -> usize {
-    key(1) ^ word
+    key(COUNT - 1) ^ word
 }
 
-/// A random number, as good as is needed to shuffle objects.
-#[cfg(feature = "hardened")]
+/// A random number that is good enough to shuffle objects.
 pub fn random() -> usize {
     static COUNTER: AtomicUsize = AtomicUsize::new(0);
+    // Relaxed: each caller needs a number of its own, and nothing else is published with it.
     let step = COUNTER.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+    // Relaxed: a key that is not set yet makes the number less random, not wrong.
     let mixed = (step ^ KEYS.0[0].load(Ordering::Relaxed)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ mixed >> 32).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ mixed >> 29

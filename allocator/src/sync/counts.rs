@@ -1,12 +1,13 @@
-//! Counts what threads have to share: how often locks are taken, by rank, and how often an atomic that is
-//! not a lock is read and written in one step. Such counts say how a program scales to processors that
-//! nobody has at hand, and no noise disturbs them (`docs/scaling.md`).
+//! Counts what threads have to share: how often locks are taken, by rank, and how often an atomic
+//! that is not a lock is read and written in one step. Such counts say how a program scales to
+//! processors that nobody has at hand, and no noise disturbs them (`docs/scaling.md`).
 //!
-//! With the feature `counts` this is compiled in, for `allocator/tests/scaling` alone. Without it the
-//! functions that locks call are empty, and the atomics are `core`'s own.
+//! With the feature `counts` this is compiled in, for `allocator/tests/scaling` alone. Without it
+//! the functions that locks call are empty, and the atomics are `core`'s own.
 //!
-//! [`Counted`] stands for every atomic of the crate but those of 32 bits: these are the words of locks, whose
-//! steps are known from the acquisitions, and flags that change a few times in the life of a process.
+//! `Counted` stands for every atomic of the crate but those of 32 bits. Those are the words of
+//! locks, whose steps are known from the acquisitions, and flags that change a few times in the
+//! life of a process.
 
 use super::Rank;
 #[cfg(all(feature = "counts", not(loom)))]
@@ -59,12 +60,12 @@ mod counting {
 
         /// One more.
         fn add(&self) {
-            // Relaxed: a sum that is read when the threads have been joined.
+            // Relaxed: a sum that is read after the threads were joined, which orders it.
             self.0.fetch_add(1, Ordering::Relaxed);
         }
 
         fn get(&self) -> u64 {
-            // Relaxed: as above.
+            // Relaxed: the reader has joined the threads that added.
             self.0.load(Ordering::Relaxed)
         }
     }
@@ -127,8 +128,8 @@ mod counting {
         }
     }
 
-    /// An atomic whose reading and writing in one step is counted. It has the methods of `core`'s that are in
-    /// use here and no way past them, so that no step goes uncounted.
+    /// An atomic that counts the steps which read and write it at once. It has the methods of
+    /// `core`'s that are in use here and no way past them, so that every step is counted.
     #[repr(transparent)]
     pub struct Counted<A>(A);
 
@@ -139,7 +140,7 @@ mod counting {
     /// One of them that holds a pointer.
     pub type AtomicPtr<T> = Counted<atomic::AtomicPtr<T>>;
 
-    // The orders are the callers', and explained there. Every method is as `core`'s.
+    // The callers choose the orders and say why. Every method does what `core`'s does.
     impl AtomicU8 {
         /// Holds `value`.
         pub const fn new(value: u8) -> Self {
@@ -221,7 +222,7 @@ mod counting {
     }
 
     impl AtomicUsize {
-        /// Where the value is, for who reads it when nobody writes.
+        /// Where the value is, for reads at a time at which nobody writes.
         #[inline(always)]
         pub const fn as_ptr(&self) -> *mut usize {
             self.0.as_ptr()

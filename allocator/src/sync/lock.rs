@@ -1,5 +1,5 @@
-//! The lock of every shared tier: one word, a short spin, then a futex. It never allocates and never
-//! touches `errno`; it can be taken in `pthread_atfork` handlers and reset in a forked child.
+//! The lock of every shared tier: one word, a short spin, then a futex. It never allocates and
+//! never touches `errno`. `pthread_atfork` handlers can take it, and a forked child can reset it.
 //!
 //! State of the word:
 //!
@@ -7,16 +7,16 @@
 //! |---|---|
 //! | 0 | free |
 //! | number of a thread | that thread holds it |
-//! | `SLEEPERS` beside a number | somebody may sleep until it is given up |
+//! | `SLEEPERS` beside a number | a thread may sleep until the lock is given up |
 //! | `INTERRUPTED` beside a number | a signal interrupted the holder, and its handler is forking |
 //!
-//! Locks have ranks and are taken in ascending rank only; debug builds check it. The ranks and what each
-//! lock guards are listed in `docs/synchronization.md`.
+//! A thread takes locks in ascending rank only; debug builds check it. The ranks and what each lock
+//! guards are listed in `docs/synchronization.md`.
 //!
-//! That a lock knows its holder is for `fork` alone. Between the handlers the forking thread holds every lock, and
-//! passes each of them: a handler of the program's may allocate whenever it runs. And a signal handler that
-//! forks may have interrupted a holder: that lock stays with the frame that was interrupted, in the parent
-//! and in the child.
+//! A lock knows its holder for the sake of `fork` alone. Between the handlers of a `fork` the
+//! forking thread holds every lock, and `lock` lets it pass each of them: a handler of the
+//! program's may allocate whenever it runs. And a signal handler that forks may have interrupted a
+//! holder. Such a lock stays with the frame that was interrupted, in the parent and in the child.
 
 use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
 use crate::base::steps;
@@ -41,8 +41,9 @@ pub enum Rank {
     Metadata = 6,
 }
 
-/// Sleeping and waking on a lock word, who the calling thread is, and the per-thread record of held ranks:
-/// the OS tier's part of a lock, passed in so that this module stands below it and models can replace it.
+/// The OS tier's part of a lock: sleeping and waking on a lock word, the number of the calling
+/// thread, and the per-thread record of held ranks. It is a trait so that this module stands below
+/// the OS tier, and models can replace it.
 pub trait Futex {
     /// Sleeps while `word` holds `expected`; may return for no reason.
     fn wait(word: &AtomicU32, expected: u32);
@@ -51,8 +52,8 @@ pub trait Futex {
     /// Sleeps for about a millisecond.
     #[cfg(not(loom))]
     fn nap();
-    /// The calling thread: a number that no other thread has, at least 4, and a multiple of 4. A forked child's thread
-    /// has the number of the thread that forked.
+    /// The number of the calling thread, which no other thread has: at least 4, and a multiple of
+    /// 4. A forked child's thread has the number of the thread that forked.
     fn thread() -> u32;
     /// Whether the calling thread holds every lock for a `fork`.
     fn is_forking() -> bool;
@@ -62,33 +63,34 @@ pub trait Futex {
     fn released(rank: Rank);
 }
 
-/// Naps that a forking thread takes for a lock of somebody else's while it holds one that it must not wait
-/// with: it may be what that holder waits for.
+/// Naps that a forking thread takes for a lock of another thread, while it has interrupted a holder
+/// of another lock: that lock may be what the other thread waits for.
 #[cfg(not(loom))]
 const NAPS: u32 = 50;
 
+// States of the word: see the table at the head of this file.
 const FREE: u32 = 0;
-/// See the module's table, here and below.
 const SLEEPERS: u32 = 1;
 #[cfg(not(loom))]
 const INTERRUPTED: u32 = 2;
 
-/// Rounds of spinning before a thread sleeps. Sections under our locks are well under a microsecond, and
-/// a sleep and wake-up cost about ten.
+/// Rounds of spinning before a thread sleeps. Sections under these locks take well under a
+/// microsecond, and a sleep and wake-up about ten.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 
 /// `T` behind a lock of rank `rank`.
 pub struct Lock<T, F: Futex> {
     word: AtomicU32,
-    /// Only what checks or counts ranks knows it: so a static lock over zeroes is all zero, takes no room in the file,
-    /// and is resident only where it is used.
+    /// Only builds that check or count ranks have it. So in all others a static lock over zeroes is
+    /// all zero, takes no room in the file, and is resident only where it is used.
     #[cfg(any(debug_assertions, feature = "counts"))]
     rank: Rank,
     data: UnsafeCell<T>,
     futex: core::marker::PhantomData<fn() -> F>,
 }
 
-// SAFETY: the lock hands out `&mut T` to one thread at a time.
+// SAFETY: the data is reached through guards, one of which exists at a time, and through
+// `data_ptr`, whose caller holds the lock. `T: Send`, so one thread after the other may use it.
 unsafe impl<T: Send, F: Futex> Sync for Lock<T, F> {}
 
 impl<T, F: Futex> Lock<T, F> {
@@ -118,7 +120,7 @@ impl<T, F: Futex> Lock<T, F> {
         }
     }
 
-    /// The rank; builds that check none say the first.
+    /// The rank; the first one in builds that neither check nor count ranks.
     #[inline]
     fn rank(&self) -> Rank {
         #[cfg(any(debug_assertions, feature = "counts"))]
@@ -134,7 +136,8 @@ impl<T, F: Futex> Lock<T, F> {
         Guard { lock: self, passed: !self.acquire() }
     }
 
-    /// Waits for the lock. Returns whether it was taken; if not, the calling thread is forking and has it.
+    /// Waits for the lock. Returns whether it was taken; if not, the calling thread is forking and
+    /// has it already.
     #[inline]
     fn acquire(&self) -> bool {
         if !self.try_acquire() && !self.acquire_slow() {
@@ -148,12 +151,13 @@ impl<T, F: Futex> Lock<T, F> {
     /// Takes the lock if it is free.
     #[inline]
     fn try_acquire(&self) -> bool {
-        // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote to
-        // the data is visible. Relaxed on failure: nothing is read on the strength of it.
+        // Acquire on success: pairs with the Release of `release`, so that what the last holder
+        // wrote to the data is visible. Relaxed on failure: the data is not read then.
         self.word.compare_exchange(FREE, F::thread(), Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
-    /// Cold: only when another thread is inside, or the calling one is forking. Returns as `acquire`.
+    /// Cold: only when another thread is inside, or the calling one is forking. Returns as
+    /// `acquire`.
     #[cold]
     #[inline(never)]
     fn acquire_slow(&self) -> bool {
@@ -168,13 +172,15 @@ impl<T, F: Futex> Lock<T, F> {
             }
             spin_hint();
         }
-        // Whoever slept takes the lock as one that others may sleep for: it cannot know whether they do.
+        // A thread that slept cannot know whether others sleep, so it takes the lock with the bit
+        // that says they may.
         let own = F::thread() | SLEEPERS;
         loop {
             // Relaxed: only a hint; the exchanges decide.
             let found = self.word.load(Ordering::Relaxed);
             if found == FREE {
-                // Acquire: pairs with the Release of `release`.
+                // Acquire: pairs with the Release of `release`, as in `try_acquire`. Relaxed on
+                // failure: the data is not read then.
                 let relaxed = Ordering::Relaxed;
                 if self.word.compare_exchange(FREE, own, Ordering::Acquire, relaxed).is_ok() {
                     return true;
@@ -186,17 +192,19 @@ impl<T, F: Futex> Lock<T, F> {
         }
     }
 
-    /// Notes that somebody is about to sleep, unless the word is not `found` any more. Returns whether it did.
+    /// Notes that a thread is about to sleep, unless the word is not `found` any more. Returns
+    /// whether it did.
     fn note_sleeper(&self, found: u32) -> bool {
         let relaxed = Ordering::Relaxed;
-        // Relaxed: the holder reads the bit in the same word when it gives up the lock.
+        // Relaxed: the holder reads the bit in the same word when it gives up the lock, and nothing
+        // else is told by it.
         self.word.compare_exchange(found, found | SLEEPERS, relaxed, relaxed).is_ok()
     }
 
     /// Gives up the lock.
     ///
     /// # Safety
-    /// The caller has it from `acquire`, and uses no reference to the data any more.
+    /// `acquire` took it for the caller, who uses no reference to the data any more.
     #[inline]
     unsafe fn release(&self) {
         // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
@@ -213,15 +221,16 @@ impl<T, F: Futex> Lock<T, F> {
     }
 }
 
-/// A lock as `fork` handlers see it. They take all locks in one call and give them up in another.
+/// A lock as `fork` handlers see it: they take all locks in one call and give them up in another.
 #[cfg(not(loom))]
 pub trait ForkLock {
-    /// Whether the calling thread holds the lock: a signal handler forks, and has interrupted a holder.
+    /// Whether the calling thread holds the lock. Without a guard of its own in sight it runs in a
+    /// signal handler that interrupted the holder.
     fn is_callers(&self) -> bool;
 
-    /// Takes the lock for the calling thread, which is about to fork. One that it holds already stays with
-    /// the frame that was interrupted. If `interrupted`, some lock is of that kind, and the thread must not
-    /// wait for long: it goes on without a lock that somebody keeps.
+    /// Takes the lock for the calling thread, which is about to fork. A lock that it holds already
+    /// stays with the frame that was interrupted. If `interrupted`, some lock is of that kind, and
+    /// the thread must not wait for long: it goes on without a lock that another thread keeps.
     fn acquire_for_fork(&self, interrupted: bool);
 
     /// Undoes `acquire_for_fork` in the parent.
@@ -230,23 +239,24 @@ pub trait ForkLock {
     /// The calling thread called it, and uses no reference to the data any more.
     unsafe fn release_for_fork(&self);
 
-    /// Undoes `acquire_for_fork` in the child, where the threads that may sleep on the lock are gone.
+    /// Undoes `acquire_for_fork` in the child, where the threads that may sleep on the lock are
+    /// gone.
     ///
     /// # Safety
-    /// The forking thread called it, no other thread exists, and the caller uses no reference to the data
-    /// any more.
+    /// The forking thread called it, no other thread exists, and the caller uses no reference to
+    /// the data any more.
     unsafe fn reset_in_child(&self);
 
-    /// Between these calls: whether a frame that was interrupted holds the lock, so that what it guards may
-    /// be half changed.
+    /// Between these calls: whether a frame that was interrupted holds the lock, so that what it
+    /// guards may be half changed.
     fn is_interrupted(&self) -> bool;
 }
 
 #[cfg(not(loom))]
 impl<T, F: Futex> ForkLock for Lock<T, F> {
     fn is_callers(&self) -> bool {
-        // Relaxed, here and below, where nothing else is said: a thread looks for its own number, which only it
-        // writes, and its forked child for the same.
+        // Relaxed: a thread looks for its own number, which only it writes, and which a forked
+        // child has inherited.
         self.word.load(Ordering::Relaxed) & !(SLEEPERS | INTERRUPTED) == F::thread()
     }
 
@@ -258,6 +268,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
             return;
         }
         if self.is_callers() {
+            // Relaxed: only this thread, and its child, read the bit.
             self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
             return;
         }
@@ -270,6 +281,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
 
     unsafe fn release_for_fork(&self) {
         if self.is_interrupted() {
+            // Relaxed: only this thread reads the bit, and it keeps the lock.
             self.word.fetch_and(!INTERRUPTED, Ordering::Relaxed);
         } else if self.is_callers() {
             // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
@@ -280,12 +292,14 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
     }
 
     unsafe fn reset_in_child(&self) {
-        // Nobody sleeps, and nobody but this thread holds anything.
+        // Nobody sleeps, and only this thread can hold the lock.
         let word = if self.is_interrupted() { F::thread() } else { FREE };
+        // Relaxed: there is no other thread.
         self.word.store(word, Ordering::Relaxed);
     }
 
     fn is_interrupted(&self) -> bool {
+        // Relaxed: only the holder writes the bit, and only the holder's answer can be yes.
         self.word.load(Ordering::Relaxed) & INTERRUPTED != 0 && self.is_callers()
     }
 }
@@ -293,7 +307,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
 /// Exclusive access to the data of a [`Lock`].
 pub struct Guard<'a, T, F: Futex> {
     lock: &'a Lock<T, F>,
-    /// The calling thread is forking and has the lock anyway: it is not given up.
+    /// The calling thread is forking and has the lock anyway: this guard does not give it up.
     passed: bool,
 }
 
@@ -302,7 +316,9 @@ impl<T, F: Futex> Deref for Guard<'_, T, F> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the guard's thread holds the lock, so nobody else writes.
+        // SAFETY: the guard's thread holds the lock, so no other thread uses the data, and the
+        // guard is borrowed. (A forking thread passes locks that it holds for the `fork`; it has no
+        // other guard of them.)
         unsafe { &*self.lock.data.get() }
     }
 }
@@ -310,7 +326,8 @@ impl<T, F: Futex> Deref for Guard<'_, T, F> {
 impl<T, F: Futex> DerefMut for Guard<'_, T, F> {
     #[inline]
     fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the guard's thread holds the lock, and the guard is borrowed exclusively.
+        // SAFETY: the guard's thread holds the lock, so no other thread uses the data, and the
+        // guard is borrowed exclusively.
         unsafe { &mut *self.lock.data.get() }
     }
 }
@@ -319,7 +336,8 @@ impl<T, F: Futex> Drop for Guard<'_, T, F> {
     #[inline]
     fn drop(&mut self) {
         if !self.passed {
-            // SAFETY: the guard has the lock from `acquire`, and its references end with it.
+            // SAFETY: `acquire` took the lock for this guard, and references through the guard end
+            // with it.
             unsafe { self.lock.release() }
         }
     }
@@ -340,9 +358,9 @@ pub(super) mod models {
         static ref SLEEPERS: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
     }
 
-    /// A futex as the kernel has it: comparing and falling asleep are one step as seen by those who wake,
-    /// and a wake-up reaches only who sleeps already. A thread that is never woken is a deadlock, which
-    /// loom reports.
+    /// A futex as the kernel has it. Comparing and falling asleep are one step as seen by the
+    /// threads that wake others, and a wake-up reaches only threads that sleep already. A thread
+    /// that is never woken is a deadlock, which loom reports.
     pub(in crate::sync) struct Kernel;
 
     impl Futex for Kernel {
@@ -356,7 +374,7 @@ pub(super) mod models {
             let _guard = SLEEPERS.0.lock().unwrap();
             SLEEPERS.1.notify_one();
         }
-        /// Who it is does not matter: nobody forks.
+        /// The same for all threads: a number matters only where a thread forks.
         fn thread() -> u32 {
             4
         }
@@ -367,11 +385,12 @@ pub(super) mod models {
         fn released(_: Rank) {}
     }
 
-    /// What the lock guards: a cell of loom's, which reports an access that is not ordered after the last
-    /// write, as it would be if the lock's word were not released and acquired.
+    /// What the lock guards: a cell of loom's. It reports an access that is not ordered after the
+    /// last write, which happens if the lock's word is not released and acquired.
     type Data = loom::cell::UnsafeCell<usize>;
 
-    /// Runs `threads` threads that each take the lock once, in every order that loom finds worth trying.
+    /// Runs `threads` threads that each take the lock once, in every order that loom finds worth
+    /// trying.
     fn contend(threads: usize, preemptions: usize) {
         let mut model = loom::model::Builder::new();
         model.preemption_bound = Some(preemptions);
@@ -395,20 +414,21 @@ pub(super) mod models {
             for other in others {
                 other.join().unwrap();
             }
-            // SAFETY: as above.
+            // SAFETY: the guard gives exclusive access; the other threads have been joined.
             lock.lock().with(|value| assert_eq!(unsafe { *value }, threads));
         });
     }
 
-    /// Property: two threads are never inside together, what one wrote the next one sees, and whoever
-    /// went to sleep is woken.
+    /// Property: two threads are never inside together, the next one sees what the last one wrote,
+    /// and a thread that went to sleep is woken.
     #[test]
     fn two_threads_exclude_each_other_and_wake_each_other() {
         contend(2, 4);
     }
 
-    /// Property: as for two, where one sleeper may get the lock from another one's holder while a third
-    /// sleeps on: a word left at "somebody may sleep" must lead to one more wake-up, not to one less.
+    /// Property: the same with three, where one sleeper may get the lock while another one sleeps
+    /// on. A word that is left at "a thread may sleep" must lead to one more wake-up, not to one
+    /// less.
     #[test]
     fn three_threads_leave_no_sleeper_behind() {
         contend(3, 2);

@@ -1,5 +1,15 @@
-//! The only place that names atomics and `UnsafeCell`: in production `core`'s, under `--cfg loom` the
-//! model checker's, so that every protocol built on them can be explored exhaustively.
+//! Atomics, cells and the lock: the only place that names those of `core`.
+//!
+//! Under `--cfg loom` they are the model checker's, so that loom can explore every order of the
+//! steps of a protocol that is built on them (`models`). With the feature `counts` they count what
+//! threads share.
+//!
+//! * `lock`: the lock of every shared tier, and the ranks of the locks.
+//! * `turns`: a state that threads use by turns, without waiting.
+//! * `counts`: how often locks are taken, and atomics read and written in one step.
+//!
+//! Sleeping and waking is the OS tier's (`Futex`). What a lock guards, and every atomic, is listed
+//! in `docs/synchronization.md`.
 
 pub mod counts;
 mod lock;
@@ -36,15 +46,15 @@ impl<T> UnsafeCell<T> {
         Self(core::cell::UnsafeCell::new(value))
     }
 
-    /// The content's address. Dereferencing it is the caller's business.
+    /// The content's address. Whoever dereferences it ensures exclusion.
     #[inline(always)]
     pub const fn get(&self) -> *mut T {
         self.0.get()
     }
 }
 
-/// The model checker's cell does not hand out lasting pointers, so the modelled lock keeps its data in a
-/// plain cell and lets loom check the lock word; exclusion itself is asserted by the models.
+/// The model checker's cell does not hand out lasting pointers. So the modelled lock keeps its data
+/// in a plain cell, and loom checks the lock word; the models assert exclusion themselves.
 #[cfg(loom)]
 pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
 

@@ -1,4 +1,5 @@
-//! What `fork` asks of a lock, step by step: with a futex whose threads have the names that a test gives them.
+//! What `fork` asks of a lock, step by step: with a futex whose threads have the numbers that a
+//! test gives them.
 
 use super::*;
 use std::cell::Cell;
@@ -49,7 +50,7 @@ fn a_forking_thread_passes_locks_that_it_took_for_the_fork() {
         assert!(!is_free(&lock), "a guard that passed gave the lock up");
     }
     FORKING.set(false);
-    // SAFETY: taken above, and no guard is left.
+    // SAFETY: `acquire_for_fork` was called above, and no guard is left.
     unsafe { lock.release_for_fork() };
     assert!(is_free(&lock));
     assert_eq!(*lock.lock(), 3);
@@ -62,13 +63,14 @@ fn a_lock_that_others_waited_for_is_free_in_the_child() {
     let lock = lock();
     lock.acquire_for_fork(false);
     lock.word.fetch_or(SLEEPERS, Ordering::Relaxed);
-    // SAFETY: taken above; no other thread uses the lock.
+    // SAFETY: `acquire_for_fork` was called above, no guard is left, and no other thread uses the
+    // lock.
     unsafe { lock.reset_in_child() };
     assert!(is_free(&lock));
 }
 
-/// The frame that was interrupted goes on when the handler returns, in both processes: it still has its lock, and
-/// gives it up itself.
+/// The frame that was interrupted goes on when the handler returns, in both processes: it still has
+/// its lock, and gives it up itself.
 #[test]
 fn an_interrupted_holder_keeps_its_lock_in_the_parent_and_in_the_child() {
     for in_child in [false, true] {
@@ -77,7 +79,8 @@ fn an_interrupted_holder_keeps_its_lock_in_the_parent_and_in_the_child() {
         assert!(lock.is_callers());
         lock.acquire_for_fork(true);
         assert!(lock.is_interrupted());
-        // SAFETY: `acquire_for_fork` was called above; the guard is the interrupted frame's.
+        // SAFETY: `acquire_for_fork` was called above. The guard stands for the interrupted frame,
+        // which is not at work meanwhile.
         unsafe { if in_child { lock.reset_in_child() } else { lock.release_for_fork() } }
         assert!(!lock.is_interrupted() && !is_free(&lock));
         *guard += 1;
@@ -87,8 +90,9 @@ fn an_interrupted_holder_keeps_its_lock_in_the_parent_and_in_the_child() {
     }
 }
 
-/// Another thread's lock is waited for a little, and left alone: that thread may wait for one of this one's. It is
-/// not given up in the parent, and free in the child, which does not have its holder.
+/// A lock of another thread is waited for a little, and left alone then: that thread may wait for a
+/// lock of this one. The parent does not give it up; in the child, which does not have its holder,
+/// it is free.
 #[test]
 fn a_lock_that_somebody_else_keeps_is_left_alone_where_waiting_could_be_for_ever() {
     let lock = lock();
@@ -98,16 +102,18 @@ fn a_lock_that_somebody_else_keeps_is_left_alone_where_waiting_could_be_for_ever
     assert!(!lock.is_callers());
     lock.acquire_for_fork(true);
     assert!(!lock.is_interrupted());
-    // SAFETY: `acquire_for_fork` was called above.
+    // SAFETY: `acquire_for_fork` was called above. The guard stands for the other thread, which
+    // does not use the data meanwhile.
     unsafe { lock.release_for_fork() };
     assert!(!is_free(&lock), "another thread's lock was given up");
-    // SAFETY: as a child, which does not have the other thread.
+    // SAFETY: `acquire_for_fork` was called above, and the test acts as a child, which does not
+    // have the other thread.
     unsafe { lock.reset_in_child() };
     assert!(is_free(&lock));
     core::mem::forget(guard);
 }
 
-/// Whoever sleeps on the lock of an interrupted holder is woken when that goes on.
+/// A thread that sleeps on the lock of an interrupted holder is woken when the holder goes on.
 #[test]
 fn sleepers_are_not_forgotten_while_a_holder_is_interrupted() {
     let lock = lock();
@@ -116,7 +122,8 @@ fn sleepers_are_not_forgotten_while_a_holder_is_interrupted() {
     assert!(lock.is_callers());
     lock.acquire_for_fork(true);
     assert!(lock.is_interrupted());
-    // SAFETY: `acquire_for_fork` was called above.
+    // SAFETY: `acquire_for_fork` was called above. The guard stands for the interrupted frame,
+    // which is not at work meanwhile.
     unsafe { lock.release_for_fork() };
     assert_eq!(lock.word.load(Ordering::Relaxed), Named::thread() | SLEEPERS);
     drop(guard);

@@ -1,5 +1,5 @@
-//! `central/transfer_cache.rs` and `thread_cache/kept.rs`: what the lock guards, and what is done with
-//! it outside of the lock.
+//! `central/transfer_cache.rs` and `thread_cache/birth.rs`: what the lock guards, and what is
+//! done with it outside of the lock.
 
 use crate::sync::lock::models::Kernel;
 use crate::sync::{Lock, Rank};
@@ -7,7 +7,7 @@ use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-/// A magazine's objects are reached outside of the lock, by whoever has the magazine.
+/// The owner of a magazine reaches its objects outside of the lock.
 type Magazine = UnsafeCell<usize>;
 
 struct Transfer {
@@ -16,28 +16,31 @@ struct Transfer {
 }
 
 impl Transfer {
-    /// Fills magazine `number`, puts it in if there is room, and takes one out; what it has in hand then.
+    /// Fills magazine `number`, puts it in if there is room, and takes one out. Returns the
+    /// magazines that it owns then.
     fn exchange(&self, number: usize) -> Vec<usize> {
-        // SAFETY: this thread's, or loom reports it.
+        // SAFETY: the magazine with this number is this thread's until it is put in; loom reports
+        // it otherwise.
         self.magazines[number].with_mut(|objects| unsafe { *objects += 1 });
-        let mut hand = Vec::new();
+        let mut owned = Vec::new();
         {
             let mut slots = self.slots.lock();
-            // One place: the second to come keeps its own.
-            if slots.is_empty() { slots.push(number) } else { hand.push(number) }
+            // One place: the second thread keeps its own magazine.
+            if slots.is_empty() { slots.push(number) } else { owned.push(number) }
         }
         let taken = self.slots.lock().pop();
         if let Some(taken) = taken {
-            // SAFETY: as above; whoever put it in does not use it any more.
+            // SAFETY: the thread that put the magazine in does not use it any more, and this thread
+            // took it out under the lock; loom reports it otherwise.
             self.magazines[taken].with_mut(|objects| unsafe { *objects += 1 });
-            hand.push(taken);
+            owned.push(taken);
         }
-        hand
+        owned
     }
 }
 
-/// Property: a magazine is in one place at any time, none is lost, and what its filler wrote is there for
-/// its taker.
+/// Property: a magazine is in one place at any time, none is lost, and the thread that takes it
+/// sees what the thread that filled it wrote.
 #[test]
 fn magazines_change_hands_whole() {
     loom::model(|| {
@@ -63,8 +66,8 @@ struct Registry {
     cache: UnsafeCell<usize>,
 }
 
-/// Property: a thread that ends takes its cache off the list before it empties it without the lock; who
-/// parks under the lock is then either done with it or does not find it.
+/// Property: a thread that ends takes its cache off the list before it empties it without the lock.
+/// A parking thread, which holds the lock, is then either done with the cache or does not find it.
 #[test]
 fn a_cache_that_is_taken_down_is_not_parked() {
     loom::model(|| {
@@ -77,13 +80,15 @@ fn a_cache_that_is_taken_down_is_not_parked() {
             thread::spawn(move || {
                 let live = registry.live.lock();
                 if !live.is_empty() {
-                    // SAFETY: exclusive, or loom reports it.
+                    // SAFETY: the cache is listed, and the lock is held, so its thread has not
+                    // begun to empty it; loom reports it otherwise.
                     registry.cache.with_mut(|cache| unsafe { *cache += 1 });
                 }
             })
         };
         registry.live.lock().clear();
-        // SAFETY: as above.
+        // SAFETY: the cache is not listed any more, so no other thread finds it; loom reports it
+        // otherwise.
         registry.cache.with_mut(|cache| unsafe { *cache += 1 });
         parker.join().unwrap();
     });

@@ -1,13 +1,14 @@
-//! `page/page_map.rs`: a leaf, a table in it and a span's record become visible to readers without a lock.
+//! `page/page_map.rs`: a leaf, a table in it and a span's record become visible to readers without
+//! a lock.
 
 use crate::sync::{AtomicUsize, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-/// A root entry (the number of a leaf, 0: none), the entries of two leaves (the number of a table), the entries of
-/// two tables (the number of a span), and the records. What a leaf or a table is before it is entered, zeroes
-/// written by somebody, is a cell that loom watches.
+/// A root entry (the number of a leaf, 0: none), the entries of two leaves (the number of a table),
+/// the entries of two tables (the number of a span), and the records. The zeroes that a thread
+/// writes into a leaf or a table before it is entered are a cell that loom watches.
 struct Map {
     root: AtomicUsize,
     tables: [AtomicUsize; 3],
@@ -33,7 +34,7 @@ impl Map {
     fn entered(entry: &AtomicUsize, zeroes: &[UnsafeCell<bool>; 3]) -> usize {
         let number = entry.load(Ordering::Acquire);
         if number != 0 {
-            // SAFETY: not written any more, or loom reports it.
+            // SAFETY: its maker entered it after the last write to it; loom reports it otherwise.
             zeroes[number].with(|there| assert!(unsafe { *there }));
         }
         number
@@ -45,7 +46,8 @@ impl Map {
         if number != 0 {
             return number;
         }
-        // SAFETY: exclusive until it is published, or loom reports it.
+        // SAFETY: no other thread knows number `fresh` before it is entered below; loom reports it
+        // otherwise.
         zeroes[fresh].with_mut(|there| unsafe { *there = true });
         let _ = entry.compare_exchange(0, fresh, Ordering::Release, Ordering::Relaxed);
         Self::entered(entry, zeroes)
@@ -58,7 +60,8 @@ impl Map {
 
     /// `insert` of span `number`: the record first, then the entry.
     fn insert(&self, number: usize, fresh: usize) {
-        // SAFETY: exclusive until it is published, or loom reports it.
+        // SAFETY: no other thread knows the record before it is entered below; loom reports it
+        // otherwise.
         self.records[number].with_mut(|record| unsafe { *record = number * 10 });
         let table = self.table_or_new(fresh);
         self.spans[table].store(number, Ordering::Release);
@@ -75,7 +78,7 @@ impl Map {
     }
 }
 
-/// Property: who finds a span in the map sees its record complete.
+/// Property: a reader that finds a span in the map sees its record complete.
 #[test]
 fn a_span_that_is_found_is_complete() {
     loom::model(|| {
@@ -86,15 +89,17 @@ fn a_span_that_is_found_is_complete() {
         };
         let number = map.span();
         if number != 0 {
-            // SAFETY: not written any more, or loom reports it.
+            // SAFETY: the writer entered the record after its last write to it; loom reports it
+            // otherwise.
             map.records[number].with(|record| assert_eq!(unsafe { *record }, number * 10));
         }
         writer.join().unwrap();
     });
 }
 
-/// Property: two that need the same leaf and the same table at the same time end up with one of each. (In the
-/// process the page heap's lock has one writer at a time, but for a fence; tests with several heaps do not.)
+/// Property: two threads that need the same leaf and the same table at the same time end up with
+/// one of each. (In the process the page heap's lock lets in one writer at a time, but for guard
+/// pages; tests with several heaps have more.)
 #[test]
 fn one_leaf_and_one_table_win() {
     loom::model(|| {

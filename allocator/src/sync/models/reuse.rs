@@ -1,12 +1,14 @@
-//! `page/direct_map.rs`: a node that leaves the tree is used for another part of it while readers are in it.
+//! `page/direct_map.rs`: a node that leaves the tree is used for another part of it while readers
+//! are in it.
 
 use crate::sync::{AtomicUsize, Ordering};
 use loom::cell::UnsafeCell;
 use loom::sync::Arc;
 use loom::thread;
 
-/// Two blocks, A and B, and one node, which is in the tree for the one or the other. A label is the block's number plus
-/// ten times how often the node was used. The root has an entry for each block: 1, the node, or 0.
+/// Two blocks, A and B, and one node, which is in the tree for the one or the other. A label is the
+/// block's number plus ten times how often the node was used. The root has an entry for each block:
+/// 1, the node, or 0.
 struct Tree {
     root: [AtomicUsize; 3],
     label: AtomicUsize,
@@ -30,7 +32,7 @@ impl Tree {
 
     /// Writes the record of a block's span.
     fn write_record(&self, block: usize) {
-        // SAFETY: exclusive until it is published, or loom reports it.
+        // SAFETY: no other thread knows the record before `enter`; loom reports it otherwise.
         self.records[block].with_mut(|record| unsafe { *record = block * 100 });
     }
 
@@ -82,7 +84,7 @@ fn read_while_the_node_is_reused(looks_again: bool) {
         let found = tree.value(A, looks_again);
         assert!(found == 0 || found == A, "a reader finds its own block's span, or none");
         writer.join().unwrap();
-        assert_eq!(tree.value(A, looks_again), A, "who knows of the block finds it");
+        assert_eq!(tree.value(A, looks_again), A, "the block's owner finds it");
     });
 }
 
@@ -99,7 +101,7 @@ fn without_the_second_look_it_would() {
     read_while_the_node_is_reused(false);
 }
 
-/// Property: who finds a span sees its record complete.
+/// Property: a reader that finds a span sees its record complete.
 #[test]
 fn a_record_that_is_found_is_complete() {
     loom::model(|| {
@@ -112,7 +114,8 @@ fn a_record_that_is_found_is_complete() {
             })
         };
         if tree.value(B, true) != 0 {
-            // SAFETY: not written any more, or loom reports it.
+            // SAFETY: the writer entered the block after its last write to the record; loom reports
+            // it otherwise.
             tree.records[B].with(|record| assert_eq!(unsafe { *record }, B * 100));
         }
         writer.join().unwrap();

@@ -1,12 +1,14 @@
-//! `os/release_request.rs`, `os/own_thread.rs` and `background/mod.rs`: a request for giving memory back is
-//! carried out or stands, the thread that carries it out sleeps through none, and is started once.
+//! `os/release_request.rs`, `os/own_thread.rs` and `background/mod.rs`: a request to release memory
+//! is carried out or stands, the thread that carries it out sleeps through none, and is started
+//! once.
 //!
-//! Whoever frees pages does so under the page heap's lock, and asks. The ends of slow paths see that somebody
-//! asked, and wake the thread if it said that it does not look by itself (`attend`).
+//! A thread that frees pages does so under the page heap's lock, and makes a request. The ends of
+//! slow paths see the request, and wake the background thread if it said that it does not look by
+//! itself (`attend`).
 //!
-//! The flags are relaxed in production: a request may be seen a moment late, by the next slow path of any thread.
-//! The model has no later slow path, so two barriers stand where a thread writes one flag and then reads the other:
-//! the property is about the order of the steps.
+//! The flags are relaxed in production: a request may be seen a moment late, by the next slow path
+//! of any thread. The model has no later slow path, so two barriers stand where a thread writes one
+//! flag and then reads the other: the property is about the order of the steps.
 
 use crate::sync::lock::models::Kernel;
 use crate::sync::{AtomicU32, AtomicUsize, Futex, Lock, Ordering, Rank};
@@ -28,7 +30,7 @@ const NONE: usize = 0;
 const EXISTS: usize = 1;
 
 impl Worker {
-    /// With a thread that is awake.
+    /// With a background thread that is awake.
     fn new() -> Arc<Self> {
         Arc::new(Self {
             heap: Lock::new(Rank::PageHeap, 0),
@@ -40,7 +42,8 @@ impl Worker {
         })
     }
 
-    /// Frees pages and asks (`release_request::request`), as `note_decay` does: with the lock held.
+    /// Frees pages and makes a request (`release_request::request`), as `note_decay` does: with the
+    /// lock held.
     fn free_pages(&self) {
         let mut heap = self.heap.lock();
         *heap += 1;
@@ -102,8 +105,9 @@ fn a_request_is_carried_out_or_stands() {
     });
 }
 
-/// Property: a thread that goes to sleep without a limit is woken for pages that are freed at that moment. A
-/// request that is slept through is a deadlock, which loom reports: the model's thread ends when it has seen them.
+/// Property: a thread that goes to sleep without a limit is woken for pages that are freed at that
+/// moment. A request that is slept through is a deadlock, which loom reports: the model's thread
+/// ends when it has seen the pages.
 #[test]
 fn no_request_is_slept_through() {
     let mut model = loom::model::Builder::new();
@@ -130,7 +134,7 @@ fn no_request_is_slept_through() {
     });
 }
 
-/// Property: of those who find that there is no thread, one starts it.
+/// Property: of the threads that find no background thread, one starts it.
 #[test]
 fn the_thread_is_started_once() {
     loom::model(|| {

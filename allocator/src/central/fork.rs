@@ -1,0 +1,38 @@
+//! `fork`: the locks of the tier, and what a child undoes.
+//!
+//! Around a `fork` the forking thread holds all locks, so the child finds every structure whole.
+//! But threads that were at work between two holds of a lock do not exist in the child: what they
+//! had begun is undone here.
+
+use super::all_classes::Central;
+use super::growth;
+use super::span_source::{PageHeapSource, free_spans};
+use crate::page::size_class::SizeClass;
+use crate::sync::ForkLock;
+
+impl Central {
+    /// Calls `visit` for every lock of the tier, in the order of their ranks.
+    pub fn for_each_lock(&self, visit: &mut dyn FnMut(&dyn ForkLock)) {
+        self.transfer.iter().for_each(|cache| visit(cache.fork_lock()));
+        self.lists.iter().for_each(|list| visit(list.fork_lock()));
+    }
+
+    /// In a forked child, of the thread `own`: undoes what other threads had begun.
+    ///
+    /// # Safety
+    /// The calling thread holds the locks of the tier by `ForkLock`, and no other thread exists.
+    pub unsafe fn reset_in_child(&self, own: u32) {
+        growth::reset_in_child();
+        for class in SizeClass::all() {
+            let list = &self.lists[class.index()];
+            // A frame that a signal interrupted may have left a list half changed, and goes on with
+            // it.
+            if !list.fork_lock().is_interrupted() {
+                // SAFETY: the caller holds the lock and is the only thread. No frame of it holds
+                // the lock otherwise, so there is no other reference.
+                let emptied = unsafe { list.reset_in_child(class, own) };
+                free_spans(&PageHeapSource::new(), emptied);
+            }
+        }
+    }
+}

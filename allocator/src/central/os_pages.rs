@@ -1,0 +1,107 @@
+//! The OS pages of a small span: which objects touch a page, which pages no object lives on, and
+//! which free objects need no page that was released.
+//!
+//! Pure functions of a span's record. The caller holds the lock of the span's class.
+
+use crate::config::MAX_SPAN_OS_PAGES;
+use crate::page::span::{Objects, OsPages, Span};
+use core::ops::Range;
+
+/// Bytes in a page as the record counts them: the smallest page of the kernel.
+pub const OS_PAGE: usize = 4096;
+
+/// The numbers of the pages in the set.
+pub(super) fn each(pages: OsPages) -> impl Iterator<Item = usize> {
+    (0..MAX_SPAN_OS_PAGES).filter(move |page| pages >> page & 1 != 0)
+}
+
+/// The numbers of the objects of `span` that touch the OS page `page`.
+pub(super) fn objects_on(span: &Span, page: usize) -> Range<usize> {
+    let info = span.class.info();
+    let number = |offset: usize| ((offset as u64 * info.reciprocal) >> 40) as usize;
+    let end = number((page + 1) * OS_PAGE - 1) + 1;
+    number(page * OS_PAGE)..end.min(info.objects as usize)
+}
+
+/// Whether all of `objects` are free.
+fn are_free(span: &Span, objects: &Range<usize>) -> bool {
+    span.free.count_range(objects.start, objects.len()) == objects.len()
+}
+
+/// The free objects of `span` that need no released page.
+pub(super) fn resident_objects(span: &Span) -> Objects {
+    without_objects_on(span, span.free, span.released)
+}
+
+/// `objects` without those that touch one of `pages`.
+pub(super) fn without_objects_on(span: &Span, mut objects: Objects, pages: OsPages) -> Objects {
+    for page in each(pages) {
+        let on_page = objects_on(span, page);
+        objects.clear_range(on_page.start, on_page.len());
+    }
+    objects
+}
+
+/// The free objects of `span` to be handed out first: those on resident pages; if there are none,
+/// those of one released page.
+pub(super) fn offer(span: &Span) -> Objects {
+    let resident = resident_objects(span);
+    if resident.count() > 0 {
+        return resident;
+    }
+    let mut objects = Objects::new();
+    for page in each(span.released) {
+        let on_page = objects_on(span, page);
+        objects.set_range(on_page.start, on_page.len());
+        objects.intersect(&span.free);
+        if objects.count() > 0 {
+            break;
+        }
+    }
+    objects
+}
+
+/// The OS pages of `span` on which no object lives, those that were never touched included.
+pub(super) fn vacant(span: &Span) -> OsPages {
+    let is_vacant = |page: &usize| {
+        let objects = objects_on(span, *page);
+        !objects.is_empty() && are_free(span, &objects)
+    };
+    (0..span.bytes() / OS_PAGE).filter(is_vacant).fold(0, |pages, page| pages | 1 << page)
+}
+
+/// The OS pages of `span` on which no object lives and that hold memory, as far as is known.
+pub(super) fn releasable(span: &Span) -> OsPages {
+    let free = (span.class.info().objects - span.allocated) as usize;
+    // Not enough for one page, wherever they lie.
+    if free * span.class.size() < OS_PAGE {
+        return 0;
+    }
+    let mut pages = 0;
+    for page in 0..span.bytes() / OS_PAGE {
+        let objects = objects_on(span, page);
+        // Memory behind `carved` was never touched.
+        if objects.start >= objects.end || objects.start >= span.carved as usize {
+            break;
+        }
+        if are_free(span, &objects) {
+            pages |= 1 << page;
+        }
+    }
+    pages & !span.released
+}
+
+/// The released pages of `span`, between the addresses `first` and `last`, on which an object is
+/// not free.
+pub(super) fn released_in_use(span: &Span, first: usize, last: usize) -> OsPages {
+    let (start, end) = ((first - span.addr()) / OS_PAGE, (last - span.addr()) / OS_PAGE);
+    (start..=end)
+        .filter(|page| span.released >> page & 1 != 0)
+        .filter(|page| !are_free(span, &objects_on(span, *page)))
+        .fold(0, |pages, page| pages | 1 << page)
+}
+
+/// The number of runs of neighbouring pages: as many system calls release them.
+pub(super) fn runs(pages: OsPages) -> usize {
+    (pages & !(pages << 1)).count_ones() as usize
+}

@@ -1,0 +1,356 @@
+//! The spans of one size class, in lists by how full they are: what the lock of a central free list
+//! guards.
+//!
+//! A span with free objects is in the list of its group. A span whose objects are all in use is in
+//! no list. A span whose objects are all free leaves at once, into a list of the caller's
+//! (`emptied`), who gives it back to the source after the lock. A span some of whose pages are
+//! being released is in no list either, but in `held` (see `hold`).
+//!
+//! Equations, at any time under the lock: `free` is the sum of the free objects of all spans,
+//! `released` the sum of their released pages; bit `g` of `occupied` is set if `groups[g]` is not
+//! empty.
+//!
+//! The lock's holder alone reads and changes the records of the class's spans, but for `free_span`
+//! and `allocate` of the source, to which a span belongs outside of these lists. Nothing here
+//! touches the memory of an object, or calls another tier.
+
+use super::cow;
+use super::low_water::{LowWater, SearchBackoff};
+use super::os_pages::{OS_PAGE, resident_objects};
+use super::span_cursor::SpanCursor;
+use crate::base::fatal::fatal;
+use crate::base::hint::unlikely;
+use crate::base::list::List;
+use crate::os::Linux;
+use crate::page::cow_set::CowSet;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{OsPages, Span};
+use crate::page_heap::limits;
+use crate::sync::Futex;
+use core::ptr::{self, NonNull};
+
+/// Number of groups: spans whose free objects all lie on released pages, eight groups of the others
+/// by how full they are, and spans with free objects on unshared pages.
+pub(super) const GROUPS: usize = 10;
+/// The last of them.
+pub(super) const UNSHARED: usize = GROUPS - 1;
+
+/// Threads that may release pages of spans of one class at the same time.
+pub(super) const HOLDERS: usize = 4;
+
+/// The spans of a class, and what is known of them together.
+pub(super) struct SpanLists {
+    pub groups: [List<Span>; GROUPS],
+    /// Bit per group: not empty.
+    pub occupied: u16,
+    /// What `SpanSource::shared_since` said last.
+    pub since: u32,
+    /// Free objects in all spans.
+    pub free: usize,
+    /// Spans, those without free objects included.
+    pub spans: usize,
+    /// OS pages of the spans that were released and not used since.
+    pub released: usize,
+    /// OS pages that ceased to count as released since a fetch last looked.
+    pub refaulted: usize,
+    /// Fewest free objects since each consumer last asked.
+    pub low: LowWater,
+    /// When to search the spans for idle pages again.
+    pub backoff: SearchBackoff,
+    /// Where the walk is that releases pages.
+    pub position: Position,
+    /// Spans whose pages are being released.
+    pub held: [Held; HOLDERS],
+}
+
+// SAFETY: the raw pointers name records that are never unmapped, and the holder of the lock around
+// this value alone uses them, whichever thread that is.
+unsafe impl Send for SpanLists {}
+
+/// Where the walk over the spans is: the next span to look at, and its group.
+pub(super) struct Position {
+    pub group: usize,
+    pub next: *mut Span,
+}
+
+impl Position {
+    /// Between two walks.
+    pub const fn new() -> Self {
+        Self { group: GROUPS, next: ptr::null_mut() }
+    }
+}
+
+/// A span whose pages are being released.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    /// Null: none.
+    pub span: *mut Span,
+    /// The thread that releases them, as locks know it.
+    pub by: u32,
+}
+
+impl Held {
+    /// No span.
+    pub const NOTHING: Self = Self { span: ptr::null_mut(), by: 0 };
+}
+
+/// The group for a span, or `None` if it has no free object. `since` as in [`SpanLists`].
+#[inline(always)]
+fn group_of(span: &Span, since: u32) -> Option<usize> {
+    let info = span.class.info();
+    if span.allocated >= info.objects {
+        return None;
+    }
+    if unlikely(since != 0) && cow::has_unshared_objects(span, since) {
+        return Some(UNSHARED);
+    }
+    if span.released != 0 && resident_objects(span).count() == 0 {
+        return Some(0);
+    }
+    // Rounded down, eighths of less than all objects are at most 7.
+    Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
+}
+
+impl SpanLists {
+    /// No spans.
+    pub const fn new() -> Self {
+        Self {
+            groups: [const { List::new() }; GROUPS],
+            occupied: 0,
+            since: 0,
+            free: 0,
+            spans: 0,
+            released: 0,
+            refaulted: 0,
+            low: LowWater::new(),
+            backoff: SearchBackoff::new(),
+            position: Position::new(),
+            held: [Held::NOTHING; HOLDERS],
+        }
+    }
+
+    /// Adds a fresh span.
+    pub fn add(&mut self, class: SizeClass, span: NonNull<Span>) {
+        let objects = class.info().objects;
+        // SAFETY: the span is fresh from the source, so its record is live, no other reference to
+        // it exists, and it is in no list.
+        unsafe {
+            let record = &mut *span.as_ptr();
+            record.free.set_range(0, objects as usize);
+            record.group = Span::UNLISTED;
+            if !record.fresh {
+                // Most of it is resident: to touch it bit by bit saves nothing.
+                record.carved = objects;
+            }
+            if self.since != 0 {
+                record.cow.add_unshared(self.since, OsPages::MAX);
+            }
+            self.spans += 1;
+            self.free += objects as usize;
+            self.relist(span.as_ptr());
+        }
+    }
+
+    /// Takes `span` out of the list of its group while pages of it are released. `place` is free in
+    /// `held`.
+    ///
+    /// # Safety
+    /// `span` is in the list of its `group`, and has held pages.
+    pub unsafe fn hold(&mut self, place: usize, span: *mut Span) {
+        // SAFETY: the caller says that the span is in the list of its group, hence live; the lock
+        // guards it.
+        unsafe {
+            self.unlist(span);
+            (*span).group = Span::HELD;
+        }
+        self.held[place] = Held { span, by: Linux::thread() };
+    }
+
+    /// Moves `span` to the list of the group that it belongs to now. While pages of it are released
+    /// it stays in no list.
+    ///
+    /// # Safety
+    /// `span` is a live span of this class.
+    #[inline(always)]
+    pub unsafe fn relist(&mut self, span: *mut Span) {
+        // SAFETY: the caller says that the span is live; the lock guards it. `group` says which
+        // list it is in.
+        unsafe {
+            if unlikely((*span).group == Span::HELD) {
+                return;
+            }
+            let new = group_of(&*span, self.since).map_or(Span::UNLISTED, |group| group as u8);
+            if new != (*span).group {
+                self.move_to(new, span);
+            }
+        }
+    }
+
+    /// Moves `span` to the list of `group`, or out of all lists.
+    ///
+    /// # Safety
+    /// `span` is a live span of this class, and not held.
+    unsafe fn move_to(&mut self, group: u8, span: *mut Span) {
+        // SAFETY: the caller says that the span is live; the lock guards it. `group` says which
+        // list it is in, and it is in none when it is pushed.
+        unsafe {
+            if (*span).group != Span::UNLISTED {
+                self.unlist(span);
+            }
+            if group != Span::UNLISTED {
+                self.groups[group as usize].push_front(span);
+                self.occupied |= 1 << group;
+            }
+            (*span).group = group;
+        }
+    }
+
+    /// Takes `span` out of the list of its group.
+    ///
+    /// # Safety
+    /// `span` is in the list of its `group`.
+    unsafe fn unlist(&mut self, span: *mut Span) {
+        // SAFETY: the caller says that the span is in the list of its group, hence live.
+        unsafe {
+            let group = (*span).group as usize;
+            if self.position.next == span {
+                // The walk must not stop at a span that is in no list.
+                self.position.next = self.groups[group].next(span);
+            }
+            self.groups[group].remove(span);
+            if self.groups[group].is_empty() {
+                self.occupied &= !(1 << group);
+            }
+            (*span).group = Span::UNLISTED;
+        }
+    }
+
+    /// Puts the first span of the group of the unshared, none of whose pages is unshared any more,
+    /// into its own group. New spans enter that group in front, so that all that are unshared come
+    /// before all that were.
+    #[cold]
+    pub fn demote_one(&mut self) {
+        let span = self.groups[UNSHARED].first();
+        // SAFETY: the group is not empty when this is called, so this is a node of its list, hence
+        // live; the lock guards it.
+        unsafe {
+            (*span).cow = CowSet::OLD;
+            self.relist(span);
+        }
+    }
+
+    /// Marks the object at `addr` as free in its span, which `cursor` remembers. Accounts for the
+    /// span before, if that was another one. Aborts for what is not an object, or free already, if
+    /// `strict`; passes over it otherwise.
+    #[inline(always)]
+    pub fn put(
+        &mut self,
+        class: SizeClass,
+        addr: usize,
+        cursor: &mut SpanCursor,
+        emptied: &mut List<Span>,
+        strict: bool,
+    ) {
+        if addr.wrapping_sub(cursor.addr) >= cursor.bytes {
+            self.finish_cursor(class, cursor, emptied);
+            *cursor = SpanCursor::at(class, addr);
+        }
+        // SAFETY: the cursor's span is null or a live span of this class, whose record the lock
+        // guards. No other reference to it exists.
+        let record = unsafe { cursor.span.as_mut() };
+        let index = cursor.index_of(addr);
+        let (Some(record), Some(index)) = (record, index) else {
+            if strict {
+                fatal(format_args!(
+                    "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
+                    class.size()
+                ));
+            }
+            return;
+        };
+        if record.free.set(index) {
+            if strict {
+                fatal(format_args!("double free: {addr:#x}, a block of {} bytes", class.size()));
+            }
+            return;
+        }
+        cursor.count += 1;
+    }
+
+    /// Accounts for the objects that returned to the span of `cursor`.
+    pub fn finish_cursor(
+        &mut self,
+        class: SizeClass,
+        cursor: &SpanCursor,
+        emptied: &mut List<Span>,
+    ) {
+        // A span that no object returned to was accounted for before, and may be gone.
+        if cursor.count == 0 {
+            return;
+        }
+        // SAFETY: an object has just returned to the span, so it is a live span of this class; the
+        // lock guards its record. No other reference to it exists.
+        let record = unsafe { &mut *cursor.span };
+        record.allocated -= cursor.count as u16;
+        record.searched = false;
+        self.free += cursor.count;
+        self.refile(class, cursor.span, emptied);
+    }
+
+    /// Puts a span that objects returned to where it belongs now: into the list of its group, or,
+    /// if all of its objects are free, out of these lists and into `emptied`. Null is a no-op.
+    pub fn refile(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
+        // SAFETY: null or a live span of this class; the lock guards it. Once it is unlisted, it is
+        // in no list and may enter another.
+        unsafe {
+            let Some(record) = span.as_ref() else { return };
+            if record.allocated > 0 {
+                return self.relist(span);
+            }
+            if record.group != Span::UNLISTED {
+                self.unlist(span);
+            }
+            let released = record.released.count_ones() as usize;
+            self.spans -= 1;
+            self.released -= released;
+            limits::forget_inside_spans(released * OS_PAGE);
+            self.free -= class.info().objects as usize;
+            self.low.note(self.free);
+            emptied.push_front(span);
+        }
+    }
+
+    /// Whether the invariants hold: each span's bitmap agrees with its count, each span is in the
+    /// group that its count says, and the free objects of all add up.
+    pub fn is_sound(&self) -> bool {
+        let mut free = 0;
+        for (group, list) in self.groups.iter().enumerate() {
+            if list.is_empty() != (self.occupied >> group & 1 == 0) {
+                return false;
+            }
+            let mut node = list.first();
+            while !node.is_null() {
+                // SAFETY: a node of the list is live, and the lock guards its record.
+                let span = unsafe { &*node };
+                // A span that was unshared leaves the group of the unshared when a fetch meets it.
+                let is_due = group_of(span, self.since) == Some(group) || group == UNSHARED;
+                if usize::from(span.group) != group || !is_due || !span.is_sound() {
+                    return false;
+                }
+                free += span.free.count();
+                // SAFETY: the node is in this list.
+                node = unsafe { list.next(node) };
+            }
+        }
+        for held in &self.held {
+            // SAFETY: null or a span of this class that is held. It has objects that count as
+            // allocated, so it is live; the lock guards its record.
+            let Some(span) = (unsafe { held.span.as_ref() }) else { continue };
+            if span.group != Span::HELD || span.held == 0 || !span.is_sound() {
+                return false;
+            }
+            free += span.free.count();
+        }
+        free == self.free
+    }
+}
