@@ -35,10 +35,20 @@ fn objects_per_line_pattern(size: usize) -> usize {
     LINE >> (LINE | size).trailing_zeros()
 }
 
+/// Which objects a fetch wants.
+#[derive(Clone, Copy)]
+pub struct Choice {
+    /// Preferably those of cache lines on which nothing lives.
+    pub apart: bool,
+    /// If a child shares our pages, those of unshared pages alone.
+    pub avoid_shared: bool,
+    /// None of spans whose free objects all lie on released pages.
+    pub resident_only: bool,
+}
+
 impl SpanLists {
-    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says. If a child shares
-    /// our pages and `avoid_shared`, takes them from unshared pages alone. Returns whether to come
-    /// again, after what was noted is built.
+    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice`
+    /// wants them. Returns whether to come again, after what was noted is built.
     ///
     /// In the hardened build neither this nor the two below are inlined: their stack frames must
     /// not add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call
@@ -49,23 +59,26 @@ impl SpanLists {
         &mut self,
         class: SizeClass,
         request: usize,
-        apart: bool,
-        avoid_shared: bool,
+        choice: Choice,
         out: &mut Picks,
     ) -> bool {
-        if unlikely(self.since != 0) && avoid_shared {
+        if unlikely(self.since != 0) && choice.avoid_shared {
             self.take_unshared(class, request, out);
             return false;
         }
         if unlikely(self.occupied >> UNSHARED != 0) {
             self.demote_one();
         }
-        if apart {
+        if choice.apart {
             self.take_apart(class, request, out);
         }
         while out.count() < request {
             if out.is_full() {
                 return true;
+            }
+            if unlikely(choice.resident_only) && self.ordinary() & !1 == 0 {
+                // What is left is group 0, whose free objects all lie on released pages.
+                break;
             }
             if !self.take_from_fullest(class, request, out) {
                 break;

@@ -10,11 +10,14 @@
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
 use super::cow::state;
-use super::span_source::PageHeapSource;
-use super::{flush_batch, transfer_budget};
+use super::shared_pages::SHARED_PAGES;
+use super::span_source::{PageHeapSource, SpanSource};
+use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
 use crate::parameters::{self, Id};
+use core::ptr::NonNull;
 
 /// What a thread cache asks of the tier below.
 #[allow(dead_code, reason = "the thread caches still call `CENTRAL` by its name")]
@@ -63,6 +66,57 @@ impl CentralTier for SharedTier {
     }
 }
 
+/// Where the spans and objects of a refill come from: the page heap, and shared pages.
+struct RefillSource<'a> {
+    central: &'a Central,
+    pages: PageHeapSource,
+}
+
+impl SpanSource for RefillSource<'_> {
+    fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
+        self.pages.allocate(class)
+    }
+
+    unsafe fn free_span(&self, span: NonNull<Span>) {
+        // SAFETY: the caller gives the span up, which came from the page heap, and nothing in it is
+        // in use.
+        unsafe { self.pages.free_span(span) }
+    }
+
+    fn break_up(&self, addr: usize) {
+        self.pages.break_up(addr);
+    }
+
+    fn refaulted(&self, bytes: usize) {
+        self.pages.refaulted(bytes);
+    }
+
+    fn handed_out(&self, bytes: usize) {
+        self.pages.handed_out(bytes);
+    }
+
+    #[inline]
+    fn shared_since(&self) -> u32 {
+        self.pages.shared_since()
+    }
+
+    #[inline]
+    fn has_shared_pages(&self, class: SizeClass) -> bool {
+        (SHARED_PAGES.may_have(class) || convert::is_due()) && convert::may_share(class)
+    }
+
+    #[cold]
+    fn fetch_shared(&self, class: SizeClass, request: usize) -> Chain {
+        loop {
+            let chain = SHARED_PAGES.fetch(class, request);
+            if !chain.is_empty() || !self.central.convert_some(class) {
+                self.pages.handed_out(chain.count * class.size());
+                return chain;
+            }
+        }
+    }
+}
+
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
@@ -76,12 +130,23 @@ impl Central {
             }
         }
         self.note_request(class, size, class.size());
-        let source = PageHeapSource::new();
+        let source = RefillSource { central: self, pages: PageHeapSource::new() };
         let chain = self.lists[class.index()].fetch(&source, class, request, apart);
-        if source.grown() > 0 {
-            self.note_growth(source.grown());
+        if source.pages.grown() > 0 {
+            self.note_growth(source.pages.grown());
+        }
+        if source.pages.volume() > 0 {
+            self.note_volume(source.pages.volume());
+        }
+        if source.pages.taken() > 0 {
+            self.note_taken(source.pages.taken());
         }
         chain
+    }
+
+    /// As `fetch`, of spans of the class alone: objects that lie as the class's spans are aligned.
+    pub fn fetch_from_spans(&self, class: SizeClass) -> Chain {
+        self.lists[class.index()].fetch(&PageHeapSource::new(), class, 1, false)
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.
@@ -89,7 +154,7 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
-        if unlikely(state::since() != 0) {
+        if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.

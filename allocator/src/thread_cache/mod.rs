@@ -43,6 +43,8 @@ mod push_target;
 
 mod sizing;
 
+mod shared_blocks;
+
 mod drain;
 
 pub mod registry;
