@@ -182,7 +182,7 @@ impl IdleRelease {
         let now_ms = Linux.now_ms();
         // Relaxed: see `GROWTH`.
         let is_early = now_ms < self.begun_ms + VOLUME_LEAST_MS
-            && VOLUME.load(Ordering::Relaxed) < PAGE_HEAP.resident_bytes();
+            && VOLUME.load(Ordering::Relaxed) < PAGE_HEAP.resident_bytes() / 2;
         if is_early || parameters::get(Id::DecayMs) == NEVER {
             return false;
         }

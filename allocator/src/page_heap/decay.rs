@@ -14,7 +14,7 @@ use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
 /// Share of the difference between the most and the fewest free pages that is kept in addition.
-const WAVE_SHARE: usize = 3;
+const WAVE_SHARE: usize = 8;
 
 /// The state of the decay. Guarded by the page heap's lock.
 pub(super) struct Decay {
