@@ -39,9 +39,6 @@ pub const SHARED_CLASS: usize = CLASS_COUNT - 1;
 
 /// Largest blocks in bytes that shared pages have. A block of that size fills half a page.
 pub const SHARED_MAX_BYTES: usize = 4096;
-/// Largest alignment that a block on a shared page has by its size class alone, in bytes: a cache
-/// line. Who wants more takes a block of a span (`front::alloc`).
-pub const SHARED_ALIGN: usize = 64;
 
 /// Most objects in one span: what the free bitmap inside the span's record (one cache line) can
 /// tell apart.

@@ -17,7 +17,7 @@ use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::picks::{ChainBuilder, Picks};
 use super::shared_pages::SHARED_PAGES;
-use super::span_alloc::Choice;
+use super::span_alloc::{Choice, RELEASED};
 use super::span_cursor::{self, SpanCursor};
 use super::span_lists::{Position, SpanLists};
 use super::span_source::{SpanSource, free_spans};
@@ -72,7 +72,8 @@ impl CentralFreeList {
             let before = picks.count();
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
-            let choice = Choice { apart, avoid_shared, resident_only: has_holes };
+            let hidden = if has_holes { RELEASED } else { 0 };
+            let choice = Choice { apart, avoid_shared, hidden };
             let may_have_more = lists.pick(class, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
             let volume = lists.count_volume((picks.count() - before) * class.size());

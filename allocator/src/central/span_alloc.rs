@@ -42,9 +42,12 @@ pub struct Choice {
     pub apart: bool,
     /// If a child shares our pages, those of unshared pages alone.
     pub avoid_shared: bool,
-    /// None of spans whose free objects all lie on released pages.
-    pub resident_only: bool,
+    /// Bits of groups from which none are wanted.
+    pub hidden: u16,
 }
+
+/// For [`Choice::hidden`]: the spans whose free objects all lie on released pages.
+pub const RELEASED: u16 = 1;
 
 impl SpanLists {
     /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice`
@@ -76,11 +79,7 @@ impl SpanLists {
             if out.is_full() {
                 return true;
             }
-            if unlikely(choice.resident_only) && self.ordinary() & !1 == 0 {
-                // What is left is group 0, whose free objects all lie on released pages.
-                break;
-            }
-            if !self.take_from_fullest(class, request, out) {
+            if !self.take_from_fullest(class, request, choice.hidden, out) {
                 break;
             }
         }
@@ -89,8 +88,14 @@ impl SpanLists {
 
     /// Takes objects of the fullest span with any. Returns whether to go on with another span.
     #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_from_fullest(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
-        let occupied = self.ordinary();
+    fn take_from_fullest(
+        &mut self,
+        class: SizeClass,
+        request: usize,
+        hidden: u16,
+        out: &mut Picks,
+    ) -> bool {
+        let occupied = self.ordinary() & !hidden;
         if occupied == 0 {
             return false;
         }

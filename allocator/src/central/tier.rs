@@ -144,11 +144,6 @@ impl Central {
         chain
     }
 
-    /// As `fetch`, of spans of the class alone: objects that lie as the class's spans are aligned.
-    pub fn fetch_from_spans(&self, class: SizeClass) -> Chain {
-        self.lists[class.index()].fetch(&PageHeapSource::new(), class, 1, false)
-    }
-
     /// Takes a magazine, as [`CentralTier::flush`] says.
     ///
     /// # Safety

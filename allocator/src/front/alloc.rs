@@ -5,10 +5,10 @@ use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
-use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN, SHARED_ALIGN};
+use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::thread_cache::{cache_for_alloc, flush, refill, sampling_refill};
+use crate::thread_cache::{cache_for_alloc, refill, sampling_refill};
 use crate::trace;
 use core::ptr;
 
@@ -43,27 +43,7 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     if unlikely(object.is_null()) {
         return allocate_class_slow(class, size, align);
     }
-    aligned(object, class, align)
-}
-
-/// `object`, a block of `class` or null, if it lies at a multiple of `align`. A block of a shared
-/// page may not, from alignments beyond a cache line on: then one of a span takes its place.
-#[inline(always)]
-fn aligned(object: *mut u8, class: SizeClass, align: usize) -> *mut u8 {
-    if align > SHARED_ALIGN && unlikely(object.addr() & (align - 1) != 0) {
-        return exchange_for_aligned(object, class);
-    }
     object
-}
-
-/// Gives a block of a shared page back, which lies at no multiple of what was asked for, and takes
-/// one of a span of its class; null without memory.
-#[cold]
-#[inline(never)]
-fn exchange_for_aligned(object: *mut u8, class: SizeClass) -> *mut u8 {
-    // SAFETY: a block that was just taken and that nobody else has.
-    unsafe { flush::push_slow(SizeClass::SHARED, object) };
-    refill::pop_of_span(class)
 }
 
 /// Cold: once per magazine, unless allocations are recorded.
@@ -80,7 +60,7 @@ fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
             return block;
         }
     }
-    aligned(refill(class, size), class, align)
+    refill(class, size)
 }
 
 /// [`allocate`] after [`allocate_hot`] returned null: goes straight to the slow path.
@@ -163,7 +143,7 @@ fn allocate_aligned_class(class: SizeClass, size: usize, align: usize) -> *mut u
     if unlikely(object.is_null()) {
         return allocate_aligned_class_slow(class, size, align);
     }
-    aligned(object, class, align)
+    object
 }
 
 /// Cold: as `allocate_class_slow`.

@@ -27,10 +27,11 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     }
     let mut chain = cache.take_spare(class);
     if chain.is_empty() {
-        shared_blocks::distribute_if_many(cache);
-        let object = cache.pop(class);
-        if !object.is_null() {
-            return object;
+        if shared_blocks::distribute_if_many(cache) {
+            let object = cache.pop(class);
+            if !object.is_null() {
+                return object;
+            }
         }
         let first = !sizing::is_active(cache, class);
         sizing::note_exchange(cache, class);
@@ -73,21 +74,9 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
     cache.set_loaded_counted(class, chain, most - chain.count);
 }
 
-/// An object of `class` that lies as those of its spans do, which is not so on shared pages; null
-/// without memory. It comes from no cache.
-#[cold]
-pub fn pop_of_span(class: SizeClass) -> *mut u8 {
-    first_of(class, CENTRAL.fetch_from_spans(class))
-}
-
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
-    first_of(class, CENTRAL.fetch(class, size, 1, false))
-}
-
-/// The first object of a chain of `class` that is the caller's, whose others go back; null if it is
-/// empty.
-fn first_of(class: SizeClass, chain: Chain) -> *mut u8 {
+    let chain = CENTRAL.fetch(class, size, 1, false);
     if chain.is_empty() {
         return core::ptr::null_mut();
     }

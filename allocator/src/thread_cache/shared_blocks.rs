@@ -29,11 +29,17 @@ const NEARLY_EMPTY: usize = 8;
 const _: () = assert!(CLASS_COUNT <= u128::BITS as usize);
 
 /// Distributes the blocks that the cache has of shared pages, if there are enough of them to be
-/// worth it.
-pub(super) fn distribute_if_many(cache: &ThreadCache) {
-    if cache.loaded_count(SizeClass::SHARED) >= LEAST {
+/// worth it. Returns whether there were.
+#[inline]
+pub(super) fn distribute_if_many(cache: &ThreadCache) -> bool {
+    if cache.head(SizeClass::SHARED).is_null() {
+        return false;
+    }
+    let is_worth_it = cache.loaded_count(SizeClass::SHARED) >= LEAST;
+    if is_worth_it {
         distribute(cache);
     }
+    is_worth_it
 }
 
 /// Distributes the blocks that the cache has of shared pages.

@@ -6,9 +6,9 @@
 //! free granule is in no list. One that has no other leaves at once, into a list of the caller's
 //! (`emptied`), who gives it back to the page heap after the lock.
 //!
-//! Blocks lie at multiples of the largest power of two that divides their size, up to a cache line:
-//! then a request for such an alignment needs no other block. A hole may be long enough and not lie
-//! so; then its page is filed one class lower until it changes.
+//! Blocks lie at multiples of the largest power of two that divides their size, as in spans: a
+//! request for an alignment relies on that (`SizeClass::of_aligned`). A hole may be long enough and
+//! not lie so; then its page is filed one class lower until it changes.
 //!
 //! Equations, at any time under the lock: `free` is the sum of the free granules of all pages,
 //! `blocks[class]` the number of blocks of that class on them; bit `class` of `occupied` is set if
@@ -19,7 +19,7 @@ use super::record::{SharedPage, granule_of, prefetch_record, size_at};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::central::picks::Picks;
-use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_ALIGN, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use core::ptr;
@@ -47,7 +47,7 @@ unsafe impl Send for Lists {}
 
 /// Granules whose multiples a block of so many granules lies at.
 fn alignment(len: usize) -> usize {
-    (1 << len.trailing_zeros()).min(SHARED_ALIGN / MIN_ALIGN)
+    1 << len.trailing_zeros()
 }
 
 /// The class of a block of so many granules, which is one of sizes.
@@ -304,4 +304,4 @@ fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
     ))
 }
 
-const _: () = assert!(SHARED_MAX_BYTES <= PAGE_SIZE / 2 && SHARED_ALIGN.is_power_of_two());
+const _: () = assert!(SHARED_MAX_BYTES <= PAGE_SIZE / 2);

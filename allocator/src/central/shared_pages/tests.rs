@@ -3,7 +3,7 @@
 use super::pool::SharedPages;
 use super::record::{SharedPage, block_around, size_at};
 use crate::central::tests::objects;
-use crate::config::{MIN_ALIGN, SHARED_ALIGN, SHARED_MAX_BYTES};
+use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -101,7 +101,7 @@ impl Model {
         let got = objects(self.pages.fetch(class, request));
         assert!(got.len() <= request);
         for &addr in &got {
-            let align = (1 << class.size().trailing_zeros()).min(SHARED_ALIGN);
+            let align = 1 << class.size().trailing_zeros();
             assert!(addr.is_multiple_of(align), "{addr:#x}, of {} bytes", class.size());
             self.add(addr, class.size());
         }
