@@ -177,7 +177,9 @@ pub const VOLUME_MAX_BLOCK: usize = 256 << 10;
 
 /// Bytes of spans taken between two looks at what could be converted into shared pages
 /// (`central::convert`), at least and at most.
-pub const CONVERT_STEP: core::ops::Range<usize> = 64 << 10..1 << 20;
+pub const CONVERT_STEP: core::ops::Range<usize> = 128 << 10..4 << 20;
+/// The same as a share of the bytes in spans.
+pub const CONVERT_STEP_SHARE: usize = 16;
 /// Idle bytes in spans that are not converted.
 pub const CONVERT_LEAST: usize = 256 << 10;
 /// The same as a share of the bytes in spans.

@@ -20,8 +20,8 @@ use super::shared_pages::SHARED_PAGES;
 use super::span_lists::UNSHARED;
 use crate::base::steps;
 use crate::config::{
-    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, SHARED_CLASS,
-    SHARED_MAX_BYTES,
+    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
+    SHARED_CLASS, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -149,7 +149,7 @@ impl Conversion {
         // Relaxed, for all of them: see `TAKEN`.
         IS_DUE.store(usize::from(self.budget > 0), Ordering::Relaxed);
         DISTANCE.store(
-            (used / CONVERT_SHARE).clamp(CONVERT_STEP.start, CONVERT_STEP.end),
+            (used / CONVERT_STEP_SHARE).clamp(CONVERT_STEP.start, CONVERT_STEP.end),
             Ordering::Relaxed,
         );
         TAKEN.fetch_sub(self.taken, Ordering::Relaxed);

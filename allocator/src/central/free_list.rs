@@ -66,17 +66,16 @@ impl CentralFreeList {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut avoid_shared = true;
-        // Where classes share pages, their holes are filled before anything becomes resident.
-        let mut has_holes = source.has_shared_pages(class);
+        // Holes of shared pages are filled before anything becomes resident.
+        let mut hidden = RELEASED;
         loop {
-            let before = picks.count();
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
-            let hidden = if has_holes { RELEASED } else { 0 };
             let choice = Choice { apart, avoid_shared, hidden };
             let may_have_more = lists.pick(class, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
-            let volume = lists.count_volume((picks.count() - before) * class.size());
+            let has_released = lists.occupied & RELEASED != 0;
+            let volume = lists.volume_to_report(class);
             drop(lists);
             // SAFETY: the objects were free in spans of this class, and the spans do not have them
             // any more. So they are this call's.
@@ -93,13 +92,15 @@ impl CentralFreeList {
             if picks.count() > 0 {
                 return builder.finish();
             }
-            if has_holes {
-                has_holes = false;
+            if hidden != 0 {
+                hidden = 0;
                 let chain = source.fetch_shared(class, request);
                 if !chain.is_empty() {
                     return chain;
                 }
-                continue;
+                if has_released {
+                    continue;
+                }
             }
             match source.allocate(class) {
                 Some(span) => self.lists.lock().add(class, span),

@@ -183,7 +183,11 @@ impl IdleRelease {
         // Relaxed: see `GROWTH`.
         let is_early = now_ms < self.begun_ms + VOLUME_LEAST_MS
             && VOLUME.load(Ordering::Relaxed) < PAGE_HEAP.resident_bytes() / 2;
-        if is_early || parameters::get(Id::DecayMs) == NEVER {
+        if parameters::get(Id::DecayMs) == NEVER {
+            VOLUME.store(0, Ordering::Relaxed);
+            return false;
+        }
+        if is_early {
             return false;
         }
         self.begun_ms = now_ms;

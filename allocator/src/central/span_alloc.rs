@@ -199,6 +199,7 @@ impl SpanLists {
         let taken = out.count() - before;
         record.allocated += taken as u16;
         self.free -= taken;
+        self.volume += taken;
         self.low.note(self.free);
         if record.released != 0 && taken > 0 {
             let start = record.addr();

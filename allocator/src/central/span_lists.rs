@@ -58,7 +58,7 @@ pub(super) struct SpanLists {
     pub released: usize,
     /// OS pages that ceased to count as released since a fetch last looked.
     pub refaulted: usize,
-    /// Bytes handed out that were not reported yet.
+    /// Objects handed out that were not reported yet.
     pub volume: usize,
     /// Fewest free objects since each consumer last asked.
     pub low: LowWater,
@@ -154,10 +154,15 @@ impl SpanLists {
         }
     }
 
-    /// Counts bytes that are handed out. Returns those to report: none, until they are many.
-    pub fn count_volume(&mut self, bytes: usize) -> usize {
-        self.volume += bytes;
-        if self.volume < VOLUME_REPORT { 0 } else { core::mem::take(&mut self.volume) }
+    /// Bytes handed out that are to be reported: none, until they are many.
+    #[inline(always)]
+    pub fn volume_to_report(&mut self, class: SizeClass) -> usize {
+        let bytes = self.volume * class.size();
+        if bytes < VOLUME_REPORT {
+            return 0;
+        }
+        self.volume = 0;
+        bytes
     }
 
     /// Adds a fresh span.

@@ -48,14 +48,7 @@ pub trait SpanSource {
         0
     }
 
-    /// Whether objects of `class` may come from pages that several classes share, before anything
-    /// else becomes resident.
-    #[inline]
-    fn has_shared_pages(&self, _class: SizeClass) -> bool {
-        false
-    }
-
-    /// Up to `request` objects of `class` from such pages.
+    /// Up to `request` objects of `class` from pages that several classes share.
     fn fetch_shared(&self, _class: SizeClass, _request: usize) -> Chain {
         Chain::EMPTY
     }
@@ -81,6 +74,11 @@ impl PageHeapSource {
     /// A source that has handed out nothing.
     pub const fn new() -> Self {
         Self { grown: Cell::new(0), taken: Cell::new(0), volume: Cell::new(0) }
+    }
+
+    /// Whether any of the three below is not 0.
+    pub fn has_news(&self) -> bool {
+        self.grown.get() | self.taken.get() | self.volume.get() != 0
     }
 
     /// Bytes handed out, as far as they were reported.

@@ -101,12 +101,20 @@ impl SpanSource for RefillSource<'_> {
     }
 
     #[inline]
-    fn has_shared_pages(&self, class: SizeClass) -> bool {
-        (SHARED_PAGES.may_have(class) || convert::is_due()) && convert::may_share(class)
-    }
-
-    #[cold]
     fn fetch_shared(&self, class: SizeClass, request: usize) -> Chain {
+        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        if !unlikely(may_share) || !convert::may_share(class) {
+            return Chain::EMPTY;
+        }
+        self.fetch_or_convert(class, request)
+    }
+}
+
+impl RefillSource<'_> {
+    /// Objects of shared pages; if there are none, of spans that are converted for them.
+    #[cold]
+    #[inline(never)]
+    fn fetch_or_convert(&self, class: SizeClass, request: usize) -> Chain {
         loop {
             let chain = SHARED_PAGES.fetch(class, request);
             if !chain.is_empty() || !self.central.convert_some(class) {
@@ -132,16 +140,25 @@ impl Central {
         self.note_request(class, size, class.size());
         let source = RefillSource { central: self, pages: PageHeapSource::new() };
         let chain = self.lists[class.index()].fetch(&source, class, request, apart);
-        if source.pages.grown() > 0 {
-            self.note_growth(source.pages.grown());
-        }
-        if source.pages.volume() > 0 {
-            self.note_volume(source.pages.volume());
-        }
-        if source.pages.taken() > 0 {
-            self.note_taken(source.pages.taken());
+        if unlikely(source.pages.has_news()) {
+            self.note(&source.pages);
         }
         chain
+    }
+
+    /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
+    #[cold]
+    #[inline(never)]
+    fn note(&self, pages: &PageHeapSource) {
+        if pages.grown() > 0 {
+            self.note_growth(pages.grown());
+        }
+        if pages.volume() > 0 {
+            self.note_volume(pages.volume());
+        }
+        if pages.taken() > 0 {
+            self.note_taken(pages.taken());
+        }
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.
