@@ -31,6 +31,15 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{ForkLock, Rank};
 
+/// Where a fetch takes objects from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Spans that are there, but for those whose free objects all lie on released pages.
+    Resident,
+    /// All spans that are there, and new ones.
+    All,
+}
+
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
     pub(super) lists: Lock<SpanLists>,
@@ -49,7 +58,7 @@ impl CentralFreeList {
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
-    /// memory is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`,
+    /// memory is exhausted or not within `reach`. Fresh memory is carved to the end of one OS page at most. If `apart`,
     /// objects of cache lines on which nothing lives come first, where some are found at the first
     /// look.
     ///
@@ -62,19 +71,18 @@ impl CentralFreeList {
         class: SizeClass,
         request: usize,
         apart: bool,
+        reach: Reach,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut avoid_shared = true;
-        // Holes of shared pages are filled before anything becomes resident.
-        let mut hidden = RELEASED;
+        let hidden = if reach == Reach::Resident { RELEASED } else { 0 };
         loop {
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
             let choice = Choice { apart, avoid_shared, hidden };
             let may_have_more = lists.pick(class, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
-            let has_released = lists.occupied & RELEASED != 0;
             let volume = lists.volume_to_report(class);
             drop(lists);
             // SAFETY: the objects were free in spans of this class, and the spans do not have them
@@ -92,15 +100,8 @@ impl CentralFreeList {
             if picks.count() > 0 {
                 return builder.finish();
             }
-            if hidden != 0 {
-                hidden = 0;
-                let chain = source.fetch_shared(class, request);
-                if !chain.is_empty() {
-                    return chain;
-                }
-                if has_released {
-                    continue;
-                }
+            if reach == Reach::Resident {
+                return Chain::EMPTY;
             }
             match source.allocate(class) {
                 Some(span) => self.lists.lock().add(class, span),

@@ -87,6 +87,8 @@ mod tests;
 mod cow_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod shared_pages_tests;
 
 pub use all_classes::CENTRAL;
 pub use cow::Fate;

@@ -3,7 +3,6 @@
 //! [`SpanSource`] is that view. In the process [`PageHeapSource`] is behind it; tests have a
 //! scripted one. A list calls its source without holding its own lock.
 
-use super::chain::Chain;
 use super::cow::state;
 use super::shared_pages::SHARED_PAGES;
 use crate::base::hint::unlikely;
@@ -46,11 +45,6 @@ pub trait SpanSource {
     #[inline]
     fn shared_since(&self) -> u32 {
         0
-    }
-
-    /// Up to `request` objects of `class` from pages that several classes share.
-    fn fetch_shared(&self, _class: SizeClass, _request: usize) -> Chain {
-        Chain::EMPTY
     }
 
     /// Returns the objects at these addresses, which turned out to lie on such pages. `class` and

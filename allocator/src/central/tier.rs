@@ -10,14 +10,13 @@
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
 use super::cow::state;
+use super::free_list::Reach;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::page::size_class::SizeClass;
-use crate::page::span::Span;
 use crate::parameters::{self, Id};
-use core::ptr::NonNull;
 
 /// What a thread cache asks of the tier below.
 #[allow(dead_code, reason = "the thread caches still call `CENTRAL` by its name")]
@@ -66,65 +65,6 @@ impl CentralTier for SharedTier {
     }
 }
 
-/// Where the spans and objects of a refill come from: the page heap, and shared pages.
-struct RefillSource<'a> {
-    central: &'a Central,
-    pages: PageHeapSource,
-}
-
-impl SpanSource for RefillSource<'_> {
-    fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
-        self.pages.allocate(class)
-    }
-
-    unsafe fn free_span(&self, span: NonNull<Span>) {
-        // SAFETY: the caller gives the span up, which came from the page heap, and nothing in it is
-        // in use.
-        unsafe { self.pages.free_span(span) }
-    }
-
-    fn break_up(&self, addr: usize) {
-        self.pages.break_up(addr);
-    }
-
-    fn refaulted(&self, bytes: usize) {
-        self.pages.refaulted(bytes);
-    }
-
-    fn handed_out(&self, bytes: usize) {
-        self.pages.handed_out(bytes);
-    }
-
-    #[inline]
-    fn shared_since(&self) -> u32 {
-        self.pages.shared_since()
-    }
-
-    #[inline]
-    fn fetch_shared(&self, class: SizeClass, request: usize) -> Chain {
-        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
-        if !unlikely(may_share) || !convert::may_share(class) {
-            return Chain::EMPTY;
-        }
-        self.fetch_or_convert(class, request)
-    }
-}
-
-impl RefillSource<'_> {
-    /// Objects of shared pages; if there are none, of spans that are converted for them.
-    #[cold]
-    #[inline(never)]
-    fn fetch_or_convert(&self, class: SizeClass, request: usize) -> Chain {
-        loop {
-            let chain = SHARED_PAGES.fetch(class, request);
-            if !chain.is_empty() || !self.central.convert_some(class) {
-                self.pages.handed_out(chain.count * class.size());
-                return chain;
-            }
-        }
-    }
-}
-
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
@@ -138,12 +78,36 @@ impl Central {
             }
         }
         self.note_request(class, size, class.size());
-        let source = RefillSource { central: self, pages: PageHeapSource::new() };
-        let chain = self.lists[class.index()].fetch(&source, class, request, apart);
-        if unlikely(source.pages.has_news()) {
-            self.note(&source.pages);
+        let source = PageHeapSource::new();
+        let list = &self.lists[class.index()];
+        let mut chain = list.fetch(&source, class, request, apart, Reach::Resident);
+        if unlikely(chain.is_empty()) {
+            chain = self.fetch_shared(&source, class, request);
+            if chain.is_empty() {
+                chain = list.fetch(&source, class, request, apart, Reach::All);
+            }
+        }
+        if unlikely(source.has_news()) {
+            self.note(&source);
         }
         chain
+    }
+
+    /// Objects of pages that several classes share, if these have holes for `class` or other
+    /// classes' spans are to be converted for it. The holes are filled before anything becomes
+    /// resident.
+    fn fetch_shared(&self, source: &PageHeapSource, class: SizeClass, request: usize) -> Chain {
+        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        if !unlikely(may_share) || !convert::may_share(class) {
+            return Chain::EMPTY;
+        }
+        loop {
+            let chain = SHARED_PAGES.fetch(class, request);
+            if !chain.is_empty() || !self.convert_some(class) {
+                source.handed_out(chain.count * class.size());
+                return chain;
+            }
+        }
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.

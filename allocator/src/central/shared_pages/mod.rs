@@ -30,7 +30,7 @@ mod lists;
 mod pool;
 
 #[cfg(test)]
-mod tests;
+pub use pool::SharedPages;
 
 pub use pool::SHARED_PAGES;
 pub use record::{SharedPage, block_around, prefetch_record, size_at};

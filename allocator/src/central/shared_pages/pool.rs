@@ -111,6 +111,7 @@ impl SharedPages {
     /// # Safety
     /// `span` is a small span in no list, with nothing held, and the caller holds the lock of its
     /// class.
+    #[inline(never)]
     pub unsafe fn take_in(&self, span: NonNull<Span>, touched: usize) -> Option<List<Span>> {
         // SAFETY: the caller's, who holds the lock that guards the record.
         let donor = unsafe { &mut *span.as_ptr() };

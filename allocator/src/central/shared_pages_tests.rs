@@ -1,8 +1,7 @@
 //! Properties of shared pages, over spans of the process's page heap.
 
-use super::pool::SharedPages;
-use super::record::{SharedPage, block_around, size_at};
-use crate::central::tests::objects;
+use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
+use super::tests::objects;
 use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
