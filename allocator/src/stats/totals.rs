@@ -6,7 +6,7 @@ use crate::page::metadata::{self, Kind, METADATA};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::limits::limit_stats;
-use crate::thread_cache::registry;
+use crate::thread_cache::{registry, shared_blocks};
 use core::fmt;
 
 /// Where every byte taken from the OS is. In bytes unless named `_count`.
@@ -120,7 +120,7 @@ impl Stats {
     }
 
     /// Adds the pages that size classes share, `cached` of whose blocks lie in the magazines that
-    /// threads have for them. The sizes of those are not known: they count as the average.
+    /// other threads have for them. The sizes of those are not known: they count as the average.
     fn add_shared_pages(&mut self, cached: usize) {
         let now = SHARED_PAGES.stats();
         self.shared_pages = now.bytes;
@@ -200,8 +200,8 @@ pub(super) struct ClassUse {
 }
 
 /// Calls `visit` for every class with where its objects are now. No lock is held meanwhile. Returns
-/// how many blocks lie in the magazines for blocks of shared pages: each counts as in use in its
-/// class, which is not known.
+/// how many blocks lie in other threads' magazines for blocks of shared pages: each counts as in use
+/// in its class, which is not known.
 pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) -> usize {
     // Four bytes for each, as it lies on the caller's stack.
     let mut cached = [0_u32; crate::config::CLASS_COUNT];
@@ -211,6 +211,11 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) -> usiz
             let sum = &mut cached[class.index()];
             *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         }
+    });
+    shared_blocks::for_each_own(|class| {
+        cached[class.index()] = cached[class.index()].saturating_add(1);
+        let shared = &mut cached[SizeClass::SHARED.index()];
+        *shared = shared.saturating_sub(1);
     });
     for class in SizeClass::all() {
         let stats = CENTRAL.stats(class);

@@ -11,6 +11,7 @@
 //! For the owner of the cache. No lock is held but that of the shared pages, by those that return.
 
 use super::cache::ThreadCache;
+use super::enter::enter_if_live;
 use super::sizing;
 use crate::base::steps;
 use crate::central::CENTRAL;
@@ -95,6 +96,16 @@ unsafe fn distribute_chain(cache: &ThreadCache, chain: Chain) {
     if !rest.is_empty() {
         // SAFETY: the blocks are the caller's.
         unsafe { CENTRAL.give_home(SizeClass::SHARED, rest) };
+    }
+}
+
+/// Calls `visit` with the size class of each block of a shared page that the calling thread has
+/// freed and keeps in the magazine of these blocks. For statistics.
+pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
+    let Some(cache) = enter_if_live() else { return };
+    for chain in [cache.loaded(SizeClass::SHARED), cache.spare(SizeClass::SHARED)] {
+        // SAFETY: a magazine of the calling thread, which nobody changes meanwhile.
+        unsafe { chain.addrs() }.for_each(|addr| visit(SizeClass::at_most(size_at(addr))));
     }
 }
 
