@@ -6,6 +6,7 @@
 //! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
 //! * `double free: 0x.., a block of N bytes`
+//! * `double free: 0x.., in memory that was freed already` (on a page of blocks of several sizes)
 //! * `layout mismatch: 0x.. is a block for up to N bytes, but given back with M bytes`
 //!
 //! `guard::report` has those of guarded and recorded blocks.
@@ -44,7 +45,7 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
         SpanState::Shared if shared_pages::size_at(addr) > 0 => return span,
         SpanState::Shared => match shared_pages::block_around(addr) {
             Some((start, _)) => start,
-            None => not_ours(addr, call),
+            None => freed_already(addr, call),
         },
         SpanState::Free => not_ours(addr, call),
     };
@@ -92,6 +93,15 @@ pub fn wrong_size(addr: usize, claimed: usize, record: &Span) -> ! {
     ));
     Trace::here().write("given back");
     abort()
+}
+
+/// Aborts: nothing lives at `addr` on a page of blocks of several sizes.
+#[cold]
+fn freed_already(addr: usize, call: &str) -> ! {
+    if call == "free" {
+        fatal(format_args!("double free: {addr:#x}, in memory that was freed already"))
+    }
+    fatal(format_args!("invalid {call}: {addr:#x} was freed already"))
 }
 
 #[cold]

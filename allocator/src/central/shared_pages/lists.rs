@@ -293,7 +293,7 @@ fn start_of_run(bits: &super::granules::Granules, at: usize) -> usize {
 #[cold]
 fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
     if size == 0 && SharedPage::at(addr).is_some_and(|page| page.free().has(granule_of(addr))) {
-        fatal(format_args!("double free: {addr:#x} was freed already"));
+        fatal(format_args!("double free: {addr:#x}, in memory that was freed already"));
     }
     if class == SizeClass::SHARED {
         fatal(format_args!("invalid free: {addr:#x} does not point to the start of a block"));
