@@ -30,9 +30,15 @@ pub const MIN_ALIGN: usize = 16;
 /// Largest size in bytes that is served from size classes; beyond it pages are allocated directly.
 pub const MAX_SMALL: usize = 32 * 1024;
 
-/// Number of size classes, the null class 0 ("not a small object") included: 8 classes of 16-byte
-/// steps up to 128 B, then 8 per doubling up to `MAX_SMALL`.
-pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8;
+/// Number of classes: the null class 0 ("not a small object"), 8 of 16-byte steps up to 128 B, 8 per
+/// doubling up to `MAX_SMALL`, and the one of blocks on shared pages.
+pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8 + 1;
+/// The number of the class of blocks on pages that several size classes share
+/// (`central::shared_pages`). It is not one of sizes: no request asks for it.
+pub const SHARED_CLASS: usize = CLASS_COUNT - 1;
+
+/// Largest blocks in bytes that shared pages have. A block of that size fills half a page.
+pub const SHARED_MAX_BYTES: usize = 4096;
 
 /// Most objects in one span: what the free bitmap inside the span's record (one cache line) can
 /// tell apart.
@@ -152,6 +158,36 @@ pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
 pub const GROWTH_TOLERATED: usize = 4 << 20;
 /// The same as a share of the bytes in spans.
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
+
+/// Bytes handed out between two releases of what lies idle for them (`central::growth`), at least.
+pub const VOLUME_STEP: usize = 4 << 20;
+/// The same as a share of what is held.
+pub const VOLUME_SHARE: usize = 8;
+/// Milliseconds between them, at least: what a program frees and takes again faster than this is
+/// not idle.
+pub const VOLUME_LEAST_MS: u64 = 50;
+/// One so-many-th of the bytes handed out is released, at most.
+pub const VOLUME_PRICE: usize = 2;
+/// Idle bytes that are not released for that.
+pub const VOLUME_TOLERATED: usize = 1 << 20;
+/// The same as a share of what is held.
+pub const VOLUME_TOLERATED_SHARE: usize = 128;
+/// Larger blocks do not count.
+pub const VOLUME_MAX_BLOCK: usize = 256 << 10;
+
+/// Bytes of spans taken between two looks at what could be converted into shared pages
+/// (`central::convert`), at least and at most.
+pub const CONVERT_STEP: core::ops::Range<usize> = 128 << 10..4 << 20;
+/// The same as a share of the bytes in spans.
+pub const CONVERT_STEP_SHARE: usize = 16;
+/// Idle bytes in spans that are not converted.
+pub const CONVERT_LEAST: usize = 256 << 10;
+/// The same as a share of the bytes in spans.
+pub const CONVERT_SHARE: usize = 64;
+/// Idle bytes converted for each byte of spans taken.
+pub const CONVERT_PRICE: usize = 2;
+/// Most bytes of spans taken that count for that.
+pub const CONVERT_MOST: usize = 4 << 20;
 
 /// Bytes in spans from which writes to pages that a forked child shares are avoided (copy on
 /// write). A smaller process copies all of its pages in some milliseconds.

@@ -257,6 +257,18 @@ impl Options {
         self.with(Id::SpareSharedPages, wanted as usize, "")
     }
 
+    /// `share_pages`: whether size classes share pages where the mix of sizes has changed.
+    ///
+    /// ```
+    /// # use stratalloc::Options;
+    /// const OPTIONS: Options = Options::new().share_pages(false);
+    /// assert_eq!(format!("{OPTIONS:?}"), "Options { share_pages: off }");
+    /// ```
+    #[must_use]
+    pub const fn share_pages(self, wanted: bool) -> Self {
+        self.with(Id::SharePages, wanted as usize, "")
+    }
+
     /// `zero_on_free`: whether small blocks are cleared when they are freed. With the feature
     /// `hardened`.
     ///

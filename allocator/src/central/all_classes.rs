@@ -10,6 +10,7 @@ use super::flush_batch::FlushBatch;
 use super::free_list::CentralFreeList;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
+use super::shared_pages::SHARED_PAGES;
 use super::span_source::PageHeapSource;
 use super::transfer_budget::TransferBudget;
 use super::transfer_cache::TransferCache;
@@ -48,6 +49,8 @@ pub struct CentralStats {
     pub spans: usize,
     /// Bytes of OS pages inside them that were released and not used since.
     pub released: usize,
+    /// Blocks of the class on shared pages, those in magazines included.
+    pub shared: usize,
 }
 
 impl Central {
@@ -199,7 +202,8 @@ impl Central {
 
     /// Bytes of free objects in all spans.
     pub fn free_bytes(&self) -> usize {
-        SizeClass::all().map(|class| self.lists[class.index()].stats().0 * class.size()).sum()
+        let in_spans = |class: SizeClass| self.lists[class.index()].stats().0 * class.size();
+        SizeClass::all().map(in_spans).sum::<usize>() + SHARED_PAGES.stats().free
     }
 
     /// Bytes of spans that may be taken after the next `fork` so that shared pages are not written
@@ -231,13 +235,14 @@ impl Central {
     pub fn is_sound(&self) -> bool {
         SizeClass::all().all(|class| {
             self.transfer[class.index()].is_sound(class) && self.lists[class.index()].is_sound()
-        })
+        }) && SHARED_PAGES.is_sound()
     }
 
     /// The figures of a class.
     pub fn stats(&self, class: SizeClass) -> CentralStats {
         let (free, spans, released) = self.lists[class.index()].stats();
         let transfer = self.transfer[class.index()].objects();
-        CentralStats { transfer, free, spans, released: released * OS_PAGE }
+        let shared = SHARED_PAGES.blocks(class);
+        CentralStats { transfer, free, spans, released: released * OS_PAGE, shared }
     }
 }

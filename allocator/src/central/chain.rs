@@ -45,6 +45,31 @@ impl Chain {
         Self { head: object, count: 1 }
     }
 
+    /// Puts an object in front that is linked already.
+    ///
+    /// # Safety
+    /// `object` is a free small object that was linked, and the caller gives it to the chain.
+    pub unsafe fn push_linked(&mut self, object: *mut FreeObject) {
+        // SAFETY: the caller owns the object, and says that it was linked.
+        unsafe { FreeObject::relink(object, self.head) };
+        *self = Self { head: object, count: self.count + 1 };
+    }
+
+    /// The addresses of the objects, each of which is read before its address is returned.
+    ///
+    /// # Safety
+    /// The chain owns `count` linked objects, and nobody changes one before its address was
+    /// returned.
+    pub unsafe fn addrs(self) -> impl Iterator<Item = usize> {
+        let mut object = self.head;
+        (0..self.count).map(move |_| {
+            let addr = object as usize;
+            // SAFETY: by the caller, one of the chain's objects, whose address was not returned.
+            object = unsafe { FreeObject::next(object) };
+            addr
+        })
+    }
+
     /// Whether the object of the search is in the chain, as far as the search may go.
     pub fn contains(&self, search: &mut Search) -> bool {
         let mut object = self.head;

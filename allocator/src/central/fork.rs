@@ -5,7 +5,9 @@
 //! had begun is undone here.
 
 use super::all_classes::Central;
+use super::convert;
 use super::growth;
+use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, free_spans};
 use crate::page::size_class::SizeClass;
 use crate::sync::ForkLock;
@@ -15,6 +17,7 @@ impl Central {
     pub fn for_each_lock(&self, visit: &mut dyn FnMut(&dyn ForkLock)) {
         self.transfer.iter().for_each(|cache| visit(cache.fork_lock()));
         self.lists.iter().for_each(|list| visit(list.fork_lock()));
+        visit(SHARED_PAGES.fork_lock());
     }
 
     /// In a forked child, of the thread `own`: undoes what other threads had begun.
@@ -23,6 +26,7 @@ impl Central {
     /// The calling thread holds the locks of the tier by `ForkLock`, and no other thread exists.
     pub unsafe fn reset_in_child(&self, own: u32) {
         growth::reset_in_child();
+        convert::reset_in_child();
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];
             // A frame that a signal interrupted may have left a list half changed, and goes on with

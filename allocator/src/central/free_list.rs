@@ -16,17 +16,29 @@ use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::picks::{ChainBuilder, Picks};
+use super::shared_pages::SHARED_PAGES;
+use super::span_alloc::{Choice, RELEASED};
 use super::span_cursor::{self, SpanCursor};
 use super::span_lists::{Position, SpanLists};
 use super::span_source::{SpanSource, free_spans};
+use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
 use crate::config::MAGAZINE_MAX_OBJECTS;
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::page::span::{Place, Span};
+use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{ForkLock, Rank};
+
+/// Where a fetch takes objects from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Spans that are there, but for those whose free objects all lie on released pages.
+    Resident,
+    /// All spans that are there, and new ones.
+    All,
+}
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
@@ -46,7 +58,7 @@ impl CentralFreeList {
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
-    /// memory is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`,
+    /// memory is exhausted or not within `reach`. Fresh memory is carved to the end of one OS page at most. If `apart`,
     /// objects of cache lines on which nothing lives come first, where some are found at the first
     /// look.
     ///
@@ -59,15 +71,19 @@ impl CentralFreeList {
         class: SizeClass,
         request: usize,
         apart: bool,
+        reach: Reach,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut avoid_shared = true;
+        let hidden = if reach == Reach::Resident { RELEASED } else { 0 };
         loop {
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
-            let may_have_more = lists.pick(class, request, apart, avoid_shared, &mut picks);
+            let choice = Choice { apart, avoid_shared, hidden };
+            let may_have_more = lists.pick(class, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
+            let volume = lists.volume_to_report(class);
             drop(lists);
             // SAFETY: the objects were free in spans of this class, and the spans do not have them
             // any more. So they are this call's.
@@ -75,11 +91,17 @@ impl CentralFreeList {
             if refaulted > 0 {
                 source.refaulted(refaulted * OS_PAGE);
             }
+            if unlikely(volume > 0) {
+                source.handed_out(volume);
+            }
             if may_have_more {
                 continue;
             }
             if picks.count() > 0 {
                 return builder.finish();
+            }
+            if reach == Reach::Resident {
+                return Chain::EMPTY;
             }
             match source.allocate(class) {
                 Some(span) => self.lists.lock().add(class, span),
@@ -145,19 +167,27 @@ impl CentralFreeList {
         part: Chain,
         strict: bool,
     ) {
+        let mut on_shared_pages = Chain::EMPTY;
         self.change(source, |lists, emptied| {
             steps::add_objects(part.count);
             let mut cursor = SpanCursor::NOWHERE;
             let mut object = part.head;
             for _ in 0..part.count {
-                let addr = object as usize;
+                let this = object;
                 // SAFETY: the caller owns the object, which is linked. It is read before `put`,
                 // after which another thread may get it.
-                object = unsafe { FreeObject::next(object) };
-                lists.put(class, addr, &mut cursor, emptied, strict);
+                object = unsafe { FreeObject::next(this) };
+                if unlikely(!lists.put(class, this as usize, &mut cursor, emptied, strict)) {
+                    // SAFETY: the object is still the caller's, and was linked.
+                    unsafe { on_shared_pages.push_linked(this) };
+                }
             }
             lists.finish_cursor(class, &cursor, emptied);
         });
+        if unlikely(!on_shared_pages.is_empty()) {
+            // SAFETY: the objects are the caller's, and were linked a moment ago.
+            source.release_shared(unsafe { on_shared_pages.addrs() }, class, strict);
+        }
     }
 
     /// Returns the object at `addr` to its span, unless it lies on an unshared page.
@@ -171,17 +201,22 @@ impl CentralFreeList {
         class: SizeClass,
         addr: usize,
     ) -> Fate {
-        self.change(source, |lists, emptied| {
+        let (fate, is_done) = self.change(source, |lists, emptied| {
             lists.since = source.shared_since();
             // SAFETY: `change` holds the lock of the class.
             let fate = unsafe { cow::fate_of(class, addr, lists.since) };
+            let mut is_done = true;
             if fate != Fate::Unshared {
                 let mut cursor = SpanCursor::NOWHERE;
-                lists.put(class, addr, &mut cursor, emptied, true);
+                is_done = lists.put(class, addr, &mut cursor, emptied, true);
                 lists.finish_cursor(class, &cursor, emptied);
             }
-            fate
-        })
+            (fate, is_done)
+        });
+        if !is_done {
+            source.release_shared(core::iter::once(addr), class, true);
+        }
+        fate
     }
 
     /// Calls `change` under the lock, and gives the spans that it emptied back to `source` after
@@ -207,6 +242,7 @@ impl CentralFreeList {
         // SAFETY: null or a record, which is never unmapped. The span is of this class, whose lock
         // is held, so its record does not change.
         match unsafe { span.as_ref() } {
+            Some(span) if span.state == SpanState::Shared => SHARED_PAGES.holds(addr),
             Some(span) => match span.place_of(addr) {
                 Place::Object(index) => span.free.get(index),
                 Place::Inside => false,

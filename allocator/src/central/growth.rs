@@ -1,14 +1,19 @@
-//! Releasing what lies idle in the shared tier when the process grows elsewhere.
+//! Releasing what lies idle in the shared tier, and in the page heap, when a program is at work.
 //!
 //! Time alone is not enough. A program whose sizes change runs through a phase in a second, and
-//! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). But when its memory
-//! grows, it takes a page fault for each page. To release an idle page for each of them costs about
-//! half of that, and keeps the sum level. A program that has what it needs, and only moves it
-//! about, never gets here.
+//! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). So there are two other
+//! occasions:
 //!
-//! What is to be released for a megabyte of growth goes in parts, one with each of the calls that
-//! make the process grow next: none of them does more than a few dozen steps of it. The calls take
-//! turns at one state ([`Turns`]); nobody waits for it.
+//! * **Growth.** When a program's memory grows, it takes a page fault for each page. To release an
+//!   idle page for each of them costs about half of that, and keeps the sum level. A program that
+//!   has what it needs, and only moves it about, never gets here.
+//! * **Volume.** For every so many bytes that were handed out, a part of what was idle all the while
+//!   is released: free pages of the page heap first, then pages inside spans. What a program frees
+//!   and takes again within a few milliseconds is not idle, so there is a shortest time besides.
+//!
+//! What is to be released goes in parts, one with each of the calls that come by next: none of them
+//! does more than a few dozen steps of it. The calls take turns at one state for each occasion
+//! ([`Turns`]); nobody waits for it.
 
 use super::all_classes::{Central, PART_LOOKS};
 use super::decay::Drain;
@@ -18,26 +23,40 @@ use super::release_budget::Budget;
 use crate::base::steps;
 use crate::config::{
     CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
-    GROWTH_TOLERATED_SHARE,
+    GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, VOLUME_LEAST_MS, VOLUME_MAX_BLOCK, VOLUME_PRICE,
+    VOLUME_SHARE, VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
-use crate::os::Linux;
+use crate::os::{Linux, Os};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
+use crate::parameters::{self, Id, NEVER};
 use crate::sync::{AtomicUsize, Ordering, Turns};
 
 /// Bytes that came into use, were not resident before, and were not made up for yet.
 ///
-/// Relaxed, here and below: the sum decides when something is done, and nothing is reached by it.
+/// Relaxed, here and below: the sums decide when something is done, and nothing is reached by them.
 static GROWTH: AtomicUsize = AtomicUsize::new(0);
+/// Bytes handed out since the last release by volume began.
+static VOLUME: AtomicUsize = AtomicUsize::new(0);
+/// Bytes to be handed out before the next one begins.
+static DISTANCE: AtomicUsize = AtomicUsize::new(VOLUME_STEP);
 
-/// The release for some megabytes of growth, and how far it is.
-struct GrowthRelease {
+static BY_GROWTH: Turns<IdleRelease, Linux> = Turns::new(IdleRelease::new(Consumer::Growth));
+static BY_VOLUME: Turns<IdleRelease, Linux> = Turns::new(IdleRelease::new(Consumer::Volume));
+
+/// A release of idle memory, and how far it is.
+struct IdleRelease {
+    consumer: Consumer,
     /// Releases that were begun.
     count: usize,
     /// Bytes that this one is for.
-    grown: usize,
+    bytes: usize,
     /// OS pages that are still to go; 0: none is going on.
     pages: usize,
+    /// Idle bytes in spans that stay in any case.
+    tolerated: usize,
+    /// Whether pages of the page heap are to go.
+    is_heap_due: bool,
     /// Idle magazines return to their spans before.
     drain: Drain,
     /// Whether it is known what lies idle.
@@ -48,15 +67,17 @@ struct GrowthRelease {
     idle_bytes: usize,
     /// OS pages that lie idle, per class. Four bytes hold what a class can have.
     idle: [u32; CLASS_COUNT],
+    /// When it began, in milliseconds of the coarse clock.
+    begun_ms: u64,
 }
-
-static RELEASE: Turns<GrowthRelease, Linux> = Turns::new(GrowthRelease::new());
 
 /// In a forked child: nothing is to be released, whatever the parent was at.
 pub(super) fn reset_in_child() {
-    RELEASE.reset_in_child(GrowthRelease::new());
+    BY_GROWTH.reset_in_child(IdleRelease::new(Consumer::Growth));
+    BY_VOLUME.reset_in_child(IdleRelease::new(Consumer::Volume));
     // Relaxed: there is no other thread.
     GROWTH.store(0, Ordering::Relaxed);
+    VOLUME.store(0, Ordering::Relaxed);
 }
 
 impl Central {
@@ -74,30 +95,71 @@ impl Central {
     #[cold]
     #[inline(never)]
     fn release_for_growth(&self) {
-        RELEASE.try_use(|release| {
+        BY_GROWTH.try_use(|release| {
             // Relaxed, for both: see `GROWTH`.
             if !release.is_going_on() {
-                release.begin(GROWTH.load(Ordering::Relaxed));
+                release.begin_for_growth(GROWTH.load(Ordering::Relaxed));
             }
             release.do_a_part(self);
             if !release.is_going_on() {
-                GROWTH.fetch_sub(release.grown, Ordering::Relaxed);
+                GROWTH.fetch_sub(release.bytes, Ordering::Relaxed);
             }
+        });
+    }
+
+    /// Notes that a block of `bytes` was handed out that no class has.
+    pub fn note_large(&self, bytes: usize) {
+        if bytes <= VOLUME_MAX_BLOCK {
+            self.note_volume(bytes);
+        }
+    }
+
+    /// Notes that `bytes` were handed out. For every so many of them, a part of what was idle all
+    /// the while is released.
+    pub fn note_volume(&self, bytes: usize) {
+        // Relaxed, for both: see `GROWTH`.
+        let volume = VOLUME.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if volume >= DISTANCE.load(Ordering::Relaxed) {
+            self.release_for_volume();
+        }
+    }
+
+    /// Releases a part of what is to go for the bytes that were handed out.
+    #[cold]
+    #[inline(never)]
+    fn release_for_volume(&self) {
+        BY_VOLUME.try_use(|release| {
+            if !release.is_going_on() && !release.begin_for_volume() {
+                return;
+            }
+            release.do_a_part(self);
+            // Relaxed, for both: see `GROWTH`. While it goes on, every report comes by.
+            let distance = if release.is_going_on() { 0 } else { next_distance() };
+            DISTANCE.store(distance, Ordering::Relaxed);
         });
     }
 }
 
-impl GrowthRelease {
-    const fn new() -> Self {
+/// Bytes to be handed out before the next release by volume.
+fn next_distance() -> usize {
+    VOLUME_STEP.max(PAGE_HEAP.resident_bytes() / VOLUME_SHARE)
+}
+
+impl IdleRelease {
+    const fn new(consumer: Consumer) -> Self {
         Self {
+            consumer,
             count: 0,
-            grown: 0,
+            bytes: 0,
             pages: 0,
+            tolerated: 0,
+            is_heap_due: false,
             drain: Drain::over(),
             is_known: false,
             looked_at: 0,
             idle_bytes: 0,
             idle: [0; CLASS_COUNT],
+            begun_ms: 0,
         }
     }
 
@@ -105,18 +167,46 @@ impl GrowthRelease {
         self.pages > 0
     }
 
-    fn begin(&mut self, grown: usize) {
-        self.grown = grown;
+    fn begin_for_growth(&mut self, grown: usize) {
+        self.bytes = grown;
         self.pages = GROWTH_PRICE * grown.min(GROWTH_MOST) / OS_PAGE;
         (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
+        self.tolerated = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
         let drains = self.count.is_multiple_of(GROWTH_STEPS_TO_DRAIN);
         self.drain = if drains { Drain::new() } else { Drain::over() };
         self.count = self.count.wrapping_add(1);
     }
 
+    /// Begins a release by volume, unless the last one began a moment ago. Returns whether it did.
+    fn begin_for_volume(&mut self) -> bool {
+        let now_ms = Linux.now_ms();
+        // Relaxed: see `GROWTH`.
+        let is_early = now_ms < self.begun_ms + VOLUME_LEAST_MS
+            && VOLUME.load(Ordering::Relaxed) < PAGE_HEAP.resident_bytes() / 2;
+        if parameters::get(Id::DecayMs) == NEVER {
+            VOLUME.store(0, Ordering::Relaxed);
+            return false;
+        }
+        if is_early {
+            return false;
+        }
+        self.begun_ms = now_ms;
+        // Relaxed: see `GROWTH`.
+        self.bytes = VOLUME.swap(0, Ordering::Relaxed);
+        let most = self.bytes / VOLUME_PRICE;
+        self.tolerated = VOLUME_TOLERATED.max(PAGE_HEAP.resident_bytes() / VOLUME_TOLERATED_SHARE);
+        let of_heap = PAGE_HEAP.owe_idle(most, self.tolerated);
+        self.is_heap_due = of_heap > 0;
+        self.pages = (most - of_heap).div_ceil(OS_PAGE).max(1);
+        (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
+        true
+    }
+
     fn do_a_part(&mut self, central: &Central) {
-        if !self.drain.is_over() {
-            self.drain.take_part(central, Consumer::Growth);
+        if self.is_heap_due {
+            self.is_heap_due = PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS);
+        } else if !self.drain.is_over() {
+            self.drain.take_part(central, self.consumer);
         } else if !self.is_known {
             self.look(central);
         } else {
@@ -129,15 +219,14 @@ impl GrowthRelease {
         for _ in 0..PART_LOOKS {
             steps::add(1);
             let Some(class) = SizeClass::from_index(self.looked_at + 1) else {
-                let least = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
-                if self.idle_bytes < least {
+                if self.idle_bytes < self.tolerated {
                     self.pages = 0;
                 }
                 self.is_known = true;
                 return;
             };
             self.looked_at = class.index();
-            let bytes = central.lists[class.index()].take_idle(class, Consumer::Growth);
+            let bytes = central.lists[class.index()].take_idle(class, self.consumer);
             self.idle[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
             self.idle_bytes += bytes;
         }
@@ -158,3 +247,6 @@ impl GrowthRelease {
         }
     }
 }
+
+/// System calls for pages of the page heap in one part, at most.
+const PART_CALLS: usize = 8;

@@ -1,8 +1,9 @@
 //! How long memory lies idle: low-water marks, and when a search for idle memory is worth while.
 //!
 //! A low-water mark is the lowest level since a consumer last asked: what was there at every moment
-//! since then was not needed. Two consumers ask, at moments of their own: the decay, by the clock,
-//! and growth elsewhere, by bytes. So there is a mark for each.
+//! since then was not needed. Four consumers ask, at moments of their own: the decay, by the clock;
+//! growth elsewhere, the conversion of spans and the release by volume, by bytes. So there is a mark
+//! for each.
 //!
 //! The owner of the level keeps these values under its own lock. Nothing here decides what is
 //! released.
@@ -14,15 +15,21 @@ pub enum Consumer {
     Decay = 0,
     /// Growth of the process elsewhere.
     Growth = 1,
+    /// The conversion of spans.
+    Convert = 2,
+    /// Bytes handed out.
+    Volume = 3,
 }
 
+const CONSUMERS: usize = 4;
+
 /// The lowest level since each consumer last asked.
-pub(super) struct LowWater([usize; 2]);
+pub(super) struct LowWater([usize; CONSUMERS]);
 
 impl LowWater {
     /// Marks for a level that was 0 all the time.
     pub const fn new() -> Self {
-        Self([0; 2])
+        Self([0; CONSUMERS])
     }
 
     /// Notes that the level is `level` now.

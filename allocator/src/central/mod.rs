@@ -26,6 +26,7 @@
 //! * `all_classes`: the tier of the process.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
+//! * `convert`: making spans into shared pages.
 //! * `fork`: what a forked child undoes.
 //! * `tier`: refill and flush, as the thread caches see them.
 
@@ -36,12 +37,15 @@ pub mod low_water;
 mod free_object;
 
 pub mod chain;
-pub mod verify;
 
 mod chain_builder;
 mod random_chain_builder;
 
 mod picks;
+
+pub mod shared_pages;
+
+pub mod verify;
 
 mod transfer_budget;
 mod transfer_cache;
@@ -71,6 +75,8 @@ mod all_classes;
 mod decay;
 mod growth;
 
+mod convert;
+
 mod fork;
 mod tier;
 
@@ -81,6 +87,8 @@ mod tests;
 mod cow_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod shared_pages_tests;
 
 pub use all_classes::CENTRAL;
 pub use cow::Fate;

@@ -1,6 +1,6 @@
 //! Properties of releasing OS pages inside spans: over an OS that overwrites what it is given.
 
-use super::free_list::CentralFreeList;
+use super::free_list::{CentralFreeList, Reach};
 use super::hold::Look;
 use super::os_pages::vacant;
 use super::release_budget::Budget;
@@ -161,7 +161,7 @@ impl Release for Interfering<'_> {
             // SAFETY: the batch's objects are out, and the test gives them up here.
             unsafe { self.list.release(self.source, self.class, chain(&batch)) };
         }
-        for object in objects(self.list.fetch(self.source, self.class, count, false)) {
+        for object in objects(self.list.fetch(self.source, self.class, count, false, Reach::All)) {
             let apart = object + size <= addr || object >= addr + bytes;
             assert!(apart, "an object on a page that is being released was handed out");
             // SAFETY: the object was handed to the test.

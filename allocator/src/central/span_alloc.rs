@@ -35,10 +35,23 @@ fn objects_per_line_pattern(size: usize) -> usize {
     LINE >> (LINE | size).trailing_zeros()
 }
 
+/// Which objects a fetch wants.
+#[derive(Clone, Copy)]
+pub struct Choice {
+    /// Preferably those of cache lines on which nothing lives.
+    pub apart: bool,
+    /// If a child shares our pages, those of unshared pages alone.
+    pub avoid_shared: bool,
+    /// Bits of groups from which none are wanted.
+    pub hidden: u16,
+}
+
+/// For [`Choice::hidden`]: the spans whose free objects all lie on released pages.
+pub const RELEASED: u16 = 1;
+
 impl SpanLists {
-    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says. If a child shares
-    /// our pages and `avoid_shared`, takes them from unshared pages alone. Returns whether to come
-    /// again, after what was noted is built.
+    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice`
+    /// wants them. Returns whether to come again, after what was noted is built.
     ///
     /// In the hardened build neither this nor the two below are inlined: their stack frames must
     /// not add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call
@@ -49,25 +62,24 @@ impl SpanLists {
         &mut self,
         class: SizeClass,
         request: usize,
-        apart: bool,
-        avoid_shared: bool,
+        choice: Choice,
         out: &mut Picks,
     ) -> bool {
-        if unlikely(self.since != 0) && avoid_shared {
+        if unlikely(self.since != 0) && choice.avoid_shared {
             self.take_unshared(class, request, out);
             return false;
         }
         if unlikely(self.occupied >> UNSHARED != 0) {
             self.demote_one();
         }
-        if apart {
+        if choice.apart {
             self.take_apart(class, request, out);
         }
         while out.count() < request {
             if out.is_full() {
                 return true;
             }
-            if !self.take_from_fullest(class, request, out) {
+            if !self.take_from_fullest(class, request, choice.hidden, out) {
                 break;
             }
         }
@@ -76,8 +88,14 @@ impl SpanLists {
 
     /// Takes objects of the fullest span with any. Returns whether to go on with another span.
     #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_from_fullest(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
-        let occupied = self.ordinary();
+    fn take_from_fullest(
+        &mut self,
+        class: SizeClass,
+        request: usize,
+        hidden: u16,
+        out: &mut Picks,
+    ) -> bool {
+        let occupied = self.ordinary() & !hidden;
         if occupied == 0 {
             return false;
         }
@@ -181,6 +199,7 @@ impl SpanLists {
         let taken = out.count() - before;
         record.allocated += taken as u16;
         self.free -= taken;
+        self.volume += taken;
         self.low.note(self.free);
         if record.released != 0 && taken > 0 {
             let start = record.addr();

@@ -17,6 +17,7 @@
 use super::cow;
 use super::low_water::{LowWater, SearchBackoff};
 use super::os_pages::{OS_PAGE, resident_objects};
+use super::shared_pages::SharedPage;
 use super::span_cursor::SpanCursor;
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
@@ -34,6 +35,10 @@ use core::ptr::{self, NonNull};
 pub(super) const GROUPS: usize = 10;
 /// The last of them.
 pub(super) const UNSHARED: usize = GROUPS - 1;
+
+/// Bytes handed out that a class does not report: the number of all is on a cache line that all
+/// threads share.
+const VOLUME_REPORT: usize = 64 << 10;
 
 /// Threads that may release pages of spans of one class at the same time.
 pub(super) const HOLDERS: usize = 4;
@@ -53,6 +58,8 @@ pub(super) struct SpanLists {
     pub released: usize,
     /// OS pages that ceased to count as released since a fetch last looked.
     pub refaulted: usize,
+    /// Objects handed out that were not reported yet.
+    pub volume: usize,
     /// Fewest free objects since each consumer last asked.
     pub low: LowWater,
     /// When to search the spans for idle pages again.
@@ -111,6 +118,23 @@ fn group_of(span: &Span, since: u32) -> Option<usize> {
     Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
 }
 
+/// Whether `addr`, at which no object of a span of `class` starts, lies on no shared page. If so,
+/// aborts if `strict`.
+#[cold]
+#[inline(never)]
+fn is_not_on_shared_page(class: SizeClass, addr: usize, strict: bool) -> bool {
+    if SharedPage::at(addr).is_some() {
+        return false;
+    }
+    if strict {
+        fatal(format_args!(
+            "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
+            class.size()
+        ));
+    }
+    true
+}
+
 impl SpanLists {
     /// No spans.
     pub const fn new() -> Self {
@@ -122,11 +146,23 @@ impl SpanLists {
             spans: 0,
             released: 0,
             refaulted: 0,
+            volume: 0,
             low: LowWater::new(),
             backoff: SearchBackoff::new(),
             position: Position::new(),
             held: [Held::NOTHING; HOLDERS],
         }
+    }
+
+    /// Bytes handed out that are to be reported: none, until they are many.
+    #[inline(always)]
+    pub fn volume_to_report(&mut self, class: SizeClass) -> usize {
+        let bytes = self.volume * class.size();
+        if bytes < VOLUME_REPORT {
+            return 0;
+        }
+        self.volume = 0;
+        bytes
     }
 
     /// Adds a fresh span.
@@ -209,7 +245,7 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is in the list of its `group`.
-    unsafe fn unlist(&mut self, span: *mut Span) {
+    pub unsafe fn unlist(&mut self, span: *mut Span) {
         // SAFETY: the caller says that the span is in the list of its group, hence live.
         unsafe {
             let group = (*span).group as usize;
@@ -241,7 +277,8 @@ impl SpanLists {
 
     /// Marks the object at `addr` as free in its span, which `cursor` remembers. Accounts for the
     /// span before, if that was another one. Aborts for what is not an object, or free already, if
-    /// `strict`; passes over it otherwise.
+    /// `strict`; passes over it otherwise. Returns false, and has done nothing, if the object lies
+    /// on a shared page.
     #[inline(always)]
     pub fn put(
         &mut self,
@@ -250,7 +287,7 @@ impl SpanLists {
         cursor: &mut SpanCursor,
         emptied: &mut List<Span>,
         strict: bool,
-    ) {
+    ) -> bool {
         if addr.wrapping_sub(cursor.addr) >= cursor.bytes {
             self.finish_cursor(class, cursor, emptied);
             *cursor = SpanCursor::at(class, addr);
@@ -260,21 +297,16 @@ impl SpanLists {
         let record = unsafe { cursor.span.as_mut() };
         let index = cursor.index_of(addr);
         let (Some(record), Some(index)) = (record, index) else {
-            if strict {
-                fatal(format_args!(
-                    "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
-                    class.size()
-                ));
-            }
-            return;
+            return is_not_on_shared_page(class, addr, strict);
         };
         if record.free.set(index) {
             if strict {
                 fatal(format_args!("double free: {addr:#x}, a block of {} bytes", class.size()));
             }
-            return;
+            return true;
         }
         cursor.count += 1;
+        true
     }
 
     /// Accounts for the objects that returned to the span of `cursor`.

@@ -4,6 +4,7 @@
 //! scripted one. A list calls its source without holding its own lock.
 
 use super::cow::state;
+use super::shared_pages::SHARED_PAGES;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::memcheck;
@@ -37,10 +38,19 @@ pub trait SpanSource {
         let _ = bytes;
     }
 
+    /// Told now and then that `bytes` were handed out.
+    fn handed_out(&self, _bytes: usize) {}
+
     /// Number of the `fork` whose child may share our pages; 0: none does.
     #[inline]
     fn shared_since(&self) -> u32 {
         0
+    }
+
+    /// Returns the objects at these addresses, which turned out to lie on such pages. `class` and
+    /// `strict` as in `CentralFreeList::release_part`. The caller gives the objects up.
+    fn release_shared(&self, objects: impl Iterator<Item = usize>, class: SizeClass, strict: bool) {
+        SHARED_PAGES.release(objects, class, strict);
     }
 }
 
@@ -48,12 +58,31 @@ pub trait SpanSource {
 pub(super) struct PageHeapSource {
     /// Bytes that came into use during the call and were not resident.
     grown: Cell<usize>,
+    /// Bytes of spans that were taken during the call.
+    taken: Cell<usize>,
+    /// Bytes handed out, as far as they were reported during the call.
+    volume: Cell<usize>,
 }
 
 impl PageHeapSource {
     /// A source that has handed out nothing.
     pub const fn new() -> Self {
-        Self { grown: Cell::new(0) }
+        Self { grown: Cell::new(0), taken: Cell::new(0), volume: Cell::new(0) }
+    }
+
+    /// Whether any of the three below is not 0.
+    pub fn has_news(&self) -> bool {
+        self.grown.get() | self.taken.get() | self.volume.get() != 0
+    }
+
+    /// Bytes handed out, as far as they were reported.
+    pub fn volume(&self) -> usize {
+        self.volume.get()
+    }
+
+    /// Bytes of spans that were taken.
+    pub fn taken(&self) -> usize {
+        self.taken.get()
     }
 
     /// Bytes that came into use and were not resident.
@@ -72,6 +101,7 @@ impl SpanSource for PageHeapSource {
         // SAFETY: the page heap has just handed the span out, so its record is live and nobody
         // else changes it.
         let record = unsafe { span.as_ref() };
+        self.taken.set(self.taken.get() + record.bytes());
         if record.fresh {
             self.grown.set(self.grown.get() + record.bytes());
         }
@@ -91,6 +121,10 @@ impl SpanSource for PageHeapSource {
 
     fn refaulted(&self, bytes: usize) {
         self.grown.set(self.grown.get() + bytes);
+    }
+
+    fn handed_out(&self, bytes: usize) {
+        self.volume.set(self.volume.get() + bytes);
     }
 
     #[inline]

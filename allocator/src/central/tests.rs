@@ -1,7 +1,7 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
 use super::chain::{Chain, FreeObject, Search};
-use super::free_list::CentralFreeList;
+use super::free_list::{CentralFreeList, Reach};
 use super::picks::LINE;
 use super::span_source::SpanSource;
 use super::transfer_budget::{GRANULE, TransferBudget};
@@ -154,7 +154,7 @@ impl Model {
     }
 
     pub fn fetch(&mut self, request: usize) -> Vec<usize> {
-        let got = objects(self.list.fetch(&self.source, self.class, request, false));
+        let got = objects(self.list.fetch(&self.source, self.class, request, false, Reach::All));
         for &addr in &got {
             // All of it may be written to.
             // SAFETY: the object was handed to the test.
@@ -353,6 +353,7 @@ fn threads_that_share_a_list_never_share_an_object() {
                         class,
                         1 + (round * 7 + thread) % 50,
                         round % 3 == 0,
+                        Reach::All,
                     ));
                     for &addr in &got {
                         let words = addr as *mut [usize; 4];

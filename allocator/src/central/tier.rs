@@ -10,8 +10,10 @@
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
 use super::cow::state;
-use super::span_source::PageHeapSource;
-use super::{flush_batch, transfer_budget};
+use super::free_list::Reach;
+use super::shared_pages::SHARED_PAGES;
+use super::span_source::{PageHeapSource, SpanSource};
+use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
@@ -77,11 +79,50 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let chain = self.lists[class.index()].fetch(&source, class, request, apart);
-        if source.grown() > 0 {
-            self.note_growth(source.grown());
+        let list = &self.lists[class.index()];
+        let mut chain = list.fetch(&source, class, request, apart, Reach::Resident);
+        if unlikely(chain.is_empty()) {
+            chain = self.fetch_shared(&source, class, request);
+            if chain.is_empty() {
+                chain = list.fetch(&source, class, request, apart, Reach::All);
+            }
+        }
+        if unlikely(source.has_news()) {
+            self.note(&source);
         }
         chain
+    }
+
+    /// Objects of pages that several classes share, if these have holes for `class` or other
+    /// classes' spans are to be converted for it. The holes are filled before anything becomes
+    /// resident.
+    fn fetch_shared(&self, source: &PageHeapSource, class: SizeClass, request: usize) -> Chain {
+        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        if !unlikely(may_share) || !convert::may_share(class) {
+            return Chain::EMPTY;
+        }
+        loop {
+            let chain = SHARED_PAGES.fetch(class, request);
+            if !chain.is_empty() || !self.convert_some(class) {
+                source.handed_out(chain.count * class.size());
+                return chain;
+            }
+        }
+    }
+
+    /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
+    #[cold]
+    #[inline(never)]
+    fn note(&self, pages: &PageHeapSource) {
+        if pages.grown() > 0 {
+            self.note_growth(pages.grown());
+        }
+        if pages.volume() > 0 {
+            self.note_volume(pages.volume());
+        }
+        if pages.taken() > 0 {
+            self.note_taken(pages.taken());
+        }
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.
@@ -89,7 +130,7 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
     pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
-        if unlikely(state::since() != 0) {
+        if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.

@@ -4,6 +4,7 @@
 //! object of the class. So a damaged chain is found, and does no harm.
 
 use super::chain::{Chain, FreeObject};
+use super::shared_pages::size_at;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, SpanState};
@@ -35,6 +36,10 @@ pub fn is_object(class: SizeClass, addr: usize) -> bool {
     match unsafe { PAGE_MAP.span(addr).as_ref() } {
         Some(span) if span.state == SpanState::Small && span.class == class => {
             matches!(span.place_of(addr), Place::Object(_))
+        }
+        Some(span) if span.state == SpanState::Shared => {
+            let size = size_at(addr);
+            size > 0 && (class == SizeClass::SHARED || class.size() == size)
         }
         _ => false,
     }

@@ -36,7 +36,7 @@ fn verify(against_spans: bool) {
     let Some(cache) = enter::enter_if_live() else {
         return;
     };
-    for class in SizeClass::all() {
+    for class in SizeClass::cached() {
         for chain in [cache.loaded(class), cache.spare(class)] {
             let mut object = chain.head;
             for _ in 0..chain.count {

@@ -45,15 +45,20 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
     }
     let found = misuse::check_block(block, "free");
     // SAFETY: `check_block` returned the record of a live span; records are never unmapped.
-    if unsafe { found.as_ref() }.state != SpanState::Small {
+    let record = unsafe { found.as_ref() };
+    let class = match record.state {
+        SpanState::Small => record.class,
+        SpanState::Shared => SizeClass::SHARED,
         // SAFETY: the start of a live large block that the caller gives up.
-        return unsafe { large::free_large(found, caller) };
-    }
-    // SAFETY: `found` is the record of a live span; records are never unmapped.
-    let class = unsafe { found.as_ref() }.class;
+        _ => return unsafe { large::free_large(found, caller) },
+    };
     // SAFETY: the start of an object of `class`: two words.
     if unsafe { FreeObject::is_marked(block.cast()) } {
         misuse::check_not_free(class, block);
+        if class == SizeClass::SHARED {
+            // It may lie in the magazine of its own size.
+            misuse::check_not_free(SizeClass::at_most(misuse::block_size(record, block)), block);
+        }
     }
     alloc_hooks::forget_object(block);
     // SAFETY: the start of an object of `class` that the caller gives up.

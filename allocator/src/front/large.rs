@@ -88,6 +88,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });
     if let Some(record) = record {
         CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
+        CENTRAL.note_large(record.bytes());
     }
     alloc_hooks::large(record.map(Span::addr), size);
     background::attend(background::Call::Allocate);

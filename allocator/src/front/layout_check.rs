@@ -4,6 +4,7 @@
 use super::lookup::class_of;
 use super::{alloc_hooks, misuse};
 use crate::base::hint::unlikely;
+use crate::central::shared_pages;
 use crate::guard::CallerLayout;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -42,12 +43,21 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     } else if registry::counts() {
         let claimed =
             SizeClass::of_aligned(caller_layout.size, align.max(1)).unwrap_or(SizeClass::NONE);
+        if mapped == SizeClass::SHARED && class_on_shared_page(block) == claimed {
+            return;
+        }
         if unlikely(mapped != claimed) && !block.is_null() {
             check_layout(block, claimed, caller_layout);
         } else if mapped == SizeClass::NONE {
             alloc_hooks::check_size(block as usize, caller_layout);
         }
     }
+}
+
+/// The size class of a block on a shared page; `NONE` if there is none.
+#[cold]
+fn class_on_shared_page(block: *mut u8) -> SizeClass {
+    SizeClass::at_most(shared_pages::size_at(block as usize))
 }
 
 /// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span

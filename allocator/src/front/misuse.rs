@@ -6,13 +6,14 @@
 //! * `invalid free: 0x.. was not allocated by this allocator, or was freed already`
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
 //! * `double free: 0x.., a block of N bytes`
+//! * `double free: 0x.., in memory that was freed already` (on a page of blocks of several sizes)
 //! * `layout mismatch: 0x.. is a block for up to N bytes, but given back with M bytes`
 //!
 //! `guard::report` has those of guarded and recorded blocks.
 
 use crate::base::fatal::{abort, fatal, say};
-use crate::central::CENTRAL;
 use crate::central::chain::Search;
+use crate::central::{CENTRAL, shared_pages};
 use crate::config::VAIN_STEPS;
 use crate::guard::report::Trace;
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
@@ -41,15 +42,26 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
         },
         SpanState::Large | SpanState::Direct if record.addr() == addr => return span,
         SpanState::Large | SpanState::Direct => record.addr(),
+        SpanState::Shared if shared_pages::size_at(addr) > 0 => return span,
+        SpanState::Shared => match shared_pages::block_around(addr) {
+            Some((start, _)) => start,
+            None => freed_already(addr, call),
+        },
         SpanState::Free => not_ours(addr, call),
     };
-    let size = match record.state {
-        SpanState::Small => record.class.size(),
-        _ => record.bytes(),
-    };
+    let size = block_size(record, start as *mut u8);
     fatal(format_args!(
         "invalid {call}: {addr:#x} points into the middle of a block of {size} bytes at {start:#x}"
     ))
+}
+
+/// Bytes of the block that starts at `block`, in the span `record`.
+pub fn block_size(record: &Span, block: *mut u8) -> usize {
+    match record.state {
+        SpanState::Small => record.class.size(),
+        SpanState::Shared => shared_pages::size_at(block as usize),
+        _ => record.bytes(),
+    }
 }
 
 /// The span of the live block that starts at `block`; `check_block` alone where only hardened
@@ -75,15 +87,21 @@ pub fn check_live_block(block: *mut u8, call: &str) -> NonNull<Span> {
 /// Aborts: the block at `addr`, of the span `record`, was given back as one of `claimed` bytes.
 #[cold]
 pub fn wrong_size(addr: usize, claimed: usize, record: &Span) -> ! {
-    let size = match record.state {
-        SpanState::Small => record.class.size(),
-        _ => record.bytes(),
-    };
+    let size = block_size(record, addr as *mut u8);
     say(format_args!(
         "layout mismatch: {addr:#x} is a block for up to {size} bytes, but given back with {claimed} bytes"
     ));
     Trace::here().write("given back");
     abort()
+}
+
+/// Aborts: nothing lives at `addr` on a page of blocks of several sizes.
+#[cold]
+fn freed_already(addr: usize, call: &str) -> ! {
+    if call == "free" {
+        fatal(format_args!("double free: {addr:#x}, in memory that was freed already"))
+    }
+    fatal(format_args!("invalid {call}: {addr:#x} was freed already"))
 }
 
 #[cold]

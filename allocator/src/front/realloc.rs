@@ -51,15 +51,13 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     let span = misuse::check_live_block(block, "realloc");
     // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
-    let old = match record.state {
-        SpanState::Small => record.class.size(),
-        _ => record.bytes(),
-    };
+    let old = misuse::block_size(record, block);
     let may_stay = align == MIN_ALIGN || (block as usize).is_multiple_of(align);
     // A direct block that moves keeps alignments of up to a huge page.
     let may_resize = may_stay && align <= HUGE_SIZE;
     let may_be_large = new_size > MAX_SMALL || (old / 2..old).contains(&new_size);
-    if record.state != SpanState::Small && may_be_large && new_size <= MAX_REQUEST && may_resize {
+    let is_large = !matches!(record.state, SpanState::Small | SpanState::Shared);
+    if is_large && may_be_large && new_size <= MAX_REQUEST && may_resize {
         alloc_hooks::resizing(block);
         // SAFETY: a live large block of the caller's.
         let moved = unsafe { large::resize(span, new_size, true) };
@@ -107,7 +105,7 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     let span = misuse::check_live_block(block, "xallocx");
     // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
-    if record.state == SpanState::Small {
+    if matches!(record.state, SpanState::Small | SpanState::Shared) {
         return;
     }
     alloc_hooks::resizing(block);

@@ -7,15 +7,18 @@
 //!
 //! Class 0 means "not a small object": a large block, a foreign address or the null pointer. Its
 //! magazine is always both empty and full, which leads to the slow path without a branch of its
-//! own.
+//! own. The last class, [`SizeClass::SHARED`], is that of pages with blocks of several sizes
+//! (`central::shared_pages`): the page map has it, and frees fill its magazine, but no request asks
+//! for it.
 
 use super::units::Length;
 use crate::config::{
     CLASS_COUNT, MAGAZINE_MAX_OBJECTS, MAX_SMALL, MAX_SPAN_OBJECTS, MAX_SPAN_OS_PAGES, MIN_ALIGN,
-    MIN_SPAN_OBJECTS, MOST_BUDGET_BYTES, PAGE_SIZE, SPAN_TAIL_WEIGHT, SPAN_TARGET_BYTES,
+    MIN_SPAN_OBJECTS, MOST_BUDGET_BYTES, PAGE_SIZE, SHARED_CLASS, SPAN_TAIL_WEIGHT,
+    SPAN_TARGET_BYTES,
 };
 
-/// A size class, `0..CLASS_COUNT`.
+/// A class, `0..CLASS_COUNT`: of sizes, or one of the two that are not.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SizeClass(u8);
 
@@ -58,18 +61,31 @@ const TABLE_LEN: usize = MAX_SMALL / STEP + 1;
 /// The distance from a class's number to its alias in [`MappedClass`]. Twice the number of classes:
 /// `thread_cache::push_target` says where in a thread's cache that leads.
 pub const ALIAS: usize = 2 * CLASS_COUNT;
+const _: () = assert!(ALIAS + CLASS_COUNT <= 256, "an alias fits the page map's byte");
 
 static INFO: [ClassInfo; CLASS_COUNT] = make_info();
 static MAPPED_SIZES: [u16; ALIAS + CLASS_COUNT] = make_mapped_sizes();
 static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
 
+/// What stands in the table for the class of shared pages, whose blocks have sizes of their own. The
+/// size is what a block counts for where thread caches bound their magazines.
+const SHARED_INFO: ClassInfo = ClassInfo {
+    size: 128,
+    pages: 1,
+    objects: (PAGE_SIZE / 128) as u16,
+    reciprocal: (1u64 << 40).div_ceil(128),
+    eighths: ((8 << 16) / (PAGE_SIZE / 128)) as u32,
+    most_budget: most_budget(128),
+};
+
 const fn make_info() -> [ClassInfo; CLASS_COUNT] {
     let mut info =
         [ClassInfo { size: 0, pages: 0, objects: 0, reciprocal: 0, eighths: 0, most_budget: 0 };
             CLASS_COUNT];
+    info[SHARED_CLASS] = SHARED_INFO;
     let mut class = 1;
     let mut size = STEP;
-    while class < CLASS_COUNT {
+    while class < SHARED_CLASS {
         let pages = span_pages(size);
         let fit = pages * PAGE_SIZE / size;
         let objects = if fit < MAX_SPAN_OBJECTS { fit } else { MAX_SPAN_OBJECTS };
@@ -141,7 +157,8 @@ const fn make_mapped_sizes() -> [u16; ALIAS + CLASS_COUNT] {
     let mut sizes = [0; ALIAS + CLASS_COUNT];
     let info = make_info();
     let mut class = 1;
-    while class < CLASS_COUNT {
+    // 0 for the class of shared pages: each of its blocks has a size of its own.
+    while class < SHARED_CLASS {
         sizes[class] = info[class].size as u16;
         sizes[ALIAS + class] = sizes[class];
         class += 1;
@@ -200,6 +217,9 @@ impl MappedClass {
 impl SizeClass {
     /// Class 0: large, foreign or null.
     pub const NONE: Self = Self(0);
+
+    /// The class of blocks on pages that several size classes share. Each has a size of its own.
+    pub const SHARED: Self = Self(SHARED_CLASS as u8);
 
     /// The class that serves `size` bytes at the minimum alignment.
     ///
@@ -293,9 +313,24 @@ impl SizeClass {
         self.info().size as usize
     }
 
-    /// All classes of small objects, smallest first.
+    /// All classes of sizes, smallest first.
     pub fn all() -> impl Iterator<Item = Self> {
+        (1..SHARED_CLASS as u8).map(Self)
+    }
+
+    /// All classes that threads have magazines of: those of sizes, and `SHARED`.
+    pub fn cached() -> impl Iterator<Item = Self> {
         (1..CLASS_COUNT as u8).map(Self)
+    }
+
+    /// The largest class whose objects have at most `size` bytes; `NONE` if there is none.
+    pub const fn at_most(size: usize) -> Self {
+        if size >= MAX_SMALL {
+            return Self(SHARED_CLASS as u8 - 1);
+        }
+        // SAFETY: `size < MAX_SMALL` was compared above.
+        let class = unsafe { Self::of_unchecked(size) };
+        if class.size() > size { Self(class.0 - 1) } else { class }
     }
 }
 
@@ -337,8 +372,21 @@ mod tests {
 
     #[test]
     fn the_last_class_is_the_largest_small_size() {
-        assert_eq!(SizeClass(CLASS_COUNT as u8 - 1).size(), MAX_SMALL);
+        assert_eq!(SizeClass(SHARED_CLASS as u8 - 1).size(), MAX_SMALL);
         assert_eq!(SizeClass(1).size(), MIN_ALIGN);
+    }
+
+    #[test]
+    fn the_largest_class_that_fits_is_found_for_every_size() {
+        assert_eq!(SizeClass::at_most(MIN_ALIGN - 1), SizeClass::NONE);
+        for size in MIN_ALIGN..=MAX_SMALL {
+            let class = SizeClass::at_most(size);
+            assert!(class.size() <= size, "{size}");
+            if let Some(next) = SizeClass::all().nth(class.index()) {
+                assert!(next.size() > size, "{size} holds a larger class");
+            }
+        }
+        assert_eq!(SizeClass::at_most(2 * MAX_SMALL).size(), MAX_SMALL);
     }
 
     #[test]

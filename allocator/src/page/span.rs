@@ -5,8 +5,8 @@
 //! child copies no pages for it, and an OS page on which nothing lives can be found.
 //!
 //! Owner of the fields: the page heap while the span is `Free`; the central free list of its class
-//! while it is `Small` (under that list's lock); the thread that allocated it while `Large` or
-//! `Direct`.
+//! while it is `Small` (under that list's lock); `central::shared_pages` while it is `Shared`, or
+//! was a span whose pages are; the thread that allocated it while `Large` or `Direct`.
 //!
 //! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are
 //! clear.
@@ -33,6 +33,8 @@ pub enum SpanState {
     Large = 2,
     /// One block with a mapping of its own.
     Direct = 3,
+    /// A page with objects of several size classes; see `central::shared_pages`.
+    Shared = 4,
 }
 
 /// A set of the objects of a small span.

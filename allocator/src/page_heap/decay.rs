@@ -13,6 +13,9 @@ use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
+/// Share of the difference between the most and the fewest free pages that is kept in addition.
+const WAVE_SHARE: usize = 8;
+
 /// The state of the decay. Guarded by the page heap's lock.
 pub(super) struct Decay {
     /// Fewest free resident pages since the last step.
@@ -23,16 +26,26 @@ pub(super) struct Decay {
     pub due: usize,
     /// Pages freed since the last `note_decay`.
     pub freed: usize,
+    /// Fewest and most free resident pages since `take_idle` was last called.
+    range: (usize, usize),
 }
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None, due: 0, freed: 0 }
+        Self { low: 0, last_ms: None, due: 0, freed: 0, range: (0, 0) }
     }
 
     /// Notes that `free` pages are free and resident.
     pub fn note_free(&mut self, free: usize) {
         self.low = self.low.min(free);
+        self.range = (self.range.0.min(free), self.range.1.max(free));
+    }
+
+    /// The pages that were free and resident ever since the last call, less a part of what their
+    /// number went up and down by: it may do so again. `free` is their number now.
+    pub fn take_idle(&mut self, free: usize) -> usize {
+        let (low, high) = core::mem::replace(&mut self.range, (free, free));
+        low.saturating_sub((high - low) / WAVE_SHARE)
     }
 
     /// Notes that `pages` pages were freed.

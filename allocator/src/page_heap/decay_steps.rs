@@ -9,7 +9,7 @@
 
 use super::heap::{Inner, PageHeap};
 use super::release::{AT_ONCE, Effort, OF_OTHERS};
-use crate::config::{DECAY_MIN_HUGE, PAGES_PER_HUGE};
+use crate::config::{DECAY_MIN_HUGE, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::{Os, libc_calls, release_request};
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
@@ -110,6 +110,17 @@ impl<O: Os> PageHeap<O> {
         let left = inner.decay.due.saturating_sub(outcome.pages);
         inner.decay.due = if outcome.is_end { 0 } else { left };
         !outcome.is_end
+    }
+
+    /// Makes pages due that were free and resident ever since this was last called: `most` bytes of
+    /// them, and none of the last `tolerated` bytes. Returns the bytes.
+    pub fn owe_idle(&self, most: usize, tolerated: usize) -> usize {
+        let mut inner = self.lock();
+        let free = inner.free_resident;
+        let idle = inner.decay.take_idle(free).saturating_sub(tolerated / PAGE_SIZE);
+        let pages = idle.min(most / PAGE_SIZE);
+        inner.decay.due = inner.decay.due.max(pages).min(free);
+        pages * PAGE_SIZE
     }
 
     /// Makes all pages due of which a step of the decay would release a share. Returns whether to

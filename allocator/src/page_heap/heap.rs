@@ -154,6 +154,12 @@ impl<O: Os> PageHeap<O> {
         Length(inner.used).bytes() + inner.direct.bytes
     }
 
+    /// Bytes in spans, and of free pages that are resident.
+    pub fn resident_bytes(&self) -> usize {
+        let inner = self.lock();
+        Length(inner.in_spans() + inner.free_resident).bytes()
+    }
+
     /// Number of huge pages mapped.
     pub fn huge_pages(&self) -> usize {
         self.lock().huge_pages

@@ -61,6 +61,44 @@ impl<O: Os> PageHeap<O> {
         PAGE_MAP.use_class_aliases(inner.spans > 0);
     }
 
+    /// Enters pages of a small span by records of their own, as pages that size classes share. The
+    /// span's own record stays in use.
+    pub fn enter_shared(&self, records: impl Iterator<Item = *mut Span>) {
+        let _inner = self.lock();
+        for record in records {
+            // SAFETY: a live record that the caller alone uses, who has described the page in it.
+            let start = unsafe { (*record).start };
+            PAGE_MAP.insert(record, start, Length(1), SizeClass::SHARED);
+        }
+    }
+
+    /// Frees a page that `enter_shared` entered, and with the last one of its span the record of
+    /// that.
+    ///
+    /// # Safety
+    /// Nothing on the page is used any more, and nothing else refers to `record`. `donor` is the
+    /// record of the span that it was part of, whose `allocated` counts its pages.
+    pub unsafe fn free_shared(&self, record: NonNull<Span>, donor: NonNull<Span>) {
+        let mut inner = self.lock();
+        // SAFETY: the caller gives up the page and its record. The donor's record is guarded by
+        // this heap's lock since its pages have records of their own.
+        unsafe {
+            let page = &mut *record.as_ptr();
+            PAGE_MAP.remove(page.start, page.pages, SizeClass::SHARED);
+            inner.give_pages(page.start, 1, usize::from(page.fresh));
+            page.state = SpanState::Free;
+            (*donor.as_ptr()).allocated -= 1;
+            if donor.as_ref().allocated == 0 {
+                inner.recycle_record(donor);
+            }
+        }
+        let at_once = inner.note_decay(&self.os);
+        let excess = inner.excess_of_freed(1);
+        drop(inner);
+        self.release_now(at_once);
+        self.run_excess(excess);
+    }
+
     /// Frees a span.
     ///
     /// # Safety

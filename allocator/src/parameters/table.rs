@@ -54,6 +54,8 @@ pub enum Id {
     /// 0 or 1.
     SpareSharedPages,
     /// 0 or 1.
+    SharePages,
+    /// 0 or 1.
     Deepbind,
     /// 0 or 1. In the hardened build alone.
     ZeroOnFree,
@@ -98,7 +100,7 @@ pub static TABLE: &[Parameter] = ALL.split_at(COUNT).0;
 pub const COUNT: usize = ALL.len() - !HARDENED as usize;
 
 /// The parameters of all builds, in the order of [`Id`]; the hardened build's own one is the last.
-static ALL: [Parameter; 18] = [
+static ALL: [Parameter; 19] = [
     Parameter {
         id: Id::DecayMs,
         name: "decay_ms",
@@ -288,6 +290,20 @@ static ALL: [Parameter; 18] = [
                be held, until the child has ended or runs another program. off: about a page is \
                copied for each block that is freed.",
         clause: "C5.3",
+    },
+    Parameter {
+        id: Id::SharePages,
+        name: "share_pages",
+        kind: Kind::Switch,
+        // The hardened build's checks know one size class per page.
+        default: (!HARDENED && !MEMCHECK) as usize,
+        meaning: "Whether pages of blocks of up to 4 KiB are shared by all sizes where the mix of \
+                  sizes in a process has changed, so that the holes which one size left are used \
+                  by others.",
+        cost: "on: freeing and allocating blocks on such pages takes some more time; processes \
+               whose sizes do not change have none. off: what every size needed at its peak stays \
+               resident. Hardened builds have no such pages.",
+        clause: "C1.6",
     },
     Parameter {
         id: Id::Deepbind,

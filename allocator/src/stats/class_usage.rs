@@ -1,7 +1,7 @@
 //! The size classes, and how much of each the program holds: what jemalloc calls bins.
 
 use super::totals::for_each_class;
-use crate::config::{CLASS_COUNT, MAX_SMALL, PAGE_SIZE};
+use crate::config::{MAX_SMALL, PAGE_SIZE, SHARED_CLASS};
 
 /// One size class at one moment; [`for_each_size_class`](crate::for_each_size_class) gives every one.
 ///
@@ -34,7 +34,7 @@ impl ClassUsage {
     /// stratalloc::for_each_size_class(|_| count += 1);
     /// assert_eq!(count, stratalloc::ClassUsage::COUNT);
     /// ```
-    pub const COUNT: usize = CLASS_COUNT - 1;
+    pub const COUNT: usize = SHARED_CLASS - 1;
     /// Bytes of an object of the largest.
     ///
     /// ```
@@ -51,7 +51,7 @@ impl ClassUsage {
                 object_size: class.size(),
                 span_objects,
                 span_size: info.pages as usize * PAGE_SIZE,
-                span_count: now.objects / span_objects,
+                span_count: now.spans,
                 in_use_count: now.in_use,
             });
         });

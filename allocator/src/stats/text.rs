@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 type Gauge = (&'static str, &'static str, fn(&Stats) -> usize);
 
 /// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Stats`].
-const BYTES: [Gauge; 17] = [
+const BYTES: [Gauge; 18] = [
     ("mapped", "Address space taken from the OS for user memory", |now| now.mapped),
     ("in_use", "Blocks handed to the program, rounded up to their size class", |now| now.in_use),
     ("thread_cache_free", "Free objects in the caches of all threads", |now| now.thread_cache_free),
@@ -20,6 +20,7 @@ const BYTES: [Gauge; 17] = [
     ("internal_fragmentation", "What blocks have beyond what was asked for, estimated", |now| {
         now.internal_fragmentation
     }),
+    ("shared_pages", "Pages with blocks of several size classes", |now| now.shared_pages),
     ("central_released", "OS pages inside spans that hold no memory", |now| now.central_released),
     ("direct_mapped", "Blocks with a mapping of their own", |now| now.direct_mapped),
     ("metadata", "Address space of the allocator's own records", |now| now.metadata),
@@ -71,7 +72,8 @@ fn write_gauge(
 }
 
 /// Two families, of which each class that has spans is a member. A family must be written in one piece, so
-/// the classes are read twice.
+/// the classes are read twice. Its stack frame is not to be part of the caller's.
+#[inline(never)]
 fn write_class_metrics(out: &mut impl Write) -> fmt::Result {
     let families = [
         ("class_in_use_bytes", "Objects of a size class handed to the program", true),

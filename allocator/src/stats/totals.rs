@@ -1,11 +1,12 @@
 //! Where every byte is, at one moment: [`Stats`].
 
 use crate::central::CENTRAL;
+use crate::central::shared_pages::SHARED_PAGES;
 use crate::page::metadata::{self, Kind, METADATA};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::limits::limit_stats;
-use crate::thread_cache::registry;
+use crate::thread_cache::{registry, shared_blocks};
 use core::fmt;
 
 /// Where every byte taken from the OS is. In bytes unless named `_count`.
@@ -48,6 +49,8 @@ pub struct Stats {
     /// Part of `central_free` and `span_tails`: OS pages inside spans that a trim gave back and
     /// that were not used since. They hold no memory.
     pub central_released: usize,
+    /// Pages that size classes share; their blocks and holes are part of the figures above.
+    pub shared_pages: usize,
     /// Bytes at the end of spans that no object fills.
     pub span_tails: usize,
     /// Free pages of the page heap that hold memory.
@@ -94,7 +97,7 @@ impl Stats {
     /// The state at this moment. Thread-safe; takes the locks of the tiers one after the other.
     pub(crate) fn take() -> Self {
         let mut out = Self::default();
-        for_each_class(|class, now| {
+        let cached = for_each_class(|class, now| {
             let size = class.size();
             out.central_free += now.central * size;
             out.central_released += now.released;
@@ -105,6 +108,7 @@ impl Stats {
             out.in_use_count += now.in_use;
             out.internal_fragmentation += CENTRAL.internal_fragmentation_of(class, now.in_use);
         });
+        out.add_shared_pages(cached);
         out.add_page_heap();
         out.add_metadata();
         out.thread_count = registry::count();
@@ -113,6 +117,20 @@ impl Stats {
         out.hard_limit_hit_count = limits.hard_hits;
         out.limit_released = limits.released;
         out
+    }
+
+    /// Adds the pages that size classes share, `cached` of whose blocks lie in the magazines that
+    /// other threads have for them. The sizes of those are not known: they count as the average.
+    fn add_shared_pages(&mut self, cached: usize) {
+        let now = SHARED_PAGES.stats();
+        self.shared_pages = now.bytes;
+        self.central_free += now.free;
+        let used = now.bytes - now.free;
+        let count = cached.min(now.blocks).min(self.in_use_count);
+        let bytes = (used / now.blocks.max(1) * count).min(self.in_use);
+        self.in_use_count -= count;
+        self.in_use -= bytes;
+        self.thread_cache_free += bytes;
     }
 
     /// Adds what the records take.
@@ -163,9 +181,11 @@ impl Stats {
 
 /// Where the objects of one class are. `objects` is the sum of the four below it.
 pub(super) struct ClassUse {
-    /// Bytes of the class's spans.
+    /// The class's spans.
+    pub spans: usize,
+    /// Bytes of those spans, and of the class's blocks on shared pages.
     pub span_bytes: usize,
-    /// Objects in those spans.
+    /// Objects in those spans, and blocks on shared pages.
     pub objects: usize,
     /// Free in the spans.
     pub central: usize,
@@ -179,22 +199,30 @@ pub(super) struct ClassUse {
     pub released: usize,
 }
 
-/// Calls `visit` for every class with where its objects are now. No lock is held meanwhile.
-pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
+/// Calls `visit` for every class with where its objects are now. No lock is held meanwhile. Returns
+/// how many blocks lie in other threads' magazines for blocks of shared pages: each counts as in use
+/// in its class, which is not known.
+pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) -> usize {
     // Four bytes for each, as it lies on the caller's stack.
     let mut cached = [0_u32; crate::config::CLASS_COUNT];
     registry::for_each(|cache| {
-        for class in SizeClass::all() {
+        for class in SizeClass::cached() {
             let count = cache.loaded_count(class) + cache.spare_count(class);
             let sum = &mut cached[class.index()];
             *sum = sum.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
         }
     });
+    shared_blocks::for_each_own(|class| {
+        cached[class.index()] = cached[class.index()].saturating_add(1);
+        let shared = &mut cached[SizeClass::SHARED.index()];
+        *shared = shared.saturating_sub(1);
+    });
     for class in SizeClass::all() {
         let stats = CENTRAL.stats(class);
         let info = class.info();
-        let objects = info.objects as usize * stats.spans;
-        let span_bytes = info.pages as usize * crate::config::PAGE_SIZE * stats.spans;
+        let objects = info.objects as usize * stats.spans + stats.shared;
+        let span_bytes = info.pages as usize * crate::config::PAGE_SIZE * stats.spans
+            + stats.shared * class.size();
         // The caches were read a moment earlier: what does not fit was on the move.
         let central = stats.free.min(objects);
         let transfer = stats.transfer.min(objects - central);
@@ -203,6 +231,7 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
         visit(
             class,
             ClassUse {
+                spans: stats.spans,
                 span_bytes,
                 objects,
                 central,
@@ -213,6 +242,7 @@ pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) {
             },
         );
     }
+    cached[SizeClass::SHARED.index()] as usize
 }
 
 impl fmt::Display for Stats {
@@ -224,6 +254,7 @@ impl fmt::Display for Stats {
             ("free in thread caches", self.thread_cache_free),
             ("free in transfer caches", self.transfer_cache_free),
             ("free in central lists", self.central_free),
+            ("  of all these on shared pages", self.shared_pages),
             ("span tails", self.span_tails),
             ("free in page heap, resident", self.page_heap_free),
             ("free in page heap, released", self.page_heap_released),

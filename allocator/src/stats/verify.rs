@@ -4,9 +4,11 @@
 
 use crate::central::CENTRAL;
 use crate::central::chain::{FreeObject, Search};
+use crate::central::shared_pages::size_at;
 use crate::central::verify::is_object;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
 use crate::thread_cache::{self, flush};
@@ -25,13 +27,18 @@ fn span_of(addr: usize) -> Option<&'static Span> {
     (span.state != SpanState::Free).then_some(span)
 }
 
+/// Whether the span's blocks are small ones.
+fn is_small(span: &Span) -> bool {
+    matches!(span.state, SpanState::Small | SpanState::Shared)
+}
+
 /// Whether a block of this allocator starts at `addr` or, if it is a small one, contains it. Blocks
 /// of a small class that were freed still count: their memory is the allocator's.
 pub fn is_owned(addr: usize) -> bool {
     if guard::owns(addr) {
         return true;
     }
-    span_of(addr).is_some_and(|span| span.state == SpanState::Small || span.addr() == addr)
+    span_of(addr).is_some_and(|span| is_small(span) || span.addr() == addr)
 }
 
 /// Whether a block starts at `addr` that is not known to be free. (One that lies free in another
@@ -41,10 +48,14 @@ pub fn block_is_live(addr: usize) -> bool {
         return guard::is_live(addr);
     }
     let Some(span) = span_of(addr) else { return false };
-    if span.state != SpanState::Small {
-        return span.addr() == addr;
+    let class = match span.state {
+        SpanState::Small => span.class,
+        SpanState::Shared => SizeClass::at_most(size_at(addr)),
+        _ => return span.addr() == addr,
+    };
+    if class == SizeClass::NONE {
+        return false;
     }
-    let class = span.class;
     if !is_object(class, addr) {
         return false;
     }
@@ -57,5 +68,9 @@ pub fn block_is_live(addr: usize) -> bool {
     }
     // Who asks wants to know.
     let mut search = Search::new(addr, usize::MAX);
-    !marked || !(flush::holds(class, &mut search) || CENTRAL.holds(class, &mut search))
+    let is_shared = span.state == SpanState::Shared;
+    !marked
+        || !(flush::holds(class, &mut search)
+            || is_shared && flush::holds(SizeClass::SHARED, &mut search)
+            || CENTRAL.holds(class, &mut search))
 }

@@ -31,14 +31,16 @@ pub enum Rank {
     Transfer = 1,
     /// A central free list of one size class.
     Central = 2,
+    /// The pages that size classes share.
+    SharedPages = 3,
     /// The page heap.
-    PageHeap = 3,
+    PageHeap = 4,
     /// A shard of the profile's tables.
-    Profile = 4,
+    Profile = 5,
     /// The map of blocks with mappings of their own.
-    DirectMap = 5,
+    DirectMap = 6,
     /// The metadata arena.
-    Metadata = 6,
+    Metadata = 7,
 }
 
 /// The OS tier's part of a lock: sleeping and waking on a lock word, the number of the calling

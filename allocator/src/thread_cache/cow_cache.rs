@@ -42,7 +42,7 @@ fn join(cache: &ThreadCache) {
     if since == 0 || is_since(&cache.cow_fork) || is_since(&cache.cow_declined) {
         return;
     }
-    for class in SizeClass::all() {
+    for class in SizeClass::cached() {
         let loaded = cache.take_loaded(class, cache.limit(class));
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {

@@ -21,7 +21,7 @@ use crate::page::size_class::SizeClass;
 pub(super) unsafe fn hand_over(cache: &ThreadCache) {
     #[cfg(feature = "hardened")]
     release_quarantined(cache);
-    for class in SizeClass::all() {
+    for class in SizeClass::cached() {
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
             continue;

@@ -10,7 +10,7 @@ use super::enter::{enter, enter_if_live};
 #[cfg(feature = "hardened")]
 use super::sampling_refill::put_chain_aside;
 use super::sampling_refill::{make_room_before_sample, put_aside};
-use super::{cow_cache, drain, sizing};
+use super::{cow_cache, drain, shared_blocks, sizing};
 use crate::base::hint::unlikely;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject, Search};
@@ -88,6 +88,11 @@ fn open(cache: &ThreadCache, class: SizeClass) {
 
 /// Empties the loaded magazine.
 fn make_room(cache: &ThreadCache, class: SizeClass) {
+    if class == SizeClass::SHARED {
+        sizing::note_exchange(cache, class);
+        sizing::grow(cache, class);
+        return shared_blocks::distribute(cache);
+    }
     let spare = cache.take_spare(class);
     // SAFETY: the spare magazine was this cache's, and now is ours.
     if unsafe { give_away(cache, class, spare) } {

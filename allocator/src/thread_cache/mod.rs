@@ -20,6 +20,7 @@
 //! * `enter`: entering the calling thread's cache for a slow path.
 //! * `orphans`: caches of threads that a `fork` left behind.
 //! * `sampling_refill`: what a thread that counts does where a sample is near.
+//! * `shared_blocks`: what a thread does with the blocks of shared pages that it has freed.
 //! * `refill`: what `malloc` does when a magazine is empty.
 //! * `flush`: what `free` does when a magazine is full.
 //! * `verify`: checking a cache of the calling thread, object by object.
@@ -62,6 +63,8 @@ pub mod enter;
 pub mod orphans;
 
 pub mod sampling_refill;
+
+pub mod shared_blocks;
 
 pub mod refill;
 

@@ -166,7 +166,11 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     // Longer than any magazine means a link that was never one.
     while count < most {
         let addr = object as usize;
-        if object.is_null() || addr >> 48 != 0 || PAGE_MAP.class(addr) != class {
+        if object.is_null() || addr >> 48 != 0 {
+            break;
+        }
+        let found = PAGE_MAP.class(addr);
+        if found != class && found != SizeClass::SHARED {
             break;
         }
         count += 1;

@@ -86,7 +86,7 @@ pub(super) unsafe fn publish_parked(registry: &mut Registry, cache: &ThreadCache
 /// can be parking the cache.
 pub fn repair(cache: &ThreadCache) {
     if cache.parked.load(Ordering::Relaxed) >= EMPTIED {
-        for class in SizeClass::all().filter(|&class| cache.is_emptied(class)) {
+        for class in SizeClass::cached().filter(|&class| cache.is_emptied(class)) {
             cache.finish_steal(class);
         }
         #[cfg(feature = "hardened")]

@@ -3,7 +3,7 @@
 use super::cache::ThreadCache;
 use super::enter::enter;
 use super::sampling_refill::split;
-use super::{orphans, sizing};
+use super::{orphans, shared_blocks, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
@@ -27,6 +27,12 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     }
     let mut chain = cache.take_spare(class);
     if chain.is_empty() {
+        if shared_blocks::distribute_if_many(cache) {
+            let object = cache.pop(class);
+            if !object.is_null() {
+                return object;
+            }
+        }
         let first = !sizing::is_active(cache, class);
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);

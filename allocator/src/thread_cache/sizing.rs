@@ -72,7 +72,7 @@ pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
 
 /// Bytes that the limits of `cache` add up to.
 pub fn limits_of(cache: &ThreadCache) -> usize {
-    SizeClass::all().map(|class| cache.limit(class) * class.size()).sum()
+    SizeClass::cached().map(|class| cache.limit(class) * class.size()).sum()
 }
 
 /// In a forked child: the limits of all caches that are or will be used add up to `bytes`.
@@ -118,7 +118,7 @@ pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
 /// the next time the loaded one.
 #[cold]
 pub fn scavenge(cache: &ThreadCache) {
-    for class in SizeClass::all() {
+    for class in SizeClass::cached() {
         let limit = cache.limit(class);
         if is_active(cache, class) || limit == 0 {
             continue;

@@ -12,7 +12,7 @@ pub fn own_is_sound() -> bool {
 }
 
 fn is_sound(cache: &ThreadCache) -> bool {
-    SizeClass::all().all(|class| {
+    SizeClass::cached().all(|class| {
         chain_is_sound(class, cache.loaded(class)) && chain_is_sound(class, cache.spare(class))
     })
 }

@@ -9,6 +9,7 @@
 //! ordered after the last write of another thread is reported, and fails the test.
 
 mod exchange;
+mod granules;
 mod park;
 mod publish;
 mod reuse;

@@ -1,0 +1,230 @@
+//! Converting spans into shared pages: when, which, and how many.
+//!
+//! A program whose sizes have shifted takes spans of one class while much lies idle in those of
+//! others, on pages that blocks still live on. When a class takes spans, the idle bytes of all
+//! classes are looked at, every so many bytes; if they are much of what the heap holds, a budget is
+//! set, and fetches that find nothing convert the emptiest spans of the class with the most idle
+//! bytes within it, before they take another span. A steady program takes no spans, and one that
+//! merely grows has nothing idle: neither ever converts.
+//!
+//! Both the threshold and the distance between two looks follow what the heap holds, so a small
+//! heap converts as a large one does. Looks and conversions are parts of a bounded number of steps,
+//! one with each call; the calls take turns at one state ([`Turns`]), and nobody waits for it.
+
+use super::all_classes::{Central, PART_LOOKS};
+use super::cow::state;
+use super::free_list::CentralFreeList;
+use super::low_water::Consumer;
+use super::os_pages::OS_PAGE;
+use super::shared_pages::SHARED_PAGES;
+use super::span_lists::UNSHARED;
+use crate::base::steps;
+use crate::config::{
+    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
+    SHARED_CLASS, SHARED_MAX_BYTES,
+};
+use crate::os::Linux;
+use crate::page::size_class::SizeClass;
+use crate::page_heap::{PAGE_HEAP, limits};
+use crate::parameters::{self, Id};
+use crate::policy::{HARDENED, MEMCHECK};
+use crate::sync::{AtomicUsize, Ordering, Turns};
+use core::ptr::NonNull;
+
+/// Bytes of spans that were taken since the last look began.
+///
+/// Relaxed, here and below: numbers that decide when something is done, and reach nothing.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// Bytes between two looks; 0 before the first.
+static DISTANCE: AtomicUsize = AtomicUsize::new(0);
+/// Whether anything may be converted now: the budget is not 0.
+static IS_DUE: AtomicUsize = AtomicUsize::new(0);
+
+static CONVERSION: Turns<Conversion, Linux> = Turns::new(Conversion::new());
+
+/// Spans of a class that are looked at for one without held pages.
+const CANDIDATES: usize = 8;
+/// Spans that one call converts, at most.
+const SPANS: usize = 4;
+
+/// What lies idle, and how much of it may be converted.
+struct Conversion {
+    /// The class that the look is at; 0: none is going on.
+    looked_at: usize,
+    /// Bytes of spans that the look is for.
+    taken: usize,
+    /// Bytes that were found so far.
+    sum: usize,
+    /// What was found, per class, in OS pages.
+    found: [u32; SHARED_CLASS],
+    /// The same by the last look that came to its end, less what was converted since.
+    idle: [u32; SHARED_CLASS],
+    /// Free bytes in spans that may still be converted.
+    budget: usize,
+}
+
+/// In a forked child: no look is going on, whatever the parent was at.
+pub(super) fn reset_in_child() {
+    CONVERSION.reset_in_child(Conversion::new());
+    // Relaxed: there is no other thread.
+    TAKEN.store(0, Ordering::Relaxed);
+    IS_DUE.store(0, Ordering::Relaxed);
+}
+
+/// Whether objects of `class` may lie on shared pages in this build, and with these options.
+#[inline]
+pub(super) fn may_share(class: SizeClass) -> bool {
+    !HARDENED && !MEMCHECK && class.size() <= SHARED_MAX_BYTES && state::since() == 0
+}
+
+/// Whether anything may be converted now.
+#[inline]
+pub(super) fn is_due() -> bool {
+    // Relaxed: see `TAKEN`.
+    IS_DUE.load(Ordering::Relaxed) != 0
+}
+
+impl Central {
+    /// Notes that spans of `bytes` bytes were taken. Every so many of them, a look begins.
+    pub(super) fn note_taken(&self, bytes: usize) {
+        if HARDENED || MEMCHECK {
+            return;
+        }
+        // Relaxed: see `TAKEN`.
+        let taken = TAKEN.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if taken < DISTANCE.load(Ordering::Relaxed).max(CONVERT_STEP.start) {
+            return;
+        }
+        CONVERSION.try_use(|conversion| conversion.look(self));
+    }
+
+    /// Converts spans of other classes than `class`, as far as that is due. Returns whether it
+    /// converted any.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn convert_some(&self, class: SizeClass) -> bool {
+        is_due()
+            && CONVERSION.try_use(|conversion| conversion.convert_some(self, class)) == Some(true)
+    }
+}
+
+impl Conversion {
+    const fn new() -> Self {
+        Self {
+            looked_at: 0,
+            taken: 0,
+            sum: 0,
+            found: [0; SHARED_CLASS],
+            idle: [0; SHARED_CLASS],
+            budget: 0,
+        }
+    }
+
+    /// Goes on with the look, or begins one.
+    fn look(&mut self, central: &Central) {
+        if self.looked_at == 0 {
+            // Relaxed: see `TAKEN`.
+            (self.taken, self.sum) = (TAKEN.load(Ordering::Relaxed), 0);
+        }
+        for _ in 0..PART_LOOKS {
+            steps::add(1);
+            self.looked_at += 1;
+            let class = SizeClass::from_index(self.looked_at);
+            let Some(class) = class.filter(|class| class.size() <= SHARED_MAX_BYTES) else {
+                return self.finish_look();
+            };
+            let bytes = central.lists[class.index()].take_idle(class, Consumer::Convert);
+            self.found[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
+            self.sum += bytes;
+        }
+    }
+
+    fn finish_look(&mut self) {
+        let used = PAGE_HEAP.used_bytes();
+        self.looked_at = 0;
+        self.idle = self.found;
+        let is_much = self.sum >= CONVERT_LEAST.max(used / CONVERT_SHARE);
+        let wanted = is_much && parameters::get(Id::SharePages) != 0;
+        self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
+        // Relaxed, for all of them: see `TAKEN`.
+        IS_DUE.store(usize::from(self.budget > 0), Ordering::Relaxed);
+        DISTANCE.store(
+            (used / CONVERT_STEP_SHARE).clamp(CONVERT_STEP.start, CONVERT_STEP.end),
+            Ordering::Relaxed,
+        );
+        TAKEN.fetch_sub(self.taken, Ordering::Relaxed);
+    }
+
+    fn convert_some(&mut self, central: &Central, class: SizeClass) -> bool {
+        let mut is_done = false;
+        for _ in 0..SPANS {
+            let others = SizeClass::all().filter(|&other| other != class);
+            let of = |class: &SizeClass| self.idle.get(class.index()).copied().unwrap_or(0);
+            let Some(donor) = others.max_by_key(of).filter(|donor| of(donor) > 0) else {
+                self.budget = 0;
+                break;
+            };
+            let bytes = central.lists[donor.index()].convert_emptiest(donor);
+            let pages = u32::try_from(bytes.div_ceil(OS_PAGE)).unwrap_or(u32::MAX);
+            let idle = &mut self.idle[donor.index()];
+            *idle = if bytes == 0 { 0 } else { idle.saturating_sub(pages) };
+            self.budget = self.budget.saturating_sub(bytes);
+            is_done |= bytes > 0;
+            if self.budget == 0 || bytes >= CONVERT_STEP.start {
+                break;
+            }
+        }
+        // Relaxed: see `TAKEN`.
+        IS_DUE.store(usize::from(self.budget > 0), Ordering::Relaxed);
+        is_done
+    }
+}
+
+impl CentralFreeList {
+    /// Converts the emptiest span of the class. Returns the bytes that are free in it; 0 if there
+    /// is none, or no memory for the records.
+    fn convert_emptiest(&self, class: SizeClass) -> usize {
+        let mut lists = self.lists.lock();
+        let mut found = core::ptr::null_mut();
+        let mut looks = CANDIDATES;
+        // Not of group 0: what is free in those spans takes no memory.
+        'groups: for group in 1..UNSHARED - 1 {
+            let mut node = lists.groups[group].first();
+            while !node.is_null() && looks > 0 {
+                steps::add(1);
+                looks -= 1;
+                // SAFETY: a node of the list is live, and the lock guards its record.
+                if unsafe { (*node).held } == 0 {
+                    found = node;
+                    break 'groups;
+                }
+                // SAFETY: the node is in this list.
+                node = unsafe { lists.groups[group].next(node) };
+            }
+        }
+        let Some(span) = NonNull::new(found) else { return 0 };
+        // SAFETY: a span of the class in the list of its group; the lock guards its record, and no
+        // other reference to it exists.
+        let (free, touched, released) = unsafe {
+            lists.unlist(span.as_ptr());
+            let record = span.as_ref();
+            let free = usize::from(class.info().objects - record.allocated);
+            (free, record.touched_bytes(), record.released.count_ones() as usize)
+        };
+        // SAFETY: the span is in no list and has no held pages, and the lock of its class is held.
+        let Some(emptied) = (unsafe { SHARED_PAGES.take_in(span, touched) }) else {
+            // SAFETY: a live span of this class.
+            unsafe { lists.relist(span.as_ptr()) };
+            return 0;
+        };
+        lists.spans -= 1;
+        lists.free -= free;
+        let left = lists.free;
+        lists.low.note(left);
+        lists.released -= released;
+        limits::forget_inside_spans(released * OS_PAGE);
+        drop(lists);
+        SHARED_PAGES.free_pages(emptied);
+        free * class.size()
+    }
+}

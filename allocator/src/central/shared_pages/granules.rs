@@ -1,0 +1,141 @@
+//! Sets of the granules of a shared page, which one thread changes and any may read.
+//!
+//! A granule is 16 bytes, the unit of all block sizes. Who changes a set holds the lock of the
+//! shared pages, so there is one writer at a time. Readers without the lock see each word as it was
+//! at some moment; `record` says what they may conclude from that.
+
+use crate::base::bitmap::Bitmap;
+use crate::config::{MIN_ALIGN, PAGE_SIZE};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Granules in a page.
+pub const GRANULES: usize = PAGE_SIZE / MIN_ALIGN;
+const WORDS: usize = GRANULES / 64;
+
+/// A set of granules at one moment.
+pub type Granules = Bitmap<WORDS>;
+
+/// A set of granules that may change. As long as [`Granules`], so that it can lie in the place of
+/// one.
+#[repr(transparent)]
+pub struct GranuleSet([AtomicU64; WORDS]);
+
+const _: () = assert!(size_of::<GranuleSet>() == size_of::<Granules>());
+
+impl GranuleSet {
+    /// No granules.
+    pub const fn new() -> Self {
+        Self([const { AtomicU64::new(0) }; WORDS])
+    }
+
+    /// Bits `index * 64 ..`.
+    fn word(&self, index: usize) -> u64 {
+        // Relaxed: whoever has a block got it, with the words that describe it, through the
+        // synchronisation that handed the block over; other bits decide nothing for him.
+        self.0[index].load(Ordering::Relaxed)
+    }
+
+    /// Whether `granule` is in the set.
+    pub fn has(&self, granule: usize) -> bool {
+        self.word(granule / 64) >> (granule % 64) & 1 != 0
+    }
+
+    /// The first granule of the set at or behind `from`; `GRANULES` if there is none.
+    pub fn next(&self, from: usize) -> usize {
+        let mut index = from / 64;
+        if index >= WORDS {
+            return GRANULES;
+        }
+        let mut bits = self.word(index) & (u64::MAX << (from % 64));
+        while bits == 0 {
+            index += 1;
+            if index == WORDS {
+                return GRANULES;
+            }
+            bits = self.word(index);
+        }
+        index * 64 + bits.trailing_zeros() as usize
+    }
+
+    /// The last granule of the set at or before `from`, if there is one.
+    pub fn last(&self, from: usize) -> Option<usize> {
+        let mut index = from / 64;
+        let mut bits = self.word(index) & (u64::MAX >> (63 - from % 64));
+        while bits == 0 {
+            index = index.checked_sub(1)?;
+            bits = self.word(index);
+        }
+        Some(index * 64 + bits.ilog2() as usize)
+    }
+
+    /// The set at this moment. Exact for the lock's holder.
+    pub fn snapshot(&self) -> Granules {
+        let mut out = Granules::new();
+        for index in 0..WORDS {
+            out.set_word(index, self.word(index));
+        }
+        out
+    }
+
+    /// Adds `granules`. For the lock's holder.
+    pub fn insert(&self, granules: &Granules) {
+        for (index, word) in self.0.iter().enumerate() {
+            let more = granules.word(index);
+            if more != 0 {
+                // Relaxed: there is one writer, and see `word`.
+                word.store(self.word(index) | more, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes `granules` away. For the lock's holder.
+    pub fn remove(&self, granules: &Granules) {
+        for (index, word) in self.0.iter().enumerate() {
+            let less = granules.word(index);
+            if less != 0 {
+                // Relaxed: there is one writer, and see `word`.
+                word.store(self.word(index) & !less, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// The set of the `len` granules from `start` on.
+pub fn range(start: usize, len: usize) -> Granules {
+    let mut out = Granules::new();
+    out.set_range(start, len);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A set answers as the bitmap does that it was filled from.
+        #[test]
+        fn a_set_agrees_with_a_bitmap(
+            words in prop::array::uniform8(any::<u64>()), mask in prop::array::uniform8(any::<u64>()),
+            from in 0..GRANULES, start in 0..GRANULES, len in 0..GRANULES,
+        ) {
+            let mut wanted = Granules::new();
+            for index in 0..WORDS {
+                // Sparse, so that searches cross words.
+                wanted.set_word(index, words[index] & mask[index] & mask[(index + 1) % WORDS]);
+            }
+            let set = GranuleSet::new();
+            set.insert(&wanted);
+            prop_assert_eq!(set.snapshot(), wanted);
+            prop_assert_eq!(set.next(from), wanted.next_set(from));
+            prop_assert_eq!(set.next(GRANULES), GRANULES);
+            prop_assert_eq!(set.has(from), wanted.get(from));
+            let before = (0..=from).rev().find(|&at| wanted.get(at));
+            prop_assert_eq!(set.last(from), before);
+            let part = range(start, len.min(GRANULES - start));
+            set.remove(&part);
+            wanted.subtract(&part);
+            prop_assert_eq!(set.snapshot(), wanted);
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! The shared pages, filed by what fits into their longest hole: what the lock guards.
+//!
+//! There is a list for each size class, of the pages whose longest run of free granules has room
+//! for a block of that class and for none of the next. So a block comes from the fullest hole that
+//! will do, as far as that can be told without a search: best fit, page by page. A page without a
+//! free granule is in no list. One that has no other leaves at once, into a list of the caller's
+//! (`emptied`), who gives it back to the page heap after the lock.
+//!
+//! Blocks lie at multiples of the largest power of two that divides their size, as in spans: a
+//! request for an alignment relies on that (`SizeClass::of_aligned`). A hole may be long enough and
+//! not lie so; then its page is filed one class lower until it changes.
+//!
+//! Equations, at any time under the lock: `free` is the sum of the free granules of all pages,
+//! `blocks[class]` the number of blocks of that class on them; bit `class` of `occupied` is set if
+//! that list is not empty.
+
+use super::granules::{GRANULES, range};
+use super::record::{SharedPage, granule_of, prefetch_record, size_at};
+use crate::base::fatal::fatal;
+use crate::base::list::List;
+use crate::central::picks::Picks;
+use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use core::ptr;
+
+/// Objects in a note of [`Picks`], at most.
+const NOTE: usize = 64;
+
+/// The pages, and what is known of them together.
+pub struct Lists {
+    lists: [List<Span>; SHARED_CLASS],
+    occupied: u128,
+    /// Free granules.
+    pub free: usize,
+    /// Pages, those without a free granule included.
+    pub pages: usize,
+    /// Blocks by size class.
+    pub blocks: [u32; SHARED_CLASS],
+    /// Records that are not in use.
+    pub unused: List<Span>,
+}
+
+// SAFETY: the raw pointers name records that are never unmapped, and the holder of the lock around
+// this value alone uses them, whichever thread that is.
+unsafe impl Send for Lists {}
+
+/// Granules whose multiples a block of so many granules lies at.
+fn alignment(len: usize) -> usize {
+    1 << len.trailing_zeros()
+}
+
+/// The class of a block of so many granules, which is one of sizes.
+fn class_of(len: usize) -> SizeClass {
+    SizeClass::at_most(len * MIN_ALIGN)
+}
+
+impl Lists {
+    /// No pages.
+    pub const fn new() -> Self {
+        Self {
+            lists: [const { List::new() }; SHARED_CLASS],
+            occupied: 0,
+            free: 0,
+            pages: 0,
+            blocks: [0; SHARED_CLASS],
+            unused: List::new(),
+        }
+    }
+
+    /// The number of the largest class for which there is a page; 0 if there is none.
+    pub fn largest(&self) -> usize {
+        (self.occupied | 1).ilog2() as usize
+    }
+
+    /// The first page of the list that is just enough for `class`; null if there is none.
+    fn first_fitting(&self, class: SizeClass) -> *mut Span {
+        let fitting = self.occupied >> class.index() << class.index();
+        if fitting == 0 {
+            return ptr::null_mut();
+        }
+        self.lists[fitting.trailing_zeros() as usize].first()
+    }
+
+    /// Takes blocks of `class` from one page, until `out` has `request` or is full. Returns whether
+    /// there was a page to look at.
+    pub fn take(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
+        let found = self.first_fitting(class);
+        // SAFETY: null or a record of the list, hence of a shared page.
+        let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
+        // SAFETY: the page is in a list.
+        prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
+        let len = class.size() / MIN_ALIGN;
+        let align = alignment(len);
+        let free = page.free().snapshot();
+        let (mut longest, mut at, mut taken) = (0, 0, 0);
+        while let Some(run) = free.set_run(at) {
+            at = run.start + run.len;
+            let mut start = run.start.next_multiple_of(align);
+            let in_front = start - run.start;
+            while start + len <= at && out.count() < request && !out.is_full() {
+                let count = ((at - start) / len).min(request - out.count()).min(NOTE);
+                page.allocate(start, count, len);
+                let bits = u64::MAX >> (NOTE - count);
+                out.add(page.addr() + start * MIN_ALIGN, bits, class.size());
+                start += count * len;
+                taken += count;
+            }
+            let is_whole = start == run.start + in_front;
+            longest = longest.max(if is_whole { run.len } else { in_front.max(at - start) });
+        }
+        self.blocks[class.index()] += taken as u32;
+        self.free -= taken * len;
+        // SAFETY: a shared page; the lock guards its record.
+        unsafe {
+            (*found).allocated += (taken * len) as u16;
+            if taken == 0 {
+                // Long enough, but no hole lies so that a block of the class fits.
+                self.file(found, longest, class.index() as u8 - 1);
+            } else {
+                self.file(found, longest, class_of(longest).index() as u8);
+            }
+        }
+        true
+    }
+
+    /// Marks the block at `addr` as free: one of `class`, or of any if that is `SHARED`. A page on
+    /// which nothing lives any more goes to `emptied`. Aborts if there is no such block, if
+    /// `strict`; passes over it otherwise.
+    pub fn put(&mut self, addr: usize, class: SizeClass, strict: bool, emptied: &mut List<Span>) {
+        let size = size_at(addr);
+        if size == 0 || class != SizeClass::SHARED && class.size() != size {
+            if strict {
+                not_a_block(addr, class, size);
+            }
+            return;
+        }
+        self.blocks[class_of(size / MIN_ALIGN).index()] -= 1;
+        self.free += size / MIN_ALIGN;
+        let mut left = size / MIN_ALIGN;
+        let (mut at, mut page_addr) = (granule_of(addr), addr & !(PAGE_SIZE - 1));
+        while left > 0 {
+            let here = left.min(GRANULES - at);
+            let Some(page) = SharedPage::at(page_addr) else { return };
+            page.release(&range(at, here));
+            // SAFETY: the page's record; the lock guards it.
+            unsafe { self.note_freed(page, at, here, left > here, emptied) };
+            left -= here;
+            at = 0;
+            page_addr += PAGE_SIZE;
+        }
+    }
+
+    /// Files a page on which the granules from `at` on, `len` of them, became free. `continued`: of
+    /// a block that goes on to the next page.
+    ///
+    /// # Safety
+    /// The page is one of these lists, or full.
+    unsafe fn note_freed(
+        &mut self,
+        page: &SharedPage,
+        at: usize,
+        len: usize,
+        continued: bool,
+        emptied: &mut List<Span>,
+    ) {
+        let record = ptr::from_ref(page).cast_mut().cast::<Span>();
+        let free = page.free();
+        // SAFETY: a shared page, whose record the lock guards.
+        unsafe {
+            if continued {
+                (*record).searched = false;
+            }
+            (*record).allocated -= len as u16;
+            if (*record).allocated == 0 {
+                self.unfile(record);
+                self.pages -= 1;
+                self.free -= GRANULES;
+                emptied.push_front(record);
+                return;
+            }
+            // The run that these are part of now. What is not free in front of it is in use.
+            let snapshot = free.snapshot();
+            let end = snapshot.next_clear(at + len);
+            let start = start_of_run(&snapshot, at);
+            if end - start > usize::from((*record).carved) {
+                self.file(record, end - start, class_of(end - start).index() as u8);
+            }
+        }
+    }
+
+    /// Files a page of which it is not known what is free on it.
+    ///
+    /// # Safety
+    /// `record` is of a shared page that is in one of these lists or in none.
+    pub unsafe fn file_anew(&mut self, record: *mut Span) {
+        // SAFETY: by the caller.
+        unsafe {
+            let Some(page) = SharedPage::of(record) else { return };
+            let free = page.free().snapshot();
+            let (mut longest, mut at) = (0, 0);
+            while let Some(run) = free.set_run(at) {
+                longest = longest.max(run.len);
+                at = run.start + run.len;
+            }
+            self.file(record, longest, class_of(longest).index() as u8);
+        }
+    }
+
+    /// Files a page whose longest run of free granules has length `longest` in the list `group`; in
+    /// none if that is 0.
+    ///
+    /// # Safety
+    /// `record` is of a shared page that is in one of these lists or in none.
+    unsafe fn file(&mut self, record: *mut Span, longest: usize, group: u8) {
+        // SAFETY: by the caller; the lock guards the record.
+        unsafe {
+            (*record).carved = longest as u16;
+            if (*record).group == group {
+                return;
+            }
+            self.unfile(record);
+            if group > 0 {
+                self.lists[usize::from(group)].push_front(record);
+                self.occupied |= 1 << group;
+                (*record).group = group;
+            }
+        }
+    }
+
+    /// Takes a page out of the list that it is in, if it is in one.
+    ///
+    /// # Safety
+    /// `record` is of a shared page that is in one of these lists or in none.
+    pub unsafe fn unfile(&mut self, record: *mut Span) {
+        // SAFETY: by the caller; the lock guards the record.
+        unsafe {
+            let group = (*record).group;
+            if group != Span::UNLISTED {
+                self.lists[usize::from(group)].remove(record);
+                if self.lists[usize::from(group)].is_empty() {
+                    self.occupied &= !(1 << group);
+                }
+                (*record).group = Span::UNLISTED;
+            }
+        }
+    }
+
+    /// Whether the invariants hold: of each page that is filed, that its sets agree with its count
+    /// and with the list that it is in.
+    pub fn is_sound(&self) -> bool {
+        let mut free = 0;
+        for (group, list) in self.lists.iter().enumerate() {
+            if list.is_empty() != (self.occupied >> group & 1 == 0) {
+                return false;
+            }
+            let mut node = list.first();
+            // SAFETY: a node of the list is the record of a shared page, which the lock guards.
+            while let Some(page) = unsafe { SharedPage::of(node) } {
+                let of_page = page.free().snapshot();
+                let mut outside = of_page;
+                outside.subtract(&page.boundaries().snapshot());
+                // SAFETY: as above.
+                let (span, next) = unsafe { (&*node, list.next(node)) };
+                let is_filed = usize::from(span.group) == group
+                    && class_of(usize::from(span.carved)).index() >= group;
+                let is_counted = usize::from(span.allocated) + of_page.count() == GRANULES;
+                if !is_filed || !is_counted || span.allocated == 0 || outside.count() > 0 {
+                    return false;
+                }
+                free += of_page.count();
+                node = next;
+            }
+        }
+        free == self.free
+    }
+}
+
+/// The first bit of the run of set bits that `at` is part of.
+fn start_of_run(bits: &super::granules::Granules, at: usize) -> usize {
+    let mut word = at / 64;
+    let mut clear = !bits.word(word) & (u64::MAX >> (63 - at % 64));
+    while clear == 0 {
+        if word == 0 {
+            return 0;
+        }
+        word -= 1;
+        clear = !bits.word(word);
+    }
+    word * 64 + 64 - clear.leading_zeros() as usize
+}
+
+#[cold]
+fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
+    if size == 0 && SharedPage::at(addr).is_some_and(|page| page.free().has(granule_of(addr))) {
+        fatal(format_args!("double free: {addr:#x}, in memory that was freed already"));
+    }
+    if class == SizeClass::SHARED {
+        fatal(format_args!("invalid free: {addr:#x} does not point to the start of a block"));
+    }
+    fatal(format_args!(
+        "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
+        class.size()
+    ))
+}
+
+const _: () = assert!(SHARED_MAX_BYTES <= PAGE_SIZE / 2);

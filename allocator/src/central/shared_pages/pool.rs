@@ -1,0 +1,250 @@
+//! All shared pages of the process: fetching blocks, returning them, and taking spans in.
+//!
+//! One lock guards the lists and the records of the pages. It comes after the locks of the classes
+//! and before that of the page heap, because a span is taken in under the lock of its class, and
+//! entered in the page map meanwhile. The memory of a block is not touched under it.
+
+use super::granules::GRANULES;
+use super::lists::Lists;
+use super::record::{SharedPage, size_at};
+use crate::base::list::List;
+use crate::base::steps;
+use crate::central::chain::Chain;
+use crate::central::chain_builder::BuildChain;
+use crate::central::picks::{ChainBuilder, Picks};
+use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, PAGE_SIZE};
+use crate::os::Lock;
+use crate::page::metadata::METADATA;
+use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
+use crate::page_heap::PAGE_HEAP;
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
+use core::ptr::{self, NonNull};
+
+/// Pages that a fetch looks at, at most.
+const LOOKS: usize = 32;
+/// Pages of a span of small objects, at most.
+const MOST: usize = MAX_SPAN_OS_PAGES * 4096 / PAGE_SIZE;
+
+/// The shared pages. Thread-safe. One instance exists, [`SHARED_PAGES`]; tests make others.
+pub struct SharedPages {
+    /// The number of the largest class that fits somewhere. Relaxed, as everywhere here: it decides
+    /// whether the lock is taken, and whoever sees an old value takes it in vain, or does not.
+    largest: AtomicUsize,
+    lists: Lock<Lists>,
+}
+
+/// The one instance.
+pub static SHARED_PAGES: SharedPages = SharedPages::new();
+
+/// Figures of the shared pages.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SharedStats {
+    /// Bytes of the pages.
+    pub bytes: usize,
+    /// Bytes of free granules on them.
+    pub free: usize,
+    /// Blocks on them.
+    pub blocks: usize,
+}
+
+impl SharedPages {
+    /// No pages.
+    pub const fn new() -> Self {
+        Self { largest: AtomicUsize::new(0), lists: Lock::new(Rank::SharedPages, Lists::new()) }
+    }
+
+    /// Whether there is a hole for `class`, as far as is known without the lock.
+    #[inline]
+    pub fn may_have(&self, class: SizeClass) -> bool {
+        self.largest.load(Ordering::Relaxed) >= class.index()
+    }
+
+    fn note_largest(&self, lists: &Lists) {
+        let largest = lists.largest();
+        if self.largest.load(Ordering::Relaxed) != largest {
+            self.largest.store(largest, Ordering::Relaxed);
+        }
+    }
+
+    /// Up to `request` blocks of `class`, linked. Empty if there is no hole for one.
+    #[inline(never)]
+    pub fn fetch(&self, class: SizeClass, request: usize) -> Chain {
+        let mut builder = ChainBuilder::new();
+        let mut picks = Picks::new();
+        let mut looks = LOOKS;
+        let mut has_more = true;
+        while has_more && looks > 0 && picks.count() < request {
+            let mut lists = self.lists.lock();
+            while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
+                steps::add(1);
+                has_more = lists.take(class, request, &mut picks);
+                looks -= 1;
+            }
+            self.note_largest(&lists);
+            drop(lists);
+            // SAFETY: the blocks were free, and are marked as in use now. So they are this call's.
+            unsafe { picks.build(class.size(), &mut builder) };
+        }
+        if picks.count() == 0 { Chain::EMPTY } else { builder.finish() }
+    }
+
+    /// Returns the blocks at these addresses, of `class`, or of any if that is `SHARED`. What is no
+    /// such block, or free already, ends the process if `strict`, and is passed over otherwise. The
+    /// caller gives the blocks up.
+    pub fn release(&self, blocks: impl Iterator<Item = usize>, class: SizeClass, strict: bool) {
+        let mut emptied = List::new();
+        let mut lists = self.lists.lock();
+        for addr in blocks {
+            steps::add_objects(1);
+            lists.put(addr, class, strict, &mut emptied);
+        }
+        self.note_largest(&lists);
+        drop(lists);
+        self.free_pages(emptied);
+    }
+
+    /// Takes the pages of `span`, whose blocks may be in use, and whose first `touched` bytes were
+    /// touched. Returns those on which nothing lives, for `free_pages`; `None` without memory for
+    /// the records, and then nothing has changed.
+    ///
+    /// # Safety
+    /// `span` is a small span in no list, with nothing held, and the caller holds the lock of its
+    /// class.
+    #[inline(never)]
+    pub unsafe fn take_in(&self, span: NonNull<Span>, touched: usize) -> Option<List<Span>> {
+        // SAFETY: the caller's, who holds the lock that guards the record.
+        let donor = unsafe { &mut *span.as_ptr() };
+        let count = donor.pages.0;
+        let mut lists = self.lists.lock();
+        let records = lists.new_records(count)?;
+        for (index, record) in records[..count].iter().enumerate() {
+            // SAFETY: a record that is not in use.
+            unsafe { record.write(SharedPage::new(donor.start.plus(index), span)) };
+        }
+        let mut enter = |addr: usize, size: usize| {
+            let (mut at, end) = (addr - donor.addr(), addr - donor.addr() + size);
+            while at < end {
+                let here = (PAGE_SIZE - at % PAGE_SIZE).min(end - at);
+                // SAFETY: ours, and not in the page map yet.
+                let page = unsafe { &mut *records[at / PAGE_SIZE] };
+                let first = at % PAGE_SIZE / MIN_ALIGN;
+                page.enter(first, here / MIN_ALIGN, at + here < end, at > addr - donor.addr());
+                at += here;
+            }
+        };
+        let (size, objects) = (donor.class.size(), donor.class.info().objects as usize);
+        let mut next = donor.free.next_clear(0);
+        let mut blocks = 0;
+        while next < objects {
+            enter(donor.addr() + next * size, size);
+            next = donor.free.next_clear(next + 1);
+            blocks += 1;
+        }
+        lists.blocks[donor.class.index()] += blocks;
+        // From here on the record says how many of its pages are left.
+        donor.allocated = count as u16;
+        PAGE_HEAP.enter_shared(records[..count].iter().map(|record| record.cast::<Span>()));
+        let mut emptied = List::new();
+        for (index, record) in records[..count].iter().enumerate() {
+            // SAFETY: ours, entered a moment ago, under the lock.
+            unsafe {
+                let span = (**record).as_span();
+                let resident = !donor.released >> (index * PAGES_OF_OS) & MASK_OF_OS;
+                (*span).fresh = index * PAGE_SIZE >= touched || resident == 0;
+                lists.add(span, &mut emptied);
+            }
+        }
+        self.note_largest(&lists);
+        Some(emptied)
+    }
+
+    /// Gives pages back to the page heap on which nothing lives. The caller holds no lock.
+    pub fn free_pages(&self, mut emptied: List<Span>) {
+        while let Some(record) = NonNull::new(emptied.pop_front()) {
+            // SAFETY: a page that left the lists when its last block did. Nothing refers to it: it
+            // is in no list, and nobody has a block on it.
+            unsafe {
+                let page = SharedPage::of(record.as_ptr()).expect("the record of a shared page");
+                PAGE_HEAP.free_shared(record, page.donor());
+                self.lists.lock().unused.push_front(record.as_ptr());
+            }
+        }
+    }
+
+    /// Whether no block starts at `addr`, which lies on a shared page.
+    pub fn holds(&self, addr: usize) -> bool {
+        let _lists = self.lists.lock();
+        size_at(addr) == 0
+    }
+
+    /// Figures at this moment.
+    pub fn stats(&self) -> SharedStats {
+        let lists = self.lists.lock();
+        SharedStats {
+            bytes: lists.pages * PAGE_SIZE,
+            free: lists.free * MIN_ALIGN,
+            blocks: lists.blocks.iter().map(|&count| count as usize).sum(),
+        }
+    }
+
+    /// Blocks of `class`.
+    pub fn blocks(&self, class: SizeClass) -> usize {
+        self.lists.lock().blocks.get(class.index()).map_or(0, |&count| count as usize)
+    }
+
+    /// Whether the invariants hold.
+    pub fn is_sound(&self) -> bool {
+        self.lists.lock().is_sound()
+    }
+
+    /// The lock, for `fork`.
+    pub fn fork_lock(&self) -> &dyn ForkLock {
+        &self.lists
+    }
+}
+
+/// OS pages in a page.
+const PAGES_OF_OS: usize = PAGE_SIZE / 4096;
+const MASK_OF_OS: u32 = (1 << PAGES_OF_OS) - 1;
+
+const _: () = assert!(CLASS_COUNT <= 128 && GRANULES <= u16::MAX as usize);
+
+impl Lists {
+    /// As many records that are not in use; `None` without memory.
+    fn new_records(&mut self, count: usize) -> Option<[*mut SharedPage; MOST]> {
+        let mut records: [*mut SharedPage; MOST] = [ptr::null_mut(); MOST];
+        for index in 0..count {
+            let unused = self.unused.pop_front();
+            let record = match NonNull::new(unused) {
+                Some(record) => Some(record.cast()),
+                None => METADATA.allocate::<SharedPage>(),
+            };
+            let Some(record) = record else {
+                for &record in &records[..index] {
+                    // SAFETY: not in use. Fresh memory is all zero, which is a record in no list.
+                    unsafe { self.unused.push_front(record.cast()) };
+                }
+                return None;
+            };
+            records[index] = record.as_ptr();
+        }
+        Some(records)
+    }
+
+    /// Adds a page: to its list, or to `emptied` if nothing lives on it.
+    ///
+    /// # Safety
+    /// `span` is the record of a shared page that is in no list.
+    unsafe fn add(&mut self, span: *mut Span, emptied: &mut List<Span>) {
+        // SAFETY: by the caller; the lock guards the record.
+        unsafe {
+            if (*span).allocated == 0 {
+                return emptied.push_front(span);
+            }
+            self.pages += 1;
+            self.free += GRANULES - usize::from((*span).allocated);
+            self.file_anew(span);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! The record of a shared page: which of its granules are free, and where its blocks end.
+//!
+//! Two sets of granules say all there is to know. `free` has the free ones. `boundaries` has those
+//! that do not continue a block: every free granule, and the first one of each block. So a block
+//! goes from its first granule to the next boundary, neighbouring holes are one hole without being
+//! merged, and any size fits into any hole that is long enough.
+//!
+//! **Reading the size of a block needs no lock** ([`size_at`]). The granule behind a block is free
+//! or the first of another block, hence a boundary, and it stays one whatever happens to it: a
+//! block that begins there or ends its life there changes `free` alone. The granules inside a block
+//! are none until it is freed. So the bits that tell the size of a block do not change while it
+//! lives, and its owner got the block after they were written.
+//!
+//! A block of a converted span may go on to the next page. Then `continues` is set in the record of
+//! its first page. A block that is handed out from here lies on one page.
+//!
+//! The record begins with that of a span, because the page map has span records, and everybody who
+//! looks up a block reads the span's state first. A shared page uses its fields so:
+//!
+//! | field | meaning |
+//! |---|---|
+//! | `links`, `group` | the list that it is filed in (`lists`) |
+//! | `start`, `pages` | the page |
+//! | `class` | `NONE`, so that no list of a class takes it for one of its spans |
+//! | `allocated` | granules that are not free |
+//! | `carved` | length of the longest run of free granules, as far as the filing knows |
+//! | `searched` | `continues` |
+//! | `fresh` | never touched, or not resident: told to the page heap when it is empty |
+//! | `released`, `held` | address of the record of the span that it was part of (`donor`) |
+//! | `free` | free granules |
+
+use super::granules::{GRANULES, GranuleSet, Granules};
+use crate::base::hint::prefetch;
+use crate::config::{MIN_ALIGN, PAGE_SIZE};
+use crate::page::metadata::{Kind, Record};
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+use crate::page::span::{Objects, OsPages, Span, SpanState};
+use crate::page::units::{Length, PageId};
+use core::ptr::{self, NonNull};
+
+/// The record of a shared page.
+#[repr(C, align(64))]
+pub struct SharedPage {
+    span: Span,
+    boundaries: GranuleSet,
+}
+
+const _: () = assert!(size_of::<SharedPage>() == 192, "2.3 % of a page");
+const _: () = assert!(Objects::BITS == GRANULES);
+
+impl Record for SharedPage {
+    const KIND: Kind = Kind::Spans;
+}
+
+impl SharedPage {
+    /// The record of an entirely free page, the first one at `start`, which was part of `donor`.
+    pub fn new(start: PageId, donor: NonNull<Span>) -> Self {
+        let mut span = Span::new(start, Length(1), SpanState::Shared, SizeClass::NONE);
+        span.free.set_range(0, GRANULES);
+        let donor = donor.as_ptr().expose_provenance() as u64;
+        (span.released, span.held) = (donor as OsPages, (donor >> 32) as OsPages);
+        let boundaries = GranuleSet::new();
+        boundaries.insert(&super::granules::range(0, GRANULES));
+        Self { span, boundaries }
+    }
+
+    /// The span that the page was part of. Its record stays as it was until all of its pages are
+    /// gone: whoever has looked up a live block by it may go on to use it. Meanwhile its
+    /// `allocated` is the number of its pages that are not gone.
+    pub fn donor(&self) -> NonNull<Span> {
+        let addr = u64::from(self.span.released) | u64::from(self.span.held) << 32;
+        // SAFETY: `new` took the address from a pointer that is not null.
+        unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(addr as usize)) }
+    }
+
+    /// The record as that of a span.
+    pub fn as_span(&mut self) -> *mut Span {
+        &raw mut self.span
+    }
+
+    /// The record behind that of a span, if it is one of a shared page.
+    ///
+    /// # Safety
+    /// `span` is null or a record that the page map has or had.
+    pub unsafe fn of<'a>(span: *mut Span) -> Option<&'a Self> {
+        // SAFETY: null or a record; records are never unmapped. One in this state is a `SharedPage`
+        // and stays that for ever, as records do not change their type.
+        unsafe {
+            let is_shared = span.as_ref()?.state == SpanState::Shared;
+            is_shared.then(|| &*span.cast::<Self>())
+        }
+    }
+
+    /// The record of the page that `addr` lies on, if it is a shared one.
+    pub fn at<'a>(addr: usize) -> Option<&'a Self> {
+        // SAFETY: what the page map holds.
+        unsafe { Self::of(PAGE_MAP.span(addr)) }
+    }
+
+    /// Address of the first byte.
+    pub fn addr(&self) -> usize {
+        self.span.addr()
+    }
+
+    /// The free granules.
+    pub fn free(&self) -> &GranuleSet {
+        // SAFETY: of the same size as the set that it takes the place of, and at least as aligned.
+        // The place is only used through this function once the record is complete, so all accesses
+        // are atomic.
+        unsafe { &*(&raw const self.span.free).cast() }
+    }
+
+    /// The granules that do not continue a block.
+    pub fn boundaries(&self) -> &GranuleSet {
+        &self.boundaries
+    }
+
+    /// Whether the last block goes on to the next page.
+    pub fn continues(&self) -> bool {
+        self.span.searched
+    }
+
+    /// Whether a block starts at `granule`.
+    pub fn has_block(&self, granule: usize) -> bool {
+        self.boundaries.has(granule) && !self.free().has(granule)
+    }
+
+    /// Enters a block of a span that becomes a shared page: its `len` granules from `first` on, of
+    /// which the first one begins the block unless it goes on here from the page before
+    /// (`is_rest`). `continues`: it goes on to the next page.
+    pub fn enter(&mut self, first: usize, len: usize, continues: bool, is_rest: bool) {
+        let all = super::granules::range(first, len);
+        let mut inside = all;
+        if !is_rest {
+            inside.clear_range(first, 1);
+        }
+        self.boundaries.remove(&inside);
+        self.free().remove(&all);
+        self.span.allocated += len as u16;
+        self.span.searched |= continues;
+    }
+
+    /// Marks `count` blocks of `len` granules each as in use, which lie side by side from the free
+    /// granule `start` on. For the lock's holder.
+    pub fn allocate(&self, start: usize, count: usize, len: usize) {
+        let all = super::granules::range(start, count * len);
+        let mut inside = all;
+        for block in 0..count {
+            inside.clear_range(start + block * len, 1);
+        }
+        self.boundaries.remove(&inside);
+        self.free().remove(&all);
+    }
+
+    /// Marks `granules` as free. For the lock's holder.
+    pub fn release(&self, granules: &Granules) {
+        self.boundaries.insert(granules);
+        self.free().insert(granules);
+    }
+}
+
+/// Prefetches all of a page's record.
+pub fn prefetch_record(page: *const Span) {
+    for line in 0..size_of::<SharedPage>() / 64 {
+        prefetch(page.cast::<u8>().wrapping_add(64 * line));
+    }
+}
+
+/// The granule that `addr` lies in, by its number on its page.
+pub fn granule_of(addr: usize) -> usize {
+    (addr & (PAGE_SIZE - 1)) / MIN_ALIGN
+}
+
+/// Bytes of the block that starts at `addr`, on a shared page; 0 if none does. Exact for the owner
+/// of a live block, who needs no lock, and for the lock's holder.
+pub fn size_at(addr: usize) -> usize {
+    let Some(page) = SharedPage::at(addr) else { return 0 };
+    let first = granule_of(addr);
+    if !addr.is_multiple_of(MIN_ALIGN) || !page.has_block(first) {
+        return 0;
+    }
+    let mut end = page.boundaries.next(first + 1);
+    let mut count = end - first;
+    let mut page = page;
+    while end == GRANULES && page.continues() {
+        // The block lies on that page, too, which is shared as long as the block lives.
+        let Some(next) = SharedPage::at(page.addr() + PAGE_SIZE) else { break };
+        page = next;
+        end = page.boundaries.next(0);
+        count += end;
+    }
+    count * MIN_ALIGN
+}
+
+/// Start and size of the block in which `addr` lies, on a shared page; `None` if it lies in none.
+/// For messages: exact while nobody changes the page.
+pub fn block_around(addr: usize) -> Option<(usize, usize)> {
+    let mut page = SharedPage::at(addr)?;
+    let mut from = granule_of(addr);
+    let first = loop {
+        match page.boundaries.last(from) {
+            Some(first) => break first,
+            // The block began on the page before.
+            None => page = SharedPage::at(page.addr() - PAGE_SIZE)?,
+        }
+        from = GRANULES - 1;
+    };
+    let start = page.addr() + first * MIN_ALIGN;
+    let size = size_at(start);
+    (addr < start + size).then_some((start, size))
+}

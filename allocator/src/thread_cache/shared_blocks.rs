@@ -1,0 +1,123 @@
+//! What a thread does with the blocks of shared pages that it has freed: each goes to the magazine
+//! of its own size, or returns to its page.
+//!
+//! A `free` does not know the size of such a block, so it puts it into the magazine of
+//! `SizeClass::SHARED`, from which nothing is allocated. When that is full, or an allocation finds
+//! nothing in its own magazine, the blocks are distributed here: to magazines that are nearly
+//! empty, so that a thread that allocates and frees in turn gets again what it freed. The others
+//! return to their pages: were all of them kept, their holes would be used by the same sizes for
+//! ever.
+//!
+//! For the owner of the cache. No lock is held but that of the shared pages, by those that return.
+
+use super::cache::ThreadCache;
+use super::enter::enter_if_live;
+use super::sizing;
+use crate::base::steps;
+use crate::central::CENTRAL;
+use crate::central::chain::{Chain, FreeObject};
+use crate::central::shared_pages::{prefetch_record, size_at};
+use crate::config::CLASS_COUNT;
+use crate::page::page_map::PAGE_MAP;
+use crate::page::size_class::SizeClass;
+
+/// Blocks in the magazine from which on it is worth a look whether they are of the class that is
+/// wanted.
+const LEAST: usize = 32;
+/// A magazine is nearly empty with one so-many-th of what it may hold.
+const NEARLY_EMPTY: usize = 8;
+
+const _: () = assert!(CLASS_COUNT <= u128::BITS as usize);
+
+/// Distributes the blocks that the cache has of shared pages, if there are enough of them to be
+/// worth it. Returns whether there were.
+#[inline]
+pub(super) fn distribute_if_many(cache: &ThreadCache) -> bool {
+    if cache.head(SizeClass::SHARED).is_null() {
+        return false;
+    }
+    let is_worth_it = cache.loaded_count(SizeClass::SHARED) >= LEAST;
+    if is_worth_it {
+        distribute(cache);
+    }
+    is_worth_it
+}
+
+/// Distributes the blocks that the cache has of shared pages.
+pub(super) fn distribute(cache: &ThreadCache) {
+    let class = SizeClass::SHARED;
+    let loaded = cache.take_loaded(class, cache.limit(class).max(1));
+    for chain in [loaded, cache.take_spare(class)] {
+        if !chain.is_empty() {
+            // SAFETY: the magazine was this cache's, and now is ours.
+            unsafe { distribute_chain(cache, chain) };
+        }
+    }
+}
+
+/// Distributes the blocks of a chain.
+///
+/// # Safety
+/// The chain's blocks are free and linked, lie on shared pages, and the caller gives them up.
+unsafe fn distribute_chain(cache: &ThreadCache, chain: Chain) {
+    let mut object = chain.head;
+    for _ in 0..chain.count {
+        prefetch_record(PAGE_MAP.span(object as usize));
+        // SAFETY: a block of the chain, which is linked.
+        object = unsafe { FreeObject::next(object) };
+    }
+    let mut rest = Chain::EMPTY;
+    // A bit for each class: whether it was looked at, and whether its magazine takes blocks.
+    let (mut seen, mut is_open) = (0u128, 0u128);
+    let mut object = chain.head;
+    steps::add_objects(chain.count);
+    for _ in 0..chain.count {
+        let this = object;
+        // SAFETY: as above. It is read before the block goes elsewhere.
+        object = unsafe { FreeObject::next(this) };
+        let class = SizeClass::at_most(size_at(this as usize));
+        let bit = 1 << class.index();
+        if seen & bit == 0 {
+            seen |= bit;
+            is_open |= if opens(cache, class) { bit } else { 0 };
+        }
+        let loaded = cache.loaded(class);
+        // SAFETY: the block is free and ours, and was linked.
+        unsafe {
+            if is_open & bit != 0 && loaded.count < cache.limit(class) {
+                let mut more = loaded;
+                more.push_linked(this);
+                cache.set_loaded(class, more, cache.capacity(class).max(more.count));
+            } else {
+                rest.push_linked(this);
+            }
+        }
+    }
+    if !rest.is_empty() {
+        // SAFETY: the blocks are the caller's.
+        unsafe { CENTRAL.give_home(SizeClass::SHARED, rest) };
+    }
+}
+
+/// Calls `visit` with the size class of each block of a shared page that the calling thread has
+/// freed and keeps in the magazine of these blocks. For statistics.
+pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
+    let Some(cache) = enter_if_live() else { return };
+    for chain in [cache.loaded(SizeClass::SHARED), cache.spare(SizeClass::SHARED)] {
+        // SAFETY: a magazine of the calling thread, which nobody changes meanwhile.
+        unsafe { chain.addrs() }.for_each(|addr| visit(SizeClass::at_most(size_at(addr))));
+    }
+}
+
+/// Whether the magazine of `class` is nearly empty. If so, it may grow: what comes is in use.
+fn opens(cache: &ThreadCache, class: SizeClass) -> bool {
+    // A thread that counts what it allocates keeps its budgets apart (`sample_counter`).
+    let is_nearly_empty = class != SizeClass::NONE
+        && cache.counter().is_none()
+        && cache.loaded_count(class) <= cache.limit(class) / NEARLY_EMPTY;
+    if is_nearly_empty {
+        sizing::note_use(cache, class);
+        sizing::grow(cache, class);
+    }
+    is_nearly_empty
+}
