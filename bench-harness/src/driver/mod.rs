@@ -15,7 +15,7 @@ mod spawn;
 pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
-pub use runner::{Preload, Runner, find};
+pub use runner::{Loader, Preload, Runner, find, is_c_library};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 
