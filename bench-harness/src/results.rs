@@ -101,11 +101,7 @@ pub struct Origin {
 impl fmt::Display for Origin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let space = if self.version.is_empty() { "" } else { " " };
-        write!(
-            formatter,
-            "{}{space}{}, SHA-256 {}",
-            self.package, self.version, self.sha256
-        )
+        write!(formatter, "{}{space}{}, SHA-256 {}", self.package, self.version, self.sha256)
     }
 }
 

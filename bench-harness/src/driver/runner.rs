@@ -270,7 +270,10 @@ impl Runner {
     ) -> Result<Self, String> {
         let answer = start.ask(&["--describe"], PATIENCE);
         match answer.map_err(|error| error.to_string())? {
-            Answer::Described(description) if description.protocol == PROTOCOL => {
+            Answer::Described(mut description) if description.protocol == PROTOCOL => {
+                if let (Some(origin), true) = (&origin, library.is_some()) {
+                    name_package(&mut description, origin, start.loader.is_some());
+                }
                 Ok(Self { start, library, description, origin })
             }
             Answer::Described(_) => {
@@ -299,10 +302,22 @@ impl Runner {
         &self.description.name
     }
 
-    /// The library that serves `malloc` and can be put under another program, and the loader that it needs
-    /// for that; none where the allocator is linked into the runner.
-    pub fn library(&self) -> Option<(&Path, Option<&Loader>)> {
-        Some((self.library.as_deref()?, self.start.loader.as_ref()))
+    /// The library that serves `malloc` in place of the system's, if one does, and the variables that set the
+    /// allocator: what it takes to put the same allocator under any other program.
+    pub fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
+        let settings = self
+            .start
+            .environment
+            .iter()
+            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+        Some((self.library.as_deref()?, settings))
+    }
+
+    /// The folder of another C library than the system's, where the allocator needs one.
+    pub fn system(&self) -> Option<&Path> {
+        Some(self.start.loader.as_ref()?.libraries.as_path())
     }
 
     /// Starts the program with `arguments` and returns its answer.
@@ -337,6 +352,22 @@ impl Runner {
         })?;
         let instructions = collected(&ended.errors).ok_or("callgrind gave no count")?;
         Ok((answer(&ended).map_err(|error| error.to_string())?, instructions))
+    }
+}
+
+/// Puts the package of a library into its title, and its version in the place of the file's name.
+fn name_package(description: &mut Description, origin: &Origin, loader: bool) {
+    if origin.version.is_empty() {
+        return;
+    }
+    let Origin { package, version, .. } = origin;
+    let under = if loader { ", under the newest glibc" } else { "" };
+    description.title += &format!(" ({package} {version}{under})");
+    if description.version.contains(".so") {
+        // Without Debian's own number behind the last hyphen, and without an epoch.
+        let upstream = version.rsplit_once('-').map_or(version.as_str(), |(upstream, _)| upstream);
+        description.version =
+            upstream.split_once(':').map_or(upstream, |(_, rest)| rest).to_owned();
     }
 }
 

@@ -119,6 +119,7 @@ pub fn earlier(path: &Path, (scale, seed): (f64, u64), runners: &[Runner]) -> Re
     for runner in runners {
         if !results.allocators.iter().any(|known| known.name == runner.name()) {
             results.allocators.push(runner.description.clone());
+            results.origins.extend(runner.origin.clone());
         }
     }
     results
