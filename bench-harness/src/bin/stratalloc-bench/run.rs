@@ -194,7 +194,7 @@ fn measure_workloads(
         } else {
             String::new()
         },
-        rounds.floor().clamp(LEAST_ROUNDS as f64, (limits.rounds as f64).max(LEAST_ROUNDS as f64)),
+        rounds.floor().max(LEAST_ROUNDS as f64).min(limits.rounds as f64),
         limits.rounds
     ));
     let mut hear_extra =
