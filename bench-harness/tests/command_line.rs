@@ -227,6 +227,24 @@ fn rounds_that_do_not_fit_into_the_time_are_left_out_and_rows_are_not() {
     assert_eq!((results.rounds(), results.runs.len()), (3, 12));
 }
 
+/// A look that has no time for all workloads leaves some out, and says so; it can be gone on with.
+#[test]
+fn a_short_look_leaves_out_workloads_rather_than_take_longer() {
+    let folder = Folder::new("thin");
+    folder.add_runner("ptmalloc", 0, &measured(0.01, 7));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "--time-budget", "0"];
+    let ended = bench(&run);
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("workloads are left out"), "{}", text(&ended.stderr));
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!((results.workloads.len(), results.runs.len()), (1, 3));
+    assert_eq!(results.runs[0].workload, results.workloads[0].name);
+    let resumed = bench(&[&run[..], &["--resume"]].concat());
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
+    assert_eq!(Results::load(&out.join("results.json")).expect("it is there").runs.len(), 3);
+}
+
 #[test]
 fn a_comparison_ends_with_a_status_that_says_what_it_found() {
     let folder = Folder::new("compare");

@@ -244,6 +244,11 @@ impl Run {
         Duration::from_secs(self.time_budget.unwrap_or(seconds))
     }
 
+    /// Whether it is a look that must end in time, so that workloads may be left out.
+    pub fn is_short(&self) -> bool {
+        !self.full && self.only.is_empty() && self.rounds.is_none()
+    }
+
     /// Whether every workload is run once more to time its calls.
     pub fn times_calls(&self) -> bool {
         self.full || self.latency

@@ -40,6 +40,10 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     if arguments.resume && path.exists() {
         let mut earlier = Results::load(&path)
             .map_err(|error| format!("--resume: {}: {error}", path.display()))?;
+        if arguments.is_short() {
+            // Some may have been left out for the time.
+            results.workloads.retain(|workload| earlier.workloads.contains(workload));
+        }
         results.continues(&earlier).map_err(|reason| format!("--resume: {reason}"))?;
         // What failed is tried again.
         earlier.failures = std::mem::take(&mut results.failures);
@@ -183,6 +187,19 @@ fn measure_workloads(
         warm.fit(&mut plan, limits, share, &mut hear);
         results.plan = plan;
     }
+    if arguments.is_short() && results.runs.is_empty() {
+        let all = results.workloads.len();
+        let kept = driver::fitting_workloads(all, LEAST_ROUNDS, warm.round(1.0), left());
+        if kept.len() < all {
+            warm.keep(&kept, all);
+            results.workloads = kept.iter().map(|at| results.workloads[*at].clone()).collect();
+            progress.note(&format!(
+                "{} of {all} workloads are left out, as they do not fit into the time; --full has them",
+                all - kept.len()
+            ));
+        }
+    }
+    let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
     let per_round = warm.round(1.0);
     let watching = if latency { waits + per_round.mul_f64(WATCHED_WORK) } else { Duration::ZERO };
     let rounds = left().saturating_sub(watching).as_secs_f64() / per_round.as_secs_f64().max(0.001);
