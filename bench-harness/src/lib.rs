@@ -6,7 +6,7 @@
 //! them in turn, keeps what they print, and writes the report.
 //!
 //! ```text
-//!  stratalloc-bench   run, compare, list, report  (src/bin)
+//!  stratalloc-bench   run, compare, show, list, report  (src/bin)
 //!  report             HTML, Markdown, CSV     from a result file only
 //!  driver             find the runners, prove them, run them in rounds
 //!  results            the result file;  statistics, summary, standing, compare: what it says

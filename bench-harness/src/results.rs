@@ -10,9 +10,14 @@ use crate::machine::Machine;
 use crate::measure::{Measurement, Watch};
 use crate::scenarios::{Observed, Tuning};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+
+mod programs;
+
+pub use programs::{InUse, Missing, ProgramFacts, ProgramRun, Programs};
 
 /// Version of the file's layout.
 pub const FORMAT: u32 = 1;
@@ -28,6 +33,9 @@ pub struct Results {
     pub plan: Plan,
     /// The allocators, in the order of the report.
     pub allocators: Vec<Description>,
+    /// What the allocators were made from, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
     /// The workloads, in the order of the report.
     pub workloads: Vec<WorkloadFacts>,
     /// Every run that gave a measurement.
@@ -47,6 +55,9 @@ pub struct Results {
     /// Instructions of operations, where they were counted.
     #[serde(default)]
     pub instructions: Vec<Instructions>,
+    /// Real programs under the allocators that can be put under them.
+    #[serde(default, skip_serializing_if = "Programs::is_empty")]
+    pub programs: Programs,
     /// Every allocator or run that did not, and why.
     pub failures: Vec<Failure>,
 }
@@ -71,6 +82,26 @@ impl Plan {
     /// The factor on the work that was asked for.
     pub fn asked(&self) -> f64 {
         self.asked_scale.unwrap_or(self.scale)
+    }
+}
+
+/// What an allocator was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// The package, or the file where it comes from none.
+    pub package: String,
+    /// The package's version; empty for a file.
+    pub version: String,
+    /// SHA-256 of the package or file, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.version.is_empty() { "" } else { " " };
+        write!(formatter, "{}{space}{}, SHA-256 {}", self.package, self.version, self.sha256)
     }
 }
 
@@ -213,6 +244,7 @@ impl Results {
             machine,
             plan,
             allocators: Vec::new(),
+            origins: Vec::new(),
             workloads: Vec::new(),
             runs: Vec::new(),
             scenarios: Vec::new(),
@@ -220,8 +252,14 @@ impl Results {
             latency: Vec::new(),
             startup: Vec::new(),
             instructions: Vec::new(),
+            programs: Programs::default(),
             failures: Vec::new(),
         }
+    }
+
+    /// What an allocator was made from.
+    pub fn origin(&self, allocator: &str) -> Option<&Origin> {
+        self.origins.iter().find(|origin| origin.allocator == allocator)
     }
 
     /// The measurements of one allocator on one workload, by round.
@@ -275,6 +313,7 @@ impl Results {
             ("another processor", self.machine.cpu == earlier.machine.cpu),
             ("another kernel", self.machine.kernel == earlier.machine.kernel),
             ("other allocators or versions", programs(self) == programs(earlier)),
+            ("other builds of the allocators", self.origins == earlier.origins),
             ("other workloads", self.workloads == earlier.workloads),
         ];
         match differences.iter().find(|(_, same)| !same) {
@@ -334,6 +373,39 @@ pub(crate) mod samples {
             rss_end_kib: peak_kib / 2,
             rss_mean_kib: peak_kib * 3 / 4,
             timeline: (0..5).map(|n| Sample::from((10 * n, peak_kib))).collect(),
+        }
+    }
+
+    /// Programs, each run once per round and allocator, which takes `cpu_s(allocator)` seconds.
+    pub fn programs(
+        allocators: &[&str],
+        names: &[&str],
+        rounds: usize,
+        cpu_s: impl Fn(usize) -> f64,
+    ) -> Programs {
+        let runs = results(allocators, names, rounds, |a, _, _| cpu_s(a), |_| 20_000).runs;
+        let facts = |name: &&str| ProgramFacts {
+            name: (*name).to_owned(),
+            stands_for: "a test".to_owned(),
+            does: "nothing".to_owned(),
+            version: "1.0".to_owned(),
+            packages: vec![(*name).to_owned()],
+            threads: 1,
+            processes: 1,
+            live_kib: Some(10_000),
+            malloc_share: Some(0.1),
+        };
+        let in_use = |run: &Run| InUse {
+            allocator: run.allocator.clone(),
+            program: run.workload.clone(),
+            proof: "seen".to_owned(),
+        };
+        Programs {
+            scale: 1.0,
+            facts: names.iter().map(facts).collect(),
+            in_use: runs.iter().filter(|run| run.round == 1).map(in_use).collect(),
+            runs: runs.into_iter().map(|run| ProgramRun { run, pss_peak_kib: 19_000 }).collect(),
+            ..Programs::default()
         }
     }
 

@@ -79,14 +79,18 @@ fn path(path: &Path) -> &str {
 
 #[test]
 fn a_bad_command_line_ends_with_status_2_and_says_why() {
-    let cases: [(&[&str], &str); 12] = [
+    let cases: [(&[&str], &str); 16] = [
         (&[], "Usage"),
         (&["walk"], "unrecognized subcommand"),
         (&["run", "--rounds", "0"], "--rounds"),
         (&["run", "--threads", "1"], "--threads"),
         (&["run", "--scale", "0"], "--scale"),
         (&["run", "--preload", "nothing"], "NAME=PATH"),
-        (&["run", "--workload", "none"], "there is no workload 'none'"),
+        (&["run", "--only", "none"], "there is no workload 'none'"),
+        (&["run", "--check", "--only", "trees,holes,none"], "there is no workload 'none'"),
+        (&["run", "--only", ""], "it is empty"),
+        (&["run", "--peers", ""], "it is empty"),
+        (&["scenarios", "--peers", "a,"], "it is empty"),
         (&["scenarios", "-s", "none"], "there is no scenario 'none'"),
         (&["scenarios", "--rest", "0"], "--rest"),
         (&["latency", "-l", "none"], "there is no latency load 'none'"),
@@ -223,6 +227,24 @@ fn rounds_that_do_not_fit_into_the_time_are_left_out_and_rows_are_not() {
     assert_eq!((results.rounds(), results.runs.len()), (3, 12));
 }
 
+/// A look that has no time for all workloads leaves some out, and says so; it can be gone on with.
+#[test]
+fn a_short_look_leaves_out_workloads_rather_than_take_longer() {
+    let folder = Folder::new("thin");
+    folder.add_runner("ptmalloc", 0, &measured(0.01, 7));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "--time-budget", "0"];
+    let ended = bench(&run);
+    assert_eq!(ended.status.code(), Some(0), "{}", text(&ended.stderr));
+    assert!(text(&ended.stderr).contains("workloads are left out"), "{}", text(&ended.stderr));
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!((results.workloads.len(), results.runs.len()), (1, 3));
+    assert_eq!(results.runs[0].workload, results.workloads[0].name);
+    let resumed = bench(&[&run[..], &["--resume"]].concat());
+    assert_eq!(resumed.status.code(), Some(0), "{}", text(&resumed.stderr));
+    assert_eq!(Results::load(&out.join("results.json")).expect("it is there").runs.len(), 3);
+}
+
 #[test]
 fn a_comparison_ends_with_a_status_that_says_what_it_found() {
     let folder = Folder::new("compare");
@@ -247,6 +269,110 @@ fn a_comparison_ends_with_a_status_that_says_what_it_found() {
     assert_eq!(bench(&["compare", &old, &new, "--tolerance", "90"]).status.code(), Some(0));
     assert_eq!(bench(&["compare", &old, "/nonexistent.json"]).status.code(), Some(2));
     assert_eq!(bench(&["compare", &old, &new, "-a", "absent"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_command_line_is_checked_without_looking_for_allocators() {
+    let checked = bench(&["run", "--check", "--only", "trees,holes,steady", "--bin-dir", "/proc"]);
+    assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
+}
+
+#[test]
+fn a_short_look_has_the_newest_of_each_allocator_and_a_full_report_has_all() {
+    let folder = Folder::new("short");
+    let names =
+        ["stratalloc", "ptmalloc", "ptmalloc-remedy", "jemalloc", "mimalloc2", "mimalloc3", "mine"];
+    for (order, name) in names.into_iter().enumerate() {
+        folder.add_runner(name, order as u32, &measured(0.5, 7));
+    }
+    fs::write(folder.0.join("run-snmalloc.failed"), "it could not be built: no").expect("writable");
+    fs::write(folder.0.join("run-mine.failed"), "of an old build").expect("it is writable");
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = |more: &[&str]| {
+        let fixed =
+            ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees", "-r", "1"];
+        let output = bench(&[&fixed[..], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let results = Results::load(&out.join("results.json")).expect("it was written");
+        let names: Vec<_> = results.allocators.into_iter().map(|one| one.name).collect();
+        // The scripts cannot time their calls, which a full report asks for.
+        let failed = results.failures.into_iter().map(|one| one.reason);
+        let failed: Vec<_> = failed.filter(|reason| !reason.starts_with("watched: ")).collect();
+        (names.join(" "), failed)
+    };
+    // Without newer libraries, what is linked stands in for them; what nobody knows is somebody's own.
+    let (short, failed) = run(&[]);
+    assert_eq!((&*short, failed.len()), ("stratalloc ptmalloc jemalloc mimalloc3 mine", 0));
+    let (full, failed) = run(&["--full", "--only", "trees"]);
+    assert_eq!(
+        (full, &failed[..]),
+        (names.join(" "), &["it could not be built: no".to_owned()][..])
+    );
+    assert_eq!(run(&["--peers", "mimalloc2"]).0, "mimalloc2");
+}
+
+#[test]
+fn what_an_allocator_was_made_from_is_kept_and_shown() {
+    let folder = Folder::new("origin");
+    folder.add_runner("ptmalloc", 0, &measured(0.5, 7));
+    folder.add_runner("quick", 1, &measured(0.25, 7));
+    fs::write(folder.0.join("run-quick.origin"), "crate quick\t1.2.3\tabcdef\n").expect("writable");
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees", "-r", "2"];
+    let output = bench(&run);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // It ends with the page.
+    let said = text(&output.stdout);
+    let page = out.join("report.html");
+    assert!(said.trim_end().ends_with(path(&page)), "{said}");
+    let saved = out.join("results.json");
+    let results = Results::load(&saved).expect("it was written");
+    let origin = results.origin("quick").expect("it was noted");
+    assert_eq!(origin.to_string(), "crate quick 1.2.3, SHA-256 abcdef");
+    assert!(results.origin("ptmalloc").is_none());
+
+    let shown = bench(&["show", path(&saved)]);
+    let said = text(&shown.stdout);
+    assert_eq!(shown.status.code(), Some(0), "{}", text(&shown.stderr));
+    for wanted in ["crate quick 1.2.3, SHA-256 abcdef", "| quick | 0.50×", path(&page)] {
+        assert!(said.contains(wanted), "{wanted}: {said}");
+    }
+    assert_eq!(bench(&["show", "/nonexistent.json"]).status.code(), Some(1));
+
+    // Results of another build are not gone on with.
+    fs::write(folder.0.join("run-quick.origin"), "crate quick\t1.2.3\t123456\n").expect("writable");
+    let other = bench(&[&run[..], &["--resume"]].concat());
+    assert_eq!(other.status.code(), Some(1));
+    assert!(text(&other.stderr).contains("other builds"), "{}", text(&other.stderr));
+}
+
+#[test]
+fn progress_names_what_runs_and_how_long_is_left() {
+    let folder = Folder::new("progress");
+    folder.add_runner("ptmalloc", 0, &measured(0.5, 7));
+    folder.add_runner("quick", 1, &measured(0.25, 7));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees", "-r", "2"];
+    let said = text(&bench(&run).stderr);
+    let line = said.lines().find(|line| line.contains("round 2 of 2: trees, "));
+    assert!(line.is_some_and(|line| line.contains(" left  ")), "{said}");
+}
+
+#[test]
+fn only_takes_scenarios_and_latency_loads_too() {
+    let folder = Folder::new("only");
+    let observed = "{\"observed\":{\"rows\":[{\"label\":\"only the last kept\",\
+                    \"figures\":[4096.0,1.0,4096.0,1.0]}],\"curves\":[]}}";
+    let answer =
+        format!("case \"$1\" in --show) echo '{observed}';; *) echo '{}';; esac", timed(9));
+    folder.add_runner("ptmalloc", 0, &answer);
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = ["run", "--bin-dir", bin, "--out", path(&out), OWN, "--only", "holes,steady"];
+    let output = bench(&run);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let results = Results::load(&out.join("results.json")).expect("it was written");
+    assert_eq!((results.runs.len(), results.workloads.len()), (0, 0));
+    assert_eq!((results.scenarios.len(), results.latency.len()), (4, 1));
 }
 
 #[test]

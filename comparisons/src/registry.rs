@@ -25,6 +25,10 @@ pub const PTMALLOC_REMEDY: Peer = Peer {
     title: "ptmalloc with M_MMAP_MAX=0 and M_TRIM_THRESHOLD=-1, as the documents advise",
 };
 
+/// The newest C library's, started by its own loader. Its program is `run-ptmalloc`.
+pub const PTMALLOC_SID: Peer =
+    Peer { name: "ptmalloc-sid", title: "ptmalloc of the newest glibc, by its own loader" };
+
 /// jemalloc, by the crate that carries it.
 pub const JEMALLOC: Peer = Peer { name: "jemalloc", title: "jemalloc, by tikv-jemallocator" };
 
@@ -44,17 +48,30 @@ pub const RPMALLOC: Peer = Peer { name: "rpmalloc", title: "rpmalloc, by the cra
 pub const TCMALLOC: Peer =
     Peer { name: "tcmalloc", title: "Google's tcmalloc, by tcmalloc-better" };
 
+/// mimalloc's third series with guard pages, encoded free lists and checks.
+pub const MIMALLOC_SECURE: Peer =
+    Peer { name: "mimalloc-secure", title: "mimalloc 3 in its secure mode, by the crate mimalloc" };
+
+/// GrapheneOS's hardened_malloc.
+pub const HARDENED_MALLOC: Peer = Peer {
+    name: "hardened-malloc",
+    title: "GrapheneOS's hardened_malloc, by the crate hardened-malloc",
+};
+
 /// All of them, in the order of the report.
 pub const PEERS: &[Peer] = &[
     STRATALLOC,
     PTMALLOC,
     PTMALLOC_REMEDY,
+    PTMALLOC_SID,
     JEMALLOC,
     MIMALLOC2,
     MIMALLOC3,
     SNMALLOC,
     RPMALLOC,
     TCMALLOC,
+    MIMALLOC_SECURE,
+    HARDENED_MALLOC,
 ];
 
 /// Where libraries that are preloaded under `run-ptmalloc` come in the report: behind all peers.

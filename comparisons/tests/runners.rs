@@ -186,6 +186,39 @@ fn a_library_that_was_not_preloaded_is_refused() {
     assert!(!output.status.success() && line.contains("not in use: malloc comes from"), "{line}");
 }
 
+/// The newest glibc is started by its own loader, also where the runner starts itself again.
+#[test]
+fn a_c_library_that_a_loader_brings_is_proved_and_another_is_refused() {
+    let folder = "/lib/x86_64-linux-gnu";
+    let program = PROGRAMS[1].1;
+    let ask = |library: &str, arguments: &[&str]| {
+        let mut command = Command::new("/lib64/ld-linux-x86-64.so.2");
+        command.args(["--library-path", folder, "--argv0", program, program]).args(arguments);
+        command.env("STRATALLOC_BENCH_PRELOADED_NAME", "ptmalloc-sid");
+        command.env("STRATALLOC_BENCH_PRELOADED_PATH", library);
+        let output = command.env("STRATALLOC_BENCH_LIBRARIES", folder).output();
+        let said = String::from_utf8_lossy(&output.expect("there is a loader").stdout).into_owned();
+        serde_json::from_str(said.trim()).unwrap_or_else(|error| panic!("{error}: {said}"))
+    };
+    let library = format!("{folder}/libc.so.6");
+    match ask(&library, &["--describe"]) {
+        Answer::Described(described) => {
+            assert_eq!(described.name, "ptmalloc-sid");
+            assert!(described.proof.contains("malloc comes from libc.so.6"), "{described:?}");
+        }
+        other => panic!("{other:?}"),
+    }
+    let scenario = scenarios::find("address-limit").expect("it exists");
+    let case = scenario.cases[0];
+    let arguments = ["--show", scenario.name, case, "default", "0.01", "1", "30"];
+    assert!(matches!(ask(&library, &arguments), Answer::Observed(_)));
+    let other = ask("/nonexistent/libc.so.6", &["--describe"]);
+    assert!(
+        matches!(&other, Answer::Refused(reason) if reason.contains("not in use")),
+        "{other:?}"
+    );
+}
+
 #[test]
 fn a_runner_that_is_called_wrongly_says_so() {
     for (name, program) in PROGRAMS {

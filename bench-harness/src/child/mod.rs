@@ -55,6 +55,9 @@ pub(crate) const PRELOADED_NAME: &str = "STRATALLOC_BENCH_PRELOADED_NAME";
 /// See [`PRELOADED_NAME`].
 pub(crate) const PRELOADED_PATH: &str = "STRATALLOC_BENCH_PRELOADED_PATH";
 
+/// Tells a runner that another loader than the system's started it, and the folder of that one's libraries.
+pub(crate) const LIBRARIES: &str = "STRATALLOC_BENCH_LIBRARIES";
+
 /// The name and the library that this runner was started to measure by preloading, if it was.
 pub fn preloaded() -> Option<(String, PathBuf)> {
     Some((std::env::var(PRELOADED_NAME).ok()?, std::env::var_os(PRELOADED_PATH)?.into()))
@@ -149,9 +152,14 @@ pub fn main(subject: &Subject) -> ExitCode {
 /// Asks for what [`Context::filler`] promises.
 const FILL: &str = "--fill";
 
-/// This program, started again to fill its memory.
+/// This program, started again to fill its memory: by the same loader, which is what the kernel then takes for
+/// the program.
 fn filler() -> Command {
     let mut command = Command::new("/proc/self/exe");
+    if let Some(libraries) = std::env::var_os(LIBRARIES) {
+        command.arg("--library-path").arg(libraries);
+        command.args(std::env::args_os().next());
+    }
     command.arg(FILL);
     command
 }

@@ -15,7 +15,7 @@ mod spawn;
 pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
-pub use runner::{Preload, Runner, find};
+pub use runner::{Loader, Preload, Runner, find, is_c_library};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 
@@ -134,6 +134,16 @@ impl Warm {
         self.fixed + self.work.mul_f64(share)
     }
 
+    /// Leaves these of so many workloads.
+    pub fn keep(&mut self, kept: &[usize], all: usize) {
+        let share = kept.len() as f64 / all.max(1) as f64;
+        self.fixed = self.fixed.mul_f64(share);
+        self.work = self.work.mul_f64(share);
+        let place = |workload| kept.iter().position(|known| *known == workload);
+        let broken = self.broken.iter();
+        self.broken = broken.filter_map(|&(runner, of)| Some((runner, place(of)?))).collect();
+    }
+
     /// The part of the work with which so many rounds, and `more` of a round's work besides, fit
     /// into `time`; not less than [`LEAST_WORK`].
     fn fitting(&self, rounds: usize, more: f64, time: Duration) -> f64 {
@@ -164,6 +174,13 @@ impl Warm {
             watch(Event::Scaled { scale: plan.scale });
         }
     }
+}
+
+/// Indexes of the workloads, spread over all of them, of which so many rounds fit into `time`; at least one.
+pub fn fitting_workloads(all: usize, rounds: usize, round: Duration, time: Duration) -> Vec<usize> {
+    let share = time.as_secs_f64() / (round.as_secs_f64() * rounds as f64).max(1e-9);
+    let count = ((all as f64 * share) as usize).clamp(1, all.max(1)).min(all);
+    (0..count).map(|place| place * all / count).collect()
 }
 
 /// Rounds that are done whatever the time: with fewer, intervals say nothing.
@@ -342,6 +359,19 @@ mod tests {
         assert_eq!((plan.asked(), warm.round(1.0)), (1.0, time(50)));
         warm.fit(&mut plan, limits, 0.0, |_| told += 1);
         assert_eq!((plan.scale, told), (0.5, 1));
+    }
+
+    #[test]
+    fn workloads_that_do_not_fit_are_left_out_evenly_and_what_is_broken_stays_so() {
+        let time = Duration::from_secs;
+        assert_eq!(fitting_workloads(4, 3, time(10), time(30)), [0, 1, 2, 3]);
+        assert_eq!(fitting_workloads(6, 3, time(20), time(30)), [0, 2, 4]);
+        assert_eq!(fitting_workloads(6, 3, time(20), time(0)), [0]);
+        assert_eq!(fitting_workloads(0, 3, time(20), time(0)), [0; 0]);
+        let broken = vec![(0, 1), (1, 4), (2, 0)];
+        let mut warm = Warm { broken, fixed: time(6), work: time(60) };
+        warm.keep(&[0, 2, 4], 6);
+        assert_eq!((warm.broken.clone(), warm.round(1.0)), (vec![(1, 2), (2, 0)], time(33)));
     }
 
     #[test]

@@ -2,9 +2,10 @@
 //! place.
 
 use bench_harness::child::{self, Subject};
+use bench_harness::driver;
 use bench_harness::machine;
 use bench_harness::watch::Watched;
-use comparisons::registry::{PRELOADED_ORDER, PTMALLOC};
+use comparisons::registry::{PRELOADED_ORDER, PTMALLOC, PTMALLOC_SID};
 use comparisons::system;
 use std::alloc::System;
 use std::process::ExitCode;
@@ -23,6 +24,15 @@ fn main() -> ExitCode {
             // It has no other call to release memory than `malloc_trim`.
             ..PTMALLOC.subject(|| format!("glibc {}", machine::glibc()))
         }),
+        // Nothing is preloaded then: its own loader brings it.
+        Some((name, library)) if driver::is_c_library(&library) => child::main(&Subject {
+            name,
+            live_bytes: Some(system::ptmalloc_live_bytes),
+            witness: Some(told_library_serves),
+            other_live_bytes: None,
+            tune: Some(system::tune_ptmalloc),
+            ..PTMALLOC_SID.subject(|| format!("glibc {}", machine::glibc()))
+        }),
         Some((name, library)) => child::main(&Subject {
             title: format!("{name}, {} preloaded", system::file_name(&library)),
             name,
@@ -30,7 +40,7 @@ fn main() -> ExitCode {
             version: preloaded_version,
             live_bytes: None,
             owns: None,
-            witness: Some(preloaded_library_serves),
+            witness: Some(told_library_serves),
             other_live_bytes: Some(system::ptmalloc_live_bytes),
             tune: None,
             largest_alignment: None,
@@ -47,7 +57,7 @@ fn preloaded_version() -> String {
     system::told_version().or_else(named).unwrap_or_default()
 }
 
-fn preloaded_library_serves() -> Result<String, String> {
+fn told_library_serves() -> Result<String, String> {
     let (_, library) = child::preloaded().ok_or("it was not told which library is preloaded")?;
     system::malloc_comes_from(&library)
 }

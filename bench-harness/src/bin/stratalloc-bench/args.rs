@@ -32,6 +32,8 @@ pub enum Command {
     List(Peers),
     /// Write the report of a result file again
     Report(Report),
+    /// Print the table of a result file, and what its allocators were made from
+    Show(Show),
 }
 
 /// Where the allocators come from.
@@ -71,24 +73,26 @@ pub struct Compare {
 #[derive(Args)]
 pub struct Run {
     /// Only these allocators (may be repeated, or separated by commas)
-    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "peers", alias = "allocator", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub allocators: Vec<String>,
-    /// Only these workloads (may be repeated, or separated by commas)
-    #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
-    pub workloads: Vec<String>,
-    /// Replay this trace, too, as a workload (may be repeated); with no --workload, only traces are run
+    /// Only these workloads, scenarios and latency loads (may be repeated, or separated by commas)
+    #[arg(short = 'w', long = "only", aliases = ["workload", "program"], value_name = "NAME", value_delimiter = ',', value_parser = name)]
+    pub only: Vec<String>,
+    /// Everything, as it is committed: all peers, ten rounds, scenarios, and how long single calls take; without
+    /// it, a look at the workloads under the newest of each peer that ends within five minutes
+    #[arg(long)]
+    pub full: bool,
+    /// Replay this trace, too, as a workload (may be repeated); with no --only, only traces are run
     #[arg(long = "trace", value_name = "FILE")]
     pub traces: Vec<PathBuf>,
-    /// Rounds; each runs every workload once under every allocator
-    #[arg(short, long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..))]
-    pub rounds: u32,
-    /// A quick look: 3 rounds at a third of the work
-    #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
-    pub quick: bool,
+    /// Rounds; each runs every workload once under every allocator [default: as many as fit into the time, at
+    /// most 10]
+    #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub rounds: Option<u32>,
     /// End within about this many seconds, scenarios included: work is cut in steps, then rounds, but three
-    /// are left, and all rows
-    #[arg(long, value_name = "SECONDS", default_value_t = 1_700)]
-    pub time_budget: u64,
+    /// are left, and all rows [default: 240, with --full 3600]
+    #[arg(long, value_name = "SECONDS")]
+    pub time_budget: Option<u64>,
     /// Stop a single run after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub run_limit: u64,
@@ -110,10 +114,10 @@ pub struct Run {
     /// Go on with the results that are in the folder of the report, if they are of the same work
     #[arg(long)]
     pub resume: bool,
-    /// Leave out the scenarios
+    /// Leave out the scenarios, which --full has
     #[arg(long)]
     pub no_scenarios: bool,
-    /// Run every workload once more, timing each call, and the latency loads
+    /// Run every workload once more, timing each call, and the latency loads, as --full does
     #[arg(long)]
     pub latency: bool,
     /// Count the instructions of every workload's operations (needs valgrind; takes its time)
@@ -122,6 +126,9 @@ pub struct Run {
     /// Seconds to wait for memory to go back after a run that was watched
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = positive)]
     pub rest: f64,
+    /// Look at the command line only, before anything is built
+    #[arg(long, hide = true)]
+    pub check: bool,
     #[command(flatten)]
     pub peers: Peers,
 }
@@ -129,10 +136,10 @@ pub struct Run {
 #[derive(Args)]
 pub struct Scenarios {
     /// Only these allocators (may be repeated, or separated by commas)
-    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "peers", alias = "allocator", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub allocators: Vec<String>,
     /// Only these scenarios (may be repeated, or separated by commas)
-    #[arg(short, long = "scenario", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "scenario", alias = "only", value_name = "NAME", value_delimiter = ',')]
     pub scenarios: Vec<String>,
     /// Seconds to watch the memory after a load has ended
     #[arg(long, value_name = "SECONDS", default_value_t = REST, value_parser = positive)]
@@ -156,10 +163,10 @@ pub struct Scenarios {
 #[derive(Args)]
 pub struct Latency {
     /// Only these allocators (may be repeated, or separated by commas)
-    #[arg(short, long = "allocator", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "peers", alias = "allocator", value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub allocators: Vec<String>,
     /// Only these loads (may be repeated, or separated by commas)
-    #[arg(short, long = "load", value_name = "NAME", value_delimiter = ',')]
+    #[arg(short, long = "load", alias = "only", value_name = "NAME", value_delimiter = ',')]
     pub loads: Vec<String>,
     /// Rounds; each runs every load once under every allocator
     #[arg(short, long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
@@ -204,6 +211,12 @@ impl Latency {
 pub const REST: f64 = 3.0;
 
 #[derive(Args)]
+pub struct Show {
+    /// A result file, as `run` writes it [default: that of the last run in the build folder]
+    pub results: Option<PathBuf>,
+}
+
+#[derive(Args)]
 pub struct Report {
     /// A result file, as `run` writes it
     pub results: PathBuf,
@@ -212,15 +225,33 @@ pub struct Report {
     pub out: Option<PathBuf>,
 }
 
+/// Rounds, unless told otherwise.
+const ROUNDS: u32 = 10;
+
+/// Seconds within which a short look and a full report end.
+const TIME: (u64, u64) = (240, 3_600);
+
 impl Run {
     /// Rounds to be done.
     pub fn rounds(&self) -> usize {
-        if self.quick { 3 } else { self.rounds as usize }
+        self.rounds.unwrap_or(ROUNDS) as usize
     }
 
-    /// Factor on the amount of work.
-    pub fn scale(&self) -> f64 {
-        if self.quick { 0.3 } else { self.scale }
+    /// The time that there is. Rounds that were asked for are not to be cut short.
+    pub fn time(&self) -> Duration {
+        let (short, full) = TIME;
+        let seconds = if self.full || self.rounds.is_some() { full } else { short };
+        Duration::from_secs(self.time_budget.unwrap_or(seconds))
+    }
+
+    /// Whether it is a look that must end in time, so that workloads may be left out.
+    pub fn is_short(&self) -> bool {
+        !self.full && self.only.is_empty() && self.rounds.is_none()
+    }
+
+    /// Whether every workload is run once more to time its calls.
+    pub fn times_calls(&self) -> bool {
+        self.full || self.latency
     }
 
     /// Threads of the multi-threaded workloads.
@@ -228,11 +259,10 @@ impl Run {
         self.threads.map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
     }
 
-    /// How the latency loads are run, which come with `--latency`: as in a quick look, so that most of
-    /// the time is left for the rounds.
+    /// How the latency loads are run: as in a quick look at them, so that most of the time is left for the
+    /// rounds.
     pub fn latency_pace(&self) -> Pace {
         let (rounds, seconds) = QUICK_LATENCY;
-        let rounds = if self.quick { 1 } else { rounds };
         let limit = Duration::from_secs(self.run_limit);
         let time = Duration::from_secs_f64(seconds);
         Pace { rounds, time, threads: self.threads().min(64), limit }
@@ -242,6 +272,15 @@ impl Run {
 /// Threads that work, unless told otherwise.
 fn default_threads() -> usize {
     machine::cpus().clamp(2, 64)
+}
+
+/// A name, which has at least one letter.
+fn name(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("it is empty: name some, or leave the option out".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 fn positive(text: &str) -> Result<f64, String> {
@@ -269,11 +308,17 @@ mod tests {
     }
 
     #[test]
-    fn quick_means_fewer_and_shorter_rounds() {
-        let line = ["stratalloc-bench", "run", "--quick", "-w", "trees,larson", "-a", "jemalloc"];
-        let Command::Run(run) = Arguments::parse_from(line).command else { unreachable!() };
-        assert_eq!((run.rounds(), run.scale()), (3, 0.3));
-        assert_eq!((run.workloads.len(), run.allocators.len()), (2, 1));
-        assert!(run.threads() >= 2);
+    fn a_full_report_has_more_of_everything() {
+        let parse = |line: &[&str]| {
+            let line = [&["stratalloc-bench", "run", "--only", "trees,larson"][..], line].concat();
+            let Command::Run(run) = Arguments::parse_from(line).command else { unreachable!() };
+            run
+        };
+        let (short, full) = (parse(&[]), parse(&["--full", "--peers", "jemalloc"]));
+        assert!(short.time() < Duration::from_secs(300) && short.time() < full.time());
+        assert!(!short.times_calls() && full.times_calls() && parse(&["--latency"]).times_calls());
+        assert_eq!((full.only.len(), full.allocators.len(), full.rounds()), (2, 1, 10));
+        assert_eq!(parse(&["-r", "3", "--time-budget", "9"]).time(), Duration::from_secs(9));
+        assert!(short.threads() >= 2);
     }
 }

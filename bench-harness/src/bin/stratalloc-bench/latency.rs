@@ -1,6 +1,7 @@
 //! `latency`: times single calls, and completes the report in the folder by it.
 
 use crate::args::Latency;
+use crate::progress::Count;
 use crate::run::{choose_runners, default_folder};
 use crate::scenarios::earlier;
 use crate::{Problem, write_report};
@@ -55,13 +56,9 @@ pub fn time_all(
         pace.rounds,
         pace.time.as_secs_f64()
     );
-    let mut current = String::new();
-    driver::time_all(results, runners, loads, pace, |load, _, done| match done {
-        None if current != load => {
-            current = load.to_owned();
-            eprintln!("latency: {load}");
-        }
-        None => {}
+    let mut count = Count::new("latency", loads.len() * runners.len() * pace.rounds);
+    driver::time_all(results, runners, loads, pace, |load, allocator, done| match done {
+        None => count.one_more(load, allocator),
         Some(results) => {
             for failure in driver::failures_of(results, load) {
                 eprintln!("{} on {load}: {}", failure.allocator, failure.reason);

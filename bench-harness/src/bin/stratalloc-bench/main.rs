@@ -11,9 +11,9 @@ mod run;
 mod scenarios;
 mod traces;
 
-use args::{Arguments, Command, Compare, Peers, Report};
+use args::{Arguments, Command, Compare, Peers, Report, Show};
 use bench_harness::compare::{compare, markdown, table};
-use bench_harness::results::Results;
+use bench_harness::results::{Failure, Results};
 use bench_harness::{driver, report, workloads};
 use clap::Parser;
 use std::error::Error;
@@ -42,6 +42,7 @@ fn main() -> ExitCode {
         Command::Compare(arguments) => return judge(&arguments),
         Command::List(peers) => list(&peers),
         Command::Report(arguments) => rewrite(&arguments),
+        Command::Show(arguments) => show(&arguments),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -96,6 +97,9 @@ fn list(peers: &Peers) -> Result<(), Problem> {
         let description = &runner.description;
         println!("  {:18} {} {}", description.name, description.title, description.version);
         println!("  {:18}   {}", "", description.proof);
+        if let Some(origin) = &runner.origin {
+            println!("  {:18}   {origin}", "");
+        }
     }
     for failure in &failures {
         println!("  {:18} refused: {}", failure.allocator, failure.reason);
@@ -110,12 +114,38 @@ fn rewrite(arguments: &Report) -> Result<(), Problem> {
     write_report(&results, arguments.out.as_deref().unwrap_or(beside))
 }
 
+/// Prints what a result file says, without measuring or writing anything.
+fn show(arguments: &Show) -> Result<(), Problem> {
+    let path = match &arguments.results {
+        Some(path) => path.clone(),
+        None => run::default_folder()?.join("results.json"),
+    };
+    let results = Results::load(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    println!("Commit {}, {} rounds\n", results.machine.commit, results.rounds());
+    for allocator in &results.allocators {
+        println!("{:24} {}", allocator.name, allocator.version);
+        if let Some(origin) = results.origin(&allocator.name) {
+            println!("{:24}   {origin}", "");
+        }
+    }
+    for Failure { allocator, workload, reason } in &results.failures {
+        let of = workload.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
+        println!("{:24} {reason}", format!("{allocator}{of}"));
+    }
+    println!("\n{}", report::summary_text(&results));
+    let page = path.with_file_name("report.html");
+    if page.is_file() {
+        println!("Page:    {}", page.display());
+    }
+    Ok(())
+}
+
 /// Writes the report to `folder`, prints its summary and names it.
 fn write_report(results: &Results, folder: &Path) -> Result<(), Problem> {
     let files = report::write(results, folder)?;
     println!("{}", report::summary_text(results));
-    println!("Report:  {}", files.html.display());
     println!("Tables:  {}, {}", files.markdown.display(), files.csv.display());
+    println!("Page:    {}", files.html.display());
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The progress bar: what is running, how much is done, how long it will take.
 //!
 //! It is drawn between the runs only, never while one is being measured. Where standard error is no
-//! terminal, a line at the start of each round has to do.
+//! terminal, a line at the start of each round and every ten seconds has to do.
 
 use bench_harness::driver::Step;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -20,6 +20,8 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     rounds: usize,
     last: String,
+    /// When the last line was printed.
+    told: Instant,
     begin: Instant,
     /// The time that there is.
     time: Duration,
@@ -39,8 +41,8 @@ impl Progress {
                 ProgressStyle::with_template(template).expect("the template is well-formed");
             ProgressBar::new(length).with_style(style.progress_chars("━╸─"))
         });
-        let last = String::new();
-        Self { bar, rounds, last, begin: Instant::now(), time, steps: 0, all_steps: length }
+        let (last, begin) = (String::new(), Instant::now());
+        Self { bar, rounds, last, told: begin, begin, time, steps: 0, all_steps: length }
     }
 
     /// A run begins.
@@ -57,7 +59,10 @@ impl Progress {
         let left = self.left();
         match &self.bar {
             Some(bar) => bar.set_message(format!("{left}{what}: {workload}, {allocator}")),
-            None if self.last != what => eprintln!("{left}{what}"),
+            None if self.last != what || self.told.elapsed() >= BETWEEN => {
+                eprintln!("{left}{what}: {workload}, {allocator}");
+                self.told = Instant::now();
+            }
             None => {}
         }
         what.clone_into(&mut self.last);
@@ -87,11 +92,7 @@ impl Progress {
         }
         let left = self.all_steps.saturating_sub(self.steps) as f64 / self.steps as f64;
         let passed = self.begin.elapsed();
-        let left = passed.mul_f64(left).min(self.time.saturating_sub(passed));
-        match left.as_secs() {
-            seconds @ 0..=99 => format!("{seconds} s left  "),
-            seconds => format!("{} min left  ", seconds.div_ceil(60)),
-        }
+        told(passed.mul_f64(left).min(self.time.saturating_sub(passed)))
     }
 
     /// Prints a line that stays.
@@ -107,5 +108,65 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// Time between two lines, where there is no bar.
+const BETWEEN: Duration = Duration::from_secs(10);
+
+/// How much time is left, in words.
+fn told(left: Duration) -> String {
+    match left.as_secs() {
+        seconds @ 0..=99 => format!("{seconds} s left  "),
+        seconds => format!("{} min left  ", seconds.div_ceil(60)),
+    }
+}
+
+/// Progress of processes that are not run in rounds: a line now and then.
+pub struct Count {
+    what: &'static str,
+    all: usize,
+    done: usize,
+    begin: Instant,
+    told: Instant,
+}
+
+impl Count {
+    /// Of so many processes.
+    pub fn new(what: &'static str, all: usize) -> Self {
+        let begin = Instant::now();
+        Self { what, all, done: 0, begin, told: begin }
+    }
+
+    /// One more has been run, of the thing with this name under this allocator.
+    pub fn one_more(&mut self, name: &str, allocator: &str) {
+        self.done += 1;
+        if self.told.elapsed() >= BETWEEN && self.done < self.all {
+            let left = (self.all - self.done) as f64 / self.done as f64;
+            let left = told(self.begin.elapsed().mul_f64(left));
+            let Self { what, all, done, .. } = self;
+            eprintln!("{left}{what}: {done} of {all}, {name}, {allocator}");
+            self.told = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_told_in_seconds_then_in_minutes() {
+        assert_eq!(told(Duration::from_secs(99)), "99 s left  ");
+        assert_eq!(told(Duration::from_secs(121)), "3 min left  ");
+    }
+
+    #[test]
+    fn what_is_left_never_exceeds_the_time_that_there_is() {
+        let mut progress = Progress::new(10, 100, 0, Duration::from_secs(40));
+        assert_eq!(progress.left(), "", "nothing is known before the first run");
+        progress.begin -= Duration::from_secs(10);
+        progress.finished(Step { round: 1, workload: 0, runner: 0 });
+        assert!(["29 s left  ", "30 s left  "].contains(&progress.left().as_str()));
     }
 }

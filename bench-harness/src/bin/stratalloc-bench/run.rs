@@ -9,7 +9,7 @@ use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
 use bench_harness::latency::{self, Load};
 use bench_harness::machine::Machine;
 use bench_harness::results::{Failure, LatencyRun, Plan, Results, WorkloadFacts};
-use bench_harness::scenarios::ALL;
+use bench_harness::scenarios::{self, Scenario};
 use bench_harness::workloads::{self, Workload};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,12 +17,15 @@ use std::time::{Duration, Instant};
 
 pub fn run(arguments: &Run) -> Result<(), Problem> {
     let traces = traces::look(&arguments.traces)?;
-    let mut chosen: Vec<WorkloadFacts> = match (&arguments.workloads[..], &traces[..]) {
-        ([], [_, ..]) => Vec::new(),
-        (names, _) => choose_workloads(names)?.into_iter().map(facts).collect(),
-    };
-    chosen.extend(traces.iter().map(|trace| trace.facts.clone()));
-    let (mut runners, failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    let mut chosen = Chosen::new(arguments)?;
+    chosen.workloads.extend(traces.iter().map(|trace| trace.facts.clone()));
+    if arguments.check {
+        return Ok(());
+    }
+    let (mut runners, mut failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
+    if !arguments.full && arguments.allocators.is_empty() {
+        keep_newest(&mut runners, &mut failures);
+    }
     let files: Vec<_> = traces.into_iter().map(|trace| (trace.facts.name, trace.path)).collect();
     runners.iter_mut().for_each(|runner| runner.set_traces(&files));
     let folder = arguments.out.clone().map_or_else(default_folder, Ok)?;
@@ -32,10 +35,15 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     for Failure { allocator, reason, .. } in &failures {
         eprintln!("{allocator}: left out: {reason}");
     }
-    let mut results = empty_results(arguments, &runners, chosen, failures);
+    let workloads = std::mem::take(&mut chosen.workloads);
+    let mut results = empty_results(arguments, &runners, workloads, failures);
     if arguments.resume && path.exists() {
         let mut earlier = Results::load(&path)
             .map_err(|error| format!("--resume: {}: {error}", path.display()))?;
+        if arguments.is_short() {
+            // Some may have been left out for the time.
+            results.workloads.retain(|workload| earlier.workloads.contains(workload));
+        }
         results.continues(&earlier).map_err(|reason| format!("--resume: {reason}"))?;
         // What failed is tried again.
         earlier.failures = std::mem::take(&mut results.failures);
@@ -45,20 +53,20 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     let begin = Instant::now();
     let limits = Limits {
         rounds: arguments.rounds(),
-        time: Duration::from_secs(arguments.time_budget),
+        time: arguments.time(),
         run: Duration::from_secs(arguments.run_limit),
     };
     let files: Vec<&Path> =
         [Some(path.as_path()), arguments.save.as_deref()].into_iter().flatten().collect();
-    measure(arguments, &mut results, &runners, limits, begin, &files);
+    measure(arguments, &chosen, &mut results, &runners, limits, begin, &files);
     for path in &files {
         results.save(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    if results.runs.is_empty() {
+    if results.runs.is_empty() && results.scenarios.is_empty() && results.latency.is_empty() {
         return Err("nothing could be measured".into());
     }
-    write_report(&results, &folder)?;
     println!("Results: {}", path.display());
+    write_report(&results, &folder)?;
     missing(arguments, &results)
 }
 
@@ -66,6 +74,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
 /// every run. What takes a fixed time comes first, and the rounds fill what is left.
 fn measure(
     arguments: &Run,
+    chosen: &Chosen,
     results: &mut Results,
     runners: &[Runner],
     limits: Limits,
@@ -74,7 +83,6 @@ fn measure(
 ) {
     // Should this fail, later ones may succeed; only the last one, when all is done, has to.
     let save = |results: &Results| files.iter().for_each(|path| drop(results.save(path)));
-    let left = || limits.time.saturating_sub(begin.elapsed());
     eprintln!(
         "{} allocators, {} workloads, {} rounds; within about {:.0} min",
         runners.len(),
@@ -82,16 +90,19 @@ fn measure(
         limits.rounds,
         limits.time.as_secs_f64() / 60.0
     );
-    if !arguments.no_scenarios {
-        let rest = Duration::from_secs_f64(if arguments.quick { 1.0 } else { REST });
-        let manner = Manner { rest, limit: limits.run, lanes: driver::lanes() };
+    if !chosen.scenarios.is_empty() {
+        let manner = Manner {
+            rest: Duration::from_secs_f64(REST),
+            limit: limits.run,
+            lanes: driver::lanes(),
+        };
         let shows = if arguments.resume {
-            crate::scenarios::missing(results, runners, ALL)
+            crate::scenarios::missing(results, runners, &chosen.scenarios)
         } else {
-            driver::plan(ALL, runners)
+            driver::plan(&chosen.scenarios, runners)
         };
         let needed = driver::estimate(&shows, manner);
-        if needed > limits.time.mul_f64(SCENARIOS_SHARE) {
+        if arguments.only.is_empty() && needed > limits.time.mul_f64(SCENARIOS_SHARE) {
             eprintln!(
                 "scenarios: left out, as they need {:.0} min of the time; the command 'scenarios' adds them",
                 needed.as_secs_f64() / 60.0
@@ -105,7 +116,7 @@ fn measure(
         driver::start_up(results, runners, limits, arguments.instructions);
     }
 
-    if arguments.latency {
+    if !chosen.loads.is_empty() {
         let missing = |load: &&&Load| {
             let of = |runner: &Runner| {
                 let known =
@@ -114,10 +125,10 @@ fn measure(
             };
             !runners.iter().all(of)
         };
-        let loads: Vec<_> = latency::ALL.iter().filter(missing).copied().collect();
+        let loads: Vec<_> = chosen.loads.iter().filter(missing).copied().collect();
         let pace = arguments.latency_pace();
         let needed = driver::latency_estimate(loads.len(), runners.len(), pace);
-        if needed > limits.time.mul_f64(LATENCY_SHARE) {
+        if arguments.only.is_empty() && needed > limits.time.mul_f64(LATENCY_SHARE) {
             eprintln!(
                 "latency loads: left out, as they need {:.0} min of the time; the command 'latency' adds them",
                 needed.as_secs_f64() / 60.0
@@ -126,10 +137,25 @@ fn measure(
             crate::latency::time_all(results, runners, &loads, pace, save);
         }
     }
+    if !results.workloads.is_empty() {
+        measure_workloads(arguments, results, runners, limits, begin, &save);
+    }
+}
 
+/// Runs the workloads in rounds, and once more for what is looked at once.
+fn measure_workloads(
+    arguments: &Run,
+    results: &mut Results,
+    runners: &[Runner],
+    limits: Limits,
+    begin: Instant,
+    save: &dyn Fn(&Results),
+) {
+    let left = || limits.time.saturating_sub(begin.elapsed());
+    let latency = arguments.times_calls();
     let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
     let pairs = runners.len() * names.len();
-    let extras = usize::from(arguments.latency) + usize::from(arguments.instructions);
+    let extras = usize::from(latency) + usize::from(arguments.instructions);
     let mut progress = Progress::new(limits.rounds, pairs, extras, left());
     let mut told = results.failures.len();
     let mut hear = |event: Event<'_>| match event {
@@ -153,27 +179,39 @@ fn measure(
     let mut warm = driver::warm_up(results, runners, limits, &mut hear);
     // Waiting for memory to go back takes its time whatever the work.
     let waits = Duration::from_secs_f64(arguments.rest) * pairs as u32;
-    let waits = if arguments.latency { waits } else { Duration::ZERO };
+    let waits = if latency { waits } else { Duration::ZERO };
     if results.runs.is_empty() {
-        let share = if arguments.latency { WATCHED_WORK } else { 0.0 };
+        let share = if latency { WATCHED_WORK } else { 0.0 };
         let limits = Limits { time: left().saturating_sub(waits), ..limits };
         let mut plan = results.plan.clone();
         warm.fit(&mut plan, limits, share, &mut hear);
         results.plan = plan;
     }
+    if arguments.is_short() && results.runs.is_empty() {
+        let all = results.workloads.len();
+        let kept = driver::fitting_workloads(all, LEAST_ROUNDS, warm.round(1.0), left());
+        if kept.len() < all {
+            warm.keep(&kept, all);
+            results.workloads = kept.iter().map(|at| results.workloads[*at].clone()).collect();
+            progress.note(&format!(
+                "{} of {all} workloads are left out, as they do not fit into the time; --full has them",
+                all - kept.len()
+            ));
+        }
+    }
+    let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
     let per_round = warm.round(1.0);
-    let watching =
-        if arguments.latency { waits + per_round.mul_f64(WATCHED_WORK) } else { Duration::ZERO };
+    let watching = if latency { waits + per_round.mul_f64(WATCHED_WORK) } else { Duration::ZERO };
     let rounds = left().saturating_sub(watching).as_secs_f64() / per_round.as_secs_f64().max(0.001);
     progress.note(&format!(
         "a round takes about {:.0} s{}; there is time for {:.0} of {}",
         per_round.as_secs_f64(),
-        if arguments.latency {
+        if latency {
             format!(", timing every call once about {:.0} s", watching.as_secs_f64())
         } else {
             String::new()
         },
-        rounds.floor().clamp(LEAST_ROUNDS as f64, (limits.rounds as f64).max(LEAST_ROUNDS as f64)),
+        rounds.floor().max(LEAST_ROUNDS as f64).min(limits.rounds as f64),
         limits.rounds
     ));
     let mut hear_extra =
@@ -185,7 +223,7 @@ fn measure(
                 progress.extra_finished();
             }
         };
-    if arguments.latency {
+    if latency {
         let rest = Duration::from_secs_f64(arguments.rest);
         driver::watch_all(results, runners, limits, rest, |workload, allocator, done| {
             hear_extra("latency", workload, allocator, done);
@@ -246,16 +284,94 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     }
 }
 
-fn choose_workloads(names: &[String]) -> Result<Vec<&'static Workload>, Problem> {
-    for name in names {
-        if workloads::find(name).is_none() {
-            let known: Vec<_> = workloads::ALL.iter().map(|workload| workload.name).collect();
-            let reason = format!("there is no workload '{name}'; there are {}", known.join(", "));
-            return Err(Problem::Usage(reason));
+/// What a run is of.
+#[derive(Default)]
+struct Chosen {
+    workloads: Vec<WorkloadFacts>,
+    scenarios: Vec<&'static Scenario>,
+    loads: Vec<&'static Load>,
+}
+
+impl Chosen {
+    /// What the command line asks for.
+    fn new(arguments: &Run) -> Result<Self, Problem> {
+        if arguments.only.is_empty() {
+            let full = arguments.full && !arguments.no_scenarios;
+            let loads = if arguments.times_calls() { latency::ALL } else { &[] };
+            let all = workloads::ALL.iter().filter(|_| arguments.traces.is_empty());
+            return Ok(Self {
+                workloads: all.map(facts).collect(),
+                scenarios: if full { scenarios::ALL.to_vec() } else { Vec::new() },
+                loads: loads.to_vec(),
+            });
         }
+        let mut chosen = Self::default();
+        for name in &arguments.only {
+            chosen.add(name)?;
+        }
+        // In the order of the report, and once.
+        let place = |wanted: &str| workloads::ALL.iter().position(|known| known.name == wanted);
+        chosen.workloads.sort_by_key(|workload| place(&workload.name));
+        chosen.workloads.dedup();
+        Ok(chosen)
     }
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    Ok(workloads::ALL.iter().filter(|workload| wanted(workload.name)).collect())
+
+    /// Adds what has this name, be it a workload, a scenario or a latency load.
+    fn add(&mut self, name: &str) -> Result<(), Problem> {
+        let (workload, scenario) = (workloads::find(name), scenarios::find(name));
+        let load = latency::find(name);
+        self.workloads.extend(workload.map(facts));
+        self.scenarios.extend(scenario);
+        self.loads.extend(load);
+        if workload.is_some() || scenario.is_some() || load.is_some() {
+            return Ok(());
+        }
+        let known = workloads::ALL.iter().map(|workload| workload.name);
+        let known = known.chain(scenarios::ALL.iter().map(|scenario| scenario.name));
+        let known: Vec<_> = known.chain(latency::ALL.iter().map(|load| load.name)).collect();
+        Err(Problem::Usage(format!(
+            "there is no workload '{name}'; there are {}",
+            known.join(", ")
+        )))
+    }
+}
+
+/// Allocators of a short look: of each line, the first that is there. The newest that a user can get, which
+/// need not be compiled, come first.
+const SHORT: [&[&str]; 9] = [
+    &["stratalloc"],
+    &["stratalloc.so"],
+    &["ptmalloc"],
+    &["ptmalloc-sid"],
+    &["jemalloc.so", "jemalloc"],
+    &["mimalloc.so", "mimalloc3"],
+    &["tcmalloc.so", "tcmalloc"],
+    &["rpmalloc.so", "rpmalloc"],
+    &["scudo.so", "hardened-malloc"],
+];
+
+/// Allocators that are left to a full report, unless one is the first of its line above.
+const FULL: [&str; 10] = [
+    "stratalloc-hardened.so",
+    "ptmalloc-remedy",
+    "jemalloc",
+    "mimalloc2",
+    "mimalloc3",
+    "mimalloc-secure",
+    "snmalloc",
+    "rpmalloc",
+    "tcmalloc",
+    "hardened-malloc",
+];
+
+/// Leaves out what is left to a full report.
+fn keep_newest(runners: &mut Vec<Runner>, failures: &mut Vec<Failure>) {
+    let there: Vec<String> = runners.iter().map(|runner| runner.name().to_owned()).collect();
+    let has = |name: &&&str| there.iter().any(|known| known == *name);
+    let newest: Vec<&str> =
+        SHORT.iter().filter_map(|line| line.iter().find(has)).copied().collect();
+    runners.retain(|runner| newest.contains(&runner.name()) || !FULL.contains(&runner.name()));
+    failures.retain(|failure| !FULL.contains(&failure.allocator.as_str()));
 }
 
 pub fn choose_runners(
@@ -308,6 +424,7 @@ fn empty_results(
 ) -> Results {
     Results {
         allocators: runners.iter().map(|runner| runner.description.clone()).collect(),
+        origins: runners.iter().filter_map(|runner| runner.origin.clone()).collect(),
         workloads: chosen,
         failures,
         ..Results::new(
@@ -315,7 +432,7 @@ fn empty_results(
             Plan {
                 threads: arguments.threads(),
                 rounds: arguments.rounds(),
-                scale: arguments.scale(),
+                scale: arguments.scale,
                 asked_scale: None,
                 seed: arguments.seed,
             },

@@ -1,6 +1,7 @@
 //! `scenarios`: shows what documents claim, and completes the report in the folder by it.
 
 use crate::args::Scenarios;
+use crate::progress::Count;
 use crate::run::{choose_runners, default_folder};
 use crate::{Problem, write_report};
 use bench_harness::driver::{self, Manner, Runner, Show};
@@ -69,22 +70,17 @@ pub fn show_all(
     shows: Vec<Show>,
     manner: Manner,
 ) -> Option<Failure> {
-    let (mut first, mut left, mut told) = (None, shows.len(), 0);
-    if left > 0 {
+    let mut first = None;
+    if !shows.is_empty() {
         let minutes = driver::estimate(&shows, manner).as_secs_f64() / 60.0;
-        let lanes = manner.lanes;
+        let (left, lanes) = (shows.len(), manner.lanes);
         eprintln!(
             "scenarios: {left} processes, about {minutes:.1} min; those that mostly sleep {lanes} at a time"
         );
     }
-    let all = left;
-    driver::show_all(results, runners, shows, manner, |results, _, failure| {
-        left -= 1;
-        let tenths = (all - left) * 10 / all;
-        if tenths > told {
-            told = tenths;
-            eprintln!("scenarios: {} %", tenths * 10);
-        }
+    let mut count = Count::new("scenarios", shows.len());
+    driver::show_all(results, runners, shows, manner, |results, show, failure| {
+        count.one_more(show.scenario.name, runners[show.runner].name());
         if let Some(failure) = failure {
             let what = failure.workload.as_deref().unwrap_or("");
             eprintln!("{} on {what}: {}", failure.allocator, failure.reason);
@@ -119,6 +115,7 @@ pub fn earlier(path: &Path, (scale, seed): (f64, u64), runners: &[Runner]) -> Re
     for runner in runners {
         if !results.allocators.iter().any(|known| known.name == runner.name()) {
             results.allocators.push(runner.description.clone());
+            results.origins.extend(runner.origin.clone());
         }
     }
     results

@@ -12,6 +12,7 @@ static ALLOCATOR: Watched<TCMalloc> = Watched(TCMalloc);
 
 // What its C++ class `MallocExtension` calls.
 unsafe extern "C" {
+    fn MallocExtension_Internal_GetPerCpuCachesActive() -> bool;
     fn MallocExtension_Internal_GetOwnership(block: *const c_void) -> c_int;
     fn MallocExtension_Internal_ReleaseMemoryToSystem(bytes: usize) -> usize;
 }
@@ -24,6 +25,12 @@ fn main() -> ExitCode {
         owns: Some(|block| {
             // SAFETY: it may be asked about any address.
             unsafe { MallocExtension_Internal_GetOwnership(block.cast()) == OWNED }
+        }),
+        witness: Some(|| {
+            // SAFETY: it may be called at any time.
+            let active = unsafe { MallocExtension_Internal_GetPerCpuCachesActive() };
+            let not = if active { "" } else { "not " };
+            Ok(format!("its caches of each processor are {not}active"))
         }),
         release: Some(|| {
             // SAFETY: it may be called at any time.
