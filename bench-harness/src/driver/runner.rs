@@ -183,6 +183,19 @@ impl Runner {
         &self.description.name
     }
 
+    /// The library that is preloaded under the program, if one is, and the variables that set the
+    /// allocator: what it takes to put the same allocator under any other program.
+    pub(super) fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
+        let library = self.environment.iter().find(|(name, _)| *name == "LD_PRELOAD");
+        let settings = self
+            .environment
+            .iter()
+            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+        library.map(|(_, path)| (Path::new(path), settings))
+    }
+
     /// Starts the program with `arguments` and returns its answer.
     pub fn ask(&self, arguments: &[&str], limit: Duration) -> Result<Answer, SpawnError> {
         ask(&self.program, &self.environment, arguments, limit)

@@ -1,0 +1,97 @@
+//! Counting a run under valgrind: the share of its instructions that are `malloc`'s, and what it holds.
+//!
+//! Two passes under callgrind count all instructions, and those from the entry of a function of glibc's
+//! allocator until it returns. One under DHAT tells the largest amount that the program held at once. Each is the
+//! same on a busy machine and on a quiet one.
+
+use super::start::Wrap;
+use super::{Request, run};
+use crate::programs::Program;
+use serde::{Deserialize, Serialize};
+
+/// What a program holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Most memory that the largest process held at once.
+    pub kib: u64,
+    /// Blocks that were allocated, in all processes.
+    pub blocks: u64,
+}
+
+/// glibc's allocator, under each of its names.
+const ENTRIES: [&str; 12] = [
+    "malloc",
+    "__libc_malloc",
+    "free",
+    "__libc_free",
+    "cfree",
+    "calloc",
+    "__libc_calloc",
+    "realloc",
+    "__libc_realloc",
+    "memalign",
+    "posix_memalign",
+    "aligned_alloc",
+];
+
+/// Share of the program's instructions that are glibc's allocator's.
+pub(super) fn share(program: &Program, request: &Request) -> Result<f64, String> {
+    let callgrind = ["--tool=callgrind", "--callgrind-out-file=/dev/null"].map(str::to_owned);
+    let toggles = ENTRIES.iter().map(|entry| format!("--toggle-collect={entry}"));
+    let all = under(program, request, callgrind.to_vec())?;
+    let inside = under(program, request, callgrind.iter().cloned().chain(toggles).collect())?;
+    let nothing = "callgrind counted nothing";
+    let all = sum(&all, "Collected :").filter(|all| *all > 0).ok_or(nothing)?;
+    Ok(sum(&inside, "Collected :").ok_or(nothing)? as f64 / all as f64)
+}
+
+/// What the program holds.
+pub(super) fn live(program: &Program, request: &Request) -> Result<Live, String> {
+    let dhat = ["--tool=dhat", "--dhat-out-file=/dev/null"].map(str::to_owned);
+    let said = under(program, request, dhat.to_vec())?;
+    let bytes = numbers(&said, "At t-gmax:").max().ok_or("DHAT saw nothing")?;
+    let blocks = said.lines().filter(|line| line.contains("Total:")).filter_map(blocks).sum();
+    Ok(Live { kib: bytes / 1024, blocks })
+}
+
+/// What valgrind says of a run under one of its tools.
+fn under(program: &Program, request: &Request, tool: Vec<String>) -> Result<String, String> {
+    let valgrind = ["valgrind", "--trace-children=yes"].map(str::to_owned);
+    let words = valgrind.into_iter().chain(tool).collect();
+    Ok(run(program, request, &Wrap::Tool(words))?.errors)
+}
+
+/// The first number behind `name` in every line that has it.
+fn numbers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = u64> + 'a {
+    text.lines().filter_map(move |line| number(line.split_once(name)?.1))
+}
+
+fn number(text: &str) -> Option<u64> {
+    text.split_whitespace().next()?.replace(',', "").parse().ok()
+}
+
+fn sum(text: &str, name: &str) -> Option<u64> {
+    numbers(text, name).reduce(|one, other| one + other)
+}
+
+/// `==7== Total: 1,234 bytes in 56 blocks`.
+fn blocks(line: &str) -> Option<u64> {
+    number(line.split_once("bytes in ")?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_of_all_processes_are_read() {
+        let text = "==7== Collected : 1234\n==8== Collected : 6\n==9== Total:     1,234 bytes in 5,6 blocks\n";
+        assert_eq!(sum(text, "Collected :"), Some(1_240));
+        assert_eq!(sum(text, "nothing"), None);
+        assert_eq!(text.lines().filter_map(blocks).sum::<u64>(), 56);
+        assert_eq!(
+            numbers("== At t-gmax: 2,048 bytes in 3 blocks", "At t-gmax:").max(),
+            Some(2_048)
+        );
+    }
+}

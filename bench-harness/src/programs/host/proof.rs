@@ -1,0 +1,117 @@
+//! The proof that an allocator served a program, from the loader's own record.
+//!
+//! With `LD_DEBUG=bindings`, glibc's loader writes a line for every symbol that it binds, into a file for each
+//! process. Every binding of `malloc` and its kin, by the program and by every library of every process,
+//! must lead to the allocator's library. This also catches what maps of memory do not show: a
+//! program that has an allocator of its own, or is linked with one.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// What must lead to the allocator.
+const SYMBOLS: [&str; 5] = ["malloc", "free", "calloc", "realloc", "malloc_usable_size"];
+
+/// A binding of one of [`SYMBOLS`].
+#[derive(Debug, PartialEq)]
+struct Binding<'a> {
+    from: &'a str,
+    to: &'a str,
+    symbol: &'a str,
+}
+
+/// What the records in `folder` prove, or what they disprove.
+pub(super) fn of_records(folder: &Path, library: &Path) -> Result<String, String> {
+    let trouble = |error: std::io::Error| format!("the loader's record: {error}");
+    let (mut processes, mut files) = (0, BTreeSet::new());
+    for entry in fs::read_dir(folder).map_err(trouble)? {
+        let text = fs::read(entry.map_err(trouble)?.path()).map_err(trouble)?;
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let mut bound = false;
+        for binding in text.lines().filter_map(binding) {
+            if !same(binding.to, library) {
+                return Err(format!(
+                    "{} of {} is bound to {}, not to {}",
+                    binding.symbol,
+                    binding.from,
+                    binding.to,
+                    library.display()
+                ));
+            }
+            bound |= binding.symbol == "malloc";
+            files.insert(binding.from.to_owned());
+        }
+        processes += usize::from(bound);
+    }
+    if processes == 0 {
+        return Err("no process bound malloc: it has an allocator of its own".to_owned());
+    }
+    Ok(format!(
+        "malloc and its kin bound to {} in {processes} process{}, by {} file{}, by the loader's record",
+        library.display(),
+        if processes == 1 { "" } else { "es" },
+        files.len(),
+        if files.len() == 1 { "" } else { "s" },
+    ))
+}
+
+/// `12: binding file /usr/bin/x [0] to /lib/libc.so.6 [0]: normal symbol `malloc' [GLIBC_2.2.5]`.
+fn binding(line: &str) -> Option<Binding<'_>> {
+    let rest = line.split_once("binding file ")?.1;
+    let (from, rest) = rest.split_once(" [0] to ")?;
+    let (to, rest) = rest.split_once(" [0]: ")?;
+    let symbol = rest.split_once('`')?.1.split_once('\'')?.0;
+    SYMBOLS.contains(&symbol).then_some(Binding { from, to, symbol })
+}
+
+/// Whether both name the same file.
+fn same(path: &str, library: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| PathBuf::from(path));
+    Path::new(path) == library || real(Path::new(path)) == real(library)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "   7:\tbinding file /usr/bin/jq [0] to /x/liba.so [0]: normal symbol `malloc' [GLIBC_2.2.5]";
+
+    fn proof(texts: &[&str]) -> Result<String, String> {
+        let folder = std::env::temp_dir().join(format!(
+            "proof-{}-{}",
+            std::process::id(),
+            crate::programs::digest(texts.concat().as_bytes())
+        ));
+        fs::create_dir_all(&folder).expect("the temporary folder is writable");
+        for (number, text) in texts.iter().enumerate() {
+            fs::write(folder.join(format!("of.{number}")), text).expect("it is writable");
+        }
+        let proof = of_records(&folder, Path::new("/x/liba.so"));
+        fs::remove_dir_all(folder).expect("it is ours");
+        proof
+    }
+
+    #[test]
+    fn every_process_that_binds_malloc_to_the_library_counts() {
+        let other = LINE.replace("jq", "sort").replace("malloc", "strlen").replace("liba", "libc");
+        let text = format!("{LINE}\n{other}\n");
+        let proof = proof(&[&text, LINE, &other]).expect("all bindings lead there");
+        assert!(proof.contains("in 2 processes, by 1 file,"), "{proof}");
+    }
+
+    #[test]
+    fn one_binding_that_leads_elsewhere_disproves_it() {
+        let stray = LINE.replace("liba", "libjemalloc").replace("malloc'", "free'");
+        let reason = proof(&[LINE, &stray]).expect_err("free is another allocator's");
+        assert!(
+            reason.starts_with("free of /usr/bin/jq is bound to /x/libjemalloc.so"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn a_program_that_binds_no_malloc_proves_nothing() {
+        let reason = proof(&[&LINE.replace("malloc", "strlen")]).expect_err("it has its own");
+        assert!(reason.contains("of its own"), "{reason}");
+    }
+}
