@@ -125,7 +125,8 @@ pub fn run_programs(
         return Ok(());
     }
     watch(Heard::Preparing);
-    let session = Session { asked, seed: results.plan.seed };
+    let reference = columns.iter().find(|one| one.allocator == BASELINE).unwrap_or(&columns[0]);
+    let session = Session { asked, reference: &reference.allocator, seed: results.plan.seed };
     for program in &chosen {
         program.prepare(&session.inputs(asked.scale), asked.scale, session.seed)?;
         program.prepare(&session.inputs(PROOF_SCALE), PROOF_SCALE, session.seed)?;
@@ -180,6 +181,8 @@ fn facts(program: &Program, own: &Path) -> ProgramFacts {
 /// What all runs have in common.
 struct Session<'a> {
     asked: &'a Asked,
+    /// The allocator whose threads and processes are the program's: glibc's, or the first.
+    reference: &'a str,
     seed: u64,
 }
 
@@ -338,8 +341,10 @@ fn one(
     };
     let of_kept = tries.iter().find(|one| one.measurement == measured);
     let pss_peak_kib = of_kept.map_or(0, |one| one.pss_peak_kib);
-    if let Some(facts) = results.programs.facts.iter_mut().find(|known| known.name == program.name)
-    {
+    // Some allocators have threads of their own: those of the program are what the reference has.
+    let reference = column.allocator == session.reference;
+    let facts = results.programs.facts.iter_mut().find(|known| known.name == program.name);
+    if let Some(facts) = facts.filter(|_| reference) {
         for one in &tries {
             facts.threads = facts.threads.max(one.threads);
             facts.processes = facts.processes.max(one.processes);

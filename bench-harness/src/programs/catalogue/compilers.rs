@@ -31,7 +31,7 @@ pub(super) const CLANG: Program = Program {
     file: "/usr/bin/clang",
     version: &["--version"],
     quick: false,
-    make: |inputs| inputs.write("one.cc", &cpp_source(inputs.seed, inputs.amount(4))),
+    make: |inputs| inputs.write("one.cc", &cpp_source(inputs.seed, inputs.amount(2))),
     work: Work::Commands(|place| {
         let source = place.input("one.cc");
         vec![place.step(&["-std=c++17", "-O1", "-c", &source, "-o", "out.o"])]

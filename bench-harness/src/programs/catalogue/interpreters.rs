@@ -114,7 +114,7 @@ pub(super) const NODE: Program = Program {
     file: "/usr/bin/node",
     version: &["--version"],
     quick: false,
-    make: |inputs| script(inputs, NODE_SCRIPT, 1, 12_000),
+    make: |inputs| script(inputs, NODE_SCRIPT, 1, 30_000),
     work: Work::Commands(|place| with(place, &[RECORDS], &[])),
 };
 

@@ -114,7 +114,7 @@ pub(super) const SQLITE: Program = Program {
     file: "/usr/bin/sqlite3",
     version: &["--version"],
     quick: true,
-    make: |inputs| inputs.write("script.sql", &tables(inputs.seed, inputs.amount(12_000))),
+    make: |inputs| inputs.write("script.sql", &tables(inputs.seed, inputs.amount(24_000))),
     work: Work::Commands(|place| {
         let input = Some(PathBuf::from(place.input("script.sql")));
         vec![Step { input, ..place.step(&["-batch", "-bail", ":memory:"]) }]

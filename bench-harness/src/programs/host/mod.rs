@@ -110,7 +110,8 @@ pub fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        ["record", folder] => super::recorded::record(Path::new(folder)),
+        ["try", name, library, scale] => try_one(name, library, scale),
+        ["record", folder, ref names @ ..] => super::recorded::record(Path::new(folder), names),
         ["run", request] => {
             let answer = match serde_json::from_str(request) {
                 Ok(request) => answer(&request).unwrap_or_else(Answer::Refused),
@@ -125,11 +126,51 @@ pub fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: stratalloc-bench-program run REQUEST, started by stratalloc-bench\n\
+                 \x20      stratalloc-bench-program try NAME LIBRARY SCALE, one run by hand, proved and measured\n\
                  \x20      stratalloc-bench-program serve SOCKET, the web service in Rust\n\
                  \x20      stratalloc-bench-program packages, what ci/programs installs\n\
-                 \x20      stratalloc-bench-program record FOLDER, prints src/programs/recorded.csv anew"
+                 \x20      stratalloc-bench-program record FOLDER [NAME...], prints src/programs/recorded.csv anew"
             );
             ExitCode::from(2)
+        }
+    }
+}
+
+/// One program by hand, in a folder of its own: what the report would note of a run.
+fn try_one(name: &str, library: &str, scale: &str) -> ExitCode {
+    let tried = || -> Result<(), String> {
+        let program = find(name).ok_or_else(|| format!("there is no program '{name}'"))?;
+        let scale: f64 = scale.parse().map_err(|_| format!("not a number: {scale}"))?;
+        let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+        let folder = std::env::temp_dir().join(format!("program-{}", std::process::id()));
+        let inputs = folder.join("inputs");
+        program.prepare(&inputs, scale, 1).map_err(|error| error.to_string())?;
+        let request = Request {
+            program: name.to_owned(),
+            inputs,
+            work: folder.join("run"),
+            own: exe.parent().unwrap_or(Path::new(".")).to_owned(),
+            scale,
+            seed: 1,
+            library: PathBuf::from(library),
+            environment: Vec::new(),
+            padding: 0,
+            limit_ms: 600_000,
+            purpose: Purpose::Prove,
+        };
+        let answers = [Purpose::Prove, Purpose::Measure]
+            .map(|purpose| answer(&Request { purpose, ..request.clone() }));
+        fs::remove_dir_all(&folder).map_err(|error| error.to_string())?;
+        for answer in answers {
+            println!("{}", serde_json::to_string(&answer?).map_err(|error| error.to_string())?);
+        }
+        Ok(())
+    };
+    match tried() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("{name}: {reason}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -27,32 +27,43 @@ pub(super) fn of_records(folder: &Path, library: &Path) -> Result<String, String
     for entry in fs::read_dir(folder).map_err(trouble)? {
         let text = fs::read(entry.map_err(trouble)?.path()).map_err(trouble)?;
         let text = String::from_utf8_lossy(&text).into_owned();
-        let mut bound = false;
-        for binding in text.lines().filter_map(binding) {
-            if !same(binding.to, library) {
-                return Err(format!(
-                    "{} of {} is bound to {}, not to {}",
-                    binding.symbol,
-                    binding.from,
-                    binding.to,
-                    library.display()
-                ));
-            }
-            bound |= binding.symbol == "malloc";
-            files.insert(binding.from.to_owned());
+        let bindings: Vec<Binding<'_>> = text.lines().filter_map(binding).collect();
+        if let Some(stray) = bindings.iter().find(|one| !leads_to(one, library, &bindings)) {
+            return Err(format!(
+                "{} of {} is bound to {}, not to {}",
+                stray.symbol,
+                stray.from,
+                stray.to,
+                library.display()
+            ));
         }
-        processes += usize::from(bound);
+        processes += usize::from(bindings.iter().any(|one| one.symbol == "malloc"));
+        files.extend(bindings.iter().map(|one| one.from.to_owned()));
     }
     if processes == 0 {
         return Err("no process bound malloc: it has an allocator of its own".to_owned());
     }
+    let plural = |number: usize, one: &str, more: &str| {
+        format!("{number} {}", if number == 1 { one } else { more })
+    };
     Ok(format!(
-        "malloc and its kin bound to {} in {processes} process{}, by {} file{}, by the loader's record",
+        "malloc and its kin are bound to {} in {}, by {}: the loader's record",
         library.display(),
-        if processes == 1 { "" } else { "es" },
-        files.len(),
-        if files.len() == 1 { "" } else { "s" },
+        plural(processes, "process", "processes"),
+        plural(files.len(), "file", "files"),
     ))
+}
+
+/// Whether a binding ends at the library, directly or by one step.
+///
+/// A program at a fixed address that takes the address of `free` has a stub for it, which all others are
+/// bound to and which jumps to where the program's own `free` is bound. A program that defines
+/// `free` has no such binding of its own, as its definition comes first.
+fn leads_to(one: &Binding<'_>, library: &Path, all: &[Binding<'_>]) -> bool {
+    let onward = |next: &Binding<'_>| {
+        next.from == one.to && next.symbol == one.symbol && same(next.to, library)
+    };
+    same(one.to, library) || all.iter().any(onward)
 }
 
 /// `12: binding file /usr/bin/x [0] to /lib/libc.so.6 [0]: normal symbol `malloc' [GLIBC_2.2.5]`.
@@ -107,6 +118,14 @@ mod tests {
             reason.starts_with("free of /usr/bin/jq is bound to /x/libjemalloc.so"),
             "{reason}"
         );
+    }
+
+    #[test]
+    fn the_stub_of_a_program_at_a_fixed_address_is_followed() {
+        let stub = LINE.replace("/usr/bin/jq [0] to /x/liba.so", "/x/libz.so [0] to /usr/bin/jq");
+        proof(&[&format!("{stub}\n{LINE}\n")]).expect("jq's own malloc is bound to the library");
+        let reason = proof(&[&stub]).expect_err("jq defines malloc");
+        assert!(reason.starts_with("malloc of /x/libz.so is bound to /usr/bin/jq"), "{reason}");
     }
 
     #[test]

@@ -234,7 +234,8 @@ fn environment(command: &mut Command, step: &Step, place: &Place, request: &Requ
         command.env("LD_PRELOAD", &request.library);
     }
     if let Wrap::Record(path) = wrap {
-        command.env("LD_DEBUG", "bindings").env("LD_DEBUG_OUTPUT", path);
+        // At once, so that the record has what a run might never come to call.
+        command.env("LD_DEBUG", "bindings").env("LD_DEBUG_OUTPUT", path).env("LD_BIND_NOW", "1");
     }
 }
 

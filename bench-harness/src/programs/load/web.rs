@@ -10,7 +10,7 @@ use std::path::Path;
 /// Connections.
 const CONNECTIONS: usize = 4;
 /// Orders that a connection has at the service at once; a later one takes an earlier one's number.
-const KEPT: u64 = 1_000;
+const KEPT: u64 = 4_000;
 
 /// Sends so many requests in all; a digest of the answers.
 pub(in crate::programs) fn web(socket: &Path, seed: u64, requests: usize) -> io::Result<u64> {
