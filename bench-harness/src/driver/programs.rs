@@ -56,6 +56,8 @@ pub struct Column {
     pub allocator: String,
     /// Its library, without symbolic links.
     pub library: PathBuf,
+    /// The folder of another C library that it needs in the place of the system's.
+    pub system: Option<PathBuf>,
     /// Variables that set it.
     pub environment: Vec<(String, String)>,
 }
@@ -98,7 +100,7 @@ pub fn columns(runners: &[Runner]) -> (Vec<Column>, Vec<Missing>) {
         };
         match found {
             Ok((library, environment)) => {
-                columns.push(Column { allocator: name, library, environment });
+                columns.push(Column { allocator: name, library, system: None, environment });
             }
             Err(reason) => missing.push(Missing { name, reason }),
         }
@@ -208,6 +210,7 @@ impl Session<'_> {
             scale,
             seed: self.seed,
             library: column.library.clone(),
+            system: column.system.clone(),
             environment: column.environment.clone(),
             padding,
             limit_ms: self.asked.run.as_millis() as u64,

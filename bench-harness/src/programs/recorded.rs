@@ -1,20 +1,24 @@
 //! What was counted of each program once, and is the same on every machine that has the same versions: the
 //! share of its instructions that are glibc's `malloc` and its kin, and what it holds at most.
 //!
-//! The table beside this file is what `stratalloc-bench-program record FOLDER` prints, which takes half an
-//! hour or more: programs are tens of times slower under valgrind. Where a program does not run there, or is
-//! newer than the table, its cells are empty.
+//! The table beside this file is what `stratalloc-bench-program record FOLDER` prints, which takes a quarter of
+//! an hour or more: instructions are counted by callgrind, under which programs are tens of times slower.
+//! What a program holds is counted by glibc's `libmemusage`. Where a program does not run under one of
+//! them, or is newer than the table, its cell is empty. Redis does not under the latter, which does not serve
+//! `malloc_usable_size`.
 
+use super::Program;
 use super::catalogue::ALL;
 use super::host::{Answer, Purpose, Request, answer};
-use super::{Program, host};
 use std::path::Path;
 use std::process::ExitCode;
 
 const TABLE: &str = include_str!("recorded.csv");
 
 /// First line of the table.
-const HEAD: &str = "program,malloc_share,live_kib,blocks,version";
+const HEAD: &str = "program,malloc_share,live_kib,version";
+/// glibc's library that tells at exit what was held at most, where glibc itself lies.
+const USAGE: &str = "libmemusage.so";
 /// Part of the input with which instructions are counted.
 const SHARE_SCALE: f64 = 0.1;
 /// Longest time of one program under valgrind, in milliseconds.
@@ -27,19 +31,15 @@ pub struct Recorded {
     pub malloc_share: Option<f64>,
     /// Most memory that its largest process holds at once.
     pub live_kib: Option<u64>,
-    /// Blocks that it allocates.
-    pub blocks: Option<u64>,
 }
 
 /// What was counted of the program of this name.
 pub fn of(name: &str) -> Recorded {
     let line = TABLE.lines().skip(1).find(|line| line.split(',').next() == Some(name));
     let fields: Vec<&str> = line.unwrap_or("").split(',').collect();
-    let number = |at: usize| fields.get(at).and_then(|text| text.parse().ok());
     Recorded {
         malloc_share: fields.get(1).and_then(|text| text.parse().ok()),
-        live_kib: number(2),
-        blocks: number(3),
+        live_kib: fields.get(2).and_then(|text| text.parse().ok()),
     }
 }
 
@@ -62,14 +62,12 @@ pub(super) fn record(folder: &Path, names: &[&str]) -> ExitCode {
             Some(Answer::Shared(share)) => format!("{share:.4}"),
             _ => String::new(),
         };
-        let (live, blocks) = match live {
-            Some(Answer::Lived(host::Live { kib, blocks })) => {
-                (kib.to_string(), blocks.to_string())
-            }
-            _ => Default::default(),
+        let live = match live {
+            Some(Answer::Lived(kib)) => kib.to_string(),
+            _ => String::new(),
         };
         let version = program.version(&own).replace(',', ";");
-        println!("{},{share},{live},{blocks},{version}", program.name);
+        println!("{},{share},{live},{version}", program.name);
     }
     ExitCode::SUCCESS
 }
@@ -82,6 +80,7 @@ fn counted(
     purpose: Purpose,
 ) -> Option<Answer> {
     let inputs = folder.join(format!("{purpose:?}"));
+    let libc = crate::driver::system_library().ok()?;
     let request = Request {
         program: program.name.to_owned(),
         inputs: inputs.clone(),
@@ -89,7 +88,8 @@ fn counted(
         own: own.to_owned(),
         scale,
         seed: 1,
-        library: crate::driver::system_library().ok()?,
+        library: if purpose == Purpose::Live { libc.with_file_name(USAGE) } else { libc },
+        system: None,
         environment: Vec::new(),
         padding: 0,
         limit_ms: LIMIT_MS,

@@ -10,10 +10,13 @@ use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::io;
+use std::mem::MaybeUninit;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use tokio::net::UnixListener;
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 
 /// Threads that serve.
 const WORKERS: usize = 2;
@@ -63,8 +66,29 @@ async fn tell(
     kept.get(&id).cloned().map(described).ok_or(StatusCode::NOT_FOUND)
 }
 
-/// Serves at this Unix socket until the process is ended.
+/// Blocks the signal by which services are asked to end, for this thread and those that it starts.
+fn block_termination() -> libc::sigset_t {
+    let mut signals = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the first call initialises the set, which the others then read.
+    unsafe {
+        libc::sigemptyset(signals.as_mut_ptr());
+        libc::sigaddset(signals.as_mut_ptr(), libc::SIGTERM);
+        libc::pthread_sigmask(libc::SIG_BLOCK, signals.as_ptr(), std::ptr::null_mut());
+        signals.assume_init()
+    }
+}
+
+/// Serves at this Unix socket until the process is asked to end. It then ends as programs do, so that
+/// libraries that report at exit do so.
 pub(super) fn serve(socket: &std::path::Path) -> ExitCode {
+    let signals = block_termination();
+    let (asked, end) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        let mut signal = 0;
+        // SAFETY: the set was initialised, and its signal is blocked in all threads.
+        unsafe { libc::sigwait(&signals, &mut signal) };
+        drop(asked);
+    });
     let served = || -> io::Result<()> {
         let runtime = Builder::new_multi_thread().worker_threads(WORKERS).enable_io().build()?;
         runtime.block_on(async {
@@ -73,7 +97,8 @@ pub(super) fn serve(socket: &std::path::Path) -> ExitCode {
                 .route("/orders", post(keep))
                 .route("/orders/{id}", get(tell))
                 .with_state(Orders::default());
-            axum::serve(listener, router).await
+            let ended = async { drop(end.await) };
+            axum::serve(listener, router).with_graceful_shutdown(ended).await
         })
     };
     match served() {

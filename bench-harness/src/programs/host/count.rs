@@ -1,22 +1,12 @@
-//! Counting a run under valgrind: the share of its instructions that are `malloc`'s, and what it holds.
+//! Counting a run: the share of its instructions that are `malloc`'s, and what it holds.
 //!
 //! Two passes under callgrind count all instructions, and those from the entry of a function of glibc's
-//! allocator until it returns. One under DHAT tells the largest amount that the program held at once. Each is the
-//! same on a busy machine and on a quiet one.
+//! allocator until it returns. One on glibc's `libmemusage` tells the largest amount that the program held
+//! at once. Each is the same on a busy machine and on a quiet one.
 
 use super::start::Wrap;
 use super::{Request, run};
 use crate::programs::Program;
-use serde::{Deserialize, Serialize};
-
-/// What a program holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Live {
-    /// Most memory that the largest process held at once.
-    pub kib: u64,
-    /// Blocks that were allocated, in all processes.
-    pub blocks: u64,
-}
 
 /// glibc's allocator, under each of its names.
 const ENTRIES: [&str; 12] = [
@@ -45,13 +35,11 @@ pub(super) fn share(program: &Program, request: &Request) -> Result<f64, String>
     Ok(sum(&inside, "Collected :").ok_or(nothing)? as f64 / all as f64)
 }
 
-/// What the program holds.
-pub(super) fn live(program: &Program, request: &Request) -> Result<Live, String> {
-    let dhat = ["--tool=dhat", "--dhat-out-file=/dev/null"].map(str::to_owned);
-    let said = under(program, request, dhat.to_vec())?;
-    let bytes = numbers(&said, "At t-gmax:").max().ok_or("DHAT saw nothing")?;
-    let blocks = said.lines().filter(|line| line.contains("Total:")).filter_map(blocks).sum();
-    Ok(Live { kib: bytes / 1024, blocks })
+/// Most memory that the program's largest process held at once, in KiB.
+pub(super) fn live(program: &Program, request: &Request) -> Result<u64, String> {
+    let said = run(program, request, &Wrap::Quiet)?.errors;
+    let peak = numbers(&said, "heap peak:").max().ok_or("libmemusage said nothing")?;
+    Ok(peak / 1024)
 }
 
 /// What valgrind says of a run under one of its tools.
@@ -67,16 +55,11 @@ fn numbers<'a>(text: &'a str, name: &'a str) -> impl Iterator<Item = u64> + 'a {
 }
 
 fn number(text: &str) -> Option<u64> {
-    text.split_whitespace().next()?.replace(',', "").parse().ok()
+    text.split_whitespace().next()?.trim_end_matches(',').parse().ok()
 }
 
 fn sum(text: &str, name: &str) -> Option<u64> {
     numbers(text, name).reduce(|one, other| one + other)
-}
-
-/// `==7== Total: 1,234 bytes in 56 blocks`.
-fn blocks(line: &str) -> Option<u64> {
-    number(line.split_once("bytes in ")?.1)
 }
 
 #[cfg(test)]
@@ -85,13 +68,10 @@ mod tests {
 
     #[test]
     fn counts_of_all_processes_are_read() {
-        let text = "==7== Collected : 1234\n==8== Collected : 6\n==9== Total:     1,234 bytes in 5,6 blocks\n";
+        let text = "==7== Collected : 1234\n==8== Collected : 6\n";
         assert_eq!(sum(text, "Collected :"), Some(1_240));
         assert_eq!(sum(text, "nothing"), None);
-        assert_eq!(text.lines().filter_map(blocks).sum::<u64>(), 56);
-        assert_eq!(
-            numbers("== At t-gmax: 2,048 bytes in 3 blocks", "At t-gmax:").max(),
-            Some(2_048)
-        );
+        let text = "usage: heap total: 9, heap peak: 2048, stack peak: 7\nheap peak: 5, stack";
+        assert_eq!(numbers(text, "heap peak:").max(), Some(2_048));
     }
 }

@@ -10,8 +10,7 @@ mod count;
 mod proof;
 mod start;
 mod tree;
-
-pub use count::Live;
+mod view;
 
 use super::{Place, Program, Work, digest, find};
 use crate::measure::Measurement;
@@ -41,6 +40,9 @@ pub struct Request {
     pub seed: u64,
     /// The allocator's library.
     pub library: PathBuf,
+    /// A folder with a C library and others that take the place of the system's; none where the system's
+    /// serve.
+    pub system: Option<PathBuf>,
     /// Variables that the allocator is given.
     pub environment: Vec<(String, String)>,
     /// Bytes by which the environment is longer.
@@ -61,7 +63,7 @@ pub enum Purpose {
     Prove,
     /// To count instructions under callgrind.
     Share,
-    /// To see under DHAT how much it holds.
+    /// To see how much it holds: by glibc's libmemusage, which must be the library.
     Live,
 }
 
@@ -80,8 +82,8 @@ pub enum Answer {
     },
     /// The share of its instructions that are glibc's allocator's.
     Shared(f64),
-    /// What it holds.
-    Lived(Live),
+    /// Most memory that its largest process holds at once, in KiB.
+    Lived(u64),
     /// It failed, and why.
     Refused(String),
 }
@@ -110,11 +112,12 @@ pub fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        ["try", name, library, scale] => try_one(name, library, scale),
+        ["try", name, library, scale] => try_one(name, library, scale, None),
+        ["try", name, library, scale, system] => try_one(name, library, scale, Some(system)),
         ["record", folder, ref names @ ..] => super::recorded::record(Path::new(folder), names),
         ["run", request] => {
             let answer = match serde_json::from_str(request) {
-                Ok(request) => answer(&request).unwrap_or_else(Answer::Refused),
+                Ok(request) => in_view(&request).unwrap_or_else(Answer::Refused),
                 Err(error) => Answer::Refused(format!("not a request: {error}")),
             };
             println!(
@@ -126,7 +129,7 @@ pub fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: stratalloc-bench-program run REQUEST, started by stratalloc-bench\n\
-                 \x20      stratalloc-bench-program try NAME LIBRARY SCALE, one run by hand, proved and measured\n\
+                 \x20      stratalloc-bench-program try NAME LIBRARY SCALE [FOLDER], one run by hand, proved and measured\n\
                  \x20      stratalloc-bench-program serve SOCKET, the web service in Rust\n\
                  \x20      stratalloc-bench-program packages, what ci/programs installs\n\
                  \x20      stratalloc-bench-program record FOLDER [NAME...], prints src/programs/recorded.csv anew"
@@ -137,11 +140,14 @@ pub fn main() -> ExitCode {
 }
 
 /// One program by hand, in a folder of its own: what the report would note of a run.
-fn try_one(name: &str, library: &str, scale: &str) -> ExitCode {
+fn try_one(name: &str, library: &str, scale: &str, system: Option<&str>) -> ExitCode {
     let tried = || -> Result<(), String> {
         let program = find(name).ok_or_else(|| format!("there is no program '{name}'"))?;
         let scale: f64 = scale.parse().map_err(|_| format!("not a number: {scale}"))?;
         let exe = std::env::current_exe().map_err(|error| error.to_string())?;
+        if let Some(folder) = system {
+            view::replace_libraries(Path::new(folder))?;
+        }
         let folder = std::env::temp_dir().join(format!("program-{}", std::process::id()));
         let inputs = folder.join("inputs");
         program.prepare(&inputs, scale, 1).map_err(|error| error.to_string())?;
@@ -153,6 +159,7 @@ fn try_one(name: &str, library: &str, scale: &str) -> ExitCode {
             scale,
             seed: 1,
             library: PathBuf::from(library),
+            system: None,
             environment: Vec::new(),
             padding: 0,
             limit_ms: 600_000,
@@ -173,6 +180,14 @@ fn try_one(name: &str, library: &str, scale: &str) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Does what was asked for, on the C library that was asked for.
+fn in_view(request: &Request) -> Result<Answer, String> {
+    if let Some(folder) = &request.system {
+        view::replace_libraries(folder)?;
+    }
+    answer(request)
 }
 
 /// Does what was asked for, in a folder that is gone afterwards.

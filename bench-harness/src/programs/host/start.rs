@@ -23,6 +23,8 @@ pub(super) enum Wrap {
     None,
     /// A record of the loader, into files whose names begin with this path.
     Record(PathBuf),
+    /// Nothing, to be counted rather than measured.
+    Quiet,
     /// This command before its own.
     Tool(Vec<String>),
 }
@@ -215,7 +217,7 @@ impl One {
 fn words(step: &Step, wrap: &Wrap) -> Command {
     let mut words: Vec<&String> = match wrap {
         Wrap::Tool(before) => before.iter().collect(),
-        Wrap::None | Wrap::Record(_) => Vec::new(),
+        Wrap::None | Wrap::Quiet | Wrap::Record(_) => Vec::new(),
     };
     words.extend(&step.words);
     let mut command = Command::new(words[0]);

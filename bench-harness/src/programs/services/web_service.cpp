@@ -5,10 +5,12 @@
 #include <httplib.h>
 #include <nlohmann/json.hpp>
 
+#include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -55,6 +57,11 @@ int main(int argc, char** argv) {
         std::fprintf(stderr, "usage: web-service-cpp SOCKET\n");
         return 2;
     }
+    // Asked to end, it ends as programs do, so that libraries that report at exit do so.
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     std::mutex lock;
     std::unordered_map<std::uint64_t, Order> orders;
     httplib::Server server;
@@ -83,5 +90,10 @@ int main(int argc, char** argv) {
         }
         response.set_content(described(order).dump(), "application/json");
     });
+    std::thread([&] {
+        int signal;
+        sigwait(&signals, &signal);
+        server.stop();
+    }).detach();
     return server.listen(argv[1], 80) ? 0 : 1;
 }
