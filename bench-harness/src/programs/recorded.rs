@@ -45,6 +45,8 @@ pub fn of(name: &str) -> Recorded {
 
 /// Counts programs, all where none is named, and prints their part of the table.
 pub(super) fn record(folder: &Path, names: &[&str]) -> ExitCode {
+    let Ok(folder) = std::path::absolute(folder) else { return ExitCode::FAILURE };
+    let folder = folder.as_path();
     let Some(own) = std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.to_owned()))
     else {
         return ExitCode::FAILURE;

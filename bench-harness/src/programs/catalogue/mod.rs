@@ -11,7 +11,6 @@ mod services;
 mod tools;
 
 use super::Program;
-use std::collections::BTreeSet;
 
 /// All programs.
 pub const ALL: [&Program; 22] = [
@@ -39,7 +38,20 @@ pub const ALL: [&Program; 22] = [
     &services::WEB_CPP,
 ];
 
-/// Debian's packages of all of them, each once.
-pub fn packages() -> BTreeSet<&'static str> {
-    ALL.iter().flat_map(|program| program.packages).copied().collect()
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_list_that_is_installed_has_every_programs_packages() {
+        let listed: Vec<_> = include_str!("../packages").lines().collect();
+        let needed: BTreeSet<_> =
+            ALL.iter().flat_map(|program| program.packages).copied().collect();
+        assert_eq!(
+            listed,
+            needed.into_iter().collect::<Vec<_>>(),
+            "bench-harness/src/programs/packages"
+        );
+    }
 }

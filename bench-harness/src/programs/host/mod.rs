@@ -106,12 +106,6 @@ pub fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", socket] => super::web_service::serve(Path::new(socket)),
-        ["packages"] => {
-            for package in super::catalogue::packages() {
-                println!("{package}");
-            }
-            ExitCode::SUCCESS
-        }
         ["try", name, library, scale] => try_one(name, library, scale, None),
         ["try", name, library, scale, system] => try_one(name, library, scale, Some(system)),
         ["record", folder, ref names @ ..] => super::recorded::record(Path::new(folder), names),
@@ -131,7 +125,6 @@ pub fn main() -> ExitCode {
                 "usage: stratalloc-bench-program run REQUEST, started by stratalloc-bench\n\
                  \x20      stratalloc-bench-program try NAME LIBRARY SCALE [FOLDER], one run by hand, proved and measured\n\
                  \x20      stratalloc-bench-program serve SOCKET, the web service in Rust\n\
-                 \x20      stratalloc-bench-program packages, what ci/programs installs\n\
                  \x20      stratalloc-bench-program record FOLDER [NAME...], prints src/programs/recorded.csv anew"
             );
             ExitCode::from(2)
