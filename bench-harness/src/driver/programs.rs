@@ -88,24 +88,31 @@ pub fn columns(runners: &[Runner]) -> (Vec<Column>, Vec<Missing>) {
     let (mut columns, mut missing) = (Vec::new(), Vec::new());
     for runner in runners {
         let name = runner.name().to_owned();
-        let found = match runner.preloaded() {
-            Some((library, settings)) => {
-                let real = library.canonicalize().map_err(|error| error.to_string());
-                real.map(|library| (library, settings))
-            }
-            None if name == BASELINE => system_library()
-                .map(|library| (library, Vec::new()))
-                .map_err(|error| error.to_string()),
-            None => Err("it is linked into its runner, and is no library to preload".to_owned()),
-        };
-        match found {
-            Ok((library, environment)) => {
-                columns.push(Column { allocator: name, library, system: None, environment });
-            }
+        match column(runner) {
+            Ok(column) => columns.push(column),
             Err(reason) => missing.push(Missing { name, reason }),
         }
     }
     (columns, missing)
+}
+
+fn column(runner: &Runner) -> Result<Column, String> {
+    let trouble = |error: io::Error| error.to_string();
+    let (library, system) = match runner.library() {
+        // Over the system's C library lies the loader's: what serves is in the system's place.
+        Some((library, Some(loader))) if library.starts_with(&loader.libraries) => {
+            let own = library.file_name() == Some("libc.so.6".as_ref());
+            let library = if own { system_library() } else { library.canonicalize() };
+            (library.map_err(trouble)?, Some(loader.libraries.clone()))
+        }
+        Some((library, loader)) => {
+            let library = library.canonicalize().map_err(trouble)?;
+            (library, loader.map(|loader| loader.libraries.clone()))
+        }
+        None if runner.name() == BASELINE => (system_library().map_err(trouble)?, None),
+        None => return Err("it is linked into its runner, and no library to preload".to_owned()),
+    };
+    Ok(Column { allocator: runner.name().to_owned(), library, system, environment: Vec::new() })
 }
 
 /// Runs programs under `columns`; everything that is measured, proved and missing is added to

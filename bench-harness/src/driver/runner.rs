@@ -36,6 +36,15 @@ pub struct Preload {
     pub path: PathBuf,
 }
 
+/// A dynamic loader, with its own C library, that starts programs of this system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loader {
+    /// The loader.
+    pub program: PathBuf,
+    /// The folder of its libraries.
+    pub libraries: PathBuf,
+}
+
 impl std::str::FromStr for Preload {
     type Err = String;
 
@@ -183,17 +192,11 @@ impl Runner {
         &self.description.name
     }
 
-    /// The library that is preloaded under the program, if one is, and the variables that set the
-    /// allocator: what it takes to put the same allocator under any other program.
-    pub(super) fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
+    /// The library that serves `malloc` and can be put under another program, and the loader that it needs
+    /// for that; none where the allocator is linked into the runner.
+    pub fn library(&self) -> Option<(&Path, Option<&Loader>)> {
         let library = self.environment.iter().find(|(name, _)| *name == "LD_PRELOAD");
-        let settings = self
-            .environment
-            .iter()
-            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
-        let text = |value: &OsString| value.to_string_lossy().into_owned();
-        let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
-        library.map(|(_, path)| (Path::new(path), settings))
+        library.map(|(_, path)| (Path::new(path), None))
     }
 
     /// Starts the program with `arguments` and returns its answer.

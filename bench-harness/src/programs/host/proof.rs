@@ -107,7 +107,7 @@ mod tests {
         let other = LINE.replace("jq", "sort").replace("malloc", "strlen").replace("liba", "libc");
         let text = format!("{LINE}\n{other}\n");
         let proof = proof(&[&text, LINE, &other]).expect("all bindings lead there");
-        assert!(proof.contains("in 2 processes, by 1 file,"), "{proof}");
+        assert!(proof.contains("in 2 processes, by 1 file:"), "{proof}");
     }
 
     #[test]

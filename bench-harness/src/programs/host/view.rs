@@ -41,10 +41,9 @@ fn pairs(folder: &Path, system: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
         let name = entry?.file_name();
         let library = name.to_string_lossy().contains(".so");
         let files = (folder.join(&name).canonicalize(), system.join(&name).canonicalize());
-        if let (true, (Ok(new), Ok(old))) = (library, files) {
-            if new.is_file() && old.is_file() && !pairs.iter().any(|(_, known)| *known == old) {
-                pairs.push((new, old));
-            }
+        let (true, (Ok(new), Ok(old))) = (library, files) else { continue };
+        if new.is_file() && old.is_file() && !pairs.iter().any(|(_, known)| *known == old) {
+            pairs.push((new, old));
         }
     }
     pairs.sort();

@@ -51,17 +51,17 @@ mod tests {
         let digests: Vec<(&str, u64)> =
             ALL.iter().map(|(name, make)| (*name, crate::programs::digest(&make(7)))).collect();
         let expected: [(&str, u64); ALL.len()] = [
-            ("log", 0),
-            ("json lines", 0),
-            ("json array", 0),
-            ("xml", 0),
-            ("c", 0),
-            ("c++", 0),
-            ("tables", 0),
-            ("bank", 0),
-            ("transfers", 0),
-            ("history", 0),
-            ("picture", 0),
+            ("log", 12_390_178_984_415_026_585),
+            ("json lines", 14_540_971_049_034_842_373),
+            ("json array", 17_105_728_583_116_751_555),
+            ("xml", 3_727_199_725_097_795_673),
+            ("c", 2_104_500_428_453_234_760),
+            ("c++", 1_111_568_092_862_803_738),
+            ("tables", 16_420_473_785_790_588_315),
+            ("bank", 389_483_467_675_696_490),
+            ("transfers", 6_130_444_818_256_983_813),
+            ("history", 18_353_411_789_710_237_228),
+            ("picture", 10_089_812_448_462_813_310),
         ];
         assert_eq!(digests, expected);
     }

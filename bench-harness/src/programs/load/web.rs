@@ -67,10 +67,9 @@ fn answer(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
     while line.trim_end() != "" {
         line.clear();
         from.read_line(&mut line)?;
-        if let Some((name, value)) = line.split_once(':') {
-            if name.eq_ignore_ascii_case("content-length") {
-                length = value.trim().parse().ok();
-            }
+        let Some((name, value)) = line.split_once(':') else { continue };
+        if name.eq_ignore_ascii_case("content-length") {
+            length = value.trim().parse().ok();
         }
     }
     let mut body = vec![0; length.ok_or_else(|| nonsense("an answer without a length"))?];
