@@ -17,7 +17,7 @@ pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
 pub use programs::{Asked, Column, Heard, columns, run_programs, system_library};
-pub use runner::{Loader, Preload, Runner, find};
+pub use runner::{Preload, Runner, find};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 

@@ -98,21 +98,18 @@ pub fn columns(runners: &[Runner]) -> (Vec<Column>, Vec<Missing>) {
 
 fn column(runner: &Runner) -> Result<Column, String> {
     let trouble = |error: io::Error| error.to_string();
-    let (library, system) = match runner.library() {
-        // Over the system's C library lies the loader's: what serves is in the system's place.
-        Some((library, Some(loader))) if library.starts_with(&loader.libraries) => {
-            let own = library.file_name() == Some("libc.so.6".as_ref());
-            let library = if own { system_library() } else { library.canonicalize() };
-            (library.map_err(trouble)?, Some(loader.libraries.clone()))
+    let allocator = runner.name().to_owned();
+    let system = runner.system().map(Path::to_owned);
+    let (library, environment) = match runner.preloaded() {
+        // It lies in the place of the system's, where it is found under the system's name.
+        Some((library, settings)) if system.is_some() && library.ends_with("libc.so.6") => {
+            (system_library().map_err(trouble)?, settings)
         }
-        Some((library, loader)) => {
-            let library = library.canonicalize().map_err(trouble)?;
-            (library, loader.map(|loader| loader.libraries.clone()))
-        }
-        None if runner.name() == BASELINE => (system_library().map_err(trouble)?, None),
+        Some((library, settings)) => (library.canonicalize().map_err(trouble)?, settings),
+        None if allocator == BASELINE => (system_library().map_err(trouble)?, Vec::new()),
         None => return Err("it is linked into its runner, and no library to preload".to_owned()),
     };
-    Ok(Column { allocator: runner.name().to_owned(), library, system, environment: Vec::new() })
+    Ok(Column { allocator, library, system, environment })
 }
 
 /// Runs programs under `columns`; everything that is measured, proved and missing is added to

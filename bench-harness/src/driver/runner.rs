@@ -36,15 +36,6 @@ pub struct Preload {
     pub path: PathBuf,
 }
 
-/// A dynamic loader, with its own C library, that starts programs of this system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Loader {
-    /// The loader.
-    pub program: PathBuf,
-    /// The folder of its libraries.
-    pub libraries: PathBuf,
-}
-
 impl std::str::FromStr for Preload {
     type Err = String;
 
@@ -192,11 +183,22 @@ impl Runner {
         &self.description.name
     }
 
-    /// The library that serves `malloc` and can be put under another program, and the loader that it needs
-    /// for that; none where the allocator is linked into the runner.
-    pub fn library(&self) -> Option<(&Path, Option<&Loader>)> {
+    /// The library that serves `malloc` in place of the system's, if one does, and the variables that set the
+    /// allocator: what it takes to put the same allocator under any other program.
+    pub fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
         let library = self.environment.iter().find(|(name, _)| *name == "LD_PRELOAD");
-        library.map(|(_, path)| (Path::new(path), None))
+        let settings = self
+            .environment
+            .iter()
+            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
+        let text = |value: &OsString| value.to_string_lossy().into_owned();
+        let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+        library.map(|(_, path)| (Path::new(path), settings))
+    }
+
+    /// The folder of another C library than the system's, where the allocator needs one.
+    pub fn system(&self) -> Option<&Path> {
+        None
     }
 
     /// Starts the program with `arguments` and returns its answer.
