@@ -253,7 +253,10 @@ fn prove_all(
         watch(Heard::Starting(0, program.name, &column.allocator));
         let (allocator, name) = (column.allocator.clone(), program.name.to_owned());
         match session.ask(program, column, Purpose::Prove, padding(0)) {
-            Ok(Answer::Proved { proof, .. }) => {
+            Ok(Answer::Proved { mut proof, .. }) => {
+                if column.system.is_some() {
+                    proof += ", with the allocator's own glibc in the place of the system's";
+                }
                 results.programs.in_use.push(InUse { allocator, program: name, proof });
             }
             other => {

@@ -168,7 +168,10 @@ impl Program {
         let Ok(said) = said else { return String::new() };
         let text = [said.stdout, said.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
-        text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("").to_owned()
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
+        // What it was linked with is not what serves it here.
+        let words = line.split_whitespace().filter(|word| !word.starts_with("malloc="));
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Writes its inputs into `folder`, which must be there.

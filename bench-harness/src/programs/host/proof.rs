@@ -46,9 +46,10 @@ pub(super) fn of_records(folder: &Path, library: &Path) -> Result<String, String
     let plural = |number: usize, one: &str, more: &str| {
         format!("{number} {}", if number == 1 { one } else { more })
     };
+    // A report has no use for where this machine keeps it.
+    let name = library.file_name().unwrap_or_default().to_string_lossy();
     Ok(format!(
-        "malloc and its kin are bound to {} in {}, by {}: the loader's record",
-        library.display(),
+        "malloc and its kin are bound to {name} in {}, by {}: the loader's record",
         plural(processes, "process", "processes"),
         plural(files.len(), "file", "files"),
     ))
