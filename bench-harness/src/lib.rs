@@ -14,6 +14,7 @@
 //!  conditions          what the machine did while something ran
 //!  measure            clock, processor time, faults, resident memory over time
 //!  latency            loads whose every call is timed, for the rare long ones
+//!  programs           real programs as workloads, and the process that measures a run of one
 //!  scenarios          what documents claim, step by step, and whether it holds
 //!  workloads          the work itself;  block, random: what it is made of
 //!  trace               recorded calls of real programs, decoded and replayed
@@ -42,6 +43,7 @@ pub mod machine;
 pub mod conditions;
 
 pub mod child;
+pub mod programs;
 pub mod results;
 
 pub mod standing;

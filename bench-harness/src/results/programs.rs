@@ -1,9 +1,9 @@
 //! What is known about runs of real programs, and how it joins the workloads' results.
 //!
 //! Programs are kept apart from the workloads, because only allocators that can be preloaded have
-//! columns there. [`Results::of_programs`] gives them in the form of results of their own, and
-//! [`Results::with_programs`] puts them among the workloads, so that all that is computed from workloads
-//! (intervals, geometric means, comparisons) is computed from programs by the same code.
+//! columns there. [`Results::of_programs`] gives them in the form of results of their own, so that what
+//! is computed from workloads (intervals, geometric means, standings) is computed from programs by the
+//! same code.
 
 use super::{Results, Run, WorkloadFacts};
 use serde::{Deserialize, Serialize};
@@ -128,14 +128,6 @@ impl Results {
             ..Self::new(self.machine.clone(), self.plan.clone())
         })
     }
-
-    /// These results with the programs among the workloads.
-    pub fn with_programs(&self) -> Self {
-        let mut all = self.clone();
-        all.workloads.extend(self.programs.workloads());
-        all.runs.extend(self.programs.runs.iter().map(|one| one.run.clone()));
-        all
-    }
 }
 
 #[cfg(test)]
@@ -154,8 +146,6 @@ mod tests {
         let summary = Summary::new(&alone).expect("allocators took part");
         let twice = summary.overall(1, summary.baseline, Measure::Cpu).expect("both ran");
         assert!((twice.value - 2.0).abs() < 1e-9, "{twice:?}");
-        let merged = all.with_programs();
-        assert_eq!((merged.workloads.len(), merged.runs.len()), (3, 18 + 24));
         assert_eq!(all.programs.pss_peak_kib("b", "git").count(), 6);
     }
 }
