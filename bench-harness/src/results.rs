@@ -14,6 +14,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+mod programs;
+
+pub use programs::{InUse, Missing, ProgramFacts, ProgramRun, Programs};
+
 /// Version of the file's layout.
 pub const FORMAT: u32 = 1;
 
@@ -47,6 +51,9 @@ pub struct Results {
     /// Instructions of operations, where they were counted.
     #[serde(default)]
     pub instructions: Vec<Instructions>,
+    /// Real programs under the allocators that can be put under them.
+    #[serde(default, skip_serializing_if = "Programs::is_empty")]
+    pub programs: Programs,
     /// Every allocator or run that did not, and why.
     pub failures: Vec<Failure>,
 }
@@ -220,6 +227,7 @@ impl Results {
             latency: Vec::new(),
             startup: Vec::new(),
             instructions: Vec::new(),
+            programs: Programs::default(),
             failures: Vec::new(),
         }
     }
@@ -334,6 +342,39 @@ pub(crate) mod samples {
             rss_end_kib: peak_kib / 2,
             rss_mean_kib: peak_kib * 3 / 4,
             timeline: (0..5).map(|n| Sample::from((10 * n, peak_kib))).collect(),
+        }
+    }
+
+    /// Programs, each run once per round and allocator, which takes `cpu_s(allocator)` seconds.
+    pub fn programs(
+        allocators: &[&str],
+        names: &[&str],
+        rounds: usize,
+        cpu_s: impl Fn(usize) -> f64,
+    ) -> Programs {
+        let runs = results(allocators, names, rounds, |a, _, _| cpu_s(a), |_| 20_000).runs;
+        let facts = |name: &&str| ProgramFacts {
+            name: (*name).to_owned(),
+            stands_for: "a test".to_owned(),
+            does: "nothing".to_owned(),
+            version: "1.0".to_owned(),
+            packages: vec![(*name).to_owned()],
+            threads: 1,
+            processes: 1,
+            live_kib: Some(10_000),
+            malloc_share: Some(0.1),
+        };
+        let in_use = |run: &Run| InUse {
+            allocator: run.allocator.clone(),
+            program: run.workload.clone(),
+            proof: "seen".to_owned(),
+        };
+        Programs {
+            scale: 1.0,
+            facts: names.iter().map(facts).collect(),
+            in_use: runs.iter().filter(|run| run.round == 1).map(in_use).collect(),
+            runs: runs.into_iter().map(|run| ProgramRun { run, pss_peak_kib: 19_000 }).collect(),
+            ..Programs::default()
         }
     }
 
