@@ -37,7 +37,8 @@ pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Ta
     }
 }
 
-fn start_up(results: &Results) -> Table {
+/// What starting costs.
+pub fn start_up(results: &Results) -> Table {
     let mut table = table(
         "Cost of starting",
         "A program that only starts, answers one line and ends: medians of many starts, with 95 % \
@@ -119,7 +120,8 @@ pub fn latency_of(results: &Results, wanted: impl Fn(&str) -> bool) -> Table {
     table
 }
 
-fn instructions(results: &Results) -> Table {
+/// Instructions of operations.
+pub fn instructions(results: &Results) -> Table {
     let mut table = table(
         "Instructions per operation",
         "Counted by callgrind, as the difference of two runs, so that starting drops out; the \

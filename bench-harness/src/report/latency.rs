@@ -12,15 +12,12 @@ use crate::statistics::{Estimate, of_ratios, of_values};
 pub const TITLE: &str = "Latency of single calls";
 
 /// What a reader must know.
-pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's \
-counter, with fences on both sides. After each call, the thread does nothing for as long, timed in \
-the same way: how far that empty loop overran is what the machine did to the thread, be it an \
-interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the \
-empty loop's. What reading the clock adds is in all times, the empty loop's too. Percentiles are \
-the medians of those of the rounds, with 95 % intervals where there are three rounds or more; by operation, and in \
-the charts, counts of all rounds are put together before percentiles are taken. Rounds are interleaved, each in a process of its own. \
-An allocator that reads or writes the block itself takes in its call the cache misses and faults that \
-another leaves to the program's first write.";
+pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's counter, with fences on \
+both sides. After each, the thread does nothing for as long, timed alike: how far that empty loop overran is what the machine \
+did, be it an interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the empty loop's. \
+Reading the clock is in all times. Percentiles, and the longest call, are the medians of those of the rounds, with 95 % intervals from \
+three rounds on; in the charts, and by operation, all rounds count together. An allocator that touches the block itself takes in its \
+call the misses and faults that another leaves to the program.";
 
 /// A load and what every allocator showed of it.
 pub struct Shown<'a> {
@@ -85,7 +82,7 @@ pub fn facts(results: &Results) -> String {
 }
 
 /// A figure of single rounds.
-type OfRound = fn(&Round) -> Option<f64>;
+pub type OfRound = fn(&Round) -> Option<f64>;
 
 const P50: OfRound = |round| round.p50_ns;
 const P99: OfRound = |round| round.p99_ns;
@@ -112,56 +109,93 @@ fn relative(own: &Distribution, other: &Distribution, figure: OfRound) -> Option
     of_ratios(&ratios.collect::<Option<Vec<f64>>>()?)
 }
 
-/// Ours against the best peer of each load, and what the machine did meanwhile.
+/// Ours against the best peer under a load, in one figure.
+pub struct Against<'a> {
+    /// Name of the load.
+    pub load: &'a str,
+    /// Our allocator.
+    pub ours: &'a str,
+    /// What the figure is called.
+    pub figure: &'static str,
+    /// Ours, in nanoseconds, with what the rounds say of it.
+    pub own: String,
+    /// The peer that is best in this figure.
+    pub peer: &'a str,
+    /// Its figure, in nanoseconds.
+    pub least: f64,
+    /// Ours over the peer's, within the rounds.
+    pub ratio: Option<Estimate>,
+}
+
+/// Ours against the best peer of each load. The best one is that of the figure, so that it may be another in
+/// each.
+pub fn against_best(results: &Results) -> Vec<Against<'_>> {
+    let kinds: [(&'static str, OfRound); 2] = [("p99.99", P9999), ("middle longest", LONGEST)];
+    let mut all = Vec::new();
+    for shown in shown(results) {
+        let (ours, peers): (Vec<_>, Vec<_>) = shown
+            .runs
+            .iter()
+            .filter_map(|(_, run)| Some((run.allocator.as_str(), run.calls()?)))
+            .partition(|(name, _)| is_ours(name));
+        for (own, calls) in ours {
+            for (title, figure) in kinds {
+                let figures = peers
+                    .iter()
+                    .filter_map(|(name, seen)| Some((middle(seen, figure)?.value, seen, name)));
+                let best = figures.min_by(|left, right| left.0.total_cmp(&right.0));
+                let Some((least, seen, peer)) = best else { continue };
+                let together = if title == "p99.99" { calls.p9999_ns } else { calls.max_ns };
+                all.push(Against {
+                    load: shown.name,
+                    ours: own,
+                    figure: title,
+                    own: written(calls, figure, together),
+                    peer,
+                    least,
+                    ratio: relative(calls, seen, figure),
+                });
+            }
+        }
+    }
+    all
+}
+
+/// The same as a table, with what the machine did meanwhile.
 pub fn overview(results: &Results) -> Table {
     let mut overview = table(
         "Ours against the best peer",
-        "All calls of the allocator together: medians over the rounds, with 95 % intervals where there are three \
-         rounds or more. The best peer is that of the figure, so that it may be another in each column; ratios are \
-         taken within the rounds.",
+        "The best peer is that of the figure, so that it may be another in each column; ratios are taken within the rounds.",
         2,
-        &[
-            "load",
-            "allocator",
-            "p99.99",
-            "best peer",
-            "ours / best",
-            "middle longest",
-            "best peer",
-            "ours / best",
-            "empty p99.99",
-            "empty longest",
-        ],
+        &["load", "allocator", "p99.99", "best peer", "ours / best", "middle longest", "best peer", "ours / best"],
     );
-    for shown in shown(results) {
-        let named = |run: &LatencyRun| is_ours(&run.allocator);
-        let best = |figure: OfRound| {
-            let peers = shown.runs.iter().filter(|(_, run)| !named(run));
-            let peers = peers.filter_map(|(_, run)| Some((run.calls()?, &run.allocator)));
-            let figures =
-                peers.filter_map(|(seen, name)| Some((middle(seen, figure)?, seen, name)));
-            figures.min_by(|left, right| left.0.value.total_cmp(&right.0.value))
-        };
-        for (_, run) in shown.runs.iter().filter(|(_, run)| named(run)) {
-            let (Some(calls), Some(empty)) = (run.calls(), run.empty()) else { continue };
-            let mut row = vec![shown.name.to_owned(), run.allocator.clone()];
-            for (figure, together) in [(P9999, calls.p9999_ns), (LONGEST, calls.max_ns)] {
-                row.push(written(calls, figure, together));
-                row.extend(match best(figure) {
-                    Some((least, seen, name)) => {
-                        let ratio = relative(calls, seen, figure);
-                        let ratio = ratio.map_or("-".to_owned(), |ratio| estimated(&ratio));
-                        [format!("{} {name}", ns(least.value)), ratio]
-                    }
-                    None => ["-".to_owned(), "-".to_owned()],
-                });
-            }
-            row.push(written(empty, P9999, empty.p9999_ns));
-            row.push(written(empty, LONGEST, empty.max_ns));
-            overview.rows.push(row);
+    for pair in against_best(results).chunks(2) {
+        let mut row = vec![pair[0].load.to_owned(), pair[0].ours.to_owned()];
+        for against in pair {
+            let ratio = against.ratio.as_ref().map_or("-".to_owned(), estimated);
+            row.extend([against.own.clone(), format!("{} {}", ns(against.least), against.peer), ratio]);
         }
+        overview.rows.push(row);
     }
     overview
+}
+
+/// The figures of the page and of the data: their names, how they are taken from a round, and what all rounds
+/// together have.
+pub const FIGURES: [(&str, OfRound, fn(&Distribution) -> f64); 5] = [
+    ("p50", P50, |all| all.p50_ns),
+    ("p99", P99, |all| all.p99_ns),
+    ("p99.9", P999, |all| all.p999_ns),
+    ("p99.99", P9999, |all| all.p9999_ns),
+    ("longest", LONGEST, |all| all.max_ns),
+];
+
+/// One of them, in nanoseconds, with its interval where every round's figure is known; else that of all rounds
+/// together.
+pub fn estimate(distribution: &Distribution, place: usize) -> Estimate {
+    let (_, figure, together) = FIGURES[place];
+    let fallback = || Estimate::without_interval(together(distribution), distribution.rounds.len());
+    middle(distribution, figure).unwrap_or_else(fallback)
 }
 
 /// Every allocator's calls under a load.

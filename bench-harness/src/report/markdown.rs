@@ -100,8 +100,9 @@ fn best_peers(results: &Results, summary: &Summary<'_>) -> String {
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
-    let Some(sentences) = standing::sentences(results, summary) else { return text };
-    text += &format!("\n{}\n", cell(&sentences));
+    for said in standing::conclusions(results, summary) {
+        text += &format!("\n{}\n", cell(&said));
+    }
     for measure in standing::DECIDING {
         let rows: Vec<_> = standing::worst(results, summary, measure)
             .iter()

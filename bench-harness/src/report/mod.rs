@@ -13,6 +13,7 @@ mod noise;
 mod scenarios;
 mod standing;
 mod svg_file;
+mod weak;
 
 use crate::results::Results;
 use std::fs;
@@ -31,7 +32,8 @@ pub struct Files {
     pub csv: PathBuf,
 }
 
-/// Writes `report.html`, `report.md`, `summary.svg` and `runs.csv` to `folder`, which is made where it is missing.
+/// Writes `report.html`, `report.md`, `summary.svg`, `runs.csv` and the CSV files that the page's parts link to to
+/// `folder`, which is made where it is missing. The page also links to `results.json`, which belongs beside it.
 pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     fs::create_dir_all(folder)?;
     let files = Files {
@@ -45,7 +47,9 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     if let Some(picture) = svg_file::picture(results) {
         fs::write(&files.picture, picture)?;
     }
-    fs::write(&files.csv, csv::table(results))?;
+    for (name, text) in csv::files(results) {
+        fs::write(folder.join(name), text)?;
+    }
     Ok(files)
 }
 

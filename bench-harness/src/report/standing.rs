@@ -13,8 +13,8 @@ pub const DECIDING: [Measure; 2] = [Measure::Cpu, Measure::Peak];
 const WORST: usize = 5;
 
 /// The conclusion in three sentences that need no statistics; none where nothing of ours was
-/// measured against a peer.
-pub fn sentences(results: &Results, summary: &Summary<'_>) -> Option<String> {
+/// measured against a peer. `noun` is what was run.
+pub fn sentences(results: &Results, summary: &Summary<'_>, noun: &str) -> Option<String> {
     let ours = ours(results)?;
     let name = |index: usize| results.allocators[index].name.as_str();
     let [time, memory] = DECIDING.map(|measure| summary.standings(measure));
@@ -40,7 +40,7 @@ pub fn sentences(results: &Results, summary: &Summary<'_>) -> Option<String> {
         "Over {}, {} takes {} the processor time of whichever peer is fastest on each, and {} the \
          peak memory of whichever is leanest. No single peer comes closer to that than {} in time \
          ({}) and {} in memory ({}). Beyond doubt, {} is faster than {} of {}, and leaner than {}.",
-        plural(time[ours].rows.len(), "workload"),
+        plural(time[ours].rows.len(), noun),
         name(ours),
         estimated(&own_time),
         estimated(&own_memory),
@@ -53,6 +53,15 @@ pub fn sentences(results: &Results, summary: &Summary<'_>) -> Option<String> {
         plural(peers.len(), "peer"),
         ahead(Measure::Peak),
     ))
+}
+
+/// The conclusions over the workloads, and over the real programs.
+pub fn conclusions(results: &Results, summary: &Summary<'_>) -> Vec<String> {
+    let programs = results.of_programs();
+    let of_programs = programs.as_ref().and_then(|programs| {
+        sentences(programs, &Summary::new(programs)?, "real program")
+    });
+    sentences(results, summary, "workload").into_iter().chain(of_programs).collect()
 }
 
 /// Our own column: the first of them.
@@ -93,7 +102,7 @@ mod tests {
             1000 * (1 + a as u64)
         });
         let summary = Summary::new(&results).expect("there are allocators");
-        let said = sentences(&results, &summary).expect("ours was measured");
+        let said = sentences(&results, &summary, "workload").expect("ours was measured");
         assert!(
             said.starts_with("Over 3 workloads, stratalloc takes 1.31× (1.05 to 1.96)"),
             "{said}"
@@ -109,7 +118,7 @@ mod tests {
         for names in [&["a", "b"][..], &["stratalloc"]] {
             let results = results(names, &["x"], 3, |_, _, _| 1.0, |_| 1);
             let summary = Summary::new(&results).expect("there are allocators");
-            let said = sentences(&results, &summary);
+            let said = sentences(&results, &summary, "workload");
             assert!(said.is_none() && worst(&results, &summary, Measure::Cpu).is_empty());
         }
     }

@@ -1,31 +1,28 @@
 //! The tables of what was measured once.
 
-use super::super::extras::{LATENCY, Table, latency_of, tables};
+use super::super::extras::{Table, instructions, start_up};
 use super::super::format::escape;
-use super::section;
+use super::again;
+use super::part::Part;
 use crate::results::Results;
 
-/// A section for each of them but latency, which stands with its workload.
-pub fn sections(results: &Results) -> String {
-    tables(results)
-        .iter()
-        .filter(|table| table.title != LATENCY)
-        .map(|table| section(&escape(&table.title), &escape(&table.note), "", &html(table)))
+/// The parts of those that have rows.
+pub fn parts(results: &Results) -> Vec<Part> {
+    let parts = [
+        ("starting", start_up(results), "starts.csv", again::STARTING),
+        ("instructions", instructions(results), "instructions.csv", again::INSTRUCTIONS),
+    ];
+    let with_rows = parts.into_iter().filter(|(_, table, ..)| !table.rows.is_empty());
+    with_rows
+        .map(|(id, table, data, again)| Part {
+            id,
+            content: html(&table),
+            title: table.title,
+            note: table.note,
+            data: vec![data, "results.json"],
+            again: again.to_owned(),
+        })
         .collect()
-}
-
-/// The latency table of a workload; empty where nothing was watched.
-pub fn latency(results: &Results, workload: &str) -> String {
-    let table = latency_of(results, |name| name == workload);
-    if table.rows.is_empty() {
-        return String::new();
-    }
-    format!(
-        "<h3>{}</h3>\n<p class=\"note\">{}</p>\n{}",
-        escape(&table.title),
-        escape(&table.note),
-        html(&table)
-    )
 }
 
 pub(super) fn html(table: &Table) -> String {
