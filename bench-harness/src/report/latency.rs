@@ -1,8 +1,7 @@
 //! Latency loads as tables, for every form of the report.
 
 use super::extras::{Table, table};
-use super::format::{count, figure as of_estimate, nanoseconds as ns};
-use super::standing::estimated;
+use super::format::{count, figure as of_estimate, nanoseconds as ns, times, with_range};
 use crate::latency::{Distribution, Round, find};
 use crate::results::{LatencyRun, Results};
 use crate::standing::is_ours;
@@ -16,7 +15,7 @@ pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed b
 both sides. After each, the thread does nothing for as long, timed alike: how far that empty loop overran is what the machine \
 did, be it an interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the empty loop's. \
 Reading the clock is in all times. Percentiles, and the longest call, are the medians of those of the rounds, with 95 % intervals from \
-three rounds on; in the charts, and by operation, all rounds count together. An allocator that touches the block itself takes in its \
+three rounds on; in the charts, all rounds count together: so many of the calls are faster than the line. Grey is the empty loop. An allocator that touches the block itself takes in its \
 call the misses and faults that another leaves to the program.";
 
 /// A load and what every allocator showed of it.
@@ -113,24 +112,19 @@ fn relative(own: &Distribution, other: &Distribution, figure: OfRound) -> Option
 pub struct Against<'a> {
     /// Name of the load.
     pub load: &'a str,
-    /// Our allocator.
-    pub ours: &'a str,
     /// What the figure is called.
     pub figure: &'static str,
-    /// Ours, in nanoseconds, with what the rounds say of it.
-    pub own: String,
+    /// Ours, in nanoseconds.
+    pub own: Estimate,
     /// The peer that is best in this figure.
     pub peer: &'a str,
-    /// Its figure, in nanoseconds.
-    pub least: f64,
     /// Ours over the peer's, within the rounds.
     pub ratio: Option<Estimate>,
 }
 
-/// Ours against the best peer of each load. The best one is that of the figure, so that it may be another in
-/// each.
+/// The first of ours against the best peer of each load. The best one is that of the figure, so that it may be
+/// another in each.
 pub fn against_best(results: &Results) -> Vec<Against<'_>> {
-    let kinds: [(&'static str, OfRound); 2] = [("p99.99", P9999), ("middle longest", LONGEST)];
     let mut all = Vec::new();
     for shown in shown(results) {
         let (ours, peers): (Vec<_>, Vec<_>) = shown
@@ -138,47 +132,59 @@ pub fn against_best(results: &Results) -> Vec<Against<'_>> {
             .iter()
             .filter_map(|(_, run)| Some((run.allocator.as_str(), run.calls()?)))
             .partition(|(name, _)| is_ours(name));
-        for (own, calls) in ours {
-            for (title, figure) in kinds {
-                let figures = peers
-                    .iter()
-                    .filter_map(|(name, seen)| Some((middle(seen, figure)?.value, seen, name)));
-                let best = figures.min_by(|left, right| left.0.total_cmp(&right.0));
-                let Some((least, seen, peer)) = best else { continue };
-                let together = if title == "p99.99" { calls.p9999_ns } else { calls.max_ns };
-                all.push(Against {
-                    load: shown.name,
-                    ours: own,
-                    figure: title,
-                    own: written(calls, figure, together),
-                    peer,
-                    least,
-                    ratio: relative(calls, seen, figure),
-                });
-            }
+        let Some((_, calls)) = ours.first() else { continue };
+        for place in DECIDING {
+            let (title, figure, _) = FIGURES[place];
+            let best = peers
+                .iter()
+                .map(|(name, seen)| (estimate(seen, place).value, seen, name))
+                .min_by(|left, right| left.0.total_cmp(&right.0));
+            let Some((_, seen, peer)) = best else { continue };
+            all.push(Against {
+                load: shown.name,
+                figure: title,
+                own: estimate(calls, place),
+                peer,
+                ratio: relative(calls, seen, figure),
+            });
         }
     }
     all
 }
 
-/// The same as a table, with what the machine did meanwhile.
+/// The same as a table.
 pub fn overview(results: &Results) -> Table {
     let mut overview = table(
         "Ours against the best peer",
-        "The best peer is that of the figure, so that it may be another in each column; ratios are taken within the rounds.",
-        2,
-        &["load", "allocator", "p99.99", "best peer", "ours / best", "middle longest", "best peer", "ours / best"],
+        "The best peer is that of the figure; ratios are taken within the rounds.",
+        1,
+        &["load", "p99.99, \u{b5}s", "/ best", "peer", "longest, \u{b5}s", "/ best", "peer"],
     );
-    for pair in against_best(results).chunks(2) {
-        let mut row = vec![pair[0].load.to_owned(), pair[0].ours.to_owned()];
+    for pair in against_best(results).chunks(DECIDING.len()) {
+        let mut row = vec![pair[0].load.to_owned()];
         for against in pair {
-            let ratio = against.ratio.as_ref().map_or("-".to_owned(), estimated);
-            row.extend([against.own.clone(), format!("{} {}", ns(against.least), against.peer), ratio]);
+            let own = with_range(&against.own, |time| micro(time / 1e3));
+            let ratio = |ratio: &Estimate| with_range(ratio, times);
+            let ratio = against.ratio.as_ref().map_or("-".to_owned(), ratio);
+            row.extend([own, ratio, against.peer.to_owned()]);
         }
         overview.rows.push(row);
     }
     overview
 }
+
+/// Microseconds with three digits, or two decimals of small ones.
+pub fn micro(value: f64) -> String {
+    match value {
+        value if value < 0.0995 => format!("{value:.3}"),
+        value if value < 9.95 => format!("{value:.2}"),
+        value if value < 99.5 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+/// The places of the figures that decide: they are of the rare calls.
+pub const DECIDING: [usize; 2] = [3, 4];
 
 /// The figures of the page and of the data: their names, how they are taken from a round, and what all rounds
 /// together have.
@@ -329,10 +335,10 @@ pub(crate) mod tests {
     #[test]
     fn ours_is_set_against_the_best_peer_only() {
         let row = &overview(&sample()).rows[0];
-        assert_eq!(row[..2], ["steady", "stratalloc"]);
-        assert!(row[5].starts_with("40.0 µs ("), "{row:?}");
-        assert_eq!(row[6], "20.0 µs b|<c>");
-        assert!(row[7].starts_with("2.00×"), "{row:?}");
+        assert_eq!(row[0], "steady");
+        assert!(row[4].starts_with("40.0 2.22\u{2013}1620"), "{row:?}");
+        assert!(row[5].starts_with("2.00\u{d7} "), "{row:?}");
+        assert_eq!(row[6], "b|<c>");
         assert_eq!(overview(&sample()).rows.len(), 1, "a peer has no row");
     }
 

@@ -58,9 +58,9 @@ pub fn sentences(results: &Results, summary: &Summary<'_>, noun: &str) -> Option
 /// The conclusions over the workloads, and over the real programs.
 pub fn conclusions(results: &Results, summary: &Summary<'_>) -> Vec<String> {
     let programs = results.of_programs();
-    let of_programs = programs.as_ref().and_then(|programs| {
-        sentences(programs, &Summary::new(programs)?, "real program")
-    });
+    let of_programs = programs
+        .as_ref()
+        .and_then(|programs| sentences(programs, &Summary::new(programs)?, "real program"));
     sentences(results, summary, "workload").into_iter().chain(of_programs).collect()
 }
 

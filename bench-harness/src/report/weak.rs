@@ -89,7 +89,12 @@ fn overall(results: &Results, summary: &Summary<'_>, ours: usize) -> Group {
             than: format!("of {}", results.allocators[peer].name),
         })
     });
-    Group { title: "Over all workloads".to_owned(), rows: behind.collect(), more: 0, anchor: "answer" }
+    Group {
+        title: "Over all workloads".to_owned(),
+        rows: behind.collect(),
+        more: 0,
+        anchor: "answer",
+    }
 }
 
 /// The rows of a table of workloads in which ours is behind the best peer.
@@ -227,7 +232,8 @@ mod tests {
     fn what_is_cut_off_is_counted() {
         let names: Vec<String> = (0..9).map(|number| format!("w{number}")).collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let slow = |allocator, workload, _| if allocator == 0 { 2.0 + workload as f64 } else { 1.0 };
+        let slow =
+            |allocator, workload, _| if allocator == 0 { 2.0 + workload as f64 } else { 1.0 };
         let results = results(&["stratalloc", "a"], &names, 6, slow, |_| 1);
         let summary = Summary::new(&results).expect("there are allocators");
         let groups = groups(&results, &summary);

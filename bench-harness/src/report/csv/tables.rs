@@ -83,7 +83,8 @@ pub fn programs(results: &Results) -> String {
         let pss = results.programs.pss_peak_kib(allocator, program).map(|kib| kib as f64);
         let pss: Vec<f64> = pss.collect();
         let Some(middle) = of_values(&pss) else { continue };
-        let (program, allocator, figures) = (quoted(program), quoted(allocator), with_ends(&middle));
+        let (program, allocator, figures) =
+            (quoted(program), quoted(allocator), with_ends(&middle));
         all.push(format!("{program},{allocator},pss_peak_kib,{figures},{},,,,,", middle.rounds));
     }
     lines(HEADER, all)
@@ -119,7 +120,8 @@ fn rows(results: &Results) -> Vec<String> {
 
 /// Every latency load: all calls, each operation, and the empty loop.
 pub fn latency(results: &Results) -> String {
-    const HEADER: &str = "load,allocator,operation,calls,percentile,median_ns,low,high,all_rounds_ns";
+    const HEADER: &str =
+        "load,allocator,operation,calls,percentile,median_ns,low,high,all_rounds_ns";
     let mut all = Vec::new();
     for run in &results.latency {
         for seen in &run.operations {

@@ -15,14 +15,14 @@ pub fn part(results: &Results) -> Part {
             escape(&allocator.name),
             escape(what(&allocator.name, &allocator.title)),
             escape(&allocator.version),
-            escape(&allocator.proof)
+            escape(allocator.proof.split(';').next().unwrap_or_default())
         )
     };
     let rows: String = results.allocators.iter().enumerate().map(row).collect();
     Part {
         id: "allocators",
         title: "Allocators, their versions, and proof of use".to_owned(),
-        note: String::new(),
+        note: "The proof's first part; the data has all of it.".to_owned(),
         content: format!(
             "<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr><th class=\"left\">allocator</th>\
              <th class=\"left\">what it is</th><th class=\"left\">version</th><th class=\"left\">proof that \
@@ -58,7 +58,8 @@ pub fn left_out(results: &Results) -> Option<Part> {
     }
     let line = |(failure, reason, times): &(&Failure, &str, usize)| {
         let on = failure.workload.as_deref().map_or(String::new(), |name| format!(" on {name}"));
-        let often = if *times == 1 { String::new() } else { format!(" ({})", plural(*times, "time")) };
+        let often =
+            if *times == 1 { String::new() } else { format!(" ({})", plural(*times, "time")) };
         let what = escape(&format!("{}{on}", failure.allocator));
         format!("<li><b>{what}</b>: {}{often}</li>\n", escape(reason))
     };

@@ -15,15 +15,13 @@ use crate::summary::{Measure, Summary};
 /// The section.
 pub fn section(results: &Results, summary: &Summary<'_>) -> String {
     let said = standing::conclusions(results, summary);
-    let said: String = said
-        .iter()
-        .map(|said| format!("<p class=\"conclusion\">{}</p>\n", escape(said)))
-        .collect();
+    let said: String =
+        said.iter().map(|said| format!("<p class=\"conclusion\">{}</p>\n", escape(said))).collect();
     format!(
         "<section id=\"answer\">\n{said}<div class=\"answer\">\n{}{}</div>\n{}{}</section>\n",
         chart(results, summary),
         weak_sides(results, summary),
-        table(results, summary, "workload"),
+        table(results, summary),
         foot(&["summary.csv", "results.json"], &super::again::everything(results)),
     )
 }
@@ -77,8 +75,8 @@ struct Column {
     cells: Vec<Option<Estimate>>,
 }
 
-/// Every allocator in every measure, the fastest first; `noun` is what the means are over.
-pub fn table(results: &Results, summary: &Summary<'_>, noun: &str) -> String {
+/// Every allocator in every measure, the fastest first.
+fn table(results: &Results, summary: &Summary<'_>) -> String {
     let allocators = results.allocators.len();
     let against_best = DECIDING.map(|measure| Column {
         title: measure.title().to_lowercase(),
@@ -94,13 +92,12 @@ pub fn table(results: &Results, summary: &Summary<'_>, noun: &str) -> String {
     let mut order: Vec<usize> = (0..allocators).collect();
     let place = |index: &usize| columns[0].cells[*index].map_or(f64::INFINITY, |it| it.value);
     order.sort_by(|left, right| place(left).total_cmp(&place(right)));
-    let heads: String =
-        columns.iter().map(|column| format!("<th>{}</th>", column.title)).collect();
+    let heads: String = columns.iter().map(|column| format!("<th>{}</th>", column.title)).collect();
     let rows: String = order.iter().map(|index| row(results, &columns, *index)).collect();
     format!(
         "<p class=\"caption\">Geometric means, smaller is better; small, where the true value is with 95&#160;%</p>\n\
          <div class=\"wide\">\n<table class=\"sortable\">\n<thead>\n<tr><td></td><td \
-         colspan=\"{}\">relative to the best peer of each {noun}</td><td colspan=\"{}\">relative to \
+         colspan=\"{}\">relative to the best peer of each workload</td><td colspan=\"{}\">relative to \
          {}</td></tr>\n<tr><th class=\"left\">allocator</th>{heads}</tr>\n</thead>\n<tbody>\n{rows}</tbody>\n\
          </table>\n</div>\n",
         against_best.len(),

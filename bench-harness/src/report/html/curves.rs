@@ -96,10 +96,11 @@ fn curve(index: usize, run: &Measurement, axes: &Axes) -> String {
     )
 }
 
-/// A tick's number without needless decimals.
+/// A tick's number without needless decimals; thousands where it is large: `200k`.
 pub(super) fn plain(value: f64) -> String {
+    let (value, unit) = if value >= 10_000.0 { (value / 1e3, "k") } else { (value, "") };
     let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    text.trim_end_matches('0').trim_end_matches('.').to_owned() + unit
 }
 
 #[cfg(test)]
@@ -111,5 +112,6 @@ mod tests {
         assert_eq!(plain(0.0), "0");
         assert_eq!(plain(0.25), "0.25");
         assert_eq!(plain(100.0), "100");
+        assert_eq!(plain(200_000.0), "200k");
     }
 }

@@ -11,9 +11,11 @@ use crate::summary::{Measure, Summary};
 pub(super) const WIDTH: f64 = 560.0;
 const ROW: f64 = 21.0;
 const HEAD: f64 = 24.0;
-/// Where names end, and where the two scales begin and end.
-const NAMES: f64 = 150.0;
-const PANELS: [(f64, f64); 2] = [(164.0, 344.0), (370.0, 550.0)];
+/// Width of a letter on a narrow screen, where letters are largest against the chart, and of the longest name.
+const LETTER: f64 = 9.4;
+const LONGEST_NAME: f64 = 190.0;
+/// Between the names and the first scale, between the scales, and behind the last.
+const GAPS: [f64; 3] = [14.0, 28.0, 12.0];
 /// How many times the least figure fits on the scale, lest one allocator flatten all the others.
 const LONGEST: f64 = 8.0;
 
@@ -58,13 +60,14 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
         let middle = |index| summary.middle(index, workload, |run| measure.of(run));
         (0..results.allocators.len()).map(middle).collect()
     });
+    let names = names(results);
     let bottom = HEAD + ROW * results.allocators.len() as f64;
     let mut content = String::new();
     let mut scales = Vec::new();
-    for (index, panel) in PANELS.into_iter().enumerate() {
+    for (index, panel) in panels(names).into_iter().enumerate() {
         let unit = if index == 0 { time_unit } else { memory_unit };
         let scale = Scale::new(panel, &figures[index], unit);
-        let title = format!("{}, {}", measures[index].title(), scale.unit.1);
+        let title = format!("{}, {}", ["time", "peak"][index], scale.unit.1);
         content += &text(panel.0, 14.0, Anchor::Start, "value", &title);
         for (place, tick) in scale.ticks().into_iter().enumerate() {
             let x = scale.place(tick * scale.unit.0);
@@ -76,7 +79,7 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
     }
     for (index, allocator) in results.allocators.iter().enumerate() {
         let y = HEAD + ROW * (index as f64 + 0.5);
-        content += &text(NAMES, y + 4.5, Anchor::End, "name", &allocator.name);
+        content += &text(names, y + 4.5, Anchor::End, "name", &allocator.name);
         for (scale, figures) in scales.iter().zip(&figures) {
             content += &mark(scale, figures[index].as_ref(), index, y);
         }
@@ -84,6 +87,21 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
     let name = &results.workloads[workload].name;
     let label = format!("Processor time and peak memory of every allocator on {name}");
     chart(WIDTH, bottom + 22.0, &label, &content)
+}
+
+/// Where names end: as far as the longest one needs.
+fn names(results: &Results) -> f64 {
+    let letters = results.allocators.iter().map(|allocator| allocator.name.chars().count());
+    (letters.max().unwrap_or(0) as f64 * LETTER).min(LONGEST_NAME)
+}
+
+/// Where the two scales begin and end.
+fn panels(names: f64) -> [(f64, f64); 2] {
+    let [before, between, behind] = GAPS;
+    let width = (WIDTH - names - before - between - behind) / 2.0;
+    let first = names + before;
+    let second = first + width + between;
+    [(first, first + width), (second, second + width)]
 }
 
 /// The dot and the bar of one allocator; a dash where there is no figure, an arrow where it is beyond the scale.
@@ -116,4 +134,33 @@ fn time_unit(most: f64) -> (f64, &'static str) {
 /// The unit that suits a number of KiB, and its name.
 fn memory_unit(most: f64) -> (f64, &'static str) {
     if most >= 2.0 * 1024.0 * 1024.0 { (1024.0 * 1024.0, "GiB") } else { (1024.0, "MiB") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::results::samples::results;
+
+    #[test]
+    fn names_and_scales_keep_apart_and_within_the_chart() {
+        for letters in [1, 10, 60] {
+            let name = "n".repeat(letters);
+            let end = names(&results(&[&name], &["x"], 1, |_, _, _| 1.0, |_| 1));
+            let [first, second] = panels(end);
+            assert!(end < first.0 && first.1 < second.0 && second.1 < WIDTH, "{end}");
+            assert!(first.1 - first.0 > 100.0, "{first:?}");
+        }
+    }
+
+    #[test]
+    fn a_scale_holds_the_interval_unless_one_allocator_is_far_off() {
+        let of =
+            |value: f64| Some(Estimate { value, low: value * 0.9, high: value * 1.1, rounds: 6 });
+        let near = Scale::new((0.0, 100.0), &[of(1.0), None, of(3.0)], time_unit);
+        assert!((near.most - 3.3).abs() < 1e-9 && near.unit.1 == "s");
+        let far = Scale::new((0.0, 100.0), &[of(0.01), of(3.0)], time_unit);
+        assert!((far.most - 0.01 * LONGEST).abs() < 1e-9 && far.unit.1 == "ms");
+        assert!(mark(&far, of(3.0).as_ref(), 0, 10.0).contains("beyond"));
+        assert!(mark(&far, None, 0, 10.0).contains('\u{2013}'));
+    }
 }

@@ -99,7 +99,8 @@ pub fn place_labels(
     (top, bottom): (f64, f64),
 ) -> Vec<Label> {
     let crowd = |dot: usize| {
-        let near = |other: &&(f64, f64)| (other.0 - dots[dot].0).hypot(other.1 - dots[dot].1) < 90.0;
+        let near =
+            |other: &&(f64, f64)| (other.0 - dots[dot].0).hypot(other.1 - dots[dot].1) < 90.0;
         dots.iter().filter(near).count()
     };
     let mut order: Vec<usize> = (0..dots.len()).collect();
@@ -163,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_lone_name_stands_right_of_its_dot_and_left_at_the_edge() {
-        let place = |x| place_labels(&[(x, 100.0)], &["name"], &[], (50.0, 550.0), (10.0, 440.0))[0];
+        let place =
+            |x| place_labels(&[(x, 100.0)], &["name"], &[], (50.0, 550.0), (10.0, 440.0))[0];
         assert_eq!((place(100.0).side, place(540.0).side), (Side::Right, Side::Left));
         assert!(place(540.0).nearest(540.0).0 < 540.0);
     }

@@ -4,12 +4,11 @@
 //! HdrHistogram made common: each step to the right is a tenth of the calls of the one before.
 
 use super::super::format::{escape, range};
-use super::super::latency::{self, FIGURES, Shown, estimate};
-use super::again;
+use super::super::latency::{self, DECIDING, FIGURES, Shown, estimate, micro};
 use super::extras::html;
 use super::part::{Part, anchor, item};
-use super::series;
 use super::svg::{Anchor, chart, line, text};
+use super::{again, legend, series};
 use crate::latency::Distribution;
 use crate::results::{LatencyRun, Results};
 use std::fmt::Write;
@@ -32,6 +31,8 @@ pub fn part(results: &Results) -> Option<Part> {
     if !overview.rows.is_empty() {
         content += &format!("<h3>{}</h3>\n{}", escape(&overview.title), html(&overview));
     }
+    content += &DECIDING.map(|place| table(results, &shown, place)).concat();
+    content += &legend(results);
     content += &shown.iter().map(load).collect::<String>();
     Some(Part {
         id: "latency",
@@ -49,55 +50,41 @@ fn load(shown: &Shown<'_>) -> String {
         content += &format!("<p><b>Not measured here:</b> {}.</p>\n", escape(reason));
     }
     if !shown.runs.is_empty() {
-        content += &format!(
-            "<div class=\"pair\">\n<figure>\n<figcaption>So many of all calls are faster than this; grey: the \
-             empty loop</figcaption>\n{}</figure>\n{}</div>\n",
-            plot(shown),
-            table(shown)
-        );
+        content += &format!("<figure>\n{}</figure>\n", plot(shown));
     }
     item(&anchor("load", shown.name), shown.title, &content)
 }
 
-/// The percentiles of every allocator, in microseconds, and those of the empty loop.
-fn table(shown: &Shown<'_>) -> String {
-    let heads: String = FIGURES.iter().map(|(title, ..)| format!("<th>{title}</th>")).collect();
-    let mut rows = String::new();
-    for (place, run) in &shown.runs {
-        let Some(calls) = run.calls() else { continue };
-        let name = format!("<th class=\"left {}\"><i></i>{}", series(*place), escape(&run.allocator));
-        rows += &format!("<tr>{name}</th>{}</tr>\n", cells(calls, true));
-    }
-    // The loops of all processes should be alike; the first one's stands for them, the chart has their range.
-    let empty = shown.runs.iter().find_map(|(_, run)| run.empty());
-    let foot = empty.map_or(String::new(), |empty| {
-        format!(
-            "<tfoot><tr><th class=\"left\">empty loop</th>{}</tr></tfoot>\n",
-            cells(empty, false)
-        )
-    });
-    format!(
-        "<div>\n<p class=\"caption\">Microseconds</p>\n<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>\
-         <th class=\"left\">allocator</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n{foot}</table>\n\
-         </div>\n</div>\n"
-    )
-}
-
-/// One cell for each figure; the interval of the rare ones is written out, that of the others shows at the
+/// One figure of all loads and allocators, in microseconds, and that of the empty loop; intervals show at the
 /// pointer.
-fn cells(seen: &Distribution, intervals: bool) -> String {
-    let cell = |place: usize| {
+fn table(results: &Results, loads: &[Shown<'_>], place: usize) -> String {
+    let names = results.allocators.iter().map(|allocator| escape(&allocator.name));
+    let heads: String = names.map(|name| format!("<th>{name}</th>")).collect();
+    let cell = |seen: Option<&Distribution>| {
+        let Some(seen) = seen else { return "<td>&#8211;</td>".to_owned() };
         let figure = estimate(seen, place);
-        let shown = range(&figure, |time| micro(time / 1e3));
-        let written = intervals && place >= 3 && figure.has_interval();
-        let small = if written { format!(" <small>{shown}</small>") } else { String::new() };
-        format!(
-            "<td data-v=\"{:.1}\" title=\"{shown}\">{}{small}</td>",
-            figure.value,
-            micro(figure.value / 1e3)
-        )
+        let title = range(&figure, |time| micro(time / 1e3));
+        let shown = micro(figure.value / 1e3);
+        format!("<td data-v=\"{:.1}\" title=\"{title}\">{shown}</td>", figure.value)
     };
-    (0..FIGURES.len()).map(cell).collect()
+    let row = |load: &Shown<'_>| {
+        let of = |index: usize| load.runs.iter().find(|(place, _)| *place == index).map(|it| it.1);
+        let cells: String = (0..results.allocators.len())
+            .map(|index| cell(of(index).and_then(LatencyRun::calls)))
+            .collect();
+        // The loops of all processes should be alike; the first one's stands for them, the chart has their range.
+        let empty = cell(load.runs.first().and_then(|(_, run)| run.empty()));
+        let (link, name) = (anchor("load", load.name), escape(load.name));
+        format!("<tr><th class=\"left\"><a href=\"#{link}\">{name}</a></th>{empty}{cells}</tr>\n")
+    };
+    let measured = loads.iter().filter(|load| !load.runs.is_empty());
+    let rows: String = measured.map(row).collect();
+    format!(
+        "<figure>\n<figcaption>{} of all calls, \u{b5}s</figcaption>\n<div class=\"wide\">\n\
+         <table class=\"sortable matrix\">\n<thead><tr><th class=\"left\">load</th><th>empty loop</th>{heads}\
+         </tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n</figure>\n",
+        FIGURES[place].0
+    )
 }
 
 /// Shares of slower calls across, time up.
@@ -154,16 +141,6 @@ impl Axes {
             content += &text(x, HEIGHT - 10.0, anchor, "tick", &percentile(power));
         }
         content
-    }
-}
-
-/// Microseconds with three digits, or two decimals of small ones.
-fn micro(value: f64) -> String {
-    match value {
-        value if value < 0.0995 => format!("{value:.3}"),
-        value if value < 9.95 => format!("{value:.2}"),
-        value if value < 99.5 => format!("{value:.1}"),
-        value => format!("{value:.0}"),
     }
 }
 
@@ -270,7 +247,10 @@ mod tests {
         assert_eq!(part.matches("class=\"line\"").count(), 2);
         assert_eq!(part.matches("<path d=").count(), 4);
         assert!(part.contains("class=\"pauses\"") && part.contains("b|&lt;c&gt;"));
-        assert!(part.contains("id=\"load-steady\"") && part.contains("Microseconds"), "{part}");
+        assert!(
+            part.contains("id=\"load-steady\"") && part.contains("p99.99 of all calls"),
+            "{part}"
+        );
         assert!(part.contains("Not measured here:</b> there is no such &lt;thing&gt;"));
         assert!(!part.contains("NaN"));
     }

@@ -1,6 +1,6 @@
 //! Workloads by allocators: every ratio to the best peer, in a table that can be sorted.
 
-use super::super::format::{escape, range, times, two};
+use super::super::format::{escape, range, two};
 use super::part::anchor;
 use crate::results::{Failure, Results};
 use crate::summary::{Measure, Summary};
@@ -48,8 +48,8 @@ pub fn table(
         .iter()
         .map(|standing| match &standing.overall {
             Some(overall) => {
-                let title = range(overall, two);
-                format!("<td title=\"{title}\">{}</td>", times(overall.value))
+                let range = range(overall, two);
+                format!("<td>{} <small>{range}</small></td>", two(overall.value))
             }
             None => "<td>&#8211;</td>".to_owned(),
         })

@@ -88,9 +88,10 @@ fn one_by_one(results: &Results, summary: &Summary<'_>) -> Part {
     Part {
         id: "workloads",
         title: "Workload by workload".to_owned(),
-        note: "Dots are medians over the rounds, bars their 95 % intervals, arrows point beyond the scale. Memory is \
-               resident memory; over time, it is that of one run, whose ring is where it stood once all was freed. \
-               The data has more: elapsed, user and system time, mean and last memory, faults, waits, and the time of calls."
+        note: "Left, processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
+               beyond the scale. Right, resident memory over time in one run; a ring is where it stood once all was freed, the \
+               dashed line what the program itself held. The data has more: elapsed, user and system time, mean and last \
+               memory, faults, waits, and the time of calls."
             .to_owned(),
         content: workloads::items(results, summary, PREFIX),
         data: vec!["workloads.csv", "runs.csv", "calls.csv", "results.json"],
@@ -225,7 +226,8 @@ mod tests {
         results.latency = crate::report::latency::tests::sample().latency;
         results.programs = crate::results::samples::programs(&["ptmalloc"], &["git"], 6, |_| 1.0);
         let page = page(&results);
-        let files: Vec<_> = crate::report::csv::files(&results).into_iter().map(|it| it.0).collect();
+        let files: Vec<_> =
+            crate::report::csv::files(&results).into_iter().map(|it| it.0).collect();
         let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
         let mut seen = 0;
         for link in links {

@@ -39,8 +39,7 @@ impl Part {
 
 /// Where the data is, and what makes it again.
 pub fn foot(data: &[&str], again: &str) -> String {
-    let files: Vec<_> =
-        data.iter().map(|file| format!("<a href=\"{file}\">{file}</a>")).collect();
+    let files: Vec<_> = data.iter().map(|file| format!("<a href=\"{file}\">{file}</a>")).collect();
     let again = match again {
         "" => String::new(),
         command => format!(" &#183; Repeat: <code>{}</code>", escape(command)),
@@ -50,9 +49,8 @@ pub fn foot(data: &[&str], again: &str) -> String {
 
 /// The table of contents.
 pub fn contents(parts: &[Part]) -> String {
-    let line = |part: &Part| {
-        format!("<li><a href=\"#{}\">{}</a></li>\n", part.id, escape(&part.title))
-    };
+    let line =
+        |part: &Part| format!("<li><a href=\"#{}\">{}</a></li>\n", part.id, escape(&part.title));
     let lines: String = parts.iter().map(line).collect();
     format!("<nav aria-label=\"Contents\">\n<h2>Contents</h2>\n<ol>\n{lines}</ol>\n</nav>\n")
 }

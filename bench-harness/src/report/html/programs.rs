@@ -2,7 +2,7 @@
 
 use super::super::format::{escape, memory};
 use super::part::{Part, anchor};
-use super::{again, answer, matrix};
+use super::{again, matrix};
 use crate::results::{Missing, ProgramFacts, Programs, Results};
 use crate::summary::{Measure, Summary};
 
@@ -18,7 +18,6 @@ pub fn part(results: &Results) -> Option<Part> {
     let mut content = String::new();
     if let Some(alone) = results.of_programs() {
         if let Some(summary) = Summary::new(&alone) {
-            content += &answer::table(&alone, &summary, "program");
             for measure in [Measure::Cpu, Measure::Peak] {
                 content += &matrix::table(&alone, &summary, measure, PREFIX, "program");
             }
@@ -80,9 +79,8 @@ fn row(facts: &ProgramFacts) -> String {
 
 /// What is not there, and why.
 fn missing(missing: &[Missing]) -> String {
-    let line = |one: &Missing| {
-        format!("<li><b>{}</b>: {}</li>\n", escape(&one.name), escape(&one.reason))
-    };
+    let line =
+        |one: &Missing| format!("<li><b>{}</b>: {}</li>\n", escape(&one.name), escape(&one.reason));
     let lines: String = missing.iter().map(line).collect();
     if lines.is_empty() { lines } else { format!("<ul class=\"failures\">\n{lines}</ul>\n") }
 }
@@ -94,13 +92,13 @@ mod tests {
 
     #[test]
     fn programs_have_their_standing_their_facts_and_what_is_missing() {
-        let mut all = results(&["stratalloc", "ptmalloc", "b"], &["x"], 6, |_, _, _| 1.0, |_| 1_000);
+        let mut all =
+            results(&["stratalloc", "ptmalloc", "b"], &["x"], 6, |_, _, _| 1.0, |_| 1_000);
         assert!(part(&all).is_none());
         all.programs = programs(&["ptmalloc", "b"], &["python", "git"], 6, |a| 1.0 + a as f64);
-        all.programs.missing_programs.push(Missing {
-            name: "node".to_owned(),
-            reason: "it is <not> installed".to_owned(),
-        });
+        all.programs
+            .missing_programs
+            .push(Missing { name: "node".to_owned(), reason: "it is <not> installed".to_owned() });
         let content = part(&all).expect("programs ran").content;
         assert_eq!(content.matches("id=\"program-git\"").count(), 1);
         assert_eq!(content.matches("href=\"#program-git\"").count(), 2);

@@ -2,6 +2,7 @@
 
 use super::super::format::{digits, escape};
 use super::super::scenarios::{Setting, Verdict, shown, verdicts};
+use super::curves::plain;
 use super::part::{Part, anchor, item};
 use super::svg::{Anchor, chart, line, linear_ticks, text};
 use super::{again, legend, series};
@@ -28,7 +29,9 @@ pub fn part(results: &Results) -> Option<Part> {
         .collect();
     let rows: String = judged
         .iter()
-        .flat_map(|(scenario, _, verdicts)| verdicts.iter().map(move |verdict| (*scenario, verdict)))
+        .flat_map(|(scenario, _, verdicts)| {
+            verdicts.iter().map(move |verdict| (*scenario, verdict))
+        })
         .map(|(scenario, verdict)| matrix_row(results, scenario, verdict))
         .collect();
     let heads: String = results
@@ -103,13 +106,13 @@ fn one(scenario: &Scenario, settings: &[Setting<'_>], verdicts: &[Verdict]) -> S
     item(&anchor("scenario", scenario.name), scenario.title, &content)
 }
 
-/// A claim with the verdict on the C library's allocator, of which the documents speak, or a goal with that on
-/// ours; the table has those of all.
+/// A claim, with the figures of the C library's allocator, of which the documents speak, where it does not hold;
+/// or a goal, with those of ours where they miss it. The table has all verdicts.
 fn statement(verdict: &Verdict) -> String {
     let goal = verdict.claim.is_goal();
     let told = |name: &str| if goal { is_ours(name) } else { name.starts_with(BASELINE) };
     let mut seen: Vec<(String, &Finding)> = Vec::new();
-    for (name, finding) in verdict.baseline.iter().filter(|(name, _)| told(name)) {
+    for (name, finding) in verdict.baseline.iter().filter(|it| told(&it.0) && !it.1.holds) {
         // Settings that show the same share a line.
         match seen.iter_mut().find(|(_, known)| *known == finding) {
             Some((names, _)) => *names += &format!(" and {name}"),
@@ -117,12 +120,11 @@ fn statement(verdict: &Verdict) -> String {
         }
     }
     let line = |(name, finding): &(String, &Finding)| {
-        let class = if finding.holds { "yes" } else { "no" };
         let word = verdict.claim.verdict(finding);
         let (name, figures) = (escape(name), escape(&finding.figures));
-        format!("<li>{name}: <b class=\"{class}\">{word}</b>: {figures}.</li>\n")
+        format!("<li>{name}: <b class=\"no\">{word}</b>: {figures}.</li>\n")
     };
-    let lines = if seen.is_empty() && !goal {
+    let lines = if verdict.baseline.is_empty() && !goal {
         format!("<li>{BASELINE} was not measured.</li>\n")
     } else {
         seen.iter().map(line).collect()
@@ -208,11 +210,8 @@ fn plot(settings: &[Setting<'_>], label: &str, across: &str, up: &str) -> String
     chart(WIDTH, HEIGHT, label, &content)
 }
 
-/// A tick's number without needless decimals.
-fn plain(value: f64) -> String {
-    let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
+/// Columns up to which figures are written out; beyond it, they show at the pointer.
+const WRITTEN: usize = 2;
 
 /// One column of the figures, a row for each allocator and a column for each label, with bars behind the
 /// figures.
@@ -225,6 +224,8 @@ fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
         let row = setting.rows.iter().find(|row| row.label == label)?;
         row.figures.get(column).copied()
     };
+    // A wide table of numbers says less than its bars.
+    let written = labels.len() <= WRITTEN;
     let (factor, unit) = common_unit(scenario.columns[column].unit);
     let longest = |label: &str| {
         settings.iter().filter_map(|setting| of(setting, label)).fold(1e-12, f64::max)
@@ -232,11 +233,15 @@ fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
     let longest: Vec<f64> = labels.iter().map(|label| longest(label)).collect();
     let row = |setting: &Setting<'_>| {
         let cell = |(label, longest): (&&str, &f64)| match of(setting, label) {
-            Some(value) => format!(
-                "<td class=\"bar\" data-v=\"{value:.9}\" style=\"--part:{:.0}%\">{}</td>",
-                100.0 * (value / longest).clamp(0.0, 1.0),
-                digits(value * factor)
-            ),
+            Some(value) => {
+                let part = 100.0 * (value / longest).clamp(0.0, 1.0);
+                let figure = digits(value * factor);
+                let text = if written { figure.as_str() } else { "" };
+                format!(
+                    "<td class=\"bar\" data-v=\"{value:.9}\" title=\"{figure}\" style=\"--part:{part:.0}%\">\
+                     {text}</td>"
+                )
+            }
             None => "<td>&#8211;</td>".to_owned(),
         };
         let cells: String = labels.iter().zip(&longest).map(cell).collect();
@@ -244,8 +249,7 @@ fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
         format!("<tr class=\"{class}\"><th class=\"left {class}\"><i></i>{name}</th>{cells}</tr>\n")
     };
     let rows: String = settings.iter().map(row).collect();
-    let heads: String =
-        labels.iter().map(|label| format!("<th>{}</th>", escape(label))).collect();
+    let heads: String = labels.iter().map(|label| format!("<th>{}</th>", escape(label))).collect();
     format!(
         "<p class=\"caption\">{}{unit}</p>\n<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>\
          <th class=\"left\">allocator</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",

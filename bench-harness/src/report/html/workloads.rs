@@ -21,14 +21,11 @@ fn one(results: &Results, summary: &Summary<'_>, prefix: &str, index: usize) -> 
         "one thread".to_owned()
     };
     let watched = live::figure(results, &workload.name);
-    let (caption, chart) = if watched.is_empty() {
-        ("Memory over time", curves::curves(results, summary, index))
-    } else {
-        ("Memory over time; dashed: live bytes", watched)
-    };
+    let over_time =
+        if watched.is_empty() { curves::curves(results, summary, index) } else { watched };
     let content = format!(
         "<p class=\"note\">{}; {threads}.</p>\n<div class=\"pair\">\n<figure>\n{}</figure>\n<figure>\n\
-         <figcaption>{caption}</figcaption>\n{chart}</figure>\n</div>\n",
+         {over_time}</figure>\n</div>\n",
         escape(&workload.stands_for),
         intervals::figure(results, summary, index),
     );
