@@ -10,6 +10,7 @@ use crate::machine::Machine;
 use crate::measure::{Measurement, Watch};
 use crate::scenarios::{Observed, Tuning};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -32,6 +33,9 @@ pub struct Results {
     pub plan: Plan,
     /// The allocators, in the order of the report.
     pub allocators: Vec<Description>,
+    /// What the allocators were made from, as far as that is known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub origins: Vec<Origin>,
     /// The workloads, in the order of the report.
     pub workloads: Vec<WorkloadFacts>,
     /// Every run that gave a measurement.
@@ -78,6 +82,26 @@ impl Plan {
     /// The factor on the work that was asked for.
     pub fn asked(&self) -> f64 {
         self.asked_scale.unwrap_or(self.scale)
+    }
+}
+
+/// What an allocator was made from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Name of the allocator.
+    pub allocator: String,
+    /// The package, or the file where it comes from none.
+    pub package: String,
+    /// The package's version; empty for a file.
+    pub version: String,
+    /// SHA-256 of the package or file, in hexadecimal digits.
+    pub sha256: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let space = if self.version.is_empty() { "" } else { " " };
+        write!(formatter, "{}{space}{}, SHA-256 {}", self.package, self.version, self.sha256)
     }
 }
 
@@ -220,6 +244,7 @@ impl Results {
             machine,
             plan,
             allocators: Vec::new(),
+            origins: Vec::new(),
             workloads: Vec::new(),
             runs: Vec::new(),
             scenarios: Vec::new(),
@@ -230,6 +255,11 @@ impl Results {
             programs: Programs::default(),
             failures: Vec::new(),
         }
+    }
+
+    /// What an allocator was made from.
+    pub fn origin(&self, allocator: &str) -> Option<&Origin> {
+        self.origins.iter().find(|origin| origin.allocator == allocator)
     }
 
     /// The measurements of one allocator on one workload, by round.
@@ -283,6 +313,7 @@ impl Results {
             ("another processor", self.machine.cpu == earlier.machine.cpu),
             ("another kernel", self.machine.kernel == earlier.machine.kernel),
             ("other allocators or versions", programs(self) == programs(earlier)),
+            ("other builds of the allocators", self.origins == earlier.origins),
             ("other workloads", self.workloads == earlier.workloads),
         ];
         match differences.iter().find(|(_, same)| !same) {

@@ -2,7 +2,7 @@
 //! back, start-up, instructions. The last column of each says how many processes a figure is from; where it
 //! is one, the figure has no interval, and another run may give another one.
 
-use super::format::{count, memory, nanoseconds as ns, seconds, two, with_range};
+use super::format::{count, memory, nanoseconds as ns, plural, seconds, two, with_range};
 use crate::results::{Results, WatchedRun};
 use crate::statistics::of_values;
 
@@ -41,20 +41,25 @@ pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Ta
 pub fn start_up(results: &Results) -> Table {
     let mut table = table(
         "Cost of starting",
-        "A program that only starts, answers one line and ends: medians, with 95 % intervals; the instructions \
-         are those of one start. The runner's own code and libraries are in it, the same for all.",
+        "",
         1,
-        &["allocator", "elapsed, ms", "peak memory, MiB", "instructions, million", "starts"],
+        &["allocator", "elapsed, ms", "peak memory, MiB", "instructions, million"],
     );
+    let mut starts = 0;
     for start in &results.startup {
         let rss: Vec<f64> = start.rss_kib.iter().map(|kib| *kib as f64 / 1024.0).collect();
         let wall: Vec<f64> = start.wall_s.iter().map(|wall| wall * 1e3).collect();
         let (Some(wall), Some(rss)) = (of_values(&wall), of_values(&rss)) else { continue };
         let counted = start.instructions.map_or("-".to_owned(), |number| two(number as f64 / 1e6));
-        let starts = start.wall_s.len().to_string();
+        starts = starts.max(start.wall_s.len());
         let (wall, rss) = (with_range(&wall, two), with_range(&rss, two));
-        table.rows.push(vec![start.allocator.clone(), wall, rss, counted, starts]);
+        table.rows.push(vec![start.allocator.clone(), wall, rss, counted]);
     }
+    table.note = format!(
+        "A program that only starts, answers one line and ends: medians of {}, with 95 % intervals; the \
+         instructions are those of one. The runner's own code and libraries are in it, the same for all.",
+        plural(starts, "start")
+    );
     table
 }
 
@@ -203,6 +208,6 @@ pub(crate) mod tests {
         assert_eq!(cells[9..], ["2.00 MiB", "> 500 ms", "1"]);
         let starting = &tables[0].rows[0];
         assert!(starting[1].starts_with("2.00 0."), "{starting:?}");
-        assert_eq!(starting[2..], ["1.95 (1 run)", "1.23", "3"]);
+        assert_eq!(starting[2..], ["1.95 (1 run)", "1.23"]);
     }
 }

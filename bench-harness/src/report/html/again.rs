@@ -9,13 +9,13 @@ pub fn everything(results: &Results) -> String {
 }
 
 /// One workload.
-pub const WORKLOAD: &str = "ci/bench --workload NAME";
+pub const WORKLOAD: &str = "ci/bench --only NAME";
 /// One real program.
-pub const PROGRAM: &str = "ci/bench --program NAME";
+pub const PROGRAM: &str = "ci/bench --only NAME";
 /// One latency load.
-pub const LATENCY: &str = "ci/bench latency --load NAME";
+pub const LATENCY: &str = "ci/bench latency --only NAME";
 /// One scenario.
-pub const SCENARIO: &str = "ci/bench scenarios --scenario NAME";
+pub const SCENARIO: &str = "ci/bench scenarios --only NAME";
 /// The allocators that there are, with their proofs.
 pub const ALLOCATORS: &str = "ci/bench list";
 /// The cost of starting.

@@ -108,7 +108,7 @@ fn table(results: &Results, summary: &Summary<'_>) -> String {
 
 fn row(results: &Results, columns: &[&Column], index: usize) -> String {
     let cell = |column: &&Column| {
-        let Some(estimate) = &column.cells[index] else { return "<td>&#8211;</td>".to_owned() };
+        let Some(estimate) = &column.cells[index] else { return "<td></td>".to_owned() };
         let least = column.cells.iter().flatten().map(|it| it.value).fold(f64::INFINITY, f64::min);
         let class = if estimate.value <= least { " class=\"best\"" } else { "" };
         format!(

@@ -59,16 +59,18 @@ impl Axes {
         BOTTOM - (kib / 1024.0 / last).min(1.0) * (BOTTOM - TOP)
     }
 
-    /// Grid and labels.
+    /// Grid and labels; both axes begin at 0, which is not written.
     pub(super) fn drawn(&self) -> String {
         let mut content = String::new();
         for (index, amount) in self.amounts.iter().enumerate() {
             let at = self.y(amount * 1024.0);
             content += &line((LEFT, at), (RIGHT, at), if index == 0 { "one" } else { "grid" });
-            content += &text(LEFT - 6.0, at + 4.0, Anchor::End, "tick", &plain(*amount));
+            if index > 0 {
+                content += &text(LEFT - 6.0, at + 4.0, Anchor::End, "tick", &plain(*amount));
+            }
         }
         content += &text(LEFT - 6.0, 11.0, Anchor::End, "tick", "MiB");
-        for (index, time) in self.times.iter().enumerate() {
+        for (index, time) in self.times.iter().enumerate().skip(1) {
             let last = index + 1 == self.times.len();
             let x = self.x(*time);
             let anchor = if x > RIGHT - 24.0 { Anchor::End } else { Anchor::Middle };

@@ -73,7 +73,9 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
             let x = scale.place(tick * scale.unit.0);
             let class = if place == 0 { "one" } else { "grid" };
             content += &line((x, HEAD), (x, bottom), class);
-            content += &text(x, bottom + 16.0, Anchor::Middle, "tick", &plain(tick));
+            if place > 0 {
+                content += &text(x, bottom + 16.0, Anchor::Middle, "tick", &plain(tick));
+            }
         }
         scales.push(scale);
     }

@@ -8,7 +8,7 @@ use super::super::latency::{self, DECIDING, FIGURES, Shown, estimate, micro};
 use super::extras::html;
 use super::part::{Part, anchor, item};
 use super::svg::{Anchor, chart, line, text};
-use super::{again, legend, series};
+use super::{again, heads, series};
 use crate::latency::Distribution;
 use crate::results::{LatencyRun, Results};
 use std::fmt::Write;
@@ -32,7 +32,6 @@ pub fn part(results: &Results) -> Option<Part> {
         content += &format!("<h3>{}</h3>\n{}", escape(&overview.title), html(&overview));
     }
     content += &DECIDING.map(|place| table(results, &shown, place)).concat();
-    content += &legend(results);
     content += &shown.iter().map(load).collect::<String>();
     Some(Part {
         id: "latency",
@@ -58,10 +57,9 @@ fn load(shown: &Shown<'_>) -> String {
 /// One figure of all loads and allocators, in microseconds, and that of the empty loop; intervals show at the
 /// pointer.
 fn table(results: &Results, loads: &[Shown<'_>], place: usize) -> String {
-    let names = results.allocators.iter().map(|allocator| escape(&allocator.name));
-    let heads: String = names.map(|name| format!("<th>{name}</th>")).collect();
+    let heads = heads(results);
     let cell = |seen: Option<&Distribution>| {
-        let Some(seen) = seen else { return "<td>&#8211;</td>".to_owned() };
+        let Some(seen) = seen else { return "<td></td>".to_owned() };
         let figure = estimate(seen, place);
         let title = range(&figure, |time| micro(time / 1e3));
         let shown = micro(figure.value / 1e3);
@@ -125,7 +123,10 @@ impl Axes {
             let time = 10_f64.powi(power);
             let y = self.y(time);
             content += &line((LEFT, y), (RIGHT, y), "grid");
-            content += &text(LEFT - 6.0, y + 4.0, Anchor::End, "tick", &power_of_ten(time));
+            // One label for each unit; all of them where they are few.
+            if power % 3 == 0 || self.high - self.low < 4.0 {
+                content += &text(LEFT - 6.0, y + 4.0, Anchor::End, "tick", &power_of_ten(time));
+            }
         }
         content += &line((LEFT, BOTTOM), (RIGHT, BOTTOM), "one");
         let last = self.decades.floor() as i32;

@@ -1,17 +1,19 @@
 //! Workloads by allocators: every ratio to the best peer, in a table that can be sorted.
 
-use super::super::format::{escape, range, two};
+use super::super::format::{escape, plural, range, two};
 use super::part::anchor;
 use crate::results::{Failure, Results};
 use crate::summary::{Measure, Summary};
 
-/// The table of one measure; names lead to what is behind `prefix`, and `noun` is what a row is.
+/// The table of one measure; names lead to what is behind `prefix`, `noun` is what a row is, and
+/// `foot` the last row.
 pub fn table(
     results: &Results,
     summary: &Summary<'_>,
     measure: Measure,
     prefix: &str,
     noun: &str,
+    foot: &str,
 ) -> String {
     let standings = summary.standings(measure);
     let heads: String = results
@@ -27,7 +29,7 @@ pub fn table(
             .map(|(standing, allocator)| {
                 let Some(row) = standing.row(index) else {
                     let reason = why(results, &allocator.name, &workload.name);
-                    return format!("<td title=\"{}\">&#8211;</td>", escape(reason));
+                    return format!("<td title=\"{}\"></td>", escape(reason));
                 };
                 let value = row.ratio.value;
                 format!(
@@ -44,23 +46,29 @@ pub fn table(
             escape(&workload.name),
         );
     }
-    let means: String = standings
-        .iter()
-        .map(|standing| match &standing.overall {
-            Some(overall) => {
-                let range = range(overall, two);
-                format!("<td>{} <small>{range}</small></td>", two(overall.value))
-            }
-            None => "<td>&#8211;</td>".to_owned(),
-        })
-        .collect();
     format!(
         "<figure>\n<figcaption>{} / best peer</figcaption>\n\
          <div class=\"wide\">\n<table class=\"sortable matrix\">\n<thead><tr>\
-         <th class=\"left\">{noun}</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
-         <tfoot><tr><th class=\"left\">geometric mean</th>{means}</tr></tfoot>\n</table>\n</div>\n\
+         <th class=\"left\">{noun}</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n{foot}</table>\n</div>\n\
          </figure>\n",
         measure.title(),
+    )
+}
+
+/// The geometric means as the last row.
+pub fn means(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
+    let standings = summary.standings(measure).iter();
+    let cells = standings.map(|standing| match &standing.overall {
+        Some(overall) => {
+            let range = range(overall, two);
+            format!("<td>{} <small>{range}</small></td>", two(overall.value))
+        }
+        None => "<td></td>".to_owned(),
+    });
+    let over = plural(results.workloads.len(), "row");
+    format!(
+        "<tfoot><tr><th class=\"left\">geometric mean of {over}</th>{}</tr></tfoot>\n",
+        cells.collect::<String>()
     )
 }
 

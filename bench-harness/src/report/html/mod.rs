@@ -71,7 +71,7 @@ fn parts(results: &Results, summary: Option<&Summary<'_>>) -> Vec<Part> {
 
 fn matrices(results: &Results, summary: &Summary<'_>) -> Part {
     let tables = [Measure::Cpu, Measure::Peak]
-        .map(|measure| matrix::table(results, summary, measure, PREFIX, "workload"));
+        .map(|measure| matrix::table(results, summary, measure, PREFIX, "workload", ""));
     Part {
         id: "matrix",
         title: "Every workload against its best peer".to_owned(),
@@ -85,16 +85,20 @@ fn matrices(results: &Results, summary: &Summary<'_>) -> Part {
 }
 
 fn one_by_one(results: &Results, summary: &Summary<'_>) -> Part {
+    let mut data = vec!["workloads.csv", "runs.csv", "results.json"];
+    if !results.watched.is_empty() {
+        data.insert(2, "calls.csv");
+    }
     Part {
         id: "workloads",
         title: "Workload by workload".to_owned(),
         note: "Left, processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
                beyond the scale. Right, resident memory over time in one run; a ring is where it stood once all was freed, the \
-               dashed line what the program itself held. The data has more: elapsed, user and system time, mean and last \
-               memory, faults, waits, and the time of calls."
+               dashed line what the program itself held. Scales begin at 0. Where nothing is said of threads, there is one. The \
+               data has more: elapsed, user and system time, mean and last memory, faults, waits, and the time of calls."
             .to_owned(),
         content: workloads::items(results, summary, PREFIX),
-        data: vec!["workloads.csv", "runs.csv", "calls.csv", "results.json"],
+        data,
         again: again::WORKLOAD.to_owned(),
     }
 }
@@ -125,12 +129,12 @@ fn header(results: &Results) -> String {
     )
 }
 
-fn legend(results: &Results) -> String {
-    let entry = |(index, allocator): (usize, &crate::child::Description)| {
-        format!("<span class=\"{}\"><i></i>{}</span>", series(index), escape(&allocator.name))
+/// The allocators as heads of columns, with their colours.
+fn heads(results: &Results) -> String {
+    let head = |(index, allocator): (usize, &crate::child::Description)| {
+        format!("<th class=\"{}\"><i></i>{}</th>", series(index), escape(&allocator.name))
     };
-    let entries: Vec<_> = results.allocators.iter().enumerate().map(entry).collect();
-    format!("<p class=\"legend\">{}</p>\n", entries.join("\n"))
+    results.allocators.iter().enumerate().map(head).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
     var cell = row.cells[column], number = cell.getAttribute("data-v");
     if (number !== null) { return parseFloat(number); }
     var text = cell.textContent.trim();
-    return text !== "" && !isNaN(text) ? Number(text) : text;
+    return text !== "" && isFinite(text) ? Number(text) : text;
   }
   // Numbers before texts, whichever way they are sorted.
   function order(left, right, up) {
@@ -52,7 +52,7 @@
   open();
 
   var names = {};
-  document.querySelectorAll("th.left[class*=' s'], .legend span").forEach(function (mark) {
+  document.querySelectorAll("#answer tbody th, thead th[class^=s]").forEach(function (mark) {
     var series = /\bs\d+( again)?/.exec(mark.className);
     if (series) { names[series[0]] = mark.textContent.trim(); }
   });

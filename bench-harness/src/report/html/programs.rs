@@ -19,7 +19,8 @@ pub fn part(results: &Results) -> Option<Part> {
     if let Some(alone) = results.of_programs() {
         if let Some(summary) = Summary::new(&alone) {
             for measure in [Measure::Cpu, Measure::Peak] {
-                content += &matrix::table(&alone, &summary, measure, PREFIX, "program");
+                let means = matrix::means(&alone, &summary, measure);
+                content += &matrix::table(&alone, &summary, measure, PREFIX, "program", &means);
             }
         }
     }
@@ -56,7 +57,7 @@ fn facts(programs: &Programs) -> String {
 fn row(facts: &ProgramFacts) -> String {
     let number = |value: Option<f64>, shown: String| match value {
         Some(value) => format!("<td data-v=\"{value}\">{shown}</td>"),
-        None => "<td>&#8211;</td>".to_owned(),
+        None => "<td></td>".to_owned(),
     };
     let live = facts.live_kib.map(|kib| kib as f64);
     let share = facts.malloc_share;

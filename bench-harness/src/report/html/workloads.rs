@@ -14,17 +14,17 @@ pub fn items(results: &Results, summary: &Summary<'_>, prefix: &str) -> String {
 fn one(results: &Results, summary: &Summary<'_>, prefix: &str, index: usize) -> String {
     let workload = &results.workloads[index];
     let threads = if workload.threaded && workload.name.starts_with("trace") {
-        "the threads that it was recorded on".to_owned()
+        "; the threads that it was recorded on".to_owned()
     } else if workload.threaded {
-        plural(results.plan.threads, "thread")
+        format!("; {}", plural(results.plan.threads, "thread"))
     } else {
-        "one thread".to_owned()
+        String::new()
     };
     let watched = live::figure(results, &workload.name);
     let over_time =
         if watched.is_empty() { curves::curves(results, summary, index) } else { watched };
     let content = format!(
-        "<p class=\"note\">{}; {threads}.</p>\n<div class=\"pair\">\n<figure>\n{}</figure>\n<figure>\n\
+        "<p class=\"note\">{}{threads}.</p>\n<div class=\"pair\">\n<figure>\n{}</figure>\n<figure>\n\
          {over_time}</figure>\n</div>\n",
         escape(&workload.stands_for),
         intervals::figure(results, summary, index),
