@@ -1,7 +1,7 @@
 //! Latency loads as tables, for every form of the report.
 
 use super::extras::{Table, table};
-use super::format::{count, figure as of_estimate, nanoseconds as ns, times, with_range};
+use super::format::{count, figure as of_estimate, nanoseconds as ns, range, two};
 use crate::latency::{Distribution, Round, find};
 use crate::results::{LatencyRun, Results};
 use crate::standing::is_ours;
@@ -160,7 +160,9 @@ pub fn overview(results: &Results) -> Table {
     for pair in against_best(results).chunks(DECIDING.len()) {
         let mut row = vec![pair[0].load.to_owned()];
         for against in pair {
-            let ratio = |ratio: &Estimate| with_range(ratio, times);
+            let ratio = |ratio: &Estimate| {
+                format!("{}\u{d7} {}", two(ratio.value), range(ratio, two)).trim_end().to_owned()
+            };
             let ratio = against.ratio.as_ref().map_or("-".to_owned(), ratio);
             row.extend([ratio, against.peer.to_owned()]);
         }

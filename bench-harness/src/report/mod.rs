@@ -10,6 +10,7 @@ mod html;
 mod latency;
 mod markdown;
 mod noise;
+mod readme;
 mod scenarios;
 mod standing;
 mod svg_file;
@@ -51,6 +52,14 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
         fs::write(folder.join(name), text)?;
     }
     Ok(files)
+}
+
+/// Writes the conclusions, the table and the weak sides anew in a README, between the marks that it has for them.
+pub fn write_readme(results: &Results, readme: &Path) -> io::Result<()> {
+    let text = fs::read_to_string(readme)?;
+    let filled = readme::filled(results, &text);
+    let filled = filled.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
+    fs::write(readme, filled)
 }
 
 /// What became of the documents' claims, a line each, for a terminal.

@@ -4,6 +4,7 @@
 use super::format::{range, times, two};
 use super::html::part::anchor;
 use super::latency;
+use super::markdown::cell;
 use super::scenarios;
 use super::standing::{DECIDING, ours};
 use crate::results::Results;
@@ -24,6 +25,16 @@ pub struct Group {
     pub more: usize,
     /// The part of the page that has all of them.
     pub anchor: &'static str,
+}
+
+impl Group {
+    /// The group as a line of a list in Markdown.
+    pub fn line(&self) -> String {
+        let row = |row: &Row| format!("{} {} {}", row.what, row.figure, row.than);
+        let rows: Vec<_> = self.rows.iter().map(|it| cell(row(it).trim_end())).collect();
+        let more = if self.more == 0 { String::new() } else { format!("; {} more", self.more) };
+        format!("- {}: {}{more}.\n", self.title, rows.join("; "))
+    }
 }
 
 /// One of them.

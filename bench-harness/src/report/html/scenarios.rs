@@ -219,6 +219,7 @@ fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
     };
     // A wide table of numbers says less than its bars.
     let written = labels.len() <= WRITTEN;
+    let scales = if written { "" } else { "; each column has a scale of its own" };
     let (factor, unit) = common_unit(scenario.columns[column].unit);
     let longest = |label: &str| {
         settings.iter().filter_map(|setting| of(setting, label)).fold(1e-12, f64::max)
@@ -244,7 +245,7 @@ fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
     let rows: String = settings.iter().map(row).collect();
     let heads: String = labels.iter().map(|label| format!("<th>{}</th>", escape(label))).collect();
     format!(
-        "<p class=\"caption\">{}{unit}</p>\n<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>\
+        "<p class=\"caption\">{}{unit}{scales}</p>\n<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>\
          <th class=\"left\">allocator</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n",
         escape(title)
     )
