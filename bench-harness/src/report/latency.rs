@@ -80,6 +80,9 @@ pub fn facts(results: &Results) -> String {
     )
 }
 
+/// A figure of all rounds together.
+pub type OfAll = fn(&Distribution) -> f64;
+
 /// A figure of single rounds.
 pub type OfRound = fn(&Round) -> Option<f64>;
 
@@ -186,7 +189,7 @@ pub const DECIDING: [usize; 2] = [3, 4];
 
 /// The figures of the page and of the data: their names, how they are taken from a round, and what all rounds
 /// together have.
-pub const FIGURES: [(&str, OfRound, fn(&Distribution) -> f64); 5] = [
+pub const FIGURES: [(&str, OfRound, OfAll); 5] = [
     ("p50", P50, |all| all.p50_ns),
     ("p99", P99, |all| all.p99_ns),
     ("p99.9", P999, |all| all.p999_ns),

@@ -38,6 +38,7 @@ fn table(results: &Results, summary: &Summary<'_>) -> String {
     for said in standing::conclusions(results, summary) {
         text += &format!(" {}", cell(&said));
     }
+    text = wrapped(&text, "");
     let programs = results.of_programs();
     let of_programs = programs.as_ref().and_then(Summary::new);
     let mut heads = vec!["processor time", "peak memory"];
@@ -45,7 +46,7 @@ fn table(results: &Results, summary: &Summary<'_>) -> String {
         heads.extend(["time of real programs", "their memory"]);
     }
     let rule = "--:|".repeat(heads.len());
-    text += &format!("\n\n| relative to the best peer | {} |\n|---|{rule}\n", heads.join(" | "));
+    text += &format!("\n| relative to the best peer | {} |\n|---|{rule}\n", heads.join(" | "));
     let overall = |summary: &Summary<'_>, index: usize| -> Vec<Option<Estimate>> {
         DECIDING.iter().map(|measure| summary.standings(*measure)[index].overall).collect()
     };
@@ -75,8 +76,26 @@ fn weak_sides(results: &Results, summary: &Summary<'_>) -> String {
     if groups.is_empty() {
         return "Nowhere beyond doubt.\n".to_owned();
     }
-    groups.iter().map(weak::Group::line).collect()
+    groups.iter().map(|group| wrapped(group.line().trim_end(), "  ")).collect()
 }
+
+/// A text in lines of [`WIDTH`], those after the first indented.
+fn wrapped(text: &str, indent: &str) -> String {
+    let (mut lines, mut line) = (String::new(), String::new());
+    for word in text.split(' ') {
+        if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines += &format!("{}\n", line.trim_end());
+            indent.clone_into(&mut line);
+        } else if !line.is_empty() {
+            line.push(' ');
+        }
+        line += word;
+    }
+    lines + &line + "\n"
+}
+
+/// Letters of a line.
+const WIDTH: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -105,9 +124,19 @@ mod tests {
         results.programs = programs(&["a"], &["git"], 6, |_| 1.0);
         let with_programs = filled(&results, README).expect("the marks are there");
         assert!(
-            with_programs.contains("| stratalloc | 2.00\u{d7} | 1.00\u{d7} | - | - |"),
+            with_programs
+                .contains("| stratalloc | 2.00\u{d7} (2.00 to 2.00) | 1.00\u{d7} | - | - |"),
             "{with_programs}"
         );
+    }
+
+    #[test]
+    fn long_lines_are_broken_between_words() {
+        let text = format!("- {}", ["word"; 60].join(" "));
+        let lines = wrapped(&text, "  ");
+        assert!(lines.lines().all(|line| line.chars().count() <= WIDTH), "{lines}");
+        assert!(lines.lines().skip(1).all(|line| line.starts_with("  word")), "{lines}");
+        assert_eq!(lines.matches("word").count(), 60);
     }
 
     #[test]

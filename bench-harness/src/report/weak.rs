@@ -7,7 +7,7 @@ use super::latency;
 use super::markdown::cell;
 use super::scenarios;
 use super::standing::{DECIDING, ours};
-use crate::results::Results;
+use crate::results::{Results, StartUp};
 use crate::standing::is_ours;
 use crate::statistics::{Estimate, of_values};
 use crate::summary::{Measure, Summary};
@@ -57,12 +57,11 @@ pub fn groups(results: &Results, summary: &Summary<'_>) -> Vec<Group> {
         let title = format!("{}, workload by workload", measure.title());
         groups.push(cut(&title, "matrix", rows(results, summary, measure, "workload")));
     }
-    if let Some(programs) = results.of_programs() {
-        if let Some(summary) = Summary::new(&programs) {
-            for measure in DECIDING {
-                let title = format!("{}, program by program", measure.title());
-                groups.push(cut(&title, "programs", rows(&programs, &summary, measure, "program")));
-            }
+    let programs = results.of_programs();
+    if let Some((alone, summary)) = programs.as_ref().and_then(|it| Some((it, Summary::new(it)?))) {
+        for measure in DECIDING {
+            let title = format!("{}, program by program", measure.title());
+            groups.push(cut(&title, "programs", rows(alone, &summary, measure, "program")));
         }
     }
     groups.push(calls(results));
@@ -147,7 +146,8 @@ fn calls(results: &Results) -> Group {
 /// What starting costs: behind where the intervals of ours and of the best peer have nothing in common.
 fn starting(results: &Results, ours: usize) -> Group {
     let ours = &results.allocators[ours].name;
-    let kinds: [(&str, fn(&crate::results::StartUp) -> Option<Estimate>); 2] = [
+    type Of = fn(&StartUp) -> Option<Estimate>;
+    let kinds: [(&str, Of); 2] = [
         ("elapsed time", |start| of_values(&start.wall_s)),
         ("peak memory", |start| {
             of_values(&start.rss_kib.iter().map(|kib| *kib as f64).collect::<Vec<_>>())
@@ -192,7 +192,6 @@ fn goals(results: &Results, ours: usize) -> Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::StartUp;
     use crate::results::samples::results;
 
     #[test]

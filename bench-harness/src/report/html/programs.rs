@@ -16,12 +16,11 @@ pub fn part(results: &Results) -> Option<Part> {
         return None;
     }
     let mut content = String::new();
-    if let Some(alone) = results.of_programs() {
-        if let Some(summary) = Summary::new(&alone) {
-            for measure in [Measure::Cpu, Measure::Peak] {
-                let means = matrix::means(&alone, &summary, measure);
-                content += &matrix::table(&alone, &summary, measure, PREFIX, "program", &means);
-            }
+    let alone = results.of_programs();
+    if let Some((alone, summary)) = alone.as_ref().and_then(|it| Some((it, Summary::new(it)?))) {
+        for measure in [Measure::Cpu, Measure::Peak] {
+            let means = matrix::means(alone, &summary, measure);
+            content += &matrix::table(alone, &summary, measure, PREFIX, "program", &means);
         }
     }
     content += &facts(programs);
