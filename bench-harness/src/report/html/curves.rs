@@ -11,7 +11,7 @@ pub(super) const WIDTH: f64 = 560.0;
 pub(super) const HEIGHT: f64 = 250.0;
 const LEFT: f64 = 58.0;
 const RIGHT: f64 = WIDTH - 10.0;
-const TOP: f64 = 30.0;
+const TOP: f64 = 34.0;
 const BOTTOM: f64 = HEIGHT - 28.0;
 
 /// The chart of a workload.
@@ -69,7 +69,7 @@ impl Axes {
                 content += &text(LEFT - 6.0, at + 4.0, Anchor::End, "tick", &plain(*amount));
             }
         }
-        content += &text(LEFT - 6.0, 11.0, Anchor::End, "tick", "MiB");
+        content += &text(LEFT - 6.0, 14.0, Anchor::End, "tick", "MiB");
         for (index, time) in self.times.iter().enumerate().skip(1) {
             let last = index + 1 == self.times.len();
             let x = self.x(*time);

@@ -92,8 +92,8 @@ fn one_by_one(results: &Results, summary: &Summary<'_>) -> Part {
     Part {
         id: "workloads",
         title: "Workload by workload".to_owned(),
-        note: "Left, processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
-               beyond the scale. Right, resident memory over time in one run; a ring is where it stood once all was freed, the \
+        note: "First processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
+               beyond the scale. Then resident memory over time in one run; a ring is where it stood once all was freed, the \
                dashed line what the program itself held. Scales begin at 0. Where nothing is said of threads, there is one. The \
                data has more: elapsed, user and system time, mean and last memory, faults, waits, and the time of calls."
             .to_owned(),
