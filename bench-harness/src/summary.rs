@@ -1,8 +1,8 @@
 //! What may be said about results: who is faster, who is leaner, by how much, and how sure that is.
 //!
-//! Everything is relative: to the baseline (the system's allocator, where it took part), and to the best
-//! peer of each workload, with intervals. Rounds that one side misses are left out on the other side
-//! too.
+//! Everything is relative: to the baseline (the system's allocator, where it took part), and to the
+//! best peer of each workload, with intervals. Rounds that one side misses are left out on the
+//! other side too.
 
 use crate::measure::Measurement;
 use crate::results::Results;
@@ -234,8 +234,8 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// The median of the drawn rounds of a line. A line that has none of them counts with all that it has,
-/// lest its workload or peer be missing by chance.
+/// The median of the drawn rounds of a line. A line that has none of them counts with all that it
+/// has, lest its workload or peer be missing by chance.
 pub(crate) fn middle_of(line: &[Option<f64>], drawn: &[usize]) -> Option<f64> {
     let of_drawn: Vec<f64> = drawn.iter().filter_map(|round| line[*round]).collect();
     median(&of_drawn).or_else(|| median(&line.iter().flatten().copied().collect::<Vec<_>>()))

@@ -1,4 +1,5 @@
-//! The data behind the page as CSV (RFC 4180), for spreadsheets and other programs: a file for each of its parts.
+//! The data behind the page as CSV (RFC 4180), for spreadsheets and other programs: a file for each
+//! of its parts.
 
 mod runs;
 mod tables;

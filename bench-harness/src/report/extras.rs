@@ -1,6 +1,6 @@
-//! What is not measured in rounds, as tables for every form of the report: latency, memory that goes
-//! back, start-up, instructions. The last column of each says how many processes a figure is from; where it
-//! is one, the figure has no interval, and another run may give another one.
+//! What is not measured in rounds, as tables for every form of the report: latency, memory that
+//! goes back, start-up, instructions. The last column of each says how many processes a figure is
+//! from; where it is one, the figure has no interval, and another run may give another one.
 
 use super::format::{count, memory, nanoseconds as ns, plural, seconds, two, with_range};
 use crate::results::{Results, WatchedRun};

@@ -87,8 +87,8 @@ pub fn interval(estimate: &Estimate) -> String {
     }
 }
 
-/// The ends of an interval as one word, `0.60–0.64`, or how few rounds there were; nothing where it has no
-/// width.
+/// The ends of an interval as one word, `0.60–0.64`, or how few rounds there were; nothing where it
+/// has no width.
 pub fn range(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     if !estimate.has_interval() {
         return plural(estimate.rounds, "run");
@@ -97,7 +97,8 @@ pub fn range(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     if estimate.low < estimate.high { format!("{low}\u{2013}{high}") } else { String::new() }
 }
 
-/// A figure and its interval as two words, `0.62 0.60–0.64`, for tables that set the second one small; or `0.62 (1 run)`.
+/// A figure and its interval as two words, `0.62 0.60–0.64`, for tables that set the second one
+/// small; or `0.62 (1 run)`.
 pub fn with_range(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     let value = show(estimate.value);
     if estimate.has_interval() {

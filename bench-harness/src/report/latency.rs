@@ -92,8 +92,8 @@ const P999: OfRound = |round| round.p999_ns;
 const P9999: OfRound = |round| Some(round.p9999_ns);
 const LONGEST: OfRound = |round| Some(round.max_ns);
 
-/// The middle of the rounds' figures, with its interval: one long pause of the machine does not decide it.
-/// None where the file does not have the figure of every round.
+/// The middle of the rounds' figures, with its interval: one long pause of the machine does not
+/// decide it. None where the file does not have the figure of every round.
 fn middle(distribution: &Distribution, figure: OfRound) -> Option<Estimate> {
     let rounds: Option<Vec<f64>> = distribution.rounds.iter().map(figure).collect();
     of_values(&rounds?)
@@ -123,8 +123,8 @@ pub struct Against<'a> {
     pub ratio: Option<Estimate>,
 }
 
-/// The first of ours against the best peer of each load. The best one is that of the figure, so that it may be
-/// another in each.
+/// The first of ours against the best peer of each load. The best one is that of the figure, so
+/// that it may be another in each.
 pub fn against_best(results: &Results) -> Vec<Against<'_>> {
     let mut all = Vec::new();
     for shown in shown(results) {
@@ -187,8 +187,8 @@ pub fn micro(value: f64) -> String {
 /// The places of the figures that decide: they are of the rare calls.
 pub const DECIDING: [usize; 2] = [3, 4];
 
-/// The figures of the page and of the data: their names, how they are taken from a round, and what all rounds
-/// together have.
+/// The figures of the page and of the data: their names, how they are taken from a round, and what
+/// all rounds together have.
 pub const FIGURES: [(&str, OfRound, OfAll); 5] = [
     ("p50", P50, |all| all.p50_ns),
     ("p99", P99, |all| all.p99_ns),
@@ -197,8 +197,8 @@ pub const FIGURES: [(&str, OfRound, OfAll); 5] = [
     ("longest", LONGEST, |all| all.max_ns),
 ];
 
-/// One of them, in nanoseconds, with its interval where every round's figure is known; else that of all rounds
-/// together.
+/// One of them, in nanoseconds, with its interval where every round's figure is known; else that of
+/// all rounds together.
 pub fn estimate(distribution: &Distribution, place: usize) -> Estimate {
     let (_, figure, together) = FIGURES[place];
     let fallback = || Estimate::without_interval(together(distribution), distribution.rounds.len());

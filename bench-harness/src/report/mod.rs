@@ -1,7 +1,7 @@
 //! The report of a result file: one HTML page, Markdown tables, and CSV.
 //!
-//! Everything here is a function from [`Results`] to text; nothing is measured, and only [`write()`]
-//! touches the disk. The page needs nothing but itself: style and charts are inside.
+//! Everything here is a function from [`Results`] to text; nothing is measured, and only
+//! [`write()`] touches the disk. The page needs nothing but itself: style and charts are inside.
 
 mod csv;
 mod extras;
@@ -33,8 +33,9 @@ pub struct Files {
     pub csv: PathBuf,
 }
 
-/// Writes `report.html`, `report.md`, `summary.svg`, `runs.csv` and the CSV files that the page's parts link to to
-/// `folder`, which is made where it is missing. The page also links to `results.json`, which belongs beside it.
+/// Writes `report.html`, `report.md`, `summary.svg`, `runs.csv` and the CSV files that the page's
+/// parts link to to `folder`, which is made where it is missing. The page also links to
+/// `results.json`, which belongs beside it.
 pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     fs::create_dir_all(folder)?;
     let files = Files {
@@ -54,7 +55,8 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     Ok(files)
 }
 
-/// Writes the conclusions, the table and the weak sides anew in a README, between the marks that it has for them.
+/// Writes the conclusions, the table and the weak sides anew in a README, between the marks that it
+/// has for them.
 pub fn write_readme(results: &Results, readme: &Path) -> io::Result<()> {
     let text = fs::read_to_string(readme)?;
     let filled = readme::filled(results, &text);

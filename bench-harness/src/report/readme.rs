@@ -1,5 +1,5 @@
-//! The parts of a README that are made from results: what stands between `<!-- results -->` or `<!-- weak sides -->` and the
-//! next `<!-- end -->`.
+//! The parts of a README that are made from results: what stands between `<!-- results -->` or
+//! `<!-- weak sides -->` and the next `<!-- end -->`.
 
 use super::markdown::cell;
 use super::standing::{self, DECIDING, estimated};
@@ -25,7 +25,8 @@ fn replaced(text: &str, mark: &str, part: &str) -> Result<String, String> {
     Ok(format!("{before}{mark}\n{part}{END}{after}"))
 }
 
-/// When and where, the conclusions, and every allocator relative to the best peer of each workload, the fastest first.
+/// When and where, the conclusions, and every allocator relative to the best peer of each workload,
+/// the fastest first.
 fn table(results: &Results, summary: &Summary<'_>) -> String {
     let machine = &results.machine;
     let day = machine.date.split(' ').next().unwrap_or_default();

@@ -1,5 +1,6 @@
-//! Our weak sides, found in the data: every comparison in which ours is behind beyond doubt, the worst of each kind
-//! first. Nobody chooses them, and nobody leaves one out: what is cut off is counted.
+//! Our weak sides, found in the data: every comparison in which ours is behind beyond doubt, the
+//! worst of each kind first. Nobody chooses them, and nobody leaves one out: what is cut off is
+//! counted.
 
 use super::format::{range, times, two};
 use super::html::part::anchor;
@@ -143,7 +144,8 @@ fn calls(results: &Results) -> Group {
     cut("Single calls, by latency load", "latency", behind.into_iter().map(told).collect())
 }
 
-/// What starting costs: behind where the intervals of ours and of the best peer have nothing in common.
+/// What starting costs: behind where the intervals of ours and of the best peer have nothing in
+/// common.
 fn starting(results: &Results, ours: usize) -> Group {
     let ours = &results.allocators[ours].name;
     type Of = fn(&StartUp) -> Option<Estimate>;

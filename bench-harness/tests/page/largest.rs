@@ -1,5 +1,5 @@
-//! Results as large as they will be: more allocators, workloads, real programs and latency loads than have been measured
-//! so far. Figures are those of a committed run, under other names.
+//! Results as large as they will be: more allocators, workloads, real programs and latency loads
+//! than have been measured so far. Figures are those of a committed run, under other names.
 
 use bench_harness::child::Description;
 use bench_harness::latency::{ALL, Distribution, Operation, Round};

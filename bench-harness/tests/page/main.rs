@@ -1,8 +1,9 @@
-//! The page as a browser shows it: nothing wider than the window, no names across each other, links that lead
-//! somewhere, columns that sort, a console that stays silent, and no more words than people read.
+//! The page as a browser shows it: nothing wider than the window, no names across each other, links
+//! that lead somewhere, columns that sort, a console that stays silent, and no more words than
+//! people read.
 //!
-//! Needs Debian's package `chromium`, which `ci/test` installs. With a folder in `STRATALLOC_PAGES`, the pages and pictures of
-//! them are left there.
+//! Needs Debian's package `chromium`, which `ci/test` installs. With a folder in
+//! `STRATALLOC_PAGES`, the pages and pictures of them are left there.
 
 mod browser;
 mod largest;
@@ -19,8 +20,8 @@ const WORDS: u64 = 8_000;
 /// Widths that it is looked at: a telephone, half a screen, a screen.
 const WIDTHS: [u32; 3] = [400, 800, 1_400];
 
-/// Words in all the text of the page, but for its style and its script. A word has a letter or a digit: a dash for what
-/// was not measured is none.
+/// Words in all the text of the page, but for its style and its script. A word has a letter or a
+/// digit: a dash for what was not measured is none.
 const COUNT: &str = "(() => { const body = document.body.cloneNode(true);
     body.querySelectorAll('script, style').forEach(one => one.remove());
     // Cells and lines end words, which their text alone does not show.

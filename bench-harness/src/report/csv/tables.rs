@@ -1,5 +1,5 @@
-//! What is concluded from the runs, with intervals: a line for each figure. `low` and `high` are empty where there were
-//! too few rounds.
+//! What is concluded from the runs, with intervals: a line for each figure. `low` and `high` are
+//! empty where there were too few rounds.
 
 use super::super::latency::{FIGURES, estimate};
 use super::super::scenarios::shown;

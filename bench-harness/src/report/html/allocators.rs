@@ -41,7 +41,8 @@ pub fn part(results: &Results) -> Part {
     }
 }
 
-/// What an allocator was made from, and the beginning of its hash, in two cells; none where nothing is known of any.
+/// What an allocator was made from, and the beginning of its hash, in two cells; none where nothing
+/// is known of any.
 fn origin(results: &Results, allocator: &str) -> String {
     if results.origins.is_empty() {
         return String::new();

@@ -1,5 +1,5 @@
-//! The answer, before everything else: what to take home in words, time against memory in one chart, where ours
-//! is behind, and a table of all measures with their intervals.
+//! The answer, before everything else: what to take home in words, time against memory in one
+//! chart, where ours is behind, and a table of all measures with their intervals.
 
 use super::super::format::{escape, range, times};
 use super::super::standing::{self, DECIDING};

@@ -1,5 +1,5 @@
-//! Time and memory of one workload: for every allocator a dot at the median and a bar from end to end of its interval,
-//! both on scales that begin at nothing.
+//! Time and memory of one workload: for every allocator a dot at the median and a bar from end to
+//! end of its interval, both on scales that begin at nothing.
 
 use super::curves::plain;
 use super::series;
@@ -11,7 +11,8 @@ use crate::summary::{Measure, Summary};
 pub(super) const WIDTH: f64 = 560.0;
 const ROW: f64 = 21.0;
 const HEAD: f64 = 24.0;
-/// Width of a letter on a narrow screen, where letters are largest against the chart, and of the longest name.
+/// Width of a letter on a narrow screen, where letters are largest against the chart, and of the
+/// longest name.
 const LETTER: f64 = 9.4;
 const LONGEST_NAME: f64 = 190.0;
 /// Between the names and the first scale, between the scales, and behind the last.
@@ -106,7 +107,8 @@ fn panels(names: f64) -> [(f64, f64); 2] {
     [(first, first + width), (second, second + width)]
 }
 
-/// The dot and the bar of one allocator; a dash where there is no figure, an arrow where it is beyond the scale.
+/// The dot and the bar of one allocator; a dash where there is no figure, an arrow where it is
+/// beyond the scale.
 fn mark(scale: &Scale, figure: Option<&Estimate>, index: usize, y: f64) -> String {
     let Some(figure) = figure else {
         return text(scale.start + 4.0, y + 4.5, Anchor::Start, "tick", "\u{2013}");

@@ -5,7 +5,8 @@ use super::svg::Anchor;
 /// Where a name stands.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Label {
-    /// What is at the dot: the name's beginning right of it, its end left of it, its middle above or below.
+    /// What is at the dot: the name's beginning right of it, its end left of it, its middle above
+    /// or below.
     pub x: f64,
     /// Its base line.
     pub y: f64,
@@ -89,8 +90,8 @@ impl Label {
 }
 
 /// A place for the name of each dot, within the limits: beside it where that is free, or further
-/// and further away. Lines are kept off as long as there is room. Dots with neighbours choose first, since
-/// they have the fewest places.
+/// and further away. Lines are kept off as long as there is room. Dots with neighbours choose
+/// first, since they have the fewest places.
 pub fn place_labels(
     dots: &[(f64, f64)],
     names: &[&str],

@@ -54,8 +54,8 @@ fn load(shown: &Shown<'_>) -> String {
     item(&anchor("load", shown.name), shown.title, &content)
 }
 
-/// One figure of all loads and allocators, in microseconds, and that of the empty loop; intervals show at the
-/// pointer.
+/// One figure of all loads and allocators, in microseconds, and that of the empty loop; intervals
+/// show at the pointer.
 fn table(results: &Results, loads: &[Shown<'_>], place: usize) -> String {
     let heads = heads(results);
     let cell = |seen: Option<&Distribution>| {
@@ -70,7 +70,8 @@ fn table(results: &Results, loads: &[Shown<'_>], place: usize) -> String {
         let cells: String = (0..results.allocators.len())
             .map(|index| cell(of(index).and_then(LatencyRun::calls)))
             .collect();
-        // The loops of all processes should be alike; the first one's stands for them, the chart has their range.
+        // The loops of all processes should be alike; the first one's stands for them, the chart
+        // has their range.
         let empty = cell(load.runs.first().and_then(|(_, run)| run.empty()));
         let (link, name) = (anchor("load", load.name), escape(load.name));
         format!("<tr><th class=\"left\"><a href=\"#{link}\">{name}</a></th>{empty}{cells}</tr>\n")

@@ -1,5 +1,6 @@
-//! Resident memory against what the program holds, of the runs whose calls were watched: a chart for every
-//! workload. What lies between the curve of an allocator and that of the program is what it costs.
+//! Resident memory against what the program holds, of the runs whose calls were watched: a chart
+//! for every workload. What lies between the curve of an allocator and that of the program is what
+//! it costs.
 
 use super::curves::{Axes, HEIGHT, WIDTH};
 use super::series;

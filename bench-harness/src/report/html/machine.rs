@@ -1,4 +1,5 @@
-//! Where, when and with what the runs were done, how quiet the machine was, and the method in short.
+//! Where, when and with what the runs were done, how quiet the machine was, and the method in
+//! short.
 
 use super::super::format::{escape, memory};
 use super::super::noise;

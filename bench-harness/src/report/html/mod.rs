@@ -1,4 +1,5 @@
-//! The page: the answer, a table of contents, and parts that fold, in this order. Each part has a file of its own.
+//! The page: the answer, a table of contents, and parts that fold, in this order. Each part has a
+//! file of its own.
 
 mod again;
 mod allocators;

@@ -1,5 +1,5 @@
-//! Parts of the page that fold. Each ends with the files that hold its data and the command that measures it
-//! again; the table of contents is made from the same list.
+//! Parts of the page that fold. Each ends with the files that hold its data and the command that
+//! measures it again; the table of contents is made from the same list.
 
 use super::super::format::escape;
 
@@ -63,7 +63,8 @@ pub fn item(id: &str, title: &str, content: &str) -> String {
     )
 }
 
-/// A name of something in links: `prefix-` and the name without anything but letters, digits and dashes.
+/// A name of something in links: `prefix-` and the name without anything but letters, digits and
+/// dashes.
 pub fn anchor(prefix: &str, name: &str) -> String {
     let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
     format!("{prefix}-{}", name.chars().map(plain).collect::<String>())

@@ -1,4 +1,5 @@
-//! Real programs: how allocators stand over all of them, every program against its best peer, and what the programs are.
+//! Real programs: how allocators stand over all of them, every program against its best peer, and
+//! what the programs are.
 
 use super::super::format::{escape, memory};
 use super::part::{Part, anchor};

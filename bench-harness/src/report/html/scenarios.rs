@@ -99,8 +99,9 @@ fn one(scenario: &Scenario, settings: &[Setting<'_>], verdicts: &[Verdict]) -> S
     item(&anchor("scenario", scenario.name), scenario.title, &content)
 }
 
-/// A claim, with the figures of the C library's allocator, of which the documents speak, where it does not hold; or
-/// a goal, which the weak sides name where ours misses it. The table has all verdicts.
+/// A claim, with the figures of the C library's allocator, of which the documents speak, where it
+/// does not hold; or a goal, which the weak sides name where ours misses it. The table has all
+/// verdicts.
 fn statement(verdict: &Verdict) -> String {
     let goal = verdict.claim.is_goal();
     let told = |name: &str| !goal && name.starts_with(BASELINE);
@@ -206,8 +207,8 @@ fn plot(settings: &[Setting<'_>], label: &str, across: &str, up: &str) -> String
 /// Columns up to which figures are written out; beyond it, they show at the pointer.
 const WRITTEN: usize = 1;
 
-/// One column of the figures, a row for each allocator and a column for each label, with bars behind the
-/// figures.
+/// One column of the figures, a row for each allocator and a column for each label, with bars
+/// behind the figures.
 fn bars(scenario: &Scenario, settings: &[Setting<'_>], title: &str) -> String {
     let Some(column) = scenario.columns.iter().position(|column| column.title == title) else {
         return String::new();

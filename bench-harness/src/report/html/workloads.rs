@@ -1,4 +1,5 @@
-//! A folded part for every workload: what it is, time and memory with their intervals, memory over time.
+//! A folded part for every workload: what it is, time and memory with their intervals, memory over
+//! time.
 
 use super::super::format::{escape, plural};
 use super::part::{anchor, item};
