@@ -28,8 +28,7 @@ pub enum Command {
     /// Ends with status 0 where nothing is worse, 1 where something is, 2 where the files cannot be
     /// compared.
     Compare(Compare),
-    /// List the workloads, scenarios and latency loads, and the allocators with the proof that each
-    /// is in use
+    /// List the workloads, scenarios and latency loads, and the allocators with the proof that each is in use
     List(Peers),
     /// Write the report of a result file again
     Report(Report),
@@ -77,8 +76,7 @@ pub struct Run {
     /// Only these workloads (may be repeated, or separated by commas)
     #[arg(short, long = "workload", value_name = "NAME", value_delimiter = ',')]
     pub workloads: Vec<String>,
-    /// Replay this trace, too, as a workload (may be repeated); with no --workload, only traces are
-    /// run
+    /// Replay this trace, too, as a workload (may be repeated); with no --workload, only traces are run
     #[arg(long = "trace", value_name = "FILE")]
     pub traces: Vec<PathBuf>,
     /// Rounds; each runs every workload once under every allocator
@@ -87,8 +85,8 @@ pub struct Run {
     /// A quick look: 3 rounds at a third of the work
     #[arg(short, long, conflicts_with_all = ["rounds", "scale"])]
     pub quick: bool,
-    /// End within about this many seconds, scenarios included: work is cut in steps, then rounds,
-    /// but three are left, and all rows
+    /// End within about this many seconds, scenarios included: work is cut in steps, then rounds, but three
+    /// are left, and all rows
     #[arg(long, value_name = "SECONDS", default_value_t = 1_700)]
     pub time_budget: u64,
     /// Stop a single run after this many seconds
@@ -233,8 +231,8 @@ impl Run {
         self.threads.map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
     }
 
-    /// How the latency loads are run, which come with `--latency`: as in a quick look, so that most
-    /// of the time is left for the rounds.
+    /// How the latency loads are run, which come with `--latency`: as in a quick look, so that most of
+    /// the time is left for the rounds.
     pub fn latency_pace(&self) -> Pace {
         let (rounds, seconds) = QUICK_LATENCY;
         let rounds = if self.quick { 1 } else { rounds };
