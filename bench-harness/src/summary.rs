@@ -1,21 +1,22 @@
 //! What may be said about results: who is faster, who is leaner, by how much, and how sure that is.
 //!
-//! Everything is relative: to the baseline (the system's allocator, where it took part), and to the best
-//! peer of each workload, with intervals. Rounds that one side misses are left out on the other side
-//! too.
+//! Everything is relative: to the baseline (the system's allocator, where it took part), and to the
+//! best peer of each workload, with intervals. Rounds that one side misses are left out on the
+//! other side too.
 
 use crate::measure::Measurement;
 use crate::results::Results;
 use crate::standing::{Standing, standings};
 use crate::statistics::blocks::{self, Kind};
 use crate::statistics::{Estimate, Spread, median, of_ratios, of_values};
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 
 /// The allocator that the others are held against.
 pub const BASELINE: &str = "ptmalloc";
 
 /// A measure, smaller is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Processor time, program and kernel.
     Cpu,
@@ -80,6 +81,8 @@ pub struct Summary<'a> {
     draws: Vec<Vec<usize>>,
     /// By measure; computed when asked for.
     standings: [OnceCell<Vec<Standing>>; Measure::ALL.len()],
+    /// Geometric means by allocator, other allocator and measure; each is computed once.
+    overall: RefCell<HashMap<(usize, usize, Measure), Option<Estimate>>>,
     /// Index of the baseline among the allocators.
     pub baseline: usize,
 }
@@ -102,7 +105,8 @@ impl<'a> Summary<'a> {
             .collect();
         let standings = Default::default();
         let draws = blocks::draws(results.rounds());
-        Some(Self { results, measured, draws, standings, baseline: baseline? })
+        let overall = RefCell::default();
+        Some(Self { results, measured, draws, standings, overall, baseline: baseline? })
     }
 
     /// The measurements of an allocator on a workload (both by index), with their rounds.
@@ -159,6 +163,21 @@ impl<'a> Summary<'a> {
 
     /// An allocator against another one, geometric mean over the workloads that both ran.
     pub fn overall(&self, allocator: usize, other: usize, measure: Measure) -> Option<Estimate> {
+        let pair = (allocator, other, measure);
+        if let Some(known) = self.overall.borrow().get(&pair) {
+            return *known;
+        }
+        let computed = self.compute_overall(allocator, other, measure);
+        self.overall.borrow_mut().insert(pair, computed);
+        computed
+    }
+
+    fn compute_overall(
+        &self,
+        allocator: usize,
+        other: usize,
+        measure: Measure,
+    ) -> Option<Estimate> {
         let lines: Vec<_> = (0..self.results.workloads.len())
             .map(|workload| self.ratios(allocator, other, workload, measure))
             .filter(|line| line.iter().any(Option::is_some))
@@ -215,8 +234,8 @@ impl<'a> Summary<'a> {
     }
 }
 
-/// The median of the drawn rounds of a line. A line that has none of them counts with all that it has,
-/// lest its workload or peer be missing by chance.
+/// The median of the drawn rounds of a line. A line that has none of them counts with all that it
+/// has, lest its workload or peer be missing by chance.
 pub(crate) fn middle_of(line: &[Option<f64>], drawn: &[usize]) -> Option<f64> {
     let of_drawn: Vec<f64> = drawn.iter().filter_map(|round| line[*round]).collect();
     median(&of_drawn).or_else(|| median(&line.iter().flatten().copied().collect::<Vec<_>>()))

@@ -1,52 +1,28 @@
-//! Every run as one line of CSV (RFC 4180), for spreadsheets and other programs.
+//! The data behind the page as CSV (RFC 4180), for spreadsheets and other programs: a file for each
+//! of its parts.
 
-use crate::conditions::Conditions;
-use crate::results::{Results, Run};
+mod runs;
+mod tables;
 
-const HEADER: &str = "workload,allocator,round,operations,wall_s,user_s,system_s,minor_faults,\
-                      major_faults,voluntary_switches,involuntary_switches,rss_start_kib,\
-                      rss_peak_kib,rss_mean_kib,rss_end_kib,foreign,steal,repeats,disturbed";
+use crate::results::Results;
 
-/// The table with its header.
-pub fn table(results: &Results) -> String {
-    let mut lines = vec![HEADER.to_owned()];
-    lines.extend(results.runs.iter().map(|run| {
-        let measured = &run.measured;
-        [
-            quoted(&run.workload),
-            quoted(&run.allocator),
-            run.round.to_string(),
-            measured.operations.to_string(),
-            format!("{:.6}", measured.wall_s),
-            format!("{:.6}", measured.user_s),
-            format!("{:.6}", measured.system_s),
-            measured.minor_faults.to_string(),
-            measured.major_faults.to_string(),
-            measured.voluntary_switches.to_string(),
-            measured.involuntary_switches.to_string(),
-            measured.rss_start_kib.to_string(),
-            measured.rss_peak_kib.to_string(),
-            measured.rss_mean_kib.to_string(),
-            measured.rss_end_kib.to_string(),
-            of_conditions(run, |seen| format!("{:.4}", seen.foreign)),
-            of_conditions(run, |seen| format!("{:.4}", seen.steal)),
-            of_conditions(run, |seen| seen.repeats.to_string()),
-            of_conditions(run, |seen| {
-                let causes: Vec<_> = seen.disturbed.iter().map(ToString::to_string).collect();
-                quoted(&causes.join(" and "))
-            }),
-        ]
-        .join(",")
-    }));
-    lines.push(String::new());
-    lines.join("\n")
+/// Every file that has lines, by name.
+pub fn files(results: &Results) -> Vec<(&'static str, String)> {
+    let all = [
+        ("runs.csv", runs::table(results)),
+        ("summary.csv", tables::summary(results)),
+        ("workloads.csv", tables::workloads(results)),
+        ("programs.csv", tables::programs(results)),
+        ("latency.csv", tables::latency(results)),
+        ("calls.csv", tables::calls(results)),
+        ("starts.csv", tables::starts(results)),
+        ("instructions.csv", tables::instructions(results)),
+        ("scenarios.csv", tables::scenarios(results)),
+    ];
+    all.into_iter().filter(|(name, text)| *name == "runs.csv" || text.lines().count() > 1).collect()
 }
 
-/// What is known of the machine during a run; empty where nothing is.
-fn of_conditions(run: &Run, show: impl Fn(&Conditions) -> String) -> String {
-    run.conditions.as_ref().map_or(String::new(), show)
-}
-
+/// A field, in quotes where it has to be.
 fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -58,16 +34,39 @@ fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::samples::results;
+    use crate::results::samples::{programs, results};
+
+    /// Fields of a line; commas in quotes do not part them.
+    fn fields(line: &str) -> usize {
+        let outside = line.split('"').step_by(2);
+        1 + outside.map(|text| text.matches(',').count()).sum::<usize>()
+    }
 
     #[test]
-    fn one_line_per_run_with_as_many_fields_as_the_header() {
-        let text = table(&results(&["a", "b"], &["x"], 3, |_, _, _| 0.5, |_| 4_000));
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 1 + 6);
-        let fields = HEADER.split(',').count();
-        assert!(lines.iter().all(|line| line.split(',').count() == fields), "{text}");
-        assert!(lines[1].starts_with("x,a,1,1000000,0.500000,0.375000,0.125000,120,"), "{text}");
+    fn every_line_has_as_many_fields_as_its_header() {
+        let mut all = crate::report::scenarios::tests::sample();
+        all.programs = programs(&["ptmalloc"], &["git, with a comma"], 6, |a| 1.0 + a as f64);
+        all.latency = crate::report::latency::tests::sample().latency;
+        let extras = crate::report::extras::tests::sample();
+        all.watched = extras.watched;
+        all.startup = extras.startup;
+        all.instructions = extras.instructions;
+        let files = files(&all);
+        assert_eq!(files.len(), 9, "each has lines");
+        for (name, text) in files {
+            let width = fields(text.lines().next().expect("a header"));
+            assert!(text.lines().all(|line| fields(line) == width), "{name}: {text}");
+            assert!(text.ends_with('\n') && !text.contains("NaN"), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_not_measured_has_no_file() {
+        let names: Vec<_> = files(&results(&["a"], &["x"], 1, |_, _, _| 0.5, |_| 1))
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(names, ["runs.csv", "summary.csv", "workloads.csv"]);
     }
 
     #[test]

@@ -87,6 +87,27 @@ pub fn interval(estimate: &Estimate) -> String {
     }
 }
 
+/// The ends of an interval as one word, `0.60–0.64`, or how few rounds there were; nothing where it
+/// has no width.
+pub fn range(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
+    if !estimate.has_interval() {
+        return plural(estimate.rounds, "run");
+    }
+    let (low, high) = (show(estimate.low), show(estimate.high));
+    if estimate.low < estimate.high { format!("{low}\u{2013}{high}") } else { String::new() }
+}
+
+/// A figure and its interval as two words, `0.62 0.60–0.64`, for tables that set the second one
+/// small; or `0.62 (1 run)`.
+pub fn with_range(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
+    let value = show(estimate.value);
+    if estimate.has_interval() {
+        format!("{value} {}", range(estimate, show)).trim_end().to_owned()
+    } else {
+        format!("{value} ({})", plural(estimate.rounds, "run"))
+    }
+}
+
 /// A figure with its interval, both as `show` writes them: `489 ms (470 ms to 512 ms)`.
 pub fn figure(estimate: &Estimate, show: impl Fn(f64) -> String) -> String {
     let value = show(estimate.value);
@@ -147,8 +168,13 @@ mod tests {
         assert_eq!(interval(&estimate(0.6, 0.641)), "(0.60 to 0.64)");
         assert_eq!(interval(&estimate(0.62, 0.62)), "");
         assert_eq!(figure(&estimate(0.6, 0.641), seconds), "620 ms (600 ms to 641 ms)");
+        assert_eq!(range(&estimate(0.6, 0.641), two), "0.60\u{2013}0.64");
+        assert_eq!(range(&estimate(0.62, 0.62), two), "");
         let few = |rounds| Estimate::without_interval(0.62, rounds);
         assert_eq!((interval(&few(1)), interval(&few(2))), ("(1 run)".into(), "(2 runs)".into()));
+        assert_eq!(range(&few(2), two), "2 runs");
+        assert_eq!(with_range(&few(2), two), "0.62 (2 runs)");
+        assert_eq!(with_range(&estimate(0.6, 0.641), two), "0.62 0.60\u{2013}0.64");
         assert_eq!(figure(&few(1), seconds), "620 ms (1 run)");
         assert_eq!((plural(1, "round"), plural(3, "round")), ("1 round".into(), "3 rounds".into()));
     }

@@ -1,8 +1,7 @@
 //! Latency loads as tables, for every form of the report.
 
 use super::extras::{Table, table};
-use super::format::{count, figure as of_estimate, nanoseconds as ns};
-use super::standing::estimated;
+use super::format::{count, figure as of_estimate, nanoseconds as ns, range, two};
 use crate::latency::{Distribution, Round, find};
 use crate::results::{LatencyRun, Results};
 use crate::standing::is_ours;
@@ -12,15 +11,12 @@ use crate::statistics::{Estimate, of_ratios, of_values};
 pub const TITLE: &str = "Latency of single calls";
 
 /// What a reader must know.
-pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's \
-counter, with fences on both sides. After each call, the thread does nothing for as long, timed in \
-the same way: how far that empty loop overran is what the machine did to the thread, be it an \
-interrupt, another program or the hypervisor. A time is the allocator's as far as it lies above the \
-empty loop's. What reading the clock adds is in all times, the empty loop's too. Percentiles are \
-the medians of those of the rounds, with 95 % intervals where there are three rounds or more; by operation, and in \
-the charts, counts of all rounds are put together before percentiles are taken. Rounds are interleaved, each in a process of its own. \
-An allocator that reads or writes the block itself takes in its call the cache misses and faults that \
-another leaves to the program's first write.";
+pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's counter. After each, the \
+thread does nothing for as long, timed alike: how far that empty loop overran is what the machine did. A time is the \
+allocator's as far as it lies above the empty loop's, which charts have in grey. Percentiles, and the longest call, are the \
+medians of those of the rounds, with 95 % intervals from three rounds on; in charts, all rounds count together: so many calls \
+are faster than the line. An allocator that touches the block itself takes in its call the misses and faults that another \
+leaves to the program.";
 
 /// A load and what every allocator showed of it.
 pub struct Shown<'a> {
@@ -84,8 +80,11 @@ pub fn facts(results: &Results) -> String {
     )
 }
 
+/// A figure of all rounds together.
+pub type OfAll = fn(&Distribution) -> f64;
+
 /// A figure of single rounds.
-type OfRound = fn(&Round) -> Option<f64>;
+pub type OfRound = fn(&Round) -> Option<f64>;
 
 const P50: OfRound = |round| round.p50_ns;
 const P99: OfRound = |round| round.p99_ns;
@@ -93,8 +92,8 @@ const P999: OfRound = |round| round.p999_ns;
 const P9999: OfRound = |round| Some(round.p9999_ns);
 const LONGEST: OfRound = |round| Some(round.max_ns);
 
-/// The middle of the rounds' figures, with its interval: one long pause of the machine does not decide it.
-/// None where the file does not have the figure of every round.
+/// The middle of the rounds' figures, with its interval: one long pause of the machine does not
+/// decide it. None where the file does not have the figure of every round.
 fn middle(distribution: &Distribution, figure: OfRound) -> Option<Estimate> {
     let rounds: Option<Vec<f64>> = distribution.rounds.iter().map(figure).collect();
     of_values(&rounds?)
@@ -112,56 +111,98 @@ fn relative(own: &Distribution, other: &Distribution, figure: OfRound) -> Option
     of_ratios(&ratios.collect::<Option<Vec<f64>>>()?)
 }
 
-/// Ours against the best peer of each load, and what the machine did meanwhile.
+/// Ours against the best peer under a load, in one figure.
+pub struct Against<'a> {
+    /// Name of the load.
+    pub load: &'a str,
+    /// What the figure is called.
+    pub figure: &'static str,
+    /// The peer that is best in this figure.
+    pub peer: &'a str,
+    /// Ours over the peer's, within the rounds.
+    pub ratio: Option<Estimate>,
+}
+
+/// The first of ours against the best peer of each load. The best one is that of the figure, so
+/// that it may be another in each.
+pub fn against_best(results: &Results) -> Vec<Against<'_>> {
+    let mut all = Vec::new();
+    for shown in shown(results) {
+        let (ours, peers): (Vec<_>, Vec<_>) = shown
+            .runs
+            .iter()
+            .filter_map(|(_, run)| Some((run.allocator.as_str(), run.calls()?)))
+            .partition(|(name, _)| is_ours(name));
+        let Some((_, calls)) = ours.first() else { continue };
+        for place in DECIDING {
+            let (title, figure, _) = FIGURES[place];
+            let best = peers
+                .iter()
+                .map(|(name, seen)| (estimate(seen, place).value, seen, name))
+                .min_by(|left, right| left.0.total_cmp(&right.0));
+            let Some((_, seen, peer)) = best else { continue };
+            all.push(Against {
+                load: shown.name,
+                figure: title,
+                peer,
+                ratio: relative(calls, seen, figure),
+            });
+        }
+    }
+    all
+}
+
+/// The same as a table.
 pub fn overview(results: &Results) -> Table {
     let mut overview = table(
         "Ours against the best peer",
-        "All calls of the allocator together: medians over the rounds, with 95 % intervals where there are three \
-         rounds or more. The best peer is that of the figure, so that it may be another in each column; ratios are \
-         taken within the rounds.",
-        2,
-        &[
-            "load",
-            "allocator",
-            "p99.99",
-            "best peer",
-            "ours / best",
-            "middle longest",
-            "best peer",
-            "ours / best",
-            "empty p99.99",
-            "empty longest",
-        ],
+        "The best peer is that of the figure; ratios are taken within the rounds.",
+        1,
+        &["load", "p99.99 / best", "peer", "longest / best", "peer"],
     );
-    for shown in shown(results) {
-        let named = |run: &LatencyRun| is_ours(&run.allocator);
-        let best = |figure: OfRound| {
-            let peers = shown.runs.iter().filter(|(_, run)| !named(run));
-            let peers = peers.filter_map(|(_, run)| Some((run.calls()?, &run.allocator)));
-            let figures =
-                peers.filter_map(|(seen, name)| Some((middle(seen, figure)?, seen, name)));
-            figures.min_by(|left, right| left.0.value.total_cmp(&right.0.value))
-        };
-        for (_, run) in shown.runs.iter().filter(|(_, run)| named(run)) {
-            let (Some(calls), Some(empty)) = (run.calls(), run.empty()) else { continue };
-            let mut row = vec![shown.name.to_owned(), run.allocator.clone()];
-            for (figure, together) in [(P9999, calls.p9999_ns), (LONGEST, calls.max_ns)] {
-                row.push(written(calls, figure, together));
-                row.extend(match best(figure) {
-                    Some((least, seen, name)) => {
-                        let ratio = relative(calls, seen, figure);
-                        let ratio = ratio.map_or("-".to_owned(), |ratio| estimated(&ratio));
-                        [format!("{} {name}", ns(least.value)), ratio]
-                    }
-                    None => ["-".to_owned(), "-".to_owned()],
-                });
-            }
-            row.push(written(empty, P9999, empty.p9999_ns));
-            row.push(written(empty, LONGEST, empty.max_ns));
-            overview.rows.push(row);
+    for pair in against_best(results).chunks(DECIDING.len()) {
+        let mut row = vec![pair[0].load.to_owned()];
+        for against in pair {
+            let ratio = |ratio: &Estimate| {
+                format!("{}\u{d7} {}", two(ratio.value), range(ratio, two)).trim_end().to_owned()
+            };
+            let ratio = against.ratio.as_ref().map_or("-".to_owned(), ratio);
+            row.extend([ratio, against.peer.to_owned()]);
         }
+        overview.rows.push(row);
     }
     overview
+}
+
+/// Microseconds with three digits, or two decimals of small ones.
+pub fn micro(value: f64) -> String {
+    match value {
+        value if value < 0.0995 => format!("{value:.3}"),
+        value if value < 9.95 => format!("{value:.2}"),
+        value if value < 99.5 => format!("{value:.1}"),
+        value => format!("{value:.0}"),
+    }
+}
+
+/// The places of the figures that decide: they are of the rare calls.
+pub const DECIDING: [usize; 2] = [3, 4];
+
+/// The figures of the page and of the data: their names, how they are taken from a round, and what
+/// all rounds together have.
+pub const FIGURES: [(&str, OfRound, OfAll); 5] = [
+    ("p50", P50, |all| all.p50_ns),
+    ("p99", P99, |all| all.p99_ns),
+    ("p99.9", P999, |all| all.p999_ns),
+    ("p99.99", P9999, |all| all.p9999_ns),
+    ("longest", LONGEST, |all| all.max_ns),
+];
+
+/// One of them, in nanoseconds, with its interval where every round's figure is known; else that of
+/// all rounds together.
+pub fn estimate(distribution: &Distribution, place: usize) -> Estimate {
+    let (_, figure, together) = FIGURES[place];
+    let fallback = || Estimate::without_interval(together(distribution), distribution.rounds.len());
+    middle(distribution, figure).unwrap_or_else(fallback)
 }
 
 /// Every allocator's calls under a load.
@@ -295,10 +336,9 @@ pub(crate) mod tests {
     #[test]
     fn ours_is_set_against_the_best_peer_only() {
         let row = &overview(&sample()).rows[0];
-        assert_eq!(row[..2], ["steady", "stratalloc"]);
-        assert!(row[5].starts_with("40.0 µs ("), "{row:?}");
-        assert_eq!(row[6], "20.0 µs b|<c>");
-        assert!(row[7].starts_with("2.00×"), "{row:?}");
+        assert_eq!(row[0], "steady");
+        assert_eq!(row[3], "2.00\u{d7}");
+        assert_eq!(row[4], "b|<c>");
         assert_eq!(overview(&sample()).rows.len(), 1, "a peer has no row");
     }
 

@@ -6,6 +6,7 @@ use super::latency;
 use super::noise;
 use super::scenarios::{figure, shown, verdicts};
 use super::standing::{self, estimated};
+use super::weak;
 use crate::results::Results;
 use crate::summary::{Measure, Summary};
 
@@ -100,21 +101,16 @@ fn best_peers(results: &Results, summary: &Summary<'_>) -> String {
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
-    let Some(sentences) = standing::sentences(results, summary) else { return text };
-    text += &format!("\n{}\n", cell(&sentences));
-    for measure in standing::DECIDING {
-        let rows: Vec<_> = standing::worst(results, summary, measure)
-            .iter()
-            .map(|row| {
-                let workload = cell(&results.workloads[row.workload].name);
-                let best = cell(&results.allocators[row.best].name);
-                format!("{workload} {} of {best}", estimated(&row.ratio))
-            })
-            .collect();
-        let rows = if rows.is_empty() { "none beyond doubt".to_owned() } else { rows.join("; ") };
-        text += &format!("\nFurthest behind in {}: {rows}.\n", measure.title().to_lowercase());
+    for said in standing::conclusions(results, summary) {
+        text += &format!("\n{}\n", cell(&said));
     }
-    text
+    text + &weak_sides(results, summary)
+}
+
+/// Where ours is behind, as lines.
+fn weak_sides(results: &Results, summary: &Summary<'_>) -> String {
+    let text: String = weak::groups(results, summary).iter().map(weak::Group::line).collect();
+    if text.is_empty() { text } else { format!("\nBehind, beyond doubt:\n\n{text}") }
 }
 
 /// A table of medians: what it is called, and how its figures are made and shown.
@@ -275,7 +271,7 @@ fn machine(results: &Results) -> String {
 }
 
 /// Text that cannot end a table cell.
-fn cell(text: &str) -> String {
+pub fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('\n', " ")
 }
 

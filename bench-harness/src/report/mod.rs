@@ -1,7 +1,7 @@
 //! The report of a result file: one HTML page, Markdown tables, and CSV.
 //!
-//! Everything here is a function from [`Results`] to text; nothing is measured, and only [`write()`]
-//! touches the disk. The page needs nothing but itself: style and charts are inside.
+//! Everything here is a function from [`Results`] to text; nothing is measured, and only
+//! [`write()`] touches the disk. The page needs nothing but itself: style and charts are inside.
 
 mod csv;
 mod extras;
@@ -10,9 +10,11 @@ mod html;
 mod latency;
 mod markdown;
 mod noise;
+mod readme;
 mod scenarios;
 mod standing;
 mod svg_file;
+mod weak;
 
 use crate::results::Results;
 use std::fs;
@@ -31,7 +33,9 @@ pub struct Files {
     pub csv: PathBuf,
 }
 
-/// Writes `report.html`, `report.md`, `summary.svg` and `runs.csv` to `folder`, which is made where it is missing.
+/// Writes `report.html`, `report.md`, `summary.svg`, `runs.csv` and the CSV files that the page's
+/// parts link to to `folder`, which is made where it is missing. The page also links to
+/// `results.json`, which belongs beside it.
 pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     fs::create_dir_all(folder)?;
     let files = Files {
@@ -45,8 +49,19 @@ pub fn write(results: &Results, folder: &Path) -> io::Result<Files> {
     if let Some(picture) = svg_file::picture(results) {
         fs::write(&files.picture, picture)?;
     }
-    fs::write(&files.csv, csv::table(results))?;
+    for (name, text) in csv::files(results) {
+        fs::write(folder.join(name), text)?;
+    }
     Ok(files)
+}
+
+/// Writes the conclusions, the table and the weak sides anew in a README, between the marks that it
+/// has for them.
+pub fn write_readme(results: &Results, readme: &Path) -> io::Result<()> {
+    let text = fs::read_to_string(readme)?;
+    let filled = readme::filled(results, &text);
+    let filled = filled.map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))?;
+    fs::write(readme, filled)
 }
 
 /// What became of the documents' claims, a line each, for a terminal.

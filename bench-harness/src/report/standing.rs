@@ -2,15 +2,12 @@
 
 use super::format::{interval, plural, times};
 use crate::results::Results;
-use crate::standing::{Row, is_ours};
+use crate::standing::is_ours;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
 
 /// The measures that decide: the others explain.
 pub const DECIDING: [Measure; 2] = [Measure::Cpu, Measure::Peak];
-
-/// Rows that are named as the worst ones of a measure, at most.
-const WORST: usize = 5;
 
 /// The conclusion in three sentences that need no statistics; none where nothing of ours was
 /// measured against a peer.
@@ -55,18 +52,44 @@ pub fn sentences(results: &Results, summary: &Summary<'_>) -> Option<String> {
     ))
 }
 
+/// The conclusions over the workloads, and over the real programs.
+pub fn conclusions(results: &Results, summary: &Summary<'_>) -> Vec<String> {
+    let programs = results.of_programs();
+    let of_programs = programs.as_ref().and_then(over_programs);
+    sentences(results, summary).into_iter().chain(of_programs).collect()
+}
+
+/// The conclusion over the real programs, in short.
+fn over_programs(programs: &Results) -> Option<String> {
+    let summary = Summary::new(programs)?;
+    let ours = ours(programs)?;
+    let best = |measure| {
+        let standings = summary.standings(measure).iter().zip(&programs.allocators);
+        let peers = standings.filter(|(_, allocator)| !is_ours(&allocator.name));
+        let peers = peers.filter_map(|(standing, allocator)| {
+            Some((standing.overall?.value, allocator.name.as_str()))
+        });
+        peers.min_by(|left, right| left.0.total_cmp(&right.0))
+    };
+    let own = DECIDING.map(|measure| summary.standings(measure)[ours].overall);
+    let (time, memory) = (best(Measure::Cpu)?, best(Measure::Peak)?);
+    Some(format!(
+        "Over {}, {} takes {} the time and {} the memory of the best on each; the single peers that come closest \
+         are {} with {} and {} with {}.",
+        plural(programs.workloads.len(), "real program"),
+        programs.allocators[ours].name,
+        estimated(&own[0]?),
+        estimated(&own[1]?),
+        time.1,
+        times(time.0),
+        memory.1,
+        times(memory.0),
+    ))
+}
+
 /// Our own column: the first of them.
 pub fn ours(results: &Results) -> Option<usize> {
     results.allocators.iter().position(|allocator| is_ours(&allocator.name))
-}
-
-/// The rows on which ours is behind the best peer beyond doubt, the worst first.
-pub fn worst<'s>(results: &Results, summary: &'s Summary<'_>, measure: Measure) -> Vec<&'s Row> {
-    let Some(ours) = ours(results) else { return Vec::new() };
-    let mut rows = summary.standings(measure)[ours].worst();
-    rows.retain(|row| row.ratio.is_above(1.0));
-    rows.truncate(WORST);
-    rows
 }
 
 /// A ratio with its interval: `1.02× (1.00 to 1.04)`.
@@ -80,7 +103,7 @@ mod tests {
     use crate::results::samples::results;
 
     #[test]
-    fn the_sentences_name_the_figures_and_the_worst_rows_are_beyond_doubt() {
+    fn the_sentences_name_the_figures() {
         let seconds = |allocator, workload, round| match (allocator, workload) {
             (0, 0) => 3.0,
             // Behind, but not clearly.
@@ -100,8 +123,25 @@ mod tests {
         );
         assert!(said.contains("than a in time") && said.contains("and a in memory"), "{said}");
         assert!(said.contains("of 2 peers, and leaner than 2."), "{said}");
-        let worst = worst(&results, &summary, Measure::Cpu);
-        assert_eq!(worst.iter().map(|row| row.workload).collect::<Vec<_>>(), [0]);
+    }
+
+    #[test]
+    fn real_programs_have_a_sentence_of_their_own() {
+        let mut results = results(&["stratalloc", "a"], &["x"], 6, |_, _, _| 1.0, |_| 1);
+        let summary = |results: &Results| {
+            conclusions(results, &Summary::new(results).expect("there are allocators")).len()
+        };
+        assert_eq!(summary(&results), 1);
+        let names = ["stratalloc.so", "a"];
+        results.allocators.push(crate::child::Description {
+            name: "stratalloc.so".to_owned(),
+            ..results.allocators[0].clone()
+        });
+        results.programs =
+            crate::results::samples::programs(&names, &["git"], 6, |a| 1.0 + a as f64);
+        let said = conclusions(&results, &Summary::new(&results).expect("there are allocators"));
+        assert!(said[1].starts_with("Over 1 real program, stratalloc.so takes"), "{said:?}");
+        assert!(said[1].ends_with("are a with 1.00\u{d7} and a with 1.00\u{d7}."), "{said:?}");
     }
 
     #[test]
@@ -109,8 +149,7 @@ mod tests {
         for names in [&["a", "b"][..], &["stratalloc"]] {
             let results = results(names, &["x"], 3, |_, _, _| 1.0, |_| 1);
             let summary = Summary::new(&results).expect("there are allocators");
-            let said = sentences(&results, &summary);
-            assert!(said.is_none() && worst(&results, &summary, Measure::Cpu).is_empty());
+            assert!(sentences(&results, &summary).is_none());
         }
     }
 }

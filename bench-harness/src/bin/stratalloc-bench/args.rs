@@ -223,6 +223,9 @@ pub struct Report {
     /// Folder for the report [default: that of the result file]
     #[arg(short, long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Fill the results and the weak sides into this README anew, too
+    #[arg(long, value_name = "FILE")]
+    pub readme: Option<PathBuf>,
 }
 
 /// Rounds, unless told otherwise.

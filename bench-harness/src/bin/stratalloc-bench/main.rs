@@ -111,7 +111,12 @@ fn rewrite(arguments: &Report) -> Result<(), Problem> {
     let results = Results::load(&arguments.results)
         .map_err(|error| format!("{}: {error}", arguments.results.display()))?;
     let beside = arguments.results.parent().unwrap_or(Path::new("."));
-    write_report(&results, arguments.out.as_deref().unwrap_or(beside))
+    write_report(&results, arguments.out.as_deref().unwrap_or(beside))?;
+    if let Some(readme) = &arguments.readme {
+        report::write_readme(&results, readme)
+            .map_err(|error| format!("{}: {error}", readme.display()))?;
+    }
+    Ok(())
 }
 
 /// Prints what a result file says, without measuring or writing anything.

@@ -1,19 +1,18 @@
 //! Memory over time: a chart for every workload, a curve for every allocator.
 
-use super::super::format::{escape, two};
-use super::COLOURS;
+use super::series;
 use super::svg::{Anchor, chart, line, linear_ticks, text};
 use crate::measure::Measurement;
 use crate::results::Results;
 use crate::summary::Summary;
 use std::fmt::Write;
 
-pub(super) const WIDTH: f64 = 900.0;
-pub(super) const HEIGHT: f64 = 300.0;
-const LEFT: f64 = 44.0;
+pub(super) const WIDTH: f64 = 560.0;
+pub(super) const HEIGHT: f64 = 250.0;
+const LEFT: f64 = 58.0;
 const RIGHT: f64 = WIDTH - 10.0;
-const TOP: f64 = 10.0;
-const BOTTOM: f64 = HEIGHT - 26.0;
+const TOP: f64 = 34.0;
+const BOTTOM: f64 = HEIGHT - 28.0;
 
 /// The chart of a workload.
 pub fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> String {
@@ -26,8 +25,7 @@ pub fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
     let mut content = axes.drawn();
     // The first allocator is drawn last, on top of the others.
     for (index, run) in runs.iter().rev() {
-        let name = &results.allocators[*index].name;
-        content += &curve(*index, name, run, &axes);
+        content += &curve(*index, run, &axes);
     }
     let label = format!("Resident memory over time on {}", results.workloads[workload].name);
     chart(WIDTH, HEIGHT, &label, &content)
@@ -35,20 +33,24 @@ pub fn curves(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
 
 /// Time across, memory up.
 pub(super) struct Axes {
+    /// What is written at the axis across, and where it ends.
     times: Vec<f64>,
+    end_s: f64,
     amounts: Vec<f64>,
 }
 
 impl Axes {
     /// With room for so many seconds and KiB.
     pub(super) fn new(longest_s: f64, highest_kib: u64) -> Self {
-        let amounts = linear_ticks(highest_kib as f64 / 1024.0, 4);
-        Self { times: linear_ticks(longest_s, 8), amounts }
+        let amounts = linear_ticks(highest_kib as f64 / 1024.0, 2);
+        let end_s = if longest_s > 0.0 { longest_s * 1.02 } else { 1.0 };
+        let times = linear_ticks(end_s, 3).into_iter().filter(|time| *time <= end_s).collect();
+        Self { times, end_s, amounts }
     }
 
     /// Where a moment is.
     pub(super) fn x(&self, at_s: f64) -> f64 {
-        LEFT + (at_s / self.times[self.times.len() - 1]).min(1.0) * (RIGHT - LEFT)
+        LEFT + (at_s / self.end_s).min(1.0) * (RIGHT - LEFT)
     }
 
     /// Where an amount is.
@@ -57,30 +59,30 @@ impl Axes {
         BOTTOM - (kib / 1024.0 / last).min(1.0) * (BOTTOM - TOP)
     }
 
-    /// Grid and labels.
+    /// Grid and labels; both axes begin at 0, which is not written.
     pub(super) fn drawn(&self) -> String {
         let mut content = String::new();
         for (index, amount) in self.amounts.iter().enumerate() {
             let at = self.y(amount * 1024.0);
             content += &line((LEFT, at), (RIGHT, at), if index == 0 { "one" } else { "grid" });
-            let unit = if index + 1 == self.amounts.len() { " MiB" } else { "" };
-            let (label_x, anchor) =
-                if unit.is_empty() { (LEFT - 6.0, Anchor::End) } else { (2.0, Anchor::Start) };
-            let label_y = if unit.is_empty() { at + 4.0 } else { at - 2.0 };
-            content += &text(label_x, label_y.max(9.0), anchor, "tick", &(plain(*amount) + unit));
+            if index > 0 {
+                content += &text(LEFT - 6.0, at + 4.0, Anchor::End, "tick", &plain(*amount));
+            }
         }
-        for (index, time) in self.times.iter().enumerate() {
+        content += &text(LEFT - 6.0, 14.0, Anchor::End, "tick", "MiB");
+        for (index, time) in self.times.iter().enumerate().skip(1) {
             let last = index + 1 == self.times.len();
-            let anchor = if last { Anchor::End } else { Anchor::Middle };
+            let x = self.x(*time);
+            let anchor = if x > RIGHT - 24.0 { Anchor::End } else { Anchor::Middle };
             let label = plain(*time) + if last { " s" } else { "" };
-            content += &text(self.x(*time), HEIGHT - 8.0, anchor, "tick", &label);
+            content += &text(x, HEIGHT - 8.0, anchor, "tick", &label);
         }
         content
     }
 }
 
 /// One allocator's curve, with a ring where it ended.
-fn curve(index: usize, name: &str, run: &Measurement, axes: &Axes) -> String {
+fn curve(index: usize, run: &Measurement, axes: &Axes) -> String {
     let (x, y) = (|at_s| axes.x(at_s), |kib| axes.y(kib));
     let mut path = format!("M{:.1} {:.1}", x(0.0), y(run.rss_start_kib as f64));
     for sample in &run.timeline {
@@ -90,20 +92,17 @@ fn curve(index: usize, name: &str, run: &Measurement, axes: &Axes) -> String {
     let (end_x, end_y) = (x(run.wall_s), y(run.rss_end_kib as f64));
     write!(path, "L{end_x:.1} {end_y:.1}").expect("strings take all");
     format!(
-        "<g class=\"s{}\">\n<title>{}: peak {} MiB, in the end {} MiB</title>\n<path d=\"{path}\" \
-         class=\"line\"/>\n<circle cx=\"{end_x:.1}\" cy=\"{end_y:.1}\" r=\"3.5\" \
-         class=\"ring\"/>\n</g>\n",
-        index % COLOURS,
-        escape(name),
-        two(run.rss_peak_kib as f64 / 1024.0),
-        two(run.rss_end_kib as f64 / 1024.0),
+        "<g class=\"{}\">\n<path d=\"{path}\" class=\"line\"/>\n<circle cx=\"{end_x:.1}\" \
+         cy=\"{end_y:.1}\" r=\"3.5\" class=\"ring\"/>\n</g>\n",
+        series(index),
     )
 }
 
-/// A tick's number without needless decimals.
-fn plain(value: f64) -> String {
+/// A tick's number without needless decimals; thousands where it is large: `200k`.
+pub(super) fn plain(value: f64) -> String {
+    let (value, unit) = if value >= 10_000.0 { (value / 1e3, "k") } else { (value, "") };
     let text = format!("{value:.3}");
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    text.trim_end_matches('0').trim_end_matches('.').to_owned() + unit
 }
 
 #[cfg(test)]
@@ -115,5 +114,6 @@ mod tests {
         assert_eq!(plain(0.0), "0");
         assert_eq!(plain(0.25), "0.25");
         assert_eq!(plain(100.0), "100");
+        assert_eq!(plain(200_000.0), "200k");
     }
 }

@@ -1,31 +1,28 @@
 //! The tables of what was measured once.
 
-use super::super::extras::{LATENCY, Table, latency_of, tables};
+use super::super::extras::{Table, instructions, start_up};
 use super::super::format::escape;
-use super::section;
+use super::again;
+use super::part::Part;
 use crate::results::Results;
 
-/// A section for each of them but latency, which stands with its workload.
-pub fn sections(results: &Results) -> String {
-    tables(results)
-        .iter()
-        .filter(|table| table.title != LATENCY)
-        .map(|table| section(&escape(&table.title), &escape(&table.note), "", &html(table)))
+/// The parts of those that have rows.
+pub fn parts(results: &Results) -> Vec<Part> {
+    let parts = [
+        ("starting", start_up(results), "starts.csv", again::STARTING),
+        ("instructions", instructions(results), "instructions.csv", again::INSTRUCTIONS),
+    ];
+    let with_rows = parts.into_iter().filter(|(_, table, ..)| !table.rows.is_empty());
+    with_rows
+        .map(|(id, table, data, again)| Part {
+            id,
+            content: html(&table),
+            title: table.title,
+            note: table.note,
+            data: vec![data, "results.json"],
+            again: again.to_owned(),
+        })
         .collect()
-}
-
-/// The latency table of a workload; empty where nothing was watched.
-pub fn latency(results: &Results, workload: &str) -> String {
-    let table = latency_of(results, |name| name == workload);
-    if table.rows.is_empty() {
-        return String::new();
-    }
-    format!(
-        "<h3>{}</h3>\n<p class=\"note\">{}</p>\n{}",
-        escape(&table.title),
-        escape(&table.note),
-        html(&table)
-    )
 }
 
 pub(super) fn html(table: &Table) -> String {
@@ -36,7 +33,7 @@ pub(super) fn html(table: &Table) -> String {
     let cell = |(column, text): (usize, &String)| {
         let sorted = amount(text).filter(|_| column >= table.names);
         let sorted = sorted.map_or(String::new(), |amount| format!(" data-v=\"{amount}\""));
-        format!("<td{}{sorted}>{}</td>", class(column), escape(text))
+        format!("<td{}{sorted}>{}</td>", class(column), with_small(text))
     };
     let row = |cells: &Vec<String>| -> String {
         let cells: String = cells.iter().enumerate().map(cell).collect();
@@ -47,6 +44,16 @@ pub(super) fn html(table: &Table) -> String {
         "<div class=\"wide\">\n<table class=\"sortable\">\n<thead><tr>{heads}</tr></thead>\n\
          <tbody>\n{rows}</tbody>\n</table>\n</div>\n"
     )
+}
+
+/// A text, with the interval that it ends with in small letters.
+fn with_small(text: &str) -> String {
+    match text.rsplit_once(' ') {
+        Some((figure, range)) if range.contains('\u{2013}') => {
+            format!("{} <small>{}</small>", escape(figure), escape(range))
+        }
+        _ => escape(text),
+    }
 }
 
 /// What a figure with its unit amounts to, for sorting: `> 500 ms` is half a second.
@@ -64,8 +71,12 @@ fn amount(text: &str) -> Option<f64> {
         ("G", 1e9),
     ];
     let mut words = text.trim_start_matches("> ").split(' ');
-    let number: f64 = words.next()?.parse().ok()?;
+    let number: f64 = words.next()?.trim_end_matches('\u{d7}').parse().ok()?;
     let Some(unit) = words.next() else { return Some(number) };
+    if unit.starts_with(|letter: char| letter.is_ascii_digit() || letter == '(') {
+        // No unit, but an interval.
+        return Some(number);
+    }
     let known = UNITS.iter().find(|(name, _)| *name == unit)?;
     Some(number * known.1)
 }
@@ -80,6 +91,8 @@ mod tests {
         assert_eq!(amount("> 500 ms"), Some(0.5));
         assert_eq!(amount("2.00 MiB"), Some(2048.0));
         assert_eq!(amount("61.2"), Some(61.2));
+        assert_eq!(amount("2.36 2.10\u{2013}2.55"), Some(2.36));
+        assert_eq!(with_small("1.2 1.1\u{2013}1.3"), "1.2 <small>1.1\u{2013}1.3</small>");
         assert_eq!((amount("-"), amount("5 apples")), (None, None));
     }
 }

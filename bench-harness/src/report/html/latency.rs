@@ -3,71 +3,87 @@
 //! Both axes are logarithmic, across in the share of calls that are slower, as in the plots that
 //! HdrHistogram made common: each step to the right is a tenth of the calls of the one before.
 
-use super::super::extras::Table;
-use super::super::format::{escape, nanoseconds as ns};
-use super::super::latency::{self, Shown};
+use super::super::format::{escape, range};
+use super::super::latency::{self, DECIDING, FIGURES, Shown, estimate, micro};
 use super::extras::html;
+use super::part::{Part, anchor, item};
 use super::svg::{Anchor, chart, line, text};
-use super::{COLOURS, legend, section};
+use super::{again, heads, series};
+use crate::latency::Distribution;
 use crate::results::{LatencyRun, Results};
 use std::fmt::Write;
 
-const WIDTH: f64 = 900.0;
-const HEIGHT: f64 = 340.0;
-const LEFT: f64 = 58.0;
+const WIDTH: f64 = 560.0;
+const HEIGHT: f64 = 330.0;
+const LEFT: f64 = 64.0;
 const RIGHT: f64 = WIDTH - 14.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = HEIGHT - 30.0;
 
-/// The part of the page; nothing where no load was run.
-pub fn part(results: &Results) -> String {
+/// The part of the page; none where no load was run.
+pub fn part(results: &Results) -> Option<Part> {
     let shown = latency::shown(results);
     if shown.is_empty() {
-        return String::new();
+        return None;
     }
     let overview = latency::overview(results);
     let mut content = format!("<p class=\"note\">{}</p>\n", escape(&latency::facts(results)));
     if !overview.rows.is_empty() {
-        content += &titled(&overview);
+        content += &format!("<h3>{}</h3>\n{}", escape(&overview.title), html(&overview));
     }
-    let legend = legend(results).replace(
-        "</p>",
-        "\n<span class=\"pause\"><i></i>empty loop: median and range of all allocators' processes</span></p>",
-    );
-    content += &legend;
+    content += &DECIDING.map(|place| table(results, &shown, place)).concat();
     content += &shown.iter().map(load).collect::<String>();
-    section(latency::TITLE, &escape(latency::NOTE), "", &content)
-}
-
-fn titled(table: &Table) -> String {
-    format!(
-        "<h3>{}</h3>\n<p class=\"note\">{}</p>\n{}",
-        escape(&table.title),
-        escape(&table.note),
-        html(table)
-    )
+    Some(Part {
+        id: "latency",
+        title: latency::TITLE.to_owned(),
+        note: latency::NOTE.to_owned(),
+        content,
+        data: vec!["latency.csv", "results.json"],
+        again: again::LATENCY.to_owned(),
+    })
 }
 
 fn load(shown: &Shown<'_>) -> String {
-    let head =
-        format!("<h3>{}</h3>\n<p class=\"note\">{}</p>\n", escape(shown.title), escape(shown.does));
-    let reason = shown.not_here.map_or(String::new(), |reason| {
-        format!("<p><b>Not measured here:</b> {}.</p>\n", escape(reason))
-    });
-    let figures = if shown.runs.is_empty() {
-        String::new()
-    } else {
-        format!(
-            "<figure class=\"curve\">\n<figcaption>All calls: so many of them are faster than \
-             this</figcaption>\n{}</figure>\n{}<details>\n<summary>By operation<span>{}</span>\
-             </summary>\n{}</details>\n",
-            plot(shown),
-            html(&latency::of_load(shown)),
-            escape(shown.name),
-            html(&latency::by_operation(shown)),
-        )
+    let mut content = format!("<p class=\"note\">{}</p>\n", escape(shown.does));
+    if let Some(reason) = shown.not_here {
+        content += &format!("<p><b>Not measured here:</b> {}.</p>\n", escape(reason));
+    }
+    if !shown.runs.is_empty() {
+        content += &format!("<figure>\n{}</figure>\n", plot(shown));
+    }
+    item(&anchor("load", shown.name), shown.title, &content)
+}
+
+/// One figure of all loads and allocators, in microseconds, and that of the empty loop; intervals
+/// show at the pointer.
+fn table(results: &Results, loads: &[Shown<'_>], place: usize) -> String {
+    let heads = heads(results);
+    let cell = |seen: Option<&Distribution>| {
+        let Some(seen) = seen else { return "<td></td>".to_owned() };
+        let figure = estimate(seen, place);
+        let title = range(&figure, |time| micro(time / 1e3));
+        let shown = micro(figure.value / 1e3);
+        format!("<td data-v=\"{:.1}\" title=\"{title}\">{shown}</td>", figure.value)
     };
-    format!("<article class=\"scenario\">\n{head}{reason}{figures}</article>\n")
+    let row = |load: &Shown<'_>| {
+        let of = |index: usize| load.runs.iter().find(|(place, _)| *place == index).map(|it| it.1);
+        let cells: String = (0..results.allocators.len())
+            .map(|index| cell(of(index).and_then(LatencyRun::calls)))
+            .collect();
+        // The loops of all processes should be alike; the first one's stands for them, the chart
+        // has their range.
+        let empty = cell(load.runs.first().and_then(|(_, run)| run.empty()));
+        let (link, name) = (anchor("load", load.name), escape(load.name));
+        format!("<tr><th class=\"left\"><a href=\"#{link}\">{name}</a></th>{empty}{cells}</tr>\n")
+    };
+    let measured = loads.iter().filter(|load| !load.runs.is_empty());
+    let rows: String = measured.map(row).collect();
+    format!(
+        "<figure>\n<figcaption>{} of all calls, \u{b5}s</figcaption>\n<div class=\"wide\">\n\
+         <table class=\"sortable matrix\">\n<thead><tr><th class=\"left\">load</th><th>empty loop</th>{heads}\
+         </tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n</figure>\n",
+        FIGURES[place].0
+    )
 }
 
 /// Shares of slower calls across, time up.
@@ -108,13 +124,22 @@ impl Axes {
             let time = 10_f64.powi(power);
             let y = self.y(time);
             content += &line((LEFT, y), (RIGHT, y), "grid");
-            content += &text(LEFT - 6.0, y + 4.0, Anchor::End, "tick", &power_of_ten(time));
+            // One label for each unit; all of them where they are few.
+            if power % 3 == 0 || self.high - self.low < 4.0 {
+                content += &text(LEFT - 6.0, y + 4.0, Anchor::End, "tick", &power_of_ten(time));
+            }
         }
         content += &line((LEFT, BOTTOM), (RIGHT, BOTTOM), "one");
-        for power in 0..=self.decades.floor() as i32 {
+        let last = self.decades.floor() as i32;
+        // Many of them have room for every second label only.
+        let apart = if last > 4 { 2 } else { 1 };
+        for power in 0..=last {
             let x = self.x(10_f64.powi(-power));
             content += &line((x, TOP), (x, BOTTOM), "grid");
-            let anchor = if x > RIGHT - 24.0 { Anchor::End } else { Anchor::Middle };
+            if power % apart != 0 {
+                continue;
+            }
+            let anchor = if x > RIGHT - 40.0 { Anchor::End } else { Anchor::Middle };
             content += &text(x, HEIGHT - 10.0, anchor, "tick", &percentile(power));
         }
         content
@@ -151,16 +176,12 @@ fn plot(shown: &Shown<'_>) -> String {
     for (place, run) in shown.runs.iter().rev() {
         let Some(calls) = run.calls() else { continue };
         content += &format!(
-            "<g class=\"s{}\">\n<title>{}: p99.99 {}, longest {}</title>\n<path d=\"{}\" \
-             class=\"line\"/>\n</g>\n",
-            place % COLOURS,
-            escape(&run.allocator),
-            ns(calls.p9999_ns),
-            ns(calls.max_ns),
+            "<g class=\"{}\">\n<path d=\"{}\" class=\"line\"/>\n</g>\n",
+            series(*place),
             path(&axes, calls.curve.iter()),
         );
     }
-    let label = format!("Percentiles of the time of calls under the load {}", shown.name);
+    let label = format!("Percentiles of call times: {}", shown.title);
     chart(WIDTH, HEIGHT, &label, &content)
 }
 
@@ -186,7 +207,7 @@ fn pauses(axes: &Axes, runs: &[(usize, &LatencyRun)]) -> String {
     low.reverse();
     let band = path(axes, high.iter().chain(&low));
     format!(
-        "<g>\n<title>empty loop</title>\n<path d=\"{band}Z\" class=\"pauses\"/>\n<path d=\"{}\" \
+        "<g>\n<path d=\"{band}Z\" class=\"pauses\"/>\n<path d=\"{}\" \
          class=\"pause\"/>\n</g>\n",
         path(axes, middle.iter())
     )
@@ -224,10 +245,14 @@ mod tests {
 
     #[test]
     fn every_allocator_has_a_line_and_the_empty_loop_has_one_of_its_own() {
-        let part = part(&sample());
+        let part = part(&sample()).expect("loads were run").content;
         assert_eq!(part.matches("class=\"line\"").count(), 2);
         assert_eq!(part.matches("<path d=").count(), 4);
         assert!(part.contains("class=\"pauses\"") && part.contains("b|&lt;c&gt;"));
+        assert!(
+            part.contains("id=\"load-steady\"") && part.contains("p99.99 of all calls"),
+            "{part}"
+        );
         assert!(part.contains("Not measured here:</b> there is no such &lt;thing&gt;"));
         assert!(!part.contains("NaN"));
     }

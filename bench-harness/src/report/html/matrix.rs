@@ -1,63 +1,74 @@
 //! Workloads by allocators: every ratio to the best peer, in a table that can be sorted.
 
-use super::super::format::{escape, interval, times};
-use super::super::standing::{estimated, ours, worst};
-use super::anchor;
+use super::super::format::{escape, plural, range, two};
+use super::part::anchor;
 use crate::results::{Failure, Results};
 use crate::summary::{Measure, Summary};
 
-/// The table of one measure.
-pub fn table(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
+/// The table of one measure; names lead to what is behind `prefix`, `noun` is what a row is, and
+/// `foot` the last row.
+pub fn table(
+    results: &Results,
+    summary: &Summary<'_>,
+    measure: Measure,
+    prefix: &str,
+    noun: &str,
+    foot: &str,
+) -> String {
     let standings = summary.standings(measure);
-    let heads: Vec<_> = results
+    let heads: String = results
         .allocators
         .iter()
         .map(|allocator| format!("<th>{}</th>", escape(&allocator.name)))
         .collect();
     let mut rows = String::new();
     for (index, workload) in results.workloads.iter().enumerate() {
-        let cells: Vec<_> = standings
+        let cells: String = standings
             .iter()
             .zip(&results.allocators)
             .map(|(standing, allocator)| {
                 let Some(row) = standing.row(index) else {
                     let reason = why(results, &allocator.name, &workload.name);
-                    return format!("<td title=\"{}\">&#8211;</td>", escape(reason));
+                    return format!("<td title=\"{}\"></td>", escape(reason));
                 };
                 let value = row.ratio.value;
                 format!(
                     "<td class=\"{}\" data-v=\"{value:.4}\" title=\"{}\">{}</td>",
                     shade(value),
-                    interval(&row.ratio),
-                    times(value)
+                    range(&row.ratio, two),
+                    two(value)
                 )
             })
             .collect();
         rows += &format!(
-            "<tr><th class=\"left\"><a href=\"#{}\">{}</a></th>{}</tr>\n",
-            anchor(&workload.name),
+            "<tr><th class=\"left\"><a href=\"#{}\">{}</a></th>{cells}</tr>\n",
+            anchor(prefix, &workload.name),
             escape(&workload.name),
-            cells.concat()
         );
     }
-    let means: Vec<_> = standings
-        .iter()
-        .map(|standing| match &standing.overall {
-            Some(overall) => {
-                format!("<td>{} <small>{}</small></td>", times(overall.value), interval(overall))
-            }
-            None => "<td>&#8211;</td>".to_owned(),
-        })
-        .collect();
     format!(
-        "<figure>\n<figcaption>{}, by the best peer of each workload</figcaption>\n\
+        "<figure>\n<figcaption>{} / best peer</figcaption>\n\
          <div class=\"wide\">\n<table class=\"sortable matrix\">\n<thead><tr>\
-         <th class=\"left\">workload</th>{}</tr></thead>\n<tbody>\n{rows}</tbody>\n\
-         <tfoot><tr><th class=\"left\">geometric mean</th>{}</tr></tfoot>\n</table>\n</div>\n\
+         <th class=\"left\">{noun}</th>{heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n{foot}</table>\n</div>\n\
          </figure>\n",
         measure.title(),
-        heads.concat(),
-        means.concat()
+    )
+}
+
+/// The geometric means as the last row.
+pub fn means(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
+    let standings = summary.standings(measure).iter();
+    let cells = standings.map(|standing| match &standing.overall {
+        Some(overall) => {
+            let range = range(overall, two);
+            format!("<td>{} <small>{range}</small></td>", two(overall.value))
+        }
+        None => "<td></td>".to_owned(),
+    });
+    let over = plural(results.workloads.len(), "row");
+    format!(
+        "<tfoot><tr><th class=\"left\">geometric mean of {over}</th>{}</tr></tfoot>\n",
+        cells.collect::<String>()
     )
 }
 
@@ -77,33 +88,6 @@ fn shade(ratio: f64) -> &'static str {
         ratio if ratio < 2.0 => "behind",
         _ => "far",
     }
-}
-
-/// The rows on which ours is worst, as a list.
-pub fn worst_rows(results: &Results, summary: &Summary<'_>, measure: Measure) -> String {
-    let Some(ours) = ours(results) else { return String::new() };
-    let rows: Vec<_> = worst(results, summary, measure)
-        .iter()
-        .map(|row| {
-            format!(
-                "<li><a href=\"#{}\">{}</a>: {} of {}</li>\n",
-                anchor(&results.workloads[row.workload].name),
-                escape(&results.workloads[row.workload].name),
-                estimated(&row.ratio),
-                escape(&results.allocators[row.best].name),
-            )
-        })
-        .collect();
-    let list = if rows.is_empty() {
-        "<p>on no workload beyond doubt</p>\n".to_owned()
-    } else {
-        format!("<ol>\n{}</ol>\n", rows.concat())
-    };
-    format!(
-        "<div>\n<h3>{}: where {} is furthest behind</h3>\n{list}</div>\n",
-        measure.title(),
-        escape(&results.allocators[ours].name)
-    )
 }
 
 #[cfg(test)]

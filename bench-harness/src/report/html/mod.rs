@@ -1,122 +1,124 @@
-//! The page: what comes in which order. The charts and the tables have files of their own.
+//! The page: the answer, a table of contents, and parts that fold, in this order. Each part has a
+//! file of its own.
 
-mod bars;
+mod again;
+mod allocators;
+mod answer;
 mod curves;
 mod extras;
+mod intervals;
 mod labels;
 mod latency;
 mod live;
+mod machine;
 mod matrix;
 pub mod overview;
+pub mod part;
+mod programs;
 mod scenarios;
 mod svg;
-mod tables;
 mod workloads;
 
-use super::format::{self, escape, plural, times};
-use super::standing;
+use super::format::{escape, plural};
 use crate::results::Results;
-use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
+use part::Part;
 
-/// Colours that the style gives to allocators; a further one begins anew.
+/// Colours that the style gives to allocators.
 const COLOURS: usize = 14;
+
+/// What stands before the names of workloads in links.
+const PREFIX: &str = "workload";
 
 /// The whole page.
 pub fn page(results: &Results) -> String {
-    let body = match Summary::new(results) {
-        Some(summary) if !results.workloads.is_empty() => sections(results, &summary),
-        _ if !results.scenarios.is_empty() || !results.latency.is_empty() => {
-            latency::part(results) + &documents(results)
-        }
-        _ => "<p>No allocator could be measured.</p>".to_owned(),
+    let summary = Summary::new(results);
+    let with_runs = summary.as_ref().filter(|_| !results.workloads.is_empty());
+    let answer = match with_runs {
+        Some(summary) => answer::section(results, summary),
+        None if summary.is_none() => "<p>No allocator could be measured.</p>\n".to_owned(),
+        None => String::new(),
     };
+    let parts = parts(results, with_runs);
+    let folded: String = parts.iter().map(Part::html).collect();
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n\
          <title>Memory allocators side by side</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-         <main id=\"top\">\n{}{body}{}{}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
+         <main id=\"top\">\n{}{answer}{}{folded}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
         include_str!("style.css"),
         header(results),
-        failures(results),
-        tables::machine(results),
-        include_str!("sort.js"),
+        part::contents(&parts),
+        include_str!("page.js"),
     )
 }
 
-fn sections(results: &Results, summary: &Summary<'_>) -> String {
-    [
-        "<section>\n".to_owned(),
-        conclusion(results, summary),
-        cards(results, summary),
-        overview::charts(results, summary),
-        "</section>\n".to_owned(),
-        section(
-            "Every workload against its best peer",
-            "1\u{d7} is the peer that does best on the workload. Green is as good as that or better, \
-             orange 1.25\u{d7} and more, red 2\u{d7} and more. A click on a heading sorts; a \
-             workload's name leads to all its figures; the interval shows where the pointer rests.",
-            "",
-            &[Measure::Cpu, Measure::Peak].map(|measure| matrix::table(results, summary, measure)).concat(),
-        ),
-        extras::sections(results),
-        latency::part(results),
-        documents(results),
-        section(
-            "Workload by workload",
-            "Bars are medians relative to the best peer of the workload, shorter is better, with a \
-             thin line from the best to the worst round. Memory over time is that of a run of \
-             middling length; the ring is where it stood once everything had been freed.",
-            &legend(results),
-            &format!("<p class=\"note\">{}</p>\n", tables::NOTE),
-        ),
-        workloads::sections(results, summary),
-    ]
-    .concat()
-}
-
-/// What a reader should take home, in words.
-fn conclusion(results: &Results, summary: &Summary<'_>) -> String {
-    let Some(sentences) = standing::sentences(results, summary) else { return String::new() };
-    let worst = standing::DECIDING.map(|measure| matrix::worst_rows(results, summary, measure));
-    format!(
-        "<p class=\"conclusion\">{}</p>\n<div class=\"worst\">\n{}</div>\n",
-        escape(&sentences),
-        worst.concat()
-    )
-}
-
-/// The name of a workload's section in links.
-fn anchor(workload: &str) -> String {
-    let plain = |letter: char| if letter.is_ascii_alphanumeric() { letter } else { '-' };
-    format!("workload-{}", workload.chars().map(plain).collect::<String>())
-}
-
-/// The part about the documents, where scenarios were shown.
-fn documents(results: &Results) -> String {
-    if results.scenarios.is_empty() {
-        return String::new();
+/// What folds, in the order of the page.
+fn parts(results: &Results, summary: Option<&Summary<'_>>) -> Vec<Part> {
+    let mut parts = Vec::new();
+    if let Some(summary) = summary {
+        parts.extend([matrices(results, summary), one_by_one(results, summary)]);
     }
-    section(
-        "What the documents say, and what this machine shows",
-        scenarios::NOTE,
-        &legend(results),
-        &scenarios::list(results),
-    )
+    parts.extend(programs::part(results));
+    parts.extend(latency::part(results));
+    parts.extend(extras::parts(results));
+    parts.extend(scenarios::part(results));
+    parts.push(allocators::part(results));
+    parts.extend(allocators::left_out(results));
+    parts.push(machine::part(results));
+    parts
 }
 
-fn section(title: &str, note: &str, legend: &str, content: &str) -> String {
-    format!(
-        "<section>\n<h2>{title}</h2>\n<p class=\"note\">{note}</p>\n{legend}{content}</section>\n"
-    )
+fn matrices(results: &Results, summary: &Summary<'_>) -> Part {
+    let tables = [Measure::Cpu, Measure::Peak]
+        .map(|measure| matrix::table(results, summary, measure, PREFIX, "workload", ""));
+    Part {
+        id: "matrix",
+        title: "Every workload against its best peer".to_owned(),
+        note: "1 is the peer that does best on the workload. Green is as good as that or better, orange 1.25 \
+               and more, red 2 and more. The pointer shows the interval; a click on a heading sorts."
+            .to_owned(),
+        content: tables.concat(),
+        data: vec!["workloads.csv", "results.json"],
+        again: again::everything(results),
+    }
+}
+
+fn one_by_one(results: &Results, summary: &Summary<'_>) -> Part {
+    let mut data = vec!["workloads.csv", "runs.csv", "results.json"];
+    if !results.watched.is_empty() {
+        data.insert(2, "calls.csv");
+    }
+    Part {
+        id: "workloads",
+        title: "Workload by workload".to_owned(),
+        note: "First processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
+               beyond the scale. Then resident memory over time in one run; a ring is where it stood once all was freed, the \
+               dashed line what the program itself held. Scales begin at 0. Where nothing is said of threads, there is one. The \
+               data has more: elapsed, user and system time, mean and last memory, faults, waits, and the time of calls."
+            .to_owned(),
+        content: workloads::items(results, summary, PREFIX),
+        data,
+        again: again::WORKLOAD.to_owned(),
+    }
+}
+
+/// The classes of an allocator's marks: its colour, and whether the colours have begun anew.
+fn series(index: usize) -> String {
+    let again = if index < COLOURS { "" } else { " again" };
+    format!("s{}{again}", index % COLOURS)
 }
 
 fn header(results: &Results) -> String {
     let machine = &results.machine;
+    let programs = match results.programs.facts.len() {
+        0 => String::new(),
+        count => format!(", {}", plural(count, "real program")),
+    };
     format!(
         "<header>\n<h1>Memory allocators side by side</h1>\n\
-         <p>{}, {}, {} each &#183; {} &#215; {} &#183; {} &#183; {}</p>\n</header>\n",
+         <p>{}, {}{programs}, {} each &#183; {} &#215; {} &#183; {} &#183; {} &#183; {}</p>\n</header>\n",
         plural(results.allocators.len(), "allocator"),
         plural(results.workloads.len(), "workload"),
         plural(results.rounds(), "round"),
@@ -124,105 +126,16 @@ fn header(results: &Results) -> String {
         escape(&machine.cpu),
         escape(&machine.kernel),
         escape(&machine.date),
+        escape(&machine.commit),
     )
 }
 
-/// The conclusions that a reader should take home.
-fn cards(results: &Results, summary: &Summary<'_>) -> String {
-    let winners = [
-        (Measure::Cpu, "Fastest", "processor time"),
-        (Measure::Wall, "Done first", "elapsed time"),
-        (Measure::Peak, "Leanest", "peak memory"),
-    ];
-    let cards = winners.map(|(measure, title, what)| {
-        let ranking = summary.ranking(measure);
-        let Some(&(best, _)) = ranking.first() else { return String::new() };
-        let rivals: Vec<_> = ranking[1..]
-            .iter()
-            .filter(|(other, _)| !beats(summary, best, *other, measure))
-            .map(|(other, _)| escape(&results.allocators[*other].name))
-            .collect();
-        let tie = match rivals.len() {
-            0 => String::new(),
-            _ => format!("<p class=\"tie\">not clearly ahead of {}</p>", rivals.join(", ")),
-        };
-        format!(
-            "<div class=\"card s{}\">\n<p class=\"kind\">{title}</p>\n<p class=\"name\">{}</p>\n\
-             <p>{}</p>\n{tie}</div>\n",
-            best % COLOURS,
-            escape(&results.allocators[best].name),
-            comparison(results, summary, &ranking, what),
-        )
-    });
-    format!("<div class=\"cards\">\n{}</div>\n", cards.concat())
-}
-
-/// Whether the measurements leave no doubt that one is better than the other.
-fn beats(summary: &Summary<'_>, one: usize, other: usize, measure: Measure) -> bool {
-    summary.overall(one, other, measure).is_some_and(|estimate| estimate.is_below(1.0))
-}
-
-/// The best allocator of a ranking against the baseline; where it is the baseline, against the
-/// next.
-fn comparison(
-    results: &Results,
-    summary: &Summary<'_>,
-    ranking: &[(usize, Estimate)],
-    what: &str,
-) -> String {
-    let name = |index: usize| escape(&results.allocators[index].name);
-    let interval = |estimate: &Estimate| {
-        format!("<span class=\"interval\">{}</span>", format::interval(estimate))
+/// The allocators as heads of columns, with their colours.
+fn heads(results: &Results) -> String {
+    let head = |(index, allocator): (usize, &crate::child::Description)| {
+        format!("<th class=\"{}\"><i></i>{}</th>", series(index), escape(&allocator.name))
     };
-    match ranking {
-        [(best, estimate), ..] if *best != summary.baseline => format!(
-            "<b>{}</b> the {what} of {} {}",
-            times(estimate.value),
-            name(summary.baseline),
-            interval(estimate)
-        ),
-        [_, (next, estimate), ..] => format!(
-            "the least {what}; {} has <b>{}</b> {}",
-            name(*next),
-            times(estimate.value),
-            interval(estimate)
-        ),
-        _ => String::new(),
-    }
-}
-
-fn legend(results: &Results) -> String {
-    let entries: Vec<_> = results
-        .allocators
-        .iter()
-        .enumerate()
-        .map(|(index, allocator)| {
-            format!(
-                "<span class=\"s{}\"><i></i>{}</span>",
-                index % COLOURS,
-                escape(&allocator.name)
-            )
-        })
-        .collect();
-    format!("<p class=\"legend\">{}</p>\n", entries.join("\n"))
-}
-
-fn failures(results: &Results) -> String {
-    if results.failures.is_empty() {
-        return String::new();
-    }
-    let rows: Vec<_> = results
-        .failures
-        .iter()
-        .map(|failure| {
-            let on =
-                failure.workload.as_deref().map_or(String::new(), |name| format!(" on {name}"));
-            let what = escape(&format!("{}{on}", failure.allocator));
-            format!("<li><b>{what}</b>: {}</li>\n", escape(&failure.reason))
-        })
-        .collect();
-    let list = format!("<ul class=\"failures\">\n{}</ul>\n", rows.concat());
-    section("Left out", "What could not be measured, and why.", "", &list)
+    results.allocators.iter().enumerate().map(head).collect()
 }
 
 #[cfg(test)]
@@ -257,14 +170,12 @@ mod tests {
         let (mut open, mut count) = (Vec::new(), 0);
         let mut rest = page.strip_prefix("<!DOCTYPE html>").expect("it begins with its type");
         while let Some((before, after)) = rest.split_once('<') {
-            for reference in before.split('&').skip(1) {
+            let is_script = matches!(open.last(), Some(&"style" | &"script"));
+            for reference in before.split('&').skip(1).filter(|_| !is_script) {
                 let end = reference.find(';').expect("a reference ends");
                 assert!(end > 1 && end < 8, "&{reference}");
             }
-            assert!(
-                !before.contains('>') || matches!(open.last(), Some(&"style" | &"script")),
-                "{before}"
-            );
+            assert!(!before.contains('>') || is_script, "{before}");
             let (tag, after) = after.split_once('>').expect("a tag ends");
             assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
             if let Some(name) = tag.strip_prefix('/') {
@@ -289,7 +200,7 @@ mod tests {
             assert!(!page.contains(forbidden), "{forbidden}");
         }
         assert_eq!(page.matches("<script").count(), 1);
-        assert!(page.contains(include_str!("sort.js")), "the one script is ours");
+        assert!(page.contains(include_str!("page.js")), "the one script is ours");
     }
 
     #[test]
@@ -300,21 +211,42 @@ mod tests {
         }
         assert!(!page.contains("<quick>"));
         assert!(page.contains("broken &lt;one&gt;") && page.contains("signal: 6 &amp; more"));
-        // Bars, curves and table of both workloads, for both measures.
-        assert_eq!(page.matches("class=\"workload\"").count(), 2);
-        assert_eq!(page.matches("class=\"curve\"").count(), 2);
+        for workload in ["small", "big"] {
+            assert_eq!(page.matches(&format!("id=\"workload-{workload}\"")).count(), 1);
+        }
     }
 
     #[test]
-    fn summary_names_the_winner_of_each_measure() {
+    fn the_fastest_is_the_first_row_of_the_answer() {
         let page = page(&sample());
-        let cards = page.split("class=\"cards\"").nth(1).expect("there are cards");
-        assert!(cards.starts_with(">\n<div class=\"card s0\">"), "{}", &cards[..80]);
-        assert!(cards.contains("the least peak memory"));
+        let answer = page.split("<section id=\"answer\">").nth(1).expect("there is an answer");
+        let rows = answer.split("<tbody>").nth(1).expect("a table");
+        let first = rows.split("</th>").next().expect("a name");
+        assert!(first.ends_with("<i></i>ptmalloc"), "{first}");
     }
 
     #[test]
-    fn page_states_every_claim_with_a_verdict_and_all_figures() {
+    fn every_link_leads_to_a_part_or_to_a_file_that_is_written() {
+        let mut results = crate::report::scenarios::tests::sample();
+        results.latency = crate::report::latency::tests::sample().latency;
+        results.programs = crate::results::samples::programs(&["ptmalloc"], &["git"], 6, |_| 1.0);
+        let page = page(&results);
+        let files: Vec<_> =
+            crate::report::csv::files(&results).into_iter().map(|it| it.0).collect();
+        let links = page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        let mut seen = 0;
+        for link in links {
+            seen += 1;
+            match link.strip_prefix('#') {
+                Some(id) => assert_eq!(page.matches(&format!(" id=\"{id}\"")).count(), 1, "{link}"),
+                None => assert!(link == "results.json" || files.contains(&link), "{link}"),
+            }
+        }
+        assert!(seen > 40, "{seen}");
+    }
+
+    #[test]
+    fn page_states_every_claim_with_a_verdict() {
         let results = crate::report::scenarios::tests::sample();
         let page = page(&results);
         assert!(elements(&page) > 200);
@@ -338,7 +270,7 @@ mod tests {
     fn tables_of_what_was_measured_once_are_there_and_can_be_sorted() {
         let page = page(&crate::report::extras::tests::sample());
         assert!(elements(&page) > 100);
-        for text in ["Latency of calls", "Cost of starting", "Instructions per", "b|&lt;c&gt;"] {
+        for text in ["calls.csv", "Cost of starting", "Instructions per", "b|&lt;c&gt;"] {
             assert!(page.contains(text), "{text}");
         }
     }

@@ -10,10 +10,14 @@ pub enum Anchor {
     End,
 }
 
+/// Width from which letters must grow on a narrow screen to be read.
+const BROAD: f64 = 500.0;
+
 /// A chart `width` by `height`, which scales with the page; `label` is for those who do not see it.
 pub fn chart(width: f64, height: f64, label: &str, content: &str) -> String {
+    let class = if width > BROAD { "broad" } else { "small" };
     format!(
-        "<svg viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{}\">\n\
+        "<svg class=\"{class}\" viewBox=\"0 0 {width:.0} {height:.0}\" role=\"img\" aria-label=\"{}\">\n\
          {content}</svg>\n",
         escape(label)
     )
@@ -57,7 +61,7 @@ pub fn linear_ticks(highest: f64, wanted: usize) -> Vec<f64> {
 }
 
 /// What a tick's number needs along the axis.
-const TICK_ROOM: f64 = 42.0;
+const TICK_ROOM: f64 = 52.0;
 
 /// A logarithmic axis.
 pub struct LogAxis {
@@ -89,7 +93,7 @@ impl LogAxis {
         const FINE: [f64; 17] =
             [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0];
         const COARSE: [f64; 9] = [0.01, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 10.0, 100.0];
-        let ticks: &[f64] = if self.high / self.low < 3.0 { &FINE } else { &COARSE };
+        let ticks: &[f64] = if self.high / self.low < 5.0 { &FINE } else { &COARSE };
         let mut chosen = vec![1.0];
         for tick in ticks.iter().copied().filter(|tick| (self.low..=self.high).contains(tick)) {
             let clear = |other: &f64| (self.place(tick) - self.place(*other)).abs() >= TICK_ROOM;

@@ -1,38 +1,34 @@
-//! A section for every workload: what it is, its bars, its memory over time, all its figures.
+//! A folded part for every workload: what it is, time and memory with their intervals, memory over
+//! time.
 
-use super::super::format::{escape, memory, seconds};
-use super::{anchor, bars, curves, extras, live, tables};
+use super::super::format::{escape, plural};
+use super::part::{anchor, item};
+use super::{curves, intervals, live};
 use crate::results::Results;
-use crate::summary::{Measure, Summary};
+use crate::summary::Summary;
 
-/// All sections.
-pub fn sections(results: &Results, summary: &Summary<'_>) -> String {
-    (0..results.workloads.len()).map(|index| section(results, summary, index)).collect()
+/// All of them.
+pub fn items(results: &Results, summary: &Summary<'_>, prefix: &str) -> String {
+    (0..results.workloads.len()).map(|index| one(results, summary, prefix, index)).collect()
 }
 
-fn section(results: &Results, summary: &Summary<'_>, index: usize) -> String {
+fn one(results: &Results, summary: &Summary<'_>, prefix: &str, index: usize) -> String {
     let workload = &results.workloads[index];
     let threads = if workload.threaded && workload.name.starts_with("trace") {
-        "on the threads that it was recorded on".to_owned()
+        "; the threads that it was recorded on".to_owned()
     } else if workload.threaded {
-        format!("{} threads", results.plan.threads)
+        format!("; {}", plural(results.plan.threads, "thread"))
     } else {
-        "one thread".to_owned()
+        String::new()
     };
-    format!(
-        "<section id=\"{}\">\n<h2>{}</h2>\n<p class=\"note\">{}; {threads}. One operation is one \
-         of the {}.</p>\n<div class=\"workload\">\n{}{}</div>\n\
-         <figure class=\"curve\">\n<figcaption>Memory over time</figcaption>\n{}</figure>\n{}{}{}\
-         <p class=\"up\"><a href=\"#top\">all workloads</a></p>\n</section>\n",
-        anchor(&workload.name),
-        escape(&workload.name),
+    let watched = live::figure(results, &workload.name);
+    let over_time =
+        if watched.is_empty() { curves::curves(results, summary, index) } else { watched };
+    let content = format!(
+        "<p class=\"note\">{}{threads}.</p>\n<div class=\"pair\">\n<figure>\n{}</figure>\n<figure>\n\
+         {over_time}</figure>\n</div>\n",
         escape(&workload.stands_for),
-        escape(&workload.unit),
-        bars::bars(results, summary, index, Measure::Cpu, seconds),
-        bars::bars(results, summary, index, Measure::Peak, memory),
-        curves::curves(results, summary, index),
-        live::figure(results, &workload.name),
-        tables::workload(results, summary, index),
-        extras::latency(results, &workload.name),
-    )
+        intervals::figure(results, summary, index),
+    );
+    item(&anchor(prefix, &workload.name), &workload.name, &content)
 }
