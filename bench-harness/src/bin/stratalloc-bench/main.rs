@@ -6,6 +6,7 @@
 
 mod args;
 mod latency;
+mod programs;
 mod progress;
 mod run;
 mod scenarios;
@@ -82,6 +83,10 @@ fn list(peers: &Peers) -> Result<(), Problem> {
     for workload in workloads::ALL {
         let threads = if workload.threaded { "threads" } else { "one thread" };
         println!("  {:18} {} ({threads})", workload.name, workload.stands_for);
+    }
+    println!("\nReal programs:");
+    for program in bench_harness::programs::catalogue::ALL {
+        println!("  {:18} {}", program.name, program.stands_for);
     }
     println!("\nScenarios:");
     for scenario in bench_harness::scenarios::ALL {

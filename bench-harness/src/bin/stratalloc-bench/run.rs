@@ -62,7 +62,11 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     for path in &files {
         results.save(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }
-    if results.runs.is_empty() && results.scenarios.is_empty() && results.latency.is_empty() {
+    if results.runs.is_empty()
+        && results.programs.runs.is_empty()
+        && results.scenarios.is_empty()
+        && results.latency.is_empty()
+    {
         return Err("nothing could be measured".into());
     }
     println!("Results: {}", path.display());
@@ -137,6 +141,7 @@ fn measure(
             crate::latency::time_all(results, runners, &loads, pace, save);
         }
     }
+    crate::programs::run(arguments, &chosen.programs, results, runners, limits, &save);
     if !results.workloads.is_empty() {
         measure_workloads(arguments, results, runners, limits, begin, &save);
     }
@@ -263,7 +268,7 @@ const LATENCY_SHARE: f64 = 0.25;
 const WATCHED_WORK: f64 = 2.0 * driver::WATCHED_SHARE;
 
 /// Tells the failures that were added since the last time.
-fn tell_failures(told: &mut usize, results: &Results, tell: impl Fn(&str)) {
+pub fn tell_failures(told: &mut usize, results: &Results, tell: impl Fn(&str)) {
     for failure in results.failures.iter().skip(*told) {
         let workload = failure.workload.as_deref().unwrap_or("");
         tell(&format!("{} on {workload}: {}", failure.allocator, failure.reason));
@@ -290,6 +295,7 @@ struct Chosen {
     workloads: Vec<WorkloadFacts>,
     scenarios: Vec<&'static Scenario>,
     loads: Vec<&'static Load>,
+    programs: Vec<&'static str>,
 }
 
 impl Chosen {
@@ -303,6 +309,10 @@ impl Chosen {
                 workloads: all.map(facts).collect(),
                 scenarios: if full { scenarios::ALL.to_vec() } else { Vec::new() },
                 loads: loads.to_vec(),
+                programs: match arguments.traces[..] {
+                    [] => crate::programs::usual(arguments.full),
+                    [_, ..] => Vec::new(),
+                },
             });
         }
         let mut chosen = Self::default();
@@ -323,12 +333,16 @@ impl Chosen {
         self.workloads.extend(workload.map(facts));
         self.scenarios.extend(scenario);
         self.loads.extend(load);
-        if workload.is_some() || scenario.is_some() || load.is_some() {
+        let program = bench_harness::programs::find(name);
+        self.programs.extend(program.map(|program| program.name));
+        if program.is_some() || workload.is_some() || scenario.is_some() || load.is_some() {
             return Ok(());
         }
         let known = workloads::ALL.iter().map(|workload| workload.name);
         let known = known.chain(scenarios::ALL.iter().map(|scenario| scenario.name));
-        let known: Vec<_> = known.chain(latency::ALL.iter().map(|load| load.name)).collect();
+        let known = known.chain(latency::ALL.iter().map(|load| load.name));
+        let programs = bench_harness::programs::catalogue::ALL.iter().map(|program| program.name);
+        let known: Vec<_> = known.chain(programs).collect();
         Err(Problem::Usage(format!(
             "there is no workload '{name}'; there are {}",
             known.join(", ")
