@@ -13,21 +13,31 @@
 //! One thread at a time has the state; others pass by.
 
 use super::container::{Found, Watch};
-use super::memory_pressure::MemoryPressure;
-use super::pressure;
-use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
+use super::container_response::ContainerResponse;
+use super::reclaim_pass;
+use super::schedule::{LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, Drain, OS_PAGE, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page::size_class::SizeClass;
-use crate::page_heap::PAGE_HEAP;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
+use crate::page_heap::{PAGE_HEAP, guard_pages};
 use crate::parameters::{self, Id};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, Ordering, Turns, UnsafeCell};
 use crate::thread_cache::{cache_pool, flush, publish};
+
+/// What led to a slow path, as far as starting a thread goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Memory was asked for.
+    Allocate,
+    /// Memory was given back, by the code at that address (`os::caller`).
+    Free(usize),
+    /// The same, by so large a block that it is none of the C library's.
+    FreeLarge,
+}
 
 /// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
 const CALLS: u32 = 32;
@@ -71,7 +81,7 @@ struct State {
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
     watch: Watch,
-    pressure: MemoryPressure,
+    response: ContainerResponse,
 }
 
 static STATE: Turns<State, Linux> = Turns::new(State::new());
@@ -137,7 +147,7 @@ impl State {
             kept: 0,
             quiet: 0,
             watch: Watch::in_program(),
-            pressure: MemoryPressure::new(),
+            response: ContainerResponse::new(),
         }
     }
 
@@ -154,7 +164,7 @@ impl State {
                 // Asked for again by who sees that there is something to give back.
                 release_request::withdraw();
                 // Nobody looks at the container until then.
-                self.pressure.act(Found::NOTHING);
+                self.response.act(Found::NOTHING);
                 self.quiet = 0;
                 return false;
             }
@@ -191,7 +201,7 @@ impl State {
             self.begin(now_ms);
         }
         let was_begun = self.is_begun();
-        if was_begun || PAGE_HEAP.owes() || pressure::is_wanted() {
+        if was_begun || PAGE_HEAP.owes() || reclaim_pass::is_wanted() {
             self.work(silent_ms);
             if was_begun && !self.is_begun() && !PAGE_HEAP.owes() {
                 self.finish();
@@ -230,13 +240,13 @@ impl State {
             cow_state::look(|| true);
         }
         if !alone || parameters::get(Id::Container) == 0 {
-            self.pressure.act(Found::NOTHING);
+            self.response.act(Found::NOTHING);
             return;
         }
         // SAFETY: whoever calls this has the state, and with it this room. Nothing else uses it.
         let scratch = unsafe { &mut *SCRATCH.0.get() };
         if let Some(found) = self.watch.look_if_due_in(scratch, now_ms) {
-            self.pressure.act(found);
+            self.response.act(found);
         }
     }
 
@@ -249,7 +259,7 @@ impl State {
 
     /// Does a part: a few dozen steps, or a bounded system call. Returns whether anything is left.
     fn work_a_part(&mut self) -> bool {
-        if pressure::take_part(0) || PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
+        if reclaim_pass::take_part(0) || PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
             return true;
         }
         if self.pages > 0
@@ -282,11 +292,12 @@ impl State {
             }
             return true;
         }
-        #[cfg(feature = "hardened")]
-        match guard_pages::decay_one() {
-            None => return true,
-            Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
-            Some(_) => {}
+        if HARDENED {
+            match guard_pages::decay_one() {
+                None => return true,
+                Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
+                Some(_) => {}
+            }
         }
         flush::give_up_idle();
         self.is_look = false;

@@ -1,12 +1,12 @@
 //! Looking at the container now and then: how far its memory limit is, and whether its tasks wait for
-//! memory. Reads (`os::cgroup`) and judges; `memory_pressure` acts.
+//! memory. Reads (`os::cgroup`) and judges; `container_response` acts.
 //!
 //! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
 //! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets
 //! the thread one of its own first. Where the kernel gives none, nothing is ever found. Another `Watch` belongs
 //! to the calls of a program without threads (`calls`), where nobody is beside.
 
-use super::LOOK_MS;
+use super::schedule::LOOK_MS;
 use crate::os::cgroup::{Group, Scratch, stalled_anywhere};
 use crate::os::linux::own_files;
 

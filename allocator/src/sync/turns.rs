@@ -5,7 +5,9 @@
 //! and may have left a change half done: the child resets the state. It has no rank, because nobody
 //! waits for it.
 
-use super::{AtomicU32, Futex, Ordering, UnsafeCell};
+use super::cell::UnsafeCell;
+use super::lock::Futex;
+use super::{AtomicU32, Ordering};
 use core::marker::PhantomData;
 
 /// `T` for one thread at a time.

@@ -1,7 +1,7 @@
 //! What it costs to give back what threads, classes and lists hold, in steps (`base::steps`): linear in all, bounded for a
 //! part, which is what a call of the program's does of others' work, and bounded while a lock is held.
 
-use super::pressure::{Goal, Pass};
+use super::reclaim_pass::{Goal, Pass};
 use crate::base::steps::{self, Steps};
 use crate::central::CENTRAL;
 use crate::os::thread_slot;

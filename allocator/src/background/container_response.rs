@@ -4,9 +4,9 @@
 //! Unlike that, nobody chose the figure for this program, and all of it may be in use, by the program or by
 //! others: what turns out to be in vain is not repeated at every look.
 
-use super::LOOKS_ASLEEP;
 use super::container::Found;
-use super::pressure::{self, Goal};
+use super::reclaim_pass::{self, Goal};
+use super::schedule::LOOKS_ASLEEP;
 use crate::page_heap::{PAGE_HEAP, limits};
 
 /// Bytes that emptying all caches must give back to be tried again at the next look.
@@ -14,8 +14,8 @@ const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
 const MOST_PATIENCE: u32 = 32;
 
-/// What is done about what looks at the container find: passes are begun (`pressure`), which others go through.
-pub struct MemoryPressure {
+/// What is done about what looks at the container find: passes are begun (`reclaim_pass`), which others go through.
+pub struct ContainerResponse {
     /// Looks to pass over before all caches are emptied again, and how many there were last time.
     wait: u32,
     patience: u32,
@@ -24,7 +24,7 @@ pub struct MemoryPressure {
     pressed: bool,
 }
 
-impl MemoryPressure {
+impl ContainerResponse {
     pub const fn new() -> Self {
         Self { wait: 0, patience: 0, tried: None, pressed: false }
     }
@@ -41,7 +41,7 @@ impl MemoryPressure {
         }
         if found.pressed {
             // All that a step of the decay gives back a share of.
-            pressure::begin(Goal::NothingIdle);
+            reclaim_pass::begin(Goal::NothingIdle);
         }
     }
 
@@ -55,7 +55,7 @@ impl MemoryPressure {
     fn keep_to(&mut self, room: isize) {
         PAGE_HEAP.set_container_room(room);
         if let Some(before) = self.tried.take() {
-            let was_worth_it = pressure::released().wrapping_sub(before) >= WORTH_WHILE;
+            let was_worth_it = reclaim_pass::released().wrapping_sub(before) >= WORTH_WHILE;
             self.patience =
                 if was_worth_it { 0 } else { (self.patience * 2 + 1).min(MOST_PATIENCE) };
             self.wait = self.patience;
@@ -63,11 +63,11 @@ impl MemoryPressure {
         if room >= 0 {
             (self.wait, self.patience) = (0, 0);
         } else if self.wait == 0 {
-            self.tried = Some(pressure::released());
-            pressure::begin(Goal::Everything);
+            self.tried = Some(reclaim_pass::released());
+            reclaim_pass::begin(Goal::Everything);
         } else {
             self.wait -= 1;
-            pressure::begin(Goal::FreePages);
+            reclaim_pass::begin(Goal::FreePages);
         }
     }
 }

@@ -13,9 +13,8 @@ use crate::central::{CENTRAL, OS_PAGE, cow_state};
 use crate::config::PAGE_SIZE;
 use crate::os::{Linux, release_request};
 use crate::page::size_class::SizeClass;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
-use crate::page_heap::{PAGE_HEAP, limits};
+use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Futex, Ordering, Turns};
 use crate::thread_cache::{cache_pool, flush, park::Parking};
 
@@ -196,10 +195,7 @@ impl Pass {
 fn prepare() -> bool {
     // What is free on old pages is to be used.
     cow_state::end();
-    #[cfg(feature = "hardened")]
-    return guard_pages::give_one_back();
-    #[cfg(not(feature = "hardened"))]
-    false
+    HARDENED && guard_pages::give_one_back()
 }
 
 /// Empties the caches of all threads, and the transfer caches: the first step of a trim.
