@@ -11,7 +11,7 @@
 
 use super::chain::{Chain, FreeObject};
 use super::chain_builder::BuildChain;
-use super::cow::{self, Fate};
+use super::cow::{self, FlushOutcome};
 use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
@@ -170,17 +170,17 @@ impl CentralFreeList {
         source: &S,
         class: SizeClass,
         addr: usize,
-    ) -> Fate {
+    ) -> FlushOutcome {
         self.change(source, |lists, emptied| {
             lists.since = source.shared_since();
             // SAFETY: `change` holds the lock of the class.
-            let fate = unsafe { cow::fate_of(class, addr, lists.since) };
-            if fate != Fate::Unshared {
+            let outcome = unsafe { cow::outcome_of(class, addr, lists.since) };
+            if outcome != FlushOutcome::Unshared {
                 let mut cursor = SpanCursor::NOWHERE;
                 lists.put(class, addr, &mut cursor, emptied, true);
                 lists.finish_cursor(class, &cursor, emptied);
             }
-            fate
+            outcome
         })
     }
 

@@ -83,7 +83,7 @@ mod cow_tests;
 mod release_tests;
 
 pub use all_classes::CENTRAL;
-pub use cow::Fate;
+pub use cow::FlushOutcome;
 pub use decay::Drain;
 pub use os_pages::OS_PAGE;
 #[allow(unused_imports, reason = "the thread caches still call `CENTRAL` by its name")]

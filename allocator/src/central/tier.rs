@@ -47,26 +47,26 @@ const _: () = assert!(size_of::<SharedTier>() == 0);
 impl CentralTier for SharedTier {
     #[inline(always)]
     fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
-        CENTRAL.fetch(class, size, request, apart)
+        CENTRAL.refill(class, size, request, apart)
     }
 
     #[inline(always)]
     unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.give(class, chain) }
+        unsafe { CENTRAL.flush(class, chain) }
     }
 
     #[inline(always)]
     unsafe fn flush_to_spans(&self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.give_home(class, chain) }
+        unsafe { CENTRAL.flush_to_spans(class, chain) }
     }
 }
 
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
-    pub fn fetch(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
+    pub fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
         // While a child may share our pages, what waits in the transfer cache may lie on shared
         // ones.
         if state::since() == 0 {
@@ -88,19 +88,19 @@ impl Central {
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
+    pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         if unlikely(state::since() != 0) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
-            return unsafe { self.give_home(class, chain) };
+            return unsafe { self.flush_to_spans(class, chain) };
         }
         if let Some(rejected) =
             self.transfer[class.index()].push(class, &self.transfer_budget, chain)
         {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
-            unsafe { self.give_home(class, rejected) }
+            unsafe { self.flush_to_spans(class, rejected) }
         } else if self.transfer_budget.is_too_much(parameters::get(Id::TransferCacheBytes)) {
             self.make_room();
         }

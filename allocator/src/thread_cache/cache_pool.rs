@@ -123,7 +123,7 @@ pub fn empty_a_part() -> Part {
     }
     for (class, chain) in chains.into_iter().take(count) {
         // SAFETY: the magazine was the cache's, which nobody used, and now is ours.
-        unsafe { CENTRAL.give_home(class, chain) };
+        unsafe { CENTRAL.flush_to_spans(class, chain) };
     }
     part
 }

@@ -13,7 +13,7 @@
 
 use super::cache::ThreadCache;
 use super::publish;
-use crate::central::{CENTRAL, Fate, cow_state};
+use crate::central::{CENTRAL, FlushOutcome, cow_state};
 use crate::config::{COW_BUDGET, COW_BUDGET_GAIN, COW_BUDGET_MOST};
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicU32, Ordering};
@@ -47,7 +47,7 @@ fn join(cache: &ThreadCache) {
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
-                unsafe { CENTRAL.give_home(class, chain) };
+                unsafe { CENTRAL.flush_to_spans(class, chain) };
             }
         }
     }
@@ -78,16 +78,16 @@ pub(super) unsafe fn take_home(cache: &ThreadCache, class: SizeClass, object: *m
         }
     }
     // SAFETY: handed through.
-    let fate = unsafe { CENTRAL.give_home_shared(class, object) };
+    let outcome = unsafe { CENTRAL.flush_if_shared(class, object) };
     let cow_budget = cache.cow_budget.load(Ordering::Relaxed);
-    let left = match fate {
-        Fate::First => (cow_budget + COW_BUDGET_GAIN).min(COW_BUDGET_MOST),
-        Fate::Unshared | Fate::Later => cow_budget - 1,
+    let left = match outcome {
+        FlushOutcome::FirstOfPage => (cow_budget + COW_BUDGET_GAIN).min(COW_BUDGET_MOST),
+        FlushOutcome::Unshared | FlushOutcome::LaterOfPage => cow_budget - 1,
     };
     cache.cow_budget.store(left, Ordering::Relaxed);
     if left == 0 {
         cache.cow_declined.store(cow_state::since(), Ordering::Relaxed);
         leave(cache);
     }
-    fate != Fate::Unshared
+    outcome != FlushOutcome::Unshared
 }

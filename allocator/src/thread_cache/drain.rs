@@ -30,7 +30,7 @@ pub(super) unsafe fn hand_over(cache: &ThreadCache) {
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
-                unsafe { CENTRAL.give(class, chain) };
+                unsafe { CENTRAL.flush(class, chain) };
             }
         }
     }
@@ -69,7 +69,7 @@ pub(super) unsafe fn flush_a_part(cache: &ThreadCache, next: &mut usize) -> bool
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
                 // SAFETY: the magazine was the cache's, and now is ours.
-                unsafe { CENTRAL.give_home(class, chain) };
+                unsafe { CENTRAL.flush_to_spans(class, chain) };
                 given += 1;
             }
         }
@@ -91,7 +91,7 @@ pub(super) fn release_quarantined(cache: &ThreadCache) {
         // SAFETY: freed objects, which the cache had, and now are ours.
         unsafe {
             let count = clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT });
-            CENTRAL.give_home(class, Chain { head, count });
+            CENTRAL.flush_to_spans(class, Chain { head, count });
         }
     }
 }

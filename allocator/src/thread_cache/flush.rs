@@ -28,7 +28,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     // SAFETY, for the whole function: `object` is a small object and belongs to us.
     let Some(cache) = enter() else {
         // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        unsafe { CENTRAL.flush_to_spans(class, Chain::single(object.cast())) };
         return;
     };
     let cache = &*cache;
@@ -41,7 +41,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         // use: were it handed out here again, two threads would write to one line.
         open(cache, class);
         // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        unsafe { CENTRAL.flush_to_spans(class, Chain::single(object.cast())) };
         return;
     }
     if cache.limit(class) == 0 {
@@ -76,7 +76,7 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
     debug_assert!(pushed, "made room, and no mark");
     if !pushed {
         // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        unsafe { CENTRAL.flush_to_spans(class, Chain::single(object.cast())) };
     }
 }
 
@@ -100,14 +100,14 @@ fn make_room(cache: &ThreadCache, class: SizeClass) {
 /// Gives a magazine to the central tier, unless it is empty. Returns whether there was anything to give.
 ///
 /// # Safety
-/// As `Central::give`, unless the chain is empty.
+/// As `Central::flush`, unless the chain is empty.
 unsafe fn give_away(cache: &ThreadCache, class: SizeClass, chain: Chain) -> bool {
     if chain.is_empty() {
         return false;
     }
     sizing::note_exchange(cache, class);
     // SAFETY: handed through.
-    unsafe { CENTRAL.give(class, chain) };
+    unsafe { CENTRAL.flush(class, chain) };
     true
 }
 
@@ -193,7 +193,7 @@ pub fn own_bytes() -> usize {
 pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) {
     let Some(cache) = enter() else {
         // SAFETY: handed through.
-        return unsafe { CENTRAL.give_home(class, chain) };
+        return unsafe { CENTRAL.flush_to_spans(class, chain) };
     };
     if cache.loaded_count(class) + chain.count > cache.limit(class) {
         make_room(&cache, class);

@@ -175,6 +175,6 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     }
     if count > 0 {
         // SAFETY: `count` linked objects of `class` that no thread of this process uses.
-        unsafe { CENTRAL.give_home_salvaged(class, Chain { head, count }) };
+        unsafe { CENTRAL.flush_salvaged(class, Chain { head, count }) };
     }
 }

@@ -337,7 +337,7 @@ fn empty_a_part(cache: &ThreadCache, naming: usize) -> bool {
             super::clear::check_all(class, chain)
         };
         // SAFETY: the objects were a cache's whose owner cannot reach them any more.
-        unsafe { CENTRAL.give_home(class, chain) };
+        unsafe { CENTRAL.flush_to_spans(class, chain) };
     }
     is_left
 }

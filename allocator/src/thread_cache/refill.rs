@@ -31,7 +31,7 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, size, sizing::fetch_size(cache, class, first), first);
+        chain = CENTRAL.refill(class, size, sizing::fetch_size(cache, class, first), first);
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
@@ -70,7 +70,7 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
 
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
-    let chain = CENTRAL.fetch(class, size, 1, false);
+    let chain = CENTRAL.refill(class, size, 1, false);
     if chain.is_empty() {
         return core::ptr::null_mut();
     }
@@ -79,7 +79,7 @@ fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
     unsafe {
         if chain.count > 1 {
             let rest = Chain { head: FreeObject::next(object), count: chain.count - 1 };
-            CENTRAL.give_home(class, rest);
+            CENTRAL.flush_to_spans(class, rest);
         }
         FreeObject::hand_out(object, class);
     }

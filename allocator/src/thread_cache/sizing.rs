@@ -127,7 +127,7 @@ pub fn scavenge(cache: &ThreadCache) {
         let unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
         if !unused.is_empty() {
             // SAFETY: the magazine was this cache's, and now is ours.
-            unsafe { CENTRAL.give(class, unused) };
+            unsafe { CENTRAL.flush(class, unused) };
         }
         shrink(cache, class, limit / 2);
     }
