@@ -125,7 +125,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
             }
             flush::push_chain(class, chain, tail);
         } else {
-            let Some((class, block)) = cache.quarantine.exchange(class, block) else {
+            let Some((class, block)) = cache.quarantine.replace_oldest(class, block) else {
                 return true;
             };
             clear::check_all(class, Chain { head: block.cast(), count: 1 });
