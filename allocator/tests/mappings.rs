@@ -1,11 +1,11 @@
-//! A process at its limit of mappings (`vm.max_map_count`): the kernel refuses to map, and refuses to unmap,
-//! protect or resize a part of a mapping, as that would make two of it.
+//! A process at its limit of mappings (`vm.max_map_count`): the kernel refuses to map, and refuses
+//! to unmap, protect or resize a part of a mapping, as that would make two of it.
 
 use stratalloc::MallocExtension;
 use stratalloc::internal::front;
 
-/// Uses up every mapping that the process may still have: neighbours of different access do not join.
-/// Returns their places.
+/// Uses up every mapping that the process may still have: neighbours of different access do not
+/// join. Returns their places.
 fn use_up_mappings() -> Vec<*mut libc::c_void> {
     let page = 4096;
     let mut all = Vec::with_capacity(1 << 21);

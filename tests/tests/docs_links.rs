@@ -212,7 +212,8 @@ fn links_lead_to_files_and_to_the_lines_that_declare_what_they_name() {
     assert!(wrong.is_empty(), "{mend} mends what has only moved:\n{}", wrong.join("\n"));
 }
 
-/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending. `NAME` stands for any.
+/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending.
+/// `NAME` stands for any.
 fn named_files(text: &str) -> BTreeSet<String> {
     let endings = [".rs", ".c", ".cpp", ".h", ".sh", ".py", ".md"];
     let is_name = |word: &&str| {

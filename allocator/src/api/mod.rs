@@ -9,8 +9,8 @@
 //! * `profile`: heap profiles and metrics.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
-//! A file uses only the files above it. `docs/api.txt` lists all of it; a test compares the list with the code, so that the interface
-//! does not change by accident.
+//! A file uses only the files above it. `docs/api.txt` lists all of it; a test compares the list
+//! with the code, so that the interface does not change by accident.
 
 mod error;
 

@@ -1,14 +1,15 @@
 //! Steps of the decay that the program's own calls take, where no thread of ours does.
 //!
-//! A call that comes by does a part of a step: a few dozen steps of the walks, or one system call for a bounded number of
-//! bytes. Where the program was silent for long before, it goes on to further parts for less than a millisecond. While memory is left that should go back, the calling thread is diverted
-//! (`publish::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
-//! calls twice a second is noticed.
+//! A call that comes by does a part of a step: a few dozen steps of the walks, or one system call
+//! for a bounded number of bytes. Where the program was silent for long before, it goes on to
+//! further parts for less than a millisecond. While memory is left that should go back, the calling
+//! thread is diverted (`publish::divert_own`): its next allocation comes by too, although its
+//! magazine could serve it. So a program that calls twice a second is noticed.
 //!
-//! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds apart, no more than
-//! `CALLS` allocations come by for that, and those that come to slow paths by themselves look at the clock now and then
-//! and go on. But whoever frees so much that he comes to a slow path is diverted in any case: he may be about to fall
-//! silent, and frees do not undo that.
+//! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds
+//! apart, no more than `CALLS` allocations come by for that, and those that come to slow paths by
+//! themselves look at the clock now and then and go on. But whoever frees so much that he comes to
+//! a slow path is diverted in any case: he may be about to fall silent, and frees do not undo that.
 //!
 //! One thread at a time has the state; others pass by.
 
@@ -39,25 +40,28 @@ pub enum Call {
     FreeLarge,
 }
 
-/// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
+/// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a
+/// microsecond.
 const CALLS: u32 = 32;
 /// The same after a free came by, and how often per tick that counts.
 const CALLS_AFTER_FREE: u32 = 8;
 /// See `CALLS_AFTER_FREE`.
 const FREES: u32 = 8;
-/// Microseconds of the processor's time for which one call goes on from part to part, at most: a program that calls once a
-/// second has nobody else to give back what it freed.
+/// Microseconds of the processor's time for which one call goes on from part to part, at most: a
+/// program that calls once a second has nobody else to give back what it freed.
 const MOST_WORK_US: u64 = 700;
-/// The same for each second since the last call: a two-hundredth of the time. Where a program calls hundreds of times a
-/// second, a call does one part.
+/// The same for each second since the last call: a two-hundredth of the time. Where a program calls
+/// hundreds of times a second, a call does one part.
 const WORK_US_PER_S: u64 = 5_000;
 /// System calls between two looks at the clock, at most: where one does not give back 2 MiB.
 const PART_CALLS: usize = 8;
 /// Where the steps are.
 struct State {
-    /// The tick of the coarse clock, in milliseconds, at which a call came by that did more than to look.
+    /// The tick of the coarse clock, in milliseconds, at which a call came by that did more than to
+    /// look.
     tick_ms: u64,
-    /// Allocations that may be made to come by before the next tick, and how often a free may add some.
+    /// Allocations that may be made to come by before the next tick, and how often a free may add
+    /// some.
     calls: u32,
     frees: u32,
     /// When the last step began and the next one is due, in milliseconds of the coarse clock.
@@ -65,16 +69,16 @@ struct State {
     due_ms: u64,
     /// When idle magazines are looked at next.
     look_ms: u64,
-    /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left), and how many OS
-    /// pages of that are to go back.
+    /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left),
+    /// and how many OS pages of that are to go back.
     class: usize,
     pages: usize,
     /// The part of what lies idle that this step gives back.
     part: usize,
     /// Bytes that this step gave back inside spans.
     released: usize,
-    /// Whether the step also looks at what lies idle in magazines, and what of that is left: transfer caches, caches of
-    /// threads that have ended.
+    /// Whether the step also looks at what lies idle in magazines, and what of that is left:
+    /// transfer caches, caches of threads that have ended.
     is_look: bool,
     drain: Drain,
     kept: usize,
@@ -85,8 +89,9 @@ struct State {
 }
 
 static STATE: Turns<State, Linux> = Turns::new(State::new());
-/// Room for looks at the container, of whoever uses the state. Not on the stack, of which a call may take 2 KiB; and apart
-/// from the state, so that it is all zero and takes no memory before the first look.
+/// Room for looks at the container, of whoever uses the state. Not on the stack, of which a call
+/// may take 2 KiB; and apart from the state, so that it is all zero and takes no memory before the
+/// first look.
 static SCRATCH: Room = Room(UnsafeCell::new(Scratch::new()));
 
 /// See [`SCRATCH`].
@@ -95,12 +100,12 @@ struct Room(UnsafeCell<Scratch>);
 // SAFETY: used only by the thread that uses `STATE`, as `State::look_at_files` alone does.
 unsafe impl Sync for Room {}
 
-/// Milliseconds without a call that came by after which an allocation that comes by itself is one of a program that
-/// calls rarely.
+/// Milliseconds without a call that came by after which an allocation that comes by itself is one
+/// of a program that calls rarely.
 const SILENT_MS: u64 = 50;
 
-/// Whether the thread that came by last was diverted, and no allocation came by since. Relaxed, here and below: hints
-/// that decide when something is done.
+/// Whether the thread that came by last was diverted, and no allocation came by since. Relaxed,
+/// here and below: hints that decide when something is done.
 static DIVERTED: AtomicU32 = AtomicU32::new(0);
 /// Allocations that came to slow paths by themselves.
 static LOOKS: AtomicU32 = AtomicU32::new(0);
@@ -176,7 +181,8 @@ impl State {
         }
     }
 
-    /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as much.
+    /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as
+    /// much.
     fn divert_after_free(&mut self) -> bool {
         if DIVERTED.load(Ordering::Relaxed) == 0 {
             if self.frees == 0 {
@@ -232,8 +238,9 @@ impl State {
         }
     }
 
-    /// Looks whether a forked child still shares our pages, and at the container's limits. For both, files are opened for
-    /// a moment: only in a process with one thread, where nobody can be in the way.
+    /// Looks whether a forked child still shares our pages, and at the container's limits. For
+    /// both, files are opened for a moment: only in a process with one thread, where nobody can be
+    /// in the way.
     fn look_at_files(&mut self, now_ms: u64) {
         let alone = !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some();
         if alone {

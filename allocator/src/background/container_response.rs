@@ -1,8 +1,8 @@
 //! What is done about what looks at the container find.
 //!
-//! At the container's limit everything free goes back that is needed to be below it, as at a soft limit.
-//! Unlike that, nobody chose the figure for this program, and all of it may be in use, by the program or by
-//! others: what turns out to be in vain is not repeated at every look.
+//! At the container's limit everything free goes back that is needed to be below it, as at a soft
+//! limit. Unlike that, nobody chose the figure for this program, and all of it may be in use, by
+//! the program or by others: what turns out to be in vain is not repeated at every look.
 
 use super::container::Found;
 use super::reclaim_pass::{self, Goal};
@@ -14,12 +14,14 @@ const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
 const MOST_PATIENCE: u32 = 32;
 
-/// What is done about what looks at the container find: passes are begun (`reclaim_pass`), which others go through.
+/// What is done about what looks at the container find: passes are begun (`reclaim_pass`), which
+/// others go through.
 pub struct ContainerResponse {
     /// Looks to pass over before all caches are emptied again, and how many there were last time.
     wait: u32,
     patience: u32,
-    /// What had gone back by passes when that was begun; `None` if nobody looked since what came of it.
+    /// What had gone back by passes when that was begun; `None` if nobody looked since what came of
+    /// it.
     tried: Option<usize>,
     pressed: bool,
 }
@@ -50,8 +52,8 @@ impl ContainerResponse {
         if self.pressed { 0 } else { LOOKS_ASLEEP }
     }
 
-    /// Lets go back what exceeds the room that is left, and lets the page heap see to the rest until the
-    /// next look.
+    /// Lets go back what exceeds the room that is left, and lets the page heap see to the rest
+    /// until the next look.
     fn keep_to(&mut self, room: isize) {
         PAGE_HEAP.set_container_room(room);
         if let Some(before) = self.tried.take() {

@@ -2,8 +2,8 @@
 //!
 //! In a process with threads an ordinary thread of the allocator's own does it (`worker`). A
 //! process that never made a thread keeps exactly one. There, as wherever the allocator has no
-//! thread, the program's own calls take the steps, a small part each (`calls`). A process that makes
-//! no call keeps what it has.
+//! thread, the program's own calls take the steps, a small part each (`calls`). A process that
+//! makes no call keeps what it has.
 //!
 //! A file uses only the files above it:
 //!

@@ -1,13 +1,15 @@
-//! Giving back more than the decay does, part by part: at a limit, when the container runs short, when a request would
-//! fail, and for a trim.
+//! Giving back more than the decay does, part by part: at a limit, when the container runs short,
+//! when a request would fail, and for a trim.
 //!
-//! A *pass* goes through the tiers, from what costs the program least: pages inside spans, the caches of all threads, the
-//! transfer caches, the pages that became free by that. It keeps its place in each of them, and between two of its parts
-//! no lock is held. A part is a few dozen steps or one bounded system call.
+//! A *pass* goes through the tiers, from what costs the program least: pages inside spans, the
+//! caches of all threads, the transfer caches, the pages that became free by that. It keeps its
+//! place in each of them, and between two of its parts no lock is held. A part is a few dozen steps
+//! or one bounded system call.
 //!
-//! One pass is shared, that for limits (`begin`, `take_part`): the allocator's thread goes through it at a stretch, and each
-//! call of the program's that comes to a slow path meanwhile does a part, or as many as it takes pages itself. Another one
-//! is that of requests that would fail: they are tried again whenever something came home. A trim has its own.
+//! One pass is shared, that for limits (`begin`, `take_part`): the allocator's thread goes through
+//! it at a stretch, and each call of the program's that comes to a slow path meanwhile does a part,
+//! or as many as it takes pages itself. Another one is that of requests that would fail: they are
+//! tried again whenever something came home. A trim has its own.
 
 use crate::central::{CENTRAL, OS_PAGE, cow_state};
 use crate::config::PAGE_SIZE;
@@ -25,7 +27,8 @@ enum Stage {
     Spans,
     /// Whether that was enough: then the caches stay as they are.
     Enough,
-    /// What no longer serves once caches are emptied: pages are not spared any more, fenced spans not kept.
+    /// What no longer serves once caches are emptied: pages are not spared any more, fenced spans
+    /// not kept.
     Prepare,
     /// What the calling thread has cached.
     Own,
@@ -76,8 +79,8 @@ impl Goal {
 pub struct Pass {
     /// The stages that are left, the present one first.
     stages: &'static [Stage],
-    /// The class that the stage is at, where it goes by classes; whether it has begun with it; and how many of its OS pages
-    /// are to go.
+    /// The class that the stage is at, where it goes by classes; whether it has begun with it; and
+    /// how many of its OS pages are to go.
     class: usize,
     has_begun: bool,
     pages: usize,
@@ -86,7 +89,8 @@ pub struct Pass {
     released: usize,
 }
 
-// SAFETY: the caches that `parking` is at are never unmapped, and are used under the registry's lock.
+// SAFETY: the caches that `parking` is at are never unmapped, and are used under the registry's
+// lock.
 unsafe impl Send for Pass {}
 
 /// What a part did.
@@ -203,11 +207,13 @@ pub fn empty_caches() {
     Pass::new(Goal::EmptyCaches).run();
 }
 
-/// What is tried for a request that found no memory: a pass through the tiers. Such requests share one, too: it lies on no
-/// stack, of which a call may take 2 KiB, as the request is tried again from where this is. In a register for that reason.
+/// What is tried for a request that found no memory: a pass through the tiers. Such requests share
+/// one, too: it lies on no stack, of which a call may take 2 KiB, as the request is tried again
+/// from where this is. In a register for that reason.
 #[derive(Clone, Copy)]
 pub struct LastResort {
-    /// Ends of passes to wait for. A pass may have begun before the request came: the next one counts, or the second end.
+    /// Ends of passes to wait for. A pass may have begun before the request came: the next one
+    /// counts, or the second end.
     ends: u8,
     naps: u8,
     is_over: bool,
@@ -217,12 +223,13 @@ impl LastResort {
     /// Nothing was tried yet.
     pub const FIRST: Self = Self { ends: 2, naps: 0, is_over: false };
 
-    /// Goes through the tiers until something came home, and the request is to be tried again: once more when nothing is left
-    /// to be done, and then `None`.
+    /// Goes through the tiers until something came home, and the request is to be tried again: once
+    /// more when nothing is left to be done, and then `None`.
     pub fn go_on(mut self) -> Option<Self> {
         while self.ends > 0 {
             let Some(part) = LAST_RESORT.try_use(|pass| take_part_of(pass, &mut self.ends)) else {
-                // Somebody else is at a part. A thread that is about to fork must not wait for him for ever.
+                // Somebody else is at a part. A thread that is about to fork must not wait for him
+                // for ever.
                 if LAST_RESORT.is_callers() || self.naps == MOST_NAPS {
                     break;
                 }
@@ -238,7 +245,8 @@ impl LastResort {
     }
 }
 
-/// Does a part of the pass of the requests that found no memory, or the first of a new one. Counts down the `ends`.
+/// Does a part of the pass of the requests that found no memory, or the first of a new one. Counts
+/// down the `ends`.
 #[inline(never)]
 fn take_part_of(pass: &mut Pass, ends: &mut u8) -> Done {
     if pass.is_over() {
@@ -287,8 +295,8 @@ pub fn released() -> usize {
 /// Most bytes, of what a call takes itself, for which it does one part.
 const BYTES_PER_PART: usize = 16 * PAGE_SIZE;
 
-/// Does a part of the pass that is under way or wished for; for a call that takes `own` bytes itself up to as many more,
-/// until as much went back. Returns whether anything is left to be done.
+/// Does a part of the pass that is under way or wished for; for a call that takes `own` bytes
+/// itself up to as many more, until as much went back. Returns whether anything is left to be done.
 pub fn take_part(own: usize) -> bool {
     if !is_wanted() {
         return false;

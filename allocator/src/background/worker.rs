@@ -30,7 +30,8 @@ use core::ptr;
 /// The thread that gives memory back.
 static WORKER: OwnThread = OwnThread::new();
 
-/// Sees to it that memory goes back, if somebody asked: for the ends of slow paths, without any lock.
+/// Sees to it that memory goes back, if somebody asked: for the ends of slow paths, without any
+/// lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
@@ -53,12 +54,14 @@ fn attend_slow(call: Call) {
     }
 }
 
-/// Starts the thread if there may be one, from a place where that is safe. Returns whether it exists.
+/// Starts the thread if there may be one, from a place where that is safe. Returns whether it
+/// exists.
 ///
-/// Safe is any call that asks for memory: the C library holds none of the locks then that making a thread
-/// takes. Of its calls that give memory back some do, when it unmaps the stacks of threads that have ended; the blocks
-/// that it frees there are small. So a call that frees a small block must not come from the C library itself.
-/// Rust programs without the C library's face are only called by Rust code.
+/// Safe is any call that asks for memory: the C library holds none of the locks then that making a
+/// thread takes. Of its calls that give memory back some do, when it unmaps the stacks of threads
+/// that have ended; the blocks that it frees there are small. So a call that frees a small block
+/// must not come from the C library itself. Rust programs without the C library's face are only
+/// called by Rust code.
 fn start(call: Call) -> bool {
     let allowed = match parameters::background() {
         Background::Off => false,
@@ -78,8 +81,8 @@ fn start(call: Call) -> bool {
         && WORKER.start(run)
 }
 
-/// Whether the coarse clock shows another time than when a call looked last whether to start the thread: looking takes
-/// the locks of all classes, and in a small heap every slow path would.
+/// Whether the coarse clock shows another time than when a call looked last whether to start the
+/// thread: looking takes the locks of all classes, and in a small heap every slow path would.
 fn may_look_again() -> bool {
     let now = Linux.now_ms() as u32;
     // Relaxed: a hint. Who sees an old time looks once more, which does no harm.
@@ -107,8 +110,8 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Sleeps for a step, unless it is woken, and looks in between whether a forked child still shares our pages, if
-/// one may. Returns the milliseconds.
+/// Sleeps for a step, unless it is woken, and looks in between whether a forked child still shares
+/// our pages, if one may. Returns the milliseconds.
 fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     let step_ms = step_ms();
     let mut left = step_ms;
@@ -180,7 +183,8 @@ fn decay_of_guard_pages() -> usize {
     }
 }
 
-/// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is slept through.
+/// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is
+/// slept through.
 fn sleep_until_asked(seen: u32) {
     limits::lift_container_limit();
     release_request::set_served(false);

@@ -1,5 +1,5 @@
-//! What the allocator knows about itself, read without disturbing it: the bytes of every tier, the sizes
-//! of the blocks in use, and whether its records agree with each other.
+//! What the allocator knows about itself, read without disturbing it: the bytes of every tier, the
+//! sizes of the blocks in use, and whether its records agree with each other.
 
 mod totals;
 

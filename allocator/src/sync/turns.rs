@@ -114,8 +114,8 @@ mod tests {
         assert_eq!((turns.is_callers(), turns.try_use(|state| *state)), (false, Some(CHANGED)));
     }
 
-    /// A thread that the child does not have leaves the state free and as new; one whose signal handler forked goes on
-    /// in the middle of it.
+    /// A thread that the child does not have leaves the state free and as new; one whose signal
+    /// handler forked goes on in the middle of it.
     #[test]
     fn a_forked_child_takes_the_state_from_all_but_itself() {
         let turns = Turns::<u32, One>::new(FRESH);
@@ -139,8 +139,8 @@ mod models {
     use loom::sync::Arc;
     use loom::thread;
 
-    /// Property: nobody uses the state beside another, and whoever uses it next sees it as it was left. Loom reports an
-    /// access to the cell that is not ordered after the last one.
+    /// Property: nobody uses the state beside another, and whoever uses it next sees it as it was
+    /// left. Loom reports an access to the cell that is not ordered after the last one.
     #[test]
     fn turns_exclude_each_other_and_hand_the_state_on() {
         loom::model(|| {

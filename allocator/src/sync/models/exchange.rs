@@ -100,8 +100,8 @@ struct Emptied {
     magazines: [UnsafeCell<usize>; 2],
 }
 
-/// The parker takes a magazine in each part, and the owner's thread ends. `early`: the owner says under the lock that the
-/// cache is parked no more, as `birth::retire` does; else after it.
+/// The parker takes a magazine in each part, and the owner's thread ends. `early`: the owner says
+/// under the lock that the cache is parked no more, as `birth::retire` does; else after it.
 fn end_while_emptied(early: bool) {
     loom::model(move || {
         let cache = Arc::new(Emptied {
