@@ -1,7 +1,7 @@
 //! What the documents point at is there: linked files, linked lines of code, and files that are
 //! named in passing.
 //!
-//! A link to a line has a name of the code as its text: ``[`Central::fetch`](../x.rs#L12)``. The
+//! A link to a line has a name of the code as its text: ``[`Central::refill`](../x.rs#L12)``. The
 //! last part of the name must be declared within [`NEAR`] lines of line 12. After code has moved,
 //! `STRATALLOC_REFRESH_LINKS=1 cargo test -p stratalloc-tests --test docs_links` writes the new
 //! lines into the documents, and the new files where a name is declared in one place only. Read

@@ -50,7 +50,7 @@ impl CentralFreeList {
     /// objects of cache lines on which nothing lives come first, where some are found at the first
     /// look.
     ///
-    /// Never inlined: `Central::fetch` may go on to release memory, and its stack frame must not be
+    /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not be
     /// that of both.
     #[inline(never)]
     pub fn fetch<S: SpanSource>(

@@ -87,15 +87,8 @@ pub mod sleepers;
 #[cfg(test)]
 mod walk_tests;
 
-pub use cache::{EXITED, SampleCounter, cache_for_alloc};
+pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
+pub use push_target::{push_target, push_target_sized};
+pub use quarantine::CacheQuarantine;
 pub use sampling::own_counter;
 pub use verify::own_is_sound;
-#[allow(
-    unused_imports,
-    reason = "the hardened build alone uses `quarantine`, the others the targets"
-)]
-pub use {
-    cache::quarantine,
-    push_target::{push_target, push_target_sized},
-    quarantine::Quarantine,
-};

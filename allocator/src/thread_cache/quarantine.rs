@@ -270,6 +270,40 @@ impl NoQuarantine {
         Self
     }
 
+    /// No class.
+    pub fn is_chained(_: SizeClass) -> bool {
+        false
+    }
+
+    /// There is room for nothing.
+    pub fn has_room(&self, _: SizeClass) -> bool {
+        false
+    }
+
+    /// Is never called: there is no room.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn push(&self, _: SizeClass, _: *mut u8) {}
+
+    /// Is never called: no class is a chained one.
+    ///
+    /// # Safety
+    /// None.
+    pub unsafe fn push_slow(
+        &self,
+        _: SizeClass,
+        _: *mut u8,
+        _: bool,
+    ) -> Option<(Chain, *mut FreeObject)> {
+        None
+    }
+
+    /// Lets the block leave at once.
+    pub fn replace_oldest(&self, class: SizeClass, block: *mut u8) -> Option<(SizeClass, *mut u8)> {
+        Some((class, block))
+    }
+
     /// Takes nothing.
     pub fn steal(&self, _: SizeClass, _: impl FnMut(SizeClass, *mut FreeObject)) {}
 
