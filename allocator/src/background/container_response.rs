@@ -1,8 +1,11 @@
-//! What is done about what looks at the container find.
+//! The response to what looks at the container find.
 //!
-//! At the container's limit everything free goes back that is needed to be below it, as at a soft
-//! limit. Unlike that, nobody chose the figure for this program, and all of it may be in use, by
-//! the program or by others: what turns out to be in vain is not repeated at every look.
+//! At the container's limit, as much free memory is released as brings the container below it, as
+//! at a soft limit. But nobody chose this limit for the program, and all of the memory may be in
+//! use, by the program or by others. So what turns out to be in vain is not repeated at every look.
+//!
+//! It belongs to the thread that looks: the allocator's thread, or the one that has the state of
+//! `calls`. It only begins passes (`reclaim_pass`).
 
 use super::container::Found;
 use super::reclaim_pass::{self, Goal};
@@ -14,14 +17,14 @@ const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
 const MOST_PATIENCE: u32 = 32;
 
-/// What is done about what looks at the container find: passes are begun (`reclaim_pass`), which
-/// others go through.
+/// The response, and what it remembers from one look to the next.
 pub struct ContainerResponse {
-    /// Looks to pass over before all caches are emptied again, and how many there were last time.
+    /// Looks to skip before all caches are emptied again.
     wait: u32,
+    /// How many looks were skipped the last time.
     patience: u32,
-    /// What had gone back by passes when that was begun; `None` if nobody looked since what came of
-    /// it.
+    /// The bytes that passes had released when the last one was begun; `None` once its result was
+    /// looked at.
     tried: Option<usize>,
     pressed: bool,
 }
@@ -42,7 +45,7 @@ impl ContainerResponse {
             }
         }
         if found.pressed {
-            // All that a step of the decay gives back a share of.
+            // All of the memory of which a step of the decay releases a share.
             reclaim_pass::begin(Goal::NothingIdle);
         }
     }

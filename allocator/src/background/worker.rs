@@ -30,8 +30,8 @@ use core::ptr;
 /// The thread that gives memory back.
 static WORKER: OwnThread = OwnThread::new();
 
-/// Sees to it that memory goes back, if somebody asked: for the ends of slow paths, without any
-/// lock.
+/// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending.
+/// For the ends of slow paths; the caller holds no lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
@@ -47,21 +47,21 @@ fn attend_slow(call: Call) {
     if parameters::get(Id::DecayMs) == NEVER {
         release_request::withdraw();
     } else if WORKER.exists() {
-        // It sleeps until somebody asks.
+        // The thread may be asleep until somebody asks.
         WORKER.wake();
     } else if !start(call) {
         calls::take_part(call);
     }
 }
 
-/// Starts the thread if there may be one, from a place where that is safe. Returns whether it
+/// Starts the thread if it may exist and if this call is a safe place for that. Returns whether it
 /// exists.
 ///
-/// Safe is any call that asks for memory: the C library holds none of the locks then that making a
-/// thread takes. Of its calls that give memory back some do, when it unmaps the stacks of threads
+/// Any call that asks for memory is safe: the C library holds none of the locks then that it takes
+/// to make a thread. It does hold one in some calls of `free`, when it unmaps the stacks of threads
 /// that have ended; the blocks that it frees there are small. So a call that frees a small block
-/// must not come from the C library itself. Rust programs without the C library's face are only
-/// called by Rust code.
+/// must not come from the C library itself. Where the allocator is no C library, only Rust code
+/// calls it.
 fn start(call: Call) -> bool {
     let allowed = match parameters::background() {
         Background::Off => false,
@@ -81,18 +81,18 @@ fn start(call: Call) -> bool {
         && WORKER.start(run)
 }
 
-/// Whether the coarse clock shows another time than when a call looked last whether to start the
-/// thread: looking takes the locks of all classes, and in a small heap every slow path would.
+/// Whether the coarse clock has moved since a call last looked whether to start the thread. Looking
+/// takes the locks of all classes, and in a small heap every slow path would look.
 fn may_look_again() -> bool {
     let now = Linux.now_ms() as u32;
-    // Relaxed: a hint. Who sees an old time looks once more, which does no harm.
+    // Relaxed: a hint. A thread that sees an old time looks once more, which does no harm.
     LOOKED.load(Ordering::Relaxed) != now && LOOKED.swap(now, Ordering::Relaxed) != now
 }
 
 /// When a call looked last whether to start the thread, in milliseconds of the coarse clock.
 static LOOKED: AtomicU32 = AtomicU32::new(0);
 
-/// Whether there is or soon may be more to give back than a few calls do.
+/// Whether there is, or soon may be, more to release than a few calls of the program can.
 fn has_much() -> bool {
     PAGE_HEAP.held_bytes() >= LEAST_IN_USE
         || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS
@@ -104,14 +104,14 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     release_request::set_served(true);
     serve();
     release_request::set_served(false);
-    // What was read last does not hold for long.
+    // Nobody reads the container's limit from now on, and the last figure does not hold for long.
     limits::lift_container_limit();
     WORKER.end();
     ptr::null_mut()
 }
 
-/// Sleeps for a step, unless it is woken, and looks in between whether a forked child still shares
-/// our pages, if one may. Returns the milliseconds.
+/// Sleeps until the next step is due, unless the thread is woken. In between, looks whether a
+/// forked child still shares the process's pages, if one may. Returns the milliseconds.
 fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     let step_ms = step_ms();
     let mut left = step_ms;
@@ -131,7 +131,7 @@ fn serve() {
     while parameters::background() != Background::Off && !registry::last_has_ended() {
         since_look += sleep_for_a_step(&mut watch);
         let seen = WORKER.wakes();
-        // Taken back before looking: a request that comes later is not lost.
+        // Withdrawn before the thread looks, so that a request that comes later is not lost.
         release_request::withdraw();
         own_thread::keep_no_more_rights_than_the_process();
         if parameters::get(Id::Container) == 0 {
@@ -167,14 +167,14 @@ fn serve() {
     }
 }
 
-/// Takes a step of the page heap's decay, if one is due, and gives back all that is owed.
+/// Takes a step of the page heap's decay, if one is due, and releases all pages that are due.
 pub fn give_back_due_pages() {
     PAGE_HEAP.decay_step();
     while PAGE_HEAP.release_owed(4 * PAGES_PER_HUGE, usize::MAX) {}
 }
 
-/// Gives back the spans that the last look found kept with their guard pages already. Returns the
-/// bytes that are still kept.
+/// Releases the cached spans with guard pages that were there at the last look already. Returns the
+/// bytes of those that stay.
 fn decay_of_guard_pages() -> usize {
     loop {
         if let Some(bytes) = guard_pages::decay_one() {
@@ -183,8 +183,8 @@ fn decay_of_guard_pages() -> usize {
     }
 }
 
-/// Sleeps without a limit. `seen` is from before the thread looked last, so that no request is
-/// slept through.
+/// Sleeps until somebody asks. `seen` was read before the thread last looked, so that it does not
+/// sleep through a request.
 fn sleep_until_asked(seen: u32) {
     limits::lift_container_limit();
     release_request::set_served(false);
@@ -194,7 +194,7 @@ fn sleep_until_asked(seen: u32) {
     release_request::set_served(true);
 }
 
-/// In a forked child, which has no such thread.
+/// In a forked child, which does not have the thread.
 pub fn reset_in_child() {
     WORKER.reset_in_child();
     release_request::set_served(false);
