@@ -30,7 +30,7 @@ fn a_process_without_mappings_goes_on() {
         unsafe { std::ptr::write_bytes(block, byte, len) };
     };
     let holds = |block: *mut u8, len: usize, byte: u8| {
-        // SAFETY: as above.
+        // SAFETY: a live block of `len` bytes.
         (0..len).step_by(509).all(|i| unsafe { block.add(i).read() } == byte)
     };
     let sizes = |number: usize| 1 + number * 7919 % 60_000;
@@ -83,11 +83,11 @@ fn a_process_without_mappings_goes_on() {
         // SAFETY: a live block, given up.
         unsafe { front::deallocate(block) };
     }
-    // SAFETY: as above.
+    // SAFETY: a live block, given up.
     unsafe { front::deallocate(direct) };
     let large = front::allocate(300 << 20);
     assert!(!large.is_null(), "mappings can be had again");
-    // SAFETY: as above.
+    // SAFETY: a live block, given up.
     unsafe { front::deallocate(large) };
     MallocExtension::release_free_memory();
     // What the allocator's own thread has in its hands counts as in use for that moment.

@@ -162,7 +162,7 @@ impl Model {
                 unsafe { front::reallocate_same_layout(old.start, old.size, size, old.align) };
             (start, old.size.min(size))
         } else {
-            // SAFETY: as above.
+            // SAFETY: the model owns the block, and gives it up for the new one.
             (unsafe { front::reallocate(old.start, size) }, old.usable.min(size))
         };
         assert!(!start.is_null());

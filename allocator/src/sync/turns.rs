@@ -156,7 +156,8 @@ mod models {
                 thread::spawn(move || add(&turns) + add(&turns))
             };
             let done = add(&turns) + other.join().unwrap();
-            // SAFETY: as above.
+            // SAFETY: this thread has the turn, so nobody else uses the sum; loom reports it
+            // otherwise.
             let sum = turns.try_use(|state| state.with(|sum| unsafe { *sum }));
             assert_eq!(sum, Some(done));
         });

@@ -158,14 +158,14 @@ impl Model {
                 match make_room_before_sample(&self.cache, &self.counter, class) {
                     Some(over) => self.flush(over),
                     None => {
-                        // SAFETY: as above.
+                        // SAFETY: an object that the program gave up, which is in no chain.
                         let over = unsafe { put_aside(&self.cache, class, object) };
                         return self.flush(over);
                     }
                 }
             }
         }
-        // SAFETY: as above.
+        // SAFETY: an object of the class that the program gave up, and no magazine took.
         assert!(unsafe { self.cache.push(class, object.cast()) });
     }
 

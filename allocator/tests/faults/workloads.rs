@@ -155,7 +155,7 @@ fn in_child(body: impl FnOnce()) {
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork");
     if child == 0 {
-        // SAFETY: as in `main`.
+        // SAFETY: sets a timer of this process, and touches no memory.
         unsafe { libc::alarm(crate::HANGING) };
         body();
         // SAFETY: ends the child without the parent's exit handlers.
