@@ -89,6 +89,9 @@ pub fn reset_total(bytes: usize) {
 /// small objects may never reach the page heap otherwise.
 pub(super) const TICK_INTERVAL: u32 = 64;
 
+const _: () =
+    assert!(SCAVENGE_INTERVAL.is_multiple_of(TICK_INTERVAL), "a scavenge comes with a tick");
+
 /// Notes that objects of `class` are in use, so that the next scavenge leaves its magazines alone.
 #[inline]
 pub fn note_use(cache: &ThreadCache, class: SizeClass) {
@@ -111,10 +114,11 @@ pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: Siz
     cache.countdown.store(left, Ordering::Relaxed);
     if left.is_multiple_of(TICK_INTERVAL) {
         tier.tick();
-    }
-    if left == 0 {
-        cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
-        scavenge(tier, cache);
+        // One compare for both in most calls: 0 is a multiple, too.
+        if left == 0 {
+            cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
+            scavenge(tier, cache);
+        }
     }
 }
 
