@@ -69,7 +69,7 @@ pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 pub const MAGAZINE_START_BYTES: usize = 256;
 
 /// Bytes that a thread which samples may free between two checks of its magazine
-/// (`thread_cache::sample_counter`), though its magazine is smaller. A check is some 120
+/// (`thread_cache::sampling`), though its magazine is smaller. A check is some 120
 /// instructions.
 pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
 

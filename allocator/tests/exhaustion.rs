@@ -26,7 +26,7 @@ fn sign(block: *mut u8, number: usize) {
 }
 
 fn signature(block: *mut u8) -> usize {
-    // SAFETY: as in `sign`.
+    // SAFETY: every block of this test has room for a number, and `sign` wrote one.
     unsafe { block.cast::<usize>().read() }
 }
 
@@ -100,7 +100,7 @@ fn exhausted_memory_is_an_answer_and_not_an_end() {
         unsafe { front::deallocate(block) };
     }
     for &(block, _) in &blocks[keep..] {
-        // SAFETY: as above.
+        // SAFETY: a live block that is given up.
         unsafe { front::deallocate(block) };
     }
 

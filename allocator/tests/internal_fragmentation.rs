@@ -1,4 +1,5 @@
-//! What the statistics say of internal fragmentation, against what blocks have beyond what was asked for.
+//! What the statistics say of internal fragmentation, against what blocks have beyond what was
+//! asked for.
 //!
 //! A process of its own, because the figures are the process's.
 

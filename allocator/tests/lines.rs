@@ -10,11 +10,12 @@ const LINE: usize = 64;
 /// Worker threads.
 const WORKERS: usize = 4;
 
-/// One thread makes small blocks side by side, each worker frees one of them and makes its own: all at the same time, so
-/// that while some have their new blocks the others' old ones live.
+/// One thread makes small blocks side by side, each worker frees one of them and makes its own: all
+/// at the same time, so that while some have their new blocks the others' old ones live.
 #[test]
 fn what_a_thread_frees_beside_others_it_does_not_get_again() {
-    // Of a class each: later threads go on with the caches of those that ended, and what these hold.
+    // Of a class each: later threads go on with the caches of those that ended, and what these
+    // hold.
     for size in [16, 32, 48, 80, 96] {
         let inherited: Vec<_> = (0..WORKERS).map(|_| front::allocate(size).addr()).collect();
         let begin = Barrier::new(WORKERS);

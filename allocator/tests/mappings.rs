@@ -1,11 +1,11 @@
-//! A process at its limit of mappings (`vm.max_map_count`): the kernel refuses to map, and refuses to unmap,
-//! protect or resize a part of a mapping, as that would make two of it.
+//! A process at its limit of mappings (`vm.max_map_count`): the kernel refuses to map, and refuses
+//! to unmap, protect or resize a part of a mapping, as that would make two of it.
 
 use stratalloc::MallocExtension;
 use stratalloc::internal::front;
 
-/// Uses up every mapping that the process may still have: neighbours of different access do not join.
-/// Returns their places.
+/// Uses up every mapping that the process may still have: neighbours of different access do not
+/// join. Returns their places.
 fn use_up_mappings() -> Vec<*mut libc::c_void> {
     let page = 4096;
     let mut all = Vec::with_capacity(1 << 21);
@@ -30,7 +30,7 @@ fn a_process_without_mappings_goes_on() {
         unsafe { std::ptr::write_bytes(block, byte, len) };
     };
     let holds = |block: *mut u8, len: usize, byte: u8| {
-        // SAFETY: as above.
+        // SAFETY: a live block of `len` bytes.
         (0..len).step_by(509).all(|i| unsafe { block.add(i).read() } == byte)
     };
     let sizes = |number: usize| 1 + number * 7919 % 60_000;
@@ -83,11 +83,11 @@ fn a_process_without_mappings_goes_on() {
         // SAFETY: a live block, given up.
         unsafe { front::deallocate(block) };
     }
-    // SAFETY: as above.
+    // SAFETY: a live block, given up.
     unsafe { front::deallocate(direct) };
     let large = front::allocate(300 << 20);
     assert!(!large.is_null(), "mappings can be had again");
-    // SAFETY: as above.
+    // SAFETY: a live block, given up.
     unsafe { front::deallocate(large) };
     MallocExtension::release_free_memory();
     // What the allocator's own thread has in its hands counts as in use for that moment.

@@ -162,7 +162,7 @@ impl Model {
                 unsafe { front::reallocate_same_layout(old.start, old.size, size, old.align) };
             (start, old.size.min(size))
         } else {
-            // SAFETY: as above.
+            // SAFETY: the model owns the block, and gives it up for the new one.
             (unsafe { front::reallocate(old.start, size) }, old.usable.min(size))
         };
         assert!(!start.is_null());
@@ -196,8 +196,9 @@ impl Model {
         let after = MallocExtension::stats();
         assert!(after.page_heap_free <= pad);
         assert_eq!(after.mapped, before.mapped, "nothing is unmapped");
-        // What was free in caches and lists may have become free pages on the way; and a step of the decay,
-        // due by chance, may have given some of them back, which `released` does not count.
+        // What was free in caches and lists may have become free pages on the way; and a step of
+        // the decay, due by chance, may have given some of them back, which `released` does not
+        // count.
         let gone = after.page_heap_released - before.page_heap_released;
         assert!(released.max(gone) >= before.page_heap_free.saturating_sub(pad));
         assert_eq!((after.thread_cache_free, after.transfer_cache_free), (0, 0));

@@ -19,8 +19,8 @@ fn physical(now: &Stats) -> usize {
     now.mapped - now.page_heap_released - now.central_released
 }
 
-/// C1.5, and C1.1's holes: with one block in 64 kept, the spans stay but most of their OS pages go, and
-/// `mapped - page_heap_released - central_released` follows resident memory down.
+/// C1.5, and C1.1's holes: with one block in 64 kept, the spans stay but most of their OS pages go,
+/// and `mapped - page_heap_released - central_released` follows resident memory down.
 #[test]
 fn holes_go_back_on_release_and_are_counted() {
     const BLOCK: usize = 240;

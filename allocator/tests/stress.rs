@@ -103,7 +103,7 @@ impl Block {
         assert!(!start.is_null() && (start as usize).is_multiple_of(self.layout.align()));
         self.start = start;
         self.layout = Layout::from_size_align(size, self.layout.align()).unwrap();
-        // SAFETY: as above.
+        // SAFETY: `realloc` has kept the tag at the start of the block, which is ours.
         assert_eq!(unsafe { start.read() }, self.tag);
         self.fill();
     }
@@ -151,7 +151,7 @@ fn blocks_exchanged_through_slots_stay_intact() {
     for slot in &SLOTS {
         let old = slot.swap(std::ptr::null_mut(), Ordering::AcqRel);
         if !old.is_null() {
-            // SAFETY: as above; the threads have ended.
+            // SAFETY: a slot holds what `Box::into_raw` returned, and the threads have ended.
             drop(unsafe { Box::from_raw(old) });
         }
     }

@@ -69,12 +69,13 @@ mod turn {
     #[global_allocator]
     static GLOBAL: ByTurns = ByTurns;
 
-    // SAFETY: every call goes to one allocator, which fulfils the contract; that a block goes back to
-    // the allocator that made it is the duty of those who call `taking`.
+    // SAFETY: every call goes to one allocator, which fulfils the contract; that a block goes back
+    // to the allocator that made it is the duty of those who call `taking`.
     unsafe impl GlobalAlloc for ByTurns {
         #[inline(always)]
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: handed through.
+            // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of these
+            // calls.
             unsafe {
                 match TURN.get() {
                     Turn::Stratalloc => Stratalloc.alloc(layout),
@@ -86,7 +87,8 @@ mod turn {
 
         #[inline(always)]
         unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-            // SAFETY: handed through.
+            // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of these
+            // calls.
             unsafe {
                 match TURN.get() {
                     Turn::Stratalloc => Stratalloc.dealloc(block, layout),
@@ -98,7 +100,8 @@ mod turn {
 
         #[inline(always)]
         unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-            // SAFETY: handed through.
+            // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of these
+            // calls.
             unsafe {
                 match TURN.get() {
                     Turn::Stratalloc => Stratalloc.realloc(block, layout, size),

@@ -1,16 +1,16 @@
-//! What each tier costs, by patterns that reach it and no further, beside the system's allocator and
-//! jemalloc under the same pattern.
+//! What each tier costs, by patterns that reach it and no further, beside the system's allocator
+//! and jemalloc under the same pattern.
 //!
 //! - `magazine`: one block, freed at once: a pop and a push, sized and unsized.
-//! - `refill`: more blocks than two magazines hold, freed in order: whole magazines move to and from
-//!   the transfer cache.
+//! - `refill`: more blocks than two magazines hold, freed in order: whole magazines move to and
+//!   from the transfer cache.
 //! - `central list`: so many that the transfer cache overflows, too: objects come from spans and go
 //!   home to them.
 //! - `page heap`: one block too large for any class: a run of pages, placed and given back.
 //! - `page map`: the size of a block whose class only the page map knows, out of many blocks.
 //!
-//! The C entry points are called, by which unsized frees are possible; `pairs` has the calls through
-//! `GlobalAlloc`, whose layout the compiler knows.
+//! The C entry points are called, by which unsized frees are possible; `pairs` has the calls
+//! through `GlobalAlloc`, whose layout the compiler knows.
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
@@ -41,9 +41,9 @@ const ALL: [Calls; 3] = [
         allocate: |size| unsafe { libc::malloc(size).cast() },
         // SAFETY: the caller passes a block that it owns.
         free: |block| unsafe { libc::free(block.cast()) },
-        // SAFETY: as above; this C library has no sized free.
+        // SAFETY: the caller passes a block that it owns. This C library has no sized free.
         free_sized: |block, _| unsafe { libc::free(block.cast()) },
-        // SAFETY: as above.
+        // SAFETY: the caller passes a block that it owns.
         usable_size: |block| unsafe { libc::malloc_usable_size(block.cast()) },
     },
     Calls {
@@ -52,9 +52,9 @@ const ALL: [Calls; 3] = [
         allocate: |size| unsafe { tikv_jemalloc_sys::malloc(size).cast() },
         // SAFETY: the caller passes a block that it owns.
         free: |block| unsafe { tikv_jemalloc_sys::free(block.cast()) },
-        // SAFETY: as above, and the size is the one that was asked for.
+        // SAFETY: the caller passes a block that it owns, and the size that it asked for.
         free_sized: |block, size| unsafe { tikv_jemalloc_sys::sdallocx(block.cast(), size, 0) },
-        // SAFETY: as above.
+        // SAFETY: the caller passes a block that it owns.
         usable_size: |block| unsafe { tikv_jemalloc_sys::malloc_usable_size(block.cast()) },
     },
 ];

@@ -1,15 +1,15 @@
 //! Watching every call of the global allocator: how long it took, and how much is live.
 //!
-//! A runner's global allocator is wrapped in [`Watched`]. While nobody watches, which is always so in
-//! the rounds that are timed, a call passes one test of a flag: a load and a branch that is never
-//! taken, the same for every allocator, preloaded ones included. The mode that watches
+//! A runner's global allocator is wrapped in [`Watched`]. While nobody watches, which is always so
+//! in the rounds that are timed, a call passes one test of a flag: a load and a branch that is
+//! never taken, the same for every allocator, preloaded ones included. The mode that watches
 //! (`--watch` of a runner) reads the clock before and after each call, so its times are for the
 //! latency table alone.
 //!
-//! Nothing here allocates: the counts are static memory, of which only what is used is ever touched.
-//! A thread counts in the slot that its number gives it. Slots are shared by threads that are
-//! `SLOTS` apart, so the counters are atomic; all are Relaxed, because they publish nothing and are
-//! read when the threads have been joined, or as a curve that may lag by a call.
+//! Nothing here allocates: the counts are static memory, of which only what is used is ever
+//! touched. A thread counts in the slot that its number gives it. Slots are shared by threads that
+//! are `SLOTS` apart, so the counters are atomic; all are Relaxed, because they publish nothing and
+//! are read when the threads have been joined, or as a curve that may lag by a call.
 
 use crate::buckets::{BUCKETS, bucket, middle};
 use crate::clock::{overhead, ticks};
@@ -36,21 +36,21 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Watched<A> {
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as in `alloc`.
+        // SAFETY: the caller's promises are those that the allocator inside asks for.
         let call = || unsafe { self.0.dealloc(block, layout) };
         if WATCHING.load(Relaxed) { timed(-(layout.size() as i64), call) } else { call() }
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: as in `alloc`.
+        // SAFETY: the caller's promises are those that the allocator inside asks for.
         let call = || unsafe { self.0.alloc_zeroed(layout) };
         if WATCHING.load(Relaxed) { timed(layout.size() as i64, call) } else { call() }
     }
 
     #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as in `alloc`.
+        // SAFETY: the caller's promises are those that the allocator inside asks for.
         let call = || unsafe { self.0.realloc(block, layout, size) };
         let growth = size as i64 - layout.size() as i64;
         if WATCHING.load(Relaxed) { timed(growth, call) } else { call() }
@@ -105,8 +105,8 @@ fn timed<T>(growth: i64, call: impl FnOnce() -> T) -> T {
     result
 }
 
-/// How long calls took, in nanoseconds. The readings of the clock are in it; `clock_ns` says how much
-/// of it they are.
+/// How long calls took, in nanoseconds. The readings of the clock are in it; `clock_ns` says how
+/// much of it they are.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
     /// Calls that were timed.

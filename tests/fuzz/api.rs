@@ -1,7 +1,8 @@
-//! Any bytes as a sequence of calls, each on one of three threads, against a shadow model: which blocks
-//! live, how long they are, and what they hold. Shared by the fuzz target and the test that replays its
-//! corpus. One call runs at a time, so that equal bytes lead to equal runs; the threads are real ones, whose
-//! caches exchange memory as blocks are freed elsewhere than they were allocated.
+//! Any bytes as a sequence of calls, each on one of three threads, against a shadow model: which
+//! blocks live, how long they are, and what they hold. Shared by the fuzz target and the test that
+//! replays its corpus. One call runs at a time, so that equal bytes lead to equal runs; the threads
+//! are real ones, whose caches exchange memory as blocks are freed elsewhere than they were
+//! allocated.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;

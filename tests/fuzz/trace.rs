@@ -1,12 +1,12 @@
-//! Any bytes as a trace file: packed or not, they are an error or a trace whose steps fit together, and which can be
-//! replayed. Shared by the fuzz target and the test that replays its corpus.
+//! Any bytes as a trace file: packed or not, they are an error or a trace whose steps fit together,
+//! and which can be replayed. Shared by the fuzz target and the test that replays its corpus.
 
 use bench_harness::trace::{Kind, SHARED, Stored, Thread, Trace, replay, unpack};
 
 /// Calls that are decoded at most.
 const MOST_CALLS: usize = 20_000;
-/// Bytes that a trace may hold at once, and threads that it may have, to be replayed: so that each input takes little
-/// time.
+/// Bytes that a trace may hold at once, and threads that it may have, to be replayed: so that each
+/// input takes little time.
 const MOST_LIVE: u64 = 4 << 20;
 const MOST_THREADS: usize = 16;
 

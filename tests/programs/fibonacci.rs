@@ -1,5 +1,6 @@
-//! The example of clause C6.3 in Rust: a thread computes Fibonacci numbers, and each step makes room for
-//! 1,024 numbers that is never given back; with the argument `fixed` it is. `fibonacci.c` is the same in C.
+//! The example of clause C6.3 in Rust: a thread computes Fibonacci numbers, and each step makes
+//! room for 1,024 numbers that is never given back; with the argument `fixed` it is. `fibonacci.c`
+//! is the same in C.
 
 use std::mem;
 use std::thread;

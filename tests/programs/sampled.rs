@@ -1,6 +1,7 @@
-//! Sampled blocks whose size the caller of `free` says, as Rust does: wherever they lie when a thread is done with
-//! them, the profile comes to know, and they are not handed out as what they are not. One case per run; the argument
-//! says which. Fails by a panic. Run by the tests of profiles, with `STRATALLOC_SAMPLE_INTERVAL`.
+//! Sampled blocks whose size the caller of `free` says, as Rust does: wherever they lie when a
+//! thread is done with them, the profile comes to know, and they are not handed out as what they
+//! are not. One case per run; the argument says which. Fails by a panic. Run by the tests of
+//! profiles, with `STRATALLOC_SAMPLE_INTERVAL`.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::hint::black_box;
@@ -47,7 +48,8 @@ impl Drop for Block {
     }
 }
 
-/// A thousand blocks of up to 2 KiB, a megabyte. Every other is of 48 bytes, so that there are full magazines of some.
+/// A thousand blocks of up to 2 KiB, a megabyte. Every other is of 48 bytes, so that there are full
+/// magazines of some.
 fn blocks() -> Vec<Block> {
     (0..1_000).map(|i| Block::new(if i % 2 == 0 { 48 } else { 16 + i * 4 }, i as u8)).collect()
 }
@@ -94,8 +96,8 @@ impl Sleeper {
     }
 }
 
-/// Everything is allocated and freed by the thread that writes the profile, over and over, and sent home in both ways
-/// that there are.
+/// Everything is allocated and freed by the thread that writes the profile, over and over, and sent
+/// home in both ways that there are.
 fn by_itself(path: &PathBuf) {
     for _ in 0..10 {
         drop(blocks());
@@ -114,7 +116,8 @@ fn by_itself(path: &PathBuf) {
     assert!(outstanding(path) < before + SLACK);
 }
 
-/// What was freed of classes that are not used any more goes to others in time, a magazine at a time.
+/// What was freed of classes that are not used any more goes to others in time, a magazine at a
+/// time.
 fn of_classes_that_rest(_path: &PathBuf) {
     drop(blocks());
     for round in 0..400 {
@@ -198,7 +201,8 @@ fn passed_round(_path: &PathBuf) {
     threads.into_iter().for_each(|thread| thread.join().expect("the thread"));
 }
 
-/// Samples are wanted no more while sampled blocks lie in the magazine that the next block comes from.
+/// Samples are wanted no more while sampled blocks lie in the magazine that the next block comes
+/// from.
 fn when_sampling_ends(_path: &PathBuf) {
     let interval = env::var("STRATALLOC_SAMPLE_INTERVAL").expect("an interval");
     for _ in 0..50 {
@@ -213,8 +217,8 @@ fn when_sampling_ends(_path: &PathBuf) {
     }
 }
 
-/// Two live blocks of `size` bytes: a sampled one, which begins a page on which no other lies, and one that is not
-/// sampled.
+/// Two live blocks of `size` bytes: a sampled one, which begins a page on which no other lies, and
+/// one that is not sampled.
 fn sampled_and_not(size: usize) -> [Block; 2] {
     let mut blocks: Vec<_> = (0..1_000).map(|_| Block::new(size, 1)).collect();
     let page = |block: &Block| block.start as usize >> 13;

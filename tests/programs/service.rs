@@ -1,6 +1,6 @@
-//! A service that leaks: threads take requests, each with buffers that are freed and a session that, on one
-//! path, is forgotten. It says `ready` on stdout and serves until its input ends. Run by the tests of the
-//! control socket, on stratalloc.
+//! A service that leaks: threads take requests, each with buffers that are freed and a session
+//! that, on one path, is forgotten. It says `ready` on stdout and serves until its input ends. Run
+//! by the tests of the control socket, on stratalloc.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Write};

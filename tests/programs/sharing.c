@@ -152,7 +152,7 @@ static void it_ends_where_it_saves_nothing(void) {
     child = start_child(NULL);
     CHECK(!reuses(0), "not in force");
     for (i = 0; i < 10000; i++) free(opaque(malloc(100)));
-    /* The first free of a size that the thread has no room for goes home in any case. */
+    /* The first free of a size that the thread has no room for returns to its span in any case. */
     for (i = 1; !reuses((size_t)i); i++)
         CHECK(i < 500, "still in force after 10,000 frees that save nothing");
     end_child(child);

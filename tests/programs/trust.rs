@@ -1,5 +1,5 @@
-//! `trust.c` for Rust: one misuse per run of a program whose global allocator is the crate. Says "done" when
-//! it passed unnoticed.
+//! `trust.c` for Rust: one misuse per run of a program whose global allocator is the crate. Says
+//! "done" when it passed unnoticed.
 
 use std::alloc::{Layout, alloc, dealloc, realloc};
 use std::hint::black_box;

@@ -79,7 +79,8 @@ pub fn output_dir() -> PathBuf {
     dir
 }
 
-/// Compiles `tests/programs/<source>`, or what lies at that path from there, and returns the path of the binary.
+/// Compiles `tests/programs/<source>`, or what lies at that path from there, and returns the path
+/// of the binary.
 #[track_caller]
 pub fn program(source: &str, link: Link) -> PathBuf {
     let path = library::programs_dir().join(source);
@@ -95,8 +96,8 @@ pub fn program(source: &str, link: Link) -> PathBuf {
     if is_current(&output, &inputs) {
         return output;
     }
-    // One test compiles, the others wait: a program that is replaced while it runs cannot be looked up by
-    // its path any more, which leak reports do. Released when the file is closed.
+    // One test compiles, the others wait: a program that is replaced while it runs cannot be looked
+    // up by its path any more, which leak reports do. Released when the file is closed.
     let lock = fs::File::create(output.with_extension("lock")).expect("a file to lock");
     lock.lock().expect("locking a file");
     if is_current(&output, &inputs) {
@@ -113,8 +114,8 @@ pub fn program(source: &str, link: Link) -> PathBuf {
         (Link::Shared, Some(library)) => {
             let dir = library.parent().expect("folder of the library");
             command.arg("-Wl,--no-as-needed").arg("-L").arg(dir);
-            // The old tag, because LD_LIBRARY_PATH, which cargo sets for tests, outranks the new one: a
-            // debug build of the library beside the test would be loaded instead.
+            // The old tag, because LD_LIBRARY_PATH, which cargo sets for tests, outranks the new
+            // one: a debug build of the library beside the test would be loaded instead.
             command.arg(format!("-Wl,--disable-new-dtags,-rpath,{}", dir.display()));
             command.arg(joined("-l:", library.file_name().expect("name of the library")));
         }

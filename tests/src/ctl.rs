@@ -1,7 +1,7 @@
 //! Where `stratalloc-ctl` is; builds it when nobody named one by the variable `STRATALLOC_CTL`.
 //!
-//! And where the Rust programs are that cargo builds as examples of this crate and of the allocator. Both come from the
-//! profile that the running test was built in.
+//! And where the Rust programs are that cargo builds as examples of this crate and of the
+//! allocator. Both come from the profile that the running test was built in.
 
 use std::env;
 use std::ffi::OsString;
@@ -27,10 +27,11 @@ pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
 }
 
-/// Builds `stratalloc-ctl` and all examples, once in this process. Returns the folder of what was built.
+/// Builds `stratalloc-ctl` and all examples, once in this process. Returns the folder of what was
+/// built.
 ///
-/// All by one command, for any of them: cargo chooses the features of common dependencies by what is asked for, and would
-/// put one program in the place of another one that runs.
+/// All by one command, for any of them: cargo chooses the features of common dependencies by what
+/// is asked for, and would put one program in the place of another one that runs.
 #[track_caller]
 fn built() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
@@ -58,8 +59,8 @@ pub fn hardened_trust() -> PathBuf {
     target_dir().join("debug").join(name)
 }
 
-/// Full paths of the Rust programs of `tests/hot_path`, in release mode: what they are for is their instructions.
-/// The first has the allocator as it comes, the second with options of its own.
+/// Full paths of the Rust programs of `tests/hot_path`, in release mode: what they are for is their
+/// instructions. The first has the allocator as it comes, the second with options of its own.
 #[track_caller]
 pub fn hot_path() -> [PathBuf; 2] {
     let package = "stratalloc-hot-path";

@@ -1,8 +1,9 @@
-//! How deep calls can go at most, from the machine code of a library: the stack frames of the longest chain of calls.
+//! How deep calls can go at most, from the machine code of a library: the stack frames of the
+//! longest chain of calls.
 //!
-//! What is measured on a painted stack was reached; this is what could be. It knows direct calls, and those through the
-//! library's own table of addresses: a call through another pointer counts for nothing, and a function that calls itself
-//! counts once. On x86-64 only.
+//! What is measured on a painted stack was reached; this is what could be. It knows direct calls,
+//! and those through the library's own table of addresses: a call through another pointer counts
+//! for nothing, and a function that calls itself counts once. On x86-64 only.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -50,8 +51,8 @@ pub fn exported(library: &Path) -> Vec<(u64, String)> {
     names.lines().filter_map(parse).collect()
 }
 
-/// The functions of the library whose addresses the dynamic linker writes into words of it, by the addresses of these
-/// words.
+/// The functions of the library whose addresses the dynamic linker writes into words of it, by the
+/// addresses of these words.
 fn own_addresses(library: &Path) -> HashMap<u64, u64> {
     let relocations = output("readelf", &["-W", "-r"], library);
     let parse = |line: &str| {
@@ -82,7 +83,8 @@ impl Functions {
         Self(functions)
     }
 
-    /// The longest chain from the function at `address` on, without those whose names contain a text of `without`.
+    /// The longest chain from the function at `address` on, without those whose names contain a
+    /// text of `without`.
     pub fn longest_chain(&self, address: u64, without: &[&str]) -> Chain {
         let mut chain = self.search(address, without, &mut HashMap::new());
         chain.bytes += 8;
@@ -140,7 +142,8 @@ fn note(function: &mut Function, instruction: &str, addresses: &HashMap<u64, u64
     }
 }
 
-/// The address that a call or jump leads to: `target` itself, or what is in the word that a remark of `operands` names.
+/// The address that a call or jump leads to: `target` itself, or what is in the word that a remark
+/// of `operands` names.
 fn callee(target: &str, operands: &str, addresses: &HashMap<u64, u64>) -> Option<u64> {
     if !target.starts_with('*') {
         return u64::from_str_radix(target, 16).ok();

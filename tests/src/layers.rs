@@ -7,12 +7,12 @@
 //!
 //! [`check_folders`] looks inside the layers. The order of the `mod` lines in a folder's `mod.rs`
 //! is the order of its files and sub-folders, and `mod.rs` itself comes after all of them. A name
-//! that `mod.rs` re-exports counts as a use of the file that the name comes from. Modules that `mod.rs`
-//! declares for tests alone may use `mod.rs`, too.
+//! that `mod.rs` re-exports counts as a use of the file that the name comes from. Modules that
+//! `mod.rs` declares for tests alone may use `mod.rs`, too.
 //!
 //! Both work on tokens, so comments and strings do not count. Test code obeys the same rules.
-//! Neither sees a path that begins with a name which a `use` brought in, nor needs to: the `use`
-//! is seen. A re-export with `*` hides its names from the check, so none counts as re-exported.
+//! Neither sees a path that begins with a name which a `use` brought in, nor needs to: the `use` is
+//! seen. A re-export with `*` hides its names from the check, so none counts as re-exported.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -145,7 +145,8 @@ impl Module {
     }
 }
 
-/// The modules that are declared among `trees`, each with the attribute right before it, if it has one.
+/// The modules that are declared among `trees`, each with the attribute right before it, if it has
+/// one.
 fn with_attributes(trees: &[TokenTree]) -> impl Iterator<Item = (&Group, String)> {
     let mods = (0..trees.len()).filter(|&at| is_ident(&trees[at], "mod"));
     mods.filter_map(|at| {
@@ -186,7 +187,8 @@ fn wrong_way(modules: &HashMap<PathBuf, Module>, path: &UsedPath) -> Option<(Pat
         match module.names.get(&to[common]) {
             Some(None) => return None,
             Some(Some(target)) => to = target.iter().chain(&to[common + 1..]).cloned().collect(),
-            // An item of `mod.rs` itself, or all of its names: after its modules, but before its tests.
+            // An item of `mod.rs` itself, or all of its names: after its modules, but before its
+            // tests.
             None if module.tests.contains(&path.from[common]) => return None,
             None => return Some((folder, to[common].clone())),
         }

@@ -23,7 +23,8 @@ pub fn hardened() -> PathBuf {
     BUILT.get_or_init(|| variant("hardened", "STRATALLOC_HARDENED_SO")).clone()
 }
 
-/// Full path of the shared library that tells valgrind of its blocks; `STRATALLOC_VALGRIND_SO` names another one.
+/// Full path of the shared library that tells valgrind of its blocks; `STRATALLOC_VALGRIND_SO`
+/// names another one.
 pub fn valgrind() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
     BUILT.get_or_init(|| variant("valgrind", "STRATALLOC_VALGRIND_SO")).clone()

@@ -74,7 +74,8 @@ fn tail(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(KEPT)..]).into_owned()
 }
 
-/// Runs `command` to its end and to that of all that hold its output, or kills it and its children after `limit`.
+/// Runs `command` to its end and to that of all that hold its output, or kills it and its children
+/// after `limit`.
 #[track_caller]
 pub fn run(mut command: Command, limit: Duration) -> Finished {
     let shown = format!("{command:?}");
@@ -125,7 +126,8 @@ fn is_over(pid: u32) -> bool {
     // SAFETY: `info` is valid for writes.
     let result = unsafe { libc::waitid(libc::P_PID, pid, &raw mut info, flags) };
     assert_eq!(result, 0, "waiting for a child: {}", std::io::Error::last_os_error());
-    // SAFETY: `waitid` succeeded, which fills in the process number, or leaves 0 if there is nothing to tell.
+    // SAFETY: `waitid` succeeded, which fills in the process number, or leaves 0 if there is
+    // nothing to tell.
     unsafe { info.si_pid() != 0 }
 }
 

@@ -1,8 +1,9 @@
-//! How memory goes back unasked (C1.1, C2.2), and what a program may notice of that: in a process with threads one more
-//! thread, an ordinary one, while there is something to do; in a process without threads nothing.
+//! How memory goes back unasked (C1.1, C2.2), and what a program may notice of that: in a process
+//! with threads one more thread, an ordinary one, while there is something to do; in a process
+//! without threads nothing.
 //!
-//! Most of the programs wait for seconds, so those of a test run at the same time. Where they measure resident memory by
-//! the clock, nothing else that is heavy runs meanwhile.
+//! Most of the programs wait for seconds, so those of a test run at the same time. Where they
+//! measure resident memory by the clock, nothing else that is heavy runs meanwhile.
 
 use std::fs;
 use std::mem;
@@ -47,8 +48,9 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Less than a tenth is left after ten seconds, whoever allocated and freed it, and when: also where the library is
-/// linked. The thread is there while it is needed, in processes that may have it.
+/// Less than a tenth is left after ten seconds, whoever allocated and freed it, and when: also
+/// where the library is linked. The thread is there while it is needed, in processes that may have
+/// it.
 #[test]
 fn memory_goes_back_in_a_process_with_threads() {
     const LINKED: [&str; 5] = [
@@ -110,7 +112,8 @@ fn a_process_without_threads_keeps_one_and_its_calls_give_back() {
     run_together(commands);
 }
 
-/// The thread is an ordinary one, takes nothing after whoever started it, and is tried for rarely where it fails.
+/// The thread is an ordinary one, takes nothing after whoever started it, and is tried for rarely
+/// where it fails.
 #[test]
 fn the_thread_is_an_ordinary_one() {
     let mut names = vec![
@@ -145,7 +148,8 @@ fn with_a_thread_local_library() -> Command {
     program
 }
 
-/// gdb's library for threads knows the thread: to that a thread is what the C library has in its list.
+/// gdb's library for threads knows the thread: to that a thread is what the C library has in its
+/// list.
 #[test]
 fn debuggers_show_the_thread() {
     let binary = program("worker.c", Link::Preload);
@@ -169,8 +173,8 @@ fn now_ms() -> i64 {
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
-/// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it would without the
-/// allocator's: at once, with status 0, and what it was about to say is said.
+/// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it
+/// would without the allocator's: at once, with status 0, and what it was about to say is said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
     // The socket's folder must be closed to others.

@@ -84,7 +84,8 @@ fn malloc_stats_has_the_shape_of_ptmalloc() {
     assert!(system >= in_use, "{printed}");
 }
 
-/// Answers at and beyond all limits are those of the C library that programs were written on, call by call.
+/// Answers at and beyond all limits are those of the C library that programs were written on, call
+/// by call.
 #[test]
 fn answers_are_those_of_the_c_library() {
     let program = program("results.c", Link::Preload);

@@ -1,8 +1,10 @@
-//! Memory limits of the container, and the pressure for memory, have free memory given back (C1.1, C1.5).
+//! Memory limits of the container, and the pressure for memory, have free memory given back (C1.1,
+//! C1.5).
 //!
-//! Most cases run under a made-up kernel: in a mount namespace of its own the program finds a folder of ours
-//! as `/sys/fs/cgroup`. One runs in a true control group, where this process may make one that counts memory.
-//! What the machine does not allow is left out, and the reason printed.
+//! Most cases run under a made-up kernel: in a mount namespace of its own the program finds a
+//! folder of ours as `/sys/fs/cgroup`. One runs in a true control group, where this process may
+//! make one that counts memory. What the machine does not allow is left out, and the reason
+//! printed.
 
 use std::fs;
 use std::os::unix::process::CommandExt;
@@ -31,8 +33,8 @@ fn namespace() -> Option<Command> {
     None
 }
 
-/// Runs a case with a folder as the control groups of the kernel, in the group `/pod/app`, which has no
-/// files: what it finds is the limits above it.
+/// Runs a case with a folder as the control groups of the kernel, in the group `/pod/app`, which
+/// has no files: what it finds is the limits above it.
 fn run_in_made_up_container(case: &str, options: &str) {
     run_case(case, options, &[]);
 }
@@ -78,8 +80,8 @@ fn free_memory_goes_back_near_the_limit() {
     run_by_calls("limit", "");
 }
 
-/// A program grows faster than anyone can look: the room that was left holds between two looks. (Without huge
-/// pages, which the kernel fills up again after part of them was given back.)
+/// A program grows faster than anyone can look: the room that was left holds between two looks.
+/// (Without huge pages, which the kernel fills up again after part of them was given back.)
 #[test]
 fn growth_between_two_looks_keeps_to_the_room_that_was_left() {
     run_in_made_up_container("growth", "huge_pages=never");
@@ -121,7 +123,8 @@ fn misuse_that_the_thread_finds_is_reported() {
     assert!(finished.errors().starts_with(misuse::PREFIX), "{finished}");
 }
 
-/// A limit from a true kernel: `memory.high` of a group made for the test, lowered while the program runs.
+/// A limit from a true kernel: `memory.high` of a group made for the test, lowered while the
+/// program runs.
 #[test]
 fn a_true_control_group_is_found() {
     let _alone = exclusive();

@@ -67,8 +67,8 @@ fn allocation_before_and_after_main() {
     }
 }
 
-/// What is told to `delete` is a hint, however blocks are watched: no size and no alignment ends a process that runs under
-/// glibc, or harms what it wrote.
+/// What is told to `delete` is a hint, however blocks are watched: no size and no alignment ends a
+/// process that runs under glibc, or harms what it wrote.
 #[test]
 fn wrong_sizes_are_forgiven() {
     run_cases("cxx_forgiven.cpp", Link::Preload, LIMIT);
@@ -119,7 +119,8 @@ fn replacing(set: u32) -> PathBuf {
     binary
 }
 
-/// A program that defines some operators gets all calls of the forms that end in those, as from libstdc++.
+/// A program that defines some operators gets all calls of the forms that end in those, as from
+/// libstdc++.
 #[test]
 fn operators_of_the_program_are_what_the_others_end_in() {
     // One bit for each pair of `new` and `delete`: plain, array, aligned, aligned array.

@@ -1,7 +1,7 @@
 //! What the documents point at is there: linked files, linked lines of code, and files that are
 //! named in passing.
 //!
-//! A link to a line has a name of the code as its text: ``[`Central::fetch`](../x.rs#L12)``. The
+//! A link to a line has a name of the code as its text: ``[`Central::refill`](../x.rs#L12)``. The
 //! last part of the name must be declared within [`NEAR`] lines of line 12. After code has moved,
 //! `STRATALLOC_REFRESH_LINKS=1 cargo test -p stratalloc-tests --test docs_links` writes the new
 //! lines into the documents, and the new files where a name is declared in one place only. Read
@@ -212,7 +212,8 @@ fn links_lead_to_files_and_to_the_lines_that_declare_what_they_name() {
     assert!(wrong.is_empty(), "{mend} mends what has only moved:\n{}", wrong.join("\n"));
 }
 
-/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending. `NAME` stands for any.
+/// Names of files between backticks, such as `central/mod.rs`: at least one folder, and an ending.
+/// `NAME` stands for any.
 fn named_files(text: &str) -> BTreeSet<String> {
     let endings = [".rs", ".c", ".cpp", ".h", ".sh", ".py", ".md"];
     let is_name = |word: &&str| {

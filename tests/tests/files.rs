@@ -1,5 +1,5 @@
-//! Files that a user names for dumps, reports and traces: made for their owner alone, and never through a
-//! symbolic link, which others can plant where they may write.
+//! Files that a user names for dumps, reports and traces: made for their owner alone, and never
+//! through a symbolic link, which others can plant where they may write.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -13,7 +13,8 @@ use stratalloc_tests::process::{Finished, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Every way by which the library comes to write to a file: its name, and a program that has it do so.
+/// Every way by which the library comes to write to a file: its name, and a program that has it do
+/// so.
 fn ways(output: &Path) -> [(&'static str, Command); 4] {
     let mut leaks = command("fibonacci.c", Link::Preload);
     leaks.env("STRATALLOC_LEAK_REPORT", "1").env("STRATALLOC_CTL_PATH", ctl::program());
@@ -68,8 +69,8 @@ fn files_are_for_their_owner_alone() {
     }
 }
 
-/// A folder that is a link is the user's own business: only the last part of a path is looked at. And what
-/// users name on purpose works: pipes, and the process's own descriptors.
+/// A folder that is a link is the user's own business: only the last part of a path is looked at.
+/// And what users name on purpose works: pipes, and the process's own descriptors.
 #[test]
 fn folders_that_are_links_pipes_and_descriptors_work() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -1,5 +1,5 @@
-//! `fork` under load, `vfork`, `posix_spawn` and their like: no hang, no damage in either process. And what a process does
-//! whose child shares its pages (C5.3).
+//! `fork` under load, `vfork`, `posix_spawn` and their like: no hang, no damage in either process.
+//! And what a process does whose child shares its pages (C5.3).
 
 use std::time::Duration;
 
@@ -64,7 +64,8 @@ fn double_frees_are_found_while_pages_are_shared() {
     }
 }
 
-/// Threads that count what they allocate take from twins of their caches, and those of a traced process have none.
+/// Threads that count what they allocate take from twins of their caches, and those of a traced
+/// process have none.
 #[test]
 fn threads_replace_blocks_while_one_forks() {
     for options in ["", "sample_interval=64KiB", "decay_ms=0,background=off"] {

@@ -1,6 +1,7 @@
-//! `fork` in places where programs do call it: with handlers of their own that allocate, in signal handlers that
-//! interrupted the allocator, beside threads in the C library's streams, and while memory goes back to the system.
-//! No hang, no damage, and nothing that the child has to do without.
+//! `fork` in places where programs do call it: with handlers of their own that allocate, in signal
+//! handlers that interrupted the allocator, beside threads in the C library's streams, and while
+//! memory goes back to the system. No hang, no damage, and nothing that the child has to do
+//! without.
 
 use std::process::Command;
 use std::time::Duration;
@@ -21,7 +22,8 @@ fn run_case(source: &str, link: Link, arguments: &[&str], options: &str) {
     finished.expect_success();
 }
 
-/// A program's handlers may be registered before anything of ours runs, and POSIX lets them allocate.
+/// A program's handlers may be registered before anything of ours runs, and POSIX lets them
+/// allocate.
 #[test]
 fn handlers_that_allocate_work_wherever_they_are_registered() {
     for (place, threads) in [("preinit", "0"), ("constructor", "2"), ("early", "2"), ("late", "2")]
@@ -36,7 +38,8 @@ fn handlers_that_allocate_work_wherever_they_are_registered() {
     }
 }
 
-/// The handlers' lock is taken before ours and given up after them: a thread that holds it may be waiting for ours.
+/// The handlers' lock is taken before ours and given up after them: a thread that holds it may be
+/// waiting for ours.
 #[test]
 fn handlers_that_take_a_lock_in_which_others_allocate_do_not_deadlock() {
     for place in ["preinit", "constructor", "early", "late"] {
@@ -46,7 +49,8 @@ fn handlers_that_take_a_lock_in_which_others_allocate_do_not_deadlock() {
     run_case("fork_handlers.c", Link::Static, &["constructor", "lock", "2"], "");
 }
 
-/// Handlers that the constructor of a library registers, which the loader runs before the program's.
+/// Handlers that the constructor of a library registers, which the loader runs before the
+/// program's.
 #[test]
 fn handlers_of_a_library_that_allocate_work() {
     let source = library::programs_dir().join("fork_library.c");
@@ -99,7 +103,8 @@ fn fork_beside_threads_inside_streams_does_not_deadlock() {
     }
 }
 
-/// What a thread of the parent's was giving back is free in the child, which does not have that thread.
+/// What a thread of the parent's was giving back is free in the child, which does not have that
+/// thread.
 #[test]
 fn nothing_that_goes_back_meanwhile_is_lost_to_the_child() {
     for case in [
@@ -114,7 +119,8 @@ fn nothing_that_goes_back_meanwhile_is_lost_to_the_child() {
     run_case("fork_child.c", Link::Preload, &["given_back_without_being_asked"], options);
 }
 
-/// Caches of threads that the child does not have leave it as much room as a process has that never had them.
+/// Caches of threads that the child does not have leave it as much room as a process has that never
+/// had them.
 #[test]
 fn a_childs_threads_cache_as_much_as_those_of_a_fresh_process() {
     let options = "thread_cache_total_bytes=1MiB";

@@ -1,6 +1,6 @@
-//! Replays the corpora of `tests/fuzz/corpus` and a bounded number of random changes of them, on stable
-//! Rust: the same in every run. The targets `api` and `trace` can also be run for as long as one likes by
-//! `cargo fuzz`.
+//! Replays the corpora of `tests/fuzz/corpus` and a bounded number of random changes of them, on
+//! stable Rust: the same in every run. The targets `api` and `trace` can also be run for as long as
+//! one likes by `cargo fuzz`.
 
 #[path = "../fuzz/api.rs"]
 mod api;
@@ -73,7 +73,8 @@ fn inputs(target: &str, count: usize) -> Vec<Vec<u8>> {
     all
 }
 
-/// Blocks keep their content and never overlap, whatever is called in whatever order on three threads.
+/// Blocks keep their content and never overlap, whatever is called in whatever order on three
+/// threads.
 #[test]
 fn sequences_of_calls_agree_with_the_model() {
     inputs("api", 150).iter().for_each(|input| api::run(input));

@@ -1,4 +1,5 @@
-//! Whether `#[global_allocator]` takes effect: what a Rust program allocates is counted by `Stratalloc`.
+//! Whether `#[global_allocator]` takes effect: what a Rust program allocates is counted by
+//! `Stratalloc`.
 //!
 //! The only test of its program, because another one that frees meanwhile would disturb the count.
 

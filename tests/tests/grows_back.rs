@@ -1,4 +1,5 @@
-//! What the library needs for itself grows back down, and the mappings of a process stay far from their limit.
+//! What the library needs for itself grows back down, and the mappings of a process stay far from
+//! their limit.
 
 use std::process::Command;
 use std::time::Duration;

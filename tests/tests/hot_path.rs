@@ -1,5 +1,5 @@
-//! The number of instructions of the hot paths, pinned (`STYLE.md` rule 7). Each loop includes its own few
-//! instructions, the calls through the PLT and the double-free mark.
+//! The number of instructions of the hot paths, pinned (`STYLE.md` rule 7). Each loop includes its
+//! own few instructions, the calls through the PLT and the double-free mark.
 
 use std::path::Path;
 use std::process::Command;
@@ -14,8 +14,9 @@ const MOST_PER_ROUND: f64 = 52.0;
 /// The same for the hardened library.
 const MOST_PER_HARDENED_ROUND: f64 = 88.0;
 
-/// All pairs of the normal library: the program, its operation, and the most instructions per round: what was counted and
-/// two more, or ten where the C library's `memset` is part of it, which differs between processors.
+/// All pairs of the normal library: the program, its operation, and the most instructions per
+/// round: what was counted and two more, or ten where the C library's `memset` is part of it, which
+/// differs between processors.
 const MOST_PER_PAIR: [(&str, &str, f64); 6] = [
     ("hot_path.c", "malloc", 51.0),
     ("hot_path.c", "free_sized", 52.0),
@@ -27,8 +28,9 @@ const MOST_PER_PAIR: [(&str, &str, f64); 6] = [
 /// `Box::new` and drop in a program whose global allocator is the crate, without the loop.
 const MOST_PER_BOX: f64 = 21.0;
 
-/// A `malloc` where nothing is ever freed, of up to 64 bytes and of some 600: what was counted and a twentieth more. Most of
-/// the latter is taking fresh memory, an OS page of six blocks at a time; one at a time it was 600.
+/// A `malloc` where nothing is ever freed, of up to 64 bytes and of some 600: what was counted and
+/// a twentieth more. Most of the latter is taking fresh memory, an OS page of six blocks at a time;
+/// one at a time it was 600.
 const MOST_PER_BUILT: [(&str, f64); 2] = [("build_small", 50.0), ("build_medium", 130.0)];
 
 /// What a pair may take more in threads that count for a heap profile.
@@ -39,8 +41,8 @@ const MOST_MORE_WHILE_SAMPLED: [(&str, &str, f64); 3] = [
 ];
 const SAMPLED: (&str, &str) = ("STRATALLOC_SAMPLE_INTERVAL", "512KiB");
 
-/// Instructions of the whole of `program` with `rounds` rounds of the loop for `operation`, by callgrind, on
-/// `library` unless the program has its own allocator.
+/// Instructions of the whole of `program` with `rounds` rounds of the loop for `operation`, by
+/// callgrind, on `library` unless the program has its own allocator.
 fn instructions(
     program: &Path,
     operation: &str,
@@ -63,8 +65,8 @@ fn instructions(
     totals.expect("a line with totals").trim().parse().expect("a number of instructions")
 }
 
-/// Instructions of a round. The difference of two runs leaves start-up and exit out. The cold refills in it are part
-/// of the price and amortised over the rounds.
+/// Instructions of a round. The difference of two runs leaves start-up and exit out. The cold
+/// refills in it are part of the price and amortised over the rounds.
 fn per_round(program: &Path, operation: &str, library: Option<&Path>, more: u64) -> f64 {
     per_round_with(program, operation, library, more, None)
 }

@@ -1,5 +1,5 @@
-//! What the library imports is what `docs/imports.md` says, and none of it is called where it hurts: a
-//! program may define any of these names, and do there what it likes.
+//! What the library imports is what `docs/imports.md` says, and none of it is called where it
+//! hurts: a program may define any of these names, and do there what it likes.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -219,8 +219,8 @@ fn memory_functions_do_what_those_of_c_do() {
     eprintln!("{}", finished.text());
 }
 
-/// An abort of ours is one of C's: the program's handler runs, one that leaves by a jump is obeyed, and
-/// neither a blocked nor an ignored signal keeps the process alive.
+/// An abort of ours is one of C's: the program's handler runs, one that leaves by a jump is obeyed,
+/// and neither a blocked nor an ignored signal keeps the process alive.
 #[test]
 fn an_abort_is_that_of_c() {
     for (how, said, signal) in [

@@ -1,15 +1,9 @@
 //! The layers of `allocator/src` point one way, and the check that says so can say no.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use stratalloc_tests::layers::{Violation, check, check_folders, order};
-
-/// Folders of `allocator/src` in which a file still uses one that stands below it. The list only
-/// shrinks: a folder that has become clean leaves it, and none joins it.
-const NOT_YET_ORDERED: [&str; 7] =
-    ["api", "background", "os", "page_heap", "parameters", "stats", "sync"];
 
 fn allocator_source() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../allocator/src")
@@ -33,15 +27,11 @@ fn a_file_uses_only_what_stands_above_it_in_its_folder() {
     let violations = check_folders(&allocator_source());
     let lines: Vec<String> = violations
         .iter()
-        .filter(|v| !NOT_YET_ORDERED.contains(&v.layer.as_str()))
         .map(|v| {
             format!("{}:{}: uses {}, below it in {}", v.file.display(), v.line, v.used, v.layer)
         })
         .collect();
     assert!(lines.is_empty(), "{}", lines.join("\n"));
-    let failing: BTreeSet<&str> = violations.iter().map(|v| v.layer.as_str()).collect();
-    let clean: Vec<&&str> = NOT_YET_ORDERED.iter().filter(|f| !failing.contains(**f)).collect();
-    assert!(clean.is_empty(), "in order now, so take it from NOT_YET_ORDERED: {clean:?}");
 }
 
 /// The C library's crate is held to the same order, in its root and in its folder.

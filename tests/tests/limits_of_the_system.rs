@@ -1,5 +1,5 @@
-//! Programs under limits and filters of the system: few addresses, little memory to lock, hardly any system calls, no
-//! `/proc`. What works under glibc works, at most slower.
+//! Programs under limits and filters of the system: few addresses, little memory to lock, hardly
+//! any system calls, no `/proc`. What works under glibc works, at most slower.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Valgrind's memcheck on programs whose allocator is ours and stays it: the library built with the feature
-//! `valgrind` tells memcheck of every block.
+//! Valgrind's memcheck on programs whose allocator is ours and stays it: the library built with the
+//! feature `valgrind` tells memcheck of every block.
 
 use std::process::Command;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Options from the environment and from `mallopt` act as documented, and mistakes in them are named
-//! and do no harm. What the programs print is compared with what the option promises.
+//! Options from the environment and from `mallopt` act as documented, and mistakes in them are
+//! named and do no harm. What the programs print is compared with what the option promises.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -185,8 +185,9 @@ fn help_prints_the_table_and_the_program_runs() {
 fn options_are_ignored_in_programs_with_more_rights() {
     let folder = tempfile::tempdir_in(stratalloc_tests::compile::output_dir()).expect("a folder");
     let path = folder.path().join("program");
-    // By a process of its own: a file that this one has open for writing, even for a moment, may be open
-    // in a child that another test is just starting, and then cannot be run ("text file busy").
+    // By a process of its own: a file that this one has open for writing, even for a moment, may be
+    // open in a child that another test is just starting, and then cannot be run ("text file
+    // busy").
     let mut copying = Command::new("cp");
     copying.arg(program("options.c", Link::Static)).arg(&path);
     run(copying, LIMIT).expect_success();

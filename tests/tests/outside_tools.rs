@@ -1,6 +1,6 @@
-//! Tools that look at the library from outside, by the kernel's uprobes: they find the entry points and the
-//! static probes where the file says that they are, see each call with its argument and result, and the
-//! stacks of programs that keep frame pointers.
+//! Tools that look at the library from outside, by the kernel's uprobes: they find the entry points
+//! and the static probes where the file says that they are, see each call with its argument and
+//! result, and the stacks of programs that keep frame pointers.
 
 #![cfg(target_arch = "x86_64")]
 
@@ -61,9 +61,10 @@ fn probes(name: &str) -> Vec<u64> {
     found.map(location).collect()
 }
 
-/// perf takes the distance of a probe in memory from a section made for that, and adds it to where that
-/// section is in the file. Where a linker has segments shifted by different amounts, as lld has, the section
-/// must be in that of the code, or `perf` writes its breakpoints into the middle of other instructions.
+/// perf takes the distance of a probe in memory from a section made for that, and adds it to where
+/// that section is in the file. Where a linker has segments shifted by different amounts, as lld
+/// has, the section must be in that of the code, or `perf` writes its breakpoints into the middle
+/// of other instructions.
 #[test]
 fn static_probes_are_found_by_their_distance_in_the_file() {
     let sections = readelf("--sections");
@@ -73,8 +74,9 @@ fn static_probes_are_found_by_their_distance_in_the_file() {
     }
 }
 
-/// perf prefers the names of functions in debug information to exported ones, and takes what it finds there
-/// if that was inlined elsewhere. So no other function may be called as the functions of C are.
+/// perf prefers the names of functions in debug information to exported ones, and takes what it
+/// finds there if that was inlined elsewhere. So no other function may be called as the functions
+/// of C are.
 #[test]
 fn no_other_function_is_called_as_an_entry_point() {
     let information = {
@@ -158,8 +160,8 @@ impl Drop for Tracing {
     }
 }
 
-/// Every call is seen once, at the entry and at the return, with what was passed and what came back, and
-/// with the callers on the stack.
+/// Every call is seen once, at the entry and at the return, with what was passed and what came
+/// back, and with the callers on the stack.
 #[test]
 fn uprobes_see_every_call() {
     let library = library::shared();

@@ -1,4 +1,5 @@
-//! The leak report at exit (C6.2, C6.3): the Fibonacci example in C and Rust, for people and machines.
+//! The leak report at exit (C6.2, C6.3): the Fibonacci example in C and Rust, for people and
+//! machines.
 
 use std::path::Path;
 use std::process::Command;
@@ -70,8 +71,8 @@ fn the_fixed_example_in_rust_reports_nothing() {
     assert_eq!(report(program, "1").errors(), "");
 }
 
-/// Names of C++ are demangled, and what the program's own destructors free at exit, or the run-time library
-/// keeps, is no leak.
+/// Names of C++ are demangled, and what the program's own destructors free at exit, or the run-time
+/// library keeps, is no leak.
 #[test]
 fn leaks_of_a_c_plus_plus_program_are_reported_by_name() {
     for link in [Link::Preload, Link::Shared, Link::Static] {

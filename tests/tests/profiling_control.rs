@@ -1,5 +1,5 @@
-//! Talking to a running process by its control socket: a leak found while a service serves, the other
-//! commands, who may talk, and what garbage does (nothing).
+//! Talking to a running process by its control socket: a leak found while a service serves, the
+//! other commands, who may talk, and what garbage does (nothing).
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -88,8 +88,8 @@ impl Drop for Service {
 
 const TRACE: [(&str, &str); 1] = [("STRATALLOC_LEAK_REPORT", "trace")];
 
-/// The must-show of the issue: the leak of a service with four threads is at the top of the report, and of
-/// what grew, while it serves.
+/// The must-show of the issue: the leak of a service with four threads is at the top of the report,
+/// and of what grew, while it serves.
 #[test]
 fn a_leak_is_found_while_the_service_serves() {
     let service = Service::start(&TRACE);
@@ -179,8 +179,8 @@ fn garbage_is_refused_and_harmless() {
     service.stop();
 }
 
-/// The folder and the socket are the owner's alone, and a folder that is not refuses to hold a socket. The
-/// socket is gone when the process is.
+/// The folder and the socket are the owner's alone, and a folder that is not refuses to hold a
+/// socket. The socket is gone when the process is.
 #[test]
 fn the_socket_is_private_and_goes_with_the_process() {
     let service = Service::start(&TRACE);
@@ -198,8 +198,8 @@ fn the_socket_is_private_and_goes_with_the_process() {
     assert!(!socket.exists());
 }
 
-/// Other users are refused by what the kernel says of them. Only root can become somebody else here; for
-/// others, the modes checked above are what can be seen.
+/// Other users are refused by what the kernel says of them. Only root can become somebody else
+/// here; for others, the modes checked above are what can be seen.
 #[test]
 fn other_users_are_refused() {
     // SAFETY: takes nothing and cannot fail.
@@ -246,9 +246,9 @@ fn a_signal_writes_a_profile() {
     service.stop();
 }
 
-/// The thread that answers is none of the C library's: a program whose `main` calls `pthread_exit` is over
-/// when its last thread is. Until then it is answered, though the thread that the process is named after is
-/// gone.
+/// The thread that answers is none of the C library's: a program whose `main` calls `pthread_exit`
+/// is over when its last thread is. Until then it is answered, though the thread that the process
+/// is named after is gone.
 #[test]
 fn a_program_that_leaves_main_by_pthread_exit_ends_by_itself() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -271,7 +271,8 @@ fn a_program_that_leaves_main_by_pthread_exit_ends_by_itself() {
     service.stop();
 }
 
-/// The thread is one of the program's own: it has the program's users and rights, and so loses what the program gives up.
+/// The thread is one of the program's own: it has the program's users and rights, and so loses what
+/// the program gives up.
 #[test]
 fn the_thread_that_answers_has_the_programs_rights() {
     let service = Service::start(&TRACE);

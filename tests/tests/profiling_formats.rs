@@ -1,5 +1,5 @@
-//! Sampled profiles: that the estimates are right, and the forms that they are written in, read by others'
-//! readers. Metrics, and what debuggers and tracers see of the library.
+//! Sampled profiles: that the estimates are right, and the forms that they are written in, read by
+//! others' readers. Metrics, and what debuggers and tracers see of the library.
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -45,8 +45,8 @@ fn json(path: &Path) -> Value {
     serde_json::from_slice(&text).expect("JSON")
 }
 
-/// Some 2,500 samples of what is kept and 13,000 of what is churned: a mean error of 2 and 1 %. The bounds are
-/// six times that.
+/// Some 2,500 samples of what is kept and 13,000 of what is churned: a mean error of 2 and 1 %. The
+/// bounds are six times that.
 #[test]
 fn sampled_estimates_are_near_the_truth() {
     for link in [Link::Shared, Link::Static] {
@@ -85,7 +85,8 @@ fn sampled_estimates_are_near_the_truth() {
     }
 }
 
-/// Folded stacks are lines of `outer;inner bytes`; the flame graph is XML and has the functions on it.
+/// Folded stacks are lines of `outer;inner bytes`; the flame graph is XML and has the functions on
+/// it.
 #[test]
 fn folded_stacks_and_flame_graphs_name_the_functions() {
     let (_folder, path) = sampled(Link::Shared);
@@ -148,8 +149,9 @@ fn metrics_and_profiles_by_the_c_interface() {
     run_cases("metrics.c", Link::Static, LIMIT);
 }
 
-/// The grammar of OpenMetrics, as far as it concerns gauges: each family's lines are together, `TYPE` comes
-/// first, units end the name, each sample has a value, and `# EOF` ends it. And the parts sum up.
+/// The grammar of OpenMetrics, as far as it concerns gauges: each family's lines are together,
+/// `TYPE` comes first, units end the name, each sample has a value, and `# EOF` ends it. And the
+/// parts sum up.
 #[test]
 fn metrics_are_well_formed_and_sum_up() {
     let mut print = command("metrics.c", Link::Shared);
@@ -186,8 +188,8 @@ fn metrics_are_well_formed_and_sum_up() {
     assert!(values.iter().any(|(name, _)| name.starts_with("stratalloc_class_in_use_bytes{size=")));
 }
 
-/// A debugger that stops inside `malloc` sees the whole stack, down to `main`, through our frames; it stops
-/// there by a static probe, which is so shown to be found.
+/// A debugger that stops inside `malloc` sees the whole stack, down to `main`, through our frames;
+/// it stops there by a static probe, which is so shown to be found.
 #[test]
 fn a_backtrace_from_inside_malloc_is_complete() {
     let library = library::shared();
@@ -220,8 +222,8 @@ fn static_probes_are_listed_in_the_library() {
     }
 }
 
-/// Every way of asking leads to the allocator when a uprobe is at the exported name: the names are functions
-/// of the library's dynamic symbol table, with sizes, as bcc and perf need them.
+/// Every way of asking leads to the allocator when a uprobe is at the exported name: the names are
+/// functions of the library's dynamic symbol table, with sizes, as bcc and perf need them.
 #[test]
 fn entry_points_are_functions_with_sizes() {
     let mut nm = Command::new("nm");

@@ -1,5 +1,5 @@
-//! Sampled blocks that are freed by those who say the size: they must be forgotten wherever that is, and never be handed
-//! out as objects of their class.
+//! Sampled blocks that are freed by those who say the size: they must be forgotten wherever that
+//! is, and never be handed out as objects of their class.
 
 use std::process::Command;
 use std::time::Duration;
@@ -41,8 +41,8 @@ fn what_was_freed_is_not_outstanding() {
     }
 }
 
-/// A forked child inherits magazines of threads that it does not have. (It adopts them when it fills magazines of its
-/// own, which it never does if all blocks are sampled.)
+/// A forked child inherits magazines of threads that it does not have. (It adopts them when it
+/// fills magazines of its own, which it never does if all blocks are sampled.)
 #[test]
 fn what_was_freed_before_a_fork_is_not_outstanding_in_the_child() {
     for interval in ["300", "16KiB"] {
@@ -79,7 +79,8 @@ fn misuse_of_sampled_blocks_is_reported() {
     }
 }
 
-/// Programs in C and C++ do the same as ever, `delete` with sizes included, and the check at exit finds nothing.
+/// Programs in C and C++ do the same as ever, `delete` with sizes included, and the check at exit
+/// finds nothing.
 #[test]
 fn programs_run_while_sampled() {
     for source in ["api.c", "fork.c", "destructors.c", "signals.c", "spawn.c", "cxx_new.cpp"] {

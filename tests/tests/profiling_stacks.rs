@@ -1,6 +1,6 @@
-//! The walk of the stack: on signal stacks, coroutines, code without tables, deep stacks, while libraries
-//! come and go, and across `fork`. And real programs, every allocation traced, with the output they should
-//! have.
+//! The walk of the stack: on signal stacks, coroutines, code without tables, deep stacks, while
+//! libraries come and go, and across `fork`. And real programs, every allocation traced, with the
+//! output they should have.
 
 use std::process::Command;
 use std::time::Duration;
@@ -82,7 +82,8 @@ fn a_walk_ends_with_the_stack_of_a_coroutine() {
     assert!(found.iter().all(|(names, _)| !names.contains(&"main".to_owned())), "{groups:?}");
 }
 
-/// After a chain of `realloc`s of every kind, exactly the last block is outstanding, at its last size.
+/// After a chain of `realloc`s of every kind, exactly the last block is outstanding, at its last
+/// size.
 #[test]
 fn resized_blocks_are_followed() {
     let groups = kept("resizing", TRACE);
@@ -91,7 +92,8 @@ fn resized_blocks_are_followed() {
     assert_eq!(found[0].1, 16, "{groups:?}");
 }
 
-/// Programs that do everything: interpreters, a compiler. Tracing and sampling change nothing but time.
+/// Programs that do everything: interpreters, a compiler. Tracing and sampling change nothing but
+/// time.
 #[test]
 fn real_programs_run_while_watched() {
     let _alone = exclusive();

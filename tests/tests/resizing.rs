@@ -1,4 +1,5 @@
-//! `realloc` of large blocks (C1.1, C2.3): what is cut off goes back, nothing is copied, nothing is lost.
+//! `realloc` of large blocks (C1.1, C2.3): what is cut off goes back, nothing is copied, nothing is
+//! lost.
 
 use std::time::Duration;
 

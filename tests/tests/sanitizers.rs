@@ -1,5 +1,5 @@
-//! Programs that are compiled with a sanitizer and linked with the library (`docs/testing.md` says what works and
-//! why).
+//! Programs that are compiled with a sanitizer and linked with the library (`docs/testing.md` says
+//! what works and why).
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -32,7 +32,8 @@ fn run_case(binary: &Path, case: &str, expected: Option<&Path>) -> Finished {
     run(command, LIMIT)
 }
 
-/// UndefinedBehaviorSanitizer leaves allocation alone: every block is ours, and none is misaligned or too short.
+/// UndefinedBehaviorSanitizer leaves allocation alone: every block is ours, and none is misaligned
+/// or too short.
 #[test]
 fn programs_with_ubsan_run_on_the_library() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -45,14 +46,15 @@ fn programs_with_ubsan_run_on_the_library() {
     }
 }
 
-/// AddressSanitizer and ThreadSanitizer bring an allocator of their own, which runs in the place of ours, and find
-/// what they ever find.
+/// AddressSanitizer and ThreadSanitizer bring an allocator of their own, which runs in the place of
+/// ours, and find what they ever find.
 #[test]
 fn sanitizers_with_an_allocator_of_their_own_take_precedence() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for (sanitizer, name) in [("address", "AddressSanitizer"), ("thread", "ThreadSanitizer")] {
         let binary = compile("memcheck.c", sanitizer, &library::shared(), folder.path());
-        // Where the kernel places mappings more randomly than a sanitizer can bear, some runs do not begin.
+        // Where the kernel places mappings more randomly than a sanitizer can bear, some runs do
+        // not begin.
         let said = format!("{name}: heap-use-after-free");
         let runs: Vec<_> = (0..5).map(|_| run_case(&binary, "use_after_free", None)).collect();
         let found = runs.iter().any(|run| !run.succeeded() && run.errors().contains(&said));

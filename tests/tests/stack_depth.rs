@@ -1,5 +1,6 @@
-//! How much of its caller's stack a call takes: programs call from signal handlers on `sigaltstack`, from coroutines and
-//! from threads whose stacks have a few kilobytes. `stack_depth.c` measures; `docs/testing.md` has the figures.
+//! How much of its caller's stack a call takes: programs call from signal handlers on
+//! `sigaltstack`, from coroutines and from threads whose stacks have a few kilobytes.
+//! `stack_depth.c` measures; `docs/testing.md` has the figures.
 
 use std::path::Path;
 use std::process::Command;
@@ -17,14 +18,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 const MOST: &str = "2048";
 const MOST_WATCHED: &str = "4096";
 
-/// What the cases of the program are run with, but for the library: the decay by calls alone where that is measured, and
-/// a C++ run-time library where a handler is asked for.
+/// What the cases of the program are run with, but for the library: the decay by calls alone where
+/// that is measured, and a C++ run-time library where a handler is asked for.
 fn case(name: &str, library: &Path, most: &str, options: &str) -> Command {
     let mut command = command("stack_depth.c", Link::Preload);
     let library = library.display().to_string();
     command.arg(name).env("STACK_DEPTH_LIMIT", most).env("STRATALLOC_EXPECT", &library);
-    // The program's and the C library's own calls are bound at their first use otherwise, which takes kilobytes that
-    // are not the allocator's.
+    // The program's and the C library's own calls are bound at their first use otherwise, which
+    // takes kilobytes that are not the allocator's.
     command.env("LD_BIND_NOW", "1");
     let preload =
         if name == "operators_that_fail" { format!("{library}:libstdc++.so.6") } else { library };
@@ -68,8 +69,8 @@ fn no_call_of_the_hardened_library_takes_more_than_2_kib() {
     run_all(every_case().iter().map(|name| case(name, &library, MOST, "")));
 }
 
-/// What no chain of calls goes through: the last words of a process that ends, and what only those need who watch their
-/// allocations.
+/// What no chain of calls goes through: the last words of a process that ends, and what only those
+/// need who watch their allocations.
 #[cfg(target_arch = "x86_64")]
 const NOT_COUNTED: [&str; 10] = [
     "base::fatal::",
@@ -84,7 +85,8 @@ const NOT_COUNTED: [&str; 10] = [
     "stratalloc::trace::",
 ];
 
-/// Not only what was reached when it was measured: whatever these functions call, their frames add up to no more.
+/// Not only what was reached when it was measured: whatever these functions call, their frames add
+/// up to no more.
 #[cfg(target_arch = "x86_64")]
 #[test]
 fn the_frames_of_no_chain_of_calls_add_up_to_more_than_2_kib() {
@@ -104,8 +106,9 @@ fn the_frames_of_no_chain_of_calls_add_up_to_more_than_2_kib() {
     assert!(failures.is_empty(), "{failures}");
 }
 
-/// Where nothing of the process has allocated before, and where the program has used up the first 32 keys for thread-local
-/// data: for each thread that has one more, the C library allocates, inside the thread's first call.
+/// Where nothing of the process has allocated before, and where the program has used up the first
+/// 32 keys for thread-local data: for each thread that has one more, the C library allocates,
+/// inside the thread's first call.
 #[test]
 fn a_first_call_takes_no_more_than_2_kib() {
     let mut opened = Command::new(program("stack_depth.c", Link::Dlopen));
@@ -118,7 +121,8 @@ fn a_first_call_takes_no_more_than_2_kib() {
     run_all([opened, late_key, hardened]);
 }
 
-/// To watch allocations is the choice of whoever runs the program. The walk of a stack takes some more of it.
+/// To watch allocations is the choice of whoever runs the program. The walk of a stack takes some
+/// more of it.
 #[test]
 fn watched_calls_take_no_more_than_4_kib() {
     let library = library::shared();

@@ -1,5 +1,5 @@
-//! What a process may do to its allocator without being sane: short here, for as long as one likes by
-//! `ci/soak`.
+//! What a process may do to its allocator without being sane: short here, for as long as one likes
+//! by `ci/soak`.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -46,7 +46,8 @@ fn libraries_with_constructors_come_and_go() {
     run(torture, LIMIT).expect_success();
 }
 
-/// An executable without any shared library: no preload, no `dlsym`, thread-local storage at fixed places.
+/// An executable without any shared library: no preload, no `dlsym`, thread-local storage at fixed
+/// places.
 #[test]
 fn static_executables_run() {
     let _alone = exclusive();
@@ -67,8 +68,8 @@ fn static_executables_run() {
     }
 }
 
-/// Another C library: no glibc names, other thread-local storage, other stacks; with and without shared
-/// libraries.
+/// Another C library: no glibc names, other thread-local storage, other stacks; with and without
+/// shared libraries.
 #[test]
 fn programs_of_musl_link_with_the_archive() {
     let _alone = exclusive();
@@ -87,8 +88,8 @@ fn programs_of_musl_link_with_the_archive() {
     }
 }
 
-/// Whoever runs a setuid program must not steer its allocator: it reads no options, writes no files.
-/// Needs root, who alone can make one that others run.
+/// Whoever runs a setuid program must not steer its allocator: it reads no options, writes no
+/// files. Needs root, who alone can make one that others run.
 #[test]
 fn a_setuid_program_does_not_listen_to_its_caller() {
     let plain = program("secure.c", Link::Static);

@@ -53,8 +53,8 @@ fn a_trace_holds_the_calls_of_every_thread_and_none_of_a_child() {
     }
 }
 
-/// Property: with threads that free each other's blocks, and are interrupted at any place, no free comes
-/// before its allocation; the decoder would refuse it.
+/// Property: with threads that free each other's blocks, and are interrupted at any place, no free
+/// comes before its allocation; the decoder would refuse it.
 #[test]
 fn the_order_of_many_threads_makes_sense() {
     let folder = tempfile::tempdir().expect("a temporary folder");

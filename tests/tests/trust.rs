@@ -1,4 +1,5 @@
-//! The table of `SECURITY.md`, misuse by mode: every cell is what happened when the misuse was done.
+//! The table of `SECURITY.md`, misuse by mode: every cell is what happened when the misuse was
+//! done.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -85,7 +86,8 @@ fn seen(finished: &Finished) -> &'static str {
     }
 }
 
-/// A cell says `luck` where it depends on what lies beside the block, or on what the program does next.
+/// A cell says `luck` where it depends on what lies beside the block, or on what the program does
+/// next.
 #[test]
 fn the_table_of_misuse_by_mode_is_what_happens() {
     let table = documented();
@@ -165,7 +167,8 @@ fn other_faults_go_where_they_went_before() {
     assert_eq!(finished.signal(), Some(libc::SIGSEGV), "{finished}");
 }
 
-/// Guarded blocks are blocks like any other: real programs do the same with every block guarded that can be.
+/// Guarded blocks are blocks like any other: real programs do the same with every block guarded
+/// that can be.
 #[test]
 fn programs_run_on_guarded_blocks() {
     for (interpreter, file) in [("python3", "program.py"), ("perl", "program.pl")] {
@@ -202,8 +205,8 @@ fn programs_run_on_the_hardened_library() {
     }
 }
 
-/// The programs that test the C library pass on the hardened one: threads, `fork`, destructors, new-handlers, the
-/// allocator's own thread.
+/// The programs that test the C library pass on the hardened one: threads, `fork`, destructors,
+/// new-handlers, the allocator's own thread.
 #[test]
 fn programs_run_on_the_hardened_library_as_on_the_other() {
     let run_on_it = |source: &str, case: &str| {
@@ -217,7 +220,8 @@ fn programs_run_on_the_hardened_library_as_on_the_other() {
             run_on_it(source, case);
         }
     }
-    // Not all of those that measure how much memory is kept, and more of it: the map of live blocks stays.
+    // Not all of those that measure how much memory is kept, and more of it: the map of live blocks
+    // stays.
     let cases = [
         ("background.c", "the_thread_ends"),
         ("background.c", "a_forked_child_has_its_own"),
@@ -235,9 +239,9 @@ fn programs_run_on_the_hardened_library_as_on_the_other() {
     });
 }
 
-/// Where blocks are guarded, if only one in a GiB, a sampled block's layout is compared as well as a guarded one's, but
-/// for its alignment, and the report says who allocated it. The same where all blocks are sampled, so that none waits in
-/// a magazine. (Where some are: `profiling_sampled`.)
+/// Where blocks are guarded, if only one in a GiB, a sampled block's layout is compared as well as
+/// a guarded one's, but for its alignment, and the report says who allocated it. The same where all
+/// blocks are sampled, so that none waits in a magazine. (Where some are: `profiling_sampled`.)
 #[test]
 fn layouts_of_sampled_blocks_are_compared() {
     let cases =
@@ -271,8 +275,9 @@ fn programs_in_c_run_on_guarded_blocks() {
     }
 }
 
-/// A bit that was changed in a freed block is found, whichever way the block leaves the quarantine, and wherever in it the
-/// block lay: as the first and the last of a generation, too. With `zero_on_free` that is any bit of the block.
+/// A bit that was changed in a freed block is found, whichever way the block leaves the quarantine,
+/// and wherever in it the block lay: as the first and the last of a generation, too. With
+/// `zero_on_free` that is any bit of the block.
 #[test]
 fn a_write_to_a_freed_block_is_found_whichever_way_it_leaves_the_quarantine() {
     let mut missed = Vec::new();

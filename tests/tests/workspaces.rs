@@ -1,10 +1,12 @@
-//! The C library is a workspace of its own, and is built of the same versions as what the tests are linked to.
+//! The C library is a workspace of its own, and is built of the same versions as what the tests are
+//! linked to.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// Every package of a `Cargo.lock`: versions by name, each with the sum of its content (empty: a package of ours).
+/// Every package of a `Cargo.lock`: versions by name, each with the sum of its content (empty: a
+/// package of ours).
 fn locked(text: &str) -> BTreeMap<String, BTreeSet<(String, String)>> {
     let mut packages: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for entry in text.split("[[package]]").skip(1) {
@@ -17,7 +19,8 @@ fn locked(text: &str) -> BTreeMap<String, BTreeSet<(String, String)>> {
     packages
 }
 
-/// What `small` takes from a registry and `large` does not have in that version and with that content.
+/// What `small` takes from a registry and `large` does not have in that version and with that
+/// content.
 fn strangers(small: &str, large: &str) -> Vec<String> {
     let large = locked(large);
     let mut found = Vec::new();

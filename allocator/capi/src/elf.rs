@@ -26,6 +26,8 @@ struct Relocation {
     addend: i64,
 }
 
+// Tags of the dynamic section: where the tables of relocations are, and their bytes. `DT_RELACOUNT`
+// is the number of those at the beginning that name no symbol.
 const DT_PLTRELSZ: usize = 2;
 const DT_RELA: usize = 7;
 const DT_RELASZ: usize = 8;
@@ -33,6 +35,7 @@ const DT_JMPREL: usize = 23;
 const DT_RELACOUNT: usize = 0x6fff_fff9;
 
 impl LoadedObject {
+    /// The headers of its segments.
     fn segments(&self) -> &[Segment] {
         if self.segments.is_null() {
             return &[];
@@ -42,6 +45,7 @@ impl LoadedObject {
         unsafe { slice::from_raw_parts(self.segments, usize::from(self.segment_count)) }
     }
 
+    /// Where its dynamic section begins, if it has one.
     fn dynamic(&self) -> Option<*const DynamicEntry> {
         self.segments().iter().find_map(|segment| segment.dynamic(self.base))
     }

@@ -1,6 +1,6 @@
-//! The names under which glibc exports the same functions for internal use. Some programs call
-//! them (old interposers, sanitizers, emulators), and a static link needs them, so that libc's own
-//! allocator is not pulled in beside ours.
+//! The names under which glibc exports the functions of `standard` and `aligned` for internal use.
+//! Some programs call them (old interposers, sanitizers, emulators). A static link needs them, too:
+//! without them, the linker would take glibc's own allocator beside this one.
 //!
 //! Each is the same inlined body as the plain name, so a call never goes through a symbol that
 //! another library could have taken over.

@@ -5,7 +5,7 @@
 //! * `Lines`: a text of any length, handed on in whole lines.
 //! * `CallerBuffer`: a text for the buffer that a caller gave.
 //!
-//! Writing to either never fails, so the result of `write!` can be ignored safely.
+//! Writing to any of these never fails, so callers may ignore the result of `write!`.
 
 use core::ffi::c_char;
 use core::fmt;
@@ -41,8 +41,8 @@ impl<const N: usize> Text<N> {
     }
 }
 
-/// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Whether all of it was
-/// written.
+/// Writes `bytes` to file descriptor 2, as [`Text::write_to_stderr`] does. Returns whether all of
+/// it was written.
 pub fn write_to_stderr(bytes: &[u8]) -> bool {
     allocator::internal::write_stderr(bytes)
 }
@@ -69,28 +69,29 @@ pub struct Lines<F: FnMut(&[u8]) -> bool> {
     bytes: [u8; LINES_BYTES],
     len: usize,
     sink: F,
-    sound: bool,
+    /// Whether `sink` took everything so far.
+    is_taken: bool,
 }
 
 impl<F: FnMut(&[u8]) -> bool> Lines<F> {
     /// An empty text.
     pub const fn new(sink: F) -> Self {
-        Self { bytes: [0; LINES_BYTES], len: 0, sink, sound: true }
+        Self { bytes: [0; LINES_BYTES], len: 0, sink, is_taken: true }
     }
 
     /// Hands the first `count` bytes on.
     fn pass(&mut self, count: usize) {
-        self.sound = self.sound && (self.sink)(self.bytes.get(..count).unwrap_or(&[]));
+        self.is_taken = self.is_taken && (self.sink)(self.bytes.get(..count).unwrap_or(&[]));
         self.bytes.copy_within(count..self.len, 0);
         self.len -= count;
     }
 
-    /// Hands on what is left. Whether `sink` took all of the text.
+    /// Hands on what is left. Returns whether `sink` took all of the text.
     pub fn finish(mut self) -> bool {
         if self.len > 0 {
             self.pass(self.len);
         }
-        self.sound
+        self.is_taken
     }
 }
 
@@ -118,6 +119,8 @@ pub struct CallerBuffer {
 }
 
 impl CallerBuffer {
+    /// An empty text for the buffer at `start`.
+    ///
     /// # Safety
     /// `start` has `length` bytes for as long as this lives, or is null.
     pub unsafe fn new(start: *mut c_char, length: usize) -> Self {

@@ -5,11 +5,10 @@
 //! So the frames between a C++ caller and the new-handler, or the thrower, are written by hand,
 //! with unwind tables. `operator new` reaches them by a tail call.
 //!
-//! `stratalloc_call_catching` is the equivalent of
-//! `try { return function(first, second); } catch (...) { return null; }`. Its table of landing pads
-//! (the format that `__gxx_personality_v0` reads) has one entry. The personality routine is named
-//! through a word that is filled in at run time, so that the library loads into programs without
-//! C++.
+//! `stratalloc_call_catching` is the equivalent of `try { return function(first, second); } catch
+//! (...) { return null; }`. Its table of landing pads (the format that `__gxx_personality_v0`
+//! reads) has one entry. The personality routine is named through a word that is filled in at run
+//! time, so that the library loads into programs without C++.
 //!
 //! The names are hidden: nobody outside can call or replace them.
 

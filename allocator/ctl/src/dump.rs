@@ -1,26 +1,29 @@
-//! What the allocator writes: see `profile::dump` in the allocator for the form. Anything else is
-//! refused with the line that does not fit.
+//! Reading a dump: what the allocator writes of its stacks and of the process's mappings. The form
+//! is that of `profile::dump` in the allocator. Anything else is refused, with the line that does
+//! not fit.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Thousandths: the unit of counts in a dump.
+/// Counts in a dump are in thousandths: a sampled block stands for a number that is not whole.
 pub const COUNT_UNIT: u64 = 1_000;
 
-/// Classes of lifetimes, in words.
+/// The classes of lifetimes of freed blocks, shortest first.
 pub const LIFETIMES: [&str; 6] =
     ["under 1 ms", "under 10 ms", "under 100 ms", "under 1 s", "under 1 min", "longer"];
 
-/// What a stack allocated: counts in thousandths, bytes.
+/// What was allocated by one stack: counts of blocks in [`COUNT_UNIT`], and bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
     pub live_count: u64,
     pub live_bytes: u64,
     pub total_count: u64,
     pub total_bytes: u64,
+    /// What was live when the whole process had most.
     pub peak_count: u64,
     pub peak_bytes: u64,
+    /// Freed blocks by [`LIFETIMES`].
     pub lifetimes: [u64; LIFETIMES.len()],
 }
 
@@ -44,11 +47,12 @@ pub struct Stack {
     pub frames: Vec<u64>,
 }
 
-/// A mapping of a file.
+/// A mapping of a file, from `start` to before `end`.
 #[derive(Debug)]
 pub struct Mapping {
     pub start: u64,
     pub end: u64,
+    /// The position in the file that is mapped at `start`.
     pub offset: u64,
     pub path: PathBuf,
 }
@@ -57,9 +61,13 @@ pub struct Mapping {
 #[derive(Debug, Default)]
 pub struct Dump {
     pub pid: u32,
+    /// `trace`: every block was recorded. `sample`: sampled ones. `off`: none.
     pub mode: String,
+    /// Bytes from one sample to the next, on average.
     pub interval: u64,
+    /// When it was written, by the monotonic clock.
     pub clock_ms: u64,
+    /// Blocks that could not be recorded.
     pub lost: u64,
     pub live_bytes: u64,
     pub peak_bytes: u64,
@@ -93,6 +101,7 @@ impl Dump {
         bail!("the dump is cut off")
     }
 
+    /// Reads a line before the mappings.
     fn read_line(&mut self, line: &str) -> Result<()> {
         let mut words = line.split_ascii_whitespace();
         let name = words.next().context("an empty line")?;

@@ -1,4 +1,5 @@
-//! The commands for a process that runs.
+//! The commands for a process that runs: each asks it by its control socket (`client`), and prints
+//! the answer.
 
 use std::thread;
 use std::time::Duration;
@@ -81,6 +82,7 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
+/// A time from a number of seconds on the command line.
 fn seconds(number: f64) -> Result<Duration> {
     match Duration::try_from_secs_f64(number) {
         Ok(time) => Ok(time),

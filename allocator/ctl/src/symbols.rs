@@ -1,5 +1,6 @@
-//! From addresses of a process to functions, files and lines, by the files that are mapped there:
-//! their debug information (`addr2line`), else their tables of symbols. Names are demangled.
+//! From addresses of a process to functions, files and lines. The files that are mapped at the
+//! addresses tell: by their debug information (`addr2line`), else by their tables of symbols. Names
+//! are demangled. A file that cannot be read leaves its addresses without names.
 
 use std::collections::HashMap;
 use std::fs;
@@ -13,7 +14,7 @@ use crate::dump::{Dump, Mapping};
 /// One function on a stack. A call that was inlined is a frame too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
 pub struct Frame {
-    /// The function's name, demangled; `None` where nobody knows it.
+    /// The function's name, demangled; `None` if the file does not tell it.
     pub function: Option<String>,
     /// Source file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -24,7 +25,7 @@ pub struct Frame {
     /// The file that the code is in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<PathBuf>,
-    /// Where in its module: an address as the file counts them.
+    /// The return address as an address of the file, which tools for files take.
     pub offset: u64,
 }
 
@@ -38,12 +39,14 @@ struct Module {
 /// What is known about the addresses of one process.
 pub struct Symbols<'a> {
     dump: &'a Dump,
+    /// Files that an address was in; `None` for those that cannot be read.
     modules: HashMap<&'a Path, Option<Module>>,
+    /// Addresses that were looked up.
     known: HashMap<u64, Vec<Frame>>,
 }
 
 impl<'a> Symbols<'a> {
-    /// Nothing yet; files are opened when an address is in them.
+    /// Knows nothing yet: a file is opened when an address is in it.
     pub fn new(dump: &'a Dump) -> Self {
         Self { dump, modules: HashMap::new(), known: HashMap::new() }
     }
@@ -64,6 +67,7 @@ impl<'a> Symbols<'a> {
         frames
     }
 
+    /// As `frames`, for an address that was not looked up before.
     fn look_up(&mut self, address: u64) -> Vec<Frame> {
         // The call is before the address that it returns to.
         let call = address.wrapping_sub(1);
@@ -124,6 +128,7 @@ fn tidy(name: &str) -> String {
     }
 }
 
+/// Opens a file with code; `None` if it cannot be read.
 fn open(path: &Path) -> Option<Module> {
     let bytes = fs::read(path).ok()?;
     let file = object::File::parse(&*bytes).ok()?;

@@ -46,9 +46,9 @@ pub enum Ownership {
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum MemoryLimit {
-    /// Beyond it free memory goes back at once; no request fails.
+    /// Beyond it free memory is released at once; no request fails.
     Soft,
-    /// Beyond it requests fail, once all that is free went back.
+    /// Beyond it requests fail, once all free memory was released.
     Hard,
 }
 
@@ -255,8 +255,8 @@ impl MallocExtension {
         heap::flush_thread_cache();
     }
 
-    /// For a thread about to wait for a little: hands its cache to the threads that go on, as far
-    /// as these have room for it (transfer caches), and keeps what it learnt about sizes.
+    /// For a thread about to wait for a little: hands what it has cached to the threads that go on,
+    /// as far as the transfer caches have room for it. Its magazines keep their limits.
     ///
     /// ```
     /// stratalloc::MallocExtension::mark_thread_temporarily_idle();
@@ -265,8 +265,10 @@ impl MallocExtension {
         flush::hand_over_own();
     }
 
-    /// For a thread that goes on after one of the two above. Nothing is left to do: a cache fills
-    /// with the first allocations. Exists so that code written for gperftools has the pair.
+    /// For a thread that goes on after [`mark_thread_idle`](Self::mark_thread_idle) or
+    /// [`mark_thread_temporarily_idle`](Self::mark_thread_temporarily_idle). It does nothing: a
+    /// cache fills with the first allocations. Exists so that code written for gperftools has the
+    /// pair.
     ///
     /// ```
     /// stratalloc::MallocExtension::mark_thread_busy();

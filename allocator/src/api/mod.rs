@@ -9,18 +9,23 @@
 //! * `profile`: heap profiles and metrics.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
-//! `docs/api.txt` lists all of it; a test compares the list with the code, so that the interface
-//! does not change by accident.
+//! A file uses only the files above it. `docs/api.txt` lists all of it; a test compares the list
+//! with the code, so that the interface does not change by accident.
+
+mod error;
+
+mod builder;
 
 mod allocator;
-mod blocks;
-mod builder;
-mod error;
-mod heap;
-mod malloc_extension;
+
 pub mod options;
+
+mod blocks;
+mod heap;
 mod profile;
 mod property;
+
+mod malloc_extension;
 
 pub use crate::stats::{BlockHistogram, ClassUsage, Stats};
 pub use allocator::{Configured, Stratalloc};

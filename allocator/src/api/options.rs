@@ -274,7 +274,7 @@ pub fn transfer_cache_bytes() -> usize {
     number(Id::TransferCacheBytes)
 }
 
-/// Sets `transfer_cache_bytes`. What waits already is not sent home.
+/// Sets `transfer_cache_bytes`. What waits already stays.
 ///
 /// # Errors
 /// [`Error::OutOfRange`] if it is more than `isize::MAX`.

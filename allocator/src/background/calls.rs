@@ -1,103 +1,119 @@
-//! Steps of the decay that the program's own calls take, where no thread of ours does.
+//! Steps of the decay that the program's own calls take, if the allocator has no thread.
 //!
-//! A call that comes by does a part of a step: a few dozen steps of the walks, or one system call for a bounded number of
-//! bytes. Where the program was silent for long before, it goes on to further parts for less than a millisecond. While memory is left that should go back, the calling thread is diverted
-//! (`publish::divert_own`): its next allocation comes by too, although its magazine could serve it. So a program that
-//! calls twice a second is noticed.
+//! A call on a slow path does a part of a step: a few dozen steps of the walks, or one system call
+//! for a bounded number of bytes. If the program was silent for long before, the call goes on with
+//! further parts for less than a millisecond. While memory is left to release, the calling thread
+//! is diverted (`publish::divert_own`): its next allocation takes a slow path, too, although its
+//! magazine could serve it. So even a program that calls twice a second releases its memory.
 //!
-//! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds apart, no more than
-//! `CALLS` allocations come by for that, and those that come to slow paths by themselves look at the clock now and then
-//! and go on. But whoever frees so much that he comes to a slow path is diverted in any case: he may be about to fall
-//! silent, and frees do not undo that.
+//! A busy program must not notice. Between two ticks of the coarse clock, which are milliseconds
+//! apart, no more than `CALLS` allocations are diverted. Those that take slow paths anyway look at
+//! the clock now and then, and go on. But a thread that frees so much that it comes to a slow path
+//! is diverted in any case: it may be about to fall silent, and frees do not undo that.
 //!
-//! One thread at a time has the state; others pass by.
+//! One thread at a time has the state (`Turns`); others go on without it.
 
 use super::container::{Found, Watch};
-use super::memory_pressure::MemoryPressure;
-use super::pressure;
-use super::{Call, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
+use super::container_response::ContainerResponse;
+use super::reclaim_pass;
+use super::schedule::{LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET, step_ms};
 use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, Drain, OS_PAGE, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
 use crate::os::{Linux, Os, libc_calls, release_request};
 use crate::page::size_class::SizeClass;
-use crate::page_heap::PAGE_HEAP;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
+use crate::page_heap::{PAGE_HEAP, guard_pages};
 use crate::parameters::{self, Id};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, Ordering, Turns, UnsafeCell};
 use crate::thread_cache::{cache_pool, flush, publish};
 
-/// Allocations per tick of the coarse clock that are made to come by: each takes about a tenth of a microsecond.
+/// What led to a slow path: it says whether the allocator's thread may be started there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Call {
+    /// Memory was asked for.
+    Allocate,
+    /// Memory was given back, by the code at that address (`os::caller`).
+    Free(usize),
+    /// Memory was given back: a block so large that the C library has none like it.
+    FreeLarge,
+}
+
+/// Diverted allocations per tick of the coarse clock: each costs about a tenth of a microsecond.
 const CALLS: u32 = 32;
-/// The same after a free came by, and how often per tick that counts.
+/// The least number of them that are left after a free.
 const CALLS_AFTER_FREE: u32 = 8;
-/// See `CALLS_AFTER_FREE`.
+/// How often per tick a free may add some.
 const FREES: u32 = 8;
-/// Microseconds of the processor's time for which one call goes on from part to part, at most: a program that calls once a
-/// second has nobody else to give back what it freed.
+/// Most microseconds of the processor's time for which one call goes on from part to part: in a
+/// program that calls once a second, nobody else releases what it freed.
 const MOST_WORK_US: u64 = 700;
-/// The same for each second since the last call: a two-hundredth of the time. Where a program calls hundreds of times a
-/// second, a call does one part.
+/// These microseconds for each second since the last call: a two-hundredth of the time. In a
+/// program that calls hundreds of times a second, a call does one part.
 const WORK_US_PER_S: u64 = 5_000;
-/// System calls between two looks at the clock, at most: where one does not give back 2 MiB.
+/// Most system calls between two looks at the clock, if one does not release 2 MiB.
 const PART_CALLS: usize = 8;
+
 /// Where the steps are.
 struct State {
-    /// The tick of the coarse clock, in milliseconds, at which a call came by that did more than to look.
+    /// The tick of the coarse clock, in milliseconds, at which a call last took part.
     tick_ms: u64,
-    /// Allocations that may be made to come by before the next tick, and how often a free may add some.
+    /// Allocations that may be diverted before the next tick.
     calls: u32,
+    /// How often a free may add some before the next tick.
     frees: u32,
-    /// When the last step began and the next one is due, in milliseconds of the coarse clock.
+    /// When the last step began, in milliseconds of the coarse clock.
     begun_ms: u64,
+    /// When the next step is due.
     due_ms: u64,
     /// When idle magazines are looked at next.
     look_ms: u64,
-    /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left), and how many OS
-    /// pages of that are to go back.
+    /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left),
+    /// and how many OS pages of that are to go back.
     class: usize,
     pages: usize,
     /// The part of what lies idle that this step gives back.
     part: usize,
     /// Bytes that this step gave back inside spans.
     released: usize,
-    /// Whether the step also looks at what lies idle in magazines, and what of that is left: transfer caches, caches of
-    /// threads that have ended.
+    /// Whether the step also looks at what lies idle in magazines, and what of that is left:
+    /// transfer caches, caches of threads that have ended.
     is_look: bool,
     drain: Drain,
     kept: usize,
     /// Looks in a row at which there was next to nothing.
     quiet: u32,
     watch: Watch,
-    pressure: MemoryPressure,
+    response: ContainerResponse,
 }
 
 static STATE: Turns<State, Linux> = Turns::new(State::new());
-/// Room for looks at the container, of whoever uses the state. Not on the stack, of which a call may take 2 KiB; and apart
-/// from the state, so that it is all zero and takes no memory before the first look.
+/// Memory for looks at the container, for the thread that has `STATE`. It is not on the stack, of
+/// which a call may take 2 KiB. It is not part of the state, so that it is all zero and takes no
+/// memory before the first look.
 static SCRATCH: Room = Room(UnsafeCell::new(Scratch::new()));
 
 /// See [`SCRATCH`].
 struct Room(UnsafeCell<Scratch>);
 
-// SAFETY: used only by the thread that uses `STATE`, as `State::look_at_files` alone does.
+// SAFETY: `State::look_at_files` alone uses it, and so one thread at a time: the one that has
+// `STATE`.
 unsafe impl Sync for Room {}
 
-/// Milliseconds without a call that came by after which an allocation that comes by itself is one of a program that
-/// calls rarely.
+/// Milliseconds without a call after which an allocation on a slow path counts as one of a program
+/// that rarely calls.
 const SILENT_MS: u64 = 50;
 
-/// Whether the thread that came by last was diverted, and no allocation came by since. Relaxed, here and below: hints
-/// that decide when something is done.
+/// 1 if the thread that took part last was diverted, and no allocation has come since. Relaxed,
+/// here and below: hints that decide when something is done.
 static DIVERTED: AtomicU32 = AtomicU32::new(0);
-/// Allocations that came to slow paths by themselves.
+/// Allocations that came to slow paths without being diverted.
 static LOOKS: AtomicU32 = AtomicU32::new(0);
 /// One of so many of them looks at the clock.
 const LOOKS_PER_CLOCK: u32 = 8;
 
-/// A call of the program's takes part in the step that is due, if any. Without any lock.
+/// Lets a call of the program take part in the step that is due, if any. The caller holds no lock.
 pub fn take_part(call: Call) {
     if call == Call::Allocate && DIVERTED.load(Ordering::Relaxed) == 0 {
         let looks = LOOKS.load(Ordering::Relaxed).wrapping_add(1);
@@ -137,11 +153,11 @@ impl State {
             kept: 0,
             quiet: 0,
             watch: Watch::in_program(),
-            pressure: MemoryPressure::new(),
+            response: ContainerResponse::new(),
         }
     }
 
-    /// Returns whether the caller's next allocation should come by too.
+    /// Takes part. Returns whether the calling thread is to be diverted.
     fn take_part(&mut self, call: Call) -> bool {
         let was_diverted = call == Call::Allocate && DIVERTED.swap(0, Ordering::Relaxed) != 0;
         let now_ms = Linux.now_ms();
@@ -151,10 +167,10 @@ impl State {
             (self.calls, self.frees) = (CALLS, FREES);
             self.take_step(now_ms, silent_ms);
             if self.quiet >= LOOKS_QUIET {
-                // Asked for again by who sees that there is something to give back.
+                // A thread that sees that there is something to release asks again.
                 release_request::withdraw();
                 // Nobody looks at the container until then.
-                self.pressure.act(Found::NOTHING);
+                self.response.act(Found::NOTHING);
                 self.quiet = 0;
                 return false;
             }
@@ -166,7 +182,8 @@ impl State {
         }
     }
 
-    /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as much.
+    /// Whether the calling thread, which frees, is to be diverted: always, unless it allocates as
+    /// much as it frees.
     fn divert_after_free(&mut self) -> bool {
         if DIVERTED.load(Ordering::Relaxed) == 0 {
             if self.frees == 0 {
@@ -191,7 +208,7 @@ impl State {
             self.begin(now_ms);
         }
         let was_begun = self.is_begun();
-        if was_begun || PAGE_HEAP.owes() || pressure::is_wanted() {
+        if was_begun || PAGE_HEAP.owes() || reclaim_pass::is_wanted() {
             self.work(silent_ms);
             if was_begun && !self.is_begun() && !PAGE_HEAP.owes() {
                 self.finish();
@@ -222,21 +239,22 @@ impl State {
         }
     }
 
-    /// Looks whether a forked child still shares our pages, and at the container's limits. For both, files are opened for
-    /// a moment: only in a process with one thread, where nobody can be in the way.
+    /// Looks whether a forked child still shares the process's pages, and at the container's
+    /// limits. For both, files are opened for a moment: only in a process with one thread, where
+    /// nobody can be in the way.
     fn look_at_files(&mut self, now_ms: u64) {
         let alone = !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some();
         if alone {
             cow_state::look(|| true);
         }
         if !alone || parameters::get(Id::Container) == 0 {
-            self.pressure.act(Found::NOTHING);
+            self.response.act(Found::NOTHING);
             return;
         }
         // SAFETY: whoever calls this has the state, and with it this room. Nothing else uses it.
         let scratch = unsafe { &mut *SCRATCH.0.get() };
         if let Some(found) = self.watch.look_if_due_in(scratch, now_ms) {
-            self.pressure.act(found);
+            self.response.act(found);
         }
     }
 
@@ -249,7 +267,7 @@ impl State {
 
     /// Does a part: a few dozen steps, or a bounded system call. Returns whether anything is left.
     fn work_a_part(&mut self) -> bool {
-        if pressure::take_part(0) || PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
+        if reclaim_pass::take_part(0) || PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS) {
             return true;
         }
         if self.pages > 0
@@ -282,11 +300,12 @@ impl State {
             }
             return true;
         }
-        #[cfg(feature = "hardened")]
-        match guard_pages::decay_one() {
-            None => return true,
-            Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
-            Some(_) => {}
+        if HARDENED {
+            match guard_pages::decay_one() {
+                None => return true,
+                Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
+                Some(_) => {}
+            }
         }
         flush::give_up_idle();
         self.is_look = false;

@@ -1,19 +1,22 @@
-//! Looking at the container now and then: how far its memory limit is, and whether its tasks wait for
-//! memory. Reads (`os::cgroup`) and judges; `memory_pressure` acts.
+//! Looking at the container now and then: how far its memory limit is, and whether its tasks wait
+//! for memory. Reads (`os::cgroup`) and judges; `container_response` acts.
 //!
-//! One `Watch` lives as long as the background thread and belongs to it. It opens files, which a thread
-//! beside the program must not do on the program's table of them (`linux::own_files` says why), so it gets
-//! the thread one of its own first. Where the kernel gives none, nothing is ever found. Another `Watch` belongs
-//! to the calls of a program without threads (`calls`), where nobody is beside.
+//! One `Watch` belongs to the allocator's thread, and lives as long. It opens files, which that
+//! thread must not do in the program's table of them (`linux::own_files` says why), so it first
+//! gets the thread a table of its own. If the kernel gives none, nothing is ever found. Another
+//! `Watch` belongs to the calls of a program without threads (`calls`), which no other thread can
+//! disturb.
 
-use super::LOOK_MS;
+use super::schedule::LOOK_MS;
 use crate::os::cgroup::{Group, Scratch, stalled_anywhere};
 use crate::os::linux::own_files;
 
-/// Looks passed over after one that found no limit: limits change at run time, but not by the second.
+/// Looks that are skipped after one that found no limit: limits change at run time, but not every
+/// second.
 const LOOKS_UNLIMITED: u32 = 4;
-/// Share of the time in which some task must have waited for memory to call it pressure: a tenth. The
-/// kernel's documentation takes 15 % for its example; below some percent it is noise of a full page cache.
+/// Share of the time in which some task must have waited for memory to call it pressure: a tenth.
+/// The kernel's documentation takes 15 % for its example; below some percent it is noise of a full
+/// page cache.
 const PRESSURE_SHARE: u64 = 10;
 
 /// What a look found.
@@ -71,7 +74,8 @@ impl Watch {
         Some(self.look(b"", scratch, now_ms))
     }
 
-    /// Whether the background thread, which is the caller, may open files: it gets a table of its own.
+    /// Whether the background thread, which is the caller, may open files: it gets a table of its
+    /// own.
     pub fn may_open(&mut self) -> bool {
         *self.files.get_or_insert_with(own_files)
     }
@@ -115,7 +119,8 @@ mod tests {
     use super::*;
     use crate::os::cgroup::tests::Kernel;
 
-    /// Limits may be set, changed and lifted while the process runs; looks find that within seconds.
+    /// Limits may be set, changed and lifted while the process runs; looks find that within
+    /// seconds.
     #[test]
     fn limits_are_read_anew() {
         let kernel = Kernel::with_group("/a");

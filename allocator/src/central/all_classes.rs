@@ -5,7 +5,7 @@
 //! magazines and pages go back is decided above (`decay`, `growth`, and callers of `drain`).
 
 use super::chain::{Chain, Search};
-use super::cow::{self, Fate};
+use super::cow::{self, FlushOutcome};
 use super::flush_batch::FlushBatch;
 use super::free_list::CentralFreeList;
 use super::os_pages::OS_PAGE;
@@ -75,7 +75,7 @@ impl Central {
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    pub unsafe fn give_home(&self, class: SizeClass, chain: Chain) {
+    pub unsafe fn flush_to_spans(&self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
         unsafe { self.lists[class.index()].release(&PageHeapSource::new(), class, chain) }
     }
@@ -85,7 +85,7 @@ impl Central {
     ///
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up.
-    pub unsafe fn give_home_shared(&self, class: SizeClass, object: *mut u8) -> Fate {
+    pub unsafe fn flush_if_shared(&self, class: SizeClass, object: *mut u8) -> FlushOutcome {
         let list = &self.lists[class.index()];
         // SAFETY: the caller gives up the object, which is of `class` and free.
         unsafe { list.release_if_shared(&PageHeapSource::new(), class, object as usize) }
@@ -97,7 +97,7 @@ impl Central {
     /// # Safety
     /// The objects up to the first null link are linked and in nobody's use, and the caller gives
     /// them up.
-    pub unsafe fn give_home_salvaged(&self, class: SizeClass, chain: Chain) {
+    pub unsafe fn flush_salvaged(&self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the objects, which are linked and in nobody's use.
         unsafe { self.lists[class.index()].salvage(&PageHeapSource::new(), class, chain) }
     }
@@ -173,7 +173,7 @@ impl Central {
         }
         // SAFETY: the transfer cache of `class` holds magazines of that class, whose objects are
         // free and linked. This one was taken out, so it is this call's.
-        unsafe { self.give_home(class, chain) };
+        unsafe { self.flush_to_spans(class, chain) };
         true
     }
 

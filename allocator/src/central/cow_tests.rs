@@ -3,7 +3,7 @@
 //!
 //! The hardened build does not avoid shared pages, so there is nothing to test there.
 
-use super::cow::Fate;
+use super::cow::FlushOutcome;
 use super::os_pages::OS_PAGE;
 use super::tests::{Model, SIZES};
 use crate::policy::HARDENED;
@@ -23,16 +23,16 @@ impl Model {
     }
 
     /// Gives the object at `addr` back as a thread does that avoids writes to shared pages.
-    fn release_shared(&mut self, addr: usize) -> Fate {
+    fn release_shared(&mut self, addr: usize) -> FlushOutcome {
         // SAFETY: the model holds the object and gives it up.
-        let fate = unsafe { self.list.release_if_shared(&self.source, self.class, addr) };
-        if fate == Fate::Unshared {
+        let outcome = unsafe { self.list.release_if_shared(&self.source, self.class, addr) };
+        if outcome == FlushOutcome::Unshared {
             // The magazine's way.
             self.release(&[addr]);
         } else {
             self.held.retain(|&held| held != addr);
         }
-        fate
+        outcome
     }
 }
 
@@ -72,10 +72,10 @@ proptest! {
                 _ => for step in 0..count.min(model.held.len()) {
                     let index = (order as usize).wrapping_add(step * 7) % model.held.len();
                     let addr = model.held[index];
-                    let fate = model.release_shared(addr);
-                    prop_assert!(fate != Fate::Unshared || !old.contains(&addr), "an old page");
+                    let outcome = model.release_shared(addr);
+                    prop_assert!(outcome != FlushOutcome::Unshared || !old.contains(&addr), "an old page");
                     old.remove(&addr);
-                    if fate != Fate::Unshared && model.source.has(addr) {
+                    if outcome != FlushOutcome::Unshared && model.source.has(addr) {
                         // SAFETY: memory of a span that is there.
                         let bytes = unsafe { std::slice::from_raw_parts(addr as *const u8, size) };
                         prop_assert!(bytes.iter().all(|&byte| byte == 0xA5), "written to");
@@ -102,13 +102,13 @@ fn the_first_object_of_a_page_counts() {
         model.fetch(4);
     }
     let objects = model.held.clone();
-    assert_eq!(model.release_shared(objects[0]), Fate::Unshared, "nobody shares anything");
+    assert_eq!(model.release_shared(objects[0]), FlushOutcome::Unshared, "nobody shares anything");
     model.fork(1);
-    assert_eq!(model.release_shared(objects[1]), Fate::First);
-    assert_eq!(model.release_shared(objects[2]), Fate::Later);
-    assert_eq!(model.release_shared(objects[4]), Fate::First, "another page");
+    assert_eq!(model.release_shared(objects[1]), FlushOutcome::FirstOfPage);
+    assert_eq!(model.release_shared(objects[2]), FlushOutcome::LaterOfPage);
+    assert_eq!(model.release_shared(objects[4]), FlushOutcome::FirstOfPage, "another page");
     model.fork(2);
-    assert_eq!(model.release_shared(objects[3]), Fate::First, "and another child");
+    assert_eq!(model.release_shared(objects[3]), FlushOutcome::FirstOfPage, "and another child");
     let rest = model.held.clone();
     model.release(&rest);
 }
@@ -128,7 +128,9 @@ fn nothing_waits_for_ever() {
     model.fork(1);
     let objects = model.held.clone();
     // Page 0 whole, and one object of page 1.
-    objects[..5].iter().for_each(|&addr| assert_ne!(model.release_shared(addr), Fate::Unshared));
+    objects[..5]
+        .iter()
+        .for_each(|&addr| assert_ne!(model.release_shared(addr), FlushOutcome::Unshared));
     assert_eq!(model.fetch(9).len(), 4, "a page on which nothing lives serves");
     assert_eq!(model.source.spans(), 1);
     model.source.refuse();

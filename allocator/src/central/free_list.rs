@@ -11,7 +11,7 @@
 
 use super::chain::{Chain, FreeObject};
 use super::chain_builder::BuildChain;
-use super::cow::{self, Fate};
+use super::cow::{self, FlushOutcome};
 use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
@@ -62,7 +62,7 @@ impl CentralFreeList {
     /// objects of cache lines on which nothing lives come first, where some are found at the first
     /// look.
     ///
-    /// Never inlined: `Central::fetch` may go on to release memory, and its stack frame must not be
+    /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not be
     /// that of both.
     #[inline(never)]
     pub fn fetch<S: SpanSource>(
@@ -200,23 +200,23 @@ impl CentralFreeList {
         source: &S,
         class: SizeClass,
         addr: usize,
-    ) -> Fate {
-        let (fate, is_done) = self.change(source, |lists, emptied| {
+    ) -> FlushOutcome {
+        let (outcome, is_done) = self.change(source, |lists, emptied| {
             lists.since = source.shared_since();
             // SAFETY: `change` holds the lock of the class.
-            let fate = unsafe { cow::fate_of(class, addr, lists.since) };
+            let outcome = unsafe { cow::outcome_of(class, addr, lists.since) };
             let mut is_done = true;
-            if fate != Fate::Unshared {
+            if outcome != FlushOutcome::Unshared {
                 let mut cursor = SpanCursor::NOWHERE;
                 is_done = lists.put(class, addr, &mut cursor, emptied, true);
                 lists.finish_cursor(class, &cursor, emptied);
             }
-            (fate, is_done)
+            (outcome, is_done)
         });
         if !is_done {
             source.release_shared(core::iter::once(addr), class, true);
         }
-        fate
+        outcome
     }
 
     /// Calls `change` under the lock, and gives the spans that it emptied back to `source` after

@@ -91,10 +91,9 @@ mod release_tests;
 mod shared_pages_tests;
 
 pub use all_classes::CENTRAL;
-pub use cow::Fate;
+pub use cow::FlushOutcome;
 pub use decay::Drain;
 pub use os_pages::OS_PAGE;
-#[allow(unused_imports, reason = "the thread caches still call `CENTRAL` by its name")]
 pub use tier::{CentralTier, SharedTier};
 
 /// Copy-on-write after `fork`: what other tiers ask of `cow::state`.

@@ -9,38 +9,49 @@
 
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
-use super::cow::state;
+use super::cow::{FlushOutcome, state};
 use super::free_list::Reach;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 
-/// What a thread cache asks of the tier below.
-#[allow(dead_code, reason = "the thread caches still call `CENTRAL` by its name")]
-pub trait CentralTier {
+/// What a thread cache asks of the tier below. It is passed by value: the one of production has no
+/// size, and that of a test is a reference.
+pub trait CentralTier: Copy {
     /// A chain of free objects for a request of `size` bytes: up to `request` objects or a whole
     /// magazine, at least one object unless memory is exhausted. If `apart`, preferably objects
     /// that share no cache line with live ones.
-    fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain;
+    fn refill(self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain;
 
     /// Takes a magazine, for other threads to refill from.
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    unsafe fn flush(&self, class: SizeClass, chain: Chain);
+    unsafe fn flush(self, class: SizeClass, chain: Chain);
 
     /// Takes objects that no other thread should get as a magazine: they return to their spans.
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    unsafe fn flush_to_spans(&self, class: SizeClass, chain: Chain);
+    unsafe fn flush_to_spans(self, class: SizeClass, chain: Chain);
+
+    /// Returns an object to its span unless it lies on an unshared page: then it is still the
+    /// caller's.
+    ///
+    /// # Safety
+    /// The object is of `class` and free, and the caller gives it up.
+    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome;
+
+    /// Looks at the clock of the decay. A thread cache calls this now and then, for programs whose
+    /// other calls never reach the page heap.
+    fn tick(self);
 }
 
 /// [`CENTRAL`], the tier of the process.
-#[allow(dead_code, reason = "the thread caches still call `CENTRAL` by its name")]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SharedTier;
 
@@ -48,27 +59,38 @@ const _: () = assert!(size_of::<SharedTier>() == 0);
 
 impl CentralTier for SharedTier {
     #[inline(always)]
-    fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
-        CENTRAL.fetch(class, size, request, apart)
+    fn refill(self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
+        CENTRAL.refill(class, size, request, apart)
     }
 
     #[inline(always)]
-    unsafe fn flush(&self, class: SizeClass, chain: Chain) {
+    unsafe fn flush(self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.give(class, chain) }
+        unsafe { CENTRAL.flush(class, chain) }
     }
 
     #[inline(always)]
-    unsafe fn flush_to_spans(&self, class: SizeClass, chain: Chain) {
+    unsafe fn flush_to_spans(self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.give_home(class, chain) }
+        unsafe { CENTRAL.flush_to_spans(class, chain) }
+    }
+
+    #[inline(always)]
+    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome {
+        // SAFETY: the caller gives up the object, which is of `class` and free.
+        unsafe { CENTRAL.flush_if_shared(class, object) }
+    }
+
+    #[inline(always)]
+    fn tick(self) {
+        PAGE_HEAP.tick();
     }
 }
 
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
-    pub fn fetch(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
+    pub fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
         // While a child may share our pages, what waits in the transfer cache may lie on shared
         // ones.
         if state::since() == 0 {
@@ -129,19 +151,19 @@ impl Central {
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    pub unsafe fn give(&self, class: SizeClass, chain: Chain) {
+    pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
-            return unsafe { self.give_home(class, chain) };
+            return unsafe { self.flush_to_spans(class, chain) };
         }
         if let Some(rejected) =
             self.transfer[class.index()].push(class, &self.transfer_budget, chain)
         {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
-            unsafe { self.give_home(class, rejected) }
+            unsafe { self.flush_to_spans(class, rejected) }
         } else if self.transfer_budget.is_too_much(parameters::get(Id::TransferCacheBytes)) {
             self.make_room();
         }

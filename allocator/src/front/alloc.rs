@@ -8,7 +8,7 @@ use crate::base::probe::probe;
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
-use crate::thread_cache::{cache_for_alloc, refill, sampling_refill};
+use crate::thread_cache::{cache_for_alloc, refill};
 use crate::trace;
 use core::ptr;
 
@@ -51,7 +51,7 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 #[inline(never)]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     init::before_first_allocation();
-    if unlikely(sampling_refill::is_due(class)) {
+    if unlikely(refill::is_sample_due(class)) {
         let block = alloc_hooks::sample(class, size, align);
         if !block.is_null() {
             // The sampled block may be the first one, and all blocks may be sampled.

@@ -14,7 +14,7 @@ use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
-use crate::thread_cache::{SampleCounter, sampling_refill};
+use crate::thread_cache::{SampleCounter, own_counter};
 use crate::trace::{self, Call};
 use core::ptr;
 
@@ -73,7 +73,7 @@ pub fn not_resized(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let Some(counter) = sampling_refill::own_counter() else { return ptr::null_mut() };
+    let Some(counter) = own_counter() else { return ptr::null_mut() };
     let [sampled, guarded] = counter.restart(class, class.size());
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
@@ -114,7 +114,7 @@ pub fn large(addr: Option<usize>, size: usize) {
         Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
-            if let Some(counter) = sampling_refill::own_counter()
+            if let Some(counter) = own_counter()
                 && is_due(counter, size)
                 && sampler::is_wanted()
             {

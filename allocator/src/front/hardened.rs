@@ -13,7 +13,7 @@ use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::size_class::SizeClass;
-use crate::thread_cache::{self, Quarantine, clear, enter, flush};
+use crate::thread_cache::{self, CacheQuarantine, clear, enter, flush};
 use core::ptr;
 
 /// What is known of a block before the hot path takes it: nothing. `take_back` looks at the bitmap.
@@ -113,7 +113,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
     // leaves the quarantine was given up earlier, and nothing else holds it.
     unsafe {
         retire(class, block);
-        if Quarantine::is_chained(class) {
+        if CacheQuarantine::is_chained(class) {
             let Some((chain, tail)) = cache.quarantine.push_slow(class, block, clear::zeroes())
             else {
                 return true;
@@ -125,7 +125,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, caller: usize) ->
             }
             flush::push_chain(class, chain, tail);
         } else {
-            let Some((class, block)) = cache.quarantine.exchange(class, block) else {
+            let Some((class, block)) = cache.quarantine.replace_oldest(class, block) else {
                 return true;
             };
             clear::check_all(class, Chain { head: block.cast(), count: 1 });

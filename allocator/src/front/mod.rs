@@ -33,10 +33,10 @@ mod misuse;
 
 mod lookup;
 
-#[cfg(feature = "hardened")]
+#[allow(dead_code, reason = "one of the two twins is not in use")]
 mod hardened;
 
-#[cfg(not(feature = "hardened"))]
+#[allow(dead_code, reason = "one of the two twins is not in use")]
 mod plain;
 
 mod init;

@@ -3,7 +3,7 @@
 //! after its `free`, faults; what damages the rest of its pages is seen when it is freed. Each ends
 //! in a report with the stacks of the allocation, of the `free` and of the misuse, and `abort`.
 //!
-//! Blocks are chosen like samples of the heap profile (`thread_cache::sample_counter`), so that
+//! Blocks are chosen like samples of the heap profile (`thread_cache::sampling`), so that
 //! threads of programs without the option do not know of any of this.
 //!
 //! * `report`: the last words.

@@ -29,12 +29,13 @@ pub mod files;
 pub mod protect;
 
 pub mod cgroup;
-pub mod guard_page;
 pub mod sockets;
 
 pub mod thread_slot;
 
 pub mod linux;
+
+pub mod guard_page;
 
 pub mod own_libc;
 mod pin;

@@ -9,7 +9,7 @@
 //! them. It runs only this crate's code, with raw system calls.
 //!
 //! A start calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own
-//! and allocates. The caller makes sure that neither does harm: see `background::start`. After a
+//! and allocates. The caller makes sure that neither does harm: see `background::worker`. After a
 //! start that failed, the next try waits.
 
 use super::contract::Os;

@@ -22,9 +22,9 @@ use crate::os::Os;
 use crate::parameters::{self, HugePages};
 
 /// A number of borders that is always allowed. Below it the limit on mappings is not read.
-const FEW: usize = if cfg!(test) { 16 } else { 1024 };
+pub(super) const FEW: usize = if cfg!(test) { 16 } else { 1024 };
 /// The share of all mappings that borders may take: one in so many.
-const SHARE: usize = 4;
+pub(super) const SHARE: usize = 4;
 /// Huge pages to either side that are broken up together with one, where there are many borders:
 /// 512 MiB.
 const NEIGHBOURHOOD: usize = if cfg!(test) { 8 } else { 256 };
@@ -162,53 +162,6 @@ impl<O: Os> PageHeap<O> {
             // SAFETY: huge pages that this heap has mapped.
             unsafe { self.os.advise_huge(from, count * HUGE_SIZE, true) };
             at = end;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{PAGE_SIZE, PAGES_PER_HUGE};
-    use crate::page_heap::tests::model::Model;
-
-    /// Huge pages of which every second one has lost a part.
-    fn with_parts_given_back(huge_pages: usize, most_mappings: usize) -> Model {
-        let mut model = Model::new();
-        model.os().set_most_mappings(most_mappings);
-        for _ in 0..huge_pages {
-            assert!(model.allocate(PAGES_PER_HUGE / 2, 1) && model.allocate(PAGES_PER_HUGE / 2, 1));
-        }
-        for index in (0..model.blocks.len()).rev().step_by(4) {
-            model.free(index);
-        }
-        model.release(usize::MAX / PAGE_SIZE);
-        model.check();
-        assert_eq!(model.heap.free_resident_bytes(), 0, "all that is free went back");
-        model
-    }
-
-    /// However many huge pages lose a part, the mappings stay within the share.
-    #[test]
-    fn broken_up_huge_pages_take_no_more_than_their_share_of_the_mappings() {
-        const HUGE: usize = 400;
-        let unlimited = with_parts_given_back(HUGE, usize::MAX);
-        assert!(unlimited.os().borders() > HUGE * 3 / 4, "{}", unlimited.os().borders());
-        let limited = with_parts_given_back(HUGE, 256);
-        let borders = limited.os().borders();
-        assert!(borders > FEW && borders <= 256 / SHARE + 2, "{borders}");
-        for mut model in [unlimited, limited] {
-            assert_eq!(model.heap.lock().borders, model.os().borders(), "as the system has it");
-            while !model.blocks.is_empty() {
-                model.free(0);
-            }
-            // All is free now. What is released gets its advice back; a huge page that is not
-            // resident and was broken up with its neighbours stays as it is.
-            model.release(usize::MAX / PAGE_SIZE);
-            model.check();
-            assert!(model.os().borders() <= FEW / 2, "{} are left", model.os().borders());
-            assert_eq!(model.heap.lock().borders, model.os().borders());
-            model.drain();
         }
     }
 }

@@ -16,7 +16,7 @@
 
 #![allow(dead_code, reason = "the hardened build alone calls this")]
 
-use super::PAGE_HEAP;
+use super::heap::PAGE_HEAP;
 use crate::config::{GUARDED_LARGE_MOST, PAGE_SIZE};
 use crate::os::Lock;
 use crate::os::guard_page::{guard_pages_take_mappings, protect_guard, unprotect_guard};

@@ -10,7 +10,7 @@ use super::large_sizes::{DirectStats, LargeSizes};
 use super::pending_release::PendingRelease;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
-use crate::os::{Guard, Lock, Os};
+use crate::os::{Guard, Linux, Lock, Os};
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -25,6 +25,9 @@ pub struct PageHeap<O: Os> {
     pub(super) looked: AtomicUsize,
     pub(super) inner: Lock<Inner>,
 }
+
+/// The page heap of the process.
+pub static PAGE_HEAP: PageHeap<Linux> = PageHeap::new(Linux);
 
 /// What the lock guards.
 pub(super) struct Inner {

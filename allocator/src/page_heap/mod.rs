@@ -63,12 +63,9 @@ mod resize;
 mod direct;
 mod verify;
 
-/// The page heap of the process.
-pub static PAGE_HEAP: PageHeap<crate::os::Linux> = PageHeap::new(crate::os::Linux);
-
 pub mod guard_pages;
 
 #[cfg(test)]
 mod tests;
 
-pub use heap::PageHeap;
+pub use heap::PAGE_HEAP;

@@ -1,8 +1,11 @@
 //! Properties of the page heap, over a system whose calls fail on demand and whose clock is moved
 //! by hand.
 
+mod backing;
+mod decay_steps;
 mod growth;
-pub(super) mod model;
+mod hold;
+mod model;
 mod scripted_os;
 
 use super::heap::PageHeap;

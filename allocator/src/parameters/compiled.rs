@@ -74,7 +74,7 @@ impl Compiled {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parameters::{get, set};
+    use crate::parameters::values::{choose, get};
 
     #[test]
     fn a_value_out_of_range_is_none() {
@@ -85,7 +85,7 @@ mod tests {
     /// A program's own defaults must not undo what its user or its code has set before.
     #[test]
     fn what_was_set_outweighs_what_is_compiled_in() {
-        assert!(set(Id::VerifyAtExit, 1));
+        choose(Id::VerifyAtExit, 1);
         let values = Compiled::NONE.with(Id::VerifyAtExit, 0).and_then(|values| {
             // The default again: what is applied here is seen by all tests of the process.
             values.with(Id::Deepbind, TABLE[Id::Deepbind as usize].default)

@@ -168,7 +168,7 @@ static ALL: [Parameter; 19] = [
         default: TRANSFER_MAX_BYTES,
         meaning: "The most bytes that wait in whole magazines between threads, all size classes \
                   together; two magazines of each are always admitted.",
-        cost: "Lower: objects go home to their spans one by one more often. Higher: more free \
+        cost: "Lower: objects return to their spans one by one more often. Higher: more free \
                memory that no other class can use.",
         clause: "C1.6",
     },

@@ -18,13 +18,13 @@ pub enum TextId {
     CtlPath,
     /// The control socket: `1`, or a path.
     Control,
-    /// Where a profile goes that a signal asked for.
+    /// Where a profile is written when a signal asks for it.
     ProfileFile,
-    /// Where every call is written to.
+    /// The trace, to which every call is written.
     TraceFile,
 }
 
-/// One such parameter.
+/// A parameter that is text.
 #[derive(Debug)]
 pub struct TextParameter {
     id: TextId,
@@ -35,13 +35,13 @@ pub struct TextParameter {
 }
 
 impl TextParameter {
-    /// Which one.
+    /// Which text it is.
     pub const fn id(&self) -> TextId {
         self.id
     }
 }
 
-/// Every one, in the order of [`TextId`].
+/// Every parameter that is text, in the order of [`TextId`].
 pub static TEXTS: [TextParameter; COUNT] = [
     TextParameter {
         id: TextId::LeakReportFile,

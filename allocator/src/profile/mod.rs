@@ -7,7 +7,7 @@
 //!   path.
 //! * *Sample*: a block has a chance proportional to its size, once per `sample_interval` bytes on
 //!   the mean. Threads count what they take from their caches, and take no more than there is
-//!   before the next sample (`thread_cache::sample_counter`).
+//!   before the next sample (`thread_cache::sampling`).
 //!
 //! In a third mode every call is written to a file. The module `trace` does that; it is a mode of
 //! this module, too, so that slow paths have one word to look at.

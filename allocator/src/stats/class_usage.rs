@@ -3,7 +3,8 @@
 use super::totals::for_each_class;
 use crate::config::{MAX_SMALL, PAGE_SIZE, SHARED_CLASS};
 
-/// One size class at one moment; [`for_each_size_class`](crate::for_each_size_class) gives every one.
+/// One size class at one moment; [`for_each_size_class`](crate::for_each_size_class) gives every
+/// one.
 ///
 /// ```
 /// stratalloc::for_each_size_class(|class: stratalloc::ClassUsage| {

@@ -1,10 +1,11 @@
-//! What the allocator knows about itself, read without disturbing it: the bytes of every tier, the sizes
-//! of the blocks in use, and whether its records agree with each other.
+//! What the allocator knows about itself, read without disturbing it: the bytes of every tier, the
+//! sizes of the blocks in use, and whether its records agree with each other.
+
+mod totals;
 
 mod class_usage;
 mod histogram;
 mod text;
-mod totals;
 mod verify;
 
 pub use class_usage::ClassUsage;

@@ -1,4 +1,5 @@
-//! The figures as text for machines and for a terminal, without memory: OpenMetrics, and a table by class.
+//! The figures as text for machines and for a terminal, without memory: OpenMetrics, and a table by
+//! class.
 
 use super::totals::{Stats, for_each_class};
 use crate::profile;
@@ -71,8 +72,8 @@ fn write_gauge(
     writeln!(out, "# HELP stratalloc_{name} {meaning}.\nstratalloc_{name} {value}")
 }
 
-/// Two families, of which each class that has spans is a member. A family must be written in one piece, so
-/// the classes are read twice. Its stack frame is not to be part of the caller's.
+/// Two families, of which each class that has spans is a member. A family must be written in one
+/// piece, so the classes are read twice. Its stack frame is not to be part of the caller's.
 #[inline(never)]
 fn write_class_metrics(out: &mut impl Write) -> fmt::Result {
     let families = [

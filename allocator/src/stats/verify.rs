@@ -11,6 +11,7 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
+use crate::policy::HARDENED;
 use crate::thread_cache::{self, flush};
 
 /// Whether every record that can be read while other threads run is as it should be: the calling
@@ -63,7 +64,7 @@ pub fn block_is_live(addr: usize) -> bool {
     // SAFETY: an object of `class`: two words. A program may write to its own block meanwhile; then
     // the mark is not read right, and the search below decides or is not made.
     let marked = unsafe { FreeObject::is_marked(object) };
-    if cfg!(feature = "hardened") {
+    if HARDENED {
         return !marked;
     }
     // Who asks wants to know.

@@ -9,7 +9,7 @@
 //! locks, whose steps are known from the acquisitions, and flags that change a few times in the
 //! life of a process.
 
-use super::Rank;
+use super::rank::Rank;
 #[cfg(all(feature = "counts", not(loom)))]
 pub use counting::{AtomicPtr, AtomicU8, AtomicUsize, Counts, counts};
 
@@ -42,7 +42,7 @@ pub fn slept(rank: Rank) {
 
 #[cfg(all(feature = "counts", not(loom)))]
 mod counting {
-    use super::Rank;
+    use crate::sync::rank::Rank;
     use core::ops::Sub;
     use core::sync::atomic::{self, Ordering};
 

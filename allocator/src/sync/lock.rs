@@ -18,30 +18,11 @@
 //! program's may allocate whenever it runs. And a signal handler that forks may have interrupted a
 //! holder. Such a lock stays with the frame that was interrupted, in the parent and in the child.
 
-use super::{AtomicU32, Ordering, UnsafeCell, counts, spin_hint};
+use super::cell::{UnsafeCell, spin_hint};
+use super::rank::Rank;
+use super::{AtomicU32, Ordering, counts};
 use crate::base::steps;
 use core::ops::{Deref, DerefMut};
-
-/// The order in which locks may be taken: a thread that holds one may only take a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rank {
-    /// Thread registry: births and deaths of thread caches.
-    Registry = 0,
-    /// A transfer cache of one size class.
-    Transfer = 1,
-    /// A central free list of one size class.
-    Central = 2,
-    /// The pages that size classes share.
-    SharedPages = 3,
-    /// The page heap.
-    PageHeap = 4,
-    /// A shard of the profile's tables.
-    Profile = 5,
-    /// The map of blocks with mappings of their own.
-    DirectMap = 6,
-    /// The metadata arena.
-    Metadata = 7,
-}
 
 /// The OS tier's part of a lock: sleeping and waking on a lock word, the number of the calling
 /// thread, and the per-thread record of held ranks. It is a trait so that this module stands below

@@ -4,22 +4,32 @@
 //! steps of a protocol that is built on them (`models`). With the feature `counts` they count what
 //! threads share.
 //!
-//! * `lock`: the lock of every shared tier, and the ranks of the locks.
-//! * `turns`: a state that threads use by turns, without waiting.
+//! * `cell`: the cell, and what a spin loop does between two looks.
+//! * `rank`: the ranks of the locks.
 //! * `counts`: how often locks are taken, and atomics read and written in one step.
+//! * `lock`: the lock of every shared tier.
+//! * `turns`: a state that threads use by turns, without waiting.
 //!
 //! Sleeping and waking is the OS tier's (`Futex`). What a lock guards, and every atomic, is listed
-//! in `docs/synchronization.md`.
+//! in `docs/synchronization.md`. A file uses only the files above it.
+
+mod cell;
+mod rank;
 
 pub mod counts;
+
 mod lock;
-#[cfg(all(test, loom))]
-mod models;
+
 mod turns;
 
+#[cfg(all(test, loom))]
+mod models;
+
+pub use cell::UnsafeCell;
 #[cfg(not(loom))]
 pub use lock::ForkLock;
-pub use lock::{Futex, Guard, Lock, Rank};
+pub use lock::{Futex, Guard, Lock};
+pub use rank::Rank;
 #[cfg(any(not(loom), test))]
 pub use turns::Turns;
 
@@ -34,48 +44,3 @@ pub use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Orderi
 
 #[cfg(not(loom))]
 pub use core::sync::atomic::compiler_fence;
-
-/// A cell whose content is reached through a raw pointer, for as long as the closure runs.
-#[cfg(not(loom))]
-pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
-
-#[cfg(not(loom))]
-impl<T> UnsafeCell<T> {
-    /// A cell that holds `value`.
-    pub const fn new(value: T) -> Self {
-        Self(core::cell::UnsafeCell::new(value))
-    }
-
-    /// The content's address. Whoever dereferences it ensures exclusion.
-    #[inline(always)]
-    pub const fn get(&self) -> *mut T {
-        self.0.get()
-    }
-}
-
-/// The model checker's cell does not hand out lasting pointers. So the modelled lock keeps its data
-/// in a plain cell, and loom checks the lock word; the models assert exclusion themselves.
-#[cfg(loom)]
-pub struct UnsafeCell<T>(core::cell::UnsafeCell<T>);
-
-#[cfg(loom)]
-impl<T> UnsafeCell<T> {
-    /// A cell that holds `value`.
-    pub const fn new(value: T) -> Self {
-        Self(core::cell::UnsafeCell::new(value))
-    }
-
-    /// The content's address.
-    pub const fn get(&self) -> *mut T {
-        self.0.get()
-    }
-}
-
-/// Tells the processor that this is a spin loop.
-#[inline(always)]
-pub fn spin_hint() {
-    #[cfg(not(loom))]
-    core::hint::spin_loop();
-    #[cfg(loom)]
-    loom::thread::yield_now();
-}

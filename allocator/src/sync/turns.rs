@@ -5,7 +5,9 @@
 //! and may have left a change half done: the child resets the state. It has no rank, because nobody
 //! waits for it.
 
-use super::{AtomicU32, Futex, Ordering, UnsafeCell};
+use super::cell::UnsafeCell;
+use super::lock::Futex;
+use super::{AtomicU32, Ordering};
 use core::marker::PhantomData;
 
 /// `T` for one thread at a time.
@@ -112,8 +114,8 @@ mod tests {
         assert_eq!((turns.is_callers(), turns.try_use(|state| *state)), (false, Some(CHANGED)));
     }
 
-    /// A thread that the child does not have leaves the state free and as new; one whose signal handler forked goes on
-    /// in the middle of it.
+    /// A thread that the child does not have leaves the state free and as new; one whose signal
+    /// handler forked goes on in the middle of it.
     #[test]
     fn a_forked_child_takes_the_state_from_all_but_itself() {
         let turns = Turns::<u32, One>::new(FRESH);
@@ -137,8 +139,8 @@ mod models {
     use loom::sync::Arc;
     use loom::thread;
 
-    /// Property: nobody uses the state beside another, and whoever uses it next sees it as it was left. Loom reports an
-    /// access to the cell that is not ordered after the last one.
+    /// Property: nobody uses the state beside another, and whoever uses it next sees it as it was
+    /// left. Loom reports an access to the cell that is not ordered after the last one.
     #[test]
     fn turns_exclude_each_other_and_hand_the_state_on() {
         loom::model(|| {
@@ -154,7 +156,8 @@ mod models {
                 thread::spawn(move || add(&turns) + add(&turns))
             };
             let done = add(&turns) + other.join().unwrap();
-            // SAFETY: as above.
+            // SAFETY: this thread has the turn, so nobody else uses the sum; loom reports it
+            // otherwise.
             let sum = turns.try_use(|state| state.with(|sum| unsafe { *sum }));
             assert_eq!(sum, Some(done));
         });

@@ -1,20 +1,23 @@
-//! The record of a thread's cache and the operations of the hot paths.
+//! The record of a thread's cache, and the operations of the hot paths on it.
 //!
-//! Invariant for every class: `free_slots + budgets + (length of the chain at heads) = capacities`. Class 0, which no
-//! object has, has capacity 0: empty and full at once, as is every class of the placeholder caches.
-//! So "not a small object" and "thread not set up" need no tests of their own on the hot paths: they end
-//! in the slow path like an empty or a full magazine.
+//! Invariant of every class: `free_slots + budgets + (length of the chain at heads) = capacities`.
+//! Class 0, which no object has, has capacity 0: it is empty and full at once, as is every class of
+//! the placeholder caches. So "not a small object" and "thread not set up" need no tests of their
+//! own on the hot paths: they end in the slow path, as an empty or a full magazine does.
 //!
-//! `budgets` is 0 but in threads that count what they allocate (`sample_counter`): there `free_slots` is what was popped since
-//! the slow path last looked, and `budgets` is what may be pushed until it looks again. `push_target` is how a `push` is led to
-//! the one or the other.
+//! `budgets` is 0 but in threads that sample (`sampling`). There `free_slots` is the number of
+//! objects popped since the slow path last looked, and `budgets` the number that may be pushed
+//! until it looks again. `push_target` leads a `push` to the one or the other.
 //!
-//! Writers: the owning thread only, but for who parks the cache of a sleeping thread, see `park`. Readers:
-//! the owner, and for statistics anyone (`free_slots`, `capacities`, the spares' counts), who may see values
-//! that are a moment old. That is why the fields are atomics; all accesses are relaxed and compile to
-//! plain moves, with one exception that matters to `fork` and to parking, see [`PushTarget::push`].
+//! Writers: the owning thread, and the thread that parks the cache while the owner sleeps (`park`).
+//! Readers: the owner, and for statistics anyone (`free_slots`, `capacities`, the spares' counts),
+//! who may see values that are a moment old. That is why the fields are atomics. All accesses are
+//! relaxed and compile to plain moves, with one exception that matters to `fork` and to parking
+//! ([`PushTarget::push`]).
+//!
+//! [`PushTarget::push`]: super::push_target::PushTarget::push
 
-use super::sample_counter::SampleCounter;
+use super::quarantine::CacheQuarantine;
 use crate::base::list::{Links, Node};
 use crate::central::chain::FreeObject;
 use crate::config::CLASS_COUNT;
@@ -22,6 +25,20 @@ use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use core::ptr;
+
+/// Kinds of sample points: those of the heap profile, and those of blocks that get guard pages.
+pub const KINDS: usize = 2;
+
+/// How far a thread is from its next samples. `sampling` has the operations. The thread alone reads
+/// and writes it, or the thread that empties its cache when it has ended, so all accesses are
+/// relaxed.
+pub struct SampleCounter {
+    /// Bytes of each class until the next sample of each kind, from the end of what was counted:
+    /// the sample falls on the block that has the last of them. 0: not drawn yet.
+    pub(super) left: [[AtomicUsize; KINDS]; CLASS_COUNT],
+    /// State of the generator that draws distances; 0 before the first.
+    pub(super) random: AtomicUsize,
+}
 
 /// What kind of cache a thread's slot names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,15 +53,16 @@ pub enum Kind {
     Live,
 }
 
-/// A thread's cache. The hot arrays are separate arrays, not an array of magazines, so that an index needs no
-/// multiplication beyond what the processor's addressing does. The first five have their places for `push_target`.
+/// A thread's cache. The hot arrays are separate arrays, not an array of magazines, so that an
+/// index needs no multiplication beyond what the processor's addressing does. The first five lie
+/// where `push_target` needs them.
 #[repr(C, align(64))]
 pub struct ThreadCache {
     /// First object of each class's loaded magazine.
     pub(super) heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
-    /// Objects that may still be pushed by class aliases; see the module's comment.
+    /// Objects that may still be pushed by class aliases (head of this file).
     pub(super) budgets: [AtomicU32; CLASS_COUNT],
-    /// Objects that a magazine of each class may grow to now; see `sizing`.
+    /// Objects that a magazine of each class may grow to now (`sizing`).
     pub(super) limits: [AtomicU32; CLASS_COUNT],
     /// Objects that each loaded magazine still has room for.
     pub(super) free_slots: [AtomicU32; CLASS_COUNT],
@@ -60,37 +78,38 @@ pub struct ThreadCache {
     pub(super) active: [AtomicU32; 4],
     /// Whether the owner is on a slow path, where it may change everything here.
     pub(super) busy: AtomicU32,
-    /// How far the cache is parked, see `park`.
+    /// How far the cache is parked (`parked_state`).
     pub(super) parked: AtomicU32,
-    /// While it is parked and being emptied: the number of the first class that was not yet. Under the registry's lock, but
-    /// for the owner, who reads it only while it cannot change.
+    /// While it is parked: the number of the first class that was not taken yet. Under the
+    /// registry's lock; the owner reads it only while it cannot change.
     pub(super) emptied: AtomicU32,
-    /// Which one it is of all the times that some owner's slot was made to name the placeholder. Under the registry's lock.
+    /// The number of the last time that the owner's slot was made to name the placeholder, counted
+    /// over all caches. Under the registry's lock.
     pub(super) naming: AtomicUsize,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
-    /// Looks in a row at which next to nothing had happened.
+    /// Looks in a row at which the owner had hardly called the central tier.
     pub(super) rounds_asleep: AtomicU32,
-    /// Number of the `fork` since which the owner spares shared pages, or 0; see `cow_cache`.
+    /// Number of the `fork` since which the owner avoids writes to shared pages, or 0 (`cow`).
     pub(super) cow_fork: AtomicU32,
-    /// Calls that may still save nothing.
+    /// Frees that may still save nothing before the owner gives that up.
     pub(super) cow_budget: AtomicU32,
-    /// Number of the `fork` for which the owner gave that up, as it saved nothing.
+    /// Number of the `fork` for which the owner gave it up.
     pub(super) cow_declined: AtomicU32,
-    /// Which one of the caches that came to live in this process it is; 0 while it does not. Under the registry's lock.
+    /// The number of the cache among all that came to live in this process; 0 while it does not
+    /// live. Under the registry's lock.
     pub(super) birth: AtomicUsize,
-    /// The owner's number, and where its thread-local words are.
+    /// The owner's number.
     pub(super) thread: AtomicU32,
-    /// See `thread`.
+    /// Where the owner's thread-local words are.
     pub(super) slot: AtomicPtr<usize>,
-    /// What counts what the owner allocates; null where nothing does.
+    /// How far the owner is from the next sample; null if it does not sample.
     pub(super) counter: AtomicPtr<SampleCounter>,
     /// What this is.
     pub kind: Kind,
     links: Links<ThreadCache>,
-    /// What the owner freed last.
-    #[cfg(feature = "hardened")]
-    pub quarantine: super::quarantine::Quarantine,
+    /// What the owner freed last, in the hardened build.
+    pub quarantine: CacheQuarantine,
 }
 
 // SAFETY: returns the address of the field.
@@ -101,7 +120,7 @@ unsafe impl Node for ThreadCache {
     }
 }
 
-// SAFETY: all shared fields are atomics, but `links`, which the registry's lock guards, and `kind`, which
+// SAFETY: all fields are atomics but `links`, which the registry's lock guards, and `kind`, which
 // does not change while the cache is shared.
 unsafe impl Sync for ThreadCache {}
 
@@ -115,32 +134,36 @@ pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 /// Named by the slot of threads whose cache is parked. Never written to.
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
-/// Named by the fourth word of threads that count, where blocks whose size the caller says are looked up nevertheless,
-/// and by the third and fourth of threads that spare shared pages: full (`publish::publish_cache`). Never written to;
-/// what kind it is nobody asks.
+/// A cache that is always full. The fourth word of a thread's slot names it in threads that sample,
+/// where a block is looked up though the caller says its size. The third and fourth words name it
+/// in threads that avoid writes to shared pages (`publish::publish_cache`). Never written to;
+/// nobody asks for its kind.
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
-/// The calling thread's cache, or a placeholder. What takes longer than one `pop` goes through `enter::enter`.
+/// The calling thread's cache, or a placeholder. Whatever takes longer than one `pop` goes through
+/// `enter::enter`.
 #[inline(always)]
 pub fn current() -> &'static ThreadCache {
-    // SAFETY: the slot names a placeholder or a cache of the registry; neither is ever unmapped, and the
-    // fields that others may write at the same time are atomics.
+    // SAFETY: the slot names a placeholder or a cache of the registry. Neither is ever unmapped,
+    // and the fields that others may write at the same time are atomics.
     unsafe { &*thread_slot::get().cast() }
 }
 
 /// The quarantine that the calling thread's slot names for what it frees.
-#[cfg(feature = "hardened")]
+#[allow(dead_code, reason = "the hardened build alone calls this")]
 #[inline(always)]
-pub fn quarantine() -> &'static super::quarantine::Quarantine {
-    // SAFETY: as in `current`.
+pub fn quarantine() -> &'static CacheQuarantine {
+    // SAFETY: in the hardened build the word for frees names a placeholder or a cache. Neither is
+    // ever unmapped, and its fields are atomics.
     unsafe { &(*thread_slot::get_to_push().cast::<ThreadCache>()).quarantine }
 }
 
-/// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the class
-/// first, which whoever parks the cache relies on.
+/// What the calling thread's slot names, to take an object of `class` from by `pop`. Announces the
+/// class first: the thread that parks the cache relies on that.
 #[inline(always)]
 pub fn cache_for_alloc(class: SizeClass) -> &'static ThreadCache {
-    // SAFETY: as in `current`.
+    // SAFETY: the slot names a placeholder or a cache. Neither is ever unmapped, and the fields
+    // that others may write at the same time are atomics.
     unsafe { &*thread_slot::announce_and_get(class.index() as u8).cast() }
 }
 
@@ -172,8 +195,7 @@ impl ThreadCache {
             counter: AtomicPtr::new(ptr::null_mut()),
             kind,
             links: Links::new(),
-            #[cfg(feature = "hardened")]
-            quarantine: super::quarantine::Quarantine::new(),
+            quarantine: CacheQuarantine::new(),
         }
     }
 
@@ -204,7 +226,7 @@ impl ThreadCache {
 
     /// The head of the loaded magazine.
     pub(super) fn head(&self, class: SizeClass) -> *mut FreeObject {
-        // Relaxed: for who knows that the value is settled, or only compares it.
+        // Relaxed: the owner's own value; anybody else only compares it.
         Self::at(&self.heads, class).load(Ordering::Relaxed)
     }
 
@@ -220,10 +242,18 @@ impl ThreadCache {
         Self::at(&self.limits, class).store(limit as u32, Ordering::Relaxed);
     }
 
-    /// What counts what the owner allocates, if anything does.
+    /// How far the owner is from the next sample, if it samples.
     #[inline(always)]
     pub fn counter(&self) -> Option<&'static SampleCounter> {
-        // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the registry's lock orders.
+        // SAFETY: null or a counter, which is never unmapped. Relaxed: the owner's own, or the
+        // caller holds the registry's lock, which orders.
         unsafe { self.counter.load(Ordering::Relaxed).as_ref() }
+    }
+
+    /// Whether the owner avoids writes to shared pages (`cow`), and so pushes on slow paths only.
+    #[inline]
+    pub(super) fn avoids_cow(&self) -> bool {
+        // Relaxed: the owner's own.
+        self.cow_fork.load(Ordering::Relaxed) != 0
     }
 }

@@ -1,42 +1,48 @@
-//! Caches that are kept as their threads left them, magazines and limits and all, for the threads that are born next.
-//! Where threads live for one small job, filling a cache and sending it home is most of what they cost. What nobody takes
-//! within a second or two is sent home by the background thread.
+//! A pool of caches that ended threads left as they were, magazines and limits and all, for threads
+//! that begin next.
+//!
+//! Where threads live for one small job, filling a cache and flushing it is most of what they cost.
+//! The background thread empties caches that no thread has taken within a second or two. The
+//! registry's lock guards the pool; nothing is flushed under it. The hardened build has no pool.
 
 use super::cache::ThreadCache;
 use super::{registry, sizing};
 use crate::base::steps;
-use crate::central::CENTRAL;
 use crate::central::chain::{Chain, Search};
+use crate::central::{CentralTier, SharedTier};
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use core::ptr;
 
-/// Most caches that are kept, and most bytes in each: half a megabyte in all.
+/// Most caches in the pool.
 const MOST: usize = 4;
+/// Most bytes in each of them: half a megabyte in all.
 const MOST_BYTES: usize = 128 * 1024;
 
-/// Keeps `cache`, whose thread has ended, with all it holds. Returns whether it did.
+/// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {
-    // Hardened builds look at every freed block, and that soon.
-    if cfg!(feature = "hardened") || cache.held_bytes() > MOST_BYTES {
+    // The hardened build checks every freed block, and does so soon.
+    if HARDENED || cache.held_bytes() > MOST_BYTES {
         return false;
     }
     let pool = &mut registry::lock().pool;
     if pool.count >= MOST {
         return false;
     }
-    // SAFETY: the record is in no list, and records are never freed.
+    // SAFETY: the caller's cache is in no list any more, and records are never freed.
     unsafe { pool.list.push_front(ptr::from_ref(cache).cast_mut()) };
     pool.count += 1;
     pool.emptied = 1;
     true
 }
 
-/// Whether the object that is looked for lies in one of them, as far as the search comes: for the double-free check only.
+/// Whether the object of the search is in a cache of the pool, as far as the search may go. For the
+/// check for double frees.
 pub fn contains(class: SizeClass, search: &mut Search) -> bool {
     let list = &registry::lock().pool.list;
     let mut node = list.first();
     while !node.is_null() {
-        // SAFETY: nodes of the list are live, and the lock keeps them there; nobody uses them meanwhile.
+        // SAFETY: a node of the list, which the lock keeps there. Nobody uses a cache in the pool.
         unsafe {
             if (*node).loaded(class).contains(search) || (*node).spare(class).contains(search) {
                 return true;
@@ -47,8 +53,8 @@ pub fn contains(class: SizeClass, search: &mut Search) -> bool {
     false
 }
 
-/// Sends home what is in them: of all, or of those that no thread took since the last call (`unneeded`). Returns how many
-/// caches that were.
+/// Empties the caches in the pool: all, or those that no thread took since the last call
+/// (`unneeded`). Returns how many those were.
 pub fn empty(unneeded: bool) -> usize {
     let mut left = if unneeded { unneeded_count() } else { MOST };
     let mut done = 0;
@@ -65,29 +71,29 @@ pub fn empty(unneeded: bool) -> usize {
     done
 }
 
-/// How many of them no thread needed since the last call.
+/// How many of the caches no thread needed since the last call.
 pub fn unneeded_count() -> usize {
     let pool = &mut registry::lock().pool;
     core::mem::replace(&mut pool.low, pool.count)
 }
 
-/// What a part did.
+/// What a part of `empty` did.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Part {
-    /// Sent home some of a cache.
+    /// It flushed some of a cache.
     Some,
-    /// The last of one.
+    /// It flushed the last of a cache, which left the pool.
     Last,
-    /// There was none.
+    /// There was no cache.
     None,
 }
 
-/// Classes that are looked at in a part, and magazines that it sends home.
+/// Classes that a part looks at.
 const PART_LOOKS: usize = 32;
-/// See `PART_LOOKS`.
+/// Magazines that a part flushes.
 const PART_CHAINS: usize = 2;
 
-/// Sends home some of what is in the cache that a thread would take next, or strikes it off when that was all.
+/// Flushes some of the cache that a thread would take next, or recycles it if it is empty.
 pub fn empty_a_part() -> Part {
     let mut chains = [(SizeClass::NONE, Chain::EMPTY); PART_CHAINS];
     let mut count = 0;
@@ -95,13 +101,14 @@ pub fn empty_a_part() -> Part {
     {
         let mut registry = registry::lock();
         let pool = &mut registry.pool;
-        // SAFETY: a node of the list, which the lock keeps there.
+        // SAFETY: null or a node of the list, which the lock keeps there; records are never freed.
         let Some(cache) = (unsafe { pool.list.first().as_ref() }) else { return Part::None };
         for _ in 0..PART_LOOKS {
             steps::add(1);
             let Some(class) = SizeClass::from_index(pool.emptied) else {
                 let cache = pool.take();
-                // SAFETY: out of the list, so nobody else's; the thread that had it is gone.
+                // SAFETY: the record was taken out of its list, so nobody else uses it: its thread
+                // has ended.
                 unsafe { registry.recycle(cache) };
                 part = Part::Last;
                 break;
@@ -122,8 +129,9 @@ pub fn empty_a_part() -> Part {
         }
     }
     for (class, chain) in chains.into_iter().take(count) {
-        // SAFETY: the magazine was the cache's, which nobody used, and now is ours.
-        unsafe { CENTRAL.give_home(class, chain) };
+        // SAFETY: a magazine's objects are of its class, free and linked. It was taken out of a
+        // cache in the pool, which nobody uses.
+        unsafe { SharedTier.flush_to_spans(class, chain) };
     }
     part
 }

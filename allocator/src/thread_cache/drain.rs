@@ -1,26 +1,21 @@
-//! Sending home what a whole cache holds: at the end of a thread, for a trim, or part by part for a program that is short of
-//! memory. The caller owns the cache.
+//! Flushing what a whole cache holds: at the end of a thread, for a trim, or part by part for a
+//! program that is short of memory. The calling thread owns the cache, and holds no lock.
 
 use super::cache::ThreadCache;
-#[cfg(feature = "hardened")]
-use super::clear;
-use super::sizing;
+use super::{clear, sizing};
 use crate::base::steps;
-use crate::central::CENTRAL;
-#[cfg(feature = "hardened")]
+use crate::central::CentralTier;
 use crate::central::chain::Chain;
-#[cfg(feature = "hardened")]
 use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
 
-/// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches. The
-/// limits stay, so that the next burst of this thread begins with magazines of full size.
+/// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches.
+/// The limits stay, so that the next burst of this thread begins with magazines of full size.
 ///
 /// # Safety
 /// The calling thread owns the cache.
-pub(super) unsafe fn hand_over(cache: &ThreadCache) {
-    #[cfg(feature = "hardened")]
-    release_quarantined(cache);
+pub(super) unsafe fn hand_over(tier: impl CentralTier, cache: &ThreadCache) {
+    release_quarantined(tier, cache);
     for class in SizeClass::cached() {
         let limit = cache.limit(class);
         if limit == 0 && cache.loaded_count(class) == 0 {
@@ -29,38 +24,42 @@ pub(super) unsafe fn hand_over(cache: &ThreadCache) {
         let loaded = cache.take_loaded(class, limit);
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
-                // SAFETY: the magazine was the cache's, and now is ours.
-                unsafe { CENTRAL.give(class, chain) };
+                // SAFETY: a magazine's objects are of its class, free and linked; it was taken out
+                // of the cache, which the calling thread owns.
+                unsafe { tier.flush(class, chain) };
             }
         }
     }
 }
 
-/// Sends everything in `cache` to the central tier.
+/// Returns everything in `cache` to the spans.
 ///
 /// # Safety
 /// The calling thread owns the cache.
-pub(super) unsafe fn flush(cache: &ThreadCache) {
-    #[cfg(feature = "hardened")]
-    release_quarantined(cache);
+pub(super) unsafe fn flush(tier: impl CentralTier, cache: &ThreadCache) {
+    release_quarantined(tier, cache);
     let mut next = 0;
-    // SAFETY: handed through.
-    while unsafe { flush_a_part(cache, &mut next) } {}
+    // SAFETY: the calling thread owns the cache.
+    while unsafe { flush_a_part(tier, cache, &mut next) } {}
 }
 
-/// Magazines that are sent home in a part, and classes that are looked at for them.
+/// Magazines that a part flushes.
 const PART_CHAINS: usize = 2;
 
-/// See `PART_CHAINS`.
+/// Classes that a part looks at for them.
 const PART_LOOKS: usize = 32;
 
-/// Sends home some of what the magazines of `cache` hold, from the class with the number `next` on. Returns whether
-/// anything may be left.
+/// Returns some of what the magazines of `cache` hold to the spans, from the class with the number
+/// `next` on. Returns whether anything may be left.
 ///
 /// # Safety
 /// The calling thread owns the cache.
-pub(super) unsafe fn flush_a_part(cache: &ThreadCache, next: &mut usize) -> bool {
-    let mut given = 0;
+pub(super) unsafe fn flush_a_part(
+    tier: impl CentralTier,
+    cache: &ThreadCache,
+    next: &mut usize,
+) -> bool {
+    let mut flushed = 0;
     for _ in 0..PART_LOOKS {
         steps::add(1);
         let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
@@ -68,30 +67,31 @@ pub(super) unsafe fn flush_a_part(cache: &ThreadCache, next: &mut usize) -> bool
         let loaded = cache.take_loaded(class, 0);
         for chain in [loaded, cache.take_spare(class)] {
             if !chain.is_empty() {
-                // SAFETY: the magazine was the cache's, and now is ours.
-                unsafe { CENTRAL.give_home(class, chain) };
-                given += 1;
+                // SAFETY: a magazine's objects are of its class, free and linked; it was taken out
+                // of the cache, which the calling thread owns.
+                unsafe { tier.flush_to_spans(class, chain) };
+                flushed += 1;
             }
         }
         let limit = cache.limit(class);
         if limit > 0 {
             sizing::shrink(cache, class, 0);
         }
-        if given + 2 > PART_CHAINS {
+        if flushed + 2 > PART_CHAINS {
             return true;
         }
     }
     true
 }
 
-/// Sends home what waits to be used again.
-#[cfg(feature = "hardened")]
-pub(super) fn release_quarantined(cache: &ThreadCache) {
+/// Returns the blocks in quarantine to their spans. They are checked before.
+pub(super) fn release_quarantined(tier: impl CentralTier, cache: &ThreadCache) {
     while let Some((class, head)) = cache.quarantine.take() {
-        // SAFETY: freed objects, which the cache had, and now are ours.
+        // SAFETY: blocks in quarantine are of their class, free and linked. These were taken out of
+        // the cache, whose owner calls this.
         unsafe {
             let count = clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT });
-            CENTRAL.give_home(class, Chain { head, count });
+            tier.flush_to_spans(class, Chain { head, count });
         }
     }
 }

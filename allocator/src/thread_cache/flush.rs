@@ -1,53 +1,66 @@
-//! What `free` does when the loaded magazine has no room: it makes it the spare one, and gives the old spare one to the
-//! central tier. And what a thread does with all that it has cached, when it is asked to.
+//! What `free` does when the loaded magazine has no room: it makes it the spare one, and gives the
+//! old spare one to the central tier. And what a thread does with all that it has cached, when it
+//! is asked to.
+//!
+//! The functions that do the work see the tier below through `CentralTier`, so that tests can use a
+//! scripted one (`tier_tests`). No lock is held here.
 
-use super::cache::ThreadCache;
-#[cfg(not(feature = "hardened"))]
-use super::cache::current;
-#[cfg(feature = "hardened")]
-use super::clear;
+use super::cache::{ThreadCache, current};
 use super::enter::{enter, enter_if_live};
-#[cfg(feature = "hardened")]
-use super::sampling_refill::put_chain_aside;
-use super::sampling_refill::{make_room_before_sample, put_aside};
-use super::{cow_cache, drain, shared_blocks, sizing};
+use super::sampling::{make_room_before_sample, put_aside, put_chain_aside};
+use super::{clear, cow, drain, shared_blocks, sizing};
 use crate::base::hint::unlikely;
-use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject, Search};
-#[cfg(feature = "hardened")]
+use crate::central::{CentralTier, SharedTier};
 use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
-#[cfg(not(feature = "hardened"))]
+use crate::policy::HARDENED;
 use core::ptr;
 
-/// Puts an object back for a thread whose loaded magazine has no room for it.
+/// Takes an object back from a thread whose loaded magazine has no room for it.
 ///
 /// # Safety
 /// `object` is an object of `class` that the caller gives up.
 pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
-    // SAFETY, for the whole function: `object` is a small object and belongs to us.
-    let Some(cache) = enter() else {
-        // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
-        return;
-    };
-    let cache = &*cache;
-    // SAFETY: as above.
-    if unlikely(cache.avoids_cow()) && unsafe { cow_cache::take_home(cache, class, object) } {
+    // SAFETY: the caller gives up `object`, which is one of `class`.
+    unsafe {
+        match enter() {
+            Some(cache) => push_or_flush(SharedTier, &cache, class, object),
+            None => SharedTier.flush_to_spans(class, Chain::single(object.cast())),
+        }
+    }
+}
+
+/// Takes an object back into `cache`, or returns it to its span. For the owner of `cache`, who has
+/// entered it.
+///
+/// # Safety
+/// `object` is an object of `class` that the caller gives up.
+#[inline(always)]
+pub(super) unsafe fn push_or_flush(
+    tier: impl CentralTier,
+    cache: &ThreadCache,
+    class: SizeClass,
+    object: *mut u8,
+) {
+    // SAFETY: the caller gives up `object`, one of `class`; it is still the caller's if this says
+    // no.
+    if unlikely(cache.avoids_cow()) && unsafe { cow::flush_if_shared(tier, cache, class, object) } {
         return;
     }
     if cache.limit(class) == 0 && !sizing::is_active(cache, class) {
-        // A thread that frees before it has allocated frees what others have made, perhaps beside what others still
-        // use: were it handed out here again, two threads would write to one line.
+        // A thread that frees before it has allocated frees what others have made, perhaps beside
+        // objects that others still use. If it were handed out here again, two threads would write
+        // to one cache line.
         open(cache, class);
-        // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        // SAFETY: the caller gives up `object`, which is one of `class`.
+        unsafe { tier.flush_to_spans(class, Chain::single(object.cast())) };
         return;
     }
     if cache.limit(class) == 0 {
         open(cache, class);
     } else if cache.loaded_count(class) >= cache.limit(class) {
-        make_room(cache, class);
+        make_room(tier, cache, class);
     } else {
         cache.set_capacity(class, cache.limit(class));
     }
@@ -55,28 +68,31 @@ pub unsafe fn push_slow(class: SizeClass, object: *mut u8) {
         && cache.budget(class) == 0
     {
         let made = make_room_before_sample(cache, counter, class);
-        // SAFETY: as above; what was in the way was the cache's, and now is ours.
+        // SAFETY: the caller gives up `object`, one of `class`. What had to leave the spare
+        // magazine is a chain of free objects of the class, which is in no magazine any more.
         unsafe {
             let over = match made {
                 Some(over) => over,
                 None => put_aside(cache, class, object.cast()),
             };
-            give_away(cache, class, over);
+            flush_magazine(tier, cache, class, over);
         }
         if made.is_none() {
             return;
         }
     }
-    // SAFETY: as above. The mark may be a coincidence or was checked: it must not stop the push.
+    // SAFETY: the caller gives up `object`, one of `class`. Its mark may be a coincidence, or was
+    // checked: it must not stop the push.
     let pushed = unsafe {
-        #[cfg(not(feature = "hardened"))]
-        FreeObject::hand_out(object.cast(), class);
+        if !HARDENED {
+            FreeObject::hand_out(object.cast(), class);
+        }
         cache.push(class, object)
     };
     debug_assert!(pushed, "made room, and no mark");
     if !pushed {
-        // SAFETY: as above.
-        unsafe { CENTRAL.give_home(class, Chain::single(object.cast())) };
+        // SAFETY: the caller gives up `object`, one of `class`, and no magazine took it.
+        unsafe { tier.flush_to_spans(class, Chain::single(object.cast())) };
     }
 }
 
@@ -86,122 +102,76 @@ fn open(cache: &ThreadCache, class: SizeClass) {
     cache.set_capacity(class, cache.limit(class).max(cache.loaded_count(class) + 1));
 }
 
-/// Empties the loaded magazine.
-fn make_room(cache: &ThreadCache, class: SizeClass) {
+/// Empties the loaded magazine: it becomes the spare one, and the spare one goes to the central
+/// tier.
+fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if class == SizeClass::SHARED {
-        sizing::note_exchange(cache, class);
+        sizing::note_central_call(tier, cache, class);
         sizing::grow(cache, class);
-        return shared_blocks::distribute(cache);
+        return shared_blocks::distribute(tier, cache);
     }
     let spare = cache.take_spare(class);
-    // SAFETY: the spare magazine was this cache's, and now is ours.
-    if unsafe { give_away(cache, class, spare) } {
+    // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the
+    // cache, whose owner calls this.
+    if unsafe { flush_magazine(tier, cache, class, spare) } {
         sizing::grow(cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
     cache.set_spare(class, loaded);
 }
 
-/// Gives a magazine to the central tier, unless it is empty. Returns whether there was anything to give.
+/// Gives a chain to the central tier, unless it is empty. Returns whether there was anything to
+/// give.
 ///
 /// # Safety
-/// As `Central::give`, unless the chain is empty.
-unsafe fn give_away(cache: &ThreadCache, class: SizeClass, chain: Chain) -> bool {
+/// The chain's objects are of `class`, free and linked, and the caller gives them up.
+unsafe fn flush_magazine(
+    tier: impl CentralTier,
+    cache: &ThreadCache,
+    class: SizeClass,
+    chain: Chain,
+) -> bool {
     if chain.is_empty() {
         return false;
     }
-    sizing::note_exchange(cache, class);
-    // SAFETY: handed through.
-    unsafe { CENTRAL.give(class, chain) };
+    sizing::note_central_call(tier, cache, class);
+    // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
+    unsafe { tier.flush(class, chain) };
     true
 }
 
-/// As `push_slow` for a thread that counts and may only have pushed as much as it was to before it looks
-/// again. Returns whether that was all, and `object` is in the magazine; otherwise nothing has changed.
+/// As `push_slow`, for a thread that samples and has pushed as much as it was to before it looks
+/// again. Returns whether that was the only obstacle; then `object` is in the magazine. Otherwise
+/// nothing has changed.
 ///
 /// # Safety
 /// As `push_slow`.
-#[cfg(not(feature = "hardened"))]
+#[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
 #[inline]
 pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);
-    // A class without a limit is looked at in full.
+    // A class without a limit takes the whole slow path.
     if limit == 0 || cache.avoids_cow() || cache.budget(class) > 0 {
         return false;
     }
-    // SAFETY: handed through.
+    // SAFETY: the caller gives up `object`, which is one of `class`.
     cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
 }
 
-/// Whether the object that is looked for lies in a magazine of the calling thread, as far as the search comes: for the
-/// double-free check only.
-pub fn holds(class: SizeClass, search: &mut Search) -> bool {
-    enter_if_live().is_some_and(|cache| {
-        cache.loaded(class).contains(search) || cache.spare(class).contains(search)
-    })
-}
-
-/// Whether `object` is the one that the calling thread would get next.
-#[cfg(not(feature = "hardened"))]
-pub fn is_first(class: SizeClass, object: *mut u8) -> bool {
-    ptr::eq(current().head(class), object.cast())
-}
-
-/// Sends everything that the calling thread has cached to the central tier.
-pub fn flush_own() {
-    if let Some(cache) = enter_if_live() {
-        // SAFETY: the calling thread's own.
-        unsafe { drain::flush(&cache) };
-    }
-}
-
-/// Sends home some of what the calling thread has cached: from the class with the number `next` on, which goes on to the
-/// next one. Returns whether anything may be left.
-pub fn flush_a_part_of_own(next: &mut usize) -> bool {
-    let Some(cache) = enter_if_live() else { return false };
-    #[cfg(feature = "hardened")]
-    if *next == 0 {
-        drain::release_quarantined(&cache);
-    }
-    // SAFETY: the calling thread's own.
-    unsafe { drain::flush_a_part(&cache, next) }
-}
-
-/// Offers everything that the calling thread has cached to the threads that go on.
-pub fn hand_over_own() {
-    if let Some(cache) = enter_if_live() {
-        // SAFETY: the calling thread's own.
-        unsafe { drain::hand_over(&cache) };
-    }
-}
-
-/// Gives up what the calling thread has cached of classes that it did not use since the last time, half of it if
-/// it has two magazines.
-pub fn give_up_idle() {
-    if let Some(cache) = enter_if_live() {
-        sizing::scavenge(&cache);
-    }
-}
-
-/// Bytes that the calling thread has cached.
-pub fn own_bytes() -> usize {
-    enter_if_live().map_or(0, |cache| cache.held_bytes())
-}
-
-/// Puts a whole chain back, whose last object is `tail`, for a thread that has it from its quarantine.
+/// Takes back a whole chain, whose last object is `tail`, from the calling thread's quarantine.
 ///
 /// # Safety
-/// The chain is one of objects of `class` that the caller gives up.
-#[cfg(feature = "hardened")]
+/// The chain's objects are of `class`, free and linked, and the caller gives them up.
+#[allow(dead_code, reason = "the hardened build alone has a quarantine")]
 pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) {
     let Some(cache) = enter() else {
-        // SAFETY: handed through.
-        return unsafe { CENTRAL.give_home(class, chain) };
+        // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
+        return unsafe { SharedTier.flush_to_spans(class, chain) };
     };
     if cache.loaded_count(class) + chain.count > cache.limit(class) {
-        make_room(&cache, class);
+        make_room(SharedTier, &cache, class);
     }
     let loaded = cache.loaded(class);
     let count = loaded.count + chain.count;
@@ -209,26 +179,84 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
         cache.count_popped(counter, class);
         if counter.most(class, count) < count {
             // A sample is near.
-            // SAFETY: handed through.
+            // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
+            // linked. What had to leave the spare magazine is such a chain, too, and is in no
+            // magazine.
             return unsafe {
                 let over = put_chain_aside(&cache, class, chain, tail);
-                give_away(&cache, class, over);
+                flush_magazine(SharedTier, &cache, class, over);
             };
         }
     }
-    // SAFETY: the last object of the caller's chain; both are ours now.
+    // SAFETY: the last object of a chain that the caller gives up, hence linked. The loaded
+    // magazine is the calling thread's.
     unsafe { FreeObject::relink(tail, loaded.head) };
     let chain = Chain { head: chain.head, count };
     cache.set_loaded(class, chain, count.max(cache.limit(class)));
 }
 
-/// Aborts if what waits in the calling thread's quarantine was written to since it was freed. All stays there.
-#[cfg(feature = "hardened")]
+/// Whether the object of the search is in a magazine of the calling thread, as far as the search
+/// may go. For the check for double frees.
+pub fn holds(class: SizeClass, search: &mut Search) -> bool {
+    enter_if_live().is_some_and(|cache| {
+        cache.loaded(class).contains(search) || cache.spare(class).contains(search)
+    })
+}
+
+/// Whether `object` is the one that the calling thread would get next.
+#[allow(dead_code, reason = "the hardened build has no marks that could be forged")]
+pub fn is_first(class: SizeClass, object: *mut u8) -> bool {
+    ptr::eq(current().head(class), object.cast())
+}
+
+/// Aborts if a block in the calling thread's quarantine was written to since it was freed. All
+/// blocks stay there.
+#[allow(dead_code, reason = "the hardened build alone has a quarantine")]
 pub fn check_quarantined() {
     if let Some(cache) = enter_if_live() {
         cache.quarantine.for_each(|class, head| {
-            // SAFETY: freed objects, which the cache has.
+            // SAFETY: blocks in quarantine are of their class, free and linked. The calling thread
+            // owns the cache that they are in.
             unsafe { clear::check_all(class, Chain { head, count: MAGAZINE_MAX_COUNT }) };
         });
     }
+}
+
+/// Returns everything that the calling thread has cached to the spans.
+pub fn flush_own() {
+    if let Some(cache) = enter_if_live() {
+        // SAFETY: the calling thread's own cache.
+        unsafe { drain::flush(SharedTier, &cache) };
+    }
+}
+
+/// Returns some of what the calling thread has cached to the spans, from the class with the number
+/// `next` on, and moves `next`. Returns whether anything may be left.
+pub fn flush_a_part_of_own(next: &mut usize) -> bool {
+    let Some(cache) = enter_if_live() else { return false };
+    if *next == 0 {
+        drain::release_quarantined(SharedTier, &cache);
+    }
+    // SAFETY: the calling thread's own cache.
+    unsafe { drain::flush_a_part(SharedTier, &cache, next) }
+}
+
+/// Offers everything that the calling thread has cached to the threads that go on.
+pub fn hand_over_own() {
+    if let Some(cache) = enter_if_live() {
+        // SAFETY: the calling thread's own cache.
+        unsafe { drain::hand_over(SharedTier, &cache) };
+    }
+}
+
+/// Flushes a magazine of each class that the calling thread did not use since the last scavenge.
+pub fn give_up_idle() {
+    if let Some(cache) = enter_if_live() {
+        sizing::scavenge(SharedTier, &cache);
+    }
+}
+
+/// Bytes that the calling thread has cached.
+pub fn own_bytes() -> usize {
+    enter_if_live().map_or(0, |cache| cache.held_bytes())
 }

@@ -1,10 +1,11 @@
 //! Caches of threads that did not survive a `fork`.
 //!
-//! The child has one thread, but the registry lists the caches of the parent's others. They become *orphans* and are
-//! emptied bit by bit as the child needs memory, so that a child that only calls `exec` pays nothing.
+//! The child has one thread, but the registry lists the caches of the parent's others. They become
+//! *orphans*, and are emptied bit by bit as the child needs memory, so that a child that only calls
+//! `exec` pays nothing. The registry's lock guards the list of them; nothing is flushed under it.
 
 use super::cache::ThreadCache;
-use super::registry;
+use super::{clear, registry};
 use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
@@ -13,26 +14,28 @@ use crate::os::linux::thread_number;
 use crate::os::thread_slot;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Ordering};
 use core::ptr;
 
-/// Number of orphans: read without the lock on slow paths, 0 unless this is a forked child.
+/// Number of orphans, read without the lock on slow paths: 0 unless this is a forked child.
 static COUNT: AtomicUsize = AtomicUsize::new(0);
 
-/// In a forked child, with the registry's lock held: every cache but the calling thread's becomes an
-/// orphan.
+/// In a forked child: makes an orphan of every cache but the calling thread's.
 ///
 /// # Safety
-/// The calling thread holds the registry's lock through `registry::fork_lock`, and no other thread exists.
+/// The calling thread holds the registry's lock through `registry::fork_lock`, and no other thread
+/// exists.
 pub unsafe fn orphan_others() {
-    // SAFETY: the lock is held by the caller.
+    // SAFETY: the caller holds the lock, and has no other reference to the registry.
     let registry = unsafe { registry::of_lock_holder() };
     let own = thread_slot::own().cast();
     let mut node = registry.live.first();
     let mut orphans = 0;
     while !node.is_null() {
         steps::add(1);
-        // SAFETY: nodes of the list are live.
+        // SAFETY: a node of the list, which the lock keeps there. Its thread does not exist in this
+        // process, unless it is the calling one.
         unsafe {
             let next = registry.live.next(node);
             if ptr::eq(node, own) {
@@ -47,19 +50,19 @@ pub unsafe fn orphan_others() {
     }
     // Relaxed: there is no other thread.
     COUNT.fetch_add(orphans, Ordering::Relaxed);
-    // Nor are the threads that are gone a reason for anybody to cache less.
+    // The threads that are gone are no reason for anybody to cache less.
     registry.note_survivors();
 }
 
 /// Empties a part of an orphan, if there is any.
 pub(super) fn adopt_a_part() {
-    // Relaxed: only a hint; the list is looked at under the lock.
+    // Relaxed: only a hint; `adopt` looks at the list under the lock.
     if COUNT.load(Ordering::Relaxed) != 0 {
         adopt();
     }
 }
 
-/// Cold: in forked children alone.
+/// Empties a part of an orphan. Cold: only forked children have any.
 #[cold]
 fn adopt() {
     let mut found = [Found::NOTHING; MOST];
@@ -72,7 +75,8 @@ fn adopt() {
         // SAFETY: a node of the list, which the lock keeps there; records are never freed.
         let (count, is_over) = take_some(unsafe { &*cache }, &mut registry.adopted, &mut found);
         if is_over {
-            // SAFETY: as above, and nobody else has the cache, which is in no list then.
+            // SAFETY: a node of the list, which the lock keeps there. Its thread does not exist, so
+            // nobody uses the record, and it is in no list once it was removed.
             unsafe {
                 registry.orphans.remove(cache);
                 (*cache).birth.store(0, Ordering::Relaxed);
@@ -84,17 +88,20 @@ fn adopt() {
         count
     };
     for Found { class, head, most } in found.into_iter().take(count) {
-        // SAFETY: what `take_some` found nobody else has; its thread may have stopped anywhere in an operation, so
-        // only links that lead to free objects of the class are followed.
+        // SAFETY: nobody else has what `take_some` took out of the orphan: the first object of a
+        // chain of `class`. In the hardened build a link that was not written whole ends the
+        // process when it is followed.
         unsafe {
-            #[cfg(feature = "hardened")]
-            super::clear::check_all(class, Chain { head, count: most });
+            if HARDENED {
+                clear::check_all(class, Chain { head, count: most });
+            }
             salvage(class, head, most);
         }
     }
 }
 
-/// What was the first object of a magazine or of a chain in quarantine, and how many objects there are at most.
+/// The first object of a magazine or of a chain in quarantine, and the most objects that follow,
+/// itself included.
 #[derive(Clone, Copy)]
 struct Found {
     class: SizeClass,
@@ -106,13 +113,13 @@ impl Found {
     const NOTHING: Self = Self { class: SizeClass::NONE, head: ptr::null_mut(), most: 0 };
 }
 
-/// Chains that are taken in a part, at most, and classes that are looked at.
+/// Most chains that a part takes: those of one class.
 const MOST: usize = PER_CLASS;
-/// See `MOST`.
+/// Classes that a part looks at.
 const LOOKS: usize = 32;
 
-/// Takes some of what is left in an orphan, from the class with the number `next` on. Returns how much, and whether that
-/// was all. Under the registry's lock.
+/// Takes some of what is left in an orphan, from the class with the number `next` on. Returns how
+/// many chains, and whether these were the last. The caller holds the registry's lock.
 fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -> (usize, bool) {
     let mut count = 0;
     let mut note = |class, head: *mut FreeObject, most| {
@@ -126,7 +133,6 @@ fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -
     for _ in 0..LOOKS {
         steps::add(1);
         let Some(class) = SizeClass::from_index(*next) else {
-            #[cfg(feature = "hardened")]
             while let Some((class, head)) = cache.quarantine.take_big() {
                 if note(class, head, 1) == MOST {
                     return (MOST, false);
@@ -136,10 +142,10 @@ fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -
         };
         *next += 1;
         let [loaded, spare] = cache.take_heads(class);
-        // Where a cache was parked, what is left is one object, whose link leads to others' memory.
+        // If the cache was parked, one object is left at most, and its link leads to memory of
+        // others.
         note(class, loaded, if cache.is_emptied(class) { 1 } else { MAGAZINE_MAX_COUNT });
         note(class, spare, MAGAZINE_MAX_COUNT);
-        #[cfg(feature = "hardened")]
         cache.quarantine.steal(class, |class, head| {
             let emptied = cache.is_quarantine_emptied(class);
             note(class, head, if emptied { 1 } else { MAGAZINE_MAX_COUNT });
@@ -152,14 +158,14 @@ fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -
     (note(SizeClass::NONE, ptr::null_mut(), 0), false)
 }
 
-/// Chains of one class.
-const PER_CLASS: usize = if cfg!(feature = "hardened") { 4 } else { 2 };
+/// Chains of one class: two magazines, and in the hardened build two generations in quarantine.
+const PER_CLASS: usize = if HARDENED { 4 } else { 2 };
 
-/// Sends home what can be reached from `head`, looking at `most` objects at most, counting anew: the thread may have
-/// been between two stores.
+/// Returns the objects that can be reached from `head` to their spans, `most` at most. It counts
+/// them anew, because their thread may have stopped between two stores.
 ///
 /// # Safety
-/// `head` is null or was the head of a magazine of `class` when its thread vanished.
+/// `head` is null, or was the head of a magazine of `class` when its thread ceased to exist.
 unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
     let mut count = 0;
     let mut object = head;
@@ -174,11 +180,12 @@ unsafe fn salvage(class: SizeClass, head: *mut FreeObject, most: usize) {
             break;
         }
         count += 1;
-        // SAFETY: the page map says that this is memory of a small span.
+        // SAFETY: the page map says that this is memory of a span of `class`, which has two words
+        // to read.
         object = unsafe { FreeObject::next(object) };
     }
     if count > 0 {
-        // SAFETY: `count` linked objects of `class` that no thread of this process uses.
-        unsafe { CENTRAL.give_home_salvaged(class, Chain { head, count }) };
+        // SAFETY: `count` linked objects of `class`, which no thread of this process uses.
+        unsafe { CENTRAL.flush_salvaged(class, Chain { head, count }) };
     }
 }

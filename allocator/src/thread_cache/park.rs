@@ -1,86 +1,91 @@
-//! Taking what sleeping threads have cached, at no cost to the threads that are awake.
+//! Parking: taking what sleeping threads have cached, at no cost to the threads that are awake.
 //!
-//! A thread's magazines belong to the thread, and its hot paths use no atomic instruction. So nobody may
-//! touch them - unless it is known which operation of the thread could be under way. To *park* a cache:
+//! A thread's magazines belong to the thread, and its hot paths use no atomic instruction. So
+//! nobody may touch them unless it is known which operation of the thread could be under way. To
+//! *park* a cache:
 //!
-//! 1. Store the address of `PARKED` to the thread's slot: to the word that is read to take objects, and to
-//!    those that are read to put them. An operation that reads one of them from now on finds a cache that
-//!    is empty and full, and takes a slow path, which goes by the first word alone, and waits for us
-//!    (`resume`). (A `free` between our stores may still find its own word as it was, and the magazine
-//!    full: its slow path finds the placeholder, or we find it busy.)
-//! 2. Make the thread pass a barrier (`membarrier`). Now at most one hot operation of it can be under way
-//!    that had read the slot before: one `pop` or one `push`. It may have stopped anywhere, for any time.
-//! 3. Had a `pop` been under way, the thread would have announced its class before it read the slot
-//!    (`thread_slot::announce_and_get`). So no magazine is popped from but the one of the class announced
-//!    last; that one stays as it is.
-//! 4. All others can at most be pushed to. Taking the chain is an exchange of the head with null: the object
-//!    pushed is either in what was taken, or the head that is found later; its link may then lead to an
-//!    object that was taken, but only the thread itself looks at it, on `resume`, and cuts it off.
+//! 1. Store the address of `PARKED` to the thread's slot: to the word that is read to take objects,
+//!    and to those that are read to put them. An operation that reads one of them from now on finds
+//!    a cache that is empty and full. It takes a slow path, which goes by the first word alone, and
+//!    waits for the parking thread (`enter`). (A `free` between these stores may still find its own
+//!    word as it was, and the magazine full. Then its slow path finds the placeholder, or the
+//!    parking thread finds it busy.)
+//! 2. Make the thread pass a barrier (`membarrier`). Now at most one hot operation of it can be
+//!    under way that had read the slot before: one `pop` or one `push`. It may have stopped
+//!    anywhere, for any time.
+//! 3. A `pop` announces its class before it reads the slot (`thread_slot::announce_and_get`). So no
+//!    magazine is popped from but that of the class announced last. That one stays as it is.
+//! 4. All others can at most be pushed to. Taking the chain is an exchange of the head with null.
+//!    The object pushed is either in what was taken, or the head that is found later. Its link may
+//!    then lead to an object that was taken; but only the thread itself looks at it, when it comes
+//!    back, and cuts it off.
 //! 5. Slow paths do more than that, and say so: a cache whose owner is `busy` is left alone.
 //!
-//! The announcement is the one instruction that this costs a hot path. (A flag that is set and cleared
-//! would be four instructions of a pair instead; `docs/decisions/013-parking.md` has what else was measured.)
+//! The announcement is the one instruction that this costs a hot path. (A flag that is set and
+//! cleared would be four instructions of a pair instead; `docs/decisions/013-parking.md` has what
+//! else was measured.)
 //!
-//! All this is done in parts, so that a program's own call can take one (`Parking`): no lock is held through a system
-//! call, nor for more than a few dozen steps, and what was taken goes home without it. Between two parts the owner may come
-//! back, and somebody else may park the cache once more: each time that a slot is made to name the placeholder has a
-//! number, by which that is seen. How far a cache was emptied it knows itself, so anybody may go on with it.
+//! All this is done in parts, so that a program's own call can take one (`Parking`). The registry's
+//! lock is held neither through a system call nor for more than a few dozen steps, and what was
+//! taken is flushed without it. Between two parts the owner may come back, and another thread may
+//! park the cache once more. Each time that a slot is made to name the placeholder has a number, by
+//! which the parking thread sees that. The record itself says how far the cache was emptied, so any
+//! thread may go on with it.
 //!
-//! Which threads sleep is a guess: those that hardly exchange anything with the central tier. A thread that
-//! lives on what it has cached looks the same, but is none the worse for it: to be parked costs it a few
+//! Which threads sleep is a guess: those that hardly call the central tier. A thread that lives on
+//! what it has cached looks the same, but is none the worse for it. Parking costs it a few
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::ThreadCache;
 use super::parked_state::{ALL_EMPTIED, EMPTIED, INTACT, NOT};
 use super::publish::{publish_parked, slot_of};
 use super::registry::{PART, Registry, Step, VISITS, Walk};
-use super::{registry, sizing};
+use super::{clear, registry, sizing};
 use crate::base::steps;
-use crate::central::CENTRAL;
 use crate::central::chain::Chain;
-use crate::config::SCAVENGE_INTERVAL;
+use crate::central::{CentralTier, SharedTier};
+use crate::config::{MAGAZINE_MAX_COUNT, SCAVENGE_INTERVAL};
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, Ordering};
 use core::ptr;
 
-/// Value of `rounds_asleep`: to be parked next, whatever was seen.
+/// Value of `rounds_asleep`: a thread is about to park this cache.
 const CHOSEN: u32 = u32::MAX;
 
-/// Caches that are parked by one barrier.
+/// Most caches that one barrier parks.
 const BATCH: usize = VISITS;
 
-/// Magazines that are taken in a part, at most, and those of one class.
+/// Magazines from which on a part takes no further class.
 const TAKEN: usize = 2;
 
-/// Classes that are looked at for them.
+/// Most classes that a part looks at.
 const LOOKS: usize = 32;
 
-/// See `TAKEN`. In hardened builds there are two generations in quarantine besides.
-const OF_A_CLASS: usize = if cfg!(feature = "hardened") { 4 } else { 2 };
+/// Chains of one class: two magazines, and in the hardened build two generations in quarantine.
+const OF_A_CLASS: usize = if HARDENED { 4 } else { 2 };
 
-/// 1 while the kernel last refused the barrier, as filters of system calls have it do: no cache can be emptied.
+/// 1 if the kernel refused the last barrier, as some filters of system calls make it do: then no
+/// cache can be emptied.
 static REFUSED: AtomicU32 = AtomicU32::new(0);
 
-/// Bytes below which a cache is not worth it.
+/// Bytes below which a cache is not worth a barrier.
 const LEAST_BYTES: usize = 16 * 1024;
 
-/// Exchanges between two looks up to which a thread counts as asleep.
-const FEW_EXCHANGES: u32 = 8;
+/// Calls of the central tier between two looks up to which a thread counts as asleep.
+const FEW_CALLS: u32 = 8;
 
 impl ThreadCache {
-    /// Bytes in all magazines and in quarantine: what parking gives back.
+    /// Bytes in all magazines and in quarantine: as much as parking can take.
     fn parkable_bytes(&self) -> usize {
-        #[cfg(feature = "hardened")]
-        return self.held_bytes() + self.quarantine.bytes();
-        #[cfg(not(feature = "hardened"))]
-        self.held_bytes()
+        self.held_bytes() + self.quarantine.bytes()
     }
 
-    /// Exchanges with the central tier since the last call, unless they were very many.
-    fn take_exchanges(&self) -> u32 {
-        // Relaxed: one counts, the other looks now and then.
+    /// Refills and flushes since the last call of this, modulo `SCAVENGE_INTERVAL`.
+    fn take_central_calls(&self) -> u32 {
+        // Relaxed: the owner counts, and the registry's lock orders `seen`.
         let now = self.countdown.load(Ordering::Relaxed);
         let seen = self.seen.load(Ordering::Relaxed);
         self.seen.store(now, Ordering::Relaxed);
@@ -91,17 +96,18 @@ impl ThreadCache {
 /// What a look at all caches found, in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
-    /// In caches that were parked.
+    /// Bytes in caches that were parked.
     pub parked: usize,
-    /// In caches of threads that are awake.
+    /// Bytes in caches of threads that are awake.
     pub awake: usize,
 }
 
-/// Looks at every cache, and parks those whose owners did next to nothing between `rounds` looks in a row.
-/// Where no cache can be emptied, nothing is found: what threads hold there is theirs, however long they sleep.
+/// Looks at every cache, and parks those whose owners hardly called the central tier between
+/// `rounds` looks in a row. If no cache can be emptied, it finds nothing: what threads hold is
+/// theirs then, however long they sleep.
 pub fn park_sleepers(rounds: u32) -> Look {
     let mut look = Look::default();
-    // Relaxed: a flag by itself; a look that misses it parks nobody.
+    // Relaxed: a flag that guards nothing; a look that misses it parks nobody.
     if REFUSED.load(Ordering::Relaxed) != 0 {
         return look;
     }
@@ -111,11 +117,11 @@ pub fn park_sleepers(rounds: u32) -> Look {
         if cache.is_all_emptied() || held < LEAST_BYTES {
             return;
         }
-        let drowsy = cache.take_exchanges() <= FEW_EXCHANGES;
+        let is_quiet = cache.take_central_calls() <= FEW_CALLS;
         let asleep = match cache.rounds_asleep.load(Ordering::Relaxed) {
-            // By another thread that is about to park it.
+            // Another thread is about to park it.
             CHOSEN => CHOSEN,
-            before if drowsy => before + 1,
+            before if is_quiet => before + 1,
             _ => 0,
         };
         if asleep > rounds {
@@ -137,11 +143,12 @@ pub fn park_sleepers(rounds: u32) -> Look {
 #[derive(Clone, Copy)]
 struct Candidate {
     cache: Option<&'static ThreadCache>,
-    /// Its birth, and after its slot was made to name the placeholder the number of that: both are given once.
+    /// Its birth; after its slot was made to name the placeholder, the number of that. Each number
+    /// is given once.
     number: usize,
 }
 
-/// A few caches, of threads that may have ended since.
+/// A few caches that a walk came to; their threads may have ended since.
 struct Batch {
     candidates: [Candidate; BATCH],
     len: usize,
@@ -152,7 +159,8 @@ impl Batch {
         Self { candidates: [Candidate { cache: None, number: 0 }; BATCH], len: 0 }
     }
 
-    /// The next caches of a walk that are `wanted`, among a bounded number. Returns whether the walk is over.
+    /// Collects the next caches of a walk that are `wanted`, among a bounded number. Returns
+    /// whether the walk is over.
     fn collect(
         &mut self,
         walk: &mut Walk,
@@ -179,7 +187,8 @@ impl Batch {
         false
     }
 
-    /// Keeps those that `keep` says. Without the lock: it may make system calls.
+    /// Keeps the caches for which `keep` says yes. Without the lock, because `keep` may make system
+    /// calls.
     fn retain(&mut self, mut keep: impl FnMut(&'static ThreadCache) -> bool) {
         let mut len = 0;
         for at in 0..self.len {
@@ -191,23 +200,27 @@ impl Batch {
         self.len = len;
     }
 
-    /// Lets the slots of those name `PARKED` whose threads did not end meanwhile, and whose caches are not emptied.
+    /// Makes slots name `PARKED`: those of threads that did not end meanwhile, and whose caches are
+    /// not emptied.
     fn publish_parked(&mut self) {
         let mut registry = registry::lock();
         for candidate in &mut self.candidates[..self.len] {
             steps::add(1);
             let Some(cache) = candidate.cache else { continue };
             let lives = cache.birth.load(Ordering::Relaxed) == candidate.number;
-            // Once more also where it names the placeholder: of a thread that is diverted, only one word does.
+            // A slot that names the placeholder is written once more: that of a diverted thread
+            // does so in one word only.
             if lives && cache.parked.load(Ordering::Relaxed) < EMPTIED {
-                // SAFETY: the thread exists, as far as can be known, and is listed.
+                // SAFETY: the thread existed when `retain` asked, and has not taken its cache down
+                // since: the cache still has its birth. The lock is held.
                 unsafe { publish_parked(&mut registry, cache) };
             }
             candidate.number = if lives { cache.naming.load(Ordering::Relaxed) } else { 0 };
         }
     }
 
-    /// After the barrier: lets those be emptied whose owners did not come back since, and are not busy.
+    /// After the barrier: marks the caches to be emptied whose owners did not come back since and
+    /// are not busy.
     fn begin_to_empty(&mut self) {
         let _registry = registry::lock();
         for candidate in &mut self.candidates[..self.len] {
@@ -216,13 +229,14 @@ impl Batch {
             let is_same = cache.naming.load(Ordering::Relaxed) == candidate.number;
             let parked = cache.parked.load(Ordering::Relaxed);
             if is_same && parked >= EMPTIED {
-                // Somebody else began.
+                // Another thread began to empty it.
                 continue;
             }
             // Acquire: pairs with the Release of `Entered::drop`.
             if is_same && parked == INTACT && cache.busy.load(Ordering::Acquire) == 0 {
-                // SAFETY: the owner waits, so that its thread-local words are there. It may write the byte at any time; only
-                // what was written before the barrier matters, and one byte is read whole.
+                // SAFETY: the owner cannot end without the lock, so its thread-local words are
+                // there. It may write the byte at any time. Only what it wrote before the barrier
+                // matters, and one byte is read whole.
                 let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
                 cache.emptied.store(1, Ordering::Relaxed);
                 cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
@@ -236,24 +250,27 @@ impl Batch {
 /// Parking of caches, part by part.
 pub struct Parking {
     walk: Walk,
-    /// Only those that were chosen, not all but the calling thread's.
+    /// Whether to park only the caches that `park_sleepers` has chosen, rather than those of all
+    /// other threads.
     chosen: bool,
     is_over: bool,
-    /// Caches that are being emptied, and which of them is next.
+    /// Caches that are being emptied.
     batch: Batch,
+    /// Which of them is next.
     at: usize,
     /// Caches that were emptied.
     done: usize,
 }
 
 impl Parking {
-    /// Of the cache of every thread but the one that does a part: for explicit trims, limits, and when memory has run out.
+    /// Parks the cache of every thread but the one that does a part: for explicit trims, for
+    /// limits, and when memory has run out.
     pub const fn of_others() -> Self {
         let batch = Batch::new();
         Self { walk: Walk::new(), chosen: false, is_over: false, batch, at: 0, done: 0 }
     }
 
-    /// Of those that were chosen.
+    /// Parks the caches that `park_sleepers` has chosen.
     const fn of_chosen() -> Self {
         Self { chosen: true, ..Self::of_others() }
     }
@@ -264,13 +281,13 @@ impl Parking {
         self.done
     }
 
-    /// Does a part: a look at a bounded number of caches, a barrier for a few, or some magazines of one. Returns whether
-    /// anything is left.
+    /// Does a part: a look at a bounded number of caches, a barrier for a few, or some magazines of
+    /// one. Returns whether anything is left.
     pub fn take_part(&mut self) -> bool {
         while self.at < self.batch.len {
             let candidate = self.batch.candidates[self.at];
             if let Some(cache) = candidate.cache
-                && empty_a_part(cache, candidate.number)
+                && empty_a_part(SharedTier, cache, candidate.number)
             {
                 return true;
             }
@@ -283,7 +300,7 @@ impl Parking {
         self.at < self.batch.len || !self.is_over
     }
 
-    /// Has the next few caches ready to be emptied.
+    /// Makes the next few caches ready to be emptied.
     fn begin_batch(&mut self) {
         self.at = 0;
         let (own, chosen) = (thread_slot::own().cast_const(), self.chosen);
@@ -294,7 +311,8 @@ impl Parking {
             }
             !ptr::eq(ptr::from_ref(cache).cast(), own) && !cache.is_all_emptied()
         });
-        // A thread that ended without its destructors being run may have left no memory at its slot.
+        // A thread that ended without its destructors being run may have left no memory at its
+        // slot.
         self.batch.retain(|cache| {
             (chosen || cache.parkable_bytes() > 0)
                 && thread_exists(cache.thread.load(Ordering::Relaxed))
@@ -304,10 +322,10 @@ impl Parking {
         }
         self.batch.publish_parked();
         let refused = !barrier_everywhere();
-        // Relaxed: a flag by itself. Asked for again by whoever parks on request.
+        // Relaxed: a flag that guards nothing. The next call that parks on request tries again.
         REFUSED.store(u32::from(refused), Ordering::Relaxed);
         if refused {
-            // They resume with everything in place. Without the call no cache is ever emptied.
+            // The owners come back with everything in place. Without a barrier no cache is emptied.
             (self.batch.len, self.is_over) = (0, true);
             return;
         }
@@ -315,13 +333,13 @@ impl Parking {
     }
 }
 
-/// Step 3 and 4: takes some magazines, if the slot names the placeholder since the time with that number, and sends them
-/// home. Returns whether anything is left to take.
-fn empty_a_part(cache: &ThreadCache, naming: usize) -> bool {
+/// Steps 3 and 4: takes some magazines, if the slot names the placeholder since the time with the
+/// number `naming`, and flushes them. Returns whether anything is left to take.
+pub(super) fn empty_a_part(tier: impl CentralTier, cache: &ThreadCache, naming: usize) -> bool {
     let mut taken = [(SizeClass::NONE, Chain::EMPTY); TAKEN + OF_A_CLASS];
     let mut count = 0;
     let is_left = {
-        // Also for the sake of the owner, who comes back under it.
+        // The owner comes back under this lock.
         let _registry = registry::lock();
         cache.naming.load(Ordering::Relaxed) == naming
             && take_some(cache, |class, chain| {
@@ -331,19 +349,21 @@ fn empty_a_part(cache: &ThreadCache, naming: usize) -> bool {
             })
     };
     for (class, chain) in taken.into_iter().take(count) {
-        #[cfg(feature = "hardened")]
-        // SAFETY: freed objects, which nobody else can reach any more.
+        // SAFETY: a chain of a parked cache: its objects are of `class`, free and linked. The owner
+        // cannot reach them any more, so they are this call's.
         unsafe {
-            super::clear::check_all(class, chain)
-        };
-        // SAFETY: the objects were a cache's whose owner cannot reach them any more.
-        unsafe { CENTRAL.give_home(class, chain) };
+            if HARDENED {
+                clear::check_all(class, chain);
+            }
+            tier.flush_to_spans(class, chain);
+        }
     }
     is_left
 }
 
-/// Takes some magazines out of a parked cache, but not that of the class announced last. `take` says how many it has.
-/// Returns whether any may be left. Under the registry's lock.
+/// Takes some magazines out of a parked cache, but not the loaded one of the class announced last.
+/// `take` returns how many it has. Returns whether any may be left. The caller holds the registry's
+/// lock.
 fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usize) -> bool {
     if cache.parked.load(Ordering::Relaxed) < EMPTIED {
         return false;
@@ -369,15 +389,13 @@ fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usiz
                 sizing::shrink(cache, class, 0);
             }
         }
-        #[cfg(feature = "hardened")]
         cache.quarantine.steal(class, |class, head| {
-            take(class, Chain { head, count: crate::config::MAGAZINE_MAX_COUNT });
+            take(class, Chain { head, count: MAGAZINE_MAX_COUNT });
         });
         if take(class, Chain::EMPTY) >= TAKEN || looks == LOOKS {
             return true;
         }
     }
-    #[cfg(feature = "hardened")]
     while let Some((class, head)) = cache.quarantine.take_big() {
         if take(class, Chain { head, count: 1 }) >= TAKEN {
             return true;
@@ -387,9 +405,10 @@ fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usiz
     false
 }
 
-/// Lets every thread's next operation take a slow path, which comes to `resume`. Nothing is taken, so that it does not
-/// matter what a thread is about to do. Without any lock: it is taken for a few caches at a time, and given up while the
-/// kernel is asked whether their threads exist.
+/// Makes every thread's next operation take a slow path, on which it gets its cache back. Nothing
+/// is taken, so it does not matter what a thread is about to do. The caller holds no lock: this
+/// takes the registry's for a few caches at a time, and gives it up while it asks the kernel
+/// whether their threads exist.
 pub fn stop_all() {
     let mut walk = Walk::new();
     let mut batch = Batch::new();
@@ -406,7 +425,8 @@ pub fn stop_all() {
     }
 }
 
-/// As `stop_all`, in one go under the lock: for a process in which hardly a second thread allocates yet.
+/// As `stop_all`, in one go under the lock: for a process in which no second thread is likely to
+/// allocate yet.
 pub(super) fn stop_all_at_start(registry: &mut Registry) {
     let mut walk = Walk::new();
     while let Step::Cache(cache) = walk.step(registry) {
@@ -414,7 +434,8 @@ pub(super) fn stop_all_at_start(registry: &mut Registry) {
         if cache.parked.load(Ordering::Relaxed) == NOT
             && (own || thread_exists(cache.thread.load(Ordering::Relaxed)))
         {
-            // SAFETY: the thread exists and is listed, and the lock is held.
+            // SAFETY: the thread exists, the walk found its cache in the list, and the caller holds
+            // the lock.
             unsafe { publish_parked(registry, cache) };
         }
     }

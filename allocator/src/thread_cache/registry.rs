@@ -1,25 +1,32 @@
-//! All thread caches of the process: those of threads that live, those that wait for the next thread, those of threads
-//! that a `fork` left behind, and records to be used again. One lock guards the lists and what the records say of being
-//! parked.
+//! All thread caches of the process: those of threads that live, those that wait in the pool for
+//! the next thread, those of threads that a `fork` left behind, and records to be used again.
 //!
-//! A walk through the caches goes in parts, between which the lock is free (`Walk`).
+//! One lock guards the lists, and what the records say of being parked. A walk through the caches
+//! goes in parts, between which the lock is free (`Walk`). What is in the caches is not looked at
+//! here: it belongs to their owners.
 
 use super::cache::ThreadCache;
 use super::sizing;
-use crate::base::list::{List, Node};
+use crate::base::list::List;
 use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::os::{Guard, Lock, libc_calls};
 use crate::page::metadata;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
+/// What the lock guards.
 pub(super) struct Registry {
+    /// Caches of threads that live.
     pub(super) live: List<ThreadCache>,
+    /// Records that are not in use.
     pub(super) recycled: List<ThreadCache>,
     /// Caches whose threads have ended, with what these had cached.
     pub(super) pool: CachePool,
+    /// Caches of threads that a `fork` left behind.
     pub(super) orphans: List<ThreadCache>,
+    /// The length of `live`.
     pub(super) live_count: usize,
     /// Caches that came to live, or became orphans, so far.
     pub(super) births: usize,
@@ -46,13 +53,13 @@ static REGISTRY: Lock<Registry> = Lock::new(
     },
 );
 
-/// How threads get their caches. It is decided before a second thread allocates (`profile`).
+/// How threads get their caches. Decided before a second thread allocates (`profile`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Caching {
     /// Each has one.
     Plain,
-    /// Each has one, and counts what it takes from it. Blocks whose size the caller says take a slow path, which looks
-    /// up those that are not to be trusted.
+    /// Each has one, and counts what it takes from it, for samples. Blocks whose size the caller
+    /// says take a slow path, which looks up those that are not to be trusted.
     Counted,
     /// None has one: each call takes the slow path and uses the central tier.
     Never,
@@ -61,11 +68,10 @@ pub enum Caching {
 /// A [`Caching`].
 static CACHING: AtomicU32 = AtomicU32::new(Caching::Plain as u32);
 
-/// Called once, by the first thread that gets a cache, when it has it: the front tier's chance to
-/// register its `fork` handlers. Set before by `set_first_thread_hook`, or never.
-static FIRST_THREAD: AtomicUsize = AtomicUsize::new(0);
+/// 1 once a thread has asked whether it is the first of the process (`first_call`).
+static FIRST_CALL: AtomicUsize = AtomicUsize::new(0);
 
-/// 1 while the last thread that had a cache has ended. Relaxed: a flag that says what was, and guards nothing.
+/// 1 while the last thread that had a cache has ended. Relaxed: a flag that guards nothing.
 static LAST_HAS_ENDED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether no thread is left that has a cache, after there were some.
@@ -73,18 +79,19 @@ pub fn last_has_ended() -> bool {
     LAST_HAS_ENDED.load(Ordering::Relaxed) != 0
 }
 
-/// The registry, for this tier's other files.
+/// The registry, for the other files of this tier.
 pub(super) fn lock() -> Guard<'static, Registry> {
     REGISTRY.lock()
 }
 
-/// The caches that are kept: a part of the registry, under its lock.
+/// The caches in the pool (`cache_pool`): a part of the registry, under its lock.
 pub(super) struct CachePool {
     pub(super) list: List<ThreadCache>,
+    /// The length of `list`.
     pub(super) count: usize,
-    /// Fewest of them since the background thread last looked: so many nobody needed.
+    /// The fewest caches since the background thread last looked: nobody needed these.
     pub(super) low: usize,
-    /// How far the first of them was emptied: the number of the next class.
+    /// How far the first cache was emptied: the number of the next class.
     pub(super) emptied: usize,
 }
 
@@ -93,7 +100,7 @@ impl CachePool {
         Self { list: List::new(), count: 0, low: 0, emptied: 1 }
     }
 
-    /// One of them, or null.
+    /// Takes a cache out; null if there is none.
     pub(super) fn take(&mut self) -> *mut ThreadCache {
         let cache = self.list.pop_front();
         if !cache.is_null() {
@@ -106,13 +113,14 @@ impl CachePool {
 }
 
 impl Registry {
-    /// In a forked child, when the caches of the other threads are orphans: counts what is left.
+    /// In a forked child, when the caches of the other threads are orphans: sums up what is left.
     pub(super) fn note_survivors(&self) {
         let mut limits = 0;
         for list in [&self.live, &self.pool.list] {
             let mut node = list.first();
             while !node.is_null() {
-                // SAFETY: a node of the list, which nobody changes meanwhile.
+                // SAFETY: a node of the list, which the caller's lock keeps from changing; records
+                // are never freed.
                 unsafe {
                     limits += sizing::limits_of(&*node);
                     node = list.next(node);
@@ -124,57 +132,60 @@ impl Registry {
         CENTRAL.note_threads(self.live_count);
     }
 
-    /// Takes in a cache that nobody uses and that is in no list, with its counter if it has one.
+    /// Takes in a record that is not in use any more, with its counter if it has one.
     ///
     /// # Safety
-    /// Such a cache of this tier.
+    /// `cache` is a record that was made here. Nobody uses it, and it is in no list.
     pub(super) unsafe fn recycle(&mut self, cache: *mut ThreadCache) {
-        // SAFETY: by the caller's word.
+        // SAFETY: the record is in no list, and records are never freed.
         unsafe { self.recycled.push_front(cache) }
     }
 
     /// Makes an orphan of `cache`.
     ///
     /// # Safety
-    /// A live cache, whose thread is gone.
+    /// `cache` is in the list of live caches, and its thread does not exist any more.
     pub(super) unsafe fn orphan(&mut self, cache: *mut ThreadCache) {
-        // SAFETY: by the caller's word.
+        // SAFETY: the cache is in the list of live ones (caller); records are never freed.
         unsafe {
             self.live.remove(cache);
-            // Walks find orphans by that, too.
+            // Walks find orphans by their births, too. Relaxed: the lock orders.
             self.births += 1;
             (*cache).birth.store(self.births, Ordering::Relaxed);
         }
         self.live_count -= 1;
-        // SAFETY: out of the other list.
+        // SAFETY: the cache was taken out of the other list just now.
         unsafe { self.orphans.push_front(cache) };
         self.adopted = 0;
     }
 }
 
-/// Caches that a walk passes by before it lets go of the registry's lock, which threads need to be born and to end.
+/// Caches that a walk passes before it gives up the registry's lock, which threads need when they
+/// begin and end.
 pub(super) const PART: usize = 24;
 
-/// The same where all classes of each are looked at.
+/// The same if the walk looks at all classes of each cache.
 pub(super) const VISITS: usize = 3;
 
-/// A walk through the caches that live, or the orphans, from the youngest to the oldest, in parts between which the lock is
-/// free. Each that lives throughout comes once, however many there are and whatever is born or ends meanwhile.
+/// A walk through the live caches, or the orphans, from the youngest to the oldest, in parts
+/// between which the lock is free. Each cache that lives throughout comes once, however many there
+/// are and whichever threads begin or end meanwhile.
 pub(super) struct Walk {
     /// The cache that the walk is at, null before the first, and its birth.
     at: *mut ThreadCache,
     birth: usize,
-    /// Younger ones than that, and the one that was born then, have come or need not.
+    /// The walk is done with caches of this birth and of later ones.
     below: usize,
 }
 
 /// A step of a walk.
 pub(super) enum Step {
-    /// Came to a cache.
+    /// The walk came to a cache.
     Cache(&'static ThreadCache),
-    /// Passed by one that has come already: where the cache that the walk was at has ended since, its place is looked for.
+    /// The walk passed a cache that has come already: the cache that it was at has ended since, and
+    /// it looks for its place.
     Passed,
-    /// There is none left.
+    /// No cache is left.
     Over,
 }
 
@@ -183,7 +194,7 @@ impl Walk {
         Self { at: ptr::null_mut(), birth: usize::MAX, below: usize::MAX }
     }
 
-    /// Goes on by one of the caches that live.
+    /// Goes on by one live cache.
     pub(super) fn step(&mut self, registry: &Registry) -> Step {
         self.step_in(&registry.live)
     }
@@ -197,7 +208,7 @@ impl Walk {
             unsafe { (*node).birth.load(Ordering::Relaxed) }
         };
         let node = if !self.at.is_null() && birth(self.at) == self.birth {
-            // SAFETY: it was not born anew, nor did it end, so it is in the list.
+            // SAFETY: the cache still has its birth, so it did not end, and is in the list.
             unsafe { list.next(self.at) }
         } else {
             list.first()
@@ -210,23 +221,24 @@ impl Walk {
             return Step::Passed;
         }
         self.below = self.birth;
-        // SAFETY: records are never freed, and the fields that their owners use meanwhile are atomics.
+        // SAFETY: records are never freed, and the fields that their owners use meanwhile are
+        // atomics.
         Step::Cache(unsafe { &*node })
     }
 }
 
-/// Whether threads count what they allocate.
+/// Whether threads count what they allocate, for samples.
 #[inline]
 pub fn counts() -> bool {
     caching() == Caching::Counted
 }
 
-/// Whether `block` may be taken for what those say of it who free it: where it is neither a sampled nor a guarded one by
-/// where it begins, and sizes are believed.
-#[cfg(not(feature = "hardened"))]
+/// Whether the size that the program says of `block` may be trusted: its address shows that it is
+/// neither sampled nor guarded, and sizes are trusted at all.
+#[allow(dead_code, reason = "the hardened build does not trust sizes")]
 #[inline(always)]
 pub fn is_trusted(block: *mut u8) -> bool {
-    // Relaxed: as for `CACHING`. The low half of the address is enough.
+    // Relaxed: decided before a second thread allocates. The low half of the address is enough.
     block as u32 & TRUSTED.load(Ordering::Relaxed) != 0
 }
 
@@ -240,13 +252,13 @@ pub fn caches() -> bool {
 
 /// Says how threads get their caches. Before a second thread allocates, or under the lock.
 pub(super) fn set_caching(caching: Caching) {
-    // Relaxed: as in `caching`.
+    // Relaxed: a thread that gets its cache looks under the lock; to others it is a hint.
     CACHING.store(caching as u32, Ordering::Relaxed);
 }
 
 /// Says which bits of its address make a block trusted.
 pub(super) fn set_trusted(bits: u32) {
-    // Relaxed: as for `CACHING`.
+    // Relaxed: decided before a second thread allocates.
     TRUSTED.store(bits, Ordering::Relaxed);
 }
 
@@ -265,25 +277,26 @@ fn caching() -> Caching {
     }
 }
 
-/// Calls `visit` for the cache of every thread that lives throughout, and of those that have ended, under the registry's
-/// lock, which is free again after each part of the walk.
+/// Calls `visit` for the cache of every thread that lives throughout, for orphans, and for the
+/// caches in the pool. It does so under the registry's lock, which is free between two parts of the
+/// walk.
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     for_each_live(&mut visit);
     for_each_of(|walk, registry| walk.step_in(&registry.orphans), &mut visit);
     let registry = REGISTRY.lock();
-    let kept = &registry.pool.list;
-    let mut node = kept.first();
+    let pool = &registry.pool.list;
+    let mut node = pool.first();
     while !node.is_null() {
-        // SAFETY: nodes of the list are live; the lock keeps them there.
+        // SAFETY: a node of the list, which the lock keeps there; records are never freed.
         unsafe {
             visit(&*node);
-            node = kept.next(node);
+            node = pool.next(node);
         }
     }
 }
 
-/// Calls `visit` for the cache of every thread of this process alone that lives throughout, under the registry's lock,
-/// which is free again after each part of the walk.
+/// Calls `visit` for the cache of every thread that lives throughout, under the registry's lock,
+/// which is free between two parts of the walk.
 pub(super) fn for_each_live(visit: impl FnMut(&'static ThreadCache)) {
     for_each_of(Walk::step, visit);
 }
@@ -318,17 +331,18 @@ pub fn count() -> usize {
     REGISTRY.lock().live_count
 }
 
-/// Whether the calling thread is the first of the process to come here; a hook for the tier below the
-/// faces to do what needs a working allocator.
+/// Whether the calling thread is the first of the process to ask. So the front tier does once what
+/// needs a working allocator.
 pub fn first_call() -> bool {
     // Relaxed: nothing but the answer depends on it.
-    FIRST_THREAD.load(Ordering::Relaxed) == 0 && FIRST_THREAD.swap(1, Ordering::Relaxed) == 0
+    FIRST_CALL.load(Ordering::Relaxed) == 0 && FIRST_CALL.swap(1, Ordering::Relaxed) == 0
 }
 
-/// Lets the next call of `first_call` be the first again: what it led to could not be done.
+/// Lets the next call of `first_call` be the first again: what the first one led to could not be
+/// done.
 pub fn forget_first_call() {
-    // Relaxed: as in `first_call`.
-    FIRST_THREAD.store(0, Ordering::Relaxed);
+    // Relaxed: nothing but the answer of `first_call` depends on it.
+    FIRST_CALL.store(0, Ordering::Relaxed);
 }
 
 /// The lock, for `fork`.
@@ -336,12 +350,13 @@ pub fn fork_lock() -> &'static dyn ForkLock {
     &REGISTRY
 }
 
-/// The registry, for who holds its lock otherwise than by a guard.
+/// The registry, for a caller that holds its lock without a guard.
 ///
 /// # Safety
-/// The calling thread holds the lock through `fork_lock`, and has no other reference to the registry.
+/// The calling thread holds the lock through `fork_lock`, and has no other reference to the
+/// registry.
 pub(super) unsafe fn of_lock_holder() -> &'static mut Registry {
-    // SAFETY: by the caller's word.
+    // SAFETY: the caller holds the lock, and has no other reference.
     unsafe { &mut *REGISTRY.data_ptr() }
 }
 
@@ -349,11 +364,7 @@ impl metadata::Record for ThreadCache {
     const KIND: metadata::Kind = metadata::Kind::ThreadCaches;
 }
 
-const CACHE_BYTES_MOST: usize = if cfg!(feature = "hardened") { 8192 } else { 4096 };
+/// Most bytes of a record.
+const CACHE_BYTES_MOST: usize = if HARDENED { 8192 } else { 4096 };
 
 const _: () = assert!(size_of::<ThreadCache>() <= CACHE_BYTES_MOST, "one OS page, or two");
-
-const _: fn() = || {
-    fn node<T: Node>() {}
-    node::<ThreadCache>();
-};

@@ -14,7 +14,7 @@ use super::cache::ThreadCache;
 use super::enter::enter_if_live;
 use super::sizing;
 use crate::base::steps;
-use crate::central::CENTRAL;
+use crate::central::CentralTier;
 use crate::central::chain::{Chain, FreeObject};
 use crate::central::shared_pages::{prefetch_record, size_at};
 use crate::config::CLASS_COUNT;
@@ -32,25 +32,25 @@ const _: () = assert!(CLASS_COUNT <= u128::BITS as usize);
 /// Distributes the blocks that the cache has of shared pages, if there are enough of them to be
 /// worth it. Returns whether there were.
 #[inline]
-pub(super) fn distribute_if_many(cache: &ThreadCache) -> bool {
+pub(super) fn distribute_if_many(tier: impl CentralTier, cache: &ThreadCache) -> bool {
     if cache.head(SizeClass::SHARED).is_null() {
         return false;
     }
     let is_worth_it = cache.loaded_count(SizeClass::SHARED) >= LEAST;
     if is_worth_it {
-        distribute(cache);
+        distribute(tier, cache);
     }
     is_worth_it
 }
 
 /// Distributes the blocks that the cache has of shared pages.
-pub(super) fn distribute(cache: &ThreadCache) {
+pub(super) fn distribute(tier: impl CentralTier, cache: &ThreadCache) {
     let class = SizeClass::SHARED;
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
     for chain in [loaded, cache.take_spare(class)] {
         if !chain.is_empty() {
             // SAFETY: the magazine was this cache's, and now is ours.
-            unsafe { distribute_chain(cache, chain) };
+            unsafe { distribute_chain(tier, cache, chain) };
         }
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn distribute(cache: &ThreadCache) {
 ///
 /// # Safety
 /// The chain's blocks are free and linked, lie on shared pages, and the caller gives them up.
-unsafe fn distribute_chain(cache: &ThreadCache, chain: Chain) {
+unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: Chain) {
     let mut object = chain.head;
     for _ in 0..chain.count {
         prefetch_record(PAGE_MAP.span(object as usize));
@@ -95,7 +95,7 @@ unsafe fn distribute_chain(cache: &ThreadCache, chain: Chain) {
     }
     if !rest.is_empty() {
         // SAFETY: the blocks are the caller's.
-        unsafe { CENTRAL.give_home(SizeClass::SHARED, rest) };
+        unsafe { tier.flush_to_spans(SizeClass::SHARED, rest) };
     }
 }
 

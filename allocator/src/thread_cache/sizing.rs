@@ -1,21 +1,23 @@
 //! How many objects a magazine may hold.
 //!
-//! A class that a thread uses for the first time has no capacity at all: its first `free` takes the slow
-//! path, which checks the pointer thoroughly, and opens a small magazine. Every exchange with the central
-//! tier doubles the limit, up to a number that depends on the object size. What all threads' limits add up
-//! to is bounded: past the bound limits stay as they are, so a thousand threads do not hold a thousand
-//! full caches. A scavenge, every so many exchanges, sends home the magazines of classes that had none
-//! since the last one and halves their limits.
+//! A class that a thread uses for the first time has no capacity at all. Its first `free` takes the
+//! slow path, which checks the pointer thoroughly and opens a small magazine. Every flush to the
+//! central tier doubles the limit, as does a refill, up to a number that depends on the object
+//! size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
+//! thousand threads do not hold a thousand full caches. A scavenge, every so many refills and
+//! flushes, takes magazines from classes that had none since the last one, and halves their limits.
+//!
+//! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
 use super::cache::ThreadCache;
-use crate::central::CENTRAL;
+use crate::central::CentralTier;
 use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
-use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
 
-/// Bytes that the limits of all threads' magazines add up to now. Touched when a limit changes, which is rare.
+/// Bytes that the limits of all threads' magazines add up to now. Written when a limit changes,
+/// which is rare.
 static TOTAL: AtomicUsize = AtomicUsize::new(0);
 
 /// The limit that a class starts with.
@@ -23,14 +25,15 @@ pub fn start_limit(class: SizeClass) -> usize {
     (MAGAZINE_START_BYTES / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
-/// How many objects of `class` a thread fetches that has none. Where it never freed any, so that the class has no
-/// limit, twice as many as the last time, unless this is the `first` time: it may be building something. That counts for
-/// no bound, and need not: what it takes, it uses.
-pub fn fetch_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize {
+/// How many objects of `class` a refill asks for. If the thread never freed any, so that the class
+/// has no limit, these are twice as many as the last time, unless this is the `first` time: the
+/// thread may be building something. They count for no bound, and need not: the thread uses what it
+/// takes.
+pub fn refill_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize {
     let least = start_limit(class);
     match cache.limit(class) {
         0 if first => least,
-        // The one that the thread got at once is not part of what it had room for.
+        // The capacity leaves out the object that the thread got at once.
         0 => ((cache.capacity(class) + 1) * 2).clamp(least, max_limit(class).max(least)),
         limit => limit.max(least),
     }
@@ -49,8 +52,9 @@ pub fn grow(cache: &ThreadCache, class: SizeClass) {
         return;
     }
     let more = (new - old) * class.size();
-    // Relaxed: a statistic that decides nothing but sizes; no other memory depends on it. Looked at before it is
-    // written to: where many threads are at the bound, each of their exchanges comes here, in vain.
+    // Relaxed: a sum that decides nothing but sizes; no other memory depends on it. It is read
+    // before it is written: where many threads are at the bound, each of their flushes comes here,
+    // in vain.
     let bound = parameters::get(Id::ThreadCacheTotalBytes);
     if TOTAL.load(Ordering::Relaxed) + more > bound && old > 0 {
         return;
@@ -65,7 +69,7 @@ pub fn grow(cache: &ThreadCache, class: SizeClass) {
 /// Sets the limit of `class` to `new`, which is lower than now.
 pub fn shrink(cache: &ThreadCache, class: SizeClass, new: usize) {
     let less = (cache.limit(class) - new) * class.size();
-    // Relaxed: as in `grow`.
+    // Relaxed: a sum that decides nothing but sizes.
     TOTAL.fetch_sub(less, Ordering::Relaxed);
     cache.set_limit(class, new);
 }
@@ -81,11 +85,14 @@ pub fn reset_total(bytes: usize) {
     TOTAL.store(bytes, Ordering::Relaxed);
 }
 
-/// Exchanges of a thread between two looks at the decay's clock: a program that only uses small objects may
-/// never reach the page heap otherwise.
-const TICK_INTERVAL: u32 = 64;
+/// Refills and flushes of a thread between two looks at the decay's clock: a program that only uses
+/// small objects may never reach the page heap otherwise.
+pub(super) const TICK_INTERVAL: u32 = 64;
 
-/// Notes that objects of `class` are in use, so that the next scavenge spares them.
+const _: () =
+    assert!(SCAVENGE_INTERVAL.is_multiple_of(TICK_INTERVAL), "a scavenge comes with a tick");
+
+/// Notes that objects of `class` are in use, so that the next scavenge leaves its magazines alone.
 #[inline]
 pub fn note_use(cache: &ThreadCache, class: SizeClass) {
     let word = &cache.active[class.index() / 32];
@@ -99,25 +106,26 @@ pub fn is_active(cache: &ThreadCache, class: SizeClass) -> bool {
     cache.active[class.index() / 32].load(Ordering::Relaxed) >> (class.index() % 32) & 1 != 0
 }
 
-/// Notes an exchange of `class` with the tier above, and scavenges when it is time.
-pub fn note_exchange(cache: &ThreadCache, class: SizeClass) {
+/// Notes a refill or a flush of `class`, and scavenges when it is time.
+pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     note_use(cache, class);
     // Relaxed, here and below: only the owner uses these.
     let left = cache.countdown.load(Ordering::Relaxed) - 1;
     cache.countdown.store(left, Ordering::Relaxed);
     if left.is_multiple_of(TICK_INTERVAL) {
-        PAGE_HEAP.tick();
-    }
-    if left == 0 {
-        cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
-        scavenge(cache);
+        tier.tick();
+        // One compare for both in most calls: 0 is a multiple, too.
+        if left == 0 {
+            cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
+            scavenge(tier, cache);
+        }
     }
 }
 
-/// Sends home the magazines of classes without an exchange since the last scavenge: first the spare one,
-/// the next time the loaded one.
+/// Flushes a magazine of each class that was neither refilled nor flushed since the last scavenge:
+/// first the spare one, the next time the loaded one.
 #[cold]
-pub fn scavenge(cache: &ThreadCache) {
+pub fn scavenge(tier: impl CentralTier, cache: &ThreadCache) {
     for class in SizeClass::cached() {
         let limit = cache.limit(class);
         if is_active(cache, class) || limit == 0 {
@@ -126,8 +134,9 @@ pub fn scavenge(cache: &ThreadCache) {
         let spare = cache.take_spare(class);
         let unused = if spare.is_empty() { cache.take_loaded(class, 0) } else { spare };
         if !unused.is_empty() {
-            // SAFETY: the magazine was this cache's, and now is ours.
-            unsafe { CENTRAL.give(class, unused) };
+            // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of
+            // the cache, whose owner calls this.
+            unsafe { tier.flush(class, unused) };
         }
         shrink(cache, class, limit / 2);
     }

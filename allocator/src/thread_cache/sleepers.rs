@@ -1,10 +1,10 @@
-//! Threads for tests, which have something cached and sleep.
+//! Threads for tests: they have something cached, and sleep.
 
 use super::{flush, refill};
 use crate::os::thread_slot;
-#[cfg(feature = "hardened")]
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
@@ -40,10 +40,12 @@ pub fn fill(sizes: &[usize]) {
         let class = SizeClass::of(size).unwrap();
         let objects: Vec<_> = (0..20).map(|_| refill::pop_slow(class, size)).collect();
         for object in objects {
-            // SAFETY: an object of the class that is given up, and in hardened builds not live any more.
+            // SAFETY: an object of the class, which the test gives up. In the hardened build `free`
+            // has struck it out of the bitmap before it comes here.
             unsafe {
-                #[cfg(feature = "hardened")]
-                ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
+                if HARDENED {
+                    ALLOCATION_BITMAP.set_unchecked(object as usize, SizeClass::NONE);
+                }
                 flush::push_slow(class, object);
             }
         }

@@ -1,5 +1,6 @@
 //! Checking the calling thread's cache: does every magazine hold as many free objects of its class
-//! as its counts say? It reads only. Other threads' caches cannot be read, as their owners change them.
+//! as its counts say? It only reads. Other threads' caches cannot be read: their owners change
+//! them.
 
 use super::cache::ThreadCache;
 use super::enter::enter_if_live;

@@ -1,4 +1,5 @@
-//! Walks through the caches of all threads: each comes once, and is emptied by one thread at a time.
+//! Walks through the caches of all threads: each comes once, and is emptied by one thread at a
+//! time.
 
 use super::cache::ThreadCache;
 use super::park::Parking;
@@ -43,8 +44,9 @@ fn each_cache_that_lives_throughout_a_walk_comes_once_whoever_ends_meanwhile() {
     end(sleepers);
 }
 
-/// A thread that ends empties its cache itself, or leaves it to the next one: whoever parks it must not go on with that.
-/// An object that both send home ends the process, as one that is free already.
+/// A thread that ends empties its cache itself, or leaves it to the next one: whoever parks it must
+/// not go on with that. An object that both send home ends the process, as one that is free
+/// already.
 #[test]
 fn a_cache_whose_thread_ends_is_not_emptied_by_two() {
     let is_over = AtomicBool::new(false);

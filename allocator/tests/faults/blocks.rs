@@ -25,7 +25,8 @@ fn word(seed: u64, offset: usize) -> u8 {
     ((seed + offset as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 56) as u8
 }
 
-/// The offsets that are filled and looked at: all of a small block, some of a large one, its ends included.
+/// The offsets that are filled and looked at: all of a small block, some of a large one, its ends
+/// included.
 fn offsets(len: usize) -> impl Iterator<Item = usize> {
     let step = match len {
         ..=64 => 1,

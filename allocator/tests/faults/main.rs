@@ -1,10 +1,11 @@
-//! Every call of the operating system fails once: for each of the workloads, one run with the first call
-//! failing, one with the second, and so on up to the last; and the same with all later calls failing too.
+//! Every call of the operating system fails once: for each of the workloads, one run with the first
+//! call failing, one with the second, and so on up to the last; and the same with all later calls
+//! failing too.
 //!
-//! Each run is a process of its own, forked from this one, so that every heap is fresh. It checks that no
-//! block changed or got lost, that afterwards every tier is sound, usable and, when all is freed, empty.
-//! A run that ends by a signal, hangs or says what is wrong fails the test with its numbers; then
-//! `faults WORKLOAD FIRST LAST` repeats that one run.
+//! Each run is a process of its own, forked from this one, so that every heap is fresh. It checks
+//! that no block changed or got lost, that afterwards every tier is sound, usable and, when all is
+//! freed, empty. A run that ends by a signal, hangs or says what is wrong fails the test with its
+//! numbers; then `faults WORKLOAD FIRST LAST` repeats that one run.
 //!
 //! Not under the usual harness: `fork` needs a process with one thread.
 
@@ -32,7 +33,8 @@ struct Tally {
     kinds: [(usize, usize); KINDS.len()],
 }
 
-/// The body of a run, in a process of its own: the workload under failing calls, then everything else.
+/// The body of a run, in a process of its own: the workload under failing calls, then everything
+/// else.
 fn live(workload: &Workload, first: usize, last: usize) -> Tally {
     let mut blocks = Blocks::new();
     arm(first, last);
@@ -60,8 +62,8 @@ fn live(workload: &Workload, first: usize, last: usize) -> Tally {
     told
 }
 
-/// The figures once nothing is in use any more: what the allocator's own thread has in its hands counts as in
-/// use for that moment. What is lost is so for ever.
+/// The figures once nothing is in use any more: what the allocator's own thread has in its hands
+/// counts as in use for that moment. What is lost is so for ever.
 fn settled() -> Stats {
     let start = Instant::now();
     loop {
@@ -113,7 +115,8 @@ fn run(workload: &Workload, first: usize, last: usize) -> Result<Tally, String> 
     Ok(Tally { calls: next(), kinds: KINDS.map(|_| (next(), next())) })
 }
 
-/// Lets every call of a workload fail; `once` or with all that follow. Returns how many runs there were.
+/// Lets every call of a workload fail; `once` or with all that follow. Returns how many runs there
+/// were.
 fn try_all(workload: &Workload, once: bool, failures: &mut Vec<String>) -> usize {
     let mut failed = [0; KINDS.len()];
     let mut first = 1;

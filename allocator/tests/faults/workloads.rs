@@ -1,5 +1,6 @@
-//! The workloads whose every call of the system fails: one thread with everything, threads that come and go,
-//! and large blocks that are resized, with `fork`. Each also takes the ways that only options lead to.
+//! The workloads whose every call of the system fails: one thread with everything, threads that
+//! come and go, and large blocks that are resized, with `fork`. Each also takes the ways that only
+//! options lead to.
 
 use crate::blocks::{Blocks, must_allocate};
 use std::sync::{Barrier, Mutex};
@@ -118,7 +119,8 @@ fn threads(blocks: &mut Blocks) {
     blocks.live.append(&mut exchanged.into_inner().expect("no thread panics"));
 }
 
-/// Blocks of a mapping of their own and of many pages, resized and moved; a child that goes on with them.
+/// Blocks of a mapping of their own and of many pages, resized and moved; a child that goes on with
+/// them.
 fn large(blocks: &mut Blocks) {
     options::set_direct_bytes(1 << 20).expect("a size in range");
     for number in 0..6 {
@@ -148,12 +150,12 @@ fn large(blocks: &mut Blocks) {
 
 /// Runs `body` in a forked child, and fails unless it ends well.
 fn in_child(body: impl FnOnce()) {
-    // SAFETY: the allocator's own thread aside, whose locks its handlers of `fork` care for, the process has
-    // one thread.
+    // SAFETY: the allocator's own thread aside, whose locks its handlers of `fork` care for, the
+    // process has one thread.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork");
     if child == 0 {
-        // SAFETY: as in `main`.
+        // SAFETY: sets a timer of this process, and touches no memory.
         unsafe { libc::alarm(crate::HANGING) };
         body();
         // SAFETY: ends the child without the parent's exit handlers.

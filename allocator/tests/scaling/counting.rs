@@ -35,29 +35,29 @@ fn count(calls: u64) {
     CALLS[shard].0.fetch_add(calls, Ordering::Relaxed);
 }
 
-// SAFETY: hands everything through to an allocator.
+// SAFETY: passes every call on to an allocator, unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(1);
-        // SAFETY: handed through, here and below.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of this call.
         unsafe { Stratalloc.alloc(layout) }
     }
 
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         count(1);
-        // SAFETY: as above.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of this call.
         unsafe { Stratalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         count(1);
-        // SAFETY: as above.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of this call.
         unsafe { Stratalloc.dealloc(block, layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         count(2);
-        // SAFETY: as above.
+        // SAFETY: the caller fulfils the contract of `GlobalAlloc`, which is that of this call.
         unsafe { Stratalloc.realloc(block, layout, size) }
     }
 }

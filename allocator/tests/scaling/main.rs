@@ -1,10 +1,11 @@
-//! How often threads of the allocator meet, counted (`docs/scaling.md`): locks taken, shared atomics and entries
-//! into the page heap, per million calls of `malloc` and `free`. Counts do not depend on how fast this machine
-//! is, nor on how many processors it has, and hardly on what else it does.
+//! How often threads of the allocator meet, counted (`docs/scaling.md`): locks taken, shared
+//! atomics and entries into the page heap, per million calls of `malloc` and `free`. Counts do not
+//! depend on how fast this machine is, nor on how many processors it has, and hardly on what else
+//! it does.
 //!
-//! Without arguments: a test, which fails if 512 threads need more per call than they may. With `--table`: the
-//! table of the document (takes minutes; with `--release`). Each run is a process of its own, so that none finds
-//! a heap that another one left behind.
+//! Without arguments: a test, which fails if 512 threads need more per call than they may. With
+//! `--table`: the table of the document (takes minutes; with `--release`). Each run is a process of
+//! its own, so that none finds a heap that another one left behind.
 
 #[path = "../../../bench-harness/src/block.rs"]
 #[allow(dead_code, unused_imports, reason = "the harness has more uses for it")]

@@ -1,5 +1,6 @@
-//! Three workloads of the harness, taken as they are: its files, without the crate around them, which would bring
-//! a web server and two other allocators into this test. What they expect of their parent is here.
+//! Three workloads of the harness, taken as they are: its files, without the crate around them,
+//! which would bring a web server and two other allocators into this test. What they expect of
+//! their parent is here.
 
 #![allow(dead_code, reason = "the harness has more uses for them")]
 

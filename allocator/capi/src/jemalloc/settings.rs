@@ -1,8 +1,9 @@
-//! Values of `mallctl` that can be read and written. What is written becomes an option of ours
-//! where there is one; what cannot be had is refused, with the number that jemalloc has for it:
+//! Values of `mallctl` that can be read and written. Where this allocator has such an option, a
+//! write sets it. What it does not offer is refused with the number that jemalloc has for that:
 //! `EFAULT` for a value that is not admitted, `EPERM` for one that this allocator does not offer.
 //!
-//! Each has a function that reads, for `malloc_stats_print`, and one that carries out a call.
+//! Each value has a function that reads it, for `malloc_stats_print`, and one that carries out a
+//! call of `mallctl`.
 
 use core::ffi::{CStr, c_int, c_uint};
 use core::sync::atomic::{AtomicIsize, Ordering};
@@ -19,6 +20,7 @@ const NEVER: isize = -1;
 /// The option that says whether there may be a thread that gives memory back.
 const BACKGROUND: &str = "background";
 
+/// Whether the option `background` allows a thread.
 fn background_is_on() -> bool {
     let mut table = options::all();
     table.find(|option| option.name == BACKGROUND).is_some_and(|found| found.current().number != 0)
@@ -100,7 +102,7 @@ pub fn dirty_decay(_: Place) -> Option<Value> {
     Some(Value::Signed(options::decay().map_or(NEVER, milliseconds)))
 }
 
-/// Sets the option; whether it takes the value.
+/// Sets the option. Returns whether it takes the value.
 fn store_dirty_decay(wanted: isize) -> bool {
     let time = match u64::try_from(wanted) {
         Ok(milliseconds) => Some(Duration::from_millis(milliseconds)),
@@ -120,6 +122,7 @@ pub fn muzzy_decay(_: Place) -> Option<Value> {
     Some(Value::Signed(MUZZY.load(Ordering::Relaxed)))
 }
 
+/// Stores the time. Returns whether it is one.
 fn store_muzzy_decay(wanted: isize) -> bool {
     if wanted >= NEVER {
         MUZZY.store(wanted, Ordering::Relaxed);
@@ -127,7 +130,7 @@ fn store_muzzy_decay(wanted: isize) -> bool {
     wanted >= NEVER
 }
 
-/// Reads the old time, and stores the new one.
+/// Carries out a call: reads the old time, and stores the new one, if any.
 fn exchange_decay(
     arguments: Arguments,
     before: Option<Value>,
@@ -146,8 +149,8 @@ fn exchange_decay(
     }
 }
 
-/// The same for arena `<i>`. An arena that was created has the heap's times: they can be read, and
-/// cannot be changed by it.
+/// As `exchange_decay`, for arena `<i>`. An arena that was created has the heap's times, which can
+/// be read there, but not changed.
 fn exchange_arena_decay(
     place: Place,
     arguments: Arguments,
@@ -194,7 +197,8 @@ pub fn set_dss(place: Place, arguments: Arguments) -> c_int {
         Ok(wanted) => wanted.filter(|word| !word.is_null()),
         Err(error) => return error,
     };
-    // SAFETY: who writes a `const char *` to `mallctl` vouches for a NUL-terminated string.
+    // SAFETY: the caller of `mallctl` passes a `const char *` for this name: a NUL-terminated
+    // string.
     let word = wanted.map(|word| unsafe { CStr::from_ptr(word) }.to_bytes());
     match word {
         None | Some(b"disabled") => {}

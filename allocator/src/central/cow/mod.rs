@@ -23,7 +23,7 @@ pub mod state;
 
 mod pages;
 
-pub use pages::Fate;
+pub use pages::FlushOutcome;
 pub(super) use pages::{
-    fate_of, find_vacant, has_unshared_objects, is_unshared, objects_of_one_page,
+    find_vacant, has_unshared_objects, is_unshared, objects_of_one_page, outcome_of,
 };

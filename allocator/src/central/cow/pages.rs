@@ -19,13 +19,13 @@ const LOOKED_AT: usize = 8;
 
 /// What became of an object that was given up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum FlushOutcome {
     /// It lies on an unshared page and is still the caller's: it may be written to.
     Unshared,
     /// It returned to its span, as the first object of its page since the `fork`.
-    First,
+    FirstOfPage,
     /// It returned to its span, as others of its page did before.
-    Later,
+    LaterOfPage,
 }
 
 /// The free objects of `span` that lie on unshared pages.
@@ -94,30 +94,34 @@ pub unsafe fn find_vacant(lists: &[List<Span>], since: u32) -> *mut Span {
 ///
 /// # Safety
 /// The caller holds the lock of `class`.
-pub unsafe fn fate_of(class: SizeClass, addr: usize, since: u32) -> Fate {
+pub unsafe fn outcome_of(class: SizeClass, addr: usize, since: u32) -> FlushOutcome {
     // SAFETY: null or a record. Records are never unmapped, and the lock of the class, which the
     // caller holds, guards those of its spans.
     let record = unsafe { PAGE_MAP.span(addr).as_mut() };
     let Some(record) = record.filter(|record| record.class == class) else {
         // The free list finds the invalid free, and says so.
-        return Fate::Later;
+        return FlushOutcome::LaterOfPage;
     };
     if since == 0 {
-        return Fate::Unshared;
+        return FlushOutcome::Unshared;
     }
     if let Place::Object(index) = record.place_of(addr)
         && record.free.get(index)
     {
         // The free list finds the double free, and says so.
-        return Fate::Later;
+        return FlushOutcome::LaterOfPage;
     }
     let pages = pages_between(record, addr, addr + class.size() - 1);
     if pages & !record.cow.unshared(since) == 0 {
-        return Fate::Unshared;
+        return FlushOutcome::Unshared;
     }
     // A link would be written to the first of them.
     let page = pages & pages.wrapping_neg();
-    if record.cow.avoid(since, page) { Fate::First } else { Fate::Later }
+    if record.cow.avoid(since, page) {
+        FlushOutcome::FirstOfPage
+    } else {
+        FlushOutcome::LaterOfPage
+    }
 }
 
 /// The OS pages of `span` from that of `addr` to that of `last`.

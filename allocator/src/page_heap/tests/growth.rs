@@ -8,7 +8,7 @@ use crate::config::{PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page::units::Length;
-use crate::page_heap::PageHeap;
+use crate::page_heap::heap::PageHeap;
 use std::ptr::NonNull;
 use std::vec::Vec;
 

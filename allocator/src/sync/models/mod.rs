@@ -8,9 +8,9 @@
 //! loom's cells check the exclusion that the SAFETY comments here claim: an access that is not
 //! ordered after the last write of another thread is reported, and fails the test.
 
-mod exchange;
 mod granules;
 mod park;
 mod publish;
 mod reuse;
+mod transfer;
 mod worker;

@@ -1,12 +1,15 @@
-//! What is done about what looks at the container find.
+//! The response to what looks at the container find.
 //!
-//! At the container's limit everything free goes back that is needed to be below it, as at a soft limit.
-//! Unlike that, nobody chose the figure for this program, and all of it may be in use, by the program or by
-//! others: what turns out to be in vain is not repeated at every look.
+//! At the container's limit, as much free memory is released as brings the container below it, as
+//! at a soft limit. But nobody chose this limit for the program, and all of the memory may be in
+//! use, by the program or by others. So what turns out to be in vain is not repeated at every look.
+//!
+//! It belongs to the thread that looks: the allocator's thread, or the one that has the state of
+//! `calls`. It only begins passes (`reclaim_pass`).
 
-use super::LOOKS_ASLEEP;
 use super::container::Found;
-use super::pressure::{self, Goal};
+use super::reclaim_pass::{self, Goal};
+use super::schedule::LOOKS_ASLEEP;
 use crate::page_heap::{PAGE_HEAP, limits};
 
 /// Bytes that emptying all caches must give back to be tried again at the next look.
@@ -14,17 +17,19 @@ const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
 const MOST_PATIENCE: u32 = 32;
 
-/// What is done about what looks at the container find: passes are begun (`pressure`), which others go through.
-pub struct MemoryPressure {
-    /// Looks to pass over before all caches are emptied again, and how many there were last time.
+/// The response, and what it remembers from one look to the next.
+pub struct ContainerResponse {
+    /// Looks to skip before all caches are emptied again.
     wait: u32,
+    /// How many looks were skipped the last time.
     patience: u32,
-    /// What had gone back by passes when that was begun; `None` if nobody looked since what came of it.
+    /// The bytes that passes had released when the last one was begun; `None` once its result was
+    /// looked at.
     tried: Option<usize>,
     pressed: bool,
 }
 
-impl MemoryPressure {
+impl ContainerResponse {
     pub const fn new() -> Self {
         Self { wait: 0, patience: 0, tried: None, pressed: false }
     }
@@ -40,8 +45,8 @@ impl MemoryPressure {
             }
         }
         if found.pressed {
-            // All that a step of the decay gives back a share of.
-            pressure::begin(Goal::NothingIdle);
+            // All of the memory of which a step of the decay releases a share.
+            reclaim_pass::begin(Goal::NothingIdle);
         }
     }
 
@@ -50,12 +55,12 @@ impl MemoryPressure {
         if self.pressed { 0 } else { LOOKS_ASLEEP }
     }
 
-    /// Lets go back what exceeds the room that is left, and lets the page heap see to the rest until the
-    /// next look.
+    /// Lets go back what exceeds the room that is left, and lets the page heap see to the rest
+    /// until the next look.
     fn keep_to(&mut self, room: isize) {
         PAGE_HEAP.set_container_room(room);
         if let Some(before) = self.tried.take() {
-            let was_worth_it = pressure::released().wrapping_sub(before) >= WORTH_WHILE;
+            let was_worth_it = reclaim_pass::released().wrapping_sub(before) >= WORTH_WHILE;
             self.patience =
                 if was_worth_it { 0 } else { (self.patience * 2 + 1).min(MOST_PATIENCE) };
             self.wait = self.patience;
@@ -63,11 +68,11 @@ impl MemoryPressure {
         if room >= 0 {
             (self.wait, self.patience) = (0, 0);
         } else if self.wait == 0 {
-            self.tried = Some(pressure::released());
-            pressure::begin(Goal::Everything);
+            self.tried = Some(reclaim_pass::released());
+            reclaim_pass::begin(Goal::Everything);
         } else {
             self.wait -= 1;
-            pressure::begin(Goal::FreePages);
+            reclaim_pass::begin(Goal::FreePages);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What it costs to give back what threads, classes and lists hold, in steps (`base::steps`): linear in all, bounded for a
-//! part, which is what a call of the program's does of others' work, and bounded while a lock is held.
+//! What it costs to give back what threads, classes and lists hold, in steps (`base::steps`):
+//! linear in all, bounded for a part, which is what a call of the program's does of others' work,
+//! and bounded while a lock is held.
 
-use super::pressure::{Goal, Pass};
+use super::reclaim_pass::{Goal, Pass};
 use crate::base::steps::{self, Steps};
 use crate::central::CENTRAL;
 use crate::os::thread_slot;
@@ -12,14 +13,17 @@ use std::vec::Vec;
 
 /// Steps in a part, at most.
 const MOST_IN_A_PART: usize = 64;
-/// The same while a lock is held once. (Threads that end during a walk make it longer: other tests have some.)
+/// The same while a lock is held once. (Threads that end during a walk make it longer: other tests
+/// have some.)
 const MOST_IN_A_HOLD: usize = 64;
-/// System calls in a part, at most: two for each of three threads and a barrier; or some small ones for pages in spans.
+/// System calls in a part, at most: two for each of three threads and a barrier; or some small ones
+/// for pages in spans.
 const MOST_CALLS: usize = 24;
 /// Threads of the smallest number, which is doubled three times.
 const THREADS: [usize; 4] = [25, 50, 100, 200];
 
-/// The steps of `take_part`, which says whether anything is left, until nothing is: each part is bounded.
+/// The steps of `take_part`, which says whether anything is left, until nothing is: each part is
+/// bounded.
 fn steps_of(mut take_part: impl FnMut() -> bool) -> Steps {
     let mut all = Steps::default();
     loop {
@@ -38,7 +42,8 @@ fn steps_of(mut take_part: impl FnMut() -> bool) -> Steps {
     }
 }
 
-/// Panics unless the steps are some for each thread, however many there are. Other tests have threads, too.
+/// Panics unless the steps are some for each thread, however many there are. Other tests have
+/// threads, too.
 fn assert_linear(name: &str, per_thread: usize, steps: &[usize]) {
     std::println!("{name}: {steps:?} steps with {THREADS:?} threads");
     for (&steps, threads) in steps.iter().zip(THREADS) {
@@ -94,7 +99,8 @@ fn stopping_all_threads_is_linear_and_asks_the_kernel_without_a_lock() {
     assert_linear("stopping", 4, &all);
 }
 
-/// The figures of all threads are summed up, and the sleepers looked for, without keeping threads from being born.
+/// The figures of all threads are summed up, and the sleepers looked for, without keeping threads
+/// from being born.
 #[test]
 fn looking_at_all_caches_holds_the_lock_for_a_few_at_a_time() {
     let mut all = Vec::new();

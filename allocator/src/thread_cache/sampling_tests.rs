@@ -1,11 +1,11 @@
-//! A cache whose owner counts, with objects of the tests' own, played through by the rules of the slow paths.
+//! A cache whose owner samples, with objects of the test's own, played through by the rules of the
+//! slow paths.
 
-use super::cache::{Kind, ThreadCache};
+use super::cache::{KINDS, Kind, SampleCounter, ThreadCache};
 use super::refill::load;
-use super::sample_counter::{self, KINDS, SampleCounter};
-use super::sampling_refill::{make_room_before_sample, put_aside};
+use super::sampling::{self, make_room_before_sample, put_aside};
+use super::scripted_tier::{Objects, strike_out};
 use crate::central::chain::{Chain, FreeObject};
-use crate::page::link_encoding;
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
@@ -35,24 +35,19 @@ struct Model {
     /// The limit that the class gets when one is freed.
     limit: usize,
     /// Objects that the central tier has, and those that the program has.
-    central: Vec<*mut FreeObject>,
+    central: Objects,
     held: Vec<*mut FreeObject>,
     /// Bytes that were allocated.
     bytes: usize,
     /// Where the samples were that came, and where the next of each kind should be.
     next: [usize; KINDS],
     samples: usize,
-    _memory: Vec<u128>,
 }
 
 impl Model {
     fn new(class: SizeClass, limit: usize, objects: usize, seed: usize) -> Self {
-        sample_counter::set_draws([draw::<0>, draw::<1>]);
+        sampling::set_draws([draw::<0>, draw::<1>]);
         DRAWN.with_borrow_mut(|drawn| drawn.iter_mut().for_each(VecDeque::clear));
-        let words = class.size() / size_of::<u128>();
-        let mut memory = vec![0_u128; words * objects];
-        let first: *mut u128 = memory.as_mut_ptr();
-        let central = (0..objects).map(|at| first.wrapping_add(at * words).cast()).collect();
         let counter = Box::new(SampleCounter::new::<0>(seed));
         let cache = Box::new(ThreadCache::new(Kind::Live));
         cache.counter.store((&raw const *counter).cast_mut(), Ordering::Relaxed);
@@ -61,12 +56,11 @@ impl Model {
             counter,
             class,
             limit,
-            central,
+            central: Objects::new(class, objects),
             held: Vec::new(),
             bytes: 0,
             next: [0; KINDS],
             samples: 0,
-            _memory: memory,
         };
         // Draws the first distances.
         model.counter.is_due(class, 0);
@@ -75,29 +69,9 @@ impl Model {
         model
     }
 
-    /// `count` objects of the central tier, or as many as there are.
-    fn fetch(&mut self, count: usize) -> Chain {
-        link_encoding::ensure();
-        let mut chain = Chain::EMPTY;
-        for object in self.central.drain(self.central.len().saturating_sub(count)..) {
-            // SAFETY: an object that nobody uses.
-            unsafe {
-                FreeObject::link(object, chain.head);
-                FreeObject::mark(object);
-            }
-            chain = Chain { head: object, count: chain.count + 1 };
-        }
-        chain
-    }
-
-    fn take_home(&mut self, chain: Chain) {
-        let mut object = chain.head;
-        for _ in 0..chain.count {
-            self.central.push(object);
-            // SAFETY: an object of a chain.
-            object = unsafe { FreeObject::next(object) };
-        }
-        assert!(object.is_null());
+    /// Gives a chain back to what stands for the central tier.
+    fn flush(&mut self, chain: Chain) {
+        assert_eq!(self.central.put(chain), chain.count);
     }
 
     /// A sample falls on a block exactly if the block has the byte that it was drawn for.
@@ -136,7 +110,7 @@ impl Model {
         }
         let mut chain = self.cache.take_spare(self.class);
         if chain.is_empty() {
-            chain = self.fetch(self.limit.max(4));
+            chain = self.central.take(self.limit.max(4));
         }
         if chain.is_empty() {
             return;
@@ -158,6 +132,7 @@ impl Model {
         // SAFETY: an object that the program has; its mark may be left from before.
         let pushed = unsafe {
             FreeObject::hand_out(object, class);
+            strike_out(object.cast());
             self.cache.push(class, object.cast())
         };
         if pushed {
@@ -173,7 +148,7 @@ impl Model {
                 self.cache.set_capacity(class, limit.max(self.cache.loaded_count(class) + 1));
             } else if self.cache.loaded_count(class) >= limit {
                 let spare = self.cache.take_spare(class);
-                self.take_home(spare);
+                self.flush(spare);
                 let loaded = self.cache.take_loaded(class, limit);
                 self.cache.set_spare(class, loaded);
             } else {
@@ -181,24 +156,24 @@ impl Model {
             }
             if self.cache.budget(class) == 0 {
                 match make_room_before_sample(&self.cache, &self.counter, class) {
-                    Some(over) => self.take_home(over),
+                    Some(over) => self.flush(over),
                     None => {
-                        // SAFETY: as above.
+                        // SAFETY: an object that the program gave up, which is in no chain.
                         let over = unsafe { put_aside(&self.cache, class, object) };
-                        return self.take_home(over);
+                        return self.flush(over);
                     }
                 }
             }
         }
-        // SAFETY: as above.
+        // SAFETY: an object of the class that the program gave up, and no magazine took.
         assert!(unsafe { self.cache.push(class, object.cast()) });
     }
 
     /// Every object is in one place.
     fn check(&self, objects: usize) {
         self.cache.check_invariants();
-        let mut all: HashSet<_> = self.central.iter().chain(&self.held).copied().collect();
-        assert_eq!(all.len(), self.central.len() + self.held.len());
+        let mut all: HashSet<_> = self.central.free.iter().chain(&self.held).copied().collect();
+        assert_eq!(all.len(), self.central.free.len() + self.held.len());
         for chain in [self.cache.loaded(self.class), self.cache.spare(self.class)] {
             let mut object = chain.head;
             while !object.is_null() {
@@ -214,8 +189,8 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// C6.2: whatever is allocated and freed, samples fall on the blocks that they were drawn for, to the byte, and
-    /// nothing is lost that goes aside for them.
+    /// C6.2: whatever is allocated and freed, samples fall on the blocks that they were drawn for,
+    /// to the byte, and nothing is lost that goes aside for them.
     #[test]
     fn events_fall_where_they_were_drawn(
         size in prop::sample::select(vec![16_usize, 64, 112, 1024, 4096]),
@@ -242,7 +217,8 @@ proptest! {
     }
 }
 
-/// A loop that allocates and frees never leaves the magazine, and yet all of it is counted, by few looks.
+/// A loop that allocates and frees never leaves the magazine, and yet all of it is counted, by few
+/// looks.
 #[test]
 fn a_loop_of_pairs_is_counted() {
     let class = SizeClass::of(64).unwrap();

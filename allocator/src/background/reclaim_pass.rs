@@ -1,21 +1,22 @@
-//! Giving back more than the decay does, part by part: at a limit, when the container runs short, when a request would
-//! fail, and for a trim.
+//! Giving back more than the decay does, part by part: at a limit, when the container runs short,
+//! when a request would fail, and for a trim.
 //!
-//! A *pass* goes through the tiers, from what costs the program least: pages inside spans, the caches of all threads, the
-//! transfer caches, the pages that became free by that. It keeps its place in each of them, and between two of its parts
-//! no lock is held. A part is a few dozen steps or one bounded system call.
+//! A *pass* goes through the tiers, from what costs the program least: pages inside spans, the
+//! caches of all threads, the transfer caches, the pages that became free by that. It keeps its
+//! place in each of them, and between two of its parts no lock is held. A part is a few dozen steps
+//! or one bounded system call.
 //!
-//! One pass is shared, that for limits (`begin`, `take_part`): the allocator's thread goes through it at a stretch, and each
-//! call of the program's that comes to a slow path meanwhile does a part, or as many as it takes pages itself. Another one
-//! is that of requests that would fail: they are tried again whenever something came home. A trim has its own.
+//! All threads share the pass for limits (`begin`, `take_part`). The allocator's thread goes
+//! through it at a stretch. Each call of the program on a slow path does a part meanwhile, or more
+//! parts if it takes many pages itself. Requests that would fail share another pass: each is tried
+//! again whenever a part may have helped. A trim has a pass of its own.
 
 use crate::central::{CENTRAL, OS_PAGE, cow_state};
 use crate::config::PAGE_SIZE;
 use crate::os::{Linux, release_request};
 use crate::page::size_class::SizeClass;
-#[cfg(feature = "hardened")]
-use crate::page_heap::guard_pages;
-use crate::page_heap::{PAGE_HEAP, limits};
+use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Futex, Ordering, Turns};
 use crate::thread_cache::{cache_pool, flush, park::Parking};
 
@@ -24,9 +25,10 @@ use crate::thread_cache::{cache_pool, flush, park::Parking};
 enum Stage {
     /// OS pages inside spans on which no object lives.
     Spans,
-    /// Whether that was enough: then the caches stay as they are.
+    /// Looks whether that was enough: then the caches stay as they are.
     Enough,
-    /// What no longer serves once caches are emptied: pages are not spared any more, fenced spans not kept.
+    /// Ends what stands in the way of emptying caches: copy-on-write, and the cache of spans with
+    /// guard pages.
     Prepare,
     /// What the calling thread has cached.
     Own,
@@ -36,9 +38,9 @@ enum Stage {
     Kept,
     /// The transfer caches.
     Transfer,
-    /// OS pages inside spans that lay idle.
+    /// OS pages inside spans that lie idle.
     Idle,
-    /// What lay idle of the page heap's free pages is owed from then on.
+    /// Marks the free pages of the page heap that lie idle as due for release.
     Surplus,
     /// Free pages beyond the limit.
     Pages,
@@ -77,23 +79,25 @@ impl Goal {
 pub struct Pass {
     /// The stages that are left, the present one first.
     stages: &'static [Stage],
-    /// The class that the stage is at, where it goes by classes; whether it has begun with it; and how many of its OS pages
-    /// are to go.
+    /// The class that the stage is at, if it goes from class to class.
     class: usize,
+    /// Whether it has begun with that class.
     has_begun: bool,
+    /// How many OS pages of that class are left to release.
     pages: usize,
     parking: Parking,
-    /// Bytes that went back by it.
+    /// Bytes that the pass has released.
     released: usize,
 }
 
-// SAFETY: the caches that `parking` is at are never unmapped, and are used under the registry's lock.
+// SAFETY: the caches that `parking` is at are never unmapped, and are used under the registry's
+// lock.
 unsafe impl Send for Pass {}
 
 /// What a part did.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
-    /// Bytes that went back to the system.
+    /// Bytes that it released.
     pub bytes: usize,
     /// A request that failed may find memory now.
     pub may_help: bool,
@@ -158,7 +162,8 @@ impl Pass {
         Done { bytes, may_help }
     }
 
-    /// Gives back OS pages inside spans of the class that it is at, or goes on to the next.
+    /// Releases OS pages inside spans of the class that the stage is at, or goes on to the next
+    /// class.
     fn release_in_spans(&mut self) -> (bool, usize) {
         let Some(class) = SizeClass::from_index(self.class.max(1)) else { return (false, 0) };
         self.class = class.index();
@@ -174,7 +179,7 @@ impl Pass {
         (true, bytes)
     }
 
-    /// The same for pages that lay idle.
+    /// As `release_in_spans`, for pages that lie idle.
     fn release_idle(&mut self) -> (bool, usize) {
         let Some(class) = SizeClass::from_index(self.class.max(1)) else { return (false, 0) };
         self.class = class.index();
@@ -194,12 +199,9 @@ impl Pass {
 
 /// See `Stage::Prepare`. Returns whether anything is left.
 fn prepare() -> bool {
-    // What is free on old pages is to be used.
+    // Free objects on shared pages are to be used from now on.
     cow_state::end();
-    #[cfg(feature = "hardened")]
-    return guard_pages::give_one_back();
-    #[cfg(not(feature = "hardened"))]
-    false
+    HARDENED && guard_pages::give_one_back()
 }
 
 /// Empties the caches of all threads, and the transfer caches: the first step of a trim.
@@ -207,12 +209,15 @@ pub fn empty_caches() {
     Pass::new(Goal::EmptyCaches).run();
 }
 
-/// What is tried for a request that found no memory: a pass through the tiers. Such requests share one, too: it lies on no
-/// stack, of which a call may take 2 KiB, as the request is tried again from where this is. In a register for that reason.
+/// What a request tries that found no memory: a pass through the tiers, which all such requests
+/// share. The request is tried again while this value lives, and a call may take 2 KiB of the
+/// stack. So the pass is a static, and this value fits into a register.
 #[derive(Clone, Copy)]
 pub struct LastResort {
-    /// Ends of passes to wait for. A pass may have begun before the request came: the next one counts, or the second end.
+    /// Ends of passes to wait for. The first pass may have begun before the request came, so the
+    /// second end counts, unless the request itself begins a pass.
     ends: u8,
+    /// Naps that were taken.
     naps: u8,
     is_over: bool,
 }
@@ -221,12 +226,13 @@ impl LastResort {
     /// Nothing was tried yet.
     pub const FIRST: Self = Self { ends: 2, naps: 0, is_over: false };
 
-    /// Goes through the tiers until something came home, and the request is to be tried again: once more when nothing is left
-    /// to be done, and then `None`.
+    /// Goes through the tiers until a part may have helped, so that the request is to be tried
+    /// again. When nothing is left to be done, returns a value once more, and then `None`.
     pub fn go_on(mut self) -> Option<Self> {
         while self.ends > 0 {
             let Some(part) = LAST_RESORT.try_use(|pass| take_part_of(pass, &mut self.ends)) else {
-                // Somebody else is at a part. A thread that is about to fork must not wait for him for ever.
+                // Another thread is at a part. A thread that is about to fork must not wait for it
+                // for ever.
                 if LAST_RESORT.is_callers() || self.naps == MOST_NAPS {
                     break;
                 }
@@ -242,7 +248,8 @@ impl LastResort {
     }
 }
 
-/// Does a part of the pass of the requests that found no memory, or the first of a new one. Counts down the `ends`.
+/// Does a part of the pass of the requests that found no memory, or begins a new pass. Counts down
+/// `ends` when a pass ends.
 #[inline(never)]
 fn take_part_of(pass: &mut Pass, ends: &mut u8) -> Done {
     if pass.is_over() {
@@ -257,42 +264,42 @@ fn take_part_of(pass: &mut Pass, ends: &mut u8) -> Done {
 
 /// The pass of the requests that found no memory.
 static LAST_RESORT: Turns<Pass, Linux> = Turns::new(Pass::over());
-/// Naps for which one of them waits for another, at most. Each is a millisecond.
+/// Most naps for which one of these requests waits for another. Each is a millisecond.
 const MOST_NAPS: u8 = 50;
 
-/// The pass that is shared.
+/// The pass for limits.
 static PASS: Turns<Pass, Linux> = Turns::new(Pass::over());
-/// Bytes that went back by such passes. Relaxed: a sum.
+/// Bytes that passes for limits have released. Relaxed: a sum.
 static RELEASED: AtomicUsize = AtomicUsize::new(0);
 
-/// Begins a pass that all share, unless one is under way.
+/// Begins a pass for limits, unless one is under way.
 pub fn begin(goal: Goal) {
     PASS.try_use(|pass| {
         if pass.is_over() {
             *pass = Pass::new(goal);
             limits::set_pressure_pending();
-            // The thread takes part as well, or later calls.
+            // The allocator's thread takes part as well, or later calls do.
             release_request::request();
         }
     });
 }
 
-/// Whether a pass is under way, or wished for.
+/// Whether a pass for limits is under way or pending.
 #[inline]
 pub fn is_wanted() -> bool {
     limits::pressure_is_pending()
 }
 
-/// Bytes that went back so far by passes that all share.
+/// Bytes that passes for limits have released so far.
 pub fn released() -> usize {
     RELEASED.load(Ordering::Relaxed)
 }
 
-/// Most bytes, of what a call takes itself, for which it does one part.
+/// Bytes that a call takes for which it does one part.
 const BYTES_PER_PART: usize = 16 * PAGE_SIZE;
 
-/// Does a part of the pass that is under way or wished for; for a call that takes `own` bytes itself up to as many more,
-/// until as much went back. Returns whether anything is left to be done.
+/// Does a part of the pass for limits that is under way or pending. A call that takes `own` bytes
+/// itself does more parts, until as many bytes were released. Returns whether anything is left.
 pub fn take_part(own: usize) -> bool {
     if !is_wanted() {
         return false;
@@ -319,7 +326,7 @@ pub fn take_part(own: usize) -> bool {
     took_part.unwrap_or(false)
 }
 
-/// In a forked child: whoever was at a pass may be gone.
+/// In a forked child: the thread that was at a pass may not exist.
 pub fn reset_in_child() {
     PASS.reset_in_child(Pass::over());
     LAST_RESORT.reset_in_child(Pass::over());

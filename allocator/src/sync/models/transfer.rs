@@ -18,7 +18,7 @@ struct Transfer {
 impl Transfer {
     /// Fills magazine `number`, puts it in if there is room, and takes one out. Returns the
     /// magazines that it owns then.
-    fn exchange(&self, number: usize) -> Vec<usize> {
+    fn swap(&self, number: usize) -> Vec<usize> {
         // SAFETY: the magazine with this number is this thread's until it is put in; loom reports
         // it otherwise.
         self.magazines[number].with_mut(|objects| unsafe { *objects += 1 });
@@ -50,9 +50,9 @@ fn magazines_change_hands_whole() {
         });
         let other = {
             let transfer = transfer.clone();
-            thread::spawn(move || transfer.exchange(1))
+            thread::spawn(move || transfer.swap(1))
         };
-        let mut all = transfer.exchange(2);
+        let mut all = transfer.swap(2);
         all.extend(other.join().unwrap());
         all.extend(transfer.slots.lock().drain(..));
         all.sort_unstable();
@@ -100,8 +100,8 @@ struct Emptied {
     magazines: [UnsafeCell<usize>; 2],
 }
 
-/// The parker takes a magazine in each part, and the owner's thread ends. `early`: the owner says under the lock that the
-/// cache is parked no more, as `birth::retire` does; else after it.
+/// The parker takes a magazine in each part, and the owner's thread ends. `early`: the owner says
+/// under the lock that the cache is parked no more, as `birth::retire` does; else after it.
 fn end_while_emptied(early: bool) {
     loom::model(move || {
         let cache = Arc::new(Emptied {

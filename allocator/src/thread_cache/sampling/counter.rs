@@ -1,20 +1,6 @@
-//! Counting what a thread allocates (options `sample_interval` and `guard_sample`), with the hot paths of a thread that
-//! does not count.
-//!
-//! A `pop` adds to `free_slots` of its class and a `push` takes from `budgets` (`push_target` says how), so that `free_slots` is what was
-//! popped since the slow path last looked. And the slow path sees to it that it looks again in time. What a
-//! thread can pop until then is what its magazine holds and what it may push: both together are never more than the blocks
-//! that may be allocated before the next *sample point*. So the allocation that a sample falls on finds the
-//! magazine empty. That costs a look for every magazine's worth of frees, and a few more where a sample is near:
-//! of what is left until then, half may be in the magazine and half may be pushed, and so on, until nothing is left.
-//!
-//! Each class counts its own bytes, as does everything large under the number of no class: distances drawn from the
-//! exponential distribution have no memory, so that many counts are as good as one.
-//!
-//! A sampled block has a span of its own and no class in the page map, so that `free` takes the slow path. Where the caller
-//! says the size, the map is not looked at: the fourth word of the slot of a thread that counts names for these frees a
-//! cache that is always full, and the slow path looks.
+//! The counter of a thread that samples: the bytes until its next samples.
 
+use super::super::cache::{KINDS, SampleCounter};
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::size_class::SizeClass;
@@ -22,59 +8,49 @@ use crate::sync::{AtomicUsize, Ordering};
 use core::mem::transmute;
 use core::ptr;
 
-/// Kinds of sample points: for the profile, and for blocks that are guarded.
-pub const KINDS: usize = 2;
-
-/// Draws the bytes from one sample of a kind to the next, with a generator whose state is the argument.
+/// Draws the bytes from one sample of a kind to the next, with a generator whose state is the
+/// argument.
 pub type Draw = fn(&mut u64) -> isize;
 
-/// The [`Draw`] of each kind, which stand above this tier. Relaxed: stored before anything counts.
+/// The [`Draw`] of each kind: functions of tiers above this one. Relaxed: stored before any thread
+/// samples.
 static DRAWS: [AtomicUsize; KINDS] = [const { AtomicUsize::new(0) }; KINDS];
 
-/// Says how distances are drawn. Called before anything counts.
-pub(super) fn set_draws(draws: [Draw; KINDS]) {
+/// Says how distances are drawn. Called before any thread samples.
+pub fn set_draws(draws: [Draw; KINDS]) {
     for (place, draw) in DRAWS.iter().zip(draws) {
         place.store(draw as usize, Ordering::Relaxed);
     }
-}
-
-/// How far a thread is from the next samples. Read and written by that thread, or by who empties its cache when it has
-/// ended; all accesses are relaxed.
-pub struct SampleCounter {
-    /// Bytes of each class until the next sample of each kind, from the end of what was counted: the
-    /// sample falls on the block that has the last of them. 0: not drawn yet.
-    left: [[AtomicUsize; KINDS]; CLASS_COUNT],
-    /// State of the generator that draws distances; 0 before the first.
-    random: AtomicUsize,
 }
 
 impl Record for SampleCounter {
     const KIND: Kind = Kind::ThreadCaches;
 }
 
-/// For threads for which there is no memory for another: no sample ever comes. What several threads count here at the same
-/// time may be lost, and does not matter.
+/// The counter of threads that got no memory for one of their own: no sample ever comes. What
+/// several threads count here at the same time may be lost, and does not matter.
 static NEVER: SampleCounter = SampleCounter::new::<{ usize::MAX / 2 }>(0);
 
 impl SampleCounter {
-    /// One that nobody uses.
+    /// A counter that nobody else uses, or [`NEVER`] without memory.
     pub fn obtain() -> *mut Self {
         let Some(fresh) = METADATA.allocate::<Self>() else {
             return (&raw const NEVER).cast_mut();
         };
-        // SAFETY: memory for one that nobody uses.
+        // SAFETY: `allocate` returned memory for a counter, which nobody else knows of.
         unsafe { fresh.write(Self::new::<0>(0)) };
         fresh.as_ptr()
     }
 
-    /// One that is `LEFT` bytes from every sample, and whose generator has the state `random`.
-    pub(super) const fn new<const LEFT: usize>(random: usize) -> Self {
+    /// A counter that is `LEFT` bytes from every sample, whose generator has the state `random`.
+    pub const fn new<const LEFT: usize>(random: usize) -> Self {
         Self {
             left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
             random: AtomicUsize::new(random),
         }
     }
 
+    /// Bytes of `class` until the next sample of each kind.
     #[inline(always)]
     fn left(&self, class: SizeClass) -> &[AtomicUsize; KINDS] {
         // SAFETY: a class's number is below CLASS_COUNT.
@@ -83,13 +59,13 @@ impl SampleCounter {
 
     /// Bytes until the next sample, whatever kind it is of: at least one.
     #[inline(always)]
-    pub(super) fn least_left(&self, class: SizeClass) -> usize {
+    pub fn least_left(&self, class: SizeClass) -> usize {
         let [first, second] = self.left(class);
         let least = first.load(Ordering::Relaxed).min(second.load(Ordering::Relaxed));
         if least > 0 { least } else { self.draw_first(class) }
     }
 
-    /// As `least_left`, for a class of which nothing is drawn yet.
+    /// As `least_left`, for a class that has no distances yet.
     #[cold]
     #[inline(never)]
     fn draw_first(&self, class: SizeClass) -> usize {
@@ -107,33 +83,34 @@ impl SampleCounter {
             self.left(class).iter().zip(&DRAWS).zip(kinds).filter(|(_, is)| *is)
         {
             let draw = place.load(Ordering::Relaxed);
-            debug_assert!(draw != 0, "nothing counts before somebody draws");
-            // SAFETY: stored by `set_draws`, and nothing else is.
+            debug_assert!(draw != 0, "no thread samples before somebody draws");
+            // SAFETY: only `set_draws` stores here, and it stores a `Draw`.
             let draw = unsafe { transmute::<usize, Draw>(draw) };
             left.store(draw(&mut random).max(1) as usize, Ordering::Relaxed);
         }
         self.random.store(random as usize, Ordering::Relaxed);
     }
 
-    /// Whether a sample is due with the next block if that has `size` bytes: then `restart` is to be called.
+    /// Whether a sample is due with the next block if that has `size` bytes. If so, the caller
+    /// calls `restart`.
     #[inline(always)]
     pub fn is_due(&self, class: SizeClass, size: usize) -> bool {
         // A block of no bytes counts as one of one.
         self.least_left(class) <= size.max(1)
     }
 
-    /// How many blocks of `class` may be allocated before one that a sample is due with, as far as it matters to who
-    /// has use for `wanted`.
+    /// How many blocks of `class` may be allocated before one that a sample is due with, up to
+    /// `wanted`.
     #[inline(always)]
-    pub(super) fn most(&self, class: SizeClass, wanted: usize) -> usize {
+    pub fn most(&self, class: SizeClass, wanted: usize) -> usize {
         let left = self.least_left(class);
-        // The division is seldom made.
+        // Most calls get by without the division.
         if wanted * class.size() < left { wanted } else { (left - 1) / class.size() }
     }
 
-    /// Counts `count` blocks of `class`, which are no more than there are before the next sample.
+    /// Counts `count` blocks of `class`; the next sample is due with none of them.
     #[inline(always)]
-    pub(super) fn took(&self, class: SizeClass, count: usize) {
+    pub fn took(&self, class: SizeClass, count: usize) {
         self.count(class, count * class.size());
     }
 
@@ -150,15 +127,15 @@ impl SampleCounter {
         }
     }
 
-    /// Takes back that a block of `size` bytes was counted.
+    /// Undoes the count of a block of `size` bytes.
     pub fn uncount(&self, class: SizeClass, size: usize) {
         for left in self.left(class) {
             left.store(left.load(Ordering::Relaxed) + size.max(1), Ordering::Relaxed);
         }
     }
 
-    /// Counts a block of `size` bytes that a sample is due with. Says which kinds are due, for each of which the
-    /// next distance is drawn, from the end of the block.
+    /// Counts a block of `size` bytes that a sample is due with. Returns which kinds are due, and
+    /// draws the next distance of each of those, from the end of the block.
     pub fn restart(&self, class: SizeClass, size: usize) -> [bool; KINDS] {
         let size = size.max(1);
         let due = self.left(class).each_ref().map(|left| left.load(Ordering::Relaxed) <= size);
@@ -170,7 +147,7 @@ impl SampleCounter {
     }
 }
 
-/// Something that differs between threads and between processes; not 0.
+/// A number that differs between threads and between processes; not 0.
 fn seed(addr: u64) -> u64 {
     let time = crate::os::vdso::now(libc::CLOCK_MONOTONIC);
     let mixed = (addr ^ (time.tv_nsec as u64) << 32 ^ time.tv_sec as u64)

@@ -1,0 +1,99 @@
+//! The budget of a class in a thread that samples: how many objects may be pushed before the slow
+//! path looks again.
+
+use super::super::cache::{SampleCounter, ThreadCache};
+use crate::central::chain::Chain;
+use crate::page::size_class::SizeClass;
+use crate::sync::Ordering;
+
+impl ThreadCache {
+    /// Objects that may be pushed before the thread looks again.
+    #[inline(always)]
+    pub(in super::super) fn budget(&self, class: SizeClass) -> usize {
+        // Relaxed, here and below: only the owner writes.
+        Self::at(&self.budgets, class).load(Ordering::Relaxed) as usize
+    }
+
+    /// Objects that were popped and are not counted yet.
+    #[inline(always)]
+    pub(in super::super) fn popped(&self, class: SizeClass) -> usize {
+        Self::at(&self.free_slots, class).load(Ordering::Relaxed) as usize
+    }
+
+    /// Counts the objects that were popped.
+    #[inline]
+    pub(in super::super) fn count_popped(&self, counter: &SampleCounter, class: SizeClass) {
+        let popped = self.popped(class);
+        counter.took(class, popped);
+        let capacities = Self::at(&self.capacities, class);
+        capacities.store(capacities.load(Ordering::Relaxed) - popped as u32, Ordering::Relaxed);
+        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
+    }
+
+    /// Counts the objects that were popped, and notes that the loaded magazine has `count` objects:
+    /// no more than may be allocated before the next sample. The budget is what brings it to
+    /// `capacity`, or less if the sample is near.
+    pub(in super::super) fn set_budget(
+        &self,
+        counter: &SampleCounter,
+        class: SizeClass,
+        count: usize,
+        capacity: usize,
+    ) {
+        let popped = self.popped(class);
+        if popped > 0 {
+            counter.took(class, popped);
+        }
+        // A class that is not used has no distances drawn for it.
+        let most = if capacity == 0 { 0 } else { counter.most(class, capacity) };
+        debug_assert!(
+            count <= most,
+            "{count} objects of {class:?} loaded, {most} before the next sample"
+        );
+        self.store_budget(class, count, most.saturating_sub(count));
+    }
+
+    /// Makes `chain` the loaded magazine, with a budget of `budget` objects. The objects that were
+    /// popped are counted already.
+    pub(in super::super) fn set_loaded_counted(
+        &self,
+        class: SizeClass,
+        chain: Chain,
+        budget: usize,
+    ) {
+        self.store_head(class, chain.head);
+        self.store_budget(class, chain.count, budget);
+    }
+
+    fn store_budget(&self, class: SizeClass, count: usize, budget: usize) {
+        Self::at(&self.free_slots, class).store(0, Ordering::Relaxed);
+        Self::at(&self.budgets, class).store(budget as u32, Ordering::Relaxed);
+        Self::at(&self.capacities, class).store((count + budget) as u32, Ordering::Relaxed);
+    }
+
+    /// Counts the objects that were popped, and renews the budget, which is used up. Returns
+    /// whether it did: not if the magazine is full or the next sample is near.
+    ///
+    /// A thread that allocates about as much as it frees may push more than the limit leaves room
+    /// for: twice what it popped since the last look. So it looks seldom, though its magazines are
+    /// small. They hold no more for that, unless the thread changes its ways, and then by no more
+    /// than a magazine's worth.
+    #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
+    #[inline]
+    pub(in super::super) fn renew_budget(&self, counter: &SampleCounter, class: SizeClass) -> bool {
+        let (limit, info) = (self.limit(class), class.info());
+        let popped = self.popped(class);
+        let capacity = Self::at(&self.capacities, class).load(Ordering::Relaxed) as usize;
+        let count = capacity - popped;
+        if count >= limit {
+            return false;
+        }
+        let budget = (2 * popped).min(info.most_budget as usize).max(limit - count);
+        if (popped + count + budget) * info.size as usize >= counter.least_left(class) {
+            return false;
+        }
+        counter.took(class, popped);
+        self.store_budget(class, count, budget);
+        true
+    }
+}
