@@ -163,9 +163,6 @@ pub const GROWTH_TOLERATED_SHARE: usize = 32;
 pub const VOLUME_STEP: usize = 4 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_SHARE: usize = 8;
-/// Milliseconds between them, at least: what a program frees and takes again faster than this is
-/// not idle.
-pub const VOLUME_LEAST_MS: u64 = 50;
 /// One so-many-th of the bytes handed out is released, at most.
 pub const VOLUME_PRICE: usize = 2;
 /// Idle bytes that are not released for that.

@@ -21,7 +21,7 @@ use super::span_lists::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
-    SHARED_CLASS, SHARED_MAX_BYTES,
+    PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -44,6 +44,8 @@ static CONVERSION: Turns<Conversion, Linux> = Turns::new(Conversion::new());
 
 /// Spans of a class that are looked at for one without held pages.
 const CANDIDATES: usize = 8;
+/// Spans of each class whose idle bytes do not count.
+const SPARE_SPANS: usize = 1;
 /// Spans that one call converts, at most.
 const SPANS: usize = 4;
 
@@ -134,6 +136,8 @@ impl Conversion {
                 return self.finish_look();
             };
             let bytes = central.lists[class.index()].take_idle(class, Consumer::Convert);
+            // A class that is in use has a span or two that are not full: that is no sign of a shift.
+            let bytes = bytes.saturating_sub(SPARE_SPANS * class.info().pages as usize * PAGE_SIZE);
             self.found[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
             self.sum += bytes;
         }

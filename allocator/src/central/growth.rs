@@ -8,8 +8,8 @@
 //!   idle page for each of them costs about half of that, and keeps the sum level. A program that
 //!   has what it needs, and only moves it about, never gets here.
 //! * **Volume.** For every so many bytes that were handed out, a part of what was idle all the while
-//!   is released: free pages of the page heap first, then pages inside spans. What a program frees
-//!   and takes again within a few milliseconds is not idle, so there is a shortest time besides.
+//!   is released: free pages of the page heap, and pages inside spans. What was idle while as much
+//!   was handed out as is held is not part of a wave in which a program frees and allocates.
 //!
 //! What is to be released goes in parts, one with each of the calls that come by next: none of them
 //! does more than a few dozen steps of it. The calls take turns at one state for each occasion
@@ -23,10 +23,10 @@ use super::release_budget::Budget;
 use crate::base::steps;
 use crate::config::{
     CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
-    GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, VOLUME_LEAST_MS, VOLUME_MAX_BLOCK, VOLUME_PRICE,
-    VOLUME_SHARE, VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
+    GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK, VOLUME_PRICE, VOLUME_SHARE,
+    VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
-use crate::os::{Linux, Os};
+use crate::os::Linux;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id, NEVER};
@@ -67,8 +67,6 @@ struct IdleRelease {
     idle_bytes: usize,
     /// OS pages that lie idle, per class. Four bytes hold what a class can have.
     idle: [u32; CLASS_COUNT],
-    /// When it began, in milliseconds of the coarse clock.
-    begun_ms: u64,
 }
 
 /// In a forked child: nothing is to be released, whatever the parent was at.
@@ -129,10 +127,12 @@ impl Central {
     #[inline(never)]
     fn release_for_volume(&self) {
         BY_VOLUME.try_use(|release| {
-            if !release.is_going_on() && !release.begin_for_volume() {
-                return;
+            if !release.is_going_on() {
+                release.begin_for_volume();
             }
-            release.do_a_part(self);
+            if release.is_going_on() {
+                release.do_a_part(self);
+            }
             // Relaxed, for both: see `GROWTH`. While it goes on, every report comes by.
             let distance = if release.is_going_on() { 0 } else { next_distance() };
             DISTANCE.store(distance, Ordering::Relaxed);
@@ -159,12 +159,11 @@ impl IdleRelease {
             looked_at: 0,
             idle_bytes: 0,
             idle: [0; CLASS_COUNT],
-            begun_ms: 0,
         }
     }
 
     fn is_going_on(&self) -> bool {
-        self.pages > 0
+        self.pages > 0 || self.is_heap_due
     }
 
     fn begin_for_growth(&mut self, grown: usize) {
@@ -177,29 +176,22 @@ impl IdleRelease {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Begins a release by volume, unless the last one began a moment ago. Returns whether it did.
-    fn begin_for_volume(&mut self) -> bool {
-        let now_ms = Linux.now_ms();
+    /// Begins a release by volume: of the page heap each time, of what lies in spans each time that
+    /// about as much was handed out as is held.
+    fn begin_for_volume(&mut self) {
         // Relaxed: see `GROWTH`.
-        let is_early = now_ms < self.begun_ms + VOLUME_LEAST_MS
-            && VOLUME.load(Ordering::Relaxed) < PAGE_HEAP.resident_bytes() / 2;
+        let volume = VOLUME.swap(0, Ordering::Relaxed);
+        self.bytes += volume;
         if parameters::get(Id::DecayMs) == NEVER {
-            VOLUME.store(0, Ordering::Relaxed);
-            return false;
+            return;
         }
-        if is_early {
-            return false;
-        }
-        self.begun_ms = now_ms;
-        // Relaxed: see `GROWTH`.
-        self.bytes = VOLUME.swap(0, Ordering::Relaxed);
-        let most = self.bytes / VOLUME_PRICE;
         self.tolerated = VOLUME_TOLERATED.max(PAGE_HEAP.resident_bytes() / VOLUME_TOLERATED_SHARE);
-        let of_heap = PAGE_HEAP.owe_idle(most, self.tolerated);
-        self.is_heap_due = of_heap > 0;
-        self.pages = (most - of_heap).div_ceil(OS_PAGE).max(1);
-        (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
-        true
+        self.is_heap_due = PAGE_HEAP.owe_idle(volume / VOLUME_PRICE, self.tolerated) > 0;
+        self.count = self.count.wrapping_add(1);
+        if self.count.is_multiple_of(VOLUME_SHARE) {
+            self.pages = core::mem::take(&mut self.bytes) / VOLUME_PRICE / OS_PAGE;
+            (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
+        }
     }
 
     fn do_a_part(&mut self, central: &Central) {

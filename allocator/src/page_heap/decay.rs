@@ -13,8 +13,11 @@ use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
-/// Share of the difference between the most and the fewest free pages that is kept in addition.
-const WAVE_SHARE: usize = 8;
+/// Looks at what is idle through which it must have been so: they come by volume (`central::growth`).
+/// A program that frees and allocates in waves keeps what it needs in one of them.
+const IDLE_LOOKS: usize = 4;
+/// Milliseconds for which it must have been idle where that is shorter.
+const IDLE_MS: u64 = 50;
 
 /// The state of the decay. Guarded by the page heap's lock.
 pub(super) struct Decay {
@@ -26,26 +29,35 @@ pub(super) struct Decay {
     pub due: usize,
     /// Pages freed since the last `note_decay`.
     pub freed: usize,
-    /// Fewest and most free resident pages since `take_idle` was last called.
-    range: (usize, usize),
+    /// Fewest free resident pages since `take_idle` was last called, and between the calls before
+    /// that, the latest first; and when each of these times began.
+    lows: [(usize, u64); IDLE_LOOKS],
 }
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None, due: 0, freed: 0, range: (0, 0) }
+        Self { low: 0, last_ms: None, due: 0, freed: 0, lows: [(0, 0); IDLE_LOOKS] }
     }
 
     /// Notes that `free` pages are free and resident.
     pub fn note_free(&mut self, free: usize) {
         self.low = self.low.min(free);
-        self.range = (self.range.0.min(free), self.range.1.max(free));
+        self.lows[0].0 = self.lows[0].0.min(free);
     }
 
-    /// The pages that were free and resident ever since the last call, less a part of what their
-    /// number went up and down by: it may do so again. `free` is their number now.
-    pub fn take_idle(&mut self, free: usize) -> usize {
-        let (low, high) = core::mem::replace(&mut self.range, (free, free));
-        low.saturating_sub((high - low) / WAVE_SHARE)
+    /// The pages that were free and resident throughout the last [`IDLE_LOOKS`] calls, or for
+    /// [`IDLE_MS`], whichever is shorter. `free` is their number now.
+    pub fn take_idle(&mut self, free: usize, now_ms: u64) -> usize {
+        let mut idle = free;
+        for (low, begun_ms) in self.lows {
+            idle = idle.min(low);
+            if begun_ms + IDLE_MS <= now_ms {
+                break;
+            }
+        }
+        self.lows.rotate_right(1);
+        self.lows[0] = (free, now_ms);
+        idle
     }
 
     /// Notes that `pages` pages were freed.
@@ -81,6 +93,33 @@ impl Decay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A program that frees and allocates in waves keeps what a wave needs, if that is not longer
+    /// than all looks together; what no wave needs is idle.
+    #[test]
+    fn waves_keep_what_they_need() {
+        let mut decay = Decay::new();
+        let wave = [700, 500, 300, 500];
+        for (round, free) in (100..).zip(wave.iter().cycle().take(64)) {
+            decay.note_free(*free);
+            let idle = decay.take_idle(*free, round);
+            // Before the fourth look it is not known since when.
+            assert_eq!(idle, if round < 100 + 4 { 0 } else { 300 }, "round {round}");
+        }
+    }
+
+    /// What was idle for long is so whatever was before.
+    #[test]
+    fn slow_waves_give_up_what_they_need_later() {
+        let mut decay = Decay::new();
+        decay.note_free(0);
+        decay.take_idle(900, 1_000);
+        decay.note_free(700);
+        assert_eq!(decay.take_idle(900, 1_000 + IDLE_MS - 1), 0);
+        decay.note_free(800);
+        assert_eq!(decay.take_idle(900, 1_000 + IDLE_MS), 700);
+        assert_eq!(decay.take_idle(900, 1_000 + 2 * IDLE_MS), 900);
+    }
 
     /// A decay time that is shortened at run time counts at once, not after the long wait that was
     /// due.
