@@ -19,6 +19,7 @@ mod reading;
 mod requests;
 mod service_idle;
 mod shifting_mix;
+mod shifting_streams;
 mod status;
 mod trim;
 mod walk;
@@ -170,6 +171,7 @@ pub const ALL: &[&Scenario] = &[
     &neighbours::SCENARIO,
     &trim::SCENARIO,
     &shifting_mix::SCENARIO,
+    &shifting_streams::SCENARIO,
     &idle_burst::SCENARIO,
     &idle_threads::SCENARIO,
     &service_idle::SCENARIO,
