@@ -327,7 +327,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     let ratios = || heap.points.iter().map(|point| point.1);
     let mean = ratios().sum::<f64>() / heap.points.len() as f64;
     let worst = ratios().fold(0.0, f64::max);
-    let end = ratios().last().unwrap_or(0.0);
+    let end = ratios().next_back().unwrap_or(0.0);
     let figures = [heap.live as f64 / 1024.0, mean, worst, end];
     let curve = Curve { label: stream.case.to_owned(), points: heap.points };
     Ok(Observed { rows: vec![Row::new(stream.case, &figures)], curves: vec![curve] })

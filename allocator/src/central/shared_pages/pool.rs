@@ -165,8 +165,9 @@ impl SharedPages {
             // SAFETY: a page that left the lists when its last block did. Nothing refers to it: it
             // is in no list, and nobody has a block on it.
             unsafe {
-                let page = SharedPage::of(record.as_ptr()).expect("the record of a shared page");
-                PAGE_HEAP.free_shared(record, page.donor());
+                if let Some(page) = SharedPage::of(record.as_ptr()) {
+                    PAGE_HEAP.free_shared(record, page.donor());
+                }
                 self.lists.lock().unused.push_front(record.as_ptr());
             }
         }
