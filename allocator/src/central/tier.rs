@@ -102,34 +102,40 @@ impl Central {
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
         let list = &self.lists[class.index()];
-        let mut chain = list.fetch(&source, class, request, apart, Reach::Resident);
-        if unlikely(chain.is_empty()) {
-            chain = self.fetch_shared(&source, class, request);
-            if chain.is_empty() {
-                chain = list.fetch(&source, class, request, apart, Reach::All);
-            }
-        }
+        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        let chain = if unlikely(may_share) && convert::may_share(class) {
+            self.fetch_with_shared(&source, class, request, apart)
+        } else {
+            list.fetch(&source, class, request, apart, Reach::All)
+        };
         if unlikely(source.has_news()) {
             self.note(&source);
         }
         chain
     }
 
-    /// Objects of pages that several classes share, if these have holes for `class` or other
-    /// classes' spans are to be converted for it. The holes are filled before anything becomes
-    /// resident.
-    fn fetch_shared(&self, source: &PageHeapSource, class: SizeClass, request: usize) -> Chain {
-        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
-        if !unlikely(may_share) || !convert::may_share(class) {
-            return Chain::EMPTY;
-        }
-        loop {
-            let chain = SHARED_PAGES.fetch(class, request);
-            if !chain.is_empty() || !self.convert_some(class) {
+    /// As `CentralFreeList::fetch`, where pages that several classes share have holes for `class`,
+    /// or spans are to be converted for it: the holes are filled before anything becomes resident.
+    #[cold]
+    #[inline(never)]
+    fn fetch_with_shared(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        request: usize,
+        apart: bool,
+    ) -> Chain {
+        let list = &self.lists[class.index()];
+        let mut chain = list.fetch(source, class, request, apart, Reach::Resident);
+        while chain.is_empty() {
+            chain = SHARED_PAGES.fetch(class, request);
+            if !chain.is_empty() {
                 source.handed_out(chain.count * class.size());
-                return chain;
+            } else if !self.convert_some(class) {
+                return list.fetch(source, class, request, apart, Reach::All);
             }
         }
+        chain
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
