@@ -61,7 +61,7 @@ fn the_fixed_example_in_c_reports_nothing() {
 fn the_leaking_example_in_rust_is_reported_by_function() {
     let report = report(in_rust(), "1").errors();
     expect_fibonacci(&report, ["fibonacci::fibonacci", "fibonacci::child"]);
-    assert!(report.contains("fibonacci.rs:18"), "no line of the source:\n{report}");
+    assert!(report.contains("fibonacci.rs:19"), "no line of the source:\n{report}");
 }
 
 #[test]

@@ -11,13 +11,13 @@
 //! For the owner of the cache. No lock is held but that of the shared pages, by those that return.
 
 use super::cache::ThreadCache;
-use super::enter::enter_if_live;
-use super::sizing;
+use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::{Chain, FreeObject};
 use crate::central::shared_pages::{prefetch_record, size_at};
 use crate::config::CLASS_COUNT;
+use crate::os::thread_slot;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 
@@ -100,11 +100,17 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
 }
 
 /// Calls `visit` with the size class of each block of a shared page that the calling thread has
-/// freed and keeps in the magazine of these blocks. For statistics.
+/// freed and keeps in the magazine of these blocks. For statistics: the cache is not entered, as that
+/// may flush magazines.
 pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
-    let Some(cache) = enter_if_live() else { return };
+    let own = thread_slot::own().cast::<ThreadCache>();
+    // SAFETY: null or the calling thread's cache; caches are never unmapped.
+    let Some(cache) = (unsafe { own.as_ref() }) else { return };
+    // Nobody parks the cache meanwhile, and takes its magazines.
+    let _registry = registry::lock();
     for chain in [cache.loaded(SizeClass::SHARED), cache.spare(SizeClass::SHARED)] {
-        // SAFETY: a magazine of the calling thread, which nobody changes meanwhile.
+        // SAFETY: a magazine of the calling thread, whose objects are linked. This thread does
+        // nothing else, and the lock keeps all others away.
         unsafe { chain.addrs() }.for_each(|addr| visit(SizeClass::at_most(size_at(addr))));
     }
 }
