@@ -66,11 +66,12 @@ unsafe impl GlobalAlloc for Counting {
 const REGISTRY: usize = 0;
 const TRANSFER: usize = 1;
 const CENTRAL: usize = 2;
-const PAGE_HEAP: usize = 3;
-const DIRECT_MAP: usize = 5;
-const METADATA: usize = 6;
+const SHARED_PAGES: usize = 3;
+const PAGE_HEAP: usize = 4;
+const DIRECT_MAP: usize = 6;
+const METADATA: usize = 7;
 /// How many there are.
-const RANKS: usize = 7;
+const RANKS: usize = 8;
 
 /// Calls, and what they needed.
 #[derive(Clone, Copy, Debug)]
@@ -118,7 +119,7 @@ impl Tally {
             self.locks(),
             self.per_million(acquired[REGISTRY] + acquired[DIRECT_MAP] + acquired[METADATA]),
             self.per_million(acquired[TRANSFER]),
-            self.per_million(acquired[CENTRAL]),
+            self.per_million(acquired[CENTRAL] + acquired[SHARED_PAGES]),
             self.page_heap(),
             self.per_million(contended.iter().sum()),
             self.per_million(slept.iter().sum()),
