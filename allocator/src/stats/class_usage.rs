@@ -23,7 +23,7 @@ pub struct ClassUsage {
     pub span_size: usize,
     /// Spans of this class now.
     pub span_count: usize,
-    /// Objects that the program holds now.
+    /// Objects that the program holds now, those on pages that size classes share included.
     pub in_use_count: usize,
 }
 
@@ -62,6 +62,7 @@ impl ClassUsage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::central::shared_pages::SHARED_PAGES;
 
     #[test]
     fn every_class_is_visited_once_from_the_smallest_on() {
@@ -69,7 +70,9 @@ mod tests {
         ClassUsage::for_each(|class| {
             assert!(class.object_size > last);
             assert!(class.object_size * class.span_objects <= class.span_size);
-            assert!(class.in_use_count <= class.span_count * class.span_objects);
+            // Other tests of this process may have blocks of the class on shared pages.
+            let in_spans = class.span_count * class.span_objects;
+            assert!(class.in_use_count <= in_spans || SHARED_PAGES.stats().bytes > 0);
             (count, last) = (count + 1, class.object_size);
         });
         assert_eq!((count, last), (ClassUsage::COUNT, ClassUsage::LARGEST));

@@ -171,7 +171,7 @@ fn print_bins(out: &mut Sink) -> fmt::Result {
     )?;
     let (mut index, mut result) = (0, Ok(()));
     allocator::for_each_size_class(|class| {
-        if class.span_count > 0 && result.is_ok() {
+        if (class.span_count > 0 || class.in_use_count > 0) && result.is_ok() {
             result = writeln!(
                 out,
                 "{:>20} {index:>3} {:>12} {:>12} {:>12} {:>4} {:>3}",
