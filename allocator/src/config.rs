@@ -160,13 +160,13 @@ pub const GROWTH_TOLERATED: usize = 4 << 20;
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
 /// Bytes handed out between two releases of what lies idle for them (`central::growth`), at least.
-pub const VOLUME_STEP: usize = 4 << 20;
+pub const VOLUME_STEP: usize = 16 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_SHARE: usize = 8;
 /// One so-many-th of the bytes handed out is released, at most.
 pub const VOLUME_PRICE: usize = 2;
 /// Idle bytes that are not released for that.
-pub const VOLUME_TOLERATED: usize = 1 << 20;
+pub const VOLUME_TOLERATED: usize = 4 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_TOLERATED_SHARE: usize = 128;
 /// Larger blocks do not count.
@@ -178,7 +178,7 @@ pub const CONVERT_STEP: core::ops::Range<usize> = 128 << 10..4 << 20;
 /// The same as a share of the bytes in spans.
 pub const CONVERT_STEP_SHARE: usize = 16;
 /// Idle bytes in spans that are not converted.
-pub const CONVERT_LEAST: usize = 256 << 10;
+pub const CONVERT_LEAST: usize = 4 << 20;
 /// The same as a share of the bytes in spans.
 pub const CONVERT_SHARE: usize = 64;
 /// Idle bytes converted for each byte of spans taken.
