@@ -67,15 +67,19 @@ static INFO: [ClassInfo; CLASS_COUNT] = make_info();
 static MAPPED_SIZES: [u16; ALIAS + CLASS_COUNT] = make_mapped_sizes();
 static CLASS_OF: [u8; TABLE_LEN] = make_class_of();
 
-/// What stands in the table for the class of shared pages, whose blocks have sizes of their own. The
-/// size is what a block counts for where thread caches bound their magazines.
+/// What a block of the class of shared pages counts for where thread caches bound their magazines.
+/// By default that makes 51 blocks: each may be the last one of its page, and a call of the program
+/// is to return no more pages than that for others.
+const SHARED_SIZE: usize = 320;
+
+/// What stands in the table for the class of shared pages, whose blocks have sizes of their own.
 const SHARED_INFO: ClassInfo = ClassInfo {
-    size: 128,
+    size: SHARED_SIZE as u32,
     pages: 1,
-    objects: (PAGE_SIZE / 128) as u16,
-    reciprocal: (1u64 << 40).div_ceil(128),
-    eighths: ((8 << 16) / (PAGE_SIZE / 128)) as u32,
-    most_budget: most_budget(128),
+    objects: (PAGE_SIZE / SHARED_SIZE) as u16,
+    reciprocal: (1u64 << 40).div_ceil(SHARED_SIZE as u64),
+    eighths: ((8 << 16) / (PAGE_SIZE / SHARED_SIZE)) as u32,
+    most_budget: most_budget(SHARED_SIZE),
 };
 
 const fn make_info() -> [ClassInfo; CLASS_COUNT] {

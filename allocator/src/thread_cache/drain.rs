@@ -60,9 +60,13 @@ pub(super) unsafe fn flush_a_part(
     next: &mut usize,
 ) -> bool {
     let mut flushed = 0;
-    for _ in 0..PART_LOOKS {
+    for look in 0..PART_LOOKS {
         steps::add(1);
         let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
+        if class == SizeClass::SHARED && look > 0 {
+            // Each block may be the last one of its page: they are a part by themselves.
+            return true;
+        }
         *next = class.index() + 1;
         let loaded = cache.take_loaded(class, 0);
         for chain in [loaded, cache.take_spare(class)] {
