@@ -52,7 +52,10 @@ pub const SPAN_TARGET_BYTES: usize = 32 * 1024;
 /// sixteenth, 0.5 % and 35.2 with 50.
 pub const SPAN_TAIL_WEIGHT: usize = 25;
 
-/// Most OS pages (of 4 KiB) in a span of small objects: a set of them is one word of 32 bits.
+/// Bytes in a page as the records count them: the smallest page of the kernel.
+pub const OS_PAGE: usize = 4096;
+
+/// Most OS pages in a span of small objects: a set of them is one word of 32 bits.
 pub const MAX_SPAN_OS_PAGES: usize = 32;
 
 /// Fewest objects in a span: with fewer, each refill of a magazine would go to the page heap.

@@ -15,6 +15,35 @@ pub struct Run {
     pub len: usize,
 }
 
+/// The first bit at or after `from` that is set in the words that `word` gives, `count` of them.
+#[inline(always)]
+pub fn next_set_in(count: usize, from: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
+    let mut index = from / 64;
+    if index >= count {
+        return None;
+    }
+    let mut bits = word(index) & (u64::MAX << (from % 64));
+    while bits == 0 {
+        index += 1;
+        if index == count {
+            return None;
+        }
+        bits = word(index);
+    }
+    Some(index * 64 + bits.trailing_zeros() as usize)
+}
+
+/// The last bit at or before `from` that is set in the words that `word` gives.
+pub fn last_set_in(from: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
+    let mut index = from / 64;
+    let mut bits = word(index) & (u64::MAX >> (63 - from % 64));
+    while bits == 0 {
+        index = index.checked_sub(1)?;
+        bits = word(index);
+    }
+    Some(index * 64 + bits.ilog2() as usize)
+}
+
 impl<const WORDS: usize> Bitmap<WORDS> {
     /// Number of bits.
     pub const BITS: usize = WORDS * 64;
@@ -111,19 +140,12 @@ impl<const WORDS: usize> Bitmap<WORDS> {
 
     /// First bit at or after `from` that is set after an exclusive or with `flip`.
     fn next(&self, from: usize, flip: u64) -> usize {
-        if from >= Self::BITS {
-            return Self::BITS;
-        }
-        let mut index = from / 64;
-        let mut word = (self.words[index] ^ flip) & (u64::MAX << (from % 64));
-        while word == 0 {
-            index += 1;
-            if index == WORDS {
-                return Self::BITS;
-            }
-            word = self.words[index] ^ flip;
-        }
-        index * 64 + word.trailing_zeros() as usize
+        next_set_in(WORDS, from, |index| self.words[index] ^ flip).unwrap_or(Self::BITS)
+    }
+
+    /// Last clear bit at or before `from`, if there is one.
+    pub fn last_clear(&self, from: usize) -> Option<usize> {
+        last_set_in(from, |index| !self.words[index])
     }
 
     /// First run of clear bits at or after `from`.
@@ -142,6 +164,16 @@ impl<const WORDS: usize> Bitmap<WORDS> {
             return None;
         }
         Some(Run { start, len: self.next_clear(start) - start })
+    }
+
+    /// Length of the longest run of clear bits.
+    pub fn longest_clear_run(&self) -> usize {
+        longest(|at| self.clear_run(at))
+    }
+
+    /// Length of the longest run of set bits.
+    pub fn longest_set_run(&self) -> usize {
+        longest(|at| self.set_run(at))
     }
 
     /// Number of words.
@@ -188,6 +220,17 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         }
         out
     }
+}
+
+/// Length of the longest of the runs that `next` finds, given where to search from.
+#[inline(always)]
+fn longest(next: impl Fn(usize) -> Option<Run>) -> usize {
+    let (mut longest, mut at) = (0, 0);
+    while let Some(run) = next(at) {
+        longest = longest.max(run.len);
+        at = run.start + run.len;
+    }
+    longest
 }
 
 #[cfg(test)]
@@ -249,6 +292,14 @@ mod tests {
             let scan = |want| (from..256).find(|&i| set[i] == want).unwrap_or(256);
             prop_assert_eq!(bits.next_set(from), scan(true));
             prop_assert_eq!(bits.next_clear(from), scan(false));
+            let last = from.min(255);
+            prop_assert_eq!(bits.last_clear(last), (0..=last).rev().find(|&i| !set[i]));
+            let runs = |on| {
+                let lengths = set.chunk_by(|a, b| a == b).filter(|run| run[0] == on);
+                lengths.map(<[bool]>::len).max().unwrap_or(0)
+            };
+            prop_assert_eq!(bits.longest_set_run(), runs(true));
+            prop_assert_eq!(bits.longest_clear_run(), runs(false));
             let mut covered = 0;
             let mut at = 0;
             while let Some(run) = bits.clear_run(at) {

@@ -64,7 +64,8 @@ impl Chain {
         let mut object = self.head;
         (0..self.count).map(move |_| {
             let addr = object as usize;
-            // SAFETY: by the caller, one of the chain's objects, whose address was not returned.
+            // SAFETY: one of the chain's `count` objects, which are linked. Its address was not
+            // returned yet, so that nobody has changed it, as the caller says.
             object = unsafe { FreeObject::next(object) };
             addr
         })

@@ -11,9 +11,10 @@
 //! heap converts as a large one does. Looks and conversions are parts of a bounded number of steps,
 //! one with each call; the calls take turns at one state ([`Turns`]), and nobody waits for it.
 
-use super::all_classes::{Central, PART_LOOKS};
+use super::all_classes::Central;
 use super::cow::state;
 use super::free_list::CentralFreeList;
+use super::idle_look::{IdleLook, IdlePages};
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::shared_pages::SHARED_PAGES;
@@ -21,7 +22,7 @@ use super::span_lists::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
-    PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES,
+    SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -51,16 +52,12 @@ const SPANS: usize = 4;
 
 /// What lies idle, and how much of it may be converted.
 struct Conversion {
-    /// The class that the look is at; 0: none is going on.
-    looked_at: usize,
+    /// The look that is going on, or the next one.
+    look: IdleLook,
     /// Bytes of spans that the look is for.
     taken: usize,
-    /// Bytes that were found so far.
-    sum: usize,
-    /// What was found, per class, in OS pages.
-    found: [u32; SHARED_CLASS],
-    /// The same by the last look that came to its end, less what was converted since.
-    idle: [u32; SHARED_CLASS],
+    /// What the last look found that came to its end, less what was converted since.
+    idle: IdlePages,
     /// Free bytes in spans that may still be converted.
     budget: usize,
 }
@@ -113,41 +110,28 @@ impl Central {
 impl Conversion {
     const fn new() -> Self {
         Self {
-            looked_at: 0,
+            look: IdleLook::new(Consumer::Convert, SHARED_MAX_BYTES, SPARE_SPANS),
             taken: 0,
-            sum: 0,
-            found: [0; SHARED_CLASS],
-            idle: [0; SHARED_CLASS],
+            idle: IdlePages::NONE,
             budget: 0,
         }
     }
 
     /// Goes on with the look, or begins one.
     fn look(&mut self, central: &Central) {
-        if self.looked_at == 0 {
+        if !self.look.is_going_on() {
             // Relaxed: see `TAKEN`.
-            (self.taken, self.sum) = (TAKEN.load(Ordering::Relaxed), 0);
+            self.taken = TAKEN.load(Ordering::Relaxed);
         }
-        for _ in 0..PART_LOOKS {
-            steps::add(1);
-            self.looked_at += 1;
-            let class = SizeClass::from_index(self.looked_at);
-            let Some(class) = class.filter(|class| class.size() <= SHARED_MAX_BYTES) else {
-                return self.finish_look();
-            };
-            let bytes = central.lists[class.index()].take_idle(class, Consumer::Convert);
-            // A class that is in use has a span or two that are not full: that is no sign of a shift.
-            let bytes = bytes.saturating_sub(SPARE_SPANS * class.info().pages as usize * PAGE_SIZE);
-            self.found[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
-            self.sum += bytes;
+        if self.look.take_part(central) {
+            self.finish_look();
         }
     }
 
     fn finish_look(&mut self) {
         let used = PAGE_HEAP.used_bytes();
-        self.looked_at = 0;
-        self.idle = self.found;
-        let is_much = self.sum >= CONVERT_LEAST.max(used / CONVERT_SHARE);
+        self.idle = self.look.found;
+        let is_much = self.look.bytes >= CONVERT_LEAST.max(used / CONVERT_SHARE);
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
         self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
         // Relaxed, for all of them: see `TAKEN`.
@@ -162,16 +146,16 @@ impl Conversion {
     fn convert_some(&mut self, central: &Central, class: SizeClass) -> bool {
         let mut is_done = false;
         for _ in 0..SPANS {
-            let others = SizeClass::all().filter(|&other| other != class);
-            let of = |class: &SizeClass| self.idle.get(class.index()).copied().unwrap_or(0);
-            let Some(donor) = others.max_by_key(of).filter(|donor| of(donor) > 0) else {
+            let Some(donor) = self.idle.most(class) else {
                 self.budget = 0;
                 break;
             };
             let bytes = central.lists[donor.index()].convert_emptiest(donor);
-            let pages = u32::try_from(bytes.div_ceil(OS_PAGE)).unwrap_or(u32::MAX);
-            let idle = &mut self.idle[donor.index()];
-            *idle = if bytes == 0 { 0 } else { idle.saturating_sub(pages) };
+            if bytes == 0 {
+                self.idle.clear(donor);
+            } else {
+                self.idle.subtract(donor, bytes);
+            }
             self.budget = self.budget.saturating_sub(bytes);
             is_done |= bytes > 0;
             if self.budget == 0 || bytes >= CONVERT_STEP.start {

@@ -186,7 +186,7 @@ impl CentralFreeList {
         });
         if unlikely(!on_shared_pages.is_empty()) {
             // SAFETY: the objects are the caller's, and were linked a moment ago.
-            source.release_shared(unsafe { on_shared_pages.addrs() }, class, strict);
+            SHARED_PAGES.release(unsafe { on_shared_pages.addrs() }, class, strict);
         }
     }
 
@@ -214,7 +214,7 @@ impl CentralFreeList {
             (outcome, is_done)
         });
         if !is_done {
-            source.release_shared(core::iter::once(addr), class, true);
+            SHARED_PAGES.release(core::iter::once(addr), class, true);
         }
         outcome
     }

@@ -15,14 +15,14 @@
 //! does more than a few dozen steps of it. The calls take turns at one state for each occasion
 //! ([`Turns`]); nobody waits for it.
 
-use super::all_classes::{Central, PART_LOOKS};
+use super::all_classes::Central;
 use super::decay::Drain;
+use super::idle_look::IdleLook;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
-use crate::base::steps;
 use crate::config::{
-    CLASS_COUNT, GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
+    GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
     GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK, VOLUME_PRICE, VOLUME_SHARE,
     VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
@@ -59,14 +59,9 @@ struct IdleRelease {
     is_heap_due: bool,
     /// Idle magazines return to their spans before.
     drain: Drain,
-    /// Whether it is known what lies idle.
+    /// What lies idle, and whether that is known.
+    idle: IdleLook,
     is_known: bool,
-    /// The class that was looked at last for that.
-    looked_at: usize,
-    /// The sum so far.
-    idle_bytes: usize,
-    /// OS pages that lie idle, per class. Four bytes hold what a class can have.
-    idle: [u32; CLASS_COUNT],
 }
 
 /// In a forked child: nothing is to be released, whatever the parent was at.
@@ -155,10 +150,8 @@ impl IdleRelease {
             tolerated: 0,
             is_heap_due: false,
             drain: Drain::over(),
+            idle: IdleLook::new(consumer, usize::MAX, 0),
             is_known: false,
-            looked_at: 0,
-            idle_bytes: 0,
-            idle: [0; CLASS_COUNT],
         }
     }
 
@@ -169,7 +162,7 @@ impl IdleRelease {
     fn begin_for_growth(&mut self, grown: usize) {
         self.bytes = grown;
         self.pages = GROWTH_PRICE * grown.min(GROWTH_MOST) / OS_PAGE;
-        (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
+        self.is_known = false;
         self.tolerated = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
         let drains = self.count.is_multiple_of(GROWTH_STEPS_TO_DRAIN);
         self.drain = if drains { Drain::new() } else { Drain::over() };
@@ -190,7 +183,7 @@ impl IdleRelease {
         self.count = self.count.wrapping_add(1);
         if self.count.is_multiple_of(VOLUME_SHARE) {
             self.pages = core::mem::take(&mut self.bytes) / VOLUME_PRICE / OS_PAGE;
-            (self.is_known, self.looked_at, self.idle_bytes) = (false, 0, 0);
+            self.is_known = false;
         }
     }
 
@@ -208,26 +201,15 @@ impl IdleRelease {
 
     /// Finds out what lies idle, some classes at a time. If that is little, nothing is released.
     fn look(&mut self, central: &Central) {
-        for _ in 0..PART_LOOKS {
-            steps::add(1);
-            let Some(class) = SizeClass::from_index(self.looked_at + 1) else {
-                if self.idle_bytes < self.tolerated {
-                    self.pages = 0;
-                }
-                self.is_known = true;
-                return;
-            };
-            self.looked_at = class.index();
-            let bytes = central.lists[class.index()].take_idle(class, self.consumer);
-            self.idle[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
-            self.idle_bytes += bytes;
+        self.is_known = self.idle.take_part(central);
+        if self.is_known && self.idle.bytes < self.tolerated {
+            self.pages = 0;
         }
     }
 
     /// Releases some idle pages of the class that has most.
     fn release_a_part(&mut self, central: &Central) {
-        let most = SizeClass::all().max_by_key(|class| self.idle[class.index()]);
-        let Some(class) = most.filter(|class| self.idle[class.index()] > 0) else {
+        let Some(class) = self.idle.found.most(SizeClass::NONE) else {
             self.pages = 0;
             return;
         };
@@ -235,7 +217,7 @@ impl IdleRelease {
         let bytes = central.release_idle(class, &mut budget);
         self.pages = self.pages.saturating_sub(bytes / OS_PAGE);
         if budget.is_over {
-            self.idle[class.index()] = 0;
+            self.idle.found.clear(class);
         }
     }
 }

@@ -24,6 +24,7 @@
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
 //! * `all_classes`: the tier of the process.
+//! * `idle_look`: looking at what lies idle, some classes at a time.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
 //! * `convert`: making spans into shared pages.
@@ -71,6 +72,8 @@ mod free_list;
 mod release;
 
 mod all_classes;
+
+mod idle_look;
 
 mod decay;
 mod growth;

@@ -4,11 +4,9 @@
 //! Pure functions of a span's record. The caller holds the lock of the span's class.
 
 use crate::config::MAX_SPAN_OS_PAGES;
+pub use crate::config::OS_PAGE;
 use crate::page::span::{Objects, OsPages, Span};
 use core::ops::Range;
-
-/// Bytes in a page as the record counts them: the smallest page of the kernel.
-pub const OS_PAGE: usize = 4096;
 
 /// The numbers of the pages in the set.
 pub(super) fn each(pages: OsPages) -> impl Iterator<Item = usize> {

@@ -4,7 +4,6 @@
 //! scripted one. A list calls its source without holding its own lock.
 
 use super::cow::state;
-use super::shared_pages::SHARED_PAGES;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::memcheck;
@@ -45,12 +44,6 @@ pub trait SpanSource {
     #[inline]
     fn shared_since(&self) -> u32 {
         0
-    }
-
-    /// Returns the objects at these addresses, which turned out to lie on such pages. `class` and
-    /// `strict` as in `CentralFreeList::release_part`. The caller gives the objects up.
-    fn release_shared(&self, objects: impl Iterator<Item = usize>, class: SizeClass, strict: bool) {
-        SHARED_PAGES.release(objects, class, strict);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::background::{self, Call};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::central::chain::FreeObject;
+use crate::central::shared_pages;
 use crate::guard::{self, CallerLayout};
 use crate::page::size_class::SizeClass;
 use crate::page::span::SpanState;
@@ -57,7 +58,7 @@ unsafe fn give_back(block: *mut u8, caller: usize) {
         misuse::check_not_free(class, block);
         if class == SizeClass::SHARED {
             // It may lie in the magazine of its own size.
-            misuse::check_not_free(SizeClass::at_most(misuse::block_size(record, block)), block);
+            misuse::check_not_free(shared_pages::class_at(block as usize), block);
         }
     }
     alloc_hooks::forget_object(block);

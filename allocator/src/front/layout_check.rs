@@ -8,7 +8,6 @@ use crate::central::shared_pages;
 use crate::guard::CallerLayout;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
-use crate::page::span::SpanState;
 use crate::policy::HARDENED;
 use crate::thread_cache::registry;
 
@@ -24,7 +23,7 @@ pub fn check_if_hardened(block: *mut u8, size: usize, align: usize) {
         let live = class_of(block);
         let span = PAGE_MAP.span(block as usize);
         // SAFETY: what the page map holds is a record; records are never unmapped.
-        let is_large = unsafe { span.as_ref() }.is_some_and(|span| span.state != SpanState::Small);
+        let is_large = unsafe { span.as_ref() }.is_some_and(|span| !span.state.is_small());
         let caller_layout = CallerLayout { size, align: (align != ANY_ALIGN).then_some(align) };
         if live != claimed && (live != SizeClass::NONE || is_large) {
             check_layout(block, claimed, caller_layout);
@@ -43,7 +42,7 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     } else if registry::counts() {
         let claimed =
             SizeClass::of_aligned(caller_layout.size, align.max(1)).unwrap_or(SizeClass::NONE);
-        if mapped == SizeClass::SHARED && class_on_shared_page(block) == claimed {
+        if mapped == SizeClass::SHARED && shared_pages::class_at(block as usize) == claimed {
             return;
         }
         if unlikely(mapped != claimed) && !block.is_null() {
@@ -52,12 +51,6 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
             alloc_hooks::check_size(block as usize, caller_layout);
         }
     }
-}
-
-/// The size class of a block on a shared page; `NONE` if there is none.
-#[cold]
-fn class_on_shared_page(block: *mut u8) -> SizeClass {
-    SizeClass::at_most(shared_pages::size_at(block as usize))
 }
 
 /// Aborts unless `block`, whose size class is not the claimed one, is a recorded block with a span

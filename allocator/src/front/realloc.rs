@@ -6,7 +6,6 @@ use crate::base::hint::unlikely;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::guard::{self, CallerLayout};
 use crate::page::size_class::SizeClass;
-use crate::page::span::SpanState;
 use core::ptr;
 
 /// C's `realloc` for a block and a size that are not null and zero: the new block, with the content
@@ -56,7 +55,7 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     // A direct block that moves keeps alignments of up to a huge page.
     let may_resize = may_stay && align <= HUGE_SIZE;
     let may_be_large = new_size > MAX_SMALL || (old / 2..old).contains(&new_size);
-    let is_large = !matches!(record.state, SpanState::Small | SpanState::Shared);
+    let is_large = !record.state.is_small();
     if is_large && may_be_large && new_size <= MAX_REQUEST && may_resize {
         alloc_hooks::resizing(block);
         // SAFETY: a live large block of the caller's.
@@ -105,7 +104,7 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     let span = misuse::check_live_block(block, "xallocx");
     // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
-    if matches!(record.state, SpanState::Small | SpanState::Shared) {
+    if record.state.is_small() {
         return;
     }
     alloc_hooks::resizing(block);

@@ -24,3 +24,6 @@ pub mod allocation_bitmap;
 pub mod page_map;
 
 pub mod unlock;
+
+#[cfg(test)]
+mod size_class_tests;

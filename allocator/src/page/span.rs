@@ -37,6 +37,13 @@ pub enum SpanState {
     Shared = 4,
 }
 
+impl SpanState {
+    /// Whether its blocks are objects of size classes.
+    pub const fn is_small(self) -> bool {
+        matches!(self, Self::Small | Self::Shared)
+    }
+}
+
 /// A set of the objects of a small span.
 pub type Objects = Bitmap<{ MAX_SPAN_OBJECTS / 64 }>;
 

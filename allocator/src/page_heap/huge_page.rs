@@ -214,13 +214,7 @@ impl HugePage {
     }
 
     fn find_longest(&mut self) {
-        let mut longest = 0;
-        let mut at = 0;
-        while let Some(run) = self.used.clear_run(at) {
-            longest = longest.max(run.len);
-            at = run.start + run.len;
-        }
-        self.longest = longest as u16;
+        self.longest = self.used.longest_clear_run() as u16;
     }
 
     /// The first `most` runs of pages that are free and resident.

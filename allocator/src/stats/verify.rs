@@ -4,7 +4,7 @@
 
 use crate::central::CENTRAL;
 use crate::central::chain::{FreeObject, Search};
-use crate::central::shared_pages::size_at;
+use crate::central::shared_pages::class_at;
 use crate::central::verify::is_object;
 use crate::guard;
 use crate::page::page_map::PAGE_MAP;
@@ -28,18 +28,13 @@ fn span_of(addr: usize) -> Option<&'static Span> {
     (span.state != SpanState::Free).then_some(span)
 }
 
-/// Whether the span's blocks are small ones.
-fn is_small(span: &Span) -> bool {
-    matches!(span.state, SpanState::Small | SpanState::Shared)
-}
-
 /// Whether a block of this allocator starts at `addr` or, if it is a small one, contains it. Blocks
 /// of a small class that were freed still count: their memory is the allocator's.
 pub fn is_owned(addr: usize) -> bool {
     if guard::owns(addr) {
         return true;
     }
-    span_of(addr).is_some_and(|span| is_small(span) || span.addr() == addr)
+    span_of(addr).is_some_and(|span| span.state.is_small() || span.addr() == addr)
 }
 
 /// Whether a block starts at `addr` that is not known to be free. (One that lies free in another
@@ -51,7 +46,7 @@ pub fn block_is_live(addr: usize) -> bool {
     let Some(span) = span_of(addr) else { return false };
     let class = match span.state {
         SpanState::Small => span.class,
-        SpanState::Shared => SizeClass::at_most(size_at(addr)),
+        SpanState::Shared => class_at(addr),
         _ => return span.addr() == addr,
     };
     if class == SizeClass::NONE {

@@ -15,7 +15,7 @@ use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::{Chain, FreeObject};
-use crate::central::shared_pages::{prefetch_record, size_at};
+use crate::central::shared_pages::{class_at, prefetch_record};
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::page_map::PAGE_MAP;
@@ -73,9 +73,10 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
     steps::add_objects(chain.count);
     for _ in 0..chain.count {
         let this = object;
-        // SAFETY: as above. It is read before the block goes elsewhere.
+        // SAFETY: a block of the chain, which is linked. The link is read before the block goes
+        // elsewhere.
         object = unsafe { FreeObject::next(this) };
-        let class = SizeClass::at_most(size_at(this as usize));
+        let class = class_at(this as usize);
         let bit = 1 << class.index();
         if seen & bit == 0 {
             seen |= bit;
@@ -111,7 +112,7 @@ pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
     for chain in [cache.loaded(SizeClass::SHARED), cache.spare(SizeClass::SHARED)] {
         // SAFETY: a magazine of the calling thread, whose objects are linked. This thread does
         // nothing else, and the lock keeps all others away.
-        unsafe { chain.addrs() }.for_each(|addr| visit(SizeClass::at_most(size_at(addr))));
+        unsafe { chain.addrs() }.for_each(|addr| visit(class_at(addr)));
     }
 }
 

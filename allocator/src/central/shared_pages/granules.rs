@@ -4,7 +4,7 @@
 //! shared pages, so there is one writer at a time. Readers without the lock see each word as it was
 //! at some moment; `record` says what they may conclude from that.
 
-use crate::base::bitmap::Bitmap;
+use crate::base::bitmap::{Bitmap, last_set_in, next_set_in};
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,30 +42,12 @@ impl GranuleSet {
 
     /// The first granule of the set at or behind `from`; `GRANULES` if there is none.
     pub fn next(&self, from: usize) -> usize {
-        let mut index = from / 64;
-        if index >= WORDS {
-            return GRANULES;
-        }
-        let mut bits = self.word(index) & (u64::MAX << (from % 64));
-        while bits == 0 {
-            index += 1;
-            if index == WORDS {
-                return GRANULES;
-            }
-            bits = self.word(index);
-        }
-        index * 64 + bits.trailing_zeros() as usize
+        next_set_in(WORDS, from, |index| self.word(index)).unwrap_or(GRANULES)
     }
 
     /// The last granule of the set at or before `from`, if there is one.
     pub fn last(&self, from: usize) -> Option<usize> {
-        let mut index = from / 64;
-        let mut bits = self.word(index) & (u64::MAX >> (63 - from % 64));
-        while bits == 0 {
-            index = index.checked_sub(1)?;
-            bits = self.word(index);
-        }
-        Some(index * 64 + bits.ilog2() as usize)
+        last_set_in(from, |index| self.word(index))
     }
 
     /// The set at this moment. Exact for the lock's holder.

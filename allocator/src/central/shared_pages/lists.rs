@@ -93,33 +93,31 @@ impl Lists {
         let len = class.size() / MIN_ALIGN;
         let align = alignment(len);
         let free = page.free().snapshot();
-        let (mut longest, mut at, mut taken) = (0, 0, 0);
+        let (mut at, mut taken) = (0, 0);
         while let Some(run) = free.set_run(at) {
             at = run.start + run.len;
             let mut start = run.start.next_multiple_of(align);
-            let in_front = start - run.start;
             while start + len <= at && out.count() < request && !out.is_full() {
                 let count = ((at - start) / len).min(request - out.count()).min(NOTE);
                 page.allocate(start, count, len);
-                let bits = u64::MAX >> (NOTE - count);
-                out.add(page.addr() + start * MIN_ALIGN, bits, class.size());
+                out.add(page.addr() + start * MIN_ALIGN, u64::MAX >> (NOTE - count), class.size());
                 start += count * len;
                 taken += count;
             }
-            let is_whole = start == run.start + in_front;
-            longest = longest.max(if is_whole { run.len } else { in_front.max(at - start) });
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;
-        // SAFETY: a shared page; the lock guards its record.
+        let longest = page.free().snapshot().longest_set_run();
+        let fits = if taken > 0 {
+            class_of(longest).index()
+        } else {
+            // Long enough, but no hole lies so that a block of the class fits.
+            class.index() - 1
+        };
+        // SAFETY: a page of these lists, whose record the lock guards.
         unsafe {
             (*found).allocated += (taken * len) as u16;
-            if taken == 0 {
-                // Long enough, but no hole lies so that a block of the class fits.
-                self.file(found, longest, class.index() as u8 - 1);
-            } else {
-                self.file(found, longest, class_of(longest).index() as u8);
-            }
+            self.file(found, longest, fits as u8);
         }
         true
     }
@@ -182,7 +180,7 @@ impl Lists {
             // The run that these are part of now. What is not free in front of it is in use.
             let snapshot = free.snapshot();
             let end = snapshot.next_clear(at + len);
-            let start = start_of_run(&snapshot, at);
+            let start = snapshot.last_clear(at).map_or(0, |before| before + 1);
             if end - start > usize::from((*record).carved) {
                 self.file(record, end - start, class_of(end - start).index() as u8);
             }
@@ -194,15 +192,11 @@ impl Lists {
     /// # Safety
     /// `record` is of a shared page that is in one of these lists or in none.
     pub unsafe fn file_anew(&mut self, record: *mut Span) {
-        // SAFETY: by the caller.
+        // SAFETY: the caller says that this is the record of a shared page, in one list or in none,
+        // as `file` asks for.
         unsafe {
             let Some(page) = SharedPage::of(record) else { return };
-            let free = page.free().snapshot();
-            let (mut longest, mut at) = (0, 0);
-            while let Some(run) = free.set_run(at) {
-                longest = longest.max(run.len);
-                at = run.start + run.len;
-            }
+            let longest = page.free().snapshot().longest_set_run();
             self.file(record, longest, class_of(longest).index() as u8);
         }
     }
@@ -213,7 +207,8 @@ impl Lists {
     /// # Safety
     /// `record` is of a shared page that is in one of these lists or in none.
     unsafe fn file(&mut self, record: *mut Span, longest: usize, group: u8) {
-        // SAFETY: by the caller; the lock guards the record.
+        // SAFETY: the caller says that this is a live record, and the lock guards it. `group` says
+        // which list it is in; it is in none when it is pushed.
         unsafe {
             (*record).carved = longest as u16;
             if (*record).group == group {
@@ -233,7 +228,8 @@ impl Lists {
     /// # Safety
     /// `record` is of a shared page that is in one of these lists or in none.
     pub unsafe fn unfile(&mut self, record: *mut Span) {
-        // SAFETY: by the caller; the lock guards the record.
+        // SAFETY: the caller says that this is a live record, and the lock guards it. `group` says
+        // which list it is in.
         unsafe {
             let group = (*record).group;
             if group != Span::UNLISTED {
@@ -260,7 +256,7 @@ impl Lists {
                 let of_page = page.free().snapshot();
                 let mut outside = of_page;
                 outside.subtract(&page.boundaries().snapshot());
-                // SAFETY: as above.
+                // SAFETY: the node is in this list, hence the record of a page, which the lock guards.
                 let (span, next) = unsafe { (&*node, list.next(node)) };
                 let is_filed = usize::from(span.group) == group
                     && class_of(usize::from(span.carved)).index() >= group;
@@ -274,20 +270,6 @@ impl Lists {
         }
         free == self.free
     }
-}
-
-/// The first bit of the run of set bits that `at` is part of.
-fn start_of_run(bits: &super::granules::Granules, at: usize) -> usize {
-    let mut word = at / 64;
-    let mut clear = !bits.word(word) & (u64::MAX >> (63 - at % 64));
-    while clear == 0 {
-        if word == 0 {
-            return 0;
-        }
-        word -= 1;
-        clear = !bits.word(word);
-    }
-    word * 64 + 64 - clear.leading_zeros() as usize
 }
 
 #[cold]

@@ -12,7 +12,7 @@ use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::chain_builder::BuildChain;
 use crate::central::picks::{ChainBuilder, Picks};
-use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, PAGE_SIZE};
+use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, OS_PAGE, PAGE_SIZE};
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
@@ -24,7 +24,7 @@ use core::ptr::{self, NonNull};
 /// Pages that a fetch looks at, at most.
 const LOOKS: usize = 32;
 /// Pages of a span of small objects, at most.
-const MOST: usize = MAX_SPAN_OS_PAGES * 4096 / PAGE_SIZE;
+const MOST: usize = MAX_SPAN_OS_PAGES * OS_PAGE / PAGE_SIZE;
 
 /// The shared pages. Thread-safe. One instance exists, [`SHARED_PAGES`]; tests make others.
 pub struct SharedPages {
@@ -206,7 +206,7 @@ impl SharedPages {
 }
 
 /// OS pages in a page.
-const PAGES_OF_OS: usize = PAGE_SIZE / 4096;
+const PAGES_OF_OS: usize = PAGE_SIZE / OS_PAGE;
 const MASK_OF_OS: u32 = (1 << PAGES_OF_OS) - 1;
 
 const _: () = assert!(CLASS_COUNT <= 128 && GRANULES <= u16::MAX as usize);
@@ -238,7 +238,8 @@ impl Lists {
     /// # Safety
     /// `span` is the record of a shared page that is in no list.
     unsafe fn add(&mut self, span: *mut Span, emptied: &mut List<Span>) {
-        // SAFETY: by the caller; the lock guards the record.
+        // SAFETY: the caller says that this is the record of a shared page, and that it is in no
+        // list, so that it may enter one; the lock guards it.
         unsafe {
             if (*span).allocated == 0 {
                 return emptied.push_front(span);

@@ -193,6 +193,12 @@ pub fn size_at(addr: usize) -> usize {
     count * MIN_ALIGN
 }
 
+/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact as
+/// `size_at` is.
+pub fn class_at(addr: usize) -> SizeClass {
+    SizeClass::at_most(size_at(addr))
+}
+
 /// Start and size of the block in which `addr` lies, on a shared page; `None` if it lies in none.
 /// For messages: exact while nobody changes the page.
 pub fn block_around(addr: usize) -> Option<(usize, usize)> {
