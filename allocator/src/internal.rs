@@ -25,4 +25,4 @@ pub use crate::os::linux::write_stderr;
 pub use crate::os::faults;
 
 #[cfg(feature = "counts")]
-pub use crate::sync::counts;
+pub use crate::sync::{Rank, counts};

@@ -6,5 +6,6 @@
 //! own allocator. Allocators that are compiled from C or C++ have packages of their own (`peers`),
 //! which `ci/bench` builds one by one, so that one that does not build costs its column only.
 
+mod mimalloc;
 pub mod registry;
 pub mod system;

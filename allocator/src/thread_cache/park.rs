@@ -286,13 +286,15 @@ impl Parking {
     pub fn take_part(&mut self) -> bool {
         while self.at < self.batch.len {
             let candidate = self.batch.candidates[self.at];
-            if let Some(cache) = candidate.cache
-                && empty_a_part(SharedTier, cache, candidate.number)
-            {
-                return true;
+            let Some(cache) = candidate.cache else {
+                self.at += 1;
+                continue;
+            };
+            if !empty_a_part(SharedTier, cache, candidate.number) {
+                self.at += 1;
+                self.done += 1;
             }
-            self.done += usize::from(candidate.cache.is_some());
-            self.at += 1;
+            return self.at < self.batch.len || !self.is_over;
         }
         if !self.is_over {
             self.begin_batch();

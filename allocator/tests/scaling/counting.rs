@@ -6,6 +6,7 @@ use std::ops::Sub;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use stratalloc::Stratalloc;
+use stratalloc::internal::Rank;
 use stratalloc::internal::counts::{Counts, counts};
 
 /// Counters that threads spread over, so that counting does not make them meet.
@@ -62,16 +63,8 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Ranks of locks, as `docs/synchronization.md` numbers them.
-const REGISTRY: usize = 0;
-const TRANSFER: usize = 1;
-const CENTRAL: usize = 2;
-const SHARED_PAGES: usize = 3;
-const PAGE_HEAP: usize = 4;
-const DIRECT_MAP: usize = 6;
-const METADATA: usize = 7;
-/// How many there are.
-const RANKS: usize = 8;
+/// Number of ranks of locks.
+const RANKS: usize = Rank::Metadata as usize + 1;
 
 /// Calls, and what they needed.
 #[derive(Clone, Copy, Debug)]
@@ -104,7 +97,7 @@ impl Tally {
 
     /// Entries into the page heap per million calls: every one takes its lock once.
     pub fn page_heap(&self) -> f64 {
-        self.per_million(self.counts.acquired[PAGE_HEAP])
+        self.per_million(self.counts.acquired[Rank::PageHeap as usize])
     }
 
     /// Atomics other than locks, read and written in one step, per million calls.
@@ -115,11 +108,14 @@ impl Tally {
     /// Per million calls: `COLUMNS`.
     pub fn row(&self) -> [f64; 8] {
         let Counts { acquired, contended, slept, .. } = self.counts;
+        let of = |ranks: &[Rank]| {
+            self.per_million(ranks.iter().map(|&rank| acquired[rank as usize]).sum())
+        };
         [
             self.locks(),
-            self.per_million(acquired[REGISTRY] + acquired[DIRECT_MAP] + acquired[METADATA]),
-            self.per_million(acquired[TRANSFER]),
-            self.per_million(acquired[CENTRAL] + acquired[SHARED_PAGES]),
+            of(&[Rank::Registry, Rank::DirectMap, Rank::Metadata]),
+            of(&[Rank::Transfer]),
+            of(&[Rank::Central, Rank::SharedPages]),
             self.page_heap(),
             self.per_million(contended.iter().sum()),
             self.per_million(slept.iter().sum()),

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::mem::MaybeUninit;
+use std::ops::Add;
 
 /// Counters of `getrusage`.
 #[derive(Debug, Clone, Copy, Default)]
@@ -28,15 +29,7 @@ impl Usage {
 
     /// This process and all its children that have ended and were waited for.
     pub fn of_all() -> io::Result<Self> {
-        let (own, children) = (Self::of(libc::RUSAGE_SELF)?, Self::of(libc::RUSAGE_CHILDREN)?);
-        Ok(Self {
-            user_s: own.user_s + children.user_s,
-            system_s: own.system_s + children.system_s,
-            minor_faults: own.minor_faults + children.minor_faults,
-            major_faults: own.major_faults + children.major_faults,
-            voluntary_switches: own.voluntary_switches + children.voluntary_switches,
-            involuntary_switches: own.involuntary_switches + children.involuntary_switches,
-        })
+        Ok(Self::of(libc::RUSAGE_SELF)? + Self::of(libc::RUSAGE_CHILDREN)?)
     }
 
     /// The calling thread alone.
@@ -52,14 +45,7 @@ impl Usage {
         }
         // SAFETY: all zero bytes are a valid `rusage`, and `getrusage` has filled it in.
         let usage = unsafe { usage.assume_init() };
-        Ok(Self {
-            user_s: seconds(usage.ru_utime),
-            system_s: seconds(usage.ru_stime),
-            minor_faults: usage.ru_minflt as u64,
-            major_faults: usage.ru_majflt as u64,
-            voluntary_switches: usage.ru_nvcsw as u64,
-            involuntary_switches: usage.ru_nivcsw as u64,
-        })
+        Ok(Self::from(&usage))
     }
 
     /// What was used after `earlier`; never below zero.
@@ -73,6 +59,34 @@ impl Usage {
             involuntary_switches: self
                 .involuntary_switches
                 .saturating_sub(earlier.involuntary_switches),
+        }
+    }
+}
+
+impl From<&libc::rusage> for Usage {
+    fn from(usage: &libc::rusage) -> Self {
+        Self {
+            user_s: seconds(usage.ru_utime),
+            system_s: seconds(usage.ru_stime),
+            minor_faults: usage.ru_minflt as u64,
+            major_faults: usage.ru_majflt as u64,
+            voluntary_switches: usage.ru_nvcsw as u64,
+            involuntary_switches: usage.ru_nivcsw as u64,
+        }
+    }
+}
+
+impl Add for Usage {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            user_s: self.user_s + other.user_s,
+            system_s: self.system_s + other.system_s,
+            minor_faults: self.minor_faults + other.minor_faults,
+            major_faults: self.major_faults + other.major_faults,
+            voluntary_switches: self.voluntary_switches + other.voluntary_switches,
+            involuntary_switches: self.involuntary_switches + other.involuntary_switches,
         }
     }
 }

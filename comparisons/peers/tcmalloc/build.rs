@@ -1,16 +1,5 @@
-//! Tells the program which version of its allocator's crate was resolved: the library cannot.
-
-use std::fs;
+include!("../crate_version.rs");
 
 fn main() {
-    let lock = fs::read_to_string("../Cargo.lock").expect("cargo wrote it before it built this");
-    let version = lock.split("[[package]]").find_map(|package| {
-        let (_, rest) = package.split_once("name = \"tcmalloc-better\"\nversion = \"")?;
-        rest.split_once('"').map(|(version, _)| version)
-    });
-    println!("cargo::rerun-if-changed=../Cargo.lock");
-    println!(
-        "cargo::rustc-env=TCMALLOC_VERSION=crate tcmalloc-better {}",
-        version.expect("it is a dependency")
-    );
+    tell_version("TCMALLOC_VERSION", "tcmalloc-better");
 }

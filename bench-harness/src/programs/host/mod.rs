@@ -326,7 +326,7 @@ impl Ended {
         let sampled = samples.iter().map(|sample| sample.rss_kib).max().unwrap_or(0);
         let last = samples.iter().rev().map(|sample| sample.rss_kib).find(|rss| *rss > 0);
         let mean = tree::mean_kib(&samples);
-        let used = self.used;
+        let start::Used { usage: used, rss_peak_kib } = self.used;
         Measured {
             measurement: Measurement {
                 operations: 1,
@@ -339,7 +339,7 @@ impl Ended {
                 voluntary_switches: used.voluntary_switches,
                 involuntary_switches: used.involuntary_switches,
                 rss_start_kib: 0,
-                rss_peak_kib: used.rss_peak_kib.max(sampled),
+                rss_peak_kib: rss_peak_kib.max(sampled),
                 rss_end_kib: last.unwrap_or(0),
                 rss_mean_kib: mean,
                 timeline: tree::thinned(samples),

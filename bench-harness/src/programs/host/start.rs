@@ -6,6 +6,7 @@
 
 use super::tree::{Seen, Watch};
 use super::{Place, Request};
+use crate::measure::Usage;
 use crate::programs::Step;
 use std::fs::{self, File};
 use std::io;
@@ -32,38 +33,19 @@ pub(super) enum Wrap {
 /// What processes used, by the kernel's count.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Used {
-    pub user_s: f64,
-    pub system_s: f64,
-    pub minor_faults: u64,
-    pub major_faults: u64,
-    pub voluntary_switches: u64,
-    pub involuntary_switches: u64,
+    pub usage: Usage,
     /// Of the largest process.
     pub rss_peak_kib: u64,
 }
 
 impl Used {
     pub(super) fn add(&mut self, other: &Self) {
-        self.user_s += other.user_s;
-        self.system_s += other.system_s;
-        self.minor_faults += other.minor_faults;
-        self.major_faults += other.major_faults;
-        self.voluntary_switches += other.voluntary_switches;
-        self.involuntary_switches += other.involuntary_switches;
+        self.usage = self.usage + other.usage;
         self.rss_peak_kib = self.rss_peak_kib.max(other.rss_peak_kib);
     }
 
     fn of(usage: &libc::rusage) -> Self {
-        let seconds = |time: libc::timeval| time.tv_sec as f64 + time.tv_usec as f64 * 1e-6;
-        Self {
-            user_s: seconds(usage.ru_utime),
-            system_s: seconds(usage.ru_stime),
-            minor_faults: usage.ru_minflt as u64,
-            major_faults: usage.ru_majflt as u64,
-            voluntary_switches: usage.ru_nvcsw as u64,
-            involuntary_switches: usage.ru_nivcsw as u64,
-            rss_peak_kib: usage.ru_maxrss as u64,
-        }
+        Self { usage: usage.into(), rss_peak_kib: usage.ru_maxrss as u64 }
     }
 }
 
