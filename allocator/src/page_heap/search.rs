@@ -4,7 +4,7 @@
 
 use super::heap::Inner;
 use super::huge_page::HugePage;
-use crate::config::PAGES_PER_HUGE;
+use crate::config::{PAGE_SIZE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK};
 use crate::os::Os;
 use crate::page::units::PageId;
 
@@ -17,9 +17,23 @@ impl Inner {
         pages: usize,
         align: usize,
     ) -> Option<(PageId, bool)> {
-        if pages > PAGES_PER_HUGE {
-            return self.take_huge(os, pages);
+        if pages * PAGE_SIZE <= VOLUME_MAX_BLOCK {
+            return self.take_few(os, pages, align);
         }
+        let free = self.free_resident;
+        let found = if pages > PAGES_PER_HUGE {
+            self.take_huge(os, pages)
+        } else {
+            self.take_few(os, pages, align)
+        };
+        if found.is_some() {
+            self.decay.note_missed((self.free_resident + pages).saturating_sub(free));
+        }
+        found
+    }
+
+    /// Finds them in one huge page.
+    fn take_few<O: Os>(&mut self, os: &O, pages: usize, align: usize) -> Option<(PageId, bool)> {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
