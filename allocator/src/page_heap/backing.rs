@@ -10,6 +10,9 @@
 //! a border for each that it makes, or makes two for that many huge pages. The neighbours lose
 //! little: the kernel does not split a huge page for that, it only does not make a new one.
 //!
+//! A huge page in which spans will leave holes for their alignment gets that advice before it is
+//! touched (`expect_holes`).
+//!
 //! A range of free huge pages that is released gets the advice for huge pages again (`repair`): it
 //! is not resident, so its next use can have a huge page. The page heap's lock guards the records;
 //! the system calls are made without it.
@@ -17,7 +20,7 @@
 use super::heap::{Inner, PageHeap};
 use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::record;
-use crate::config::HUGE_SIZE;
+use crate::config::{HUGE_SIZE, PAGES_PER_HUGE};
 use crate::os::Os;
 use crate::parameters::{self, HugePages};
 
@@ -70,6 +73,26 @@ impl Inner {
         let result = change(self);
         self.borders = self.borders + borders_around(addr, 1) - before;
         result
+    }
+
+    /// Advises the kernel not to back `huge` with one page if nothing in it was touched yet: spans
+    /// that come to lie in it leave holes, which a huge page would make resident. Once it was
+    /// touched it is resident, and the advice would not help. Where there are many borders, it is
+    /// not worth another one.
+    pub(super) fn expect_holes<O: Os>(&mut self, os: &O, huge: *mut HugePage) {
+        // SAFETY: records are never freed, and `&mut self` says that the lock is held.
+        let huge = unsafe { &*huge };
+        if !huge.huge_backed || huge.released.count() < PAGES_PER_HUGE {
+            return;
+        }
+        let (addr, before) = (huge.addr, self.borders);
+        self.note_asked(addr, 1, false);
+        if self.borders > before && self.borders > FEW {
+            self.note_asked(addr, 1, true);
+            return;
+        }
+        // SAFETY: a huge page that this heap has mapped.
+        unsafe { os.advise_huge(addr, HUGE_SIZE, false) };
     }
 
     /// Notes that pages of the huge page at `addr` are not the heap's any more: it gets no advice

@@ -8,6 +8,17 @@ use crate::config::{PAGE_SIZE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK};
 use crate::os::Os;
 use crate::page::units::PageId;
 
+/// Alignments, in pages, from which on spans count as lying apart: 64 KiB. Smaller ones are mostly
+/// those of size classes, whose spans fill each other's holes.
+const LEAST_SPARSE_ALIGN: usize = 8;
+
+/// Whether spans of `pages` pages at multiples of `align` pages leave a quarter of the memory free
+/// between them.
+const fn leaves_holes(pages: usize, align: usize) -> bool {
+    let whole = pages.next_multiple_of(align);
+    align >= LEAST_SPARSE_ALIGN && (whole - pages) * 4 >= whole
+}
+
 impl Inner {
     /// Finds `pages` free pages and marks them used. Returns the first and whether all read as
     /// zero.
@@ -42,6 +53,9 @@ impl Inner {
                 None => self.grow_partly(os, pages, align)?,
             },
         };
+        if leaves_holes(pages, align) {
+            self.expect_holes(os, huge);
+        }
         let fresh = self.take_in(huge, index, pages);
         // SAFETY: records are never freed.
         Some((unsafe { (*huge).page(index) }, fresh))
