@@ -2,6 +2,7 @@
 //!
 //! Guarded by the page heap's lock. `marks` marks what is found.
 
+use super::density::Use;
 use super::heap::Inner;
 use super::huge_page::HugePage;
 use crate::config::{PAGE_SIZE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK};
@@ -29,13 +30,13 @@ impl Inner {
         align: usize,
     ) -> Option<(PageId, bool)> {
         if pages * PAGE_SIZE <= VOLUME_MAX_BLOCK {
-            return self.take_few(os, pages, align);
+            return self.take_few(os, pages, align, Use::Spans);
         }
         let free = self.free_resident;
         let found = if pages > PAGES_PER_HUGE {
             self.take_huge(os, pages)
         } else {
-            self.take_few(os, pages, align)
+            self.take_few(os, pages, align, Use::Blocks)
         };
         if found.is_some() {
             self.decay.note_missed((self.free_resident + pages).saturating_sub(free));
@@ -44,11 +45,17 @@ impl Inner {
     }
 
     /// Finds them in one huge page.
-    fn take_few<O: Os>(&mut self, os: &O, pages: usize, align: usize) -> Option<(PageId, bool)> {
+    fn take_few<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+        purpose: Use,
+    ) -> Option<(PageId, bool)> {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => match self.take_range(os, 1, pages == PAGES_PER_HUGE) {
+            None => match self.take_range(os, 1, purpose) {
                 Some(huge) => (huge, 0),
                 None => self.grow_partly(os, pages, align)?,
             },
@@ -63,24 +70,24 @@ impl Inner {
 
     /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
     fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
-        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), true)?;
+        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), Use::Blocks)?;
         // SAFETY: records are never freed.
         let start = PageId::containing(unsafe { (*first).addr });
         Some((start, self.take_run(start, pages)))
     }
 
     /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
-    /// `whole` says whether they are for one block.
+    /// `purpose` is what they are for.
     pub(super) fn take_range<O: Os>(
         &mut self,
         os: &O,
         count: usize,
-        whole: bool,
+        purpose: Use,
     ) -> Option<*mut HugePage> {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                let grown = self.grow(os, count, whole).is_some();
+                let grown = self.grow(os, count, purpose).is_some();
                 if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
             }
         }

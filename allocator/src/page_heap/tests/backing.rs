@@ -2,8 +2,7 @@
 
 use super::super::backing::{FEW, SHARE};
 use super::model::Model;
-use crate::config::{HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_SMALL};
-use crate::page_heap::huge_ranges::record;
+use crate::config::{PAGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_SMALL};
 
 /// Huge pages of which every second one has lost a part.
 fn with_parts_given_back(huge_pages: usize, most_mappings: usize) -> Model {
@@ -45,11 +44,14 @@ fn broken_up_huge_pages_take_no_more_than_their_share_of_the_mappings() {
     }
 }
 
-/// A heap that is large enough to ask for huge pages.
+/// A heap that is large enough to ask for huge pages, and has learned that they are worth it.
 fn with_huge_pages() -> Model {
     let mut model = Model::new();
     for _ in 0..THP_MIN_HUGE_SMALL {
         assert!(model.allocate(PAGES_PER_HUGE, 1));
+    }
+    for _ in 0..16 * PAGES_PER_HUGE / 8 {
+        assert!(model.allocate(8, 1));
     }
     model
 }
@@ -76,14 +78,14 @@ fn spans_that_leave_holes_between_them_lie_on_small_pages() {
 #[test]
 fn aligned_spans_that_leave_no_holes_keep_their_huge_pages() {
     let mut model = with_huge_pages();
-    let before = model.heap.lock().borders;
-    for _ in 0..64 {
+    let blocks = 16 * PAGES_PER_HUGE / 8;
+    let huge = (0..blocks).filter(|_| {
         assert!(model.allocate(8, 8));
-    }
-    assert_eq!(model.heap.lock().borders, before);
-    let huge = record(model.blocks.last().expect("a block").addr & !(HUGE_SIZE - 1));
-    // SAFETY: the record of a huge page of this heap; nobody else uses the heap.
-    assert!(unsafe { (*huge).huge_backed });
+        let addr = model.blocks.last().expect("a block").addr;
+        model.os().wants_huge(addr)
+    });
+    let huge = huge.count();
+    assert!(huge >= blocks / 2, "{huge} of {blocks}");
     model.drain();
 }
 
