@@ -153,7 +153,9 @@ fn the_page_names_the_command_that_makes_it_again() {
         let fixed = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees"];
         let output = bench(&[&fixed[..], &["-r", "1", "-t", "3"], more].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        fs::read_to_string(out.join("report.html")).expect("it was written")
+        let page = fs::read_to_string(out.join("report.html")).expect("it was written");
+        // Marks keep options whole at the end of a line.
+        page.replace("<span>", "").replace("</span>", "")
     };
     let flags = "--only trees --rounds 1 --no-scenarios --no-installed --threads 3</code>";
     let short = run(&[]);
@@ -162,9 +164,8 @@ fn the_page_names_the_command_that_makes_it_again() {
     let full = run(&["--full"]);
     assert!(full.contains(&format!("<code>ci/bench --full {flags}")), "{full}");
     assert!(full.contains("<code>ci/bench --full --only NAME</code>"), "{full}");
-    // Going on with it keeps that it was one of them all.
-    let named = run(&["--full", "--resume", "--peers", "mine,ptmalloc"]);
-    assert!(named.contains(&format!("<code>ci/bench --full --peers mine,ptmalloc {flags}")));
+    let named = run(&["--peers", "mine,ptmalloc"]);
+    assert!(named.contains(&format!("<code>ci/bench --peers mine,ptmalloc {flags}")), "{named}");
 }
 
 #[test]
