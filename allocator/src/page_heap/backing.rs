@@ -89,6 +89,8 @@ impl Inner {
     /// that come to lie in it leave holes, which a huge page would make resident. Once it was
     /// touched it is resident, and the advice would not help. Where there are many borders, it is
     /// not worth another one.
+    #[cold]
+    #[inline(never)]
     pub(super) fn expect_holes<O: Os>(&mut self, os: &O, huge: *mut HugePage) {
         // SAFETY: records are never freed, and `&mut self` says that the lock is held.
         let huge = unsafe { &*huge };

@@ -35,6 +35,8 @@ impl Inner {
 
     /// How many of the next `count` huge pages, from the first one on, the kernel is to back with
     /// one page each.
+    #[cold]
+    #[inline(never)]
     fn huge_of<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> usize {
         let threshold = match purpose {
             Use::Spans => THP_MIN_HUGE_SMALL,
