@@ -8,6 +8,7 @@ use super::filler::Filler;
 use super::huge_ranges::HugeRanges;
 use super::large_sizes::{DirectStats, LargeSizes};
 use super::pending_release::PendingRelease;
+use super::teardown::Teardown;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
 use crate::os::{Guard, Linux, Lock, Os};
@@ -57,6 +58,7 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
+    pub teardown: Teardown,
     /// Most bytes that a call asked for since the last `excess`.
     pub asked: usize,
     /// What is being released.
@@ -119,6 +121,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
+                    teardown: Teardown::new(),
                     asked: 0,
                     pending: PendingRelease::new(),
                     lowest: 0,

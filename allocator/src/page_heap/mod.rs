@@ -11,6 +11,7 @@
 //! * `huge_ranges`: huge pages that are entirely free, in coalesced ranges.
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
 //! * `large_sizes`: figures of large blocks. `decay`: how much a step of the decay releases.
+//! * `teardown`: whether free pages go back at once when next to nothing is left in use.
 //! * `pending_release`: what is being released at the moment.
 //! * `heap`: the data that the lock guards.
 //! * `marks`: marking pages as used and free.
@@ -39,6 +40,7 @@ mod large_sizes;
 
 mod decay;
 mod pending_release;
+mod teardown;
 
 mod heap;
 
