@@ -31,12 +31,12 @@ impl Inner {
         let (mut released, mut faulted) = (0, 0);
         self.refile(huge, |huge, free_resident| {
             *free_resident -= huge.resident_free();
-            faulted = huge.released.count();
             released = huge.take(index, pages);
+            faulted = released;
             if huge.huge_backed && released > 0 {
+                faulted += huge.released.count();
                 huge.assume_resident();
             }
-            faulted -= huge.released.count();
             *free_resident += huge.resident_free();
         });
         self.used += pages;
