@@ -14,7 +14,7 @@
 //! `blocks[class]` the number of blocks of that class on them; bit `class` of `occupied` is set if
 //! that list is not empty.
 
-use super::granules::{GRANULES, range};
+use super::granules::GRANULES;
 use super::record::{SharedPage, granule_of, prefetch_record, size_at};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
@@ -91,19 +91,19 @@ impl Lists {
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
-        let align = alignment(len);
-        let free = page.free().snapshot();
-        let (mut at, mut taken) = (0, 0);
-        while let Some(run) = free.set_run(at) {
-            at = run.start + run.len;
-            let mut start = run.start.next_multiple_of(align);
-            while start + len <= at && out.count() < request && !out.is_full() {
-                let count = ((at - start) / len).min(request - out.count()).min(NOTE);
-                page.allocate(start, count, len);
-                out.add(page.addr() + start * MIN_ALIGN, u64::MAX >> (NOTE - count), class.size());
-                start += count * len;
-                taken += count;
-            }
+        // Where a block fits.
+        let mut places = page.free().snapshot().starts_of(len);
+        places.keep_multiples(alignment(len));
+        let (mut start, mut taken) = (places.next_set(0), 0);
+        while start < GRANULES && out.count() < request && !out.is_full() {
+            let most = (request - out.count()).min(NOTE);
+            let is_place =
+                |count| start + count * len < GRANULES && places.get(start + count * len);
+            let count = (1..most).find(|&count| !is_place(count)).unwrap_or(most);
+            page.allocate(start, count, len);
+            out.add(page.addr() + start * MIN_ALIGN, u64::MAX >> (NOTE - count), class.size());
+            taken += count;
+            start = places.next_set(start + count * len);
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;
@@ -140,7 +140,7 @@ impl Lists {
         while left > 0 {
             let here = left.min(GRANULES - at);
             let Some(page) = SharedPage::at(page_addr) else { return };
-            page.release(&range(at, here));
+            page.release(at, here);
             // SAFETY: the page's record; the lock guards it.
             unsafe { self.note_freed(page, at, here, left > here, emptied) };
             left -= here;
@@ -178,9 +178,8 @@ impl Lists {
                 return;
             }
             // The run that these are part of now. What is not free in front of it is in use.
-            let snapshot = free.snapshot();
-            let end = snapshot.next_clear(at + len);
-            let start = snapshot.last_clear(at).map_or(0, |before| before + 1);
+            let end = free.next_without(at + len);
+            let start = free.last_without(at).map_or(0, |before| before + 1);
             if end - start > usize::from((*record).carved) {
                 self.file(record, end - start, class_of(end - start).index() as u8);
             }
