@@ -9,7 +9,7 @@
 
 use super::heap::{Inner, PageHeap};
 use super::release::{AT_ONCE, Effort, OF_OTHERS};
-use crate::config::{DECAY_MIN_HUGE, DECAY_MS, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::config::{DECAY_MIN_HUGE, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::{Os, libc_calls, release_request};
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
@@ -60,9 +60,7 @@ impl Inner {
         if free < TORN_DOWN_LEAST || self.in_spans() * TORN_DOWN_SHARE > free {
             return 0;
         }
-        // Whoever set a longer time wants memory to stay. With 0 it is gone.
-        let time_ms = parameters::get(Id::DecayMs);
-        if self.huge_pages < DECAY_MIN_HUGE || time_ms == 0 || time_ms > DECAY_MS as usize {
+        if self.huge_pages < DECAY_MIN_HUGE || matches!(parameters::get(Id::DecayMs), 0 | NEVER) {
             return 0;
         }
         let pages = free.min(TORN_DOWN_OWN * own + OF_OTHERS);
