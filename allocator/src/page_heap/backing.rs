@@ -14,8 +14,8 @@
 //! touched (`expect_holes`).
 //!
 //! A range of free huge pages that is released gets the advice for huge pages (`repair`), unless
-//! memory is used sparsely (`density`): it is not resident, so its next use can have a huge page. The page heap's lock guards the records;
-//! the system calls are made without it.
+//! memory is used sparsely (`density`): it is not resident, so its next use can have a huge page.
+//! The page heap's lock guards the records; the system calls are made without it.
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::{HugePage, HugeState};

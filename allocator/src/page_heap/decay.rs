@@ -13,8 +13,9 @@ use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
-/// Looks at what is idle through which it must have been so: they come by volume (`central::growth`).
-/// A program that frees and allocates in waves keeps what it needs in one of them.
+/// Looks at what is idle through which it must have been so: they come by volume
+/// (`central::growth`). A program that frees and allocates in waves keeps what it needs in one of
+/// them.
 const IDLE_LOOKS: usize = 4;
 /// Milliseconds for which it must have been idle where that is shorter.
 const IDLE_MS: u64 = 50;

@@ -112,8 +112,8 @@ impl<O: Os> PageHeap<O> {
         !outcome.is_end
     }
 
-    /// Makes pages due that are idle by volume (`Decay::take_idle`): `most` bytes of them, and none of
-    /// the last `tolerated` bytes. Returns the bytes.
+    /// Makes pages due that are idle by volume (`Decay::take_idle`): `most` bytes of them, and none
+    /// of the last `tolerated` bytes. Returns the bytes.
     pub fn owe_idle(&self, most: usize, tolerated: usize) -> usize {
         let mut inner = self.lock();
         let free = inner.free_resident;

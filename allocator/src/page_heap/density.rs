@@ -4,8 +4,8 @@
 //! and dear where few are: in large hash tables, bitmaps, arenas and sparse arrays. How much of its
 //! memory a program touches is not known before. So some growth is made without huge pages, as a
 //! *probe*, and the next growth for the same kind of use looks how much of the probe is resident
-//! now. While probes are dense, huge pages are asked for, and a probe is made every so many times, or
-//! of a small part, so that a program that changes its ways is noticed.
+//! now. While probes are dense, huge pages are asked for, and a probe is made every so many times,
+//! or of a small part, so that a program that changes its ways is noticed.
 
 use super::huge_ranges::record;
 use crate::config::{HUGE_SIZE, PAGE_SIZE};

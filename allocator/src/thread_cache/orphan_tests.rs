@@ -19,7 +19,8 @@ struct Report {
     parts: usize,
 }
 
-/// In the child. Nothing here allocates from the C library, whose locks other threads may have held.
+/// In the child. Nothing here allocates from the C library, whose locks other threads may have
+/// held.
 fn adopt_all(fork: Steps) -> Report {
     let mut report = Report { fork: fork.all, calls: fork.calls, ..Report::default() };
     while orphans::count() > 0 {

@@ -255,7 +255,8 @@ impl Lists {
                 let of_page = page.free().snapshot();
                 let mut outside = of_page;
                 outside.subtract(&page.boundaries().snapshot());
-                // SAFETY: the node is in this list, hence the record of a page, which the lock guards.
+                // SAFETY: the node is in this list, hence the record of a page, which the lock
+                // guards.
                 let (span, next) = unsafe { (&*node, list.next(node)) };
                 let is_filed = usize::from(span.group) == group
                     && class_of(usize::from(span.carved)).index() >= group;

@@ -186,8 +186,8 @@ pub fn size_at(addr: usize) -> usize {
     count * MIN_ALIGN
 }
 
-/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact as
-/// `size_at` is.
+/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact
+/// as `size_at` is.
 pub fn class_at(addr: usize) -> SizeClass {
     SizeClass::at_most(size_at(addr))
 }
