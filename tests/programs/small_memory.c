@@ -2,19 +2,8 @@
  * what the program does. */
 #include "check.h"
 
-/* A figure of /proc/self/smaps_rollup. Without stdio, which would allocate. */
-static long rollup(const char *name) {
-    static char text[8192];
-    char *at;
-    int file = open("/proc/self/smaps_rollup", O_RDONLY);
-    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    CHECK(length > 0, "smaps_rollup");
-    close(file);
-    text[length] = 0;
-    at = strstr(text, name);
-    CHECK(at != NULL, "%s", name);
-    return strtol(at + strlen(name), NULL, 10);
-}
+/* A figure of /proc/self/smaps_rollup. */
+static long rollup(const char *name) { return (long)kib_of("/proc/self/smaps_rollup", name); }
 
 /* What a program has that allocates as little as `true` or `echo`. */
 static long small(void) {

@@ -4,23 +4,9 @@
 
 static char *blocks[1000];
 
-/* Resident bytes, without what is mapped from files. */
-static size_t resident(void) {
-    static char text[8192];
-    char *at;
-    int file = open("/proc/self/status", O_RDONLY);
-    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    CHECK(length > 0, "status");
-    close(file);
-    text[length] = 0;
-    at = strstr(text, "RssAnon:");
-    CHECK(at != NULL, "RssAnon");
-    return strtoul(at + strlen("RssAnon:"), NULL, 10) * KIB;
-}
-
 /* Allocates `count` blocks and writes a byte in every `stride`. */
 static void touch(size_t bytes, size_t count, size_t stride, int zeroed) {
-    size_t before = resident(), touched = 0, now, i, at;
+    size_t before = resident_bytes(), touched = 0, now, i, at;
     for (i = 0; i < count; i++) {
         blocks[i] = zeroed ? calloc(1, bytes) : malloc(bytes);
         CHECK(opaque(blocks[i]) != NULL, "block %zu", i);
@@ -29,7 +15,7 @@ static void touch(size_t bytes, size_t count, size_t stride, int zeroed) {
             touched += 4 * KIB;
         }
     }
-    now = resident() - before;
+    now = resident_bytes() - before;
     CHECK(now <= 2 * touched + 4 * MIB, "%zu blocks of %zu bytes: %zu touched, %zu resident", count, bytes, touched, now);
     for (i = 0; i < count; i++) free(blocks[i]);
 }
@@ -48,14 +34,14 @@ static void after_dense_ones(void) {
         CHECK(opaque(blocks[i]) != NULL, "block %zu", i);
         memset(blocks[i], 1, 4 * MIB);
     }
-    size_t before = resident();
+    size_t before = resident_bytes();
     for (i = 16; i < 116; i++) {
         size_t at;
         blocks[i] = malloc(4 * MIB);
         CHECK(opaque(blocks[i]) != NULL, "block %zu", i);
         for (at = 0; at < 4 * MIB; at += 64 * KIB) blocks[i][at] = 1;
     }
-    CHECK(resident() - before <= 160 * MIB, "%zu of 400 MiB resident", (resident() - before) / MIB);
+    CHECK(resident_bytes() - before <= 160 * MIB, "%zu of 400 MiB resident", (resident_bytes() - before) / MIB);
 }
 
 static const struct test_case cases[] = {

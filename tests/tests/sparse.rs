@@ -1,11 +1,8 @@
 //! Resident memory follows what is touched: huge pages are asked for only where memory is dense.
 
-use std::process::Command;
 use std::time::Duration;
 
-use stratalloc_tests::compile::{self, Link, run_cases};
-use stratalloc_tests::library;
-use stratalloc_tests::process::run;
+use stratalloc_tests::compile::{Link, run_cases, run_cases_hardened};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -16,9 +13,6 @@ fn little_of_large_blocks_is_resident_where_little_is_touched() {
 
 #[test]
 fn the_same_holds_for_the_hardened_library() {
-    for case in ["huge", "less_than_a_huge_page"] {
-        let mut program = Command::new(compile::program("sparse.c", Link::Preload));
-        program.arg(case).env("LD_PRELOAD", library::hardened());
-        run(program, LIMIT).expect_success();
-    }
+    let cases = ["huge", "less_than_a_huge_page"];
+    run_cases_hardened("sparse.c", &cases, LIMIT);
 }

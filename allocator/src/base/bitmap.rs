@@ -57,6 +57,11 @@ pub fn words_of_range(start: usize, len: usize) -> impl Iterator<Item = (usize, 
     })
 }
 
+/// The bits of a word whose numbers are multiples of `align`, which is 1 to 64.
+const fn multiples_in_word(align: usize) -> u64 {
+    u64::MAX / (u64::MAX >> (64 - align))
+}
+
 impl<const WORDS: usize> Bitmap<WORDS> {
     /// Number of bits.
     pub const BITS: usize = WORDS * 64;
@@ -83,8 +88,7 @@ impl<const WORDS: usize> Bitmap<WORDS> {
     pub fn whole_groups(&self, len: usize) -> Self {
         debug_assert!(len.is_power_of_two() && len <= 64);
         let ones = u64::MAX >> (64 - len);
-        // The lowest bit of each group.
-        let lowest = u64::MAX / ones;
+        let lowest = multiples_in_word(len);
         let whole = |word: u64| {
             let mut all = word;
             let mut shift = 1;
@@ -173,25 +177,24 @@ impl<const WORDS: usize> Bitmap<WORDS> {
     }
 
     /// Length of the longest run of set bits. Takes the same time however many runs there are: the
-    /// length is doubled as long as there is such a run, and then made longer bit by bit.
+    /// length is doubled as long as there is such a run, and what is missing is found by halves.
     pub fn longest_set_run(&self) -> usize {
         if self.is_empty() {
             return 0;
         }
-        // Where a run of `len` bits begins.
         let (mut starts, mut len) = (*self, 1);
-        let mut step = 1;
+        let mut longer = starts.pairs(len);
+        while !longer.is_empty() {
+            (starts, len) = (longer, 2 * len);
+            longer = starts.pairs(len);
+        }
+        let mut step = len / 2;
         while step > 0 {
-            // Two runs of `len` bits, one `step` behind the other, are one of `len + step`.
-            let mut longer = starts.shifted_down(step);
-            longer.intersect(&starts);
-            let is_doubling = step == len;
-            if longer.is_empty() {
-                step /= 2;
-            } else {
+            longer = starts.pairs(step);
+            if !longer.is_empty() {
                 (starts, len) = (longer, len + step);
-                step = if is_doubling { len } else { step / 2 };
             }
+            step /= 2;
         }
         len
     }
@@ -201,24 +204,20 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         let (mut starts, mut have) = (*self, 1);
         while have < len {
             let step = have.min(len - have);
-            let longer = starts.shifted_down(step);
-            starts.intersect(&longer);
+            starts = starts.pairs(step);
             have += step;
         }
         starts
     }
 
-    /// The bits whose numbers are multiples of `align`, a power of two.
+    /// Clears every bit whose number is no multiple of `align`, a power of two.
     pub fn keep_multiples(&mut self, align: usize) {
         debug_assert!(align.is_power_of_two());
-        if align >= 64 {
-            for (index, word) in self.words.iter_mut().enumerate() {
-                *word &= u64::from(index.is_multiple_of(align / 64));
-            }
-            return;
+        let words_apart = align.div_ceil(64);
+        let multiples = multiples_in_word(align.min(64));
+        for (index, word) in self.words.iter_mut().enumerate() {
+            *word &= if index.is_multiple_of(words_apart) { multiples } else { 0 };
         }
-        let multiples = u64::MAX / (u64::MAX >> (64 - align));
-        self.words.iter_mut().for_each(|word| *word &= multiples);
     }
 
     /// Whether no bit is set.
@@ -226,20 +225,15 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.words.iter().fold(0, |all, word| all | word) == 0
     }
 
-    /// This, moved by `by` bits: bit 0 is what bit `by` was.
-    fn shifted_down(&self, by: usize) -> Self {
-        let mut out = Self::new();
-        let (words, bits) = (by / 64, by % 64);
+    /// The bits that are set here and `step` bits further on. Where they are the starts of runs of a
+    /// length that is no less, those of runs that are longer by `step`.
+    fn pairs(&self, step: usize) -> Self {
+        let (words, bits) = (step / 64, step % 64);
         let word = |index: usize| if index < WORDS { self.words[index] } else { 0 };
-        if words == 0 {
-            for index in 0..WORDS {
-                out.words[index] = word(index) >> bits | (word(index + 1) << 1) << (63 - bits);
-            }
-            return out;
-        }
-        for index in 0..WORDS.saturating_sub(words) {
+        let mut out = *self;
+        for index in 0..WORDS {
             let at = index + words;
-            out.words[index] = word(at) >> bits | (word(at + 1) << 1) << (63 - bits);
+            out.words[index] &= word(at) >> bits | (word(at + 1) << 1) << (63 - bits);
         }
         out
     }
