@@ -236,3 +236,38 @@ fn a_series_leaves_runs_facts_and_proofs_and_goes_on_where_it_ended() {
     driver::run_programs(&mut results, columns, &more, hear).expect("it can be run");
     assert_eq!((told, results.programs.runs.len()), (6, 18), "the third round alone is run");
 }
+
+#[test]
+fn four_rounds_are_run_however_little_the_time_and_the_input_is_cut_for_them() {
+    let _alone = alone();
+    let folder = Folder::new("little-time");
+    let asked = Asked {
+        names: vec!["jq".to_owned()],
+        quick: false,
+        scale: 0.5,
+        rounds: 10,
+        time: Duration::ZERO,
+        run: Duration::from_secs(60),
+        own: own(),
+        folder: folder.0.join("programs"),
+    };
+    let plan = Plan { threads: 2, rounds: 10, scale: 1.0, asked_scale: None, seed: 5, asked: None };
+    let mut results = Results::new(Machine::default(), plan);
+    let columns = &columns()[..1];
+    let mut told = Vec::new();
+    driver::run_programs(&mut results, columns, &asked, |heard| match heard {
+        Heard::Scaled(scale) => told.push(scale),
+        Heard::OutOfTime(rounds) => told.push(rounds as f64),
+        _ => {}
+    })
+    .expect("it can be run");
+    assert_eq!(results.failures, []);
+    assert_eq!(results.programs.runs.len(), 4);
+    let scale = results.programs.scale;
+    assert!((scale - 0.05).abs() < 1e-9, "a tenth of what was asked for: {scale}");
+    assert_eq!(told, [scale, 4.0]);
+    // What goes on does so on the same input.
+    let more = Asked { rounds: 5, time: Duration::from_secs(60), ..asked };
+    driver::run_programs(&mut results, columns, &more, |_| {}).expect("it can be run");
+    assert_eq!((results.programs.runs.len(), results.programs.scale), (5, scale));
+}

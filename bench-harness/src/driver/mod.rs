@@ -18,7 +18,9 @@ pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use find::find;
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
-pub use programs::{Asked, Column, Heard, columns, run_programs, system_library};
+pub use programs::{
+    Asked, Column, Heard, LEAST_ROUNDS_OF_PROGRAMS, columns, run_programs, system_library,
+};
 pub use runner::{Loader, Preload, Runner, is_c_library};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;

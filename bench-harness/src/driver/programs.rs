@@ -3,12 +3,17 @@
 //!
 //! What is done before the rounds: the programs that are here are found, their inputs are made, and
 //! every pair of program and allocator is run once on a twentieth of the input, to prove that the
-//! allocator is in use. A pair without a proof has no cell. Each run is a process of the host program
-//! (`crate::programs::host`), which must lie beside the runners.
+//! allocator is in use. A pair without a proof has no cell. Then the input is cut until four rounds fit into the
+//! time ([`fit`]). Each run is a process of the host program (`crate::programs::host`), which must lie
+//! beside the runners.
+
+mod fit;
+
+pub use fit::LEAST_ROUNDS_OF_PROGRAMS;
 
 use super::quiet::Quiet;
 use super::spawn::{self, SpawnError};
-use super::{LEAST_ROUNDS, Runner, Step, outvote, padding, round};
+use super::{Runner, Step, outvote, padding, round};
 use crate::measure::Measurement;
 use crate::programs::host::{Answer, Measured, Purpose, Request};
 use crate::programs::{Program, catalogue, recorded};
@@ -35,11 +40,11 @@ pub struct Asked {
     pub names: Vec<String>,
     /// Only those of a quick report, unless they are named.
     pub quick: bool,
-    /// Factor on the amount of input.
+    /// Factor on the amount of input, which is cut to less where four rounds would not fit into the time.
     pub scale: f64,
     /// Rounds to be done.
     pub rounds: usize,
-    /// Rounds that would end later are not started, except the first ones.
+    /// Rounds that would end later are not started, except the first four.
     pub time: Duration,
     /// A single run that takes longer is stopped and counts as a failure.
     pub run: Duration,
@@ -68,6 +73,10 @@ pub enum Heard<'a> {
     Preparing,
     /// A run is about to start: its round (0 is the proof), the program, the allocator.
     Starting(usize, &'a str, &'a str),
+    /// A program is about to be tried under the allocator, for how long it takes.
+    Trying(&'a str, &'a str),
+    /// The input was cut to this factor, so that four rounds fit into the time.
+    Scaled(f64),
     /// A run has ended and its outcome is in the results, which want to be saved.
     Finished(&'a Results),
     /// No further round is started: it would not fit into the time. The rounds that were completed.
@@ -131,13 +140,26 @@ pub fn run_programs(
         return Ok(());
     }
     watch(Heard::Preparing);
-    let reference = columns.iter().find(|one| one.allocator == BASELINE).unwrap_or(&columns[0]);
-    let session = Session { asked, reference: &reference.allocator, seed: results.plan.seed };
-    for program in &chosen {
-        program.prepare(&session.inputs(asked.scale), asked.scale, session.seed)?;
-        program.prepare(&session.inputs(PROOF_SCALE), PROOF_SCALE, session.seed)?;
-    }
+    let reference = columns.iter().position(|one| one.allocator == BASELINE).unwrap_or(0);
+    let mut session = Session {
+        asked,
+        reference: &columns[reference].allocator,
+        seed: results.plan.seed,
+        scale: results.programs.scale,
+    };
+    session.prepare(&chosen, session.scale)?;
+    session.prepare(&chosen, PROOF_SCALE)?;
     let broken = prove_all(results, &chosen, columns, &session, &mut watch);
+    if results.programs.runs.is_empty() {
+        let round = fit::try_all(&chosen, columns, reference, &session, &broken, &mut watch);
+        let share = round.fitting(asked.rounds, asked.time.saturating_sub(begin.elapsed()));
+        if share < 1.0 {
+            session.scale *= share;
+            results.programs.scale = session.scale;
+            session.prepare(&chosen, session.scale)?;
+            watch(Heard::Scaled(session.scale));
+        }
+    }
     rounds(results, &chosen, columns, &session, broken, begin, &mut watch);
     vote(results);
     fs::remove_dir_all(&asked.folder)
@@ -153,7 +175,9 @@ fn choose(results: &mut Results, asked: &Asked) -> Vec<&'static Program> {
         }
     };
     let known = &mut results.programs;
-    known.scale = asked.scale;
+    if known.runs.is_empty() {
+        known.scale = asked.scale;
+    }
     known.missing_programs.clear();
     let mut chosen = Vec::new();
     for program in catalogue::ALL.into_iter().filter(wanted) {
@@ -190,9 +214,17 @@ struct Session<'a> {
     /// The allocator whose threads and processes are the program's: glibc's, or the first.
     reference: &'a str,
     seed: u64,
+    /// Factor on the amount of input of the measured runs.
+    scale: f64,
 }
 
 impl Session<'_> {
+    /// Makes the inputs of this amount.
+    fn prepare(&self, chosen: &[&'static Program], scale: f64) -> io::Result<()> {
+        let folder = self.inputs(scale);
+        chosen.iter().try_for_each(|program| program.prepare(&folder, scale, self.seed))
+    }
+
     fn inputs(&self, scale: f64) -> PathBuf {
         self.asked.folder.join(format!("inputs-{scale}"))
     }
@@ -203,9 +235,9 @@ impl Session<'_> {
         program: &Program,
         column: &Column,
         purpose: Purpose,
+        scale: f64,
         padding: usize,
     ) -> Result<Answer, String> {
-        let scale = if purpose == Purpose::Measure { self.asked.scale } else { PROOF_SCALE };
         let request = Request {
             program: program.name.to_owned(),
             inputs: self.inputs(scale),
@@ -252,7 +284,7 @@ fn prove_all(
         }
         watch(Heard::Starting(0, program.name, &column.allocator));
         let (allocator, name) = (column.allocator.clone(), program.name.to_owned());
-        match session.ask(program, column, Purpose::Prove, padding(0)) {
+        match session.ask(program, column, Purpose::Prove, PROOF_SCALE, padding(0)) {
             Ok(Answer::Proved { mut proof, .. }) => {
                 if column.system.is_some() {
                     proof += ", with the allocator's own glibc in the place of the system's";
@@ -293,7 +325,7 @@ fn rounds(
             .collect();
         // A round that was interrupted is completed in any case: rows are compared by rounds.
         let begun = missing.len() < chosen.len() * columns.len();
-        if number > LEAST_ROUNDS && !begun && begin.elapsed() + longest > asked.time {
+        if number > LEAST_ROUNDS_OF_PROGRAMS && !begun && begin.elapsed() + longest > asked.time {
             watch(Heard::OutOfTime(number - 1));
             break;
         }
@@ -335,17 +367,17 @@ fn one(
 ) -> Result<(), String> {
     let mut tries: Vec<Measured> = Vec::new();
     let mut reason = None;
-    let kept =
-        quiet.keep(|| match session.ask(program, column, Purpose::Measure, padding(number)) {
-            Ok(Answer::Measured(measured)) => {
-                tries.push(*measured);
-                tries.last().map(|measured| measured.measurement.clone())
-            }
-            other => {
-                reason = Some(refusal(other.map(|_| ())));
-                None
-            }
-        });
+    let ask = || session.ask(program, column, Purpose::Measure, session.scale, padding(number));
+    let kept = quiet.keep(|| match ask() {
+        Ok(Answer::Measured(measured)) => {
+            tries.push(*measured);
+            tries.last().map(|measured| measured.measurement.clone())
+        }
+        other => {
+            reason = Some(refusal(other.map(|_| ())));
+            None
+        }
+    });
     let Some((mut measured, mut conditions)) = kept else {
         return Err(reason.unwrap_or_default());
     };

@@ -11,7 +11,7 @@ use crate::measure::Measurement;
 /// Tries of one run.
 const TRIES: usize = 3;
 /// Repeats of a series, as a share of its runs.
-const REPEATS: f64 = 0.2;
+pub(super) const REPEATS: f64 = 0.2;
 
 /// Repeats what was disturbed.
 pub(super) struct Quiet {

@@ -142,7 +142,7 @@ fn measure(
             crate::latency::time_all(results, runners, &loads, pace, save);
         }
     }
-    crate::programs::run(arguments, &chosen.programs, results, runners, limits, &save);
+    crate::programs::run(arguments, &chosen.programs, results, runners, limits, begin, &save);
     if !results.workloads.is_empty() {
         measure_workloads(arguments, results, runners, limits, begin, &save);
     }
