@@ -1,7 +1,7 @@
 //! The same with real programs in the files: the bound on false alarms is that of all rows together.
 
 use super::alarms::{alarms, drawn, halves, shuffled, slow_down};
-use super::recorded::{programs, sessions};
+use super::recorded::{Session, programs, sessions};
 use bench_harness::compare::{ALL_PROGRAMS, Comparison, Subject, compare};
 use bench_harness::random::Random;
 use bench_harness::results::{ProgramFacts, ProgramRun, Programs, Results};
@@ -118,22 +118,98 @@ fn tables_of_alarms_with_programs() {
             );
         }
     }
-    println!("\n| rounds | change of all programs | found |\n|--:|--:|--:|");
-    for rounds in [4, 7] {
-        for factor in [1.05, 1.10, 1.20, 1.50] {
-            const REPORTS: usize = 40;
-            let found = (0..REPORTS).filter(|_| {
-                let (old, new) = drawn(&sessions()[0], 7, &mut random);
-                let (before, mut after) = drawn(&programs(), rounds, &mut random);
-                slow_down(&mut after, "stratalloc.so", None, factor);
+}
+
+/// Whether a report names a growth of processor time over all programs together.
+fn finds_growth(compared: &Comparison) -> bool {
+    compared.rows.iter().any(|row| {
+        row.workload == ALL_PROGRAMS
+            && row.measure == Measure::Cpu
+            && row.finding.is_some_and(|it| it.changed && it.ratio.value > 1.0)
+    })
+}
+
+/// In how many of so many reports ours, slowed down by `factor` under all programs, is found to be slower.
+/// `rounds` are those of the workloads, which do not change, and of the programs.
+fn found(
+    session: &Session,
+    rounds: (usize, usize),
+    factor: f64,
+    reports: usize,
+    random: &mut Random,
+) -> usize {
+    let programs = programs();
+    let mut report = || {
+        let (old, new) = drawn(session, rounds.0, random);
+        let (before, mut after) = drawn(&programs, rounds.1, random);
+        slow_down(&mut after, "stratalloc.so", None, factor);
+        let compared = compare(&joined(old, before), &joined(new, after), &[], 0.0);
+        finds_growth(&compared.expect("they are alike"))
+    };
+    (0..reports).filter(|_| report()).count()
+}
+
+#[test]
+fn four_rounds_of_programs_find_a_growth_by_half_and_none_where_there_is_none() {
+    const REPORTS: usize = 10;
+    let (session, mut random) = (&sessions()[0], Random::new(6));
+    let of_half = found(session, (7, 4), 1.5, REPORTS, &mut random);
+    assert!(of_half >= 8, "a growth by half is found in {of_half} of {REPORTS}");
+    let of_none = found(session, (7, 4), 1.0, REPORTS, &mut random);
+    assert!(of_none <= 1, "no growth is found in {of_none} of {REPORTS}");
+}
+
+/// The middle of the growths of processor time that could have been seen in a program, and that of all
+/// programs together.
+fn could_see(compared: &Comparison) -> (f64, f64) {
+    let of = |overall: bool| {
+        let rows = compared.rows.iter().filter(|row| {
+            row.subject == Subject::Programs
+                && row.measure == Measure::Cpu
+                && row.allocator == "stratalloc.so"
+                && (row.workload == ALL_PROGRAMS) == overall
+        });
+        let mut could: Vec<f64> = rows.filter_map(|row| Some(row.finding?.could_see)).collect();
+        could.sort_by(f64::total_cmp);
+        could[could.len() / 2]
+    };
+    (of(false), of(true))
+}
+
+#[test]
+#[ignore = "takes minutes; prints the tables of docs/statistics.md"]
+fn tables_of_power_for_programs() {
+    const REPORTS: usize = 40;
+    let mut random = Random::new(7);
+    println!("| session | rounds of programs | in half of the programs | in all programs |");
+    println!("|---|--:|--:|--:|");
+    for session in &sessions() {
+        for rounds in [4, 5, 7, 10] {
+            let (mut single, mut all) = (0.0, 0.0);
+            for _ in 0..REPORTS {
+                let (old, new) = drawn(session, 7, &mut random);
+                let (before, after) = drawn(&programs(), rounds, &mut random);
                 let compared = compare(&joined(old, before), &joined(new, after), &[], 0.0);
-                compared.expect("they are alike").rows.iter().any(|row| {
-                    row.workload == ALL_PROGRAMS
-                        && row.measure == Measure::Cpu
-                        && row.finding.is_some_and(|it| it.changed && it.ratio.value > 1.0)
-                })
-            });
-            println!("| {rounds} | {factor} | {} of {REPORTS} |", found.count());
+                let could = could_see(&compared.expect("they are alike"));
+                (single, all) = (single + could.0, all + could.1);
+            }
+            let percent = |sum: f64| 100.0 * sum / REPORTS as f64;
+            println!(
+                "| {} | {rounds} | {:.0} % | {:.1} % |",
+                session.name,
+                percent(single),
+                percent(all)
+            );
+        }
+    }
+    println!("\n| session | rounds of programs | change of all programs | found |");
+    println!("|---|--:|--:|--:|");
+    for session in &sessions() {
+        for rounds in [4, 7, 10] {
+            for factor in [1.05, 1.10, 1.20, 1.50] {
+                let found = found(session, (7, rounds), factor, REPORTS, &mut random);
+                println!("| {} | {rounds} | {factor} | {found} of {REPORTS} |", session.name);
+            }
         }
     }
 }

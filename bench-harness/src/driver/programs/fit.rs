@@ -35,7 +35,7 @@ pub(super) fn try_all(
         };
         let column = &columns[first];
         watch(Heard::Trying(program.name, &column.allocator));
-        let mut timed = |scale: f64| {
+        let timed = |scale: f64| {
             let clock = Instant::now();
             let asked = session.ask(program, column, Purpose::Measure, scale, padding(0));
             asked.map(|_| clock.elapsed())
