@@ -6,8 +6,7 @@
 //! times slower. What a program holds is counted by glibc's `libmemusage`. Where a program does not run
 //! under one of them, or is newer than the table, its cell is empty. Redis does not under the latter,
 //! which does not serve `malloc_usable_size`; the web services did not listen in time under the former.
-//! The table lacks mariadb, which was not done after five minutes. The machine had other work meanwhile,
-//! which neither count depends on.
+//! The machine had other work meanwhile, which neither count depends on.
 
 use super::Program;
 use super::catalogue::ALL;
@@ -118,6 +117,9 @@ mod tests {
             assert!(super::super::find(name).is_some(), "there is no program {name}");
             let recorded = of(name);
             assert!(recorded.malloc_share.is_none_or(|share| share > 0.0 && share < 0.9), "{name}");
+        }
+        for program in ALL {
+            assert_ne!(of(program.name), Recorded::default(), "{} is not recorded", program.name);
         }
         assert_eq!(of("nobody"), Recorded::default());
     }

@@ -5,8 +5,9 @@
 //! at once. Each is the same on a busy machine and on a quiet one.
 
 use super::start::Wrap;
-use super::{Request, run};
+use super::{CURRENT, Request, run};
 use crate::programs::Program;
+use std::fs;
 
 /// glibc's allocator, under each of its names.
 const ENTRIES: [&str; 12] = [
@@ -46,7 +47,10 @@ pub(super) fn live(program: &Program, request: &Request) -> Result<u64, String> 
 fn under(program: &Program, request: &Request, tool: Vec<String>) -> Result<String, String> {
     let valgrind = ["valgrind", "--trace-children=yes"].map(str::to_owned);
     let words = valgrind.into_iter().chain(tool).collect();
-    Ok(run(program, request, &Wrap::Tool(words))?.errors)
+    let ended = run(program, request, &Wrap::Tool(words))?;
+    // The next pass starts as this one did: a server finds no data of an earlier one.
+    fs::remove_dir_all(request.work.join(CURRENT)).map_err(|error| error.to_string())?;
+    Ok(ended.errors)
 }
 
 /// The first number behind `name` in every line that has it.

@@ -23,6 +23,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tree::Seen;
 
+/// The folder in that of a run which the program runs in.
+const CURRENT: &str = "current";
+
 /// One run that is asked for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
@@ -227,7 +230,7 @@ struct Ended {
 /// Runs all commands of `program`, or its server under load.
 fn run(program: &Program, request: &Request, wrap: &start::Wrap) -> Result<Ended, String> {
     // The same path for all allocators, as some outputs hold it.
-    let current = request.work.join("current");
+    let current = request.work.join(CURRENT);
     fs::create_dir_all(&current).map_err(|error| error.to_string())?;
     let place = Place {
         inputs: request.inputs.join(program.name),
