@@ -3,9 +3,9 @@
 //!
 //! What is done before the rounds: the programs that are here are found, their inputs are made, and
 //! every pair of program and allocator is run once on a twentieth of the input, to prove that the
-//! allocator is in use. A pair without a proof has no cell. Then the input is cut until four rounds fit into the
-//! time ([`fit`]). Each run is a process of the host program (`crate::programs::host`), which must lie
-//! beside the runners.
+//! allocator is in use. A pair without a proof has no cell. Then the input is cut until four rounds
+//! fit into the time ([`fit`]). Each run is a process of the host program
+//! (`crate::programs::host`), which must lie beside the runners.
 
 mod fit;
 
@@ -40,7 +40,8 @@ pub struct Asked {
     pub names: Vec<String>,
     /// Only those of a quick report, unless they are named.
     pub quick: bool,
-    /// Factor on the amount of input, which is cut to less where four rounds would not fit into the time.
+    /// Factor on the amount of input, which is cut to less where four rounds would not fit into the
+    /// time.
     pub scale: f64,
     /// Rounds to be done.
     pub rounds: usize,
@@ -154,7 +155,8 @@ pub fn run_programs(
         let round = fit::try_all(&chosen, columns, reference, &session, &broken, &mut watch);
         let share = round.fitting(asked.rounds, asked.time.saturating_sub(begin.elapsed()));
         if share < 1.0 {
-            session.scale *= share;
+            // Without the last digits, which are noise of the product.
+            session.scale = (session.scale * share * 1e6).round() / 1e6;
             results.programs.scale = session.scale;
             session.prepare(&chosen, session.scale)?;
             watch(Heard::Scaled(session.scale));

@@ -129,8 +129,8 @@ fn finds_growth(compared: &Comparison) -> bool {
     })
 }
 
-/// In how many of so many reports ours, slowed down by `factor` under all programs, is found to be slower.
-/// `rounds` are those of the workloads, which do not change, and of the programs.
+/// In how many of so many reports ours, slowed down by `factor` under all programs, is found to be
+/// slower. `rounds` are those of the workloads, which do not change, and of the programs.
 fn found(
     session: &Session,
     rounds: (usize, usize),
@@ -159,8 +159,8 @@ fn four_rounds_of_programs_find_a_growth_by_half_and_none_where_there_is_none() 
     assert!(of_none <= 1, "no growth is found in {of_none} of {REPORTS}");
 }
 
-/// The middle of the growths of processor time that could have been seen in a program, and that of all
-/// programs together.
+/// The middle of the growths of processor time that could have been seen in a program, and that of
+/// all programs together.
 fn could_see(compared: &Comparison) -> (f64, f64) {
     let of = |overall: bool| {
         let rows = compared.rows.iter().filter(|row| {

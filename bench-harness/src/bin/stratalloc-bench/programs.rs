@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 /// Part of all the time that programs may take, where there are workloads.
 const SHARE: f64 = 0.4;
-/// Part of what scenarios and latencies left that they may take then: the workloads have the other half.
+/// Part of what scenarios and latencies left that they may take then: the workloads have the other
+/// half.
 const SHARE_OF_LEFT: f64 = 0.5;
 /// Part of the input of a short look.
 const SHORT_SCALE: f64 = 0.35;
@@ -45,8 +46,7 @@ pub fn run(
     let pairs = names.len() * columns.len();
     let mut progress = Progress::new(limits.rounds, pairs, 1, asked.time);
     let mut told = results.failures.len();
-    let ran = driver::run_programs(results, &columns, &asked, |heard| {
-        match heard {
+    let ran = driver::run_programs(results, &columns, &asked, |heard| match heard {
         Heard::Preparing => progress.extra("inputs of programs", "all", "all"),
         Heard::Starting(0, program, allocator) => progress.extra("proof", program, allocator),
         Heard::Starting(round, program, allocator) => {
@@ -54,8 +54,8 @@ pub fn run(
         }
         Heard::Trying(program, allocator) => progress.extra("trial", program, allocator),
         Heard::Scaled(scale) => progress.note(&format!(
-            "the input of programs is cut to {scale} of the full amount, so that {} rounds fit into their \
-             part of the time",
+            "the input of programs is cut to {scale} of the full amount, so that {} rounds fit \
+             into their part of the time",
             driver::LEAST_ROUNDS_OF_PROGRAMS
         )),
         Heard::Finished(results) => {
@@ -66,7 +66,6 @@ pub fn run(
         Heard::OutOfTime(rounds) => {
             progress.note(&format!("the time for programs is used up after {rounds} rounds"));
         }
-    }
     });
     progress.done();
     for Missing { name, reason } in &results.programs.missing_programs {
@@ -81,7 +80,8 @@ pub fn run(
     }
 }
 
-/// The time for programs: of so much in all, after so much is spent, and with workloads still to come or not.
+/// The time for programs: of so much in all, after so much is spent, and with workloads still to
+/// come or not.
 fn time(all: Duration, spent: Duration, workloads: bool) -> Duration {
     let left = all.saturating_sub(spent);
     if workloads { all.mul_f64(SHARE).min(left.mul_f64(SHARE_OF_LEFT)) } else { left }

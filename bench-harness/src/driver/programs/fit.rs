@@ -1,9 +1,9 @@
 //! How much input fits: the arithmetic of the plan for real programs.
 //!
-//! A comparison of two reports needs four rounds of each, so four rounds are done whatever the time, and it is
-//! the input that is cut for them. What a program takes is partly the same whatever its input (a service
-//! starts, an interpreter reads its library) and grows with the input for the rest, so each is tried on two
-//! amounts of it.
+//! A comparison of two reports needs four rounds of each. So four rounds are done whatever the
+//! time, and the input is cut for them. A part of what a program takes is the same whatever its input: a
+//! service starts, an interpreter reads its library. The rest grows with the input. So each program
+//! is tried on two amounts of it.
 
 use super::super::{LADDER, LEAST_WORK, padding, quiet};
 use super::{Column, Heard, PROOF_SCALE, Session};
@@ -12,12 +12,13 @@ use crate::programs::host::Purpose;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-/// Rounds of programs that are done whatever the time, unless fewer are asked for: two reports with fewer
-/// cannot be compared (`crate::statistics::change`).
+/// Rounds of programs that are done whatever the time, unless fewer are asked for: two reports with
+/// fewer cannot be compared (`crate::statistics::change`).
 pub const LEAST_ROUNDS_OF_PROGRAMS: usize = 4;
 
-/// Runs every program under the reference on two amounts of input; how long a round will take, as far as this
-/// tells. A program that fails costs the estimate its part: its pair is reported in the first round.
+/// Runs every program under the reference on two amounts of input; how long a round will take, as
+/// far as this tells. A program that fails costs the estimate its part: its pair is reported in the
+/// first round.
 pub(super) fn try_all(
     chosen: &[&'static Program],
     columns: &[Column],
@@ -68,8 +69,9 @@ pub(super) struct RoundTime {
 }
 
 impl RoundTime {
-    /// From what was `tried`, where `small` is the smaller amount of input relative to the larger one. Where
-    /// they are about the same, all counts as fixed. Repeats of disturbed runs are in it, as many as there may be.
+    /// From what was `tried`, where `small` is the smaller amount of input relative to the larger
+    /// one. Where they are about the same, all counts as fixed. Repeats of disturbed runs are in it,
+    /// as many as there may be.
     pub fn of(tried: &[Tried], small: f64) -> Self {
         let mut round = Self::default();
         for one in tried {
@@ -85,9 +87,9 @@ impl RoundTime {
         round
     }
 
-    /// The part of the input with which the rounds that are done whatever the time fit into `time`: all of
-    /// it, or a step of the workloads' ladder, so that two reports of the same budget are of the same input.
-    /// Never less than the ladder's last step.
+    /// The part of the input with which the rounds that are done whatever the time fit into `time`:
+    /// all of it, or a step of the workloads' ladder, so that two reports of the same budget are
+    /// mostly of the same input. Never less than the ladder's last step.
     pub fn fitting(&self, rounds: usize, time: Duration) -> f64 {
         let rounds = rounds.min(LEAST_ROUNDS_OF_PROGRAMS) as f64;
         let left = time.saturating_sub(self.fixed.mul_f64(rounds)).as_secs_f64();

@@ -82,8 +82,9 @@ fn mariadb_service(place: &Place) -> Service {
         "--skip-test-db".to_owned(),
     ]);
     let own = ["--skip-networking", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M"];
-    // What is measured is no disk, nor io_uring, which not every machine has. Under valgrind, a server with
-    // io_uring waits for ever, and one that reserves 8 TiB of addresses for its buffers does not start.
+    // What is measured is no disk, nor io_uring, which not every machine has. Under valgrind, a
+    // server with io_uring waits for ever, and one that reserves 8 TiB of addresses for its buffers
+    // does not start.
     let quick = [
         "--innodb-flush-log-at-trx-commit=0",
         "--innodb-flush-method=nosync",
