@@ -16,6 +16,7 @@ use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::picks::{ChainBuilder, Picks};
+use super::shards::Fetcher;
 use super::span_cursor::{self, SpanCursor};
 use super::span_lists::{Position, SpanLists};
 use super::span_source::{SpanSource, free_spans};
@@ -46,7 +47,7 @@ impl CentralFreeList {
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
-    /// memory is exhausted. Fresh memory is carved to the end of one OS page at most. If `apart`,
+    /// memory is exhausted. `fetcher` says whom they are for. Fresh memory is carved to the end of one OS page at most. If `apart`,
     /// objects of cache lines on which nothing lives come first, where some are found at the first
     /// look.
     ///
@@ -57,16 +58,17 @@ impl CentralFreeList {
         &self,
         source: &S,
         class: SizeClass,
+        fetcher: Fetcher,
         request: usize,
         apart: bool,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
-        let mut avoid_shared = true;
+        let mut last_resort = false;
         loop {
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
-            let may_have_more = lists.pick(class, request, apart, avoid_shared, &mut picks);
+            let may_have_more = lists.pick(class, fetcher, request, apart, last_resort, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
             drop(lists);
             // SAFETY: the objects were free in spans of this class, and the spans do not have them
@@ -82,9 +84,9 @@ impl CentralFreeList {
                 return builder.finish();
             }
             match source.allocate(class) {
-                Some(span) => self.lists.lock().add(class, span),
-                // To copy a page is better than to fail.
-                None if avoid_shared && source.shared_since() != 0 => avoid_shared = false,
+                Some(span) => self.lists.lock().add(class, span, fetcher.shard),
+                // To copy a page, or to share a line, is better than to fail.
+                None if !last_resort => last_resort = true,
                 None => return Chain::EMPTY,
             }
         }
@@ -218,6 +220,9 @@ impl CentralFreeList {
     /// Bytes of objects that were free ever since `consumer` last asked, less the released pages.
     pub fn take_idle(&self, class: SizeClass, consumer: Consumer) -> usize {
         let mut lists = self.lists.lock();
+        if matches!(consumer, Consumer::Decay) {
+            lists.step = lists.step.next();
+        }
         let free = lists.free;
         let low = lists.low.take(consumer, free);
         (low * class.size()).saturating_sub(lists.released * OS_PAGE)

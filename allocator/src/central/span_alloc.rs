@@ -3,6 +3,8 @@
 //!
 //! Allocation takes from the fullest spans, so that the emptiest can drain and return to the page
 //! heap. Spans whose free memory was released come last, so that what is resident is used up first.
+//! The spans of the thread's own shard come before those of others, so that threads share no cache
+//! lines while memory allows (`shards`).
 //! While a forked child may share our pages, objects come from unshared pages instead (`cow`).
 //!
 //! All functions run under the lock of the class. They note objects in [`Picks`] and do not touch
@@ -11,11 +13,14 @@
 use super::cow;
 use super::os_pages::{OS_PAGE, offer, released_in_use};
 use super::picks::{LINE, Picks};
-use super::span_lists::{SpanLists, UNSHARED};
+use super::shards::{Fetcher, ShardSet, splits_lines};
+use super::span_lists::SpanLists;
 use crate::base::hint::{prefetch, unlikely};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, Span};
 use crate::page_heap::limits;
+use core::ptr;
 
 /// How many objects of a span matter for one chain. Of those that were never touched, these are the
 /// ones that begin on the OS page of the first, and those that would share the last one's cache
@@ -35,75 +40,259 @@ fn objects_per_line_pattern(size: usize) -> usize {
     LINE >> (LINE | size).trailing_zeros()
 }
 
+/// How a look at the spans of the own shard ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// The notes are full: come again when they are built.
+    Full,
+    /// The request is met, or memory that was never touched is in use now.
+    Done,
+    /// There is no free object left.
+    Exhausted,
+}
+
+/// Spans of a list that are looked at for one to be taken over.
+const LOOKS: usize = 4;
+
+/// The groups of spans of which less than a quarter lives, and of those whose free objects all lie
+/// on released pages.
+const NEARLY_EMPTY: [usize; 3] = [1, 2, 0];
+
+/// Bytes of free objects beyond a quarter of all from which on a fetch takes what is free whosever
+/// it is, and as many more for each shard that has any.
+const IDLE: usize = 128 << 10;
+/// See [`IDLE`].
+const IDLE_PER_SHARD: usize = 32 << 10;
+
 impl SpanLists {
     /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says. If a child shares
-    /// our pages and `avoid_shared`, takes them from unshared pages alone. Returns whether to come
-    /// again, after what was noted is built.
+    /// our pages, takes them from unshared pages alone, unless this is the `last_resort`: no memory
+    /// is left. Returns whether to come again, after what was noted is built.
     ///
-    /// In the hardened build neither this nor the two below are inlined: their stack frames must
-    /// not add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call
-    /// for each span costs five instructions per block of 600 bytes. An attribute cannot ask
-    /// `policy`.
+    /// The steps are those of `docs/decisions/019-owned-lines-and-shared-pages.md`. A fetch stops
+    /// at the first one that yields anything. The transfer cache comes before them (`tier`), and a
+    /// fresh span after them (`free_list`).
+    ///
+    /// In the hardened build neither this nor those below are inlined: their stack frames must not
+    /// add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call for
+    /// each span costs five instructions per block of 600 bytes. An attribute cannot ask `policy`.
     #[cfg_attr(feature = "hardened", inline(never))]
     pub fn pick(
         &mut self,
         class: SizeClass,
+        fetcher: Fetcher,
         request: usize,
         apart: bool,
-        avoid_shared: bool,
+        last_resort: bool,
         out: &mut Picks,
     ) -> bool {
-        if unlikely(self.since != 0) && avoid_shared {
+        if unlikely(self.since != 0) && !last_resort {
             self.take_unshared(class, request, out);
             return false;
         }
-        if unlikely(self.occupied >> UNSHARED != 0) {
+        if unlikely(!self.by_shard.unshared().is_empty()) {
             self.demote_one();
         }
+        let shard = self.by_shard.admit(fetcher.shard);
+        // Spans of the own shard, the fullest first.
         if apart {
-            self.take_apart(class, request, out);
+            self.take_apart(class, shard, request, out);
         }
+        let mut own = self.take_own(class, shard, request, out);
+        let others = self.by_shard.used().without(ShardSet::of(shard));
+        if out.count() > 0 || others.is_empty() {
+            return own == Own::Full;
+        }
+        // Spans of shards whose threads are asleep or gone, the fullest first.
+        let asleep = others.without(fetcher.awake);
+        while own == Own::Exhausted && self.take_over_fullest(asleep, shard) {
+            own = self.take_own(class, shard, request, out);
+        }
+        // Whole free lines of spans of other threads.
+        if out.count() == 0 && splits_lines(class) {
+            self.take_lines(class, others, shard, request, out);
+            if out.count() == 0 && apart {
+                self.take_apart_of(class, others, request, out);
+            }
+        }
+        // Any span, where much lies free.
+        if out.count() == 0
+            && (last_resort || !splits_lines(class) || self.is_much_free(class))
+            && self.take_over_emptiest(others, shard)
+        {
+            own = self.take_own(class, shard, request, out);
+        }
+        own == Own::Full
+    }
+
+    /// Takes objects of the spans of `shard`, the fullest first.
+    #[inline(always)]
+    fn take_own(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) -> Own {
         while out.count() < request {
             if out.is_full() {
-                return true;
+                return Own::Full;
             }
-            if !self.take_from_fullest(class, request, out) {
+            let span = self.by_shard.of(shard).fullest();
+            if span.is_null() {
+                return Own::Exhausted;
+            }
+            if !self.take_from(class, span, request, out) {
                 break;
             }
         }
-        false
+        Own::Done
     }
 
-    /// Takes objects of the fullest span with any. Returns whether to go on with another span.
+    /// Takes objects of `span`, a node of a list. Returns whether to go on with another span.
     #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_from_fullest(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
-        let occupied = self.ordinary();
-        if occupied == 0 {
-            return false;
-        }
-        let group = occupied.ilog2() as usize;
-        let span = self.groups[group].first();
-        // SAFETY: the group is occupied, so this is a node of its list.
-        prefetch(unsafe { self.groups[group].next(span) });
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
+    fn take_from(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        // SAFETY: a node of its list.
+        prefetch(unsafe { self.by_shard.next(span) });
         self.take(class, span, request, out, |offered| offered)
     }
 
-    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or
-    /// the first of the emptiest has such.
+    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
+    /// `shard` or the first of the emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_apart(&mut self, class: SizeClass, request: usize, out: &mut Picks) {
+    fn take_apart(&mut self, class: SizeClass, shard: Shard, request: usize, out: &mut Picks) {
         let period = objects_per_line_pattern(class.size());
-        // Without the spans whose free objects all lie on released pages.
-        let occupied = self.ordinary() & !1;
-        if period == 1 || occupied == 0 {
+        let groups = self.by_shard.of(shard);
+        // Not spans whose free objects all lie on released pages.
+        if period == 1 || groups.occupied() & !1 == 0 {
             return;
         }
-        for group in [occupied.ilog2(), occupied.trailing_zeros()] {
-            let span = self.groups[group as usize].first();
-            if out.count() == 0 && !span.is_null() {
+        for span in [groups.fullest(), groups.emptiest()] {
+            if out.count() == 0 {
                 self.take(class, span, request, out, |offered| offered.whole_groups(period));
             }
         }
+    }
+
+    /// As `take_apart`, of the first of these shards that has any.
+    #[cold]
+    #[inline(never)]
+    fn take_apart_of(
+        &mut self,
+        class: SizeClass,
+        shards: ShardSet,
+        request: usize,
+        out: &mut Picks,
+    ) {
+        for shard in shards.iter() {
+            if out.count() == 0 {
+                self.take_apart(class, shard, request, out);
+            }
+        }
+    }
+
+    /// Makes the fullest span of `shards` one of `shard`. Returns whether there was one.
+    #[cold]
+    #[inline(never)]
+    fn take_over_fullest(&mut self, shards: ShardSet, shard: Shard) -> bool {
+        let from = self.by_shard.with_fullest(shards);
+        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).fullest());
+        self.take_over_listed(span, shard)
+    }
+
+    /// Makes the emptiest span of the first of `shards` that has any one of `shard`. Returns
+    /// whether there was one.
+    #[cold]
+    #[inline(never)]
+    fn take_over_emptiest(&mut self, shards: ShardSet, shard: Shard) -> bool {
+        let from = shards.and(self.by_shard.used()).first();
+        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).emptiest());
+        self.take_over_listed(span, shard)
+    }
+
+    fn take_over_listed(&mut self, span: *mut Span, shard: Shard) -> bool {
+        if !span.is_null() {
+            // SAFETY: the first span of a list.
+            unsafe { self.take_over(span, shard) };
+        }
+        !span.is_null()
+    }
+
+    /// Takes objects of cache lines on which nothing lives from a span of `shards` of which less
+    /// than a quarter lives, or whose free objects all lie on released pages, and makes it one of
+    /// `shard`. Passes over spans that changed hands in this step of the decay: two threads would
+    /// take them from each other by turns.
+    #[cold]
+    #[inline(never)]
+    fn take_lines(
+        &mut self,
+        class: SizeClass,
+        shards: ShardSet,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) {
+        for from in shards.iter() {
+            for group in NEARLY_EMPTY {
+                let mut span = self.by_shard.list(group, from).first();
+                for _ in 0..LOOKS {
+                    if span.is_null() {
+                        break;
+                    }
+                    // SAFETY: a node of the list, hence live; the lock guards its record.
+                    let (next, again) = unsafe {
+                        let owner = &raw const (*span).owner;
+                        (self.by_shard.next(span), (*owner).was_taken_over_in(self.step))
+                    };
+                    if !again && self.take_lines_from(class, span, shard, request, out) {
+                        return;
+                    }
+                    span = next;
+                }
+            }
+        }
+    }
+
+    /// Takes objects of whole free lines of `span`, a node of a list, and makes it one of `shard`
+    /// if there are any. Returns whether there were.
+    fn take_lines_from(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        let period = objects_per_line_pattern(class.size());
+        self.take(class, span, request, out, |offered| offered.whole_groups(period));
+        if out.count() == 0 {
+            return false;
+        }
+        // SAFETY: a live span of this class, which the lock guards. `take` has left it in the list
+        // of its group, or in none.
+        unsafe {
+            if (*span).group == Span::UNLISTED {
+                (*span).owner.take_over(shard, self.step);
+            } else {
+                self.take_over(span, shard);
+            }
+        }
+        true
+    }
+
+    /// Whether more lies free in spans than may while spans have owners: then memory comes before
+    /// lines.
+    fn is_much_free(&self, class: SizeClass) -> bool {
+        let all = self.spans * class.info().objects as usize;
+        let shards = self.by_shard.used().count();
+        self.free > all / 4 + (IDLE + shards * IDLE_PER_SHARD) / class.size()
     }
 
     /// Takes objects of one unshared page. What is shared is copied when it is touched first, and
@@ -120,7 +309,7 @@ impl SpanLists {
 
     /// A span with free objects on unshared pages; null if none is at hand.
     fn unshared_span(&mut self) -> *mut Span {
-        let first = self.groups[UNSHARED].first();
+        let first = self.by_shard.unshared().first();
         // SAFETY: null or a node of the list, hence live; the lock guards its record.
         if let Some(record) = unsafe { first.as_ref() } {
             if cow::is_unshared(record, self.since) {
@@ -129,17 +318,12 @@ impl SpanLists {
             self.demote_one();
         }
         // SAFETY: the lists hold live spans of this class, and the lock is held.
-        let found = unsafe { cow::find_vacant(&self.groups[..UNSHARED], self.since) };
+        let found = unsafe { cow::find_vacant(self.by_shard.ordinary(), self.since) };
         if !found.is_null() {
             // SAFETY: a node of one of the lists, hence a live span of this class.
             unsafe { self.relist(found) };
         }
         found
-    }
-
-    /// Bits of the groups that are not empty, but for that of the unshared.
-    fn ordinary(&self) -> u16 {
-        self.occupied & !(1 << UNSHARED)
     }
 
     /// Takes objects of `span`, a node of one of the lists, of those that `choose` leaves. Returns

@@ -1,7 +1,7 @@
 //! The central tier as the thread caches see it: refill and flush.
 //!
-//! A refill takes a whole magazine from the transfer cache of the class if one waits there, and
-//! objects of spans otherwise. A flush puts a magazine into the transfer cache; if the transfer
+//! A refill takes a whole magazine from the transfer cache of the class if one waits there for
+//! threads of its shard, and objects of spans otherwise. A flush puts a magazine into the transfer cache; if the transfer
 //! caches hold too much then, the magazines that have waited longest return to their spans.
 //!
 //! [`CentralTier`] is that view. Production code uses [`SharedTier`], which has no size; a test of
@@ -10,9 +10,11 @@
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
 use super::cow::state;
+use super::shards::{self, Fetcher, ShardSet};
 use super::span_source::PageHeapSource;
 use super::{flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 
@@ -21,8 +23,15 @@ use crate::parameters::{self, Id};
 pub trait CentralTier {
     /// A chain of free objects for a request of `size` bytes: up to `request` objects or a whole
     /// magazine, at least one object unless memory is exhausted. If `apart`, preferably objects
-    /// that share no cache line with live ones.
-    fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain;
+    /// that share no cache line with live ones. They are for a thread of `shard`.
+    fn refill(
+        &self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain;
 
     /// Takes a magazine, for other threads to refill from.
     ///
@@ -46,8 +55,15 @@ const _: () = assert!(size_of::<SharedTier>() == 0);
 
 impl CentralTier for SharedTier {
     #[inline(always)]
-    fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
-        CENTRAL.fetch(class, size, request, apart)
+    fn refill(
+        &self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain {
+        CENTRAL.fetch(class, size, request, apart, shard)
     }
 
     #[inline(always)]
@@ -66,22 +82,47 @@ impl CentralTier for SharedTier {
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
-    pub fn fetch(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
+    pub fn fetch(
+        &self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain {
+        let fetcher = Fetcher::now(shard);
         // While a child may share our pages, what waits in the transfer cache may lie on shared
         // ones.
         if state::since() == 0 {
-            let magazine = self.transfer[class.index()].pop(class, &self.transfer_budget);
+            let magazine = self.pop_magazine(class, fetcher);
             if !magazine.is_empty() {
                 return magazine;
             }
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let chain = self.lists[class.index()].fetch(&source, class, request, apart);
+        let chain = self.lists[class.index()].fetch(&source, class, fetcher, request, apart);
         if source.grown() > 0 {
             self.note_growth(source.grown());
         }
+        if unlikely(chain.is_empty()) {
+            // No memory is left: whatever there is.
+            let cache = &self.transfer[class.index()];
+            return cache.pop(class, &self.transfer_budget, ShardSet::ALL);
+        }
         chain
+    }
+
+    /// A magazine of the transfer cache: of the thread's own shard, or else of one whose magazines
+    /// it may take as well. Empty if there is none.
+    #[inline(always)]
+    fn pop_magazine(&self, class: SizeClass, fetcher: Fetcher) -> Chain {
+        let cache = &self.transfer[class.index()];
+        let own = cache.pop(class, &self.transfer_budget, ShardSet::of(fetcher.shard));
+        if !own.is_empty() {
+            return own;
+        }
+        cache.pop(class, &self.transfer_budget, fetcher.heirs_of(class))
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.
@@ -95,9 +136,14 @@ impl Central {
             // linked.
             return unsafe { self.give_home(class, chain) };
         }
-        if let Some(rejected) =
-            self.transfer[class.index()].push(class, &self.transfer_budget, chain)
-        {
+        // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
+        let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
+            // The lines of some are shared with what other threads use.
+            // SAFETY: as before: the objects are free, linked, of `class`, and were given up.
+            return unsafe { self.give_home(class, chain) };
+        };
+        let cache = &self.transfer[class.index()];
+        if let Some(rejected) = cache.push(class, &self.transfer_budget, chain, shard) {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
             unsafe { self.give_home(class, rejected) }
@@ -132,7 +178,7 @@ mod tests {
         for size in [16, 240, 5120] {
             let class = SizeClass::of(size).unwrap();
             for round in 0..4 {
-                let chain = SharedTier.refill(class, size, 20, round % 2 == 0);
+                let chain = SharedTier.refill(class, size, 20, round % 2 == 0, Shard::new(round));
                 assert!(chain.count > 0 && chain_is_sound(class, chain));
                 // SAFETY: the chain came from a refill of the class and is the test's.
                 unsafe {

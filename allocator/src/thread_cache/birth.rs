@@ -67,6 +67,7 @@ pub fn register() -> bool {
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).cow_fork.store(0, Ordering::Relaxed);
             (*cache).cow_declined.store(0, Ordering::Relaxed);
+            registry.count_in(&*cache);
             thread_slot::set_own(cache.cast());
             publish_cache(&*cache);
             registry.births += 1;
@@ -128,9 +129,13 @@ fn arm_exit(cache: *mut ThreadCache) {
 /// The end of the calling thread will not be noticed: its cache stays listed, and its memory cached. Nobody
 /// may park it, as nobody knows how long there is memory at its slot: a later thread can have its number.
 fn leave_unwatched(cache: *mut ThreadCache) {
-    let _registry = registry::lock();
-    // SAFETY: a record of this thread's; records are never freed. Relaxed: the lock orders.
-    unsafe { (*cache).thread.store(0, Ordering::Relaxed) };
+    let mut registry = registry::lock();
+    // SAFETY: a record of this thread's; records are never freed.
+    let cache = unsafe { &*cache };
+    // Relaxed: the lock orders.
+    cache.thread.store(0, Ordering::Relaxed);
+    // It would be counted for ever.
+    registry.count_out(cache);
 }
 
 /// The key's destructor: takes the calling thread's cache down.
@@ -169,6 +174,8 @@ fn retire(cache: *mut ThreadCache, fate: Fate) {
         }
         registry.live_count -= 1;
         CENTRAL.note_threads(registry.live_count);
+        // SAFETY: as above: the calling thread's own cache.
+        registry.count_out(unsafe { &*cache });
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());

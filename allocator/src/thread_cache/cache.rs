@@ -17,6 +17,7 @@
 use super::sample_counter::SampleCounter;
 use crate::base::list::{Links, Node};
 use crate::central::chain::FreeObject;
+use crate::central::shards::Member;
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -79,6 +80,8 @@ pub struct ThreadCache {
     pub(super) cow_declined: AtomicU32,
     /// Which one of the caches that came to live in this process it is; 0 while it does not. Under the registry's lock.
     pub(super) birth: AtomicUsize,
+    /// Its place among the shards. Changed under the registry's lock.
+    pub(super) member: Member,
     /// The owner's number, and where its thread-local words are.
     pub(super) thread: AtomicU32,
     /// See `thread`.
@@ -167,6 +170,7 @@ impl ThreadCache {
             cow_budget: AtomicU32::new(0),
             cow_declined: AtomicU32::new(0),
             birth: AtomicUsize::new(0),
+            member: Member::new(),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
             counter: AtomicPtr::new(ptr::null_mut()),

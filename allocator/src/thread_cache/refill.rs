@@ -6,6 +6,7 @@ use super::sampling_refill::split;
 use super::{orphans, sizing};
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 
 /// An object of `class` for a request of `size` bytes by a thread whose loaded magazine is empty; null without memory.
@@ -31,7 +32,8 @@ pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
         sizing::note_exchange(cache, class);
         let limit = cache.limit(class);
         // Its first ones from lines of its own: what it frees later, it gets again.
-        chain = CENTRAL.fetch(class, size, sizing::fetch_size(cache, class, first), first);
+        let request = sizing::fetch_size(cache, class, first);
+        chain = CENTRAL.fetch(class, size, request, first, cache.member.shard());
         if chain.is_empty() {
             return core::ptr::null_mut();
         }
@@ -70,7 +72,7 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
 
 /// An object of `class` without a cache; null without memory.
 fn pop_uncached(class: SizeClass, size: usize) -> *mut u8 {
-    let chain = CENTRAL.fetch(class, size, 1, false);
+    let chain = CENTRAL.fetch(class, size, 1, false, Shard::FIRST);
     if chain.is_empty() {
         return core::ptr::null_mut();
     }

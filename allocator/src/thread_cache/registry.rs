@@ -9,6 +9,7 @@ use super::sizing;
 use crate::base::list::{List, Node};
 use crate::base::steps;
 use crate::central::CENTRAL;
+use crate::central::shards::Shards;
 use crate::os::{Guard, Lock, libc_calls};
 use crate::page::metadata;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
@@ -23,6 +24,8 @@ pub(super) struct Registry {
     pub(super) live_count: usize,
     /// Caches that came to live, or became orphans, so far.
     pub(super) births: usize,
+    /// How many threads of each shard are awake.
+    shards: Shards,
     /// Times that some thread's slot was made to name the placeholder of parked caches.
     pub(super) namings: usize,
     /// How far the first orphan was emptied: the number of a class.
@@ -41,6 +44,7 @@ static REGISTRY: Lock<Registry> = Lock::new(
         orphans: List::new(),
         live_count: 0,
         births: 0,
+        shards: Shards::new(),
         namings: 0,
         adopted: 0,
     },
@@ -124,6 +128,22 @@ impl Registry {
         CENTRAL.note_threads(self.live_count);
     }
 
+    /// Counts the thread of `cache` as awake: fetches of other threads spare what is its shard's. A
+    /// thread whose end will not be noticed is never counted.
+    pub(super) fn count_in(&mut self, cache: &ThreadCache) {
+        // Relaxed: the lock orders.
+        if cache.thread.load(Ordering::Relaxed) != 0 {
+            self.shards.join(&cache.member);
+            self.shards.publish();
+        }
+    }
+
+    /// Counts the thread of `cache` as asleep or gone.
+    pub(super) fn count_out(&mut self, cache: &ThreadCache) {
+        self.shards.leave(&cache.member);
+        self.shards.publish();
+    }
+
     /// Takes in a cache that nobody uses and that is in no list, with its counter if it has one.
     ///
     /// # Safety
@@ -140,6 +160,7 @@ impl Registry {
     pub(super) unsafe fn orphan(&mut self, cache: *mut ThreadCache) {
         // SAFETY: by the caller's word.
         unsafe {
+            self.count_out(&*cache);
             self.live.remove(cache);
             // Walks find orphans by that, too.
             self.births += 1;
