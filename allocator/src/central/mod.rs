@@ -86,6 +86,8 @@ mod tests;
 mod cow_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod shard_tests;
 
 pub use all_classes::CENTRAL;
 pub use cow::Fate;

@@ -201,6 +201,11 @@ impl Shards {
         }
     }
 
+    /// The shards that have threads which are awake.
+    pub fn awake(&self) -> ShardSet {
+        self.awake
+    }
+
     /// Lets [`awake`] tell what is so now. For the one instance.
     pub fn publish(&self) {
         // Relaxed: a hint. The registry's lock makes it one writer at a time.
@@ -239,7 +244,11 @@ impl Fetcher {
     #[inline]
     pub fn heirs_of(self, class: SizeClass) -> ShardSet {
         let own = ShardSet::of(self.shard);
-        if splits_lines(class) { ShardSet::ALL.without(self.awake).without(own) } else { ShardSet::ALL }
+        if splits_lines(class) {
+            ShardSet::ALL.without(self.awake).without(own)
+        } else {
+            ShardSet::ALL
+        }
     }
 }
 

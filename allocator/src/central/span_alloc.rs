@@ -127,13 +127,7 @@ impl SpanLists {
 
     /// Takes objects of the spans of `shard`, the fullest first.
     #[inline(always)]
-    fn take_own(
-        &mut self,
-        class: SizeClass,
-        shard: Shard,
-        request: usize,
-        out: &mut Picks,
-    ) -> Own {
+    fn take_own(&mut self, class: SizeClass, shard: Shard, request: usize, out: &mut Picks) -> Own {
         while out.count() < request {
             if out.is_full() {
                 return Own::Full;
@@ -289,7 +283,7 @@ impl SpanLists {
 
     /// Whether more lies free in spans than may while spans have owners: then memory comes before
     /// lines.
-    fn is_much_free(&self, class: SizeClass) -> bool {
+    pub fn is_much_free(&self, class: SizeClass) -> bool {
         let all = self.spans * class.info().objects as usize;
         let shards = self.by_shard.used().count();
         self.free > all / 4 + (IDLE + shards * IDLE_PER_SHARD) / class.size()

@@ -78,6 +78,12 @@ impl Owner {
         self.0.store(shard.0 | step.0 << SHARD_BITS, Ordering::Relaxed);
     }
 
+    /// Whether the span was taken over since it was fresh.
+    #[cfg(test)]
+    pub fn was_ever_taken_over(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >> SHARD_BITS != 0
+    }
+
     /// Whether the span was taken over in this step of the decay (or three steps before, and so
     /// on).
     pub fn was_taken_over_in(&self, step: Step) -> bool {
@@ -104,11 +110,15 @@ mod tests {
         assert_eq!((seen.len(), step), (3, Step::START), "the steps come round");
         for shard in (0..SHARDS).map(Shard::new) {
             owner.set(shard);
-            assert!(owner.shard() == shard && !seen.iter().any(|&step| owner.was_taken_over_in(step)));
+            assert!(
+                owner.shard() == shard && !seen.iter().any(|&step| owner.was_taken_over_in(step))
+            );
             for &step in &seen {
                 owner.take_over(shard, step);
                 assert_eq!(owner.shard(), shard);
-                assert!(seen.iter().all(|&other| owner.was_taken_over_in(other) == (other == step)));
+                assert!(
+                    seen.iter().all(|&other| owner.was_taken_over_in(other) == (other == step))
+                );
             }
         }
     }

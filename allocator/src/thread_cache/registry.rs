@@ -5,14 +5,16 @@
 //! A walk through the caches goes in parts, between which the lock is free (`Walk`).
 
 use super::cache::ThreadCache;
+use super::parked_state::EMPTIED;
 use super::sizing;
 use crate::base::list::{List, Node};
 use crate::base::steps;
 use crate::central::CENTRAL;
-use crate::central::shards::Shards;
+use crate::central::shards::{self, Shards};
 use crate::os::{Guard, Lock, libc_calls};
 use crate::page::metadata;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
+use core::iter::successors;
 use core::ptr;
 
 pub(super) struct Registry {
@@ -332,6 +334,26 @@ fn for_each_of(
             }
         }
     }
+}
+
+/// Whether the threads that are awake are counted in their shards, those and no others. Walks through all caches in one
+/// go: for checks alone.
+pub fn shards_are_sound() -> bool {
+    let registry = REGISTRY.lock();
+    let live = || {
+        // SAFETY: null or a node of the list, which the lock keeps there.
+        let cache = |node: *mut ThreadCache| unsafe { node.as_ref() };
+        // SAFETY: a node of the list.
+        let next = |at: &&ThreadCache| unsafe { registry.live.next(ptr::from_ref(*at).cast_mut()) };
+        successors(cache(registry.live.first()), move |at| cache(next(at)))
+    };
+    // Relaxed: the lock orders.
+    let is_awake = |cache: &ThreadCache| {
+        cache.thread.load(Ordering::Relaxed) != 0 && cache.parked.load(Ordering::Relaxed) < EMPTIED
+    };
+    live().all(|cache| cache.member.is_counted() == is_awake(cache))
+        && registry.shards.agree_with(live().map(|cache| &cache.member))
+        && registry.shards.awake() == shards::awake()
 }
 
 /// Number of threads with a cache.
