@@ -12,4 +12,5 @@ mod exchange;
 mod park;
 mod publish;
 mod reuse;
+mod shards;
 mod worker;
