@@ -242,7 +242,7 @@ impl Fetcher {
     /// The other shards whose magazines of `class` it may take as if they were its own: those
     /// without a thread that is awake, and all of them if no two objects share a line.
     #[inline]
-    pub fn heirs_of(self, class: SizeClass) -> ShardSet {
+    pub fn may_share(self, class: SizeClass) -> ShardSet {
         let own = ShardSet::of(self.shard);
         if splits_lines(class) {
             ShardSet::ALL.without(self.awake).without(own)

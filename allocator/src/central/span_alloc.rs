@@ -69,10 +69,6 @@ impl SpanLists {
     /// our pages, takes them from unshared pages alone, unless this is the `last_resort`: no memory
     /// is left. Returns whether to come again, after what was noted is built.
     ///
-    /// The steps are those of `docs/decisions/019-owned-lines-and-shared-pages.md`. A fetch stops
-    /// at the first one that yields anything. The transfer cache comes before them (`tier`), and a
-    /// fresh span after them (`free_list`).
-    ///
     /// In the hardened build neither this nor those below are inlined: their stack frames must not
     /// add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call for
     /// each span costs five instructions per block of 600 bytes. An attribute cannot ask `policy`.
@@ -94,21 +90,41 @@ impl SpanLists {
             self.demote_one();
         }
         let shard = self.by_shard.admit(fetcher.shard);
-        // Spans of the own shard, the fullest first.
         if apart {
             self.take_apart(class, shard, request, out);
         }
-        let mut own = self.take_own(class, shard, request, out);
-        let others = self.by_shard.used().without(ShardSet::of(shard));
-        if out.count() > 0 || others.is_empty() {
-            return own == Own::Full;
+        let own = self.take_own(class, shard, request, out);
+        if out.count() == 0 && unlikely(self.by_shard.has_others(shard)) {
+            return self.pick_of_others(class, fetcher, request, apart, last_resort, out);
         }
+        own == Own::Full
+    }
+
+    /// As `pick`, where the thread's own shard has nothing: the order in which it gets what is
+    /// others'. The steps are those of `docs/decisions/019-owned-lines-and-shared-pages.md`, and
+    /// the first that yields anything is the last. The transfer cache (`tier`) and the own spans
+    /// come before them, and a fresh span after them (`free_list`).
+    #[cold]
+    #[inline(never)]
+    fn pick_of_others(
+        &mut self,
+        class: SizeClass,
+        fetcher: Fetcher,
+        request: usize,
+        apart: bool,
+        last_resort: bool,
+        out: &mut Picks,
+    ) -> bool {
+        let shard = self.by_shard.admit(fetcher.shard);
+        let others = self.by_shard.used().without(ShardSet::of(shard));
+        let mut own = Own::Exhausted;
         // Spans of shards whose threads are asleep or gone, the fullest first.
         let asleep = others.without(fetcher.awake);
         while own == Own::Exhausted && self.take_over_fullest(asleep, shard) {
-            own = self.take_own(class, shard, request, out);
+            own = self.take_own_cold(class, shard, request, out);
         }
-        // Whole free lines of spans of other threads.
+        // Whole free lines of the spans of other threads: of nearly empty ones, which are taken
+        // over, and for the first objects of a class of any.
         if out.count() == 0 && splits_lines(class) {
             self.take_lines(class, others, shard, request, out);
             if out.count() == 0 && apart {
@@ -120,7 +136,7 @@ impl SpanLists {
             && (last_resort || !splits_lines(class) || self.is_much_free(class))
             && self.take_over_emptiest(others, shard)
         {
-            own = self.take_own(class, shard, request, out);
+            own = self.take_own_cold(class, shard, request, out);
         }
         own == Own::Full
     }
@@ -141,6 +157,19 @@ impl SpanLists {
             }
         }
         Own::Done
+    }
+
+    /// As `take_own`, not inlined.
+    #[cold]
+    #[inline(never)]
+    fn take_own_cold(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) -> Own {
+        self.take_own(class, shard, request, out)
     }
 
     /// Takes objects of `span`, a node of a list. Returns whether to go on with another span.
@@ -322,6 +351,7 @@ impl SpanLists {
 
     /// Takes objects of `span`, a node of one of the lists, of those that `choose` leaves. Returns
     /// whether to go on with another span.
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
     fn take(
         &mut self,
         class: SizeClass,

@@ -187,17 +187,35 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is a live span of this class, and not held.
+    #[inline(always)]
     unsafe fn move_to(&mut self, group: u8, span: *mut Span) {
+        let ordinary = 0..UNSHARED as u8;
         // SAFETY: the caller says that the span is live; the lock guards it. `group` says which
-        // list it is in, and it is in none when it is pushed.
+        // list it is in, and it is in none when it is inserted.
         unsafe {
+            if ordinary.contains(&group) && ordinary.contains(&(*span).group) {
+                self.pass_by(span);
+                return self.by_shard.regroup(span, group as usize);
+            }
             if (*span).group != Span::UNLISTED {
                 self.unlist(span);
             }
-            (*span).group = group;
             if group != Span::UNLISTED {
-                self.by_shard.insert(span);
+                self.by_shard.insert(span, group as usize);
             }
+        }
+    }
+
+    /// Lets the walk that releases pages go on behind `span` if it is there: it must not stop at a
+    /// span that leaves its list.
+    ///
+    /// # Safety
+    /// `span` is in a list.
+    #[inline(always)]
+    unsafe fn pass_by(&mut self, span: *mut Span) {
+        if self.position.next == span {
+            // SAFETY: the caller says that the span is in a list.
+            self.position.next = unsafe { self.by_shard.next(span) };
         }
     }
 
@@ -205,15 +223,12 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is in the list of its `group`.
+    #[inline(always)]
     unsafe fn unlist(&mut self, span: *mut Span) {
-        // SAFETY: the caller says that the span is in the list of its group, hence live.
+        // SAFETY: the caller says that the span is in the list of its group.
         unsafe {
-            if self.position.next == span {
-                // The walk must not stop at a span that is in no list.
-                self.position.next = self.by_shard.next(span);
-            }
+            self.pass_by(span);
             self.by_shard.remove(span);
-            (*span).group = Span::UNLISTED;
         }
     }
 
@@ -221,6 +236,8 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is in the list of its owner and its `group`.
+    #[cold]
+    #[inline(never)]
     pub unsafe fn take_over(&mut self, span: *mut Span, shard: Shard) {
         // SAFETY: the caller says that the span is in its list, hence live; the lock guards it. It
         // is in none while its owner changes.

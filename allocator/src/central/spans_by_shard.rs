@@ -9,9 +9,8 @@
 //! Equations, at any time under the lock of the class: bit `g` of `occupied` of a shard is set if
 //! the shard's list `g` is not empty; a shard is in `used` if its `occupied` is not 0.
 //!
-//! The lock of the class guards all of this, and the fields `owner` and `group` of a listed span do
-//! not change but by `insert` and `remove`. Which list a span belongs to is decided above
-//! (`span_lists`).
+//! The lock of the class guards all of this. The fields `owner` and `group` of a listed span say
+//! which list it is in. Which one it belongs to is decided above (`span_lists`).
 
 use super::shards::ShardSet;
 use crate::base::list::List;
@@ -58,6 +57,38 @@ impl SpanGroups {
         match self.occupied & !1 {
             0 => self.lists[0].first(),
             resident => self.first(resident.trailing_zeros()),
+        }
+    }
+
+    /// Puts `span` in front of the list of `group`, which becomes its group.
+    ///
+    /// # Safety
+    /// `span` is a live span, in no list.
+    #[inline(always)]
+    unsafe fn insert(&mut self, span: *mut Span, group: usize) {
+        // SAFETY: the caller says that the span is live and in no list; the lock guards its record.
+        unsafe {
+            self.lists[group].push_front(span);
+            (*span).group = group as u8;
+        }
+        self.occupied |= 1 << group;
+    }
+
+    /// Takes `span` out of its list: it has no group then.
+    ///
+    /// # Safety
+    /// `span` is in the list of its group.
+    #[inline(always)]
+    unsafe fn remove(&mut self, span: *mut Span) {
+        // SAFETY: the caller says that the span is in the list of its group, hence live; the lock
+        // guards its record.
+        unsafe {
+            let group = (*span).group as usize;
+            self.lists[group].remove(span);
+            if self.lists[group].is_empty() {
+                self.occupied &= !(1 << group);
+            }
+            (*span).group = Span::UNLISTED;
         }
     }
 
@@ -131,6 +162,12 @@ impl SpansByShard {
         self.used
     }
 
+    /// Whether other shards than `shard` have spans in their lists.
+    #[inline(always)]
+    pub fn has_others(&self, shard: Shard) -> bool {
+        !self.used.without(ShardSet::of(shard)).is_empty()
+    }
+
     /// The lists of `shard` in their row; null if they are not in one.
     #[inline(always)]
     fn in_row(&self, shard: Shard) -> *mut SpanGroups {
@@ -173,27 +210,26 @@ impl SpansByShard {
         if group == UNSHARED { &self.unshared } else { self.of(shard).list(group) }
     }
 
-    /// Puts `span` in front of the list of its owner and its group.
+    /// Puts `span` in front of the list of its owner and of `group`, which becomes its group.
     ///
     /// # Safety
-    /// `span` is a live span of the class, in no list, its `group` is below [`GROUPS`], and its
-    /// owner was admitted.
+    /// `span` is a live span of the class, in no list, and its owner was admitted. `group` is below
+    /// [`GROUPS`].
     #[inline(always)]
-    pub unsafe fn insert(&mut self, span: *mut Span) {
+    pub unsafe fn insert(&mut self, span: *mut Span, group: usize) {
         // SAFETY: the caller says that the span is live and in no list; the lock guards its record.
         unsafe {
-            let (group, shard) = ((*span).group as usize, (*span).owner.shard());
+            let shard = (*span).owner.shard();
             if group == UNSHARED {
+                (*span).group = group as u8;
                 return self.unshared.push_front(span);
             }
-            let groups = self.of_mut(shard);
-            groups.lists[group].push_front(span);
-            groups.occupied |= 1 << group;
+            self.of_mut(shard).insert(span, group);
             self.used.insert(shard);
         }
     }
 
-    /// Takes `span` out of its list.
+    /// Takes `span` out of its list: it has no group then.
     ///
     /// # Safety
     /// `insert` put the span into its list.
@@ -204,16 +240,30 @@ impl SpansByShard {
         unsafe {
             let (group, shard) = ((*span).group as usize, (*span).owner.shard());
             if group == UNSHARED {
+                (*span).group = Span::UNLISTED;
                 return self.unshared.remove(span);
             }
             let groups = self.of_mut(shard);
-            groups.lists[group].remove(span);
-            if groups.lists[group].is_empty() {
-                groups.occupied &= !(1 << group);
-                if groups.occupied == 0 {
-                    self.used.remove(shard);
-                }
+            groups.remove(span);
+            if groups.occupied == 0 {
+                self.used.remove(shard);
             }
+        }
+    }
+
+    /// Moves `span` from its list to that of another group of the same owner. Neither group is that
+    /// of the unshared.
+    ///
+    /// # Safety
+    /// `insert` put the span into its list.
+    #[inline(always)]
+    pub unsafe fn regroup(&mut self, span: *mut Span, group: usize) {
+        // SAFETY: the caller says that the span is in the list of its owner and its group, hence
+        // live; the lock guards its record. It is in no list when it is put into the other one.
+        unsafe {
+            let groups = self.of_mut((*span).owner.shard());
+            groups.remove(span);
+            groups.insert(span, group);
         }
     }
 

@@ -118,11 +118,20 @@ impl Central {
     #[inline(always)]
     fn pop_magazine(&self, class: SizeClass, fetcher: Fetcher) -> Chain {
         let cache = &self.transfer[class.index()];
-        let own = cache.pop(class, &self.transfer_budget, ShardSet::of(fetcher.shard));
-        if !own.is_empty() {
-            return own;
+        let filled = cache.filled();
+        if filled.is_empty() {
+            return Chain::EMPTY;
         }
-        cache.pop(class, &self.transfer_budget, fetcher.heirs_of(class))
+        let (own, others) = (ShardSet::of(fetcher.shard), fetcher.may_share(class));
+        for shards in [own, others] {
+            if !filled.and(shards).is_empty() {
+                let magazine = cache.pop(class, &self.transfer_budget, shards);
+                if !magazine.is_empty() {
+                    return magazine;
+                }
+            }
+        }
+        Chain::EMPTY
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.

@@ -149,15 +149,17 @@ impl TransferCache {
         None
     }
 
-    /// Of the magazines of `shards` the one that came last, or an empty chain. A magazine that
-    /// comes at the same moment may be overlooked.
-    pub fn pop(&self, class: SizeClass, budget: &TransferBudget, shards: ShardSet) -> Chain {
-        // Where threads only allocate, every refill would take this lock in vain.
+    /// The shards that have magazines here. One that comes at the same moment may be overlooked.
+    #[inline(always)]
+    pub fn filled(&self) -> ShardSet {
         // Relaxed: a hint; the magazines themselves are read under the lock.
-        let filled = ShardSet::from_word(self.filled.load(Ordering::Relaxed));
-        if filled.and(shards).is_empty() {
-            return Chain::EMPTY;
-        }
+        ShardSet::from_word(self.filled.load(Ordering::Relaxed))
+    }
+
+    /// Of the magazines of `shards` the one that came last, or an empty chain. Where threads only
+    /// allocate, every refill would take the lock in vain: a caller on the way to objects looks at
+    /// `filled` before.
+    pub fn pop(&self, class: SizeClass, budget: &TransferBudget, shards: ShardSet) -> Chain {
         let mut ring = self.ring.lock();
         let len = ring.len;
         if ring.filled.and(shards).is_empty() {
