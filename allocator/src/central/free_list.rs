@@ -49,7 +49,7 @@ impl CentralFreeList {
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
     /// memory is exhausted. `fetcher` says whom they are for. Fresh memory is carved to the end of one OS page at most. If `apart`,
     /// objects of cache lines on which nothing lives come first, where some are found at the first
-    /// look.
+    /// look. Before a span is taken fresh, what `instead` returns is, unless that is empty.
     ///
     /// Never inlined: `Central::fetch` may go on to release memory, and its stack frame must not be
     /// that of both.
@@ -61,6 +61,7 @@ impl CentralFreeList {
         fetcher: Fetcher,
         request: usize,
         apart: bool,
+        mut instead: impl FnMut() -> Chain,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
@@ -82,6 +83,10 @@ impl CentralFreeList {
             }
             if picks.count() > 0 {
                 return builder.finish();
+            }
+            let other = instead();
+            if !other.is_empty() {
+                return other;
             }
             match source.allocate(class) {
                 Some(span) => self.lists.lock().add(class, span, fetcher.shard),

@@ -1,5 +1,6 @@
 //! Properties of releasing OS pages inside spans: over an OS that overwrites what it is given.
 
+use super::chain::Chain;
 use super::free_list::CentralFreeList;
 use super::hold::Look;
 use super::os_pages::vacant;

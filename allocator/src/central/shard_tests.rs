@@ -4,6 +4,7 @@
 use super::low_water::Consumer;
 use super::picks::LINE;
 use super::shards::{Fetcher, ShardSet, splits_lines};
+use super::span_alloc::ANYTHING;
 use super::tests::{Model, SIZES, awake};
 use super::transfer_budget::TransferBudget;
 use super::transfer_cache::TransferCache;
@@ -60,8 +61,8 @@ impl Owned {
         taken.map(|(&addr, _)| addr).collect()
     }
 
-    fn is_much_free(&self) -> bool {
-        self.model.list.lists.lock().is_much_free(self.model.class)
+    fn is_much_idle(&self) -> bool {
+        self.model.list.lists.lock().is_much_idle(self.model.class, ANYTHING)
     }
 
     fn fetch(&mut self, shard: usize, count: usize) -> Vec<usize> {
@@ -118,10 +119,10 @@ proptest! {
             match call {
                 Call::Fetch(shard, count) => {
                     let (before, taken) = (owned.lines_in_use(), owned.taken_over());
-                    let is_much_free = owned.is_much_free();
+                    let is_much_idle = owned.is_much_idle();
                     for addr in owned.fetch(shard, count) {
                         let span = owned.model.source.span_of(addr);
-                        if is_much_free || taken.contains(&span) {
+                        if is_much_idle || taken.contains(&span) {
                             continue;
                         }
                         for line in owned.lines(addr) {
@@ -157,7 +158,7 @@ proptest! {
             match call {
                 Call::Fetch(shard, count) => {
                     let (free, ..) = owned.model.list.stats();
-                    let is_much_free = owned.is_much_free();
+                    let is_much_idle = owned.is_much_idle();
                     let asleep = {
                         let lists = owned.model.list.lists.lock();
                         let own = ShardSet::of(Shard::new(shard));
@@ -167,7 +168,7 @@ proptest! {
                     let before = owned.model.source.spans();
                     owned.fetch(shard, count);
                     if owned.model.source.spans() > before {
-                        prop_assert!(!asleep && !is_much_free, "own or sleepers' objects are free");
+                        prop_assert!(!asleep && !is_much_idle, "own or sleepers' objects are free");
                         prop_assert!(free == 0 || splits_lines(owned.model.class));
                     }
                 }
@@ -200,7 +201,7 @@ fn nearly_empty_spans(owned: &mut Owned, spans: usize) {
 fn a_span_is_taken_over_once_in_a_step_of_the_decay() {
     let mut owned = Owned::new(48);
     nearly_empty_spans(&mut owned, 2);
-    assert!(!owned.is_much_free(), "the spans stay their owner's but for their whole lines");
+    assert!(!owned.is_much_idle(), "the spans stay their owner's but for their whole lines");
     let spans_of = |owned: &Owned, got: Vec<usize>| -> HashSet<usize> {
         got.into_iter().map(|addr| owned.model.source.span_of(addr)).collect()
     };

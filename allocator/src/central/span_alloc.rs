@@ -58,11 +58,20 @@ const LOOKS: usize = 4;
 /// on released pages.
 const NEARLY_EMPTY: [usize; 3] = [1, 2, 0];
 
-/// Bytes of free objects beyond a quarter of all from which on a fetch takes what is free whosever
-/// it is, and as many more for each shard that has any.
-const IDLE: usize = 128 << 10;
-/// See [`IDLE`].
-const IDLE_PER_SHARD: usize = 32 << 10;
+/// How much of a class may lie idle while spans have owners: one part of what its spans have that
+/// is resident, and so many bytes besides.
+#[derive(Clone, Copy)]
+pub(super) struct Bound {
+    part: usize,
+    bytes: usize,
+    /// For each shard that has free objects.
+    bytes_per_shard: usize,
+}
+
+/// From this bound on a fetch takes whole free lines of any span.
+pub(super) const WHOLE_LINES: Bound = Bound { part: 8, bytes: 8 << 10, bytes_per_shard: 4 << 10 };
+/// From this bound on it takes anything.
+pub(super) const ANYTHING: Bound = Bound { part: 4, bytes: 64 << 10, bytes_per_shard: 16 << 10 };
 
 impl SpanLists {
     /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says. If a child shares
@@ -124,16 +133,16 @@ impl SpanLists {
             own = self.take_own_cold(class, shard, request, out);
         }
         // Whole free lines of the spans of other threads: of nearly empty ones, which are taken
-        // over, and for the first objects of a class of any.
+        // over; of any, for the first objects of a class and where much lies idle.
         if out.count() == 0 && splits_lines(class) {
             self.take_lines(class, others, shard, request, out);
-            if out.count() == 0 && apart {
+            if out.count() == 0 && (apart || self.is_much_idle(class, WHOLE_LINES)) {
                 self.take_apart_of(class, others, request, out);
             }
         }
-        // Any span, where much lies free.
+        // Any span, where very much lies idle.
         if out.count() == 0
-            && (last_resort || !splits_lines(class) || self.is_much_free(class))
+            && (last_resort || !splits_lines(class) || self.is_much_idle(class, ANYTHING))
             && self.take_over_emptiest(others, shard)
         {
             own = self.take_own_cold(class, shard, request, out);
@@ -310,12 +319,19 @@ impl SpanLists {
         true
     }
 
-    /// Whether more lies free in spans than may while spans have owners: then memory comes before
-    /// lines.
-    pub fn is_much_free(&self, class: SizeClass) -> bool {
-        let all = self.spans * class.info().objects as usize;
+    /// Bytes of free objects of which the memory is resident.
+    pub fn idle_bytes(&self, class: SizeClass) -> usize {
+        let touched = (self.free - self.untouched) * class.size();
+        touched.saturating_sub(self.released * OS_PAGE)
+    }
+
+    /// Whether more lies idle than `part` of all and what this says of each shard: from then on
+    /// memory comes before owners.
+    pub fn is_much_idle(&self, class: SizeClass, bound: Bound) -> bool {
+        let objects = self.spans * class.info().objects as usize - self.untouched;
+        let all = (objects * class.size()).saturating_sub(self.released * OS_PAGE);
         let shards = self.by_shard.used().count();
-        self.free > all / 4 + (IDLE + shards * IDLE_PER_SHARD) / class.size()
+        self.idle_bytes(class) > all / bound.part + bound.bytes + shards * bound.bytes_per_shard
     }
 
     /// Takes objects of one unshared page. What is shared is copied when it is touched first, and
@@ -396,6 +412,7 @@ impl SpanLists {
         }
         let carves = taken > 0 && last >= record.carved as usize;
         if carves {
+            self.untouched -= last + 1 - usize::from(record.carved);
             record.carved = last as u16 + 1;
         }
         // SAFETY: a live span of this class.

@@ -6,8 +6,9 @@
 //! (`emptied`), who gives it back to the source after the lock. A span some of whose pages are
 //! being released is in no list either, but in `held` (see `hold`).
 //!
-//! Equations, at any time under the lock: `free` is the sum of the free objects of all spans, and
-//! `released` the sum of their released pages.
+//! Equations, at any time under the lock: `free` is the sum of the free objects of all spans,
+//! `untouched` the sum of those behind the last one that was ever handed out, and `released` the
+//! sum of the released pages.
 //!
 //! The lock's holder alone reads and changes the records of the class's spans, but for `free_span`
 //! and `allocate` of the source, to which a span belongs outside of these lists. Nothing here
@@ -42,6 +43,8 @@ pub(super) struct SpanLists {
     pub since: u32,
     /// Free objects in all spans.
     pub free: usize,
+    /// Those of them that were never handed out, so that their memory was never touched.
+    pub untouched: usize,
     /// Spans, those without free objects included.
     pub spans: usize,
     /// OS pages of the spans that were released and not used since.
@@ -115,6 +118,7 @@ impl SpanLists {
             step: Step::START,
             since: 0,
             free: 0,
+            untouched: 0,
             spans: 0,
             released: 0,
             refaulted: 0,
@@ -144,6 +148,7 @@ impl SpanLists {
             }
             self.spans += 1;
             self.free += objects as usize;
+            self.untouched += usize::from(objects - record.carved);
             self.relist(span.as_ptr());
         }
     }
@@ -339,6 +344,7 @@ impl SpanLists {
             self.released -= released;
             limits::forget_inside_spans(released * OS_PAGE);
             self.free -= class.info().objects as usize;
+            self.untouched -= usize::from(class.info().objects - record.carved);
             self.low.note(self.free);
             emptied.push_front(span);
         }

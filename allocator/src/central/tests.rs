@@ -169,7 +169,8 @@ impl Model {
     }
 
     pub fn fetch_for(&mut self, fetcher: Fetcher, request: usize, apart: bool) -> Vec<usize> {
-        let chain = self.list.fetch(&self.source, self.class, fetcher, request, apart);
+        let chain =
+            self.list.fetch(&self.source, self.class, fetcher, request, apart, || Chain::EMPTY);
         let got = objects(chain);
         for &addr in &got {
             // All of it may be written to.

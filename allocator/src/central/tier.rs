@@ -101,14 +101,16 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let chain = self.lists[class.index()].fetch(&source, class, fetcher, request, apart);
+        let transfer = &self.transfer[class.index()];
+        let too_many = || transfer.pop_too_many(class, &self.transfer_budget);
+        let list = &self.lists[class.index()];
+        let chain = list.fetch(&source, class, fetcher, request, apart, too_many);
         if source.grown() > 0 {
             self.note_growth(source.grown());
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
-            let cache = &self.transfer[class.index()];
-            return cache.pop(class, &self.transfer_budget, ShardSet::ALL);
+            return transfer.pop(class, &self.transfer_budget, ShardSet::ALL);
         }
         chain
     }

@@ -173,6 +173,16 @@ impl TransferCache {
         chain
     }
 
+    /// The magazine that has waited longest, whosever it is, if there are more than [`FEW`] for each
+    /// shard that has any; else an empty chain. For a thread that would take fresh memory.
+    #[inline]
+    pub fn pop_too_many(&self, class: SizeClass, budget: &TransferBudget) -> Chain {
+        match self.filled().count() {
+            0 => Chain::EMPTY,
+            shards => self.pop_oldest(class, budget, shards * FEW),
+        }
+    }
+
     /// Lets others know without the lock of which shards there is anything.
     fn publish(&self, ring: &Ring) {
         // Relaxed: a hint for `pop`. The lock makes it one writer at a time.
