@@ -69,9 +69,9 @@ pub(super) struct Bound {
 }
 
 /// From this bound on a fetch takes whole free lines of any span.
-pub(super) const WHOLE_LINES: Bound = Bound { part: 8, bytes: 8 << 10, bytes_per_shard: 4 << 10 };
+pub(super) const WHOLE_LINES: Bound = Bound { part: 16, bytes: 4 << 10, bytes_per_shard: 2 << 10 };
 /// From this bound on it takes anything.
-pub(super) const ANYTHING: Bound = Bound { part: 4, bytes: 64 << 10, bytes_per_shard: 16 << 10 };
+pub(super) const ANYTHING: Bound = Bound { part: 4, bytes: 16 << 10, bytes_per_shard: 8 << 10 };
 
 impl SpanLists {
     /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says. If a child shares
