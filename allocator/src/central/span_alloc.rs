@@ -26,6 +26,10 @@ use core::ptr;
 /// ones that begin on the OS page of the first, and those that would share the last one's cache
 /// line.
 fn carving_end(span: &Span, offered: &Objects, size: usize) -> usize {
+    // Of most spans in use everything was touched: no need to search.
+    if span.carved >= span.class.info().objects {
+        return Objects::BITS;
+    }
     let first = offered.next_set(span.carved as usize);
     if first >= Objects::BITS {
         return first;
@@ -193,7 +197,7 @@ impl SpanLists {
     ) -> bool {
         // SAFETY: a node of its list.
         prefetch(unsafe { self.by_shard.next(span) });
-        self.take(class, span, request, out, |offered| offered)
+        self.take(class, span, request, out, |_| ())
     }
 
     /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
@@ -208,7 +212,9 @@ impl SpanLists {
         }
         for span in [groups.fullest(), groups.emptiest()] {
             if out.count() == 0 {
-                self.take(class, span, request, out, |offered| offered.whole_groups(period));
+                self.take(class, span, request, out, |offered| {
+                    *offered = offered.whole_groups(period)
+                });
             }
         }
     }
@@ -303,7 +309,7 @@ impl SpanLists {
         out: &mut Picks,
     ) -> bool {
         let period = objects_per_line_pattern(class.size());
-        self.take(class, span, request, out, |offered| offered.whole_groups(period));
+        self.take(class, span, request, out, |offered| *offered = offered.whole_groups(period));
         if out.count() == 0 {
             return false;
         }
@@ -343,7 +349,7 @@ impl SpanLists {
         // SAFETY: null or a live span of this class; the lock guards its record.
         let Some(record) = (unsafe { span.as_ref() }) else { return };
         let objects = cow::objects_of_one_page(record, self.since);
-        self.take(class, span, request, out, |_| objects);
+        self.take(class, span, request, out, |offered| *offered = objects);
     }
 
     /// A span with free objects on unshared pages; null if none is at hand.
@@ -374,14 +380,15 @@ impl SpanLists {
         span: *mut Span,
         request: usize,
         out: &mut Picks,
-        choose: impl FnOnce(Objects) -> Objects,
+        choose: impl FnOnce(&mut Objects),
     ) -> bool {
         // SAFETY: the span is in a list, hence live; the lock guards its record, and no other
         // reference to it exists.
         let record = unsafe { &mut *span };
         let size = class.size();
         let before = out.count();
-        let offered = choose(if record.released == 0 { record.free } else { offer(record) });
+        let mut offered = if record.released == 0 { record.free } else { offer(record) };
+        choose(&mut offered);
         let end = carving_end(record, &offered, size);
         let (mut first, mut last) = (usize::MAX, 0);
         for word in 0..offered.word_count() {
@@ -391,9 +398,9 @@ impl SpanLists {
             }
             let in_reach = offered.word(word) & (u64::MAX >> 64_usize.saturating_sub(end - start));
             let addr = record.addr() + start * size;
-            let taken = out.choose(addr, in_reach, size, request);
+            let (taken, count) = out.choose(addr, in_reach, size, request);
             if taken != 0 {
-                out.add(addr, taken, size);
+                out.add(addr, taken, count, size);
                 first = first.min(start + taken.trailing_zeros() as usize);
                 last = start + taken.ilog2() as usize;
                 record.free.set_word(word, record.free.word(word) & !taken);

@@ -74,12 +74,12 @@ impl SpanGroups {
         self.occupied |= 1 << group;
     }
 
-    /// Takes `span` out of its list: it has no group then.
+    /// Takes `span` out of its list: its `group` means nothing then.
     ///
     /// # Safety
     /// `span` is in the list of its group.
     #[inline(always)]
-    unsafe fn remove(&mut self, span: *mut Span) {
+    unsafe fn take_out(&mut self, span: *mut Span) {
         // SAFETY: the caller says that the span is in the list of its group, hence live; the lock
         // guards its record.
         unsafe {
@@ -88,7 +88,6 @@ impl SpanGroups {
             if self.lists[group].is_empty() {
                 self.occupied &= !(1 << group);
             }
-            (*span).group = Span::UNLISTED;
         }
     }
 
@@ -244,10 +243,11 @@ impl SpansByShard {
                 return self.unshared.remove(span);
             }
             let groups = self.of_mut(shard);
-            groups.remove(span);
+            groups.take_out(span);
             if groups.occupied == 0 {
                 self.used.remove(shard);
             }
+            (*span).group = Span::UNLISTED;
         }
     }
 
@@ -262,7 +262,7 @@ impl SpansByShard {
         // live; the lock guards its record. It is in no list when it is put into the other one.
         unsafe {
             let groups = self.of_mut((*span).owner.shard());
-            groups.remove(span);
+            groups.take_out(span);
             groups.insert(span, group);
         }
     }

@@ -101,16 +101,16 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let transfer = &self.transfer[class.index()];
-        let too_many = || transfer.pop_too_many(class, &self.transfer_budget);
         let list = &self.lists[class.index()];
-        let chain = list.fetch(&source, class, fetcher, request, apart, too_many);
+        let instead = move || self.pop_too_many(class);
+        let chain = list.fetch(&source, class, fetcher, request, apart, instead);
         if source.grown() > 0 {
             self.note_growth(source.grown());
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
-            return transfer.pop(class, &self.transfer_budget, ShardSet::ALL);
+            let cache = &self.transfer[class.index()];
+            return cache.pop(class, &self.transfer_budget, ShardSet::ALL);
         }
         chain
     }
@@ -134,6 +134,14 @@ impl Central {
             }
         }
         Chain::EMPTY
+    }
+
+    /// A magazine of the transfer cache that is one too many for its shard to fetch it, for a
+    /// thread that would take fresh memory otherwise. Empty if there is none.
+    #[cold]
+    #[inline(never)]
+    fn pop_too_many(&self, class: SizeClass) -> Chain {
+        self.transfer[class.index()].pop_too_many(class, &self.transfer_budget)
     }
 
     /// Takes a magazine, as [`CentralTier::flush`] says.
