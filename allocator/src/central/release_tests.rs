@@ -162,9 +162,10 @@ impl Release for Interfering<'_> {
             // SAFETY: the batch's objects are out, and the test gives them up here.
             unsafe { self.list.release(self.source, self.class, chain(&batch)) };
         }
-        for object in
-            objects(self.list.fetch(self.source, self.class, awake(count % 7), count, false))
-        {
+        let fetcher = awake(count % 7);
+        let nothing = || Chain::EMPTY;
+        let got = self.list.fetch(self.source, self.class, fetcher, count, false, nothing);
+        for object in objects(got) {
             let apart = object + size <= addr || object >= addr + bytes;
             assert!(apart, "an object on a page that is being released was handed out");
             // SAFETY: the object was handed to the test.

@@ -369,7 +369,9 @@ fn threads_that_share_a_list_never_share_an_object() {
                     // Some of them seem to be asleep now and then.
                     let fetcher = Fetcher { shard, awake: ShardSet::from_word(round / 8 % 16) };
                     let request = 1 + (round * 7 + thread) % 50;
-                    let got = objects(list.fetch(source, class, fetcher, request, round % 3 == 0));
+                    let apart = round % 3 == 0;
+                    let nothing = || Chain::EMPTY;
+                    let got = objects(list.fetch(source, class, fetcher, request, apart, nothing));
                     for &addr in &got {
                         let words = addr as *mut [usize; 4];
                         // SAFETY: the object belongs to this thread.
