@@ -11,6 +11,7 @@ use super::transfer_cache::TransferCache;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
+use crate::policy::HARDENED;
 use proptest::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ptr::NonNull;
@@ -211,11 +212,12 @@ fn nearly_empty_spans(owned: &mut Owned, spans: usize) {
 /// turns: it changes hands once in a step of the decay.
 #[test]
 fn a_span_is_taken_over_once_in_a_step_of_the_decay() {
-    let mut owned = Owned::new(48);
+    // Groups of a few objects that share lines.
+    let mut owned = Owned::new(if HARDENED { 512 } else { 48 });
     nearly_empty_spans(&mut owned, 2);
     let spans: Vec<usize> = owned.model.source.live.lock().unwrap().keys().copied().collect();
     let owners_after_fetch = |owned: &mut Owned, shard| {
-        owned.fetch(shard, 30);
+        owned.fetch(shard, 4);
         let mut owners: Vec<usize> = spans.iter().map(|&span| owned.owner(span)).collect();
         owners.sort_unstable();
         owners

@@ -421,6 +421,9 @@ impl SpanLists {
         if carves {
             self.untouched -= last + 1 - usize::from(record.carved);
             record.carved = last as u16 + 1;
+            // Where lines were passed over that were not wholly free, pages of them count as
+            // touched now.
+            record.searched = false;
         }
         // SAFETY: a live span of this class.
         unsafe { self.relist(span) };
