@@ -58,7 +58,7 @@ impl CentralFreeList {
         &self,
         source: &S,
         class: SizeClass,
-        fetcher: Fetcher,
+        fetcher: &Fetcher,
         request: usize,
         apart: bool,
         mut instead: impl FnMut() -> Chain,

@@ -164,7 +164,7 @@ impl Release for Interfering<'_> {
         }
         let fetcher = awake(count % 7);
         let nothing = || Chain::EMPTY;
-        let got = self.list.fetch(self.source, self.class, fetcher, count, false, nothing);
+        let got = self.list.fetch(self.source, self.class, &fetcher, count, false, nothing);
         for object in objects(got) {
             let apart = object + size <= addr || object >= addr + bytes;
             assert!(apart, "an object on a page that is being released was handed out");

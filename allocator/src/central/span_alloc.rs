@@ -89,7 +89,7 @@ impl SpanLists {
     pub fn pick(
         &mut self,
         class: SizeClass,
-        fetcher: Fetcher,
+        fetcher: &Fetcher,
         request: usize,
         apart: bool,
         last_resort: bool,
@@ -122,7 +122,7 @@ impl SpanLists {
     fn pick_of_others(
         &mut self,
         class: SizeClass,
-        fetcher: Fetcher,
+        fetcher: &Fetcher,
         request: usize,
         apart: bool,
         last_resort: bool,

@@ -170,7 +170,7 @@ impl Model {
 
     pub fn fetch_for(&mut self, fetcher: Fetcher, request: usize, apart: bool) -> Vec<usize> {
         let chain =
-            self.list.fetch(&self.source, self.class, fetcher, request, apart, || Chain::EMPTY);
+            self.list.fetch(&self.source, self.class, &fetcher, request, apart, || Chain::EMPTY);
         let got = objects(chain);
         for &addr in &got {
             // All of it may be written to.
@@ -371,7 +371,7 @@ fn threads_that_share_a_list_never_share_an_object() {
                     let request = 1 + (round * 7 + thread) % 50;
                     let apart = round % 3 == 0;
                     let nothing = || Chain::EMPTY;
-                    let got = objects(list.fetch(source, class, fetcher, request, apart, nothing));
+                    let got = objects(list.fetch(source, class, &fetcher, request, apart, nothing));
                     for &addr in &got {
                         let words = addr as *mut [usize; 4];
                         // SAFETY: the object belongs to this thread.

@@ -103,21 +103,21 @@ impl Central {
         let source = PageHeapSource::new();
         let list = &self.lists[class.index()];
         let instead = move || self.pop_too_many(class);
-        let chain = list.fetch(&source, class, fetcher, request, apart, instead);
+        let chain = list.fetch(&source, class, &fetcher, request, apart, instead);
         if source.grown() > 0 {
             self.note_growth(source.grown());
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
-            let cache = &self.transfer[class.index()];
-            return cache.pop(class, &self.transfer_budget, ShardSet::ALL);
+            return self.pop_any(class);
         }
         chain
     }
 
     /// A magazine of the transfer cache: of the thread's own shard, or else of one whose magazines
     /// it may take as well. Empty if there is none.
-    #[inline(always)]
+    #[cfg_attr(feature = "hardened", inline(never))]
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
     fn pop_magazine(&self, class: SizeClass, fetcher: Fetcher) -> Chain {
         let cache = &self.transfer[class.index()];
         let filled = cache.filled();
@@ -134,6 +134,13 @@ impl Central {
             }
         }
         Chain::EMPTY
+    }
+
+    /// Any magazine of the transfer cache. Empty if there is none.
+    #[cold]
+    #[inline(never)]
+    fn pop_any(&self, class: SizeClass) -> Chain {
+        self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL)
     }
 
     /// A magazine of the transfer cache that is one too many for its shard to fetch it, for a
