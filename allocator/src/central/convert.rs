@@ -16,8 +16,10 @@ use super::cow::state;
 use super::free_list::CentralFreeList;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
+use super::shards::{Fetcher, ShardSet};
 use super::shared_pages::SHARED_PAGES;
-use super::span_lists::UNSHARED;
+use super::span_lists::SpanLists;
+use super::spans_by_shard::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
@@ -25,6 +27,7 @@ use crate::config::{
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::parameters::{self, Id};
 use crate::policy::{HARDENED, MEMCHECK};
@@ -104,9 +107,14 @@ impl Central {
     /// converted any.
     #[cold]
     #[inline(never)]
-    pub(super) fn convert_some(&self, class: SizeClass) -> bool {
-        is_due()
-            && CONVERSION.try_use(|conversion| conversion.convert_some(self, class)) == Some(true)
+    pub(super) fn convert_some(&self, class: SizeClass, fetcher: &Fetcher) -> bool {
+        let strangers = fetcher.awake.without(ShardSet::of(fetcher.shard));
+        let convert = |conversion: &mut Conversion| {
+            // Of the thread's own shard, or of nobody's, while there are any.
+            conversion.convert_some(self, class, ShardSet::ALL.without(strangers))
+                || !strangers.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
+        };
+        is_due() && CONVERSION.try_use(convert) == Some(true)
     }
 }
 
@@ -159,16 +167,29 @@ impl Conversion {
         TAKEN.fetch_sub(self.taken, Ordering::Relaxed);
     }
 
-    fn convert_some(&mut self, central: &Central, class: SizeClass) -> bool {
+    /// Converts some spans of `shards`, of other classes than `class`. Returns whether it converted
+    /// any.
+    fn convert_some(&mut self, central: &Central, class: SizeClass, shards: ShardSet) -> bool {
         let mut is_done = false;
+        // Classes that have idle bytes, but no span of these shards.
+        let mut passed_over = 0_u128;
         for _ in 0..SPANS {
+            let of = |class: &SizeClass| match passed_over >> class.index() & 1 {
+                0 => self.idle.get(class.index()).copied().unwrap_or(0),
+                _ => 0,
+            };
             let others = SizeClass::all().filter(|&other| other != class);
-            let of = |class: &SizeClass| self.idle.get(class.index()).copied().unwrap_or(0);
             let Some(donor) = others.max_by_key(of).filter(|donor| of(donor) > 0) else {
-                self.budget = 0;
+                if passed_over == 0 {
+                    self.budget = 0;
+                }
                 break;
             };
-            let bytes = central.lists[donor.index()].convert_emptiest(donor);
+            let bytes = central.lists[donor.index()].convert_emptiest(donor, shards);
+            if bytes == 0 && shards != ShardSet::ALL {
+                passed_over |= 1 << donor.index();
+                continue;
+            }
             let pages = u32::try_from(bytes.div_ceil(OS_PAGE)).unwrap_or(u32::MAX);
             let idle = &mut self.idle[donor.index()];
             *idle = if bytes == 0 { 0 } else { idle.saturating_sub(pages) };
@@ -185,35 +206,19 @@ impl Conversion {
 }
 
 impl CentralFreeList {
-    /// Converts the emptiest span of the class. Returns the bytes that are free in it; 0 if there
-    /// is none, or no memory for the records.
-    fn convert_emptiest(&self, class: SizeClass) -> usize {
+    /// Converts the emptiest span of the class that is one of `shards`. Returns the bytes that are
+    /// free in it; 0 if there is none, or no memory for the records.
+    fn convert_emptiest(&self, class: SizeClass, shards: ShardSet) -> usize {
         let mut lists = self.lists.lock();
-        let mut found = core::ptr::null_mut();
-        let mut looks = CANDIDATES;
-        // Not of group 0: what is free in those spans takes no memory.
-        'groups: for group in 1..UNSHARED - 1 {
-            let mut node = lists.groups[group].first();
-            while !node.is_null() && looks > 0 {
-                steps::add(1);
-                looks -= 1;
-                // SAFETY: a node of the list is live, and the lock guards its record.
-                if unsafe { (*node).held } == 0 {
-                    found = node;
-                    break 'groups;
-                }
-                // SAFETY: the node is in this list.
-                node = unsafe { lists.groups[group].next(node) };
-            }
-        }
-        let Some(span) = NonNull::new(found) else { return 0 };
+        let Some(span) = lists.to_be_converted(shards) else { return 0 };
         // SAFETY: a span of the class in the list of its group; the lock guards its record, and no
         // other reference to it exists.
-        let (free, touched, released) = unsafe {
+        let (free, untouched, touched, released) = unsafe {
             lists.unlist(span.as_ptr());
             let record = span.as_ref();
             let free = usize::from(class.info().objects - record.allocated);
-            (free, record.touched_bytes(), record.released.count_ones() as usize)
+            let untouched = usize::from(class.info().objects - record.carved);
+            (free, untouched, record.touched_bytes(), record.released.count_ones() as usize)
         };
         // SAFETY: the span is in no list and has no held pages, and the lock of its class is held.
         let Some(emptied) = (unsafe { SHARED_PAGES.take_in(span, touched) }) else {
@@ -223,6 +228,7 @@ impl CentralFreeList {
         };
         lists.spans -= 1;
         lists.free -= free;
+        lists.untouched -= untouched;
         let left = lists.free;
         lists.low.note(left);
         lists.released -= released;
@@ -230,5 +236,29 @@ impl CentralFreeList {
         drop(lists);
         SHARED_PAGES.free_pages(emptied);
         free * class.size()
+    }
+}
+
+impl SpanLists {
+    /// The emptiest span of `shards` that may become shared pages, if there is one.
+    fn to_be_converted(&self, shards: ShardSet) -> Option<NonNull<Span>> {
+        let mut looks = CANDIDATES;
+        // Not of group 0: what is free in those spans takes no memory.
+        for group in 1..UNSHARED - 1 {
+            for shard in shards.and(self.by_shard.used()).iter() {
+                let mut node = self.by_shard.list(group, shard).first();
+                while !node.is_null() && looks > 0 {
+                    steps::add(1);
+                    looks -= 1;
+                    // SAFETY: a node of the list is live, and the lock guards its record.
+                    if unsafe { (*node).held } == 0 {
+                        return NonNull::new(node);
+                    }
+                    // SAFETY: the node is in this list.
+                    node = unsafe { self.by_shard.next(node) };
+                }
+            }
+        }
+        None
     }
 }

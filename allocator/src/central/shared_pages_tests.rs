@@ -1,7 +1,7 @@
 //! Properties of shared pages, over spans of the process's page heap.
 
 use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
-use super::tests::objects;
+use super::tests::{ONE_THREAD, objects};
 use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
 use crate::page::page_map::PAGE_MAP;
@@ -97,7 +97,7 @@ impl Model {
     }
 
     fn fetch(&mut self, class: SizeClass, request: usize) -> usize {
-        let got = objects(self.pages.fetch(class, request));
+        let got = objects(self.pages.fetch(class, &ONE_THREAD, request));
         assert!(got.len() <= request);
         for &addr in &got {
             let align = 1 << class.size().trailing_zeros();
@@ -248,7 +248,7 @@ fn sizes_are_read_while_neighbours_come_and_go() {
             scope.spawn(move || {
                 let class = SizeClass::of(size).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    let got = objects(pages.fetch(class, 30));
+                    let got = objects(pages.fetch(class, &ONE_THREAD, 30));
                     assert!(got.iter().all(|&addr| size_at(addr) == size));
                     pages.release(got.into_iter(), SizeClass::SHARED, true);
                 }

@@ -18,12 +18,16 @@ use super::granules::{GRANULES, range};
 use super::record::{SharedPage, granule_of, prefetch_record, size_at};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::central::picks::Picks;
+use crate::central::shards::Fetcher;
 use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use core::ptr;
 
+/// Pages of which a fetch asks whose they are, for one that it takes blocks from.
+const OWNERS_ASKED: usize = 4;
 /// Objects in a note of [`Picks`], at most.
 const NOTE: usize = 64;
 
@@ -73,19 +77,42 @@ impl Lists {
         (self.occupied | 1).ilog2() as usize
     }
 
-    /// The first page of the list that is just enough for `class`; null if there is none.
-    fn first_fitting(&self, class: SizeClass) -> *mut Span {
+    /// A page of the list that is just enough for `class`; null if there is none. Of the first few
+    /// it is the first whose lines are the fetcher's or nobody's, or else the first of all.
+    fn first_fitting(&self, class: SizeClass, fetcher: &Fetcher) -> *mut Span {
         let fitting = self.occupied >> class.index() << class.index();
         if fitting == 0 {
             return ptr::null_mut();
         }
-        self.lists[fitting.trailing_zeros() as usize].first()
+        let list = &self.lists[fitting.trailing_zeros() as usize];
+        let strangers = fetcher.strangers(class);
+        if strangers.is_empty() {
+            return list.first();
+        }
+        let mut node = list.first();
+        for _ in 0..OWNERS_ASKED {
+            // SAFETY: null or a node of the list, hence the record of a shared page.
+            let Some(page) = (unsafe { SharedPage::of(node) }) else { break };
+            if !strangers.contains(page.owner().shard()) {
+                return node;
+            }
+            steps::add(1);
+            // SAFETY: the node is in this list.
+            node = unsafe { list.next(node) };
+        }
+        list.first()
     }
 
-    /// Takes blocks of `class` from one page, until `out` has `request` or is full. Returns whether
-    /// there was a page to look at.
-    pub fn take(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
-        let found = self.first_fitting(class);
+    /// Takes blocks of `class` for `fetcher` from one page, until `out` has `request` or is full.
+    /// Returns whether there was a page to look at.
+    pub fn take(
+        &mut self,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        let found = self.first_fitting(class, fetcher);
         // SAFETY: null or a record of the list, hence of a shared page.
         let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
         // SAFETY: the page is in a list.
@@ -102,12 +129,15 @@ impl Lists {
                 let count = ((at - start) / len).min(request - out.count()).min(NOTE);
                 page.allocate(start, count, len);
                 let bits = u64::MAX >> (NOTE - count);
-                out.add(page.addr() + start * MIN_ALIGN, bits, class.size());
+                out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
                 start += count * len;
                 taken += count;
             }
             let is_whole = start == run.start + in_front;
             longest = longest.max(if is_whole { run.len } else { in_front.max(at - start) });
+        }
+        if taken > 0 {
+            page.owner().set(fetcher.shard);
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;

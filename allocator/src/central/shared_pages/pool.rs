@@ -12,6 +12,7 @@ use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::chain_builder::BuildChain;
 use crate::central::picks::{ChainBuilder, Picks};
+use crate::central::shards::Fetcher;
 use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, PAGE_SIZE};
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
@@ -67,9 +68,9 @@ impl SharedPages {
         }
     }
 
-    /// Up to `request` blocks of `class`, linked. Empty if there is no hole for one.
+    /// Up to `request` blocks of `class`, linked, for `fetcher`. Empty if there is no hole for one.
     #[inline(never)]
-    pub fn fetch(&self, class: SizeClass, request: usize) -> Chain {
+    pub fn fetch(&self, class: SizeClass, fetcher: &Fetcher, request: usize) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut looks = LOOKS;
@@ -78,7 +79,7 @@ impl SharedPages {
             let mut lists = self.lists.lock();
             while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
                 steps::add(1);
-                has_more = lists.take(class, request, &mut picks);
+                has_more = lists.take(class, fetcher, request, &mut picks);
                 looks -= 1;
             }
             self.note_largest(&lists);
