@@ -16,7 +16,7 @@ use super::cow::state;
 use super::free_list::CentralFreeList;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
-use super::shards::{Fetcher, ShardSet};
+use super::shards::{self, ShardSet};
 use super::shared_pages::SHARED_PAGES;
 use super::span_lists::SpanLists;
 use super::spans_by_shard::UNSHARED;
@@ -47,7 +47,7 @@ static CONVERSION: Turns<Conversion, Linux> = Turns::new(Conversion::new());
 
 /// Spans of a class that are looked at for one without held pages.
 const CANDIDATES: usize = 8;
-/// Spans of each class whose idle bytes do not count.
+/// Spans of each class, and of each shard that has any, whose idle bytes do not count.
 const SPARE_SPANS: usize = 1;
 /// Spans that one call converts, at most.
 const SPANS: usize = 4;
@@ -103,17 +103,12 @@ impl Central {
         CONVERSION.try_use(|conversion| conversion.look(self));
     }
 
-    /// Converts spans of other classes than `class`, as far as that is due. Returns whether it
-    /// converted any.
+    /// Converts spans of `shards`, of other classes than `class`, as far as that is due. Returns
+    /// whether it converted any.
     #[cold]
     #[inline(never)]
-    pub(super) fn convert_some(&self, class: SizeClass, fetcher: &Fetcher) -> bool {
-        let strangers = fetcher.awake.without(ShardSet::of(fetcher.shard));
-        let convert = |conversion: &mut Conversion| {
-            // Of the thread's own shard, or of nobody's, while there are any.
-            conversion.convert_some(self, class, ShardSet::ALL.without(strangers))
-                || !strangers.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
-        };
+    pub(super) fn convert_some(&self, class: SizeClass, shards: ShardSet) -> bool {
+        let convert = |conversion: &mut Conversion| conversion.convert_some(self, class, shards);
         is_due() && CONVERSION.try_use(convert) == Some(true)
     }
 }
@@ -143,9 +138,7 @@ impl Conversion {
             let Some(class) = class.filter(|class| class.size() <= SHARED_MAX_BYTES) else {
                 return self.finish_look();
             };
-            let bytes = central.lists[class.index()].take_idle(class, Consumer::Convert);
-            // A class that is in use has a span or two that are not full: that is no sign of a shift.
-            let bytes = bytes.saturating_sub(SPARE_SPANS * class.info().pages as usize * PAGE_SIZE);
+            let bytes = central.lists[class.index()].take_convertible(class);
             self.found[class.index()] = u32::try_from(bytes / OS_PAGE).unwrap_or(u32::MAX);
             self.sum += bytes;
         }
@@ -206,6 +199,15 @@ impl Conversion {
 }
 
 impl CentralFreeList {
+    /// Bytes of objects that were free ever since this was last asked, as far as they are a sign of
+    /// a shift: a class that is in use has a span or two that are not full, for each shard of
+    /// threads that are awake.
+    fn take_convertible(&self, class: SizeClass) -> usize {
+        let bytes = self.take_idle(class, Consumer::Convert);
+        let shards = self.lists.lock().by_shard.used().and(shards::awake()).count().max(1);
+        bytes.saturating_sub(shards * SPARE_SPANS * class.info().pages as usize * PAGE_SIZE)
+    }
+
     /// Converts the emptiest span of the class that is one of `shards`. Returns the bytes that are
     /// free in it; 0 if there is none, or no memory for the records.
     fn convert_emptiest(&self, class: SizeClass, shards: ShardSet) -> usize {
@@ -241,7 +243,7 @@ impl CentralFreeList {
 
 impl SpanLists {
     /// The emptiest span of `shards` that may become shared pages, if there is one.
-    fn to_be_converted(&self, shards: ShardSet) -> Option<NonNull<Span>> {
+    pub(super) fn to_be_converted(&self, shards: ShardSet) -> Option<NonNull<Span>> {
         let mut looks = CANDIDATES;
         // Not of group 0: what is free in those spans takes no memory.
         for group in 1..UNSHARED - 1 {

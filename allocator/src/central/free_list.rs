@@ -93,7 +93,7 @@ impl CentralFreeList {
             if picks.count() > 0 {
                 return builder.finish();
             }
-            if reach == Reach::Near {
+            if reach != Reach::All {
                 return Chain::EMPTY;
             }
             let other = instead();

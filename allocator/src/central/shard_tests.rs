@@ -232,6 +232,22 @@ fn a_span_is_taken_over_once_in_a_step_of_the_decay() {
     assert!(owners_after_fetch(&mut owned, 4).contains(&4), "after a step it may");
 }
 
+/// A conversion for a thread takes spans of the shards that it names alone, the emptiest first.
+#[test]
+fn spans_are_converted_by_shard() {
+    let mut owned = Owned::new(if HARDENED { 512 } else { 48 });
+    nearly_empty_spans(&mut owned, 2);
+    owned.fetch(1, 4);
+    let lists = owned.model.list.lists.lock();
+    for shard in [0, 1] {
+        let found = lists.to_be_converted(ShardSet::of(Shard::new(shard))).unwrap();
+        // SAFETY: records are never freed.
+        assert_eq!(unsafe { found.as_ref() }.owner.shard(), Shard::new(shard));
+    }
+    assert_eq!(lists.to_be_converted(ShardSet::of(Shard::new(2))), None);
+    assert!(lists.to_be_converted(ShardSet::ALL).is_some());
+}
+
 /// When memory has run out, a thread gets what is free, whosever it is.
 #[test]
 fn without_memory_lines_are_shared() {

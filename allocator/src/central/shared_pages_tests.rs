@@ -1,9 +1,11 @@
 //! Properties of shared pages, over spans of the process's page heap.
 
+use super::shards::ShardSet;
 use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
-use super::tests::{ONE_THREAD, objects};
+use super::tests::objects;
 use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
+use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -11,7 +13,7 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::policy::{HARDENED, MEMCHECK};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,8 +73,14 @@ impl Model {
         assert_eq!(self.live.insert(addr, (size, self.next)), None, "given twice");
     }
 
-    /// Takes in a span of `class` of which the objects are in use that `bits` say, over and over.
+    /// As `take_in_of`, of the first shard.
     fn take_in(&mut self, class: SizeClass, bits: u64) {
+        self.take_in_of(Shard::FIRST, class, bits);
+    }
+
+    /// Takes in a span of `class` and `shard` of which the objects are in use that `bits` say, over
+    /// and over.
+    fn take_in_of(&mut self, shard: Shard, class: SizeClass, bits: u64) {
         let pages = Length(class.info().pages as usize);
         let span = PAGE_HEAP.allocate(pages, class.span_align(), class).unwrap();
         // SAFETY: the span is the test's.
@@ -87,6 +95,7 @@ impl Model {
             }
         }
         record.carved = class.info().objects;
+        record.owner.set(shard);
         let start = record.addr();
         // SAFETY: the span is in no list, and nobody else knows it.
         let emptied = unsafe { self.pages.take_in(span, record.bytes()) }.unwrap();
@@ -97,7 +106,7 @@ impl Model {
     }
 
     fn fetch(&mut self, class: SizeClass, request: usize) -> usize {
-        let got = objects(self.pages.fetch(class, &ONE_THREAD, request));
+        let got = objects(self.pages.fetch(class, Shard::FIRST, ShardSet::ALL, request));
         assert!(got.len() <= request);
         for &addr in &got {
             let align = 1 << class.size().trailing_zeros();
@@ -105,6 +114,14 @@ impl Model {
             self.add(addr, class.size());
         }
         got.len()
+    }
+
+    /// A block of `class` for a thread of `shard`, from pages of `shards`.
+    fn fetch_of(&mut self, shard: Shard, shards: ShardSet, class: SizeClass) -> Option<usize> {
+        let got = objects(self.pages.fetch(class, shard, shards, 1));
+        let addr = *got.first()?;
+        self.add(addr, class.size());
+        Some(addr)
     }
 
     fn release(&mut self, addrs: &[usize], sized: bool) {
@@ -203,6 +220,39 @@ fn holes_of_one_size_serve_another() {
     model.end();
 }
 
+/// A page is the shard's that its span was of, until blocks of it are handed to another one. A
+/// thread gets blocks on pages of the shards alone that it asks for, even if others' pages come
+/// first.
+#[test]
+fn pages_keep_the_owners_of_their_spans() {
+    if !APPLIES {
+        return;
+    }
+    let mut model = Model::new();
+    let class = SizeClass::of(64).unwrap();
+    let [one, two, three] = [1, 2, 3].map(Shard::new);
+    let owner = |addr: &usize| SharedPage::at(*addr).unwrap().owner().shard().index();
+    model.take_in_of(one, class, 0x5555_5555_5555_5555);
+    model.take_in_of(two, class, 0x5555_5555_5555_5555);
+    let owners: BTreeSet<usize> = model.live.keys().map(owner).collect();
+    assert_eq!(owners, BTreeSet::from([1, 2]));
+    for shard in [one, two] {
+        assert_eq!(model.fetch_of(three, ShardSet::of(three), class), None, "it has no page");
+        let page = |addr: usize| SharedPage::at(addr).unwrap().addr();
+        let before: Vec<usize> =
+            model.live.keys().copied().filter(|&addr| owner(&addr) == shard.index()).collect();
+        let got = model.fetch_of(shard, ShardSet::of(shard), class).unwrap();
+        assert!(before.iter().any(|&addr| page(addr) == page(got)), "of its own page");
+    }
+    // When any will do, it is the new one's from then on.
+    let got = model.fetch_of(three, ShardSet::ALL, class).unwrap();
+    assert_eq!(owner(&got), 3);
+    let next = model.fetch_of(three, ShardSet::of(three), class).unwrap();
+    assert_eq!(owner(&next), 3);
+    model.check();
+    model.end();
+}
+
 /// What comes home to shared pages is looked at as strictly as what comes home to spans.
 #[test]
 fn what_is_no_block_is_found_out() {
@@ -248,7 +298,7 @@ fn sizes_are_read_while_neighbours_come_and_go() {
             scope.spawn(move || {
                 let class = SizeClass::of(size).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    let got = objects(pages.fetch(class, &ONE_THREAD, 30));
+                    let got = objects(pages.fetch(class, Shard::FIRST, ShardSet::ALL, 30));
                     assert!(got.iter().all(|&addr| size_at(addr) == size));
                     pages.release(got.into_iter(), SizeClass::SHARED, true);
                 }

@@ -51,6 +51,8 @@ pub enum Reach {
     /// Spans of the own shard, and of shards whose threads are asleep or gone, but for those whose
     /// free objects all lie on released pages: what costs neither lines nor memory.
     Near,
+    /// Also lines of other threads' spans, as far as those may be had: what costs no memory.
+    Resident,
     /// All spans that are there, and new ones.
     All,
 }
@@ -174,10 +176,11 @@ impl SpanLists {
         if out.count() == 0 && is_free_for_all && self.take_over_emptiest(others, shard) {
             own = self.take_own_cold(class, shard, request, RELEASED, out);
         }
-        // What lies on released pages: of the own spans, of those asleep, and whole lines of others.
-        if out.count() == 0 {
-            own = self.take_of_asleep(class, asleep, shard, request, 0, out);
+        if out.count() > 0 || choice.reach == Reach::Resident {
+            return own == Own::Full;
         }
+        // What lies on released pages: of the own spans, of those asleep, and whole lines of others.
+        own = self.take_of_asleep(class, asleep, shard, request, 0, out);
         if out.count() == 0 && splits {
             self.take_lines(class, others, shard, &NOT_RESIDENT, request, out);
         }

@@ -169,14 +169,17 @@ impl Model {
         self.fetch_for(ONE_THREAD, request, false)
     }
 
-    /// As a refill does it: nearby first.
+    /// As a refill does it, from near to far.
     pub fn fetch_for(&mut self, fetcher: Fetcher, request: usize, apart: bool) -> Vec<usize> {
-        let from = |reach| {
-            let nothing = || Chain::EMPTY;
-            self.list.fetch(&self.source, self.class, &fetcher, request, apart, reach, nothing)
-        };
-        let near = from(Reach::Near);
-        let got = objects(if near.is_empty() { from(Reach::All) } else { near });
+        let mut chain = Chain::EMPTY;
+        for reach in [Reach::Near, Reach::Resident, Reach::All] {
+            if chain.is_empty() {
+                let (source, nothing) = (&self.source, || Chain::EMPTY);
+                chain =
+                    self.list.fetch(source, self.class, &fetcher, request, apart, reach, nothing);
+            }
+        }
+        let got = objects(chain);
         for &addr in &got {
             // All of it may be written to.
             // SAFETY: the object was handed to the test.

@@ -20,14 +20,15 @@ use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::base::steps;
 use crate::central::picks::Picks;
-use crate::central::shards::Fetcher;
+use crate::central::shards::ShardSet;
 use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use core::ptr;
 
 /// Pages of which a fetch asks whose they are, for one that it takes blocks from.
-const OWNERS_ASKED: usize = 4;
+const OWNERS_ASKED: usize = 8;
 /// Objects in a note of [`Picks`], at most.
 const NOTE: usize = 64;
 
@@ -77,44 +78,50 @@ impl Lists {
         (self.occupied | 1).ilog2() as usize
     }
 
-    /// A page of the list that is just enough for `class`; null if there is none. Of the first few
-    /// it is the first whose lines are the fetcher's or nobody's, or else the first of all.
-    fn first_fitting(&self, class: SizeClass, fetcher: &Fetcher) -> *mut Span {
-        let fitting = self.occupied >> class.index() << class.index();
-        if fitting == 0 {
-            return ptr::null_mut();
-        }
-        let list = &self.lists[fitting.trailing_zeros() as usize];
-        let strangers = fetcher.strangers(class);
-        if strangers.is_empty() {
-            return list.first();
-        }
-        let mut node = list.first();
-        for _ in 0..OWNERS_ASKED {
-            // SAFETY: null or a node of the list, hence the record of a shared page.
-            let Some(page) = (unsafe { SharedPage::of(node) }) else { break };
-            if !strangers.contains(page.owner().shard()) {
+    /// A page of the list that is just enough for `class`, or null. If not all pages will do, but
+    /// those of `shards`, the first few from that list on are looked at.
+    pub fn fitting(&self, class: SizeClass, shards: ShardSet) -> *mut Span {
+        let mut fitting = self.occupied >> class.index() << class.index();
+        let mut looks = OWNERS_ASKED;
+        while fitting != 0 && looks > 0 {
+            let list = &self.lists[fitting.trailing_zeros() as usize];
+            let mut node = list.first();
+            if shards == ShardSet::ALL {
                 return node;
             }
-            steps::add(1);
-            // SAFETY: the node is in this list.
-            node = unsafe { list.next(node) };
+            // SAFETY: null or a node of the list, hence the record of a shared page.
+            while let Some(page) = unsafe { SharedPage::of(node) } {
+                steps::add(1);
+                if shards.contains(page.owner().shard()) {
+                    return node;
+                }
+                looks -= 1;
+                if looks == 0 {
+                    break;
+                }
+                // SAFETY: the node is in this list.
+                node = unsafe { list.next(node) };
+            }
+            fitting &= fitting - 1;
         }
-        list.first()
+        ptr::null_mut()
     }
 
-    /// Takes blocks of `class` for `fetcher` from one page, until `out` has `request` or is full.
-    /// Returns whether there was a page to look at.
-    pub fn take(
+    /// Takes blocks of `class` from the page `found`, for a thread of `shard`, until `out` has
+    /// `request` or is full. Null is a no-op.
+    ///
+    /// # Safety
+    /// `found` is null or was returned by `fitting` for the class, and nothing has changed since.
+    pub unsafe fn take(
         &mut self,
+        found: *mut Span,
         class: SizeClass,
-        fetcher: &Fetcher,
+        shard: Shard,
         request: usize,
         out: &mut Picks,
-    ) -> bool {
-        let found = self.first_fitting(class, fetcher);
+    ) {
         // SAFETY: null or a record of the list, hence of a shared page.
-        let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
+        let Some(page) = (unsafe { SharedPage::of(found) }) else { return };
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
@@ -137,7 +144,7 @@ impl Lists {
             longest = longest.max(if is_whole { run.len } else { in_front.max(at - start) });
         }
         if taken > 0 {
-            page.owner().set(fetcher.shard);
+            page.owner().set(shard);
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;
@@ -151,7 +158,6 @@ impl Lists {
                 self.file(found, longest, class_of(longest).index() as u8);
             }
         }
-        true
     }
 
     /// Marks the block at `addr` as free: one of `class`, or of any if that is `SHARED`. A page on

@@ -12,10 +12,11 @@ use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::chain_builder::BuildChain;
 use crate::central::picks::{ChainBuilder, Picks};
-use crate::central::shards::Fetcher;
+use crate::central::shards::ShardSet;
 use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, PAGE_SIZE};
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page_heap::PAGE_HEAP;
@@ -68,9 +69,10 @@ impl SharedPages {
         }
     }
 
-    /// Up to `request` blocks of `class`, linked, for `fetcher`. Empty if there is no hole for one.
+    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if no hole for one
+    /// is found on the pages of `shards`.
     #[inline(never)]
-    pub fn fetch(&self, class: SizeClass, fetcher: &Fetcher, request: usize) -> Chain {
+    pub fn fetch(&self, class: SizeClass, shard: Shard, shards: ShardSet, request: usize) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
         let mut looks = LOOKS;
@@ -79,7 +81,10 @@ impl SharedPages {
             let mut lists = self.lists.lock();
             while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
                 steps::add(1);
-                has_more = lists.take(class, fetcher, request, &mut picks);
+                let page = lists.fitting(class, shards);
+                has_more = !page.is_null();
+                // SAFETY: null or a page of these lists.
+                unsafe { lists.take(page, class, shard, request, &mut picks) };
                 looks -= 1;
             }
             self.note_largest(&lists);
