@@ -44,9 +44,12 @@ impl SpanLists {
     }
 
     /// Lets the walk go on with the next list: that of the next shard, or after the last shard the
-    /// next group. Returns whether there is one.
+    /// next group. Returns whether there is one; none once the walk is over, whoever ended it.
     fn next_list(&mut self) -> bool {
         let Position { group, shard, .. } = self.position;
+        if group == GROUPS {
+            return false;
+        }
         let used = self.by_shard.used();
         let next = if group == UNSHARED { None } else { used.after(shard) };
         let (group, shard) = match next {

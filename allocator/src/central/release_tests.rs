@@ -304,3 +304,17 @@ proptest! {
         prop_assert_eq!(model.source.spans(), 0);
     }
 }
+
+/// Threads that release pages of one class share a walk. Whoever comes to its end, the others find
+/// that it is over.
+#[test]
+fn a_walk_is_over_for_all_who_share_it() {
+    let model = Model::new(64);
+    let mut lists = model.list.lists.lock();
+    lists.begin_walk();
+    for _ in 0..3 {
+        let mut budget = Budget::unbounded();
+        let look = core::iter::repeat_with(|| lists.look_further(&mut budget));
+        assert!(look.take(64).any(|look| matches!(look, Look::End)));
+    }
+}
