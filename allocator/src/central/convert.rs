@@ -103,12 +103,16 @@ impl Central {
         CONVERSION.try_use(|conversion| conversion.look(self));
     }
 
-    /// Converts spans of `shards`, of other classes than `class`, as far as that is due. Returns
-    /// whether it converted any.
+    /// Converts spans of other classes than `class`, as far as that is due. Those of the shards of
+    /// `strangers` stay while there are others. Returns whether it converted any.
     #[cold]
     #[inline(never)]
-    pub(super) fn convert_some(&self, class: SizeClass, shards: ShardSet) -> bool {
-        let convert = |conversion: &mut Conversion| conversion.convert_some(self, class, shards);
+    pub(super) fn convert_some(&self, class: SizeClass, strangers: ShardSet) -> bool {
+        let near = ShardSet::ALL.without(strangers);
+        let convert = |conversion: &mut Conversion| {
+            conversion.convert_some(self, class, near)
+                || !strangers.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
+        };
         is_due() && CONVERSION.try_use(convert) == Some(true)
     }
 }

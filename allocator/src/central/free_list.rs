@@ -93,7 +93,7 @@ impl CentralFreeList {
             if picks.count() > 0 {
                 return builder.finish();
             }
-            if reach != Reach::All {
+            if reach == Reach::Near {
                 return Chain::EMPTY;
             }
             let other = instead();

@@ -18,6 +18,7 @@ use super::picks::LINE;
 use crate::page::owner::{SHARDS, Shard};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
+use crate::page::span::SpanState;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 
 /// A set of shards.
@@ -273,7 +274,8 @@ pub fn splits_lines(class: SizeClass) -> bool {
 const LOOKED_AT: usize = 8;
 
 /// The shard whose the objects of a magazine of `class` are; `None` if they are of several, and may
-/// share lines with what lives. Looks at the first few.
+/// share lines with what lives. Looks at the first few. Those on shared pages may be of any: who
+/// uses these has given up some lines for memory.
 ///
 /// # Safety
 /// The chain's objects are of `class`, free and linked, and the caller owns them.
@@ -286,23 +288,28 @@ pub unsafe fn shard_of(class: SizeClass, chain: Chain) -> Option<Shard> {
         return Some(lowest);
     }
     let mut object = chain.head;
-    let mut found = None;
+    let (mut found, mut of_shared_page) = (None, None);
     for _ in 0..chain.count.min(LOOKED_AT) {
         let span = PAGE_MAP.span(object as usize);
         // SAFETY: null or a record, which is never unmapped. Of the record, which others may be
-        // changing under the lock of the class, the atomic owner alone is read.
-        let shard = if span.is_null() { lowest } else { unsafe { (*span).owner.shard() } };
-        let first = *found.get_or_insert(shard);
+        // changing under the lock of the class, the atomic owner is read, and the state, which
+        // stays while one of its blocks is the caller's.
+        let (shard, is_shared_page) = match unsafe { span.as_ref() } {
+            Some(span) => (span.owner.shard(), span.state == SpanState::Shared),
+            None => (lowest, false),
+        };
         if !splits_lines(class) {
-            return Some(first);
+            return Some(shard);
         }
-        if first != shard {
+        if is_shared_page {
+            of_shared_page.get_or_insert(shard);
+        } else if *found.get_or_insert(shard) != shard {
             return None;
         }
         // SAFETY: an object of the chain, which the caller owns, linked.
         object = unsafe { FreeObject::next(object) };
     }
-    found
+    found.or(of_shared_page)
 }
 
 #[cfg(test)]

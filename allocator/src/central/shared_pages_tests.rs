@@ -106,7 +106,7 @@ impl Model {
     }
 
     fn fetch(&mut self, class: SizeClass, request: usize) -> usize {
-        let got = objects(self.pages.fetch(class, Shard::FIRST, ShardSet::ALL, request));
+        let got = objects(self.pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, request));
         assert!(got.len() <= request);
         for &addr in &got {
             let align = 1 << class.size().trailing_zeros();
@@ -116,12 +116,11 @@ impl Model {
         got.len()
     }
 
-    /// A block of `class` for a thread of `shard`, from pages of `shards`.
-    fn fetch_of(&mut self, shard: Shard, shards: ShardSet, class: SizeClass) -> Option<usize> {
-        let got = objects(self.pages.fetch(class, shard, shards, 1));
-        let addr = *got.first()?;
+    /// A block of `class` for a thread of `shard`.
+    fn fetch_of(&mut self, shard: Shard, strangers: ShardSet, class: SizeClass) -> usize {
+        let addr = objects(self.pages.fetch(class, shard, strangers, 1))[0];
         self.add(addr, class.size());
-        Some(addr)
+        addr
     }
 
     fn release(&mut self, addrs: &[usize], sized: bool) {
@@ -221,34 +220,38 @@ fn holes_of_one_size_serve_another() {
 }
 
 /// A page is the shard's that its span was of, until blocks of it are handed to another one. A
-/// thread gets blocks on pages of the shards alone that it asks for, even if others' pages come
-/// first.
+/// thread gets blocks on pages of strangers only if it finds no others.
 #[test]
-fn pages_keep_the_owners_of_their_spans() {
+fn pages_have_owners_whose_they_stay_while_others_have_holes() {
     if !APPLIES {
         return;
     }
     let mut model = Model::new();
     let class = SizeClass::of(64).unwrap();
     let [one, two, three] = [1, 2, 3].map(Shard::new);
-    let owner = |addr: &usize| SharedPage::at(*addr).unwrap().owner().shard().index();
-    model.take_in_of(one, class, 0x5555_5555_5555_5555);
-    model.take_in_of(two, class, 0x5555_5555_5555_5555);
-    let owners: BTreeSet<usize> = model.live.keys().map(owner).collect();
-    assert_eq!(owners, BTreeSet::from([1, 2]));
+    let owner = |addr: &usize| SharedPage::at(*addr).unwrap().owner().shard();
+    let page = |addr: usize| SharedPage::at(addr).unwrap().addr();
     for shard in [one, two] {
-        assert_eq!(model.fetch_of(three, ShardSet::of(three), class), None, "it has no page");
-        let page = |addr: usize| SharedPage::at(addr).unwrap().addr();
-        let before: Vec<usize> =
-            model.live.keys().copied().filter(|&addr| owner(&addr) == shard.index()).collect();
-        let got = model.fetch_of(shard, ShardSet::of(shard), class).unwrap();
-        assert!(before.iter().any(|&addr| page(addr) == page(got)), "of its own page");
+        model.take_in_of(shard, class, 0x5555_5555_5555_5555);
     }
-    // When any will do, it is the new one's from then on.
-    let got = model.fetch_of(three, ShardSet::ALL, class).unwrap();
-    assert_eq!(owner(&got), 3);
-    let next = model.fetch_of(three, ShardSet::of(three), class).unwrap();
-    assert_eq!(owner(&next), 3);
+    let owned = |model: &Model, shard| -> BTreeSet<usize> {
+        let addrs = model.live.keys().copied();
+        addrs.filter(|addr| owner(addr) == shard).map(page).collect()
+    };
+    let pages = class.info().pages as usize;
+    assert_eq!([one, two, three].map(|shard| owned(&model, shard).len()), [pages, pages, 0]);
+    for (shard, stranger) in [(one, two), (two, one), (one, two)] {
+        let own = owned(&model, shard);
+        let got = model.fetch_of(shard, ShardSet::of(stranger), class);
+        assert!(own.contains(&page(got)), "of its own page");
+    }
+    // One that has none gets a page of another one, which is its own then.
+    let mut strangers = ShardSet::of(one);
+    strangers.insert(two);
+    let got = model.fetch_of(three, strangers, class);
+    assert_eq!(owned(&model, three), BTreeSet::from([page(got)]));
+    let next = model.fetch_of(three, strangers, class);
+    assert_eq!(page(next), page(got));
     model.check();
     model.end();
 }
@@ -298,7 +301,7 @@ fn sizes_are_read_while_neighbours_come_and_go() {
             scope.spawn(move || {
                 let class = SizeClass::of(size).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    let got = objects(pages.fetch(class, Shard::FIRST, ShardSet::ALL, 30));
+                    let got = objects(pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, 30));
                     assert!(got.iter().all(|&addr| size_at(addr) == size));
                     pages.release(got.into_iter(), SizeClass::SHARED, true);
                 }

@@ -51,8 +51,6 @@ pub enum Reach {
     /// Spans of the own shard, and of shards whose threads are asleep or gone, but for those whose
     /// free objects all lie on released pages: what costs neither lines nor memory.
     Near,
-    /// Also lines of other threads' spans, as far as those may be had: what costs no memory.
-    Resident,
     /// All spans that are there, and new ones.
     All,
 }
@@ -176,7 +174,7 @@ impl SpanLists {
         if out.count() == 0 && is_free_for_all && self.take_over_emptiest(others, shard) {
             own = self.take_own_cold(class, shard, request, RELEASED, out);
         }
-        if out.count() > 0 || choice.reach == Reach::Resident {
+        if out.count() > 0 {
             return own == Own::Full;
         }
         // What lies on released pages: of the own spans, of those asleep, and whole lines of others.

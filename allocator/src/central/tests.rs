@@ -172,7 +172,7 @@ impl Model {
     /// As a refill does it, from near to far.
     pub fn fetch_for(&mut self, fetcher: Fetcher, request: usize, apart: bool) -> Vec<usize> {
         let mut chain = Chain::EMPTY;
-        for reach in [Reach::Near, Reach::Resident, Reach::All] {
+        for reach in [Reach::Near, Reach::All] {
             if chain.is_empty() {
                 let (source, nothing) = (&self.source, || Chain::EMPTY);
                 chain =

@@ -104,12 +104,6 @@ impl CentralTier for SharedTier {
     }
 }
 
-/// Whether there may be something for `class` on shared pages, or spans to be converted into such.
-#[inline]
-fn may_share_pages(class: SizeClass) -> bool {
-    (SHARED_PAGES.may_have(class) || convert::is_due()) && convert::may_share(class)
-}
-
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
@@ -141,15 +135,7 @@ impl Central {
         };
         let mut chain = fetch(Reach::Near);
         if unlikely(chain.is_empty()) {
-            let strangers = fetcher.strangers(class);
-            let near = ShardSet::ALL.without(strangers);
-            chain = self.fetch_shared(&source, class, shard, near, request);
-            if chain.is_empty() && !strangers.is_empty() && may_share_pages(class) {
-                chain = fetch(Reach::Resident);
-                if chain.is_empty() {
-                    chain = self.fetch_shared(&source, class, shard, ShardSet::ALL, request);
-                }
-            }
+            chain = self.fetch_shared(&source, class, &fetcher, request);
             if chain.is_empty() {
                 chain = fetch(Reach::All);
             }
@@ -164,23 +150,24 @@ impl Central {
         chain
     }
 
-    /// Objects of pages that several classes share, for a thread of `shard`, if those of `shards`
-    /// have holes for `class` or other classes' spans of `shards` are to be converted for it. The
-    /// holes are filled before anything becomes resident.
+    /// Objects of pages that several classes share, if these have holes for `class` or other
+    /// classes' spans are to be converted for it. The holes are filled before lines of other
+    /// threads' spans are taken, and before anything becomes resident.
     fn fetch_shared(
         &self,
         source: &PageHeapSource,
         class: SizeClass,
-        shard: Shard,
-        shards: ShardSet,
+        fetcher: &Fetcher,
         request: usize,
     ) -> Chain {
-        if !unlikely(may_share_pages(class)) {
+        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        if !unlikely(may_share) || !convert::may_share(class) {
             return Chain::EMPTY;
         }
+        let strangers = fetcher.strangers(class);
         loop {
-            let chain = SHARED_PAGES.fetch(class, shard, shards, request);
-            if !chain.is_empty() || !self.convert_some(class, shards) {
+            let chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+            if !chain.is_empty() || !self.convert_some(class, strangers) {
                 source.handed_out(chain.count * class.size());
                 return chain;
             }

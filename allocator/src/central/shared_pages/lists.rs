@@ -27,8 +27,6 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use core::ptr;
 
-/// Pages of which a fetch asks whose they are, for one that it takes blocks from.
-const OWNERS_ASKED: usize = 8;
 /// Objects in a note of [`Picks`], at most.
 const NOTE: usize = 64;
 
@@ -78,50 +76,45 @@ impl Lists {
         (self.occupied | 1).ilog2() as usize
     }
 
-    /// A page of the list that is just enough for `class`, or null. If not all pages will do, but
-    /// those of `shards`, the first few from that list on are looked at.
-    pub fn fitting(&self, class: SizeClass, shards: ShardSet) -> *mut Span {
-        let mut fitting = self.occupied >> class.index() << class.index();
-        let mut looks = OWNERS_ASKED;
-        while fitting != 0 && looks > 0 {
-            let list = &self.lists[fitting.trailing_zeros() as usize];
-            let mut node = list.first();
-            if shards == ShardSet::ALL {
+    /// A page of the list that is just enough for `class`, or null: the first one that is of none of
+    /// the shards of `strangers`, or the first of all if as many as `looks` says have been passed
+    /// over.
+    fn fitting(&self, class: SizeClass, strangers: ShardSet, looks: &mut usize) -> *mut Span {
+        let fitting = self.occupied >> class.index() << class.index();
+        if fitting == 0 {
+            return ptr::null_mut();
+        }
+        let list = &self.lists[fitting.trailing_zeros() as usize];
+        let mut node = list.first();
+        while *looks > 0 && !strangers.is_empty() {
+            // SAFETY: null or a node of the list, hence the record of a shared page.
+            let Some(page) = (unsafe { SharedPage::of(node) }) else { break };
+            if !strangers.contains(page.owner().shard()) {
                 return node;
             }
-            // SAFETY: null or a node of the list, hence the record of a shared page.
-            while let Some(page) = unsafe { SharedPage::of(node) } {
-                steps::add(1);
-                if shards.contains(page.owner().shard()) {
-                    return node;
-                }
-                looks -= 1;
-                if looks == 0 {
-                    break;
-                }
-                // SAFETY: the node is in this list.
-                node = unsafe { list.next(node) };
-            }
-            fitting &= fitting - 1;
+            steps::add(1);
+            *looks -= 1;
+            // SAFETY: the node is in this list.
+            node = unsafe { list.next(node) };
         }
-        ptr::null_mut()
+        list.first()
     }
 
-    /// Takes blocks of `class` from the page `found`, for a thread of `shard`, until `out` has
-    /// `request` or is full. Null is a no-op.
-    ///
-    /// # Safety
-    /// `found` is null or was returned by `fitting` for the class, and nothing has changed since.
-    pub unsafe fn take(
+    /// Takes blocks of `class` from one page, until `out` has `request` or is full, for a thread of
+    /// `shard`. Lets pages of `strangers` be, as far as `looks` allows. Returns whether there was a
+    /// page to look at.
+    pub fn take(
         &mut self,
-        found: *mut Span,
         class: SizeClass,
         shard: Shard,
+        strangers: ShardSet,
+        looks: &mut usize,
         request: usize,
         out: &mut Picks,
-    ) {
+    ) -> bool {
+        let found = self.fitting(class, strangers, looks);
         // SAFETY: null or a record of the list, hence of a shared page.
-        let Some(page) = (unsafe { SharedPage::of(found) }) else { return };
+        let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
@@ -158,6 +151,7 @@ impl Lists {
                 self.file(found, longest, class_of(longest).index() as u8);
             }
         }
+        true
     }
 
     /// Marks the block at `addr` as free: one of `class`, or of any if that is `SHARED`. A page on

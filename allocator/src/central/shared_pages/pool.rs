@@ -25,6 +25,8 @@ use core::ptr::{self, NonNull};
 
 /// Pages that a fetch looks at, at most.
 const LOOKS: usize = 32;
+/// Pages of strangers that it passes over, at most. Each is a cache miss under the lock.
+const STRANGERS: usize = 8;
 /// Pages of a span of small objects, at most.
 const MOST: usize = MAX_SPAN_OS_PAGES * 4096 / PAGE_SIZE;
 
@@ -69,22 +71,26 @@ impl SharedPages {
         }
     }
 
-    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if no hole for one
-    /// is found on the pages of `shards`.
+    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if there is no hole
+    /// for one. Pages that were last handed to `strangers` come last, as far as a few looks tell.
     #[inline(never)]
-    pub fn fetch(&self, class: SizeClass, shard: Shard, shards: ShardSet, request: usize) -> Chain {
+    pub fn fetch(
+        &self,
+        class: SizeClass,
+        shard: Shard,
+        strangers: ShardSet,
+        request: usize,
+    ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
-        let mut looks = LOOKS;
+        let (mut looks, mut passed_over) = (LOOKS, STRANGERS);
         let mut has_more = true;
         while has_more && looks > 0 && picks.count() < request {
             let mut lists = self.lists.lock();
             while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
                 steps::add(1);
-                let page = lists.fitting(class, shards);
-                has_more = !page.is_null();
-                // SAFETY: null or a page of these lists.
-                unsafe { lists.take(page, class, shard, request, &mut picks) };
+                has_more =
+                    lists.take(class, shard, strangers, &mut passed_over, request, &mut picks);
                 looks -= 1;
             }
             self.note_largest(&lists);
