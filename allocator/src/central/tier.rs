@@ -129,10 +129,8 @@ impl Central {
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
         let list = &self.lists[class.index()];
-        let fetch = |reach| {
-            let instead = || self.pop_too_many(class);
-            list.fetch(&source, class, &fetcher, request, apart, reach, instead)
-        };
+        let instead = move || self.pop_too_many(class);
+        let fetch = |reach| list.fetch(&source, class, &fetcher, request, apart, reach, instead);
         let mut chain = fetch(Reach::Near);
         if unlikely(chain.is_empty()) {
             chain = self.fetch_shared(&source, class, &fetcher, request);
