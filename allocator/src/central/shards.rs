@@ -39,6 +39,11 @@ impl ShardSet {
         Self(1 << shard.index())
     }
 
+    /// All up to `shard`, which is one of them.
+    pub const fn up_to(shard: Shard) -> Self {
+        Self(usize::MAX >> (SHARDS - 1 - shard.index()))
+    }
+
     /// Whether there are none.
     #[inline(always)]
     pub const fn is_empty(self) -> bool {
@@ -338,6 +343,9 @@ mod tests {
             prop_assert!(with.contains(shard) && !lacking.contains(shard));
             prop_assert_eq!(with.without(lacking), ShardSet::of(shard));
             prop_assert_eq!(set.and(ShardSet::from_word(other)).as_word(), word & other);
+            let below = set.and(ShardSet::up_to(shard));
+            prop_assert_eq!(below.count(), model.range(..=shard.index()).count());
+            prop_assert_eq!(below.first(), set.first().filter(|_| !below.is_empty()));
         }
     }
 

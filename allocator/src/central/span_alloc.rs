@@ -17,7 +17,7 @@ use super::shards::{Fetcher, ShardSet, splits_lines};
 use super::span_lists::SpanLists;
 use super::spans_by_shard::RELEASED;
 use crate::base::hint::{prefetch, unlikely};
-use crate::page::owner::Shard;
+use crate::page::owner::{SHARDS, Shard};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, Span};
 use crate::page_heap::limits;
@@ -162,19 +162,25 @@ impl SpanLists {
     ) -> bool {
         let shard = self.by_shard.admit(fetcher.shard);
         let others = self.by_shard.used().without(ShardSet::of(shard));
-        let asleep = others.without(fetcher.awake);
+        let splits = splits_lines(class);
+        let asleep = if splits { others.without(fetcher.awake) } else { others };
         // Resident objects of shards whose threads are asleep or gone, of the fullest spans first.
         let mut own = self.take_of_asleep(class, asleep, shard, request, RELEASED, out);
+        // Before shared pages are asked, which cost more: whole free lines of a few other shards.
+        if out.count() == 0 && splits && self.is_much_idle(class, WHOLE_LINES) {
+            let above = others.without(ShardSet::up_to(shard));
+            let from = if above.is_empty() { others } else { above };
+            self.take_apart_of(class, from, LOOKS, request, out);
+        }
         if out.count() > 0 || choice.reach == Reach::Near {
             return own == Own::Full;
         }
         // Whole free lines of the spans of other threads: of nearly empty ones, which are taken
         // over; of any, for the first objects of a class and where much lies idle.
-        let splits = splits_lines(class);
         if splits {
             self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
             if out.count() == 0 && (choice.apart || self.is_much_idle(class, WHOLE_LINES)) {
-                self.take_apart_of(class, others, request, out);
+                self.take_apart_of(class, others, SHARDS, request, out);
             }
         }
         // Any span, where very much lies idle.
@@ -285,17 +291,18 @@ impl SpanLists {
         }
     }
 
-    /// As `take_apart`, of the first of these shards that has any.
+    /// As `take_apart`, of the first of these shards that has any. Looks at so many of them.
     #[cold]
     #[inline(never)]
     fn take_apart_of(
         &mut self,
         class: SizeClass,
         shards: ShardSet,
+        looks: usize,
         request: usize,
         out: &mut Picks,
     ) {
-        for shard in shards.iter() {
+        for shard in shards.iter().take(looks) {
             if out.count() == 0 {
                 self.take_apart(class, shard, request, out);
             }
