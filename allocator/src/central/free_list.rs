@@ -277,6 +277,9 @@ impl CentralFreeList {
     }
 
     /// Free objects, spans, and OS pages of the spans that were released and not used since.
+    ///
+    /// Never inlined: the deepest calls for figures have no room for it.
+    #[inline(never)]
     pub fn stats(&self) -> (usize, usize, usize) {
         let lists = self.lists.lock();
         (lists.free, lists.spans, lists.released)

@@ -81,7 +81,11 @@ impl IdleLook {
             let list = &central.lists[class.index()];
             let spare = self.spare_spans * class.info().pages as usize * PAGE_SIZE;
             let idle = list.take_idle(class, self.consumer);
-            let idle = idle.saturating_sub(spare * list.shards_in_use());
+            let idle = match idle.saturating_sub(spare) {
+                0 => 0,
+                _ if spare == 0 => idle,
+                _ => idle.saturating_sub(spare * list.shards_in_use()),
+            };
             self.found.0[class.index()] = u32::try_from(idle / OS_PAGE).unwrap_or(u32::MAX);
             self.bytes += idle;
         }

@@ -128,13 +128,12 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let list = &self.lists[class.index()];
         let choice = Choice::new(apart, Reach::All);
         let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
         let chain = if unlikely(may_share) && convert::may_share(class) {
             self.fetch_with_shared(&source, class, &fetcher, request, choice)
         } else {
-            list.fetch(&source, class, &fetcher, request, choice, || self.pop_too_many(class))
+            self.fetch_of_spans(&source, class, &fetcher, request, choice)
         };
         if unlikely(source.has_news()) {
             self.note(&source);
@@ -144,6 +143,21 @@ impl Central {
             return self.pop_any(class);
         }
         chain
+    }
+
+    /// `CentralFreeList::fetch`, with a magazine that is one too many before a fresh span. The one
+    /// place that calls it, so that there is one copy of it.
+    #[inline(always)]
+    fn fetch_of_spans(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+        choice: Choice,
+    ) -> Chain {
+        let instead = || self.pop_too_many(class);
+        self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
     }
 
     /// As `CentralFreeList::fetch`, where pages that several classes share have holes for `class`,
@@ -159,10 +173,8 @@ impl Central {
         request: usize,
         choice: Choice,
     ) -> Chain {
-        let instead = || self.pop_too_many(class);
         let fetch = |reach| {
-            let choice = Choice { reach, ..choice };
-            self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
+            self.fetch_of_spans(source, class, fetcher, request, Choice { reach, ..choice })
         };
         let mut chain = fetch(Reach::Near);
         let strangers = fetcher.strangers(class);
