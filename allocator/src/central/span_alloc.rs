@@ -168,9 +168,12 @@ impl SpanLists {
         let mut own = self.take_of_asleep(class, asleep, shard, request, RELEASED, out);
         // Before shared pages are asked, which cost more: whole free lines of a few other shards.
         if out.count() == 0 && splits && self.is_much_idle(class, WHOLE_LINES) {
+            self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
             let above = others.without(ShardSet::up_to(shard));
             let from = if above.is_empty() { others } else { above };
-            self.take_apart_of(class, from, LOOKS, request, out);
+            if out.count() == 0 {
+                self.take_apart_of(class, from, LOOKS, request, out);
+            }
         }
         if out.count() > 0 || choice.reach == Reach::Near {
             return own == Own::Full;
