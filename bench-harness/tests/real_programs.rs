@@ -211,7 +211,7 @@ fn a_series_leaves_runs_facts_and_proofs_and_goes_on_where_it_ended() {
         own: own(),
         folder: folder.0.join("programs"),
     };
-    let plan = Plan { threads: 2, rounds: 2, scale: 1.0, asked_scale: None, seed: 5 };
+    let plan = Plan { threads: 2, rounds: 2, scale: 1.0, asked_scale: None, seed: 5, asked: None };
     let mut results = Results::new(Machine::default(), plan);
     let columns = &columns()[..2];
     let mut told = 0;

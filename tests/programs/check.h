@@ -108,6 +108,33 @@ static inline size_t resident_bytes(void) {
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* The number behind `name` in a file of /proc/self, in KiB. Without stdio, which would allocate. */
+static inline size_t kib_of(const char *path, const char *name) {
+    static char text[8192];
+    char *at;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t length = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    CHECK(length > 0, "%s", path);
+    close(fd);
+    text[length] = 0;
+    at = strstr(text, name);
+    CHECK(at != NULL, "%s has no %s", path, name);
+    return strtoul(at + strlen(name), NULL, 10);
+}
+
+/* Number of mappings of this process. */
+static inline size_t mappings(void) {
+    static char text[1 << 16];
+    size_t lines = 0;
+    ssize_t length, i;
+    int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+    CHECK(fd >= 0, "maps");
+    while ((length = read(fd, text, sizeof text)) > 0)
+        for (i = 0; i < length; i++) lines += text[i] == '\n';
+    close(fd);
+    return lines;
+}
+
 /* If STRATALLOC_EXPECT names a file, `malloc` of this process must come from it. */
 static inline void expect_library(void) {
     static char wanted[PATH_MAX], actual[PATH_MAX];

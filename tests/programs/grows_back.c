@@ -6,32 +6,8 @@
 #include <pthread.h>
 #include <sys/mman.h>
 
-/* A figure of /proc/self/status in bytes. Without stdio, which would allocate. */
-static size_t status(const char *name) {
-    static char text[8192];
-    char *at;
-    int file = open("/proc/self/status", O_RDONLY);
-    ssize_t length = file < 0 ? -1 : read(file, text, sizeof text - 1);
-    CHECK(length > 0, "status");
-    close(file);
-    text[length] = 0;
-    at = strstr(text, name);
-    CHECK(at != NULL, "%s", name);
-    return strtoul(at + strlen(name), NULL, 10) * KIB;
-}
-
-/* Number of mappings of the process. */
-static size_t mappings(void) {
-    static char text[65536];
-    size_t lines = 0;
-    ssize_t length, i;
-    int file = open("/proc/self/maps", O_RDONLY);
-    CHECK(file >= 0, "maps");
-    while ((length = read(file, text, sizeof text)) > 0)
-        for (i = 0; i < length; i++) lines += text[i] == '\n';
-    close(file);
-    return lines;
-}
+/* A figure of /proc/self/status in bytes. */
+static size_t status(const char *name) { return kib_of("/proc/self/status", name) * KIB; }
 
 typedef int property_function(const char *, size_t *);
 

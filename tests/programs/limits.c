@@ -10,29 +10,19 @@
 
 static void *blocks[MOST];
 
-static size_t resident(void) {
-    char text[128] = {0};
-    unsigned long pages = 0;
-    int file = open("/proc/self/statm", O_RDONLY);
-    CHECK(file >= 0 && read(file, text, sizeof text - 1) > 0, "statm");
-    CHECK(sscanf(text, "%*u %lu", &pages) == 1, "statm");
-    close(file);
-    return pages * 4096;
-}
-
 /* What is above the limit when memory is taken goes back at once, not with the decay. */
 static void soft_after_a_burst(void) {
-    size_t i, limit = 48 * MIB, before = resident(), full, after;
+    size_t i, limit = 48 * MIB, before = resident_bytes(), full, after;
     CHECK(MallocExtension_SetMemoryLimit(limit, SOFT) == 1, "set");
     for (i = 0; i < 150; i++) {
         CHECK(blocks[i] = malloc(MIB), "a soft limit fails no request");
         memset(blocks[i], 1, MIB);
     }
-    full = resident() - before;
+    full = resident_bytes() - before;
     CHECK(full >= 140 * MIB, "%zu MiB", full / MIB);
     for (i = 0; i < 150; i++) free(blocks[i]);
     free(opaque(malloc(200 * KIB)));
-    after = resident() - before;
+    after = resident_bytes() - before;
     CHECK(after <= limit + 4 * MIB, "%zu MiB", after / MIB);
 }
 
@@ -40,7 +30,7 @@ static void soft_after_a_burst(void) {
  * what it used to what the others left in their spans. */
 static void soft(void) {
     static const size_t sizes[] = {200, 1500, 700, 3000, 100, 9000, 450, 5000};
-    size_t phase, i, most = 0, kept = 0, limit = 96 * MIB, before = resident();
+    size_t phase, i, most = 0, kept = 0, limit = 96 * MIB, before = resident_bytes();
     CHECK(MallocExtension_SetMemoryLimit(limit, SOFT) == 1, "set");
     CHECK(MallocExtension_GetMemoryLimit(SOFT) == limit, "get");
     for (phase = 0; phase < sizeof sizes / sizeof *sizes; phase++) {
@@ -50,7 +40,7 @@ static void soft(void) {
             CHECK(blocks[kept + i] = malloc(sizes[phase]), "a soft limit fails no request");
             memset(blocks[kept + i], 1, sizes[phase]);
         }
-        now = resident();
+        now = resident_bytes();
         if (now > most) most = now;
         for (i = 0; i < count; i++) {
             void *block = blocks[kept + i];
@@ -72,7 +62,7 @@ static void hard_of(size_t size) {
             memset(blocks[count], 1, size);
         }
         CHECK(count < MOST && errno == ENOMEM, "%zu blocks, errno %d", count, errno);
-        CHECK(resident() <= limit + 16 * MIB, "%zu MiB resident", resident() / MIB);
+        CHECK(resident_bytes() <= limit + 16 * MIB, "%zu MiB resident", resident_bytes() / MIB);
         CHECK(count * size >= limit / 100 * 80, "%zu bytes usable in blocks of %zu", count * size, size);
         if (round == 0) first = count;
         CHECK(count >= first / 100 * 97, "%zu blocks at first, %zu in round %zu", first, count, round);

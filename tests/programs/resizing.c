@@ -8,28 +8,6 @@
 
 #define PAGE 4096
 
-static size_t resident(void) {
-    char text[128] = {0};
-    unsigned long pages = 0;
-    int file = open("/proc/self/statm", O_RDONLY);
-    CHECK(file >= 0 && read(file, text, sizeof text - 1) > 0, "statm");
-    CHECK(sscanf(text, "%*u %lu", &pages) == 1, "statm");
-    close(file);
-    return pages * PAGE;
-}
-
-static size_t mappings(void) {
-    static char text[1 << 16];
-    size_t lines = 0;
-    ssize_t got, i;
-    int file = open("/proc/self/maps", O_RDONLY);
-    CHECK(file >= 0, "maps");
-    while ((got = read(file, text, sizeof text)) > 0)
-        for (i = 0; i < got; i++) lines += text[i] == '\n';
-    close(file);
-    return lines;
-}
-
 static size_t faults(void) {
     struct rusage usage;
     CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
@@ -69,14 +47,14 @@ static char *resized(char *block, size_t size) {
 /* The tail of a block that shrinks leaves the process, of one with a mapping of its own at once. */
 static void cut_off(void) {
     static char *blocks[20];
-    size_t i, before = resident(), now;
+    size_t i, before = resident_bytes(), now;
     for (i = 0; i < 20; i++) {
         CHECK(blocks[i] = malloc(100 * MIB), "malloc");
         mark(blocks[i], 0, 100 * MIB, i);
         blocks[i] = resized(blocks[i], 10 * MIB + i * 3 * MIB);
         CHECK(malloc_usable_size(blocks[i]) < 11 * MIB + i * 3 * MIB, "usable");
     }
-    now = resident() - before;
+    now = resident_bytes() - before;
     CHECK(now < (20 * 10 + 190 * 3 + 16) * MIB, "%zu MiB", now / MIB);
     for (i = 0; i < 20; i++) {
         check_marks(blocks[i], 10 * MIB + i * 3 * MIB, i);
@@ -89,7 +67,7 @@ static void cut_off_in_the_heap(void) {
     char *block = malloc(60 * MIB);
     size_t before, i;
     mark(block, 0, 60 * MIB, 1);
-    before = resident();
+    before = resident_bytes();
     for (i = 59; i >= 1; i--) {
         char *other;
         block = resized(block, i * MIB);
@@ -98,7 +76,7 @@ static void cut_off_in_the_heap(void) {
         opaque(other);
     }
     check_marks(block, MIB, 1);
-    CHECK(resident() < before + 8 * MIB, "%zu MiB", (resident() - before) / MIB);
+    CHECK(resident_bytes() < before + 8 * MIB, "%zu MiB", (resident_bytes() - before) / MIB);
 }
 
 /* Between any two sizes and back, all that is touched is a page: nothing is copied, however often. */

@@ -72,6 +72,16 @@ pub fn run_cases(source: &str, link: Link, limit: Duration) {
     assert!(failures.is_empty(), "{} cases failed\n{}", failures.len(), failures.join("\n\n"));
 }
 
+/// Runs some cases of a C program with the hardened library preloaded.
+#[track_caller]
+pub fn run_cases_hardened(source: &str, cases: &[&str], limit: Duration) {
+    for case in cases {
+        let mut one = Command::new(program(source, Link::Preload));
+        one.arg(case).env("LD_PRELOAD", library::hardened());
+        process::run(one, limit).expect_success();
+    }
+}
+
 /// The folder of compiled programs.
 pub fn output_dir() -> PathBuf {
     let dir = library::target_dir().join("test-programs");

@@ -65,10 +65,12 @@ struct State {
     frees: u32,
     /// When the last step began, in milliseconds of the coarse clock.
     begun_ms: u64,
-    /// When the next step is due.
-    due_ms: u64,
+    /// When files are looked at next.
+    files_ms: u64,
     /// When idle magazines are looked at next.
     look_ms: u64,
+    /// Whether a step is under way. However long it takes, there is no other meanwhile.
+    is_begun: bool,
     /// What the step has left to do: the size class that it is at (`CLASS_COUNT`: none is left),
     /// and how many OS pages of that are to go back.
     class: usize,
@@ -77,12 +79,16 @@ struct State {
     part: usize,
     /// Bytes that this step gave back inside spans.
     released: usize,
-    /// Whether the step also looks at what lies idle in magazines, and what of that is left:
-    /// transfer caches, caches of threads that have ended.
+    /// Whether the step also looks at what lies idle in magazines.
+    has_look: bool,
+    /// Whether something of that is left, and what: transfer caches, caches of threads that have
+    /// ended.
     is_look: bool,
     drain: Drain,
     kept: usize,
-    /// Looks in a row at which there was next to nothing.
+    /// Whether the look found more than next to nothing.
+    found: bool,
+    /// Looks in a row, of steps that have ended, at which there was next to nothing.
     quiet: u32,
     watch: Watch,
     response: ContainerResponse,
@@ -142,15 +148,18 @@ impl State {
             calls: 0,
             frees: 0,
             begun_ms: 0,
-            due_ms: 0,
+            files_ms: 0,
             look_ms: 0,
+            is_begun: false,
             class: CLASS_COUNT,
             pages: 0,
             part: STEP_SHARE,
             released: 0,
+            has_look: false,
             is_look: false,
             drain: Drain::over(),
             kept: 0,
+            found: false,
             quiet: 0,
             watch: Watch::in_program(),
             response: ContainerResponse::new(),
@@ -202,40 +211,36 @@ impl State {
         again
     }
 
-    /// Goes on with a step that was begun, or begins one that is due.
+    /// Goes on with the step that is under way, or begins one that is due.
     fn take_step(&mut self, now_ms: u64, silent_ms: u64) {
-        if self.class == CLASS_COUNT && now_ms >= self.due_ms {
+        if now_ms >= self.files_ms {
+            self.files_ms = now_ms + step_ms();
+            self.look_at_files(now_ms);
+        }
+        if !self.is_begun && now_ms >= self.begun_ms + step_ms() {
             self.begin(now_ms);
         }
-        let was_begun = self.is_begun();
-        if was_begun || PAGE_HEAP.owes() || reclaim_pass::is_wanted() {
+        if self.is_begun || PAGE_HEAP.owes() || reclaim_pass::is_wanted() {
             self.work(silent_ms);
-            if was_begun && !self.is_begun() && !PAGE_HEAP.owes() {
+            if self.is_begun && self.class == CLASS_COUNT && !self.is_look && !PAGE_HEAP.owes() {
                 self.finish();
             }
         }
-    }
-
-    /// Whether a step is under way.
-    fn is_begun(&self) -> bool {
-        self.class < CLASS_COUNT || self.is_look
     }
 
     /// Begins a step.
     fn begin(&mut self, now_ms: u64) {
         let decay_ms = parameters::get(Id::DecayMs) as u64;
         self.part = if now_ms - self.begun_ms >= decay_ms { 1 } else { STEP_SHARE };
-        self.begun_ms = now_ms;
-        self.due_ms = now_ms + step_ms();
+        (self.begun_ms, self.is_begun) = (now_ms, true);
         (self.class, self.pages, self.released) = (0, 0, 0);
-        self.look_at_files(now_ms);
         PAGE_HEAP.decay_step();
-        if now_ms >= self.look_ms {
+        self.has_look = now_ms >= self.look_ms;
+        if self.has_look {
             self.look_ms = now_ms + LOOK_MS;
-            self.is_look = true;
+            (self.is_look, self.found) = (true, false);
             self.drain = Drain::new();
             self.kept = cache_pool::unneeded_count();
-            self.quiet += 1;
         }
     }
 
@@ -303,7 +308,7 @@ impl State {
         if HARDENED {
             match guard_pages::decay_one() {
                 None => return true,
-                Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.quiet = 0,
+                Some(kept) if kept >= guard_pages::KEPT_BYTES_QUIETLY => self.found = true,
                 Some(_) => {}
             }
         }
@@ -312,13 +317,45 @@ impl State {
         false
     }
 
-    /// Ends a step.
+    /// Ends the step. Only now is known what it found: one that has much to do may take as long as
+    /// many looks in a program that rarely calls.
     fn finish(&mut self) {
+        self.is_begun = false;
         let left = self.released >= LEAST_STEP
             || cow_state::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS.min(16 * PAGE_SIZE);
-        if left {
+        if left || self.has_look && self.found {
             self.quiet = 0;
+        } else if self.has_look {
+            self.quiet += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls come so rarely that a step takes as long as many looks: what it has not come to yet
+    /// does not count as nothing.
+    #[test]
+    fn only_a_step_that_has_ended_counts_as_quiet() {
+        let mut state = State::new();
+        let (mut now_ms, mut ended) = (Linux.now_ms(), 0);
+        while ended < LOOKS_QUIET {
+            let (was_begun, begun_ms, quiet) = (state.is_begun, state.begun_ms, state.quiet);
+            now_ms += 2 * LOOK_MS;
+            state.take_step(now_ms, 0);
+            assert!(
+                !was_begun || state.begun_ms == begun_ms,
+                "a step was begun before another ended"
+            );
+            if state.is_begun {
+                assert_eq!(state.quiet, quiet, "after {ended} steps");
+            } else {
+                assert!(state.quiet <= quiet + 1);
+                ended += 1;
+            }
         }
     }
 }

@@ -44,6 +44,24 @@ pub fn last_set_in(from: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
     Some(index * 64 + bits.ilog2() as usize)
 }
 
+/// The words in which the `len` bits from `start` on lie, by their numbers, and which of their bits
+/// these are.
+#[inline(always)]
+pub fn words_of_range(start: usize, len: usize) -> impl Iterator<Item = (usize, u64)> {
+    let end = start + len;
+    let words = if len == 0 { 0..0 } else { start / 64..end.div_ceil(64) };
+    words.map(move |index| {
+        let low = start.max(index * 64) - index * 64;
+        let high = end.min(index * 64 + 64) - index * 64;
+        (index, u64::MAX >> (64 - (high - low)) << low)
+    })
+}
+
+/// The bits of a word whose numbers are multiples of `align`, which is 1 to 64.
+const fn multiples_in_word(align: usize) -> u64 {
+    u64::MAX / (u64::MAX >> (64 - align))
+}
+
 impl<const WORDS: usize> Bitmap<WORDS> {
     /// Number of bits.
     pub const BITS: usize = WORDS * 64;
@@ -70,8 +88,7 @@ impl<const WORDS: usize> Bitmap<WORDS> {
     pub fn whole_groups(&self, len: usize) -> Self {
         debug_assert!(len.is_power_of_two() && len <= 64);
         let ones = u64::MAX >> (64 - len);
-        // The lowest bit of each group.
-        let lowest = u64::MAX / ones;
+        let lowest = multiples_in_word(len);
         let whole = |word: u64| {
             let mut all = word;
             let mut shift = 1;
@@ -89,36 +106,24 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
-    /// The part of word `index` that lies in `[start, start + len)`.
-    fn mask(index: usize, start: usize, len: usize) -> u64 {
-        let low = start.max(index * 64);
-        let high = (start + len).min(index * 64 + 64);
-        if low >= high { 0 } else { (u64::MAX >> (64 - (high - low))) << (low - index * 64) }
-    }
-
-    /// Words that `[start, start + len)` touches.
-    fn words_of(start: usize, len: usize) -> core::ops::Range<usize> {
-        start / 64..(start + len).div_ceil(64)
-    }
-
     /// Sets `len` bits from `start` on.
     pub fn set_range(&mut self, start: usize, len: usize) {
-        for index in Self::words_of(start, len) {
-            self.words[index] |= Self::mask(index, start, len);
+        for (index, mask) in words_of_range(start, len) {
+            self.words[index] |= mask;
         }
     }
 
     /// Clears `len` bits from `start` on.
     pub fn clear_range(&mut self, start: usize, len: usize) {
-        for index in Self::words_of(start, len) {
-            self.words[index] &= !Self::mask(index, start, len);
+        for (index, mask) in words_of_range(start, len) {
+            self.words[index] &= !mask;
         }
     }
 
     /// Number of bits set among the `len` bits from `start` on.
     pub fn count_range(&self, start: usize, len: usize) -> usize {
-        Self::words_of(start, len)
-            .map(|index| (self.words[index] & Self::mask(index, start, len)).count_ones() as usize)
+        words_of_range(start, len)
+            .map(|(index, mask)| (self.words[index] & mask).count_ones() as usize)
             .sum()
     }
 
@@ -143,11 +148,6 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         next_set_in(WORDS, from, |index| self.words[index] ^ flip).unwrap_or(Self::BITS)
     }
 
-    /// Last clear bit at or before `from`, if there is one.
-    pub fn last_clear(&self, from: usize) -> Option<usize> {
-        last_set_in(from, |index| !self.words[index])
-    }
-
     /// First run of clear bits at or after `from`.
     pub fn clear_run(&self, from: usize) -> Option<Run> {
         let start = self.next_clear(from);
@@ -166,14 +166,76 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         Some(Run { start, len: self.next_clear(start) - start })
     }
 
-    /// Length of the longest run of clear bits.
+    /// Length of the longest run of clear bits. Looks at each run: for bitmaps with few.
     pub fn longest_clear_run(&self) -> usize {
-        longest(|at| self.clear_run(at))
+        let (mut longest, mut at) = (0, 0);
+        while let Some(run) = self.clear_run(at) {
+            longest = longest.max(run.len);
+            at = run.start + run.len;
+        }
+        longest
     }
 
-    /// Length of the longest run of set bits.
+    /// Length of the longest run of set bits. Takes the same time however many runs there are: the
+    /// length is doubled as long as there is such a run, and what is missing is found by halves.
     pub fn longest_set_run(&self) -> usize {
-        longest(|at| self.set_run(at))
+        if self.is_empty() {
+            return 0;
+        }
+        let (mut starts, mut len) = (*self, 1);
+        let mut longer = starts.pairs(len);
+        while !longer.is_empty() {
+            (starts, len) = (longer, 2 * len);
+            longer = starts.pairs(len);
+        }
+        let mut step = len / 2;
+        while step > 0 {
+            longer = starts.pairs(step);
+            if !longer.is_empty() {
+                (starts, len) = (longer, len + step);
+            }
+            step /= 2;
+        }
+        len
+    }
+
+    /// The bits at which `len` set bits in a row begin; `len` is not 0.
+    pub fn starts_of(&self, len: usize) -> Self {
+        let (mut starts, mut have) = (*self, 1);
+        while have < len {
+            let step = have.min(len - have);
+            starts = starts.pairs(step);
+            have += step;
+        }
+        starts
+    }
+
+    /// Clears every bit whose number is no multiple of `align`, a power of two.
+    pub fn keep_multiples(&mut self, align: usize) {
+        debug_assert!(align.is_power_of_two());
+        let words_apart = align.div_ceil(64);
+        let multiples = multiples_in_word(align.min(64));
+        for (index, word) in self.words.iter_mut().enumerate() {
+            *word &= if index.is_multiple_of(words_apart) { multiples } else { 0 };
+        }
+    }
+
+    /// Whether no bit is set.
+    pub fn is_empty(&self) -> bool {
+        self.words.iter().fold(0, |all, word| all | word) == 0
+    }
+
+    /// The bits that are set here and `step` bits further on. Where they are the starts of runs of a
+    /// length that is no less, those of runs that are longer by `step`.
+    fn pairs(&self, step: usize) -> Self {
+        let (words, bits) = (step / 64, step % 64);
+        let word = |index: usize| if index < WORDS { self.words[index] } else { 0 };
+        let mut out = *self;
+        for index in 0..WORDS {
+            let at = index + words;
+            out.words[index] &= word(at) >> bits | (word(at + 1) << 1) << (63 - bits);
+        }
+        out
     }
 
     /// Number of words.
@@ -220,17 +282,6 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         }
         out
     }
-}
-
-/// Length of the longest of the runs that `next` finds, given where to search from.
-#[inline(always)]
-fn longest(next: impl Fn(usize) -> Option<Run>) -> usize {
-    let (mut longest, mut at) = (0, 0);
-    while let Some(run) = next(at) {
-        longest = longest.max(run.len);
-        at = run.start + run.len;
-    }
-    longest
 }
 
 #[cfg(test)]
@@ -283,6 +334,36 @@ mod tests {
             prop_assert_eq!(build(&set).whole_groups(len), build(&whole));
         }
 
+        /// A place is kept if a row of set bits begins there, and at a multiple.
+        #[test]
+        fn starts_are_those_of_rows_of_set_bits(
+            set in prop::collection::vec(prop::bool::weighted(0.95), 256),
+            len in 1_usize..=256, log in 0_u32..=8,
+        ) {
+            let align = 1 << log;
+            let row = |at: usize| at + len <= 256 && set[at..at + len].iter().all(|&bit| bit);
+            let wanted: Vec<bool> = (0..256).map(|at| row(at) && at.is_multiple_of(align)).collect();
+            let mut starts = build(&set).starts_of(len);
+            starts.keep_multiples(align);
+            prop_assert_eq!(starts, build(&wanted));
+            prop_assert_eq!(starts.is_empty(), !wanted.contains(&true));
+        }
+
+        /// However long the runs are.
+        #[test]
+        fn the_longest_run_is_that_of_a_scan(cuts in prop::collection::vec(0_usize..256, 0..12)) {
+            let mut bits = Bits::new();
+            bits.set_range(0, 256);
+            cuts.iter().for_each(|&cut| bits.clear_range(cut, 1));
+            let mut longest = 0;
+            let mut at = 0;
+            while let Some(run) = bits.set_run(at) {
+                longest = longest.max(run.len);
+                at = run.start + run.len;
+            }
+            prop_assert_eq!(bits.longest_set_run(), longest);
+        }
+
         /// Searching finds what a linear scan finds.
         #[test]
         fn searches_agree_with_a_scan(
@@ -292,8 +373,6 @@ mod tests {
             let scan = |want| (from..256).find(|&i| set[i] == want).unwrap_or(256);
             prop_assert_eq!(bits.next_set(from), scan(true));
             prop_assert_eq!(bits.next_clear(from), scan(false));
-            let last = from.min(255);
-            prop_assert_eq!(bits.last_clear(last), (0..=last).rev().find(|&i| !set[i]));
             let runs = |on| {
                 let lengths = set.chunk_by(|a, b| a == b).filter(|run| run[0] == on);
                 lengths.map(<[bool]>::len).max().unwrap_or(0)

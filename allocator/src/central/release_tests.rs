@@ -54,6 +54,9 @@ impl<R: Release> Os for OnlyReleases<R> {
         self.0.release(addr, bytes)
     }
     unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
+    fn residency(&self, _: usize, _: &mut [u8]) -> bool {
+        false
+    }
     unsafe fn resize(&self, _: usize, _: usize, _: usize) -> bool {
         false
     }

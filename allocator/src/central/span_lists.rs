@@ -80,9 +80,11 @@ pub(super) struct Position {
 }
 
 impl Position {
-    /// Between two walks.
+    /// At the end of the first list, whose spans have nothing to release. All zeros: otherwise the
+    /// lists of all classes, and the transfer caches beside them, would be data that every process
+    /// reads from the library's file.
     pub const fn new() -> Self {
-        Self { group: GROUPS, shard: Shard::FIRST, next: ptr::null_mut() }
+        Self { group: 0, shard: Shard::FIRST, next: ptr::null_mut() }
     }
 }
 

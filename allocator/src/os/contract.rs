@@ -35,6 +35,10 @@ pub trait Os {
     /// `[addr, addr + bytes)` was mapped by `map`.
     unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool);
 
+    /// Which pages of the kernel from `addr` on are resident, one byte for each, of which the
+    /// lowest bit counts. Returns whether the kernel says so.
+    fn residency(&self, addr: usize, flags: &mut [u8]) -> bool;
+
     /// Resizes a mapping without moving it. Returns whether it could.
     ///
     /// # Safety

@@ -196,6 +196,14 @@ impl Os for Linux {
         unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) };
     }
 
+    fn residency(&self, addr: usize, flags: &mut [u8]) -> bool {
+        let bytes = flags.len() * self.page_size();
+        // SAFETY: writes a byte for each page; an address where nothing is mapped is refused.
+        !failed(unsafe {
+            call(libc::SYS_mincore, [addr, bytes, flags.as_mut_ptr().addr(), 0, 0, 0])
+        })
+    }
+
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
         // The mapping of the last page grows: the kernel may have several for the block, and
         // resizes one at a time.

@@ -10,14 +10,17 @@
 //! a border for each that it makes, or makes two for that many huge pages. The neighbours lose
 //! little: the kernel does not split a huge page for that, it only does not make a new one.
 //!
-//! A range of free huge pages that is released gets the advice for huge pages again (`repair`): it
-//! is not resident, so its next use can have a huge page. The page heap's lock guards the records;
-//! the system calls are made without it.
+//! A huge page in which spans will leave holes for their alignment gets that advice before it is
+//! touched (`expect_holes`).
+//!
+//! A range of free huge pages that is released gets the advice for huge pages (`repair`), unless
+//! memory is used sparsely (`density`): it is not resident, so its next use can have a huge page.
+//! The page heap's lock guards the records; the system calls are made without it.
 
 use super::heap::{Inner, PageHeap};
 use super::huge_page::{HugePage, HugeState};
 use super::huge_ranges::record;
-use crate::config::HUGE_SIZE;
+use crate::config::{HUGE_SIZE, PAGES_PER_HUGE};
 use crate::os::Os;
 use crate::parameters::{self, HugePages};
 
@@ -46,6 +49,16 @@ fn borders_around(addr: usize, len: usize) -> usize {
 }
 
 impl Inner {
+    /// Whether memory is touched densely, for all that is known: not if one kind of use is known to
+    /// be sparse.
+    fn is_dense(&self) -> Option<bool> {
+        let [spans, blocks] = &self.densities;
+        match (spans.is_dense(), blocks.is_dense()) {
+            (Some(one), Some(other)) => Some(one && other),
+            (one, other) => one.or(other),
+        }
+    }
+
     /// Notes new advice for the `len` huge pages from `addr` on, which had the same advice so far.
     pub fn note_asked(&mut self, addr: usize, len: usize, huge_backed: bool) {
         self.borders -= borders_around(addr, len);
@@ -70,6 +83,28 @@ impl Inner {
         let result = change(self);
         self.borders = self.borders + borders_around(addr, 1) - before;
         result
+    }
+
+    /// Advises the kernel not to back `huge` with one page if nothing in it was touched yet: spans
+    /// that come to lie in it leave holes, which a huge page would make resident. Once it was
+    /// touched it is resident, and the advice would not help. Where there are many borders, it is
+    /// not worth another one.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn expect_holes<O: Os>(&mut self, os: &O, huge: *mut HugePage) {
+        // SAFETY: records are never freed, and `&mut self` says that the lock is held.
+        let huge = unsafe { &*huge };
+        if !huge.huge_backed || huge.released.count() < PAGES_PER_HUGE {
+            return;
+        }
+        let (addr, before) = (huge.addr, self.borders);
+        self.note_asked(addr, 1, false);
+        if self.borders > before && self.borders > FEW {
+            self.note_asked(addr, 1, true);
+            return;
+        }
+        // SAFETY: a huge page that this heap has mapped.
+        unsafe { os.advise_huge(addr, HUGE_SIZE, false) };
     }
 
     /// Notes that pages of the huge page at `addr` are not the heap's any more: it gets no advice
@@ -139,7 +174,8 @@ impl<O: Os> PageHeap<O> {
         unsafe { self.os.advise_huge(start, len * HUGE_SIZE, false) };
     }
 
-    /// Asks for huge pages again where the `len` huge pages from `first` on were broken up.
+    /// Asks for huge pages where the `len` huge pages from `first` on were broken up, or never had
+    /// them, unless what the heap grew by is known to be used sparsely.
     ///
     /// # Safety
     /// The caller holds the range (`hold_range`), and it is not resident.
@@ -149,12 +185,20 @@ impl<O: Os> PageHeap<O> {
         }
         // SAFETY: records are never freed, and the address does not change.
         let addr = unsafe { (*first).addr };
-        // SAFETY: records of the range, whose advice only the caller changes while it holds the
-        // range.
-        let is_broken = |index| unsafe { (*record(addr + index * HUGE_SIZE)).broken_up };
+        let is_dense = self.lock().is_dense();
+        let asked = |index| {
+            // SAFETY: a record of the range, whose advice only the caller changes while it holds
+            // the range.
+            let huge = unsafe { &*record(addr + index * HUGE_SIZE) };
+            (huge.huge_backed, huge.broken_up)
+        };
+        let is_to_change = |index| match asked(index) {
+            (true, _) => false,
+            (false, is_broken_up) => is_dense.unwrap_or(is_broken_up),
+        };
         let mut at = 0;
-        while let Some(start) = (at..len).find(|&index| is_broken(index)) {
-            let end = (start..len).find(|&index| !is_broken(index)).unwrap_or(len);
+        while let Some(start) = (at..len).find(|&index| is_to_change(index)) {
+            let end = (start..len).find(|&index| asked(index) != asked(start)).unwrap_or(len);
             let (from, count) = (addr + start * HUGE_SIZE, end - start);
             // Before the kernel is asked: a wrong note that it is a huge page does no harm, not in
             // a child that is forked here either.

@@ -13,11 +13,16 @@ use crate::config::{DECAY_STEPS, PAGES_PER_HUGE, STEP_SHARE};
 /// Pages below which a surplus goes back whole, so that the tail of the decay ends.
 const STEP_LEAST: usize = PAGES_PER_HUGE;
 
-/// Looks at what is idle through which it must have been so: they come by volume (`central::growth`).
-/// A program that frees and allocates in waves keeps what it needs in one of them.
+/// Looks at what is idle through which it must have been so: they come by volume
+/// (`central::growth`). A program that frees and allocates in waves keeps what it needs in one of
+/// them.
 const IDLE_LOOKS: usize = 4;
 /// Milliseconds for which it must have been idle where that is shorter.
 const IDLE_MS: u64 = 50;
+/// Pages that are not released for each page that large requests took meanwhile and that was not
+/// resident. What is free is too scattered for them then. They would take what was released next,
+/// and every huge page of it costs a fifth of a millisecond.
+const PER_MISSED: usize = 4;
 
 /// The state of the decay. Guarded by the page heap's lock.
 pub(super) struct Decay {
@@ -32,11 +37,20 @@ pub(super) struct Decay {
     /// Fewest free resident pages since `take_idle` was last called, and between the calls before
     /// that, the latest first; and when each of these times began.
     lows: [(usize, u64); IDLE_LOOKS],
+    /// Pages that large requests took and that were not resident, in each of these times.
+    missed: [usize; IDLE_LOOKS],
 }
 
 impl Decay {
     pub const fn new() -> Self {
-        Self { low: 0, last_ms: None, due: 0, freed: 0, lows: [(0, 0); IDLE_LOOKS] }
+        Self {
+            low: 0,
+            last_ms: None,
+            due: 0,
+            freed: 0,
+            lows: [(0, 0); IDLE_LOOKS],
+            missed: [0; IDLE_LOOKS],
+        }
     }
 
     /// Notes that `free` pages are free and resident.
@@ -45,19 +59,28 @@ impl Decay {
         self.lows[0].0 = self.lows[0].0.min(free);
     }
 
-    /// The pages that were free and resident throughout the last [`IDLE_LOOKS`] calls, or for
-    /// [`IDLE_MS`], whichever is shorter. `free` is their number now.
-    pub fn take_idle(&mut self, free: usize, now_ms: u64) -> usize {
-        let mut idle = free;
-        for (low, begun_ms) in self.lows {
+    /// Notes that a large request took `pages` pages that were not resident.
+    pub fn note_missed(&mut self, pages: usize) {
+        self.missed[0] += pages;
+    }
+
+    /// Of the pages that were free and resident throughout the last [`IDLE_LOOKS`] calls, or for
+    /// [`IDLE_MS`], whichever is shorter, those to release: `most` at most, and none of the last
+    /// `kept`. `free` is the number of free resident pages now.
+    pub fn take_idle(&mut self, free: usize, kept: usize, most: usize, now_ms: u64) -> usize {
+        let (mut idle, mut missed) = (free, 0);
+        for ((low, begun_ms), missed_then) in self.lows.into_iter().zip(self.missed) {
             idle = idle.min(low);
+            missed += missed_then;
             if begun_ms + IDLE_MS <= now_ms {
                 break;
             }
         }
         self.lows.rotate_right(1);
         self.lows[0] = (free, now_ms);
-        idle
+        self.missed.rotate_right(1);
+        self.missed[0] = 0;
+        idle.saturating_sub(kept).min(most.saturating_sub(PER_MISSED * missed))
     }
 
     /// Notes that `pages` pages were freed.
@@ -102,7 +125,7 @@ mod tests {
         let wave = [700, 500, 300, 500];
         for (round, free) in (100..).zip(wave.iter().cycle().take(64)) {
             decay.note_free(*free);
-            let idle = decay.take_idle(*free, round);
+            let idle = decay.take_idle(*free, 0, usize::MAX, round);
             // Before the fourth look it is not known since when.
             assert_eq!(idle, if round < 100 + 4 { 0 } else { 300 }, "round {round}");
         }
@@ -113,12 +136,30 @@ mod tests {
     fn slow_waves_give_up_what_they_need_later() {
         let mut decay = Decay::new();
         decay.note_free(0);
-        decay.take_idle(900, 1_000);
+        decay.take_idle(900, 0, usize::MAX, 1_000);
         decay.note_free(700);
-        assert_eq!(decay.take_idle(900, 1_000 + IDLE_MS - 1), 0);
+        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + IDLE_MS - 1), 0);
         decay.note_free(800);
-        assert_eq!(decay.take_idle(900, 1_000 + IDLE_MS), 700);
-        assert_eq!(decay.take_idle(900, 1_000 + 2 * IDLE_MS), 900);
+        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + IDLE_MS), 700);
+        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + 2 * IDLE_MS), 900);
+    }
+
+    /// What is free is of no use to large requests that have to take other pages. It stays until
+    /// they have what they need.
+    #[test]
+    fn what_is_too_scattered_for_large_requests_stays() {
+        let mut decay = Decay::new();
+        for round in 0..IDLE_LOOKS as u64 {
+            decay.take_idle(900, 100, 500, round);
+        }
+        assert_eq!(decay.take_idle(900, 100, 500, 10), 500);
+        decay.note_missed(10);
+        for round in 11..11 + IDLE_LOOKS as u64 {
+            assert_eq!(decay.take_idle(900, 100, 500, round), 500 - 10 * PER_MISSED);
+        }
+        assert_eq!(decay.take_idle(900, 100, 500, 20), 500);
+        decay.note_missed(usize::MAX / PER_MISSED);
+        assert_eq!(decay.take_idle(900, 100, 500, 21), 0);
     }
 
     /// A decay time that is shortened at run time counts at once, not after the long wait that was

@@ -112,14 +112,13 @@ impl<O: Os> PageHeap<O> {
         !outcome.is_end
     }
 
-    /// Makes pages due that are idle by volume (`Decay::take_idle`): `most` bytes of them, and none of
-    /// the last `tolerated` bytes. Returns the bytes.
+    /// Makes pages due that are idle by volume (`Decay::take_idle`): `most` bytes of them, and none
+    /// of the last `tolerated` bytes. Returns the bytes.
     pub fn owe_idle(&self, most: usize, tolerated: usize) -> usize {
         let mut inner = self.lock();
         let free = inner.free_resident;
-        let idle =
-            inner.decay.take_idle(free, self.os.now_ms()).saturating_sub(tolerated / PAGE_SIZE);
-        let pages = idle.min(most / PAGE_SIZE);
+        let (kept, most) = (tolerated / PAGE_SIZE, most / PAGE_SIZE);
+        let pages = inner.decay.take_idle(free, kept, most, self.os.now_ms());
         inner.decay.due = inner.decay.due.max(pages).min(free);
         pages * PAGE_SIZE
     }

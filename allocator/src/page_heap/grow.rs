@@ -3,6 +3,8 @@
 //! Runs under the page heap's lock, also while the kernel maps memory: two threads that both find
 //! the heap empty must not both grow it. Growth by less than a huge page is in `partial`.
 
+use super::backing::FEW;
+use super::density::Use;
 use super::heap::Inner;
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
@@ -20,51 +22,70 @@ use core::ptr::NonNull;
 const RECORDS_PER_HUGE: usize = 8 << 10;
 
 impl Inner {
-    /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `whole` says
-    /// whether they are for one block.
-    pub(super) fn grow<O: Os>(&mut self, os: &O, need: usize, whole: bool) -> Option<()> {
+    /// Maps at least `need` contiguous huge pages and adds them to the free ranges. `purpose` is
+    /// what they are for at first.
+    pub(super) fn grow<O: Os>(&mut self, os: &O, need: usize, purpose: Use) -> Option<()> {
         // Before the last addresses are taken: large blocks that are freed later need records when
         // they become small spans.
         METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
         let request = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
-        let threshold = if whole { THP_MIN_HUGE_LARGE } else { THP_MIN_HUGE_SMALL };
-        let huge_backed = match parameters::huge_pages() {
-            HugePages::Never => false,
-            // With a decay time of 0 memory is released page by page at once, which would break
-            // huge pages up as soon as they are made.
-            HugePages::Auto => self.huge_pages >= threshold && parameters::get(Id::DecayMs) != 0,
-            HugePages::Always => true,
-        };
-        self.map_huge(os, request, huge_backed)
-            .or_else(|| if request > need { self.map_huge(os, need, huge_backed) } else { None })
+        self.map_huge(os, request, purpose)
+            .or_else(|| if request > need { self.map_huge(os, need, purpose) } else { None })
     }
 
-    fn map_huge<O: Os>(&mut self, os: &O, count: usize, huge_backed: bool) -> Option<()> {
+    /// How many of the next `count` huge pages, from the first one on, the kernel is to back with
+    /// one page each.
+    #[cold]
+    #[inline(never)]
+    fn huge_of<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> usize {
+        let threshold = match purpose {
+            Use::Spans => THP_MIN_HUGE_SMALL,
+            Use::Blocks => THP_MIN_HUGE_LARGE,
+        };
+        match parameters::huge_pages() {
+            HugePages::Never => 0,
+            HugePages::Always => count,
+            HugePages::Auto if self.huge_pages < threshold => 0,
+            // Memory is released page by page at once, which would break huge pages up as soon as
+            // they are made.
+            HugePages::Auto if parameters::get(Id::DecayMs) == 0 => 0,
+            HugePages::Auto => {
+                self.densities[purpose as usize].huge_of(os, count, purpose, self.borders < FEW)
+            }
+        }
+    }
+
+    /// Maps `count` huge pages, of which as many are backed as such as `huge_of` says.
+    fn map_huge<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> Option<()> {
         let bytes = count.checked_mul(HUGE_SIZE)?;
         let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
-        let entered = if PAGE_MAP.ensure(addr, bytes) {
-            self.enter_records(addr, count, huge_backed)
-        } else {
-            0
-        };
+        let backed = self.huge_of(os, count, purpose);
+        let entered =
+            if PAGE_MAP.ensure(addr, bytes) { self.enter_records(addr, count, backed) } else { 0 };
+        let backed = backed.min(entered);
+        let probe = addr + backed * HUGE_SIZE;
         // SAFETY: all of this was just mapped, and nothing refers yet to what could not be entered.
         unsafe {
             if entered < count {
                 os.unmap(addr + entered * HUGE_SIZE, (count - entered) * HUGE_SIZE);
             }
-            if entered > 0 && huge_backed {
-                os.advise_huge(addr, entered * HUGE_SIZE, true);
-            } else if entered > 0 && parameters::huge_pages() == HugePages::Never {
-                os.advise_huge(addr, entered * HUGE_SIZE, false);
+            if backed > 0 {
+                os.advise_huge(addr, backed * HUGE_SIZE, true);
             }
+            if entered > backed && parameters::huge_pages() == HugePages::Never {
+                os.advise_huge(probe, (entered - backed) * HUGE_SIZE, false);
+            }
+        }
+        if entered > backed {
+            self.densities[purpose as usize].note_probe(probe, entered - backed);
         }
         self.lowest = addr;
         (entered == count).then_some(())
     }
 
-    /// Makes records for fresh huge pages and adds them to the ranges. Returns how many there was
-    /// metadata for.
-    fn enter_records(&mut self, addr: usize, count: usize, huge_backed: bool) -> usize {
+    /// Makes records for fresh huge pages, the first `backed` of which are backed as such, and adds
+    /// them to the ranges. Returns how many there was metadata for.
+    fn enter_records(&mut self, addr: usize, count: usize, backed: usize) -> usize {
         let mut entered = 0;
         while entered < count {
             let at = addr + entered * HUGE_SIZE;
@@ -81,9 +102,10 @@ impl Inner {
                     None => break,
                 },
             };
+            let is_backed = entered < backed;
             self.change_asked(at, |_| {
                 // SAFETY: memory for one record, fresh or of a lost huge page, which is in no list.
-                unsafe { huge.write(HugePage::fresh(at, huge_backed)) };
+                unsafe { huge.write(HugePage::fresh(at, is_backed)) };
                 PAGE_MAP.set_huge(at, huge.as_ptr().cast());
             });
             entered += 1;

@@ -4,6 +4,7 @@
 //! span records. It is generic over the OS, so that tests can make any system call fail.
 
 use super::decay::Decay;
+use super::density::Density;
 use super::filler::Filler;
 use super::huge_ranges::HugeRanges;
 use super::large_sizes::{DirectStats, LargeSizes};
@@ -57,6 +58,8 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
+    /// How densely what the heap grew by is used, for each `Use`.
+    pub densities: [Density; 2],
     /// Most bytes that a call asked for since the last `excess`.
     pub asked: usize,
     /// What is being released.
@@ -119,6 +122,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
+                    densities: [const { Density::new() }; 2],
                     asked: 0,
                     pending: PendingRelease::new(),
                     lowest: 0,

@@ -11,6 +11,7 @@
 //! * `huge_ranges`: huge pages that are entirely free, in coalesced ranges.
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
 //! * `large_sizes`: figures of large blocks. `decay`: how much a step of the decay releases.
+//! * `density`: whether what the heap grew by is touched densely.
 //! * `pending_release`: what is being released at the moment.
 //! * `heap`: the data that the lock guards.
 //! * `marks`: marking pages as used and free.
@@ -38,6 +39,7 @@ mod filler;
 mod large_sizes;
 
 mod decay;
+mod density;
 mod pending_release;
 
 mod heap;

@@ -14,6 +14,7 @@
 //! A process may have some 65,000 mappings, so only [`MOVED_MOST`] huge pages may hold such pages;
 //! beyond that blocks are copied. Where the old place is mapped again, mappings merge again.
 
+use super::density::Use;
 use super::heap::{Inner, PageHeap};
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
@@ -182,7 +183,7 @@ impl Inner {
         }
         let first = match self.ranges.take_with_room(count) {
             Some(first) => first,
-            None => self.take_range(os, count, true)?,
+            None => self.take_range(os, count, Use::Blocks)?,
         };
         // SAFETY: records are never freed.
         let start = unsafe { (*first).page(index) };

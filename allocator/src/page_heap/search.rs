@@ -2,11 +2,23 @@
 //!
 //! Guarded by the page heap's lock. `marks` marks what is found.
 
+use super::density::Use;
 use super::heap::Inner;
 use super::huge_page::HugePage;
-use crate::config::PAGES_PER_HUGE;
+use crate::config::{PAGE_SIZE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK};
 use crate::os::Os;
 use crate::page::units::PageId;
+
+/// Alignments, in pages, from which on spans count as lying apart: 64 KiB. Smaller ones are mostly
+/// those of size classes, whose spans fill each other's holes.
+const LEAST_SPARSE_ALIGN: usize = 8;
+
+/// Whether spans of `pages` pages at multiples of `align` pages leave a quarter of the memory free
+/// between them.
+const fn leaves_holes(pages: usize, align: usize) -> bool {
+    let whole = pages.next_multiple_of(align);
+    align >= LEAST_SPARSE_ALIGN && (whole - pages) * 4 >= whole
+}
 
 impl Inner {
     /// Finds `pages` free pages and marks them used. Returns the first and whether all read as
@@ -17,17 +29,40 @@ impl Inner {
         pages: usize,
         align: usize,
     ) -> Option<(PageId, bool)> {
-        if pages > PAGES_PER_HUGE {
-            return self.take_huge(os, pages);
+        if pages * PAGE_SIZE <= VOLUME_MAX_BLOCK {
+            return self.take_few(os, pages, align, Use::Spans);
         }
+        let free = self.free_resident;
+        let found = if pages > PAGES_PER_HUGE {
+            self.take_huge(os, pages)
+        } else {
+            self.take_few(os, pages, align, Use::Blocks)
+        };
+        if found.is_some() {
+            self.decay.note_missed((self.free_resident + pages).saturating_sub(free));
+        }
+        found
+    }
+
+    /// Finds them in one huge page.
+    fn take_few<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+        purpose: Use,
+    ) -> Option<(PageId, bool)> {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => match self.take_range(os, 1, pages == PAGES_PER_HUGE) {
+            None => match self.take_range(os, 1, purpose) {
                 Some(huge) => (huge, 0),
                 None => self.grow_partly(os, pages, align)?,
             },
         };
+        if leaves_holes(pages, align) {
+            self.expect_holes(os, huge);
+        }
         let fresh = self.take_in(huge, index, pages);
         // SAFETY: records are never freed.
         Some((unsafe { (*huge).page(index) }, fresh))
@@ -35,24 +70,24 @@ impl Inner {
 
     /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
     fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
-        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), true)?;
+        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), Use::Blocks)?;
         // SAFETY: records are never freed.
         let start = PageId::containing(unsafe { (*first).addr });
         Some((start, self.take_run(start, pages)))
     }
 
     /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
-    /// `whole` says whether they are for one block.
+    /// `purpose` is what they are for.
     pub(super) fn take_range<O: Os>(
         &mut self,
         os: &O,
         count: usize,
-        whole: bool,
+        purpose: Use,
     ) -> Option<*mut HugePage> {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                let grown = self.grow(os, count, whole).is_some();
+                let grown = self.grow(os, count, purpose).is_some();
                 if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
             }
         }

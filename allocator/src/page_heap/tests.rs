@@ -3,6 +3,7 @@
 
 mod backing;
 mod decay_steps;
+mod density;
 mod growth;
 mod hold;
 mod model;

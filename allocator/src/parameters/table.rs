@@ -118,8 +118,8 @@ static ALL: [Parameter; 19] = [
         kind: Kind::Choice { words: &["never", "auto", "always"] },
         default: HugePages::Auto as usize,
         meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; \
-                  auto: once the heap has 16 MiB, for blocks of 2 MiB and more 8 MiB, and not with \
-                  decay_ms=0.",
+                  auto: once the heap has 16 MiB, for blocks of more than 256 KiB 8 MiB, where \
+                  memory is touched densely, and not with decay_ms=0.",
         cost: "always: small programs take up to 2 MiB more. never: first touch costs about five \
                times as much, and more TLB misses.",
         clause: "C2.4",

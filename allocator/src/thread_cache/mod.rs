@@ -90,6 +90,9 @@ pub mod sleepers;
 #[cfg(test)]
 mod walk_tests;
 
+#[cfg(test)]
+mod orphan_tests;
+
 pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
 pub use push_target::{push_target, push_target_sized};
 pub use quarantine::CacheQuarantine;

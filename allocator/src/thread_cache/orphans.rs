@@ -54,6 +54,13 @@ pub unsafe fn orphan_others() {
     registry.note_survivors();
 }
 
+/// Number of orphans.
+#[cfg(all(test, not(loom)))]
+pub(super) fn count() -> usize {
+    // Relaxed: a test asks in a child with one thread.
+    COUNT.load(Ordering::Relaxed)
+}
+
 /// Empties a part of an orphan, if there is any.
 pub(super) fn adopt_a_part() {
     // Relaxed: only a hint; `adopt` looks at the list under the lock.

@@ -10,27 +10,65 @@
 //! to the middle one of these *controls*, and their own changes, which are none, show how much two
 //! sessions differ. Besides single workloads, the geometric mean over all of them is a row: it sees
 //! smaller changes.
+//!
+//! Real programs are judged with the workloads, as rows of the same report under the same bound.
+//! They have rounds of their own.
 
-use crate::measure::Measurement;
 use crate::results::Results;
 use crate::standing::is_ours;
 use crate::statistics::change::{self, Finding, Judgement};
-use crate::statistics::median;
 use crate::summary::Measure;
-use std::collections::HashMap;
+use pair::Pair;
+use programs::SamePrograms;
 use std::fmt;
 
+mod pair;
+mod programs;
 mod text;
 
 pub use text::{markdown, table};
 
-/// What the row is called that is the geometric mean.
+/// What the row is called that is the geometric mean of the workloads.
 pub const OVERALL: &str = "all workloads";
-/// The measures that are judged.
-const MEASURES: [Measure; 4] = [Measure::Cpu, Measure::Wall, Measure::Peak, Measure::Faults];
-/// Controls that times are taken relative to: the noise of a single one would be added to the
-/// row's.
-const LEAST_CONTROLS: usize = 2;
+/// And that of the real programs.
+pub const ALL_PROGRAMS: &str = "all real programs";
+
+/// What a row is of. Each has rounds of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A workload, or all of them.
+    Workloads,
+    /// A real program, or all of them.
+    Programs,
+}
+
+impl Subject {
+    const ALL: [Self; 2] = [Self::Workloads, Self::Programs];
+
+    /// The measures that are judged.
+    fn measures(self) -> &'static [Measure] {
+        match self {
+            Self::Workloads => &[Measure::Cpu, Measure::Wall, Measure::Peak, Measure::Faults],
+            Self::Programs => &[Measure::Cpu, Measure::Peak],
+        }
+    }
+
+    /// What the row is called that is the geometric mean.
+    fn overall(self) -> &'static str {
+        match self {
+            Self::Workloads => OVERALL,
+            Self::Programs => ALL_PROGRAMS,
+        }
+    }
+
+    /// The first kind of its rows: a kind for each measure, and then one for each mean.
+    fn first_kind(self) -> usize {
+        match self {
+            Self::Workloads => 0,
+            Self::Programs => 2 * Self::Workloads.measures().len(),
+        }
+    }
+}
 
 /// What may be said of one row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +99,9 @@ impl fmt::Display for Verdict {
 pub struct Row {
     /// Name of the allocator.
     pub allocator: String,
-    /// Name of the workload, or [`OVERALL`].
+    /// What it is of.
+    pub subject: Subject,
+    /// Name of the workload or program, or [`OVERALL`] or [`ALL_PROGRAMS`].
     pub workload: String,
     /// What was measured.
     pub measure: Measure,
@@ -81,8 +121,10 @@ pub struct Comparison {
     /// By what factor they differed more than the rounds explain, at most of all measures, where
     /// there are any.
     pub excess: Option<f64>,
-    /// Rounds of the old and of the new file.
-    pub rounds: (usize, usize),
+    /// Rounds of the old and of the new file, of what there are rows of.
+    pub rounds: Vec<(Subject, usize, usize)>,
+    /// What was not compared, and why.
+    pub left_out: Option<String>,
 }
 
 impl Comparison {
@@ -90,17 +132,6 @@ impl Comparison {
     pub fn is_worse(&self) -> bool {
         self.rows.iter().any(|row| row.verdict == Verdict::Worse)
     }
-}
-
-/// What was measured of an allocator on a workload, by round.
-type Lines<'a> = HashMap<(&'a str, &'a str), Vec<Option<&'a Measurement>>>;
-
-/// Both files, and what each round is taken relative to.
-struct Pair<'a> {
-    old: Lines<'a>,
-    new: Lines<'a>,
-    workloads: Vec<&'a str>,
-    controls: Vec<&'a str>,
 }
 
 /// Every row that both results have, for the allocators of these `names`, or where there are none
@@ -121,13 +152,17 @@ pub fn compare(
         ));
     }
     let (judged, controls) = chosen(old, new, names);
-    let workloads = new.workloads.iter().map(|workload| workload.name.as_str()).collect();
-    let pair = Pair { old: lines(old), new: lines(new), workloads, controls };
+    let SamePrograms { both: programs, left_out } = programs::same(old, new);
+    let mut pairs = vec![Pair::new(Subject::Workloads, (old, new), &controls)];
+    if let Some((old, new)) = &programs {
+        pairs.push(Pair::new(Subject::Programs, (old, new), &controls));
+    }
     let (mut rows, mut lines) = (Vec::new(), Vec::new());
-    for allocator in &judged {
+    for (pair, allocator) in pairs.iter().flat_map(|pair| judged.iter().map(move |it| (pair, it))) {
         pair.lines_of(allocator, |workload, measure, line| {
             rows.push(Row {
                 allocator: (*allocator).to_owned(),
+                subject: pair.subject,
                 workload: workload.to_owned(),
                 measure,
                 finding: None,
@@ -140,7 +175,8 @@ pub fn compare(
         return Err("they have no allocator and workload in common".to_owned());
     }
     let mut of_controls = Vec::new();
-    for allocator in &pair.controls {
+    for (pair, allocator) in pairs.iter().flat_map(|pair| controls.iter().map(move |it| (pair, it)))
+    {
         pair.lines_of(allocator, |_, _, line| of_controls.push(line));
     }
     let mut excess = None;
@@ -151,8 +187,11 @@ pub fn compare(
         }
         excess = found.into_iter().flatten().reduce(f64::max);
     }
-    let controls = pair.controls.iter().map(|name| (*name).to_owned()).collect();
-    Ok(Comparison { rows, controls, excess, rounds: (old.rounds(), new.rounds()) })
+    let has_rows = |pair: &&Pair<'_>| rows.iter().any(|row| row.subject == pair.subject);
+    let rounds = pairs.iter().filter(has_rows);
+    let rounds = rounds.map(|pair| (pair.subject, pair.rounds.0, pair.rounds.1)).collect();
+    let controls = controls.iter().map(|name| (*name).to_owned()).collect();
+    Ok(Comparison { rows, controls, excess, rounds, left_out })
 }
 
 /// The allocators to be judged, and the controls.
@@ -183,86 +222,6 @@ fn chosen<'a>(
         std::mem::swap(&mut judged, &mut controls);
     }
     (judged, controls)
-}
-
-fn lines(results: &Results) -> Lines<'_> {
-    let rounds = results.rounds();
-    let mut lines = Lines::new();
-    for run in &results.runs {
-        let of_pair = lines.entry((&run.allocator, &run.workload));
-        of_pair.or_insert_with(|| vec![None; rounds])[run.round - 1] = Some(&run.measured);
-    }
-    lines
-}
-
-impl Pair<'_> {
-    /// Gives every row of an allocator that both files have to `visit`: workload, measure, figures.
-    fn lines_of(&self, allocator: &str, mut visit: impl FnMut(&str, Measure, change::Row)) {
-        for (kind, measure) in MEASURES.into_iter().enumerate() {
-            let mut whole: Vec<change::Row> = Vec::new();
-            for (group, workload) in self.workloads.iter().enumerate() {
-                let line = |lines| self.line(lines, allocator, workload, measure);
-                let (Some(old), Some(new)) = (line(&self.old), line(&self.new)) else { continue };
-                let row = change::Row { kind, group, old, new };
-                if row.old.iter().chain(&row.new).all(Option::is_some) {
-                    whole.push(row.clone());
-                }
-                visit(workload, measure, row);
-            }
-            if whole.len() > 1 {
-                // The mean of many rows varies less than a row: a kind of its own.
-                visit(OVERALL, measure, mean_of(&whole, MEASURES.len() + kind));
-            }
-        }
-    }
-
-    /// The logarithms of an allocator's figures by round in one of the files, times relative to the
-    /// controls where there are enough of them. None where there are none.
-    fn line(
-        &self,
-        lines: &Lines<'_>,
-        allocator: &str,
-        workload: &str,
-        measure: Measure,
-    ) -> Option<Vec<Option<f64>>> {
-        let figure = |measured: Option<&Measurement>| Some(measure.logarithm(measured?));
-        let mut line: Vec<_> =
-            lines.get(&(allocator, workload))?.iter().map(|one| figure(*one)).collect();
-        if !matches!(measure, Measure::Cpu | Measure::Wall) {
-            return Some(line);
-        }
-        // One that has not run all rounds of both would shift the middle from round to round.
-        let whole = |name: &str| {
-            let of = |lines: &Lines<'_>| {
-                let line = lines.get(&(name, workload));
-                line.is_some_and(|line| line.iter().all(Option::is_some))
-            };
-            of(&self.old) && of(&self.new)
-        };
-        let others = self.controls.iter().filter(|name| **name != allocator && whole(name));
-        let others: Vec<_> = others.map(|name| &lines[&(*name, workload)]).collect();
-        if others.len() >= LEAST_CONTROLS {
-            for (round, value) in line.iter_mut().enumerate() {
-                let figures: Vec<f64> =
-                    others.iter().filter_map(|line| figure(line[round])).collect();
-                *value = value.zip(median(&figures)).map(|(value, middle)| value - middle);
-            }
-        }
-        Some(line)
-    }
-}
-
-/// The mean of rows that have all rounds.
-fn mean_of(rows: &[change::Row], kind: usize) -> change::Row {
-    let mean = |side: fn(&change::Row) -> &Vec<Option<f64>>| {
-        let rounds = rows.iter().map(|row| side(row).len()).min().unwrap_or(0);
-        let of_round = |round: usize| {
-            let sum: f64 = rows.iter().filter_map(|row| side(row)[round]).sum();
-            Some(sum / rows.len() as f64)
-        };
-        (0..rounds).map(of_round).collect()
-    };
-    change::Row { kind, group: 0, old: mean(|row| &row.old), new: mean(|row| &row.new) }
 }
 
 /// What a finding says.
@@ -348,6 +307,70 @@ mod tests {
         assert_eq!(verdicts(&day(1.0, 1.0), &day(1.4, 1.0)), 0, "the whole day is slower");
         // Three workloads and all of them together, in both times.
         assert_eq!(verdicts(&day(1.0, 1.0), &day(1.4, 1.5)), 8);
+    }
+
+    /// The sample with programs: two under three libraries, of so many rounds; `factor` slows the
+    /// first library down, and takes as much more memory.
+    fn with_programs(rounds: usize, program_rounds: usize, factor: f64) -> Results {
+        let names = ["stratalloc.so", "ptmalloc", "jemalloc.so"];
+        let seconds = |_, _, round: usize| 1.0 + round as f64 / 200.0;
+        let mut all = results(&names, &["x"], rounds, seconds, |_| 4_000);
+        all.programs =
+            crate::results::samples::programs(&names, &["git", "jq"], program_rounds, |_| 1.0);
+        for one in &mut all.programs.runs {
+            let own = one.run.allocator == "stratalloc.so";
+            let noise = 1.0 + ((one.run.round * 7) % 5) as f64 / 200.0;
+            let slow = noise * if own { factor } else { 1.0 };
+            one.run.measured.user_s *= slow;
+            one.run.measured.rss_peak_kib = (20_000.0 * slow) as u64;
+        }
+        all
+    }
+
+    #[test]
+    fn real_programs_are_judged_in_rounds_of_their_own_number() {
+        let (old, new) = (with_programs(7, 5, 1.0), with_programs(6, 4, 1.4));
+        let compared = compare(&old, &new, &[], 0.05).expect("alike");
+        let worse = compared.rows.iter().filter(|row| row.verdict == Verdict::Worse);
+        let worse: Vec<_> = worse.map(|row| (&row.workload[..], row.measure)).collect();
+        let expected = [Measure::Cpu, Measure::Peak]
+            .map(|measure| ["git", "jq", ALL_PROGRAMS].map(|name| (name, measure)));
+        assert_eq!(worse, expected.concat());
+        assert_eq!(compared.rounds, [(Subject::Workloads, 7, 6), (Subject::Programs, 5, 4)]);
+        let said = table(&compared, false);
+        assert!(said.contains("workloads: 7 and 6, real programs: 5 and 4"), "{said}");
+        assert!(said.contains("  processor time of real programs: "), "{said}");
+        let same = compare(&old, &with_programs(6, 4, 1.0), &[], 0.05).expect("alike");
+        assert!(!same.is_worse() && same.rows.len() == worse.len() + 4);
+    }
+
+    #[test]
+    fn programs_with_too_few_rounds_leave_the_workloads_to_be_judged_and_say_so() {
+        let (old, new) = (with_programs(5, 3, 1.0), with_programs(5, 3, 2.0));
+        let compared = compare(&old, &new, &[], 0.05).expect("alike");
+        for row in &compared.rows {
+            let few = row.subject == Subject::Programs;
+            assert_eq!(row.verdict == Verdict::Undecided, few, "{row:?}");
+        }
+        let said = table(&compared, false);
+        assert!(said.contains("Real programs: a judgement needs 4 rounds"), "{said}");
+        assert!(!said.contains("git"), "a line says it, not one for each row: {said}");
+        assert!(table(&compared, true).contains("git"));
+    }
+
+    #[test]
+    fn programs_of_other_versions_or_sizes_are_left_out_by_name() {
+        let (old, mut new) = (with_programs(5, 5, 1.0), with_programs(5, 5, 2.0));
+        new.programs.facts[0].version = "2.0".to_owned();
+        let compared = compare(&old, &new, &[], 0.05).expect("alike");
+        assert!(compared.rows.iter().all(|row| row.workload != "git"));
+        assert!(compared.rows.iter().any(|row| row.workload == "jq"));
+        let said = table(&compared, false);
+        assert!(said.contains("other versions of them: git."), "{said}");
+        new.programs.scale = 0.5;
+        let compared = compare(&old, &new, &[], 0.05).expect("alike");
+        assert!(compared.rows.iter().all(|row| row.subject == Subject::Workloads));
+        assert!(table(&compared, false).contains("× 1 and × 0.5"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`Results`]. It neither prints nor decides where files go: a caller watches through a callback.
 
 mod extras;
+mod find;
 mod installed;
 mod instructions;
 mod latency;
@@ -14,10 +15,11 @@ mod scenarios;
 mod spawn;
 
 pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
+pub use find::find;
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
 pub use programs::{Asked, Column, Heard, columns, run_programs, system_library};
-pub use runner::{Loader, Preload, Runner, find, is_c_library};
+pub use runner::{Loader, Preload, Runner, is_c_library};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 
@@ -169,7 +171,7 @@ impl Warm {
     ) {
         let share = self.fitting(limits.rounds, more, limits.time);
         if share < 1.0 {
-            plan.asked_scale = Some(plan.asked());
+            plan.asked_scale = Some(plan.whole_scale());
             let step = LADDER.into_iter().find(|step| *step <= share).unwrap_or(LEAST_WORK);
             plan.scale *= step;
             self.work = self.work.mul_f64(step);
@@ -358,7 +360,7 @@ mod tests {
         let mut warm = warm(0, 100);
         warm.fit(&mut plan, limits, 0.0, |_| told += 1);
         assert_eq!((plan.scale, plan.asked_scale, told), (0.5, Some(1.0), 1));
-        assert_eq!((plan.asked(), warm.round(1.0)), (1.0, time(50)));
+        assert_eq!((plan.whole_scale(), warm.round(1.0)), (1.0, time(50)));
         warm.fit(&mut plan, limits, 0.0, |_| told += 1);
         assert_eq!((plan.scale, told), (0.5, 1));
     }

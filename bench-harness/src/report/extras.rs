@@ -39,26 +39,27 @@ pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Ta
 
 /// What starting costs.
 pub fn start_up(results: &Results) -> Table {
-    let mut table = table(
-        "Cost of starting",
-        "",
-        1,
-        &["allocator", "elapsed, ms", "peak memory, MiB", "instructions, million"],
-    );
+    let heads = ["allocator", "elapsed, ms", "peak memory, MiB", "instructions, million"];
+    let counted = results.startup.iter().any(|start| start.instructions.is_some());
+    let heads = &heads[..if counted { 4 } else { 3 }];
+    let mut table = table("Cost of starting", "", 1, heads);
     let mut starts = 0;
     for start in &results.startup {
         let rss: Vec<f64> = start.rss_kib.iter().map(|kib| *kib as f64 / 1024.0).collect();
         let wall: Vec<f64> = start.wall_s.iter().map(|wall| wall * 1e3).collect();
         let (Some(wall), Some(rss)) = (of_values(&wall), of_values(&rss)) else { continue };
-        let counted = start.instructions.map_or("-".to_owned(), |number| two(number as f64 / 1e6));
+        let number = start.instructions.map_or("-".to_owned(), |number| two(number as f64 / 1e6));
         starts = starts.max(start.wall_s.len());
         let (wall, rss) = (with_range(&wall, two), with_range(&rss, two));
-        table.rows.push(vec![start.allocator.clone(), wall, rss, counted]);
+        let mut row = vec![start.allocator.clone(), wall, rss];
+        row.extend(counted.then_some(number));
+        table.rows.push(row);
     }
     table.note = format!(
-        "A program that only starts, answers one line and ends: medians of {}, with 95 % intervals; the \
-         instructions are those of one. The runner's own code and libraries are in it, the same for all.",
-        plural(starts, "start")
+        "A program that only starts, answers one line and ends: medians of {}, with 95 % \
+         intervals{}. The runner's own code and libraries are in it, the same for all.",
+        plural(starts, "start"),
+        if counted { "; the instructions are those of one" } else { "" }
     );
     table
 }
@@ -209,5 +210,10 @@ pub(crate) mod tests {
         let starting = &tables[0].rows[0];
         assert!(starting[1].starts_with("2.00 0."), "{starting:?}");
         assert_eq!(starting[2..], ["1.95 (1 run)", "1.23"]);
+        let mut uncounted = sample();
+        uncounted.startup[0].instructions = None;
+        let table = start_up(&uncounted);
+        assert!(table.heads.len() == 3 && table.rows[0].len() == 3, "no empty column");
+        assert!(!table.note.contains("instructions"), "{}", table.note);
     }
 }

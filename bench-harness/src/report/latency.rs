@@ -11,12 +11,13 @@ use crate::statistics::{Estimate, of_ratios, of_values};
 pub const TITLE: &str = "Latency of single calls";
 
 /// What a reader must know.
-pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's counter. After each, the \
-thread does nothing for as long, timed alike: how far that empty loop overran is what the machine did. A time is the \
-allocator's as far as it lies above the empty loop's, which charts have in grey. Percentiles, and the longest call, are the \
-medians of those of the rounds, with 95 % intervals from three rounds on; in charts, all rounds count together: so many calls \
-are faster than the line. An allocator that touches the block itself takes in its call the misses and faults that another \
-leaves to the program.";
+pub const NOTE: &str = "Each call of malloc, calloc, realloc and free is timed by the processor's \
+    counter. After each, the thread does nothing for as long, timed alike: how far that empty loop \
+    overran is what the machine did. A time is the allocator's as far as it lies above the empty \
+    loop's, which charts have in grey. Percentiles, and the longest call, are the medians of those \
+    of the rounds, with 95 % intervals from three rounds on; in charts, all rounds count together: \
+    so many calls are faster than the line. An allocator that touches the block itself takes in \
+    its call the misses and faults that another leaves to the program.";
 
 /// A load and what every allocator showed of it.
 pub struct Shown<'a> {

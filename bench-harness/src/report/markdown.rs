@@ -65,6 +65,10 @@ pub fn summary(results: &Results) -> String {
     let Some(summary) = Summary::new(results) else {
         return "No allocator could be measured.\n".to_owned();
     };
+    if results.workloads.is_empty() {
+        // Tables over no workload would hide what there is.
+        return said_and_weak(results, &summary);
+    }
     let baseline = cell(&results.allocators[summary.baseline].name);
     let mut text = format!(
         "Geometric means over {} workloads, relative to {baseline} (smaller is better), with 95 % \
@@ -101,10 +105,14 @@ fn best_peers(results: &Results, summary: &Summary<'_>) -> String {
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
-    for said in standing::conclusions(results, summary) {
-        text += &format!("\n{}\n", cell(&said));
-    }
-    text + &weak_sides(results, summary)
+    text + &said_and_weak(results, summary)
+}
+
+/// The conclusions, and where ours is behind.
+fn said_and_weak(results: &Results, summary: &Summary<'_>) -> String {
+    let said = standing::conclusions(results, summary);
+    let said: String = said.iter().map(|said| format!("\n{}\n", cell(said))).collect();
+    said + &weak_sides(results, summary)
 }
 
 /// Where ours is behind, as lines.

@@ -1,9 +1,10 @@
 //! Queues whose buffer follows the load: longer when they are full, shorter when they have drained.
 //!
-//! Message brokers, log shippers, terminals: a ring is resized up and down by `realloc`, again and again, between the
-//! same two sizes. What was cut off should not stay with the process; what is added should not cost a copy of the rest.
-//! Four rings from half a megabyte to 40 MiB grow to nine quarters of that and back; up to half of what is new is written
-//! to. The pattern is this project's own. One operation is one resize.
+//! Message brokers, log shippers, terminals: a ring is resized up and down by `realloc`, again and
+//! again, between the same two sizes. What was cut off should not stay with the process; what is
+//! added should not cost a copy of the rest. Four rings from half a megabyte to 40 MiB grow to nine
+//! quarters of that and back; up to half of what is new is written to. The pattern is this
+//! project's own. One operation is one resize.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::{Block, OS_PAGE};

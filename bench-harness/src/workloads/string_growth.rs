@@ -1,9 +1,11 @@
-//! Long strings that grow by copying: a new block of twice the size, a copy, and the old one is freed.
+//! Long strings that grow by copying: a new block of twice the size, a copy, and the old one is
+//! freed.
 //!
-//! C++'s `std::string` and `std::vector` know no `realloc`: a page is rendered, a file is read line by line, a log is
-//! collected, and each time that the string is full all of it moves. No block fits where the ones before it were, as
-//! these together are as long as the last; what the allocator did with them shows in page faults. Strings grow to some
-//! size from 64 KiB to 64 MiB, one after the other, beside a few that stay. The pattern is that of every C++ program that
+//! C++'s `std::string` and `std::vector` know no `realloc`: a page is rendered, a file is read line
+//! by line, a log is collected, and each time that the string is full all of it moves. No block
+//! fits where the ones before it were, as these together are as long as the last; what the
+//! allocator did with them shows in page faults. Strings grow to some size from 64 KiB to 64 MiB,
+//! one after the other, beside a few that stay. The pattern is that of every C++ program that
 //! builds text. One operation is one append.
 
 use super::{Outcome, Settings, Work, Workload};

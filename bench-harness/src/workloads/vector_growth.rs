@@ -1,10 +1,12 @@
 //! Very large vectors that grow by `realloc`: by doubling, and by half of what they have.
 //!
-//! A table is read from a file, a result set is collected, a graph gets its edges: one vector fills the process, and
-//! nobody knew how long it would be. Growing it may cost a copy of everything, or of nothing. Two vectors reach 1 GiB, one
-//! for each factor that standard libraries have; in between others grow to some size from 256 KiB to 64 MiB, two side by
-//! side, so that one is in the other's way. What is new is written to, a byte per OS page, and all of it is looked at in
-//! the end. The factors are those of libstdc++ and Rust (2) and of MSVC and folly (1.5). One operation is one growth.
+//! A table is read from a file, a result set is collected, a graph gets its edges: one vector fills
+//! the process, and nobody knew how long it would be. Growing it may cost a copy of everything, or
+//! of nothing. Two vectors reach 1 GiB, one for each factor that standard libraries have; in
+//! between others grow to some size from 256 KiB to 64 MiB, two side by side, so that one is in the
+//! other's way. What is new is written to, a byte per OS page, and all of it is looked at in the
+//! end. The factors are those of libstdc++ and Rust (2) and of MSVC and folly (1.5). One operation
+//! is one growth.
 
 use super::{Outcome, Settings, Work, Workload};
 use crate::block::Block;

@@ -8,14 +8,14 @@ use bench_harness::results::Results;
 use bench_harness::summary::Measure;
 
 /// Rows that were called changed.
-fn alarms(compared: &Comparison) -> usize {
+pub fn alarms(compared: &Comparison) -> usize {
     let changed =
         |row: &&bench_harness::compare::Row| row.finding.is_some_and(|finding| finding.changed);
     compared.rows.iter().filter(changed).count()
 }
 
 /// The recorded rounds in an order of chance.
-fn shuffled(rounds: usize, random: &mut Random) -> Vec<usize> {
+pub fn shuffled(rounds: usize, random: &mut Random) -> Vec<usize> {
     let mut order: Vec<usize> = (0..rounds).collect();
     for place in (1..rounds).rev() {
         order.swap(place, random.below(place + 1));
@@ -24,16 +24,16 @@ fn shuffled(rounds: usize, random: &mut Random) -> Vec<usize> {
 }
 
 /// Two halves of a session, as if they were sessions of their own.
-fn halves(session: &Session, order: &[usize]) -> (Results, Results) {
+pub fn halves(session: &Session, order: &[usize]) -> (Results, Results) {
     let (old, new) = order.split_at(order.len() / 2);
     (session.of_rounds(old), session.of_rounds(new))
 }
 
-/// Slows ours down on one workload, or on all.
-fn slow_down(results: &mut Results, workload: Option<&str>, factor: f64) {
+/// Slows an allocator down on one workload, or on all.
+pub fn slow_down(results: &mut Results, allocator: &str, workload: Option<&str>, factor: f64) {
     for run in &mut results.runs {
         let wanted = workload.is_none_or(|name| name == run.workload);
-        if run.allocator == "stratalloc" && wanted {
+        if run.allocator == allocator && wanted {
             run.measured.user_s *= factor;
             run.measured.wall_s *= factor;
         }
@@ -85,7 +85,7 @@ fn could_see(compared: &Comparison, overall: bool) -> f64 {
 }
 
 /// Two sessions of so many rounds each, drawn from the recorded ones, whole rounds.
-fn drawn(session: &Session, rounds: usize, random: &mut Random) -> (Results, Results) {
+pub fn drawn(session: &Session, rounds: usize, random: &mut Random) -> (Results, Results) {
     let mut one = || {
         let chosen: Vec<usize> = (0..rounds).map(|_| random.below(session.rounds())).collect();
         // The same round drawn twice would be equal to the last digit, as no two rounds are.
@@ -104,7 +104,7 @@ fn drawn(session: &Session, rounds: usize, random: &mut Random) -> (Results, Res
 fn a_large_change_of_one_workload_is_found_and_named() {
     let session = &sessions()[0];
     let (old, mut new) = halves(session, &(0..session.rounds()).collect::<Vec<_>>());
-    slow_down(&mut new, Some("trees"), 2.0);
+    slow_down(&mut new, "stratalloc", Some("trees"), 2.0);
     let compared = compare(&old, &new, &[], 0.05).expect("they are alike");
     let worse = compared.rows.iter().filter(|row| row.verdict == Verdict::Worse);
     let named: Vec<_> = worse.map(|row| (row.workload.as_str(), row.measure)).collect();
@@ -146,7 +146,7 @@ fn tables_of_alarms_and_power() {
                 const REPORTS: usize = 40;
                 let found = (0..REPORTS).filter(|_| {
                     let (old, mut new) = drawn(session, rounds, &mut random);
-                    slow_down(&mut new, None, factor);
+                    slow_down(&mut new, "stratalloc", None, factor);
                     let compared = compare(&old, &new, &[], 0.0).expect("they are alike");
                     compared.rows.iter().any(|row| {
                         row.workload == OVERALL

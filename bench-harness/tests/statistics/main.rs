@@ -13,6 +13,7 @@
 
 mod alarms;
 mod estimates;
+mod programs;
 mod recorded;
 
 use bench_harness::random::Random;

@@ -3,6 +3,8 @@
 //! `noise.csv` has a line for each session, workload, allocator and figure, with the figure of
 //! every round in their order. The sessions are of one machine: a quiet one of long runs
 //! (2026-11-24), and two of short runs (2026-11-25 and 2026-11-28), which are noisier.
+//! `programs.csv` is the same of eight real programs at 0.21 of their full input, under five
+//! allocators (2026-11-29), while the machine had much other work.
 
 use bench_harness::child::{Description, PROTOCOL};
 use bench_harness::machine::Machine;
@@ -33,8 +35,17 @@ pub struct Line {
 
 /// All sessions.
 pub fn sessions() -> Vec<Session> {
+    read(include_str!("noise.csv"))
+}
+
+/// Real programs in eight rounds, in the place of workloads.
+pub fn programs() -> Session {
+    read(include_str!("programs.csv")).remove(0)
+}
+
+fn read(table: &str) -> Vec<Session> {
     let mut sessions: Vec<Session> = Vec::new();
-    for line in include_str!("noise.csv").lines().skip(1) {
+    for line in table.lines().skip(1) {
         let mut fields = line.split(',');
         let mut name = || fields.next().expect("a line has four names").to_owned();
         let (session, workload, allocator, figure) = (name(), name(), name(), name());
@@ -140,7 +151,7 @@ impl Session {
             runs,
             ..Results::new(
                 Machine::default(),
-                Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1 },
+                Plan { threads: 2, rounds, scale: 1.0, asked_scale: None, seed: 1, asked: None },
             )
         }
     }

@@ -4,7 +4,7 @@
 //! shared pages, so there is one writer at a time. Readers without the lock see each word as it was
 //! at some moment; `record` says what they may conclude from that.
 
-use crate::base::bitmap::{Bitmap, last_set_in, next_set_in};
+use crate::base::bitmap::{Bitmap, last_set_in, next_set_in, words_of_range};
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
 use core::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,6 +50,16 @@ impl GranuleSet {
         last_set_in(from, |index| self.word(index))
     }
 
+    /// The first granule at or behind `from` that is not in the set; `GRANULES` if there is none.
+    pub fn next_without(&self, from: usize) -> usize {
+        next_set_in(WORDS, from, |index| !self.word(index)).unwrap_or(GRANULES)
+    }
+
+    /// The last granule at or before `from` that is not in the set, if there is one.
+    pub fn last_without(&self, from: usize) -> Option<usize> {
+        last_set_in(from, |index| !self.word(index))
+    }
+
     /// The set at this moment. Exact for the lock's holder.
     pub fn snapshot(&self) -> Granules {
         let mut out = Granules::new();
@@ -59,34 +69,21 @@ impl GranuleSet {
         out
     }
 
-    /// Adds `granules`. For the lock's holder.
-    pub fn insert(&self, granules: &Granules) {
-        for (index, word) in self.0.iter().enumerate() {
-            let more = granules.word(index);
-            if more != 0 {
-                // Relaxed: there is one writer, and see `word`.
-                word.store(self.word(index) | more, Ordering::Relaxed);
-            }
+    /// Adds the `len` granules from `start` on. For the lock's holder.
+    pub fn insert(&self, start: usize, len: usize) {
+        for (index, more) in words_of_range(start, len) {
+            // Relaxed: there is one writer, and see `word`.
+            self.0[index].store(self.word(index) | more, Ordering::Relaxed);
         }
     }
 
-    /// Takes `granules` away. For the lock's holder.
-    pub fn remove(&self, granules: &Granules) {
-        for (index, word) in self.0.iter().enumerate() {
-            let less = granules.word(index);
-            if less != 0 {
-                // Relaxed: there is one writer, and see `word`.
-                word.store(self.word(index) & !less, Ordering::Relaxed);
-            }
+    /// Takes the `len` granules from `start` on away. For the lock's holder.
+    pub fn remove(&self, start: usize, len: usize) {
+        for (index, less) in words_of_range(start, len) {
+            // Relaxed: there is one writer, and see `word`.
+            self.0[index].store(self.word(index) & !less, Ordering::Relaxed);
         }
     }
-}
-
-/// The set of the `len` granules from `start` on.
-pub fn range(start: usize, len: usize) -> Granules {
-    let mut out = Granules::new();
-    out.set_range(start, len);
-    out
 }
 
 #[cfg(test)]
@@ -98,25 +95,27 @@ mod tests {
         /// A set answers as the bitmap does that it was filled from.
         #[test]
         fn a_set_agrees_with_a_bitmap(
-            words in prop::array::uniform8(any::<u64>()), mask in prop::array::uniform8(any::<u64>()),
+            runs in prop::collection::vec((0..GRANULES, 0_usize..200), 0..8),
             from in 0..GRANULES, start in 0..GRANULES, len in 0..GRANULES,
         ) {
             let mut wanted = Granules::new();
-            for index in 0..WORDS {
-                // Sparse, so that searches cross words.
-                wanted.set_word(index, words[index] & mask[index] & mask[(index + 1) % WORDS]);
-            }
             let set = GranuleSet::new();
-            set.insert(&wanted);
+            for (start, len) in runs {
+                let len = len.min(GRANULES - start);
+                wanted.set_range(start, len);
+                set.insert(start, len);
+            }
             prop_assert_eq!(set.snapshot(), wanted);
             prop_assert_eq!(set.next(from), wanted.next_set(from));
             prop_assert_eq!(set.next(GRANULES), GRANULES);
             prop_assert_eq!(set.has(from), wanted.get(from));
             let before = (0..=from).rev().find(|&at| wanted.get(at));
             prop_assert_eq!(set.last(from), before);
-            let part = range(start, len.min(GRANULES - start));
-            set.remove(&part);
-            wanted.subtract(&part);
+            prop_assert_eq!(set.next_without(from), wanted.next_clear(from));
+            prop_assert_eq!(set.last_without(from), (0..=from).rev().find(|&at| !wanted.get(at)));
+            let len = len.min(GRANULES - start);
+            set.remove(start, len);
+            wanted.clear_range(start, len);
             prop_assert_eq!(set.snapshot(), wanted);
         }
     }

@@ -14,7 +14,7 @@
 //! `blocks[class]` the number of blocks of that class on them; bit `class` of `occupied` is set if
 //! that list is not empty.
 
-use super::granules::{GRANULES, range};
+use super::granules::GRANULES;
 use super::record::{SharedPage, granule_of, prefetch_record, size_at};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
@@ -118,20 +118,20 @@ impl Lists {
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
-        let align = alignment(len);
-        let free = page.free().snapshot();
-        let (mut at, mut taken) = (0, 0);
-        while let Some(run) = free.set_run(at) {
-            at = run.start + run.len;
-            let mut start = run.start.next_multiple_of(align);
-            while start + len <= at && out.count() < request && !out.is_full() {
-                let count = ((at - start) / len).min(request - out.count()).min(NOTE);
-                page.allocate(start, count, len);
-                let bits = u64::MAX >> (NOTE - count);
-                out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
-                start += count * len;
-                taken += count;
-            }
+        // Where a block fits.
+        let mut places = page.free().snapshot().starts_of(len);
+        places.keep_multiples(alignment(len));
+        let (mut start, mut taken) = (places.next_set(0), 0);
+        while start < GRANULES && out.count() < request && !out.is_full() {
+            let most = (request - out.count()).min(NOTE);
+            let is_place =
+                |count| start + count * len < GRANULES && places.get(start + count * len);
+            let count = (1..most).find(|&count| !is_place(count)).unwrap_or(most);
+            page.allocate(start, count, len);
+            let bits = u64::MAX >> (NOTE - count);
+            out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
+            taken += count;
+            start = places.next_set(start + count * len);
         }
         if taken > 0 {
             page.owner().set(shard);
@@ -171,7 +171,7 @@ impl Lists {
         while left > 0 {
             let here = left.min(GRANULES - at);
             let Some(page) = SharedPage::at(page_addr) else { return };
-            page.release(&range(at, here));
+            page.release(at, here);
             // SAFETY: the page's record; the lock guards it.
             unsafe { self.note_freed(page, at, here, left > here, emptied) };
             left -= here;
@@ -209,9 +209,8 @@ impl Lists {
                 return;
             }
             // The run that these are part of now. What is not free in front of it is in use.
-            let snapshot = free.snapshot();
-            let end = snapshot.next_clear(at + len);
-            let start = snapshot.last_clear(at).map_or(0, |before| before + 1);
+            let end = free.next_without(at + len);
+            let start = free.last_without(at).map_or(0, |before| before + 1);
             if end - start > usize::from((*record).carved) {
                 self.file(record, end - start, class_of(end - start).index() as u8);
             }
@@ -287,7 +286,8 @@ impl Lists {
                 let of_page = page.free().snapshot();
                 let mut outside = of_page;
                 outside.subtract(&page.boundaries().snapshot());
-                // SAFETY: the node is in this list, hence the record of a page, which the lock guards.
+                // SAFETY: the node is in this list, hence the record of a page, which the lock
+                // guards.
                 let (span, next) = unsafe { (&*node, list.next(node)) };
                 let is_filed = usize::from(span.group) == group
                     && class_of(usize::from(span.carved)).index() >= group;

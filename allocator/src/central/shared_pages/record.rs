@@ -30,7 +30,7 @@
 //! | `released`, `held` | address of the record of the span that it was part of (`donor`) |
 //! | `free` | free granules |
 
-use super::granules::{GRANULES, GranuleSet, Granules};
+use super::granules::{GRANULES, GranuleSet};
 use crate::base::hint::prefetch;
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
 use crate::page::metadata::{Kind, Record};
@@ -65,7 +65,7 @@ impl SharedPage {
         let donor = donor.as_ptr().expose_provenance() as u64;
         (span.released, span.held) = (donor as OsPages, (donor >> 32) as OsPages);
         let boundaries = GranuleSet::new();
-        boundaries.insert(&super::granules::range(0, GRANULES));
+        boundaries.insert(0, GRANULES);
         Self { span, boundaries }
     }
 
@@ -139,13 +139,9 @@ impl SharedPage {
     /// which the first one begins the block unless it goes on here from the page before
     /// (`is_rest`). `continues`: it goes on to the next page.
     pub fn enter(&mut self, first: usize, len: usize, continues: bool, is_rest: bool) {
-        let all = super::granules::range(first, len);
-        let mut inside = all;
-        if !is_rest {
-            inside.clear_range(first, 1);
-        }
-        self.boundaries.remove(&inside);
-        self.free().remove(&all);
+        let begins = usize::from(!is_rest);
+        self.boundaries.remove(first + begins, len - begins);
+        self.free().remove(first, len);
         self.span.allocated += len as u16;
         self.span.searched |= continues;
     }
@@ -153,19 +149,16 @@ impl SharedPage {
     /// Marks `count` blocks of `len` granules each as in use, which lie side by side from the free
     /// granule `start` on. For the lock's holder.
     pub fn allocate(&self, start: usize, count: usize, len: usize) {
-        let all = super::granules::range(start, count * len);
-        let mut inside = all;
-        for block in 0..count {
-            inside.clear_range(start + block * len, 1);
+        for block in (start..start + count * len).step_by(len) {
+            self.boundaries.remove(block + 1, len - 1);
         }
-        self.boundaries.remove(&inside);
-        self.free().remove(&all);
+        self.free().remove(start, count * len);
     }
 
-    /// Marks `granules` as free. For the lock's holder.
-    pub fn release(&self, granules: &Granules) {
-        self.boundaries.insert(granules);
-        self.free().insert(granules);
+    /// Marks the `len` granules from `start` on as free. For the lock's holder.
+    pub fn release(&self, start: usize, len: usize) {
+        self.boundaries.insert(start, len);
+        self.free().insert(start, len);
     }
 }
 
@@ -202,8 +195,8 @@ pub fn size_at(addr: usize) -> usize {
     count * MIN_ALIGN
 }
 
-/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact as
-/// `size_at` is.
+/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact
+/// as `size_at` is.
 pub fn class_at(addr: usize) -> SizeClass {
     SizeClass::at_most(size_at(addr))
 }

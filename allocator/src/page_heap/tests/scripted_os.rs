@@ -49,6 +49,9 @@ struct State {
     now_ms: u64,
     /// What was asked of the huge pages for which anything was.
     wanted: BTreeMap<usize, bool>,
+    /// Whether all pages are resident, as far as the kernel says, or none; and whether it refuses.
+    is_dense: bool,
+    is_residency_refused: bool,
     most_mappings: usize,
     /// What happens elsewhere while memory is given back, the next time.
     on_release: Option<Box<dyn FnOnce() + Send>>,
@@ -79,6 +82,8 @@ impl ScriptedOs {
             most_released: 0,
             now_ms: 1_000,
             wanted: BTreeMap::new(),
+            is_dense: true,
+            is_residency_refused: false,
             most_mappings: usize::MAX,
             on_release: None,
         };
@@ -112,6 +117,20 @@ impl ScriptedOs {
     }
 
     /// Says how many mappings there may be.
+    pub fn set_dense(&self, is_dense: bool) {
+        self.state().is_dense = is_dense;
+    }
+
+    /// Makes the kernel say nothing about which pages are resident.
+    pub fn refuse_residency(&self) {
+        self.state().is_residency_refused = true;
+    }
+
+    /// Whether huge pages were asked for around `addr`.
+    pub fn wants_huge(&self, addr: usize) -> bool {
+        self.state().wanted.get(&(addr & !(HUGE_SIZE - 1))) == Some(&true)
+    }
+
     pub fn set_most_mappings(&self, most: usize) {
         self.state().most_mappings = most;
     }
@@ -303,6 +322,13 @@ impl Os for ScriptedOs {
         for at in (addr..addr + bytes).step_by(HUGE_SIZE) {
             state.wanted.insert(at, wanted);
         }
+    }
+
+    fn residency(&self, addr: usize, flags: &mut [u8]) -> bool {
+        let state = self.state();
+        state.assert_mapped(addr, addr + flags.len() * self.page_size());
+        flags.fill(u8::from(state.is_dense));
+        !state.is_residency_refused
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {

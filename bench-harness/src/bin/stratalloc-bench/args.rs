@@ -2,8 +2,9 @@
 
 use bench_harness::driver::{Pace, Preload};
 use bench_harness::machine;
+use bench_harness::results::Asked;
 use clap::{Args, Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Sets memory allocators side by side: runs the same workloads under each, and reports.
@@ -78,8 +79,9 @@ pub struct Run {
     /// Only these workloads, scenarios and latency loads (may be repeated, or separated by commas)
     #[arg(short = 'w', long = "only", aliases = ["workload", "program"], value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub only: Vec<String>,
-    /// Everything, as it is committed: all peers, ten rounds, scenarios, and how long single calls take; without
-    /// it, a look at the workloads under the newest of each peer that ends within five minutes
+    /// Everything, as it is committed: all peers, ten rounds, scenarios, and how long single calls
+    /// take; without it, a look at the workloads under the newest of each peer that ends within five
+    /// minutes
     #[arg(long)]
     pub full: bool,
     /// Replay this trace, too, as a workload (may be repeated); with no --only, only traces are run
@@ -103,7 +105,7 @@ pub struct Run {
     #[arg(long, default_value_t = 1.0, value_parser = positive)]
     pub scale: f64,
     /// Where the workloads' random numbers start
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = SEED)]
     pub seed: u64,
     /// Folder for the report and the results [default: report, in the build folder]
     #[arg(short, long, value_name = "DIR")]
@@ -228,6 +230,9 @@ pub struct Report {
     pub readme: Option<PathBuf>,
 }
 
+/// Where random numbers start, unless told otherwise.
+const SEED: u64 = 1;
+
 /// Rounds, unless told otherwise.
 const ROUNDS: u32 = 10;
 
@@ -262,6 +267,35 @@ impl Run {
         self.threads.map_or_else(|| machine::cpus().max(2), |threads| threads as usize)
     }
 
+    /// What is kept of this command line in the results.
+    pub fn asked(&self) -> Asked {
+        let mut others = Vec::new();
+        let mut valued = |option: &str, value: Option<String>| {
+            others.extend(value.map(|value| format!("{option} {value}")));
+        };
+        let unusual = |factor: f64| (factor != 1.0).then(|| factor.to_string());
+        valued("--rounds", self.rounds.map(|rounds| rounds.to_string()));
+        valued("--scale", unusual(self.scale));
+        valued("--seed", (self.seed != SEED).then(|| self.seed.to_string()));
+        valued("--time-budget", self.time_budget.map(|seconds| seconds.to_string()));
+        for preload in &self.peers.preload {
+            valued("--preload", Some(format!("{}={}", preload.name, file_name(&preload.path))));
+        }
+        for trace in &self.traces {
+            valued("--trace", Some(file_name(trace)));
+        }
+        let flags = [
+            ("--no-scenarios", self.no_scenarios),
+            ("--no-installed", self.peers.no_installed),
+            ("--latency", self.latency),
+            ("--instructions", self.instructions),
+        ];
+        others
+            .extend(flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));
+        let (only, peers) = (self.only.clone(), self.allocators.clone());
+        Asked { full: self.full, only, peers, others }
+    }
+
     /// How the latency loads are run: as in a quick look at them, so that most of the time is left for the
     /// rounds.
     pub fn latency_pace(&self) -> Pace {
@@ -275,6 +309,11 @@ impl Run {
 /// Threads that work, unless told otherwise.
 fn default_threads() -> usize {
     machine::cpus().clamp(2, 64)
+}
+
+/// The name of a file, without where it lies.
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// A name, which has at least one letter.
@@ -323,5 +362,44 @@ mod tests {
         assert_eq!((full.only.len(), full.allocators.len(), full.rounds()), (2, 1, 10));
         assert_eq!(parse(&["-r", "3", "--time-budget", "9"]).time(), Duration::from_secs(9));
         assert!(short.threads() >= 2);
+    }
+
+    #[test]
+    fn what_was_named_is_kept_without_the_folders_of_files() {
+        let parse = |line: &[&str]| {
+            let line = [&["stratalloc-bench", "run"][..], line].concat();
+            let Command::Run(run) = Arguments::parse_from(line).command else { unreachable!() };
+            run.asked()
+        };
+        assert_eq!(parse(&[]), Asked::default());
+        let asked = parse(&[
+            "--full",
+            "--only=trees,larson",
+            "-a",
+            "a",
+            "--preload",
+            "mine=/home/me/mine.so",
+            "--trace",
+            "/home/me/one.trace",
+            "-r",
+            "4",
+            "--scale",
+            "0.5",
+            "--seed",
+            "7",
+            "--time-budget",
+            "60",
+            "--instructions",
+        ]);
+        assert!(asked.full);
+        assert_eq!(
+            (asked.only.join(","), asked.peers.join(",")),
+            ("trees,larson".into(), "a".into())
+        );
+        assert_eq!(
+            asked.others.join(" "),
+            "--rounds 4 --scale 0.5 --seed 7 --time-budget 60 --preload mine=mine.so --trace \
+             one.trace --instructions"
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! `latency`: times single calls, and completes the report in the folder by it.
 
 use crate::args::Latency;
+use crate::chosen::choose_runners;
 use crate::progress::Count;
-use crate::run::{choose_runners, default_folder};
+use crate::run::default_folder;
 use crate::scenarios::earlier;
 use crate::{Problem, write_report};
 use bench_harness::driver::{self, Pace, Runner};

@@ -5,6 +5,7 @@
 //! 1 when something is, 2 when the files cannot be read or compared.
 
 mod args;
+mod chosen;
 mod latency;
 mod programs;
 mod progress;

@@ -1,16 +1,16 @@
-//! `run`: chooses allocators and workloads, runs them, and leaves results and report behind.
+//! `run`: measures what was chosen under the allocators that are there, and leaves results and report
+//! behind.
 
-use crate::args::{Peers, REST, Run};
+use crate::args::{REST, Run};
+use crate::chosen::{Chosen, choose_runners, keep_newest};
 use crate::progress::Progress;
 use crate::traces;
-use crate::{Problem, preloads, runner_folder, write_report};
+use crate::{Problem, write_report};
 use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
-use bench_harness::latency::{self, Load};
+use bench_harness::latency::Load;
 use bench_harness::machine::Machine;
 use bench_harness::results::{Failure, LatencyRun, Plan, Results, WorkloadFacts};
-use bench_harness::scenarios::{self, Scenario};
-use bench_harness::workloads::{self, Workload};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -48,6 +48,7 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
         // What failed is tried again.
         earlier.failures = std::mem::take(&mut results.failures);
         earlier.plan.rounds = arguments.rounds();
+        earlier.plan.asked = results.plan.asked.take();
         results = earlier;
     }
     let begin = Instant::now();
@@ -289,147 +290,6 @@ fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     }
 }
 
-/// What a run is of.
-#[derive(Default)]
-struct Chosen {
-    workloads: Vec<WorkloadFacts>,
-    scenarios: Vec<&'static Scenario>,
-    loads: Vec<&'static Load>,
-    programs: Vec<&'static str>,
-}
-
-impl Chosen {
-    /// What the command line asks for.
-    fn new(arguments: &Run) -> Result<Self, Problem> {
-        if arguments.only.is_empty() {
-            let full = arguments.full && !arguments.no_scenarios;
-            let loads = if arguments.times_calls() { latency::ALL } else { &[] };
-            let all = workloads::ALL.iter().filter(|_| arguments.traces.is_empty());
-            return Ok(Self {
-                workloads: all.map(facts).collect(),
-                scenarios: if full { scenarios::ALL.to_vec() } else { Vec::new() },
-                loads: loads.to_vec(),
-                programs: match arguments.traces[..] {
-                    [] => crate::programs::usual(arguments.full),
-                    [_, ..] => Vec::new(),
-                },
-            });
-        }
-        let mut chosen = Self::default();
-        for name in &arguments.only {
-            chosen.add(name)?;
-        }
-        // In the order of the report, and once.
-        let place = |wanted: &str| workloads::ALL.iter().position(|known| known.name == wanted);
-        chosen.workloads.sort_by_key(|workload| place(&workload.name));
-        chosen.workloads.dedup();
-        Ok(chosen)
-    }
-
-    /// Adds what has this name, be it a workload, a scenario or a latency load.
-    fn add(&mut self, name: &str) -> Result<(), Problem> {
-        let (workload, scenario) = (workloads::find(name), scenarios::find(name));
-        let load = latency::find(name);
-        self.workloads.extend(workload.map(facts));
-        self.scenarios.extend(scenario);
-        self.loads.extend(load);
-        let program = bench_harness::programs::find(name);
-        self.programs.extend(program.map(|program| program.name));
-        if program.is_some() || workload.is_some() || scenario.is_some() || load.is_some() {
-            return Ok(());
-        }
-        let known = workloads::ALL.iter().map(|workload| workload.name);
-        let known = known.chain(scenarios::ALL.iter().map(|scenario| scenario.name));
-        let known = known.chain(latency::ALL.iter().map(|load| load.name));
-        let programs = bench_harness::programs::catalogue::ALL.iter().map(|program| program.name);
-        let known: Vec<_> = known.chain(programs).collect();
-        Err(Problem::Usage(format!(
-            "there is no workload '{name}'; there are {}",
-            known.join(", ")
-        )))
-    }
-}
-
-/// Allocators of a short look: of each line, the first that is there. The newest that a user can get, which
-/// need not be compiled, come first.
-const SHORT: [&[&str]; 9] = [
-    &["stratalloc"],
-    &["stratalloc.so"],
-    &["ptmalloc"],
-    &["ptmalloc-sid"],
-    &["jemalloc.so", "jemalloc"],
-    &["mimalloc.so", "mimalloc3"],
-    &["tcmalloc.so", "tcmalloc"],
-    &["rpmalloc.so", "rpmalloc"],
-    &["scudo.so", "hardened-malloc"],
-];
-
-/// Allocators that are left to a full report, unless one is the first of its line above.
-const FULL: [&str; 10] = [
-    "stratalloc-hardened.so",
-    "ptmalloc-remedy",
-    "jemalloc",
-    "mimalloc2",
-    "mimalloc3",
-    "mimalloc-secure",
-    "snmalloc",
-    "rpmalloc",
-    "tcmalloc",
-    "hardened-malloc",
-];
-
-/// Leaves out what is left to a full report.
-fn keep_newest(runners: &mut Vec<Runner>, failures: &mut Vec<Failure>) {
-    let there: Vec<String> = runners.iter().map(|runner| runner.name().to_owned()).collect();
-    let has = |name: &&&str| there.iter().any(|known| known == *name);
-    let newest: Vec<&str> =
-        SHORT.iter().filter_map(|line| line.iter().find(has)).copied().collect();
-    runners.retain(|runner| newest.contains(&runner.name()) || !FULL.contains(&runner.name()));
-    failures.retain(|failure| !FULL.contains(&failure.allocator.as_str()));
-}
-
-pub fn choose_runners(
-    names: &[String],
-    peers: &Peers,
-) -> Result<(Vec<Runner>, Vec<Failure>), Problem> {
-    let is_preload = |name: &str| peers.preload.iter().any(|preload| preload.name == name);
-    // What is preloaded was asked for, whatever other names say.
-    let wanted = |name: &str| {
-        names.is_empty() || is_preload(name) || names.iter().any(|wanted| wanted == name)
-    };
-    let (runners, failures) = driver::find(&runner_folder(peers)?, &preloads(peers)?, wanted)?;
-    for name in names {
-        let found = runners.iter().any(|runner| runner.name() == name)
-            || failures.iter().any(|failure| failure.allocator == *name);
-        if !found {
-            return Err(Problem::Usage(format!("there is no allocator '{name}'")));
-        }
-    }
-    for (index, runner) in runners.iter().enumerate() {
-        if runners[..index].iter().any(|other| other.name() == runner.name()) {
-            let reason = format!("--preload: there is an allocator '{}' already", runner.name());
-            return Err(Problem::Usage(reason));
-        }
-    }
-    if runners.is_empty() {
-        let reasons: Vec<_> = failures
-            .iter()
-            .map(|failure| format!("\n  {}: {}", failure.allocator, failure.reason))
-            .collect();
-        return Err(format!("no allocator can be measured{}", reasons.concat()).into());
-    }
-    Ok((runners, failures))
-}
-
-fn facts(workload: &Workload) -> WorkloadFacts {
-    WorkloadFacts {
-        name: workload.name.to_owned(),
-        stands_for: workload.stands_for.to_owned(),
-        unit: workload.unit.to_owned(),
-        threaded: workload.threaded,
-    }
-}
-
 fn empty_results(
     arguments: &Run,
     runners: &[Runner],
@@ -449,6 +309,7 @@ fn empty_results(
                 scale: arguments.scale,
                 asked_scale: None,
                 seed: arguments.seed,
+                asked: Some(arguments.asked()),
             },
         )
     }

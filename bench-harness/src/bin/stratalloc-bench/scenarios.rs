@@ -1,8 +1,9 @@
 //! `scenarios`: shows what documents claim, and completes the report in the folder by it.
 
 use crate::args::Scenarios;
+use crate::chosen::choose_runners;
 use crate::progress::Count;
-use crate::run::{choose_runners, default_folder};
+use crate::run::default_folder;
 use crate::{Problem, write_report};
 use bench_harness::driver::{self, Manner, Runner, Show};
 use bench_harness::machine::{self, Machine};
@@ -109,7 +110,14 @@ pub fn earlier(path: &Path, (scale, seed): (f64, u64), runners: &[Runner]) -> Re
     let mut results = Results::load(path).unwrap_or_else(|_| {
         Results::new(
             Machine::look(),
-            Plan { threads: machine::cpus().max(2), rounds: 0, scale, asked_scale: None, seed },
+            Plan {
+                threads: machine::cpus().max(2),
+                rounds: 0,
+                scale,
+                asked_scale: None,
+                seed,
+                asked: None,
+            },
         )
     });
     for runner in runners {

@@ -123,9 +123,10 @@ pub fn main() -> ExitCode {
         _ => {
             eprintln!(
                 "usage: stratalloc-bench-program run REQUEST, started by stratalloc-bench\n\
-                 \x20      stratalloc-bench-program try NAME LIBRARY SCALE [FOLDER], one run by hand, proved and measured\n\
+                 \x20      stratalloc-bench-program try NAME LIBRARY SCALE [FOLDER], one run by hand\n\
                  \x20      stratalloc-bench-program serve SOCKET, the web service in Rust\n\
-                 \x20      stratalloc-bench-program record FOLDER [NAME...], prints src/programs/recorded.csv anew"
+                 \x20      stratalloc-bench-program record FOLDER [NAME...], prints a part of \
+                 recorded.csv"
             );
             ExitCode::from(2)
         }

@@ -112,7 +112,8 @@ pub fn cpp_source(seed: u64, classes: usize) -> Vec<u8> {
                 random.below(5)
             );
         }
-        text.push_str("    return long(index.size() + set.size() + names.size() + kept0.size() + kept1.size());\n}\n}\n");
+        text.push_str("    return long(index.size() + set.size() + names.size()");
+        text.push_str(" + kept0.size() + kept1.size());\n}\n}\n");
     }
     text.into_bytes()
 }

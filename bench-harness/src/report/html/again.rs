@@ -1,24 +1,24 @@
-//! The commands that measure again what a part shows.
+//! The commands that measure again what a part shows. Those that depend on how the results were made
+//! are `Results::repeat` and its kin.
 
 use crate::results::Results;
 
-/// What measures all of it in the same way.
-pub fn everything(results: &Results) -> String {
-    let plan = &results.plan;
-    format!("ci/bench --rounds {} --scale {} --threads {}", plan.rounds, plan.asked(), plan.threads)
+/// One latency load.
+pub fn latency(results: &Results) -> String {
+    results.repeat_by("latency")
 }
 
-/// One workload.
-pub const WORKLOAD: &str = "ci/bench --only NAME";
-/// One real program.
-pub const PROGRAM: &str = "ci/bench --only NAME";
-/// One latency load.
-pub const LATENCY: &str = "ci/bench latency --only NAME";
 /// One scenario.
-pub const SCENARIO: &str = "ci/bench scenarios --only NAME";
+pub fn scenario(results: &Results) -> String {
+    results.repeat_by("scenarios")
+}
+
+/// Instructions, which are counted where they are asked for.
+pub fn instructions(results: &Results) -> String {
+    let all = results.repeat();
+    let asked = if all.contains("--instructions") { "" } else { " --instructions" };
+    format!("{all}{asked}")
+}
+
 /// The allocators that there are, with their proofs.
 pub const ALLOCATORS: &str = "ci/bench list";
-/// The cost of starting.
-pub const STARTING: &str = "ci/bench --latency";
-/// Instructions.
-pub const INSTRUCTIONS: &str = "ci/bench --instructions";

@@ -3,18 +3,19 @@
 use super::super::format::{escape, plural};
 use super::part::Part;
 use super::{again, series};
+use crate::child::Description;
 use crate::results::{Failure, Results};
 
 /// The part about the allocators.
 pub fn part(results: &Results) -> Part {
-    let row = |(index, allocator): (usize, &crate::child::Description)| {
+    let row = |(index, allocator): (usize, &Description)| {
         let proof = allocator.proof.split(';').next().unwrap_or_default();
         format!(
             "<tr><th class=\"left {}\"><i></i>{}</th><td class=\"left\">{}</td><td class=\"left\">{}</td>\
              {}<td class=\"left\" title=\"{}\">{}</td></tr>\n",
             series(index),
             escape(&allocator.name),
-            escape(what(&allocator.name, &allocator.title)),
+            escape(&what(results, allocator)),
             escape(&allocator.version),
             origin(results, &allocator.name),
             escape(&allocator.proof),
@@ -47,7 +48,8 @@ fn origin(results: &Results, allocator: &str) -> String {
     if results.origins.is_empty() {
         return String::new();
     }
-    let Some(origin) = results.origin(allocator) else { return "<td></td><td></td>".to_owned() };
+    let none = "<td class=\"left\"></td><td class=\"left\"></td>";
+    let Some(origin) = results.origin(allocator) else { return none.to_owned() };
     let package = format!("{} {}", origin.package, origin.version);
     format!(
         "<td class=\"left\">{}</td><td class=\"left hash\" title=\"{}\">{}</td>",
@@ -60,9 +62,17 @@ fn origin(results: &Results, allocator: &str) -> String {
 /// Digits of a hash that are shown; the pointer and the data have all.
 const HASH: usize = 16;
 
-/// A title without the name that stands beside it.
-fn what<'a>(name: &str, title: &'a str) -> &'a str {
-    title.strip_prefix(name).and_then(|rest| rest.strip_prefix(", ")).unwrap_or(title)
+/// A title without the name and the package that stand beside it.
+fn what(results: &Results, allocator: &Description) -> String {
+    let Description { name, title, .. } = allocator;
+    let title =
+        title.strip_prefix(&name[..]).and_then(|rest| rest.strip_prefix(", ")).unwrap_or(title);
+    let package = results.origin(name).map(|it| format!(" ({} {}", it.package, it.version));
+    let parts = package.and_then(|package| title.split_once(&package));
+    match parts.and_then(|(before, after)| Some((before, after.strip_suffix(')')?))) {
+        Some((before, after)) => format!("{before}{after}"),
+        None => title.to_owned(),
+    }
 }
 
 /// The part about what could not be measured; none where all could.
@@ -136,15 +146,29 @@ mod tests {
         let content = part(&results).content;
         assert!(content.contains("libb 1.2-3") && content.contains(">0123456789abcdef<"));
         assert_eq!(
-            content.matches("<td></td><td></td>").count(),
+            content.matches("<td class=\"left\"></td><td class=\"left\"></td>").count(),
             1,
             "nothing is known of the other"
         );
     }
 
     #[test]
-    fn a_title_does_not_repeat_the_name() {
-        assert_eq!(what("a.so", "a.so, liba.so preloaded"), "liba.so preloaded");
-        assert_eq!(what("a", "mimalloc 3"), "mimalloc 3");
+    fn a_title_does_not_repeat_the_name_and_the_package() {
+        let mut results = results(&["a.so"], &["x"], 1, |_, _, _| 1.0, |_| 1);
+        results.origins.push(Origin {
+            allocator: "a.so".to_owned(),
+            package: "Debian, liba".to_owned(),
+            version: "1.2".to_owned(),
+            sha256: String::new(),
+        });
+        let mut shown = |title: &str| {
+            title.clone_into(&mut results.allocators[0].title);
+            what(&results, &results.allocators[0])
+        };
+        assert_eq!(shown("a.so, liba.so preloaded"), "liba.so preloaded");
+        assert_eq!(shown("mimalloc 3"), "mimalloc 3");
+        assert_eq!(shown("liba.so preloaded (Debian, liba 1.2)"), "liba.so preloaded");
+        let newest = "liba.so (Debian, liba 1.2, under the newest glibc)";
+        assert_eq!(shown(newest), "liba.so, under the newest glibc");
     }
 }

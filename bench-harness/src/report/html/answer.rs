@@ -22,7 +22,7 @@ pub fn section(results: &Results, summary: &Summary<'_>) -> String {
         chart(results, summary),
         weak_sides(results, summary),
         table(results, summary),
-        foot(&["summary.csv", "results.json"], &super::again::everything(results)),
+        foot(&["summary.csv", "results.json"], &results.repeat()),
     )
 }
 

@@ -9,8 +9,8 @@ use crate::results::Results;
 /// The parts of those that have rows.
 pub fn parts(results: &Results) -> Vec<Part> {
     let parts = [
-        ("starting", start_up(results), "starts.csv", again::STARTING),
-        ("instructions", instructions(results), "instructions.csv", again::INSTRUCTIONS),
+        ("starting", start_up(results), "starts.csv", results.repeat()),
+        ("instructions", instructions(results), "instructions.csv", again::instructions(results)),
     ];
     let with_rows = parts.into_iter().filter(|(_, table, ..)| !table.rows.is_empty());
     with_rows
@@ -20,7 +20,7 @@ pub fn parts(results: &Results) -> Vec<Part> {
             title: table.title,
             note: table.note,
             data: vec![data, "results.json"],
-            again: again.to_owned(),
+            again,
         })
         .collect()
 }

@@ -39,7 +39,7 @@ pub fn part(results: &Results) -> Option<Part> {
         note: latency::NOTE.to_owned(),
         content,
         data: vec!["latency.csv", "results.json"],
-        again: again::LATENCY.to_owned(),
+        again: again::latency(results),
     })
 }
 

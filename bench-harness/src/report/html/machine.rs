@@ -3,7 +3,6 @@
 
 use super::super::format::{escape, memory};
 use super::super::noise;
-use super::again;
 use super::part::Part;
 use crate::results::Results;
 
@@ -37,15 +36,17 @@ pub fn part(results: &Results) -> Part {
         note: METHOD.to_owned(),
         content: format!("<dl>\n{facts}</dl>\n"),
         data: vec!["runs.csv", "results.json"],
-        again: again::everything(results),
+        again: results.repeat(),
     }
 }
 
-const METHOD: &str = "Every run is a process of its own with the allocator under test as the global one. It does a \
-fixed amount of work, with inputs prepared before the clock starts; every block is written to, large ones once per \
-page. Rounds are interleaved: each runs every workload under all allocators, and who begins rotates. A warm-up is not \
-counted. Processor time is what the kernel charged, without the thread that samples memory every 10 ms. Ratios are taken \
-within each round; the estimate is their median. Intervals hold the true value with 95 %, whatever the noise looks like; \
-those of geometric means come from drawing whole rounds, the best peer chosen anew in each draw. docs/statistics.md has \
-the measured coverage. Outliers stay in. Two allocators are told apart only where the interval of their ratio leaves out 1. \
-Fewer than three rounds give no interval.";
+const METHOD: &str = "Every run is a process of its own with the allocator under test as the \
+    global one. It does a fixed amount of work, with inputs prepared before the clock starts; \
+    every block is written to, large ones once per page. Rounds are interleaved: each runs every \
+    workload under all allocators, and who begins rotates. A warm-up is not counted. Processor \
+    time is what the kernel charged, without the thread that samples memory every 10 ms. Ratios \
+    are taken within each round; the estimate is their median. Intervals hold the true value with \
+    95 %, whatever the noise looks like; those of geometric means come from drawing whole rounds, \
+    the best peer chosen anew in each draw. docs/statistics.md has the measured coverage. Outliers \
+    stay in. Two allocators are told apart only where the interval of their ratio leaves out 1. \
+    Fewer than three rounds give no interval.";

@@ -76,12 +76,13 @@ fn matrices(results: &Results, summary: &Summary<'_>) -> Part {
     Part {
         id: "matrix",
         title: "Every workload against its best peer".to_owned(),
-        note: "1 is the peer that does best on the workload. Green is as good as that or better, orange 1.25 \
-               and more, red 2 and more. The pointer shows the interval; a click on a heading sorts."
+        note: "1 is the peer that does best on the workload. Green is as good as that or better, \
+               orange 1.25 and more, red 2 and more. The pointer shows the interval; a click on a \
+               heading sorts."
             .to_owned(),
         content: tables.concat(),
         data: vec!["workloads.csv", "results.json"],
-        again: again::everything(results),
+        again: results.repeat(),
     }
 }
 
@@ -93,14 +94,16 @@ fn one_by_one(results: &Results, summary: &Summary<'_>) -> Part {
     Part {
         id: "workloads",
         title: "Workload by workload".to_owned(),
-        note: "First processor time and peak memory: dots are medians over the rounds, bars their 95 % intervals, arrows point \
-               beyond the scale. Then resident memory over time in one run; a ring is where it stood once all was freed, the \
-               dashed line what the program itself held. Scales begin at 0. Where nothing is said of threads, there is one. The \
-               data has more: elapsed, user and system time, mean and last memory, faults, waits, and the time of calls."
+        note: "First processor time and peak memory: dots are medians over the rounds, bars their \
+               95 % intervals, arrows point beyond the scale. Then resident memory over time in \
+               one run; a ring is where it stood once all was freed, the dashed line what the \
+               program itself held. Scales begin at 0. Where nothing is said of threads, there is \
+               one. The data has more: elapsed, user and system time, mean and last memory, \
+               faults, waits, and the time of calls."
             .to_owned(),
         content: workloads::items(results, summary, PREFIX),
         data,
-        again: again::WORKLOAD.to_owned(),
+        again: results.repeat_one(),
     }
 }
 

@@ -42,9 +42,18 @@ pub fn foot(data: &[&str], again: &str) -> String {
     let files: Vec<_> = data.iter().map(|file| format!("<a href=\"{file}\">{file}</a>")).collect();
     let again = match again {
         "" => String::new(),
-        command => format!(" &#183; Repeat: <code>{}</code>", escape(command)),
+        command => format!(" &#183; Repeat: <code>{}</code>", unbroken(command)),
     };
     format!("<p class=\"data\">Data: {}{again}</p>\n", files.join(", "))
+}
+
+/// A command whose lines are not broken behind the dashes of its options.
+fn unbroken(command: &str) -> String {
+    let word = |word: &str| match word.starts_with('-') {
+        true => format!("<span>{}</span>", escape(word)),
+        false => escape(word),
+    };
+    command.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
 /// The table of contents.

@@ -2,8 +2,8 @@
 //! what the programs are.
 
 use super::super::format::{escape, memory};
+use super::matrix;
 use super::part::{Part, anchor};
-use super::{again, matrix};
 use crate::results::{Missing, ProgramFacts, Programs, Results};
 use crate::summary::{Measure, Summary};
 
@@ -36,7 +36,7 @@ pub fn part(results: &Results) -> Option<Part> {
             .to_owned(),
         content,
         data: vec!["programs.csv", "results.json"],
-        again: again::PROGRAM.to_owned(),
+        again: results.repeat_one(),
     })
 }
 

@@ -12,9 +12,10 @@ use crate::summary::BASELINE;
 use std::fmt::Write;
 
 /// What stands above the scenarios.
-const NOTE: &str = "Each claim is held against the figures measured here; none is taken for granted. The documents \
-describe ptmalloc; what the others do in its place is no fault. A goal is what every allocator ought to reach. The pointer \
-shows the figures. Dashed lines are ptmalloc with settings of its own.";
+const NOTE: &str = "Each claim is held against the figures measured here; none is taken for \
+    granted. The documents describe ptmalloc; what the others do in its place is no fault. A goal \
+    is what every allocator ought to reach. The pointer shows the figures. Dashed lines are \
+    ptmalloc with settings of its own.";
 
 /// All scenarios that were shown; none where there are none.
 pub fn part(results: &Results) -> Option<Part> {
@@ -47,7 +48,7 @@ pub fn part(results: &Results) -> Option<Part> {
              {heads}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table>\n</div>\n{items}"
         ),
         data: vec!["scenarios.csv", "results.json"],
-        again: again::SCENARIO.to_owned(),
+        again: again::scenario(results),
     })
 }
 

@@ -1,0 +1,38 @@
+//! Memory of programs that use little, beside the same programs under the system's allocator.
+
+use std::process::Command;
+use std::time::Duration;
+
+use stratalloc_tests::compile::{self, Link};
+use stratalloc_tests::process::run;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What the program prints: KiB.
+fn kib(mut program: Command, arguments: &[&str]) -> i64 {
+    program.args(arguments);
+    let output = run(program, LIMIT).expect_success().text();
+    output.trim().parse().unwrap_or_else(|error| panic!("{output:?}: {error}"))
+}
+
+/// The same program under this allocator, and without it.
+fn ours_and_the_systems(arguments: &[&str]) -> (i64, i64) {
+    let system = Command::new(compile::program("small_memory.c", Link::Preload));
+    (kib(compile::command("small_memory.c", Link::Preload), arguments), kib(system, arguments))
+}
+
+/// Shells start thousands of them. What lies in the library's file is shared, and not counted.
+#[test]
+fn a_small_program_has_at_most_150_kib_more_of_its_own() {
+    let (ours, systems) = ours_and_the_systems(&["small"]);
+    assert!(ours <= systems + 150, "{ours} KiB, {systems} without");
+}
+
+/// Most of the memory between such blocks is never touched, and must not become resident.
+#[test]
+fn aligned_blocks_take_no_more_memory_than_what_they_touch() {
+    for size in ["16", "1000", "8192", "40000", "65536", "70000"] {
+        let (ours, systems) = ours_and_the_systems(&["aligned", size]);
+        assert!(ours * 10 <= systems * 13, "{size} bytes: {ours} KiB, {systems} without");
+    }
+}
