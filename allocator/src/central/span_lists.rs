@@ -19,7 +19,7 @@ use super::low_water::{LowWater, SearchBackoff};
 use super::os_pages::{OS_PAGE, resident_objects};
 use super::shared_pages::SharedPage;
 use super::span_cursor::SpanCursor;
-use super::spans_by_shard::{GROUPS, SpansByShard, UNSHARED};
+use super::spans_by_shard::{SpansByShard, UNSHARED};
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::base::list::List;

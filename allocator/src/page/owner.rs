@@ -34,23 +34,29 @@ impl Shard {
     }
 }
 
-/// The number of a step of the decay, modulo 3, from 1 on: a clock that tells whether a span
-/// changed hands a moment ago.
+/// The number of a step of the decay, modulo 3: a clock that tells whether a span changed hands a
+/// moment ago.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Step(u8);
 
 impl Step {
-    /// Before the first step of the decay.
-    pub const START: Self = Self(1);
+    /// Before the first step of the decay. Zero, as all that the lists of spans begin with: otherwise
+    /// they would be data that every process reads from the library's file.
+    pub const START: Self = Self(0);
 
     /// The step after this one.
     pub const fn next(self) -> Self {
-        Self(self.0 % (u8::MAX >> SHARD_BITS) + 1)
+        Self((self.0 + 1) % (u8::MAX >> SHARD_BITS))
+    }
+
+    /// The upper bits of the owner of a span that was taken over in this step.
+    const fn mark(self) -> u8 {
+        self.0 + 1
     }
 }
 
 /// The owner of a span, in a byte: the shard in the low six bits, and above them the step in which
-/// the span was taken over from another shard, or 0 if it never was.
+/// the span was taken over from another shard, counted from 1, or 0 if it never was.
 pub struct Owner(AtomicU8);
 
 impl Owner {
@@ -75,7 +81,7 @@ impl Owner {
     /// Makes the span one of `shard`, which takes it over in this step of the decay.
     pub fn take_over(&self, shard: Shard, step: Step) {
         // Relaxed: as in `shard`.
-        self.0.store(shard.0 | step.0 << SHARD_BITS, Ordering::Relaxed);
+        self.0.store(shard.0 | step.mark() << SHARD_BITS, Ordering::Relaxed);
     }
 
     /// Whether the span was taken over since it was fresh.
@@ -88,7 +94,7 @@ impl Owner {
     /// on).
     pub fn was_taken_over_in(&self, step: Step) -> bool {
         // Relaxed: as in `shard`.
-        self.0.load(Ordering::Relaxed) >> SHARD_BITS == step.0
+        self.0.load(Ordering::Relaxed) >> SHARD_BITS == step.mark()
     }
 }
 

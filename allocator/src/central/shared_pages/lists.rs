@@ -118,27 +118,32 @@ impl Lists {
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
-        // Where a block fits.
-        let mut places = page.free().snapshot().starts_of(len);
-        places.keep_multiples(alignment(len));
-        let (mut start, mut taken) = (places.next_set(0), 0);
-        while start < GRANULES && out.count() < request && !out.is_full() {
-            let most = (request - out.count()).min(NOTE);
-            let is_place =
-                |count| start + count * len < GRANULES && places.get(start + count * len);
-            let count = (1..most).find(|&count| !is_place(count)).unwrap_or(most);
-            page.allocate(start, count, len);
-            let bits = u64::MAX >> (NOTE - count);
-            out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
-            taken += count;
-            start = places.next_set(start + count * len);
-        }
+        let align = alignment(len);
+        let free = page.free().snapshot();
+        let (mut taken, mut longest) = (0, 0);
+        free.for_each_set_run(|run| {
+            if run.len < len {
+                longest = longest.max(run.len);
+                return;
+            }
+            // What is left of the run: in front of the blocks, and behind them.
+            let (mut start, end) = ((run.start + align - 1) & !(align - 1), run.start + run.len);
+            longest = longest.max(start.min(end) - run.start);
+            while start + len <= end && out.count() < request && !out.is_full() {
+                let count = ((end - start) / len).min(request - out.count()).min(NOTE);
+                page.allocate(start, count, len);
+                let bits = u64::MAX >> (NOTE - count);
+                out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
+                start += count * len;
+                taken += count;
+            }
+            longest = longest.max(end.saturating_sub(start));
+        });
         if taken > 0 {
             page.owner().set(shard);
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;
-        let longest = page.free().snapshot().longest_set_run();
         let fits = if taken > 0 {
             class_of(longest).index()
         } else {
