@@ -128,13 +128,17 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let choice = Choice::new(apart, Reach::All);
         let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
-        let chain = if unlikely(may_share) && convert::may_share(class) {
-            self.fetch_with_shared(&source, class, &fetcher, request, choice)
-        } else {
-            self.fetch_of_spans(&source, class, &fetcher, request, choice)
-        };
+        let is_shared = unlikely(may_share) && convert::may_share(class);
+        let near = Choice::new(apart, if is_shared { Reach::Near } else { Reach::All });
+        let mut chain = self.fetch_of_spans(&source, class, &fetcher, request, near);
+        if unlikely(is_shared) && chain.is_empty() {
+            chain = self.fetch_shared(&source, class, &fetcher, request);
+            if chain.is_empty() {
+                let all = Choice::new(apart, Reach::All);
+                chain = self.fetch_of_spans(&source, class, &fetcher, request, all);
+            }
+        }
         if unlikely(source.has_news()) {
             self.note(&source);
         }
@@ -145,8 +149,8 @@ impl Central {
         chain
     }
 
-    /// `CentralFreeList::fetch`, with a magazine that is one too many before a fresh span. The one
-    /// place that calls it, so that there is one copy of it.
+    /// `CentralFreeList::fetch`, with a magazine that is one too many before a fresh span. Nobody
+    /// else calls it, so that there is one copy of it.
     #[inline(always)]
     fn fetch_of_spans(
         &self,
@@ -160,33 +164,29 @@ impl Central {
         self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
     }
 
-    /// As `CentralFreeList::fetch`, where pages that several classes share have holes for `class`,
-    /// or spans are to be converted for it: the holes are filled before lines of other threads'
-    /// spans are taken, and before anything becomes resident.
+    /// Fills holes for `class` on pages that several classes share, and converts spans to such pages
+    /// for it: before lines of other threads' spans are taken, and before anything becomes resident.
+    /// Empty if there is neither a hole nor a span to convert.
     #[cold]
     #[inline(never)]
-    fn fetch_with_shared(
+    fn fetch_shared(
         &self,
         source: &PageHeapSource,
         class: SizeClass,
         fetcher: &Fetcher,
         request: usize,
-        choice: Choice,
     ) -> Chain {
-        let fetch = |reach| {
-            self.fetch_of_spans(source, class, fetcher, request, Choice { reach, ..choice })
-        };
-        let mut chain = fetch(Reach::Near);
         let strangers = fetcher.strangers(class);
-        while chain.is_empty() {
-            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        loop {
+            let chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
             if !chain.is_empty() {
                 source.handed_out(chain.count * class.size());
-            } else if !self.convert_some(class, strangers) {
-                return fetch(Reach::All);
+                return chain;
+            }
+            if !self.convert_some(class, strangers) {
+                return Chain::EMPTY;
             }
         }
-        chain
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
