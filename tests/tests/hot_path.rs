@@ -31,7 +31,7 @@ const MOST_PER_BOX: f64 = 21.0;
 /// A `malloc` where nothing is ever freed, of up to 64 bytes and of some 600: what was counted and
 /// a twentieth more. Most of the latter is taking fresh memory, an OS page of six blocks at a time;
 /// one at a time it was 600.
-const MOST_PER_BUILT: [(&str, f64); 2] = [("build_small", 50.0), ("build_medium", 130.0)];
+const MOST_PER_BUILT: [(&str, f64); 2] = [("build_small", 50.0), ("build_medium", 134.0)];
 
 /// What a pair may take more in threads that count for a heap profile.
 const MOST_MORE_WHILE_SAMPLED: [(&str, &str, f64); 3] = [

@@ -10,6 +10,7 @@ use super::flush_batch::FlushBatch;
 use super::free_list::CentralFreeList;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
+use super::shards::ShardSet;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::PageHeapSource;
 use super::transfer_budget::TransferBudget;
@@ -136,7 +137,8 @@ impl Central {
         self.release_magazines(|| {
             loop {
                 let class = *classes.peek()?;
-                let chain = self.transfer[class.index()].pop(class, &self.transfer_budget);
+                let cache = &self.transfer[class.index()];
+                let chain = cache.pop(class, &self.transfer_budget, ShardSet::ALL);
                 if !chain.is_empty() {
                     return Some((class, chain));
                 }

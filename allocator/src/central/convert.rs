@@ -17,8 +17,10 @@ use super::free_list::CentralFreeList;
 use super::idle_look::{IdleLook, IdlePages};
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
+use super::shards::ShardSet;
 use super::shared_pages::SHARED_PAGES;
-use super::span_lists::UNSHARED;
+use super::span_lists::SpanLists;
+use super::spans_by_shard::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
@@ -26,6 +28,7 @@ use crate::config::{
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
 use crate::page_heap::{PAGE_HEAP, limits};
 use crate::parameters::{self, Id};
 use crate::policy::{HARDENED, MEMCHECK};
@@ -45,7 +48,8 @@ static CONVERSION: Turns<Conversion, Linux> = Turns::new(Conversion::new());
 
 /// Spans of a class that are looked at for one without held pages.
 const CANDIDATES: usize = 8;
-/// Spans of each class whose idle bytes do not count.
+/// Spans of each class, for each shard of threads that are awake and have any, whose idle bytes do
+/// not count: a class that is in use has a span or two that are not full.
 const SPARE_SPANS: usize = 1;
 /// Spans that one call converts, at most.
 const SPANS: usize = 4;
@@ -97,13 +101,17 @@ impl Central {
         CONVERSION.try_use(|conversion| conversion.look(self));
     }
 
-    /// Converts spans of other classes than `class`, as far as that is due. Returns whether it
-    /// converted any.
+    /// Converts spans of other classes than `class`, as far as that is due. Those of the shards of
+    /// `strangers` stay while there are others. Returns whether it converted any.
     #[cold]
     #[inline(never)]
-    pub(super) fn convert_some(&self, class: SizeClass) -> bool {
-        is_due()
-            && CONVERSION.try_use(|conversion| conversion.convert_some(self, class)) == Some(true)
+    pub(super) fn convert_some(&self, class: SizeClass, strangers: ShardSet) -> bool {
+        let near = ShardSet::ALL.without(strangers);
+        let convert = |conversion: &mut Conversion| {
+            conversion.convert_some(self, class, near)
+                || !strangers.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
+        };
+        is_due() && CONVERSION.try_use(convert) == Some(true)
     }
 }
 
@@ -143,14 +151,25 @@ impl Conversion {
         TAKEN.fetch_sub(self.taken, Ordering::Relaxed);
     }
 
-    fn convert_some(&mut self, central: &Central, class: SizeClass) -> bool {
+    /// Converts some spans of `shards`, of other classes than `class`. Returns whether it converted
+    /// any.
+    fn convert_some(&mut self, central: &Central, class: SizeClass, shards: ShardSet) -> bool {
         let mut is_done = false;
+        // Classes that have idle bytes, but no span of these shards.
+        let mut passed_over = 0_u128;
         for _ in 0..SPANS {
-            let Some(donor) = self.idle.most(class) else {
-                self.budget = 0;
+            let donors = |other: SizeClass| other != class && passed_over >> other.index() & 1 == 0;
+            let Some(donor) = self.idle.most(donors) else {
+                if passed_over == 0 {
+                    self.budget = 0;
+                }
                 break;
             };
-            let bytes = central.lists[donor.index()].convert_emptiest(donor);
+            let bytes = central.lists[donor.index()].convert_emptiest(donor, shards);
+            if bytes == 0 && shards != ShardSet::ALL {
+                passed_over |= 1 << donor.index();
+                continue;
+            }
             if bytes == 0 {
                 self.idle.clear(donor);
             } else {
@@ -169,35 +188,19 @@ impl Conversion {
 }
 
 impl CentralFreeList {
-    /// Converts the emptiest span of the class. Returns the bytes that are free in it; 0 if there
-    /// is none, or no memory for the records.
-    fn convert_emptiest(&self, class: SizeClass) -> usize {
+    /// Converts the emptiest span of the class that is one of `shards`. Returns the bytes that are
+    /// free in it; 0 if there is none, or no memory for the records.
+    fn convert_emptiest(&self, class: SizeClass, shards: ShardSet) -> usize {
         let mut lists = self.lists.lock();
-        let mut found = core::ptr::null_mut();
-        let mut looks = CANDIDATES;
-        // Not of group 0: what is free in those spans takes no memory.
-        'groups: for group in 1..UNSHARED - 1 {
-            let mut node = lists.groups[group].first();
-            while !node.is_null() && looks > 0 {
-                steps::add(1);
-                looks -= 1;
-                // SAFETY: a node of the list is live, and the lock guards its record.
-                if unsafe { (*node).held } == 0 {
-                    found = node;
-                    break 'groups;
-                }
-                // SAFETY: the node is in this list.
-                node = unsafe { lists.groups[group].next(node) };
-            }
-        }
-        let Some(span) = NonNull::new(found) else { return 0 };
+        let Some(span) = lists.to_be_converted(shards) else { return 0 };
         // SAFETY: a span of the class in the list of its group; the lock guards its record, and no
         // other reference to it exists.
-        let (free, touched, released) = unsafe {
+        let (free, untouched, touched, released) = unsafe {
             lists.unlist(span.as_ptr());
             let record = span.as_ref();
             let free = usize::from(class.info().objects - record.allocated);
-            (free, record.touched_bytes(), record.released.count_ones() as usize)
+            let untouched = usize::from(class.info().objects - record.carved);
+            (free, untouched, record.touched_bytes(), record.released.count_ones() as usize)
         };
         // SAFETY: the span is in no list and has no held pages, and the lock of its class is held.
         let Some(emptied) = (unsafe { SHARED_PAGES.take_in(span, touched) }) else {
@@ -207,6 +210,7 @@ impl CentralFreeList {
         };
         lists.spans -= 1;
         lists.free -= free;
+        lists.untouched -= untouched;
         let left = lists.free;
         lists.low.note(left);
         lists.released -= released;
@@ -214,5 +218,29 @@ impl CentralFreeList {
         drop(lists);
         SHARED_PAGES.free_pages(emptied);
         free * class.size()
+    }
+}
+
+impl SpanLists {
+    /// The emptiest span of `shards` that may become shared pages, if there is one.
+    pub(super) fn to_be_converted(&self, shards: ShardSet) -> Option<NonNull<Span>> {
+        let mut looks = CANDIDATES;
+        // Not of group 0: what is free in those spans takes no memory.
+        for group in 1..UNSHARED - 1 {
+            for shard in shards.and(self.by_shard.used()).iter() {
+                let mut node = self.by_shard.list(group, shard).first();
+                while !node.is_null() && looks > 0 {
+                    steps::add(1);
+                    looks -= 1;
+                    // SAFETY: a node of the list is live, and the lock guards its record.
+                    if unsafe { (*node).held } == 0 {
+                        return NonNull::new(node);
+                    }
+                    // SAFETY: the node is in this list.
+                    node = unsafe { self.by_shard.next(node) };
+                }
+            }
+        }
+        None
     }
 }

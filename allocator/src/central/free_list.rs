@@ -16,8 +16,9 @@ use super::internal_fragmentation::InternalFragmentation;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::picks::{ChainBuilder, Picks};
+use super::shards::{self, Fetcher};
 use super::shared_pages::SHARED_PAGES;
-use super::span_alloc::{Choice, RELEASED};
+use super::span_alloc::{Choice, Reach};
 use super::span_cursor::{self, SpanCursor};
 use super::span_lists::{Position, SpanLists};
 use super::span_source::{SpanSource, free_spans};
@@ -30,15 +31,6 @@ use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{ForkLock, Rank};
-
-/// Where a fetch takes objects from.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// Spans that are there, but for those whose free objects all lie on released pages.
-    Resident,
-    /// All spans that are there, and new ones.
-    All,
-}
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
@@ -58,9 +50,9 @@ impl CentralFreeList {
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
-    /// memory is exhausted or not within `reach`. Fresh memory is carved to the end of one OS page at most. If `apart`,
-    /// objects of cache lines on which nothing lives come first, where some are found at the first
-    /// look.
+    /// memory is exhausted or not within reach. `fetcher` says whom they are for, and `choice` which
+    /// are wanted. Fresh memory is carved to the end of one OS page at most. Before a span is taken
+    /// fresh, what `instead` returns is, unless that is empty.
     ///
     /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not be
     /// that of both.
@@ -69,19 +61,17 @@ impl CentralFreeList {
         &self,
         source: &S,
         class: SizeClass,
+        fetcher: &Fetcher,
         request: usize,
-        apart: bool,
-        reach: Reach,
+        mut choice: Choice,
+        mut instead: impl FnMut() -> Chain,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
-        let mut avoid_shared = true;
-        let hidden = if reach == Reach::Resident { RELEASED } else { 0 };
         loop {
             let mut lists = self.lists.lock();
             lists.since = source.shared_since();
-            let choice = Choice { apart, avoid_shared, hidden };
-            let may_have_more = lists.pick(class, request, choice, &mut picks);
+            let may_have_more = lists.pick(class, fetcher, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
             let volume = lists.volume_to_report(class);
             drop(lists);
@@ -100,13 +90,17 @@ impl CentralFreeList {
             if picks.count() > 0 {
                 return builder.finish();
             }
-            if reach == Reach::Resident {
+            if choice.reach == Reach::Near {
                 return Chain::EMPTY;
             }
+            let other = instead();
+            if !other.is_empty() {
+                return other;
+            }
             match source.allocate(class) {
-                Some(span) => self.lists.lock().add(class, span),
-                // To copy a page is better than to fail.
-                None if avoid_shared && source.shared_since() != 0 => avoid_shared = false,
+                Some(span) => self.lists.lock().add(class, span, fetcher.shard),
+                // To copy a page, or to share a line, is better than to fail.
+                None if !choice.last_resort => choice.last_resort = true,
                 None => return Chain::EMPTY,
             }
         }
@@ -254,9 +248,17 @@ impl CentralFreeList {
     /// Bytes of objects that were free ever since `consumer` last asked, less the released pages.
     pub fn take_idle(&self, class: SizeClass, consumer: Consumer) -> usize {
         let mut lists = self.lists.lock();
+        if matches!(consumer, Consumer::Decay) {
+            lists.step = lists.step.next();
+        }
         let free = lists.free;
         let low = lists.low.take(consumer, free);
         (low * class.size()).saturating_sub(lists.released * OS_PAGE)
+    }
+
+    /// Shards of threads that are awake and have spans with free objects here; at least 1.
+    pub fn shards_in_use(&self) -> usize {
+        self.lists.lock().by_shard.used().and(shards::awake()).count().max(1)
     }
 
     /// Whether to search for idle pages now. If so, `note_search` says what came of it.
@@ -275,6 +277,9 @@ impl CentralFreeList {
     }
 
     /// Free objects, spans, and OS pages of the spans that were released and not used since.
+    ///
+    /// Never inlined: the deepest calls for figures have no room for it.
+    #[inline(never)]
     pub fn stats(&self) -> (usize, usize, usize) {
         let lists = self.lists.lock();
         (lists.free, lists.spans, lists.released)

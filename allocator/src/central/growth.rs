@@ -27,7 +27,6 @@ use crate::config::{
     VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
 use crate::os::Linux;
-use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::{AtomicUsize, Ordering, Turns};
@@ -209,7 +208,7 @@ impl IdleRelease {
 
     /// Releases some idle pages of the class that has most.
     fn release_a_part(&mut self, central: &Central) {
-        let Some(class) = self.idle.found.most(SizeClass::NONE) else {
+        let Some(class) = self.idle.found.most(|_| true) else {
             self.pages = 0;
             return;
         };

@@ -14,11 +14,14 @@
 use super::os_pages::{OS_PAGE, each, objects_on, releasable, without_objects_on};
 use super::release_budget::Budget;
 use super::span_lists::{HOLDERS, Held, Position, SpanLists};
+use super::spans_by_shard::{GROUPS, UNSHARED};
 use crate::base::list::List;
 use crate::base::steps;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page_heap::limits;
+use core::ptr;
 
 /// Spans looked at at once, under the lock.
 const LOOKS: usize = 64;
@@ -36,7 +39,30 @@ pub(super) enum Look {
 impl SpanLists {
     /// Lets the walk begin with the first span of the first list.
     pub fn begin_walk(&mut self) {
-        self.position = Position { group: 0, next: self.groups[0].first() };
+        self.position = Position { group: 0, shard: Shard::FIRST, next: ptr::null_mut() };
+        self.position.next = self.by_shard.list(0, Shard::FIRST).first();
+    }
+
+    /// Lets the walk go on with the next list: that of the next shard, or after the last shard the
+    /// next group. Returns whether there is one; none once the walk is over, whoever ended it.
+    fn next_list(&mut self) -> bool {
+        let Position { group, shard, .. } = self.position;
+        if group == GROUPS {
+            return false;
+        }
+        let used = self.by_shard.used();
+        let next = if group == UNSHARED { None } else { used.after(shard) };
+        let (group, shard) = match next {
+            Some(shard) => (group, shard),
+            // The spans on unshared pages are in one list.
+            None => (group + 1, used.first().unwrap_or(Shard::FIRST)),
+        };
+        let next = match group {
+            GROUPS => ptr::null_mut(),
+            _ => self.by_shard.list(group, shard).first(),
+        };
+        self.position = Position { group, shard, next };
+        group < GROUPS
     }
 
     /// Looks at the next spans of the walk, up to the first with pages to be released, and holds
@@ -54,17 +80,15 @@ impl SpanLists {
             budget.looks -= 1;
             let span = self.position.next;
             if span.is_null() {
-                self.position.group += 1;
-                let Some(group) = self.groups.get(self.position.group) else {
+                if !self.next_list() {
                     return Look::End;
-                };
-                self.position.next = group.first();
+                }
                 continue;
             }
             // SAFETY: `unlist` keeps the position in its list, so this is a node of it, hence live;
             // the lock guards its record, and no other reference to it exists.
             unsafe {
-                self.position.next = self.groups[self.position.group].next(span);
+                self.position.next = self.by_shard.next(span);
                 let record = &mut *span;
                 let searched = core::mem::replace(&mut record.searched, true);
                 let pages = if searched { 0 } else { releasable(record) };

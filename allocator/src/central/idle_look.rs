@@ -19,10 +19,10 @@ impl IdlePages {
     /// None.
     pub const NONE: Self = Self([0; CLASS_COUNT]);
 
-    /// The class that has most, but for `other`, if any has a page.
-    pub fn most(&self, other: SizeClass) -> Option<SizeClass> {
+    /// Of the classes that are `wanted`, the one that has most, if any has a page.
+    pub fn most(&self, wanted: impl Fn(SizeClass) -> bool) -> Option<SizeClass> {
         let pages = |class: &SizeClass| self.0[class.index()];
-        let most = SizeClass::all().filter(|&class| class != other).max_by_key(pages);
+        let most = SizeClass::all().filter(|&class| wanted(class)).max_by_key(pages);
         most.filter(|class| pages(class) > 0)
     }
 
@@ -44,7 +44,7 @@ pub(super) struct IdleLook {
     consumer: Consumer,
     /// Bytes of the largest objects whose classes are looked at.
     largest: usize,
-    /// Spans of each class whose idle bytes do not count.
+    /// Spans of each class, for each shard that uses it, whose idle bytes do not count.
     spare_spans: usize,
     /// The class that was looked at last; 0: none was.
     class: usize,
@@ -78,9 +78,14 @@ impl IdleLook {
                 return true;
             };
             self.class = class.index();
+            let list = &central.lists[class.index()];
             let spare = self.spare_spans * class.info().pages as usize * PAGE_SIZE;
-            let idle = central.lists[class.index()].take_idle(class, self.consumer);
-            let idle = idle.saturating_sub(spare);
+            let idle = list.take_idle(class, self.consumer);
+            let idle = match idle.saturating_sub(spare) {
+                0 => 0,
+                _ if spare == 0 => idle,
+                _ => idle.saturating_sub(spare * list.shards_in_use()),
+            };
             self.found.0[class.index()] = u32::try_from(idle / OS_PAGE).unwrap_or(u32::MAX);
             self.bytes += idle;
         }
@@ -96,16 +101,16 @@ mod tests {
     fn the_class_with_most_idle_pages_is_found_until_none_has_any() {
         let [small, large] = [64, 1024].map(|size| SizeClass::of(size).unwrap());
         let mut pages = IdlePages::NONE;
-        assert_eq!(pages.most(SizeClass::NONE), None);
+        assert_eq!(pages.most(|_| true), None);
         pages.0[small.index()] = 3;
         pages.0[large.index()] = 5;
-        assert_eq!(pages.most(SizeClass::NONE), Some(large));
-        assert_eq!(pages.most(large), Some(small));
+        assert_eq!(pages.most(|_| true), Some(large));
+        assert_eq!(pages.most(|class| class != large), Some(small));
         pages.subtract(large, 2 * OS_PAGE + 1);
-        assert_eq!(pages.most(SizeClass::NONE), Some(small));
+        assert_eq!(pages.most(|_| true), Some(small));
         pages.clear(small);
-        assert_eq!(pages.most(large), None);
+        assert_eq!(pages.most(|class| class != large), None);
         pages.subtract(large, usize::MAX);
-        assert_eq!(pages.most(SizeClass::NONE), None);
+        assert_eq!(pages.most(|_| true), None);
     }
 }

@@ -14,13 +14,14 @@
 //!   checking chains.
 //! * `chain_builder`, `random_chain_builder`: linking the objects of a fetch; `picks`: noting them
 //!   under the lock.
+//! * `shards`: which threads share memory freely, and which are awake.
 //! * `transfer_budget`, `transfer_cache`: whole magazines on their way between threads.
 //! * `span_cursor`: the spans that objects return to; `flush_batch`: walking several chains at
 //!   once.
 //! * `os_pages`: the OS pages of a span.
 //! * `cow`: pages that a forked child shares.
 //! * `span_source`: the tier below.
-//! * `span_lists`: the spans of a class; `span_alloc`: taking objects from them.
+//! * `spans_by_shard`, `span_lists`: the spans of a class; `span_alloc`: taking objects from them.
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
 //! * `all_classes`: the tier of the process.
@@ -44,6 +45,8 @@ mod random_chain_builder;
 
 mod picks;
 
+pub mod shards;
+
 pub mod shared_pages;
 
 pub mod verify;
@@ -59,6 +62,8 @@ mod os_pages;
 mod cow;
 
 mod span_source;
+
+mod spans_by_shard;
 
 mod span_lists;
 
@@ -90,6 +95,8 @@ mod tests;
 mod cow_tests;
 #[cfg(test)]
 mod release_tests;
+#[cfg(test)]
+mod shard_tests;
 #[cfg(test)]
 mod shared_pages_tests;
 

@@ -61,12 +61,14 @@ impl Picks {
 
     /// Chooses from the free objects `offered`, of `size` bytes from `start` on, as many as bring
     /// the count to `request`, the lowest first. Adds to them the objects behind the last one that
-    /// lie in the cache line in which it ends.
-    pub fn choose(&self, start: usize, offered: u64, size: usize, request: usize) -> u64 {
+    /// lie in the cache line in which it ends. Returns their bits, and how many they are.
+    pub fn choose(&self, start: usize, offered: u64, size: usize, request: usize) -> (u64, usize) {
         let missing = request.saturating_sub(self.count);
-        if offered.count_ones() as usize <= missing {
-            return offered;
+        let offers = offered.count_ones() as usize;
+        if offers <= missing {
+            return (offered, offers);
         }
+        let mut count = missing;
         let mut left = offered;
         for _ in 0..missing {
             left &= left - 1;
@@ -81,17 +83,18 @@ impl Picks {
             }
             left &= left - 1;
             last = addr;
+            count += 1;
         }
-        offered & !left
+        (offered & !left, count)
     }
 
-    /// Adds a note of the objects of `size` bytes from `start` on that `bits`, not 0, stands for.
-    /// There must be room for it.
-    pub fn add(&mut self, start: usize, bits: u64, size: usize) {
-        debug_assert!(bits != 0 && !self.is_full());
+    /// Adds a note of the `count` objects of `size` bytes from `start` on that `bits`, not 0, stands
+    /// for. There must be room for it.
+    pub fn add(&mut self, start: usize, bits: u64, count: usize, size: usize) {
+        debug_assert!(bits != 0 && bits.count_ones() as usize == count && !self.is_full());
         self.picks[self.len].write(Pick { start, bits });
         self.len += 1;
-        self.count += bits.count_ones() as usize;
+        self.count += count;
         self.last = start + bits.ilog2() as usize * size;
     }
 
@@ -125,7 +128,8 @@ mod tests {
         ) {
             let (size, start) = (steps * 16, page * 4096);
             let mut picks = Picks::new();
-            let chosen = picks.choose(start, offered, size, request);
+            let (chosen, count) = picks.choose(start, offered, size, request);
+            prop_assert_eq!(count, chosen.count_ones() as usize);
             prop_assert_eq!(chosen & !offered, 0);
             let rest = offered & !chosen;
             prop_assert!(chosen == 0 || rest == 0 || chosen.ilog2() < rest.trailing_zeros());
@@ -143,7 +147,7 @@ mod tests {
                 }
             }
             if chosen != 0 {
-                picks.add(start, chosen, size);
+                picks.add(start, chosen, count, size);
                 prop_assert_eq!(picks.count(), chosen.count_ones() as usize);
             }
         }

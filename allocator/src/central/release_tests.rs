@@ -1,12 +1,14 @@
 //! Properties of releasing OS pages inside spans: over an OS that overwrites what it is given.
 
-use super::free_list::{CentralFreeList, Reach};
+use super::chain::Chain;
+use super::free_list::CentralFreeList;
 use super::hold::Look;
 use super::os_pages::vacant;
 use super::release_budget::Budget;
+use super::span_alloc::{Choice, Reach};
 use super::span_lists::HOLDERS;
 use super::span_source::free_spans;
-use super::tests::{Model, SIZES, Source, chain, objects};
+use super::tests::{Model, SIZES, Source, awake, chain, objects};
 use crate::os::{Linux, Os};
 use crate::page::size_class::SizeClass;
 use crate::sync::Futex;
@@ -102,8 +104,8 @@ proptest! {
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(refuse) };
         let os = OnlyReleases(os);
         for round in 0..rounds {
-            for _ in 0..40 {
-                model.fetch(50);
+            for thread in 0..40 {
+                model.fetch_for(awake(thread % 5), 50, false);
             }
             let gone: Vec<usize> =
                 model.held.iter().copied().enumerate().filter(|(i, _)| (i + round) % keep != 0)
@@ -164,7 +166,11 @@ impl Release for Interfering<'_> {
             // SAFETY: the batch's objects are out, and the test gives them up here.
             unsafe { self.list.release(self.source, self.class, chain(&batch)) };
         }
-        for object in objects(self.list.fetch(self.source, self.class, count, false, Reach::All)) {
+        let fetcher = awake(count % 7);
+        let nothing = || Chain::EMPTY;
+        let choice = Choice::new(false, Reach::All);
+        let got = self.list.fetch(self.source, self.class, &fetcher, count, choice, nothing);
+        for object in objects(got) {
             let apart = object + size <= addr || object >= addr + bytes;
             assert!(apart, "an object on a page that is being released was handed out");
             // SAFETY: the object was handed to the test.
@@ -189,8 +195,8 @@ proptest! {
         counts in prop::collection::vec(1usize..120, 1..30),
     ) {
         let mut model = Model::new(size);
-        for _ in 0..60 {
-            model.fetch(50);
+        for thread in 0..60 {
+            model.fetch_for(awake(thread % 5), 50, false);
         }
         let places = model.held.iter().copied().enumerate();
         let gone: Vec<usize> =
@@ -252,8 +258,8 @@ proptest! {
         free_all: bool,
     ) {
         let mut model = Model::new(size);
-        for _ in 0..40 {
-            model.fetch(50);
+        for thread in 0..40 {
+            model.fetch_for(awake(thread % 5), 50, false);
         }
         let places = model.held.iter().copied().enumerate();
         let gone: Vec<usize> =
@@ -299,5 +305,19 @@ proptest! {
         model.release(&rest);
         model.check();
         prop_assert_eq!(model.source.spans(), 0);
+    }
+}
+
+/// Threads that release pages of one class share a walk. Whoever comes to its end, the others find
+/// that it is over.
+#[test]
+fn a_walk_is_over_for_all_who_share_it() {
+    let model = Model::new(64);
+    let mut lists = model.list.lists.lock();
+    lists.begin_walk();
+    for _ in 0..3 {
+        let mut budget = Budget::unbounded();
+        let look = core::iter::repeat_with(|| lists.look_further(&mut budget));
+        assert!(look.take(64).any(|look| matches!(look, Look::End)));
     }
 }

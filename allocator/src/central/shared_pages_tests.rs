@@ -1,9 +1,11 @@
 //! Properties of shared pages, over spans of the process's page heap.
 
+use super::shards::ShardSet;
 use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
 use super::tests::objects;
 use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
+use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -11,7 +13,7 @@ use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::policy::{HARDENED, MEMCHECK};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -71,8 +73,14 @@ impl Model {
         assert_eq!(self.live.insert(addr, (size, self.next)), None, "given twice");
     }
 
-    /// Takes in a span of `class` of which the objects are in use that `bits` say, over and over.
+    /// As `take_in_of`, of the first shard.
     fn take_in(&mut self, class: SizeClass, bits: u64) {
+        self.take_in_of(Shard::FIRST, class, bits);
+    }
+
+    /// Takes in a span of `class` and `shard` of which the objects are in use that `bits` say, over
+    /// and over.
+    fn take_in_of(&mut self, shard: Shard, class: SizeClass, bits: u64) {
         let pages = Length(class.info().pages as usize);
         let span = PAGE_HEAP.allocate(pages, class.span_align(), class).unwrap();
         // SAFETY: the span is the test's.
@@ -87,6 +95,7 @@ impl Model {
             }
         }
         record.carved = class.info().objects;
+        record.owner.set(shard);
         let start = record.addr();
         // SAFETY: the span is in no list, and nobody else knows it.
         let emptied = unsafe { self.pages.take_in(span, record.bytes()) }.unwrap();
@@ -97,7 +106,7 @@ impl Model {
     }
 
     fn fetch(&mut self, class: SizeClass, request: usize) -> usize {
-        let got = objects(self.pages.fetch(class, request));
+        let got = objects(self.pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, request));
         assert!(got.len() <= request);
         for &addr in &got {
             let align = 1 << class.size().trailing_zeros();
@@ -105,6 +114,13 @@ impl Model {
             self.add(addr, class.size());
         }
         got.len()
+    }
+
+    /// A block of `class` for a thread of `shard`.
+    fn fetch_of(&mut self, shard: Shard, strangers: ShardSet, class: SizeClass) -> usize {
+        let addr = objects(self.pages.fetch(class, shard, strangers, 1))[0];
+        self.add(addr, class.size());
+        addr
     }
 
     fn release(&mut self, addrs: &[usize], sized: bool) {
@@ -203,6 +219,43 @@ fn holes_of_one_size_serve_another() {
     model.end();
 }
 
+/// A page is the shard's that its span was of, until blocks of it are handed to another one. A
+/// thread gets blocks on pages of strangers only if it finds no others.
+#[test]
+fn pages_have_owners_whose_they_stay_while_others_have_holes() {
+    if !APPLIES {
+        return;
+    }
+    let mut model = Model::new();
+    let class = SizeClass::of(64).unwrap();
+    let [one, two, three] = [1, 2, 3].map(Shard::new);
+    let owner = |addr: &usize| SharedPage::at(*addr).unwrap().owner().shard();
+    let page = |addr: usize| SharedPage::at(addr).unwrap().addr();
+    for shard in [one, two] {
+        model.take_in_of(shard, class, 0x5555_5555_5555_5555);
+    }
+    let owned = |model: &Model, shard| -> BTreeSet<usize> {
+        let addrs = model.live.keys().copied();
+        addrs.filter(|addr| owner(addr) == shard).map(page).collect()
+    };
+    let pages = class.info().pages as usize;
+    assert_eq!([one, two, three].map(|shard| owned(&model, shard).len()), [pages, pages, 0]);
+    for (shard, stranger) in [(one, two), (two, one), (one, two)] {
+        let own = owned(&model, shard);
+        let got = model.fetch_of(shard, ShardSet::of(stranger), class);
+        assert!(own.contains(&page(got)), "of its own page");
+    }
+    // One that has none gets a page of another one, which is its own then.
+    let mut strangers = ShardSet::of(one);
+    strangers.insert(two);
+    let got = model.fetch_of(three, strangers, class);
+    assert_eq!(owned(&model, three), BTreeSet::from([page(got)]));
+    let next = model.fetch_of(three, strangers, class);
+    assert_eq!(page(next), page(got));
+    model.check();
+    model.end();
+}
+
 /// What comes home to shared pages is looked at as strictly as what comes home to spans.
 #[test]
 fn what_is_no_block_is_found_out() {
@@ -248,7 +301,7 @@ fn sizes_are_read_while_neighbours_come_and_go() {
             scope.spawn(move || {
                 let class = SizeClass::of(size).unwrap();
                 while !is_over.load(Ordering::Relaxed) {
-                    let got = objects(pages.fetch(class, 30));
+                    let got = objects(pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, 30));
                     assert!(got.iter().all(|&addr| size_at(addr) == size));
                     pages.release(got.into_iter(), SizeClass::SHARED, true);
                 }

@@ -3,6 +3,8 @@
 //!
 //! Allocation takes from the fullest spans, so that the emptiest can drain and return to the page
 //! heap. Spans whose free memory was released come last, so that what is resident is used up first.
+//! The spans of the thread's own shard come before those of others, so that threads share no cache
+//! lines while memory allows (`shards`).
 //! While a forked child may share our pages, objects come from unshared pages instead (`cow`).
 //!
 //! All functions run under the lock of the class. They note objects in [`Picks`] and do not touch
@@ -11,16 +13,24 @@
 use super::cow;
 use super::os_pages::{OS_PAGE, offer, released_in_use};
 use super::picks::{LINE, Picks};
-use super::span_lists::{SpanLists, UNSHARED};
+use super::shards::{Fetcher, ShardSet, splits_lines};
+use super::span_lists::SpanLists;
+use super::spans_by_shard::RELEASED;
 use crate::base::hint::{prefetch, unlikely};
+use crate::page::owner::{SHARDS, Shard};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, Span};
 use crate::page_heap::limits;
+use core::ptr;
 
 /// How many objects of a span matter for one chain. Of those that were never touched, these are the
 /// ones that begin on the OS page of the first, and those that would share the last one's cache
 /// line.
 fn carving_end(span: &Span, offered: &Objects, size: usize) -> usize {
+    // Of most spans in use everything was touched: no need to search.
+    if span.carved >= span.class.info().objects {
+        return Objects::BITS;
+    }
     let first = offered.next_set(span.carved as usize);
     if first >= Objects::BITS {
         return first;
@@ -35,93 +45,376 @@ fn objects_per_line_pattern(size: usize) -> usize {
     LINE >> (LINE | size).trailing_zeros()
 }
 
+/// How far a fetch goes for objects.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Spans of the own shard, and of shards whose threads are asleep or gone, but for those whose
+    /// free objects all lie on released pages: what costs neither lines nor memory.
+    Near,
+    /// All spans that are there, and new ones.
+    All,
+}
+
 /// Which objects a fetch wants.
 #[derive(Clone, Copy)]
 pub struct Choice {
-    /// Preferably those of cache lines on which nothing lives.
+    /// Preferably those of cache lines on which nothing lives, where some are found at the first
+    /// look.
     pub apart: bool,
-    /// If a child shares our pages, those of unshared pages alone.
-    pub avoid_shared: bool,
-    /// Bits of groups from which none are wanted.
-    pub hidden: u16,
+    /// How far it goes.
+    pub reach: Reach,
+    /// No memory is left: whatever there is.
+    pub last_resort: bool,
 }
 
-/// For [`Choice::hidden`]: the spans whose free objects all lie on released pages.
-pub const RELEASED: u16 = 1;
+impl Choice {
+    /// Objects within `reach`; `apart` as in the field.
+    pub fn new(apart: bool, reach: Reach) -> Self {
+        Self { apart, reach, last_resort: false }
+    }
+}
+
+/// How a look at the spans of the own shard ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Own {
+    /// The notes are full: come again when they are built.
+    Full,
+    /// The request is met, or memory that was never touched is in use now.
+    Done,
+    /// There is no free object left.
+    Exhausted,
+}
+
+/// Spans of a list that are looked at for one to be taken over.
+const LOOKS: usize = 4;
+
+/// The groups of spans of which less than a quarter lives, and that have something resident.
+const NEARLY_EMPTY: [usize; 2] = [1, 2];
+/// The group of those whose free objects all lie on released pages.
+const NOT_RESIDENT: [usize; 1] = [0];
+
+/// How much of a class may lie idle while spans have owners: one part of what its spans have that
+/// is resident, and so many bytes besides.
+#[derive(Clone, Copy)]
+pub(super) struct Bound {
+    part: usize,
+    bytes: usize,
+    /// For each shard that has free objects.
+    bytes_per_shard: usize,
+}
+
+/// From this bound on a fetch takes whole free lines of any span.
+pub(super) const WHOLE_LINES: Bound = Bound { part: 16, bytes: 4 << 10, bytes_per_shard: 2 << 10 };
+/// From this bound on it takes anything.
+pub(super) const ANYTHING: Bound = Bound { part: 4, bytes: 16 << 10, bytes_per_shard: 8 << 10 };
 
 impl SpanLists {
-    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice`
-    /// wants them. Returns whether to come again, after what was noted is built.
+    /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice` wants
+    /// them. While a child shares our pages, takes them from unshared pages alone, unless this is
+    /// the last resort. Returns whether to come again, after what was noted is built.
     ///
-    /// In the hardened build neither this nor the two below are inlined: their stack frames must
-    /// not add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call
-    /// for each span costs five instructions per block of 600 bytes. An attribute cannot ask
-    /// `policy`.
+    /// In the hardened build neither this nor those below are inlined: their stack frames must not
+    /// add up to that of the fetch, which has the piles of the chain builder. Elsewhere a call for
+    /// each span costs five instructions per block of 600 bytes. An attribute cannot ask `policy`.
     #[cfg_attr(feature = "hardened", inline(never))]
     pub fn pick(
         &mut self,
         class: SizeClass,
+        fetcher: &Fetcher,
         request: usize,
         choice: Choice,
         out: &mut Picks,
     ) -> bool {
-        if unlikely(self.since != 0) && choice.avoid_shared {
+        if unlikely(self.since != 0) && !choice.last_resort {
             self.take_unshared(class, request, out);
             return false;
         }
-        if unlikely(self.occupied >> UNSHARED != 0) {
+        if unlikely(!self.by_shard.unshared().is_empty()) {
             self.demote_one();
         }
+        let shard = self.by_shard.admit(fetcher.shard);
         if choice.apart {
-            self.take_apart(class, request, out);
+            self.take_apart(class, shard, request, out);
         }
-        while out.count() < request {
-            if out.is_full() {
-                return true;
-            }
-            if !self.take_from_fullest(class, request, choice.hidden, out) {
-                break;
-            }
+        let has_others = self.by_shard.has_others(shard);
+        let all = choice.reach == Reach::All && !has_others;
+        let own = self.take_own(class, shard, request, if all { 0 } else { RELEASED }, out);
+        if out.count() == 0 && unlikely(has_others) {
+            return self.pick_of_others(class, fetcher, request, choice, out);
         }
-        false
+        own == Own::Full
     }
 
-    /// Takes objects of the fullest span with any. Returns whether to go on with another span.
-    #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_from_fullest(
+    /// As `pick`, where the thread's own shard has nothing that is resident: the order in which it
+    /// gets what is others'. The steps are those of
+    /// `docs/decisions/019-owned-lines-and-shared-pages.md`, and the first that yields anything is
+    /// the last. The transfer cache (`tier`) and the own spans come before them, shared pages in
+    /// between (`tier`), and a fresh span after them (`free_list`).
+    #[cold]
+    #[inline(never)]
+    fn pick_of_others(
         &mut self,
         class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+        choice: Choice,
+        out: &mut Picks,
+    ) -> bool {
+        let shard = self.by_shard.admit(fetcher.shard);
+        let others = self.by_shard.used().without(ShardSet::of(shard));
+        let splits = splits_lines(class);
+        let asleep = if splits { others.without(fetcher.awake) } else { others };
+        // Resident objects of shards whose threads are asleep or gone, of the fullest spans first.
+        let mut own = self.take_of_asleep(class, asleep, shard, request, RELEASED, out);
+        // Before shared pages are asked, which cost more: whole free lines of a few other shards.
+        if out.count() == 0 && splits && self.is_much_idle(class, WHOLE_LINES) {
+            self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
+            let above = others.without(ShardSet::up_to(shard));
+            let from = if above.is_empty() { others } else { above };
+            if out.count() == 0 {
+                self.take_apart_of(class, from, LOOKS, request, out);
+            }
+        }
+        if out.count() > 0 || choice.reach == Reach::Near {
+            return own == Own::Full;
+        }
+        // Whole free lines of the spans of other threads: of nearly empty ones, which are taken
+        // over; of any, for the first objects of a class and where much lies idle.
+        if splits {
+            self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
+            if out.count() == 0 && (choice.apart || self.is_much_idle(class, WHOLE_LINES)) {
+                self.take_apart_of(class, others, SHARDS, request, out);
+            }
+        }
+        // Any span, where very much lies idle.
+        let is_free_for_all = choice.last_resort || !splits || self.is_much_idle(class, ANYTHING);
+        if out.count() == 0 && is_free_for_all && self.take_over_emptiest(others, shard) {
+            own = self.take_own_cold(class, shard, request, RELEASED, out);
+        }
+        if out.count() > 0 {
+            return own == Own::Full;
+        }
+        // What lies on released pages: of the own spans, of those asleep, and whole lines of others.
+        own = self.take_of_asleep(class, asleep, shard, request, 0, out);
+        if out.count() == 0 && splits {
+            self.take_lines(class, others, shard, &NOT_RESIDENT, request, out);
+        }
+        own == Own::Full
+    }
+
+    /// Takes objects of the spans of `shard`, and of those of the shards `asleep`, which it takes
+    /// over. Those of `hidden` groups stay.
+    fn take_of_asleep(
+        &mut self,
+        class: SizeClass,
+        asleep: ShardSet,
+        shard: Shard,
         request: usize,
         hidden: u16,
         out: &mut Picks,
-    ) -> bool {
-        let occupied = self.ordinary() & !hidden;
-        if occupied == 0 {
-            return false;
-        }
-        let group = occupied.ilog2() as usize;
-        let span = self.groups[group].first();
-        // SAFETY: the group is occupied, so this is a node of its list.
-        prefetch(unsafe { self.groups[group].next(span) });
-        self.take(class, span, request, out, |offered| offered)
-    }
-
-    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans or
-    /// the first of the emptiest has such.
-    #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_apart(&mut self, class: SizeClass, request: usize, out: &mut Picks) {
-        let period = objects_per_line_pattern(class.size());
-        // Without the spans whose free objects all lie on released pages.
-        let occupied = self.ordinary() & !1;
-        if period == 1 || occupied == 0 {
-            return;
-        }
-        for group in [occupied.ilog2(), occupied.trailing_zeros()] {
-            let span = self.groups[group as usize].first();
-            if out.count() == 0 && !span.is_null() {
-                self.take(class, span, request, out, |offered| offered.whole_groups(period));
+    ) -> Own {
+        loop {
+            let own = self.take_own_cold(class, shard, request, hidden, out);
+            if own != Own::Exhausted || !self.take_over_fullest(asleep, shard, hidden) {
+                return own;
             }
         }
+    }
+
+    /// Takes objects of the spans of `shard`, the fullest first, but for those of `hidden` groups.
+    #[inline(always)]
+    fn take_own(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        hidden: u16,
+        out: &mut Picks,
+    ) -> Own {
+        while out.count() < request {
+            if out.is_full() {
+                return Own::Full;
+            }
+            let span = self.by_shard.of(shard).fullest(hidden);
+            if span.is_null() {
+                return Own::Exhausted;
+            }
+            if !self.take_from(class, span, request, out) {
+                break;
+            }
+        }
+        Own::Done
+    }
+
+    /// As `take_own`, not inlined.
+    #[cold]
+    #[inline(never)]
+    fn take_own_cold(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        hidden: u16,
+        out: &mut Picks,
+    ) -> Own {
+        self.take_own(class, shard, request, hidden, out)
+    }
+
+    /// Takes objects of `span`, a node of a list. Returns whether to go on with another span.
+    #[cfg_attr(feature = "hardened", inline(never))]
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
+    fn take_from(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        // SAFETY: a node of its list.
+        prefetch(unsafe { self.by_shard.next(span) });
+        self.take(class, span, request, out, |_| ())
+    }
+
+    /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
+    /// `shard` or the first of the emptiest has such.
+    #[cfg_attr(feature = "hardened", inline(never))]
+    fn take_apart(&mut self, class: SizeClass, shard: Shard, request: usize, out: &mut Picks) {
+        let period = objects_per_line_pattern(class.size());
+        let groups = self.by_shard.of(shard);
+        // Not spans whose free objects all lie on released pages.
+        if period == 1 || groups.occupied() & !RELEASED == 0 {
+            return;
+        }
+        for span in [groups.fullest(RELEASED), groups.emptiest()] {
+            if out.count() == 0 {
+                self.take(class, span, request, out, |offered| {
+                    *offered = offered.whole_groups(period)
+                });
+            }
+        }
+    }
+
+    /// As `take_apart`, of the first of these shards that has any. Looks at so many of them.
+    #[cold]
+    #[inline(never)]
+    fn take_apart_of(
+        &mut self,
+        class: SizeClass,
+        shards: ShardSet,
+        looks: usize,
+        request: usize,
+        out: &mut Picks,
+    ) {
+        for shard in shards.iter().take(looks) {
+            if out.count() == 0 {
+                self.take_apart(class, shard, request, out);
+            }
+        }
+    }
+
+    /// Makes the fullest span of `shards` that is of no `hidden` group one of `shard`. Returns
+    /// whether there was one.
+    #[cold]
+    #[inline(never)]
+    fn take_over_fullest(&mut self, shards: ShardSet, shard: Shard, hidden: u16) -> bool {
+        let from = self.by_shard.with_fullest(shards, hidden);
+        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).fullest(hidden));
+        self.take_over_listed(span, shard)
+    }
+
+    /// Makes the emptiest span of the first of `shards` that has any one of `shard`. Returns
+    /// whether there was one.
+    #[cold]
+    #[inline(never)]
+    fn take_over_emptiest(&mut self, shards: ShardSet, shard: Shard) -> bool {
+        let from = shards.and(self.by_shard.used()).first();
+        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).emptiest());
+        self.take_over_listed(span, shard)
+    }
+
+    fn take_over_listed(&mut self, span: *mut Span, shard: Shard) -> bool {
+        if !span.is_null() {
+            // SAFETY: the first span of a list.
+            unsafe { self.take_over(span, shard) };
+        }
+        !span.is_null()
+    }
+
+    /// Takes objects of cache lines on which nothing lives from a span of `shards` that is of one of
+    /// these groups, and makes it one of `shard`. Passes over spans that changed hands in this step
+    /// of the decay: two threads would take them from each other by turns.
+    #[cold]
+    #[inline(never)]
+    fn take_lines(
+        &mut self,
+        class: SizeClass,
+        shards: ShardSet,
+        shard: Shard,
+        groups: &[usize],
+        request: usize,
+        out: &mut Picks,
+    ) {
+        for from in shards.iter() {
+            for &group in groups {
+                let mut span = self.by_shard.list(group, from).first();
+                for _ in 0..LOOKS {
+                    if span.is_null() {
+                        break;
+                    }
+                    // SAFETY: a node of the list, hence live; the lock guards its record.
+                    let (next, again) = unsafe {
+                        let owner = &raw const (*span).owner;
+                        (self.by_shard.next(span), (*owner).was_taken_over_in(self.step))
+                    };
+                    if !again && self.take_lines_from(class, span, shard, request, out) {
+                        return;
+                    }
+                    span = next;
+                }
+            }
+        }
+    }
+
+    /// Takes objects of whole free lines of `span`, a node of a list, and makes it one of `shard`
+    /// if there are any. Returns whether there were.
+    fn take_lines_from(
+        &mut self,
+        class: SizeClass,
+        span: *mut Span,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        let period = objects_per_line_pattern(class.size());
+        self.take(class, span, request, out, |offered| *offered = offered.whole_groups(period));
+        if out.count() == 0 {
+            return false;
+        }
+        // SAFETY: a live span of this class, which the lock guards. `take` has left it in the list
+        // of its group, or in none.
+        unsafe {
+            if (*span).group == Span::UNLISTED {
+                (*span).owner.take_over(shard, self.step);
+            } else {
+                self.take_over(span, shard);
+            }
+        }
+        true
+    }
+
+    /// Bytes of free objects of which the memory is resident.
+    pub fn idle_bytes(&self, class: SizeClass) -> usize {
+        let touched = (self.free - self.untouched) * class.size();
+        touched.saturating_sub(self.released * OS_PAGE)
+    }
+
+    /// Whether more lies idle than `part` of all and what this says of each shard: from then on
+    /// memory comes before owners.
+    pub fn is_much_idle(&self, class: SizeClass, bound: Bound) -> bool {
+        let objects = self.spans * class.info().objects as usize - self.untouched;
+        let all = (objects * class.size()).saturating_sub(self.released * OS_PAGE);
+        let shards = self.by_shard.used().count();
+        self.idle_bytes(class) > all / bound.part + bound.bytes + shards * bound.bytes_per_shard
     }
 
     /// Takes objects of one unshared page. What is shared is copied when it is touched first, and
@@ -133,12 +426,12 @@ impl SpanLists {
         // SAFETY: null or a live span of this class; the lock guards its record.
         let Some(record) = (unsafe { span.as_ref() }) else { return };
         let objects = cow::objects_of_one_page(record, self.since);
-        self.take(class, span, request, out, |_| objects);
+        self.take(class, span, request, out, |offered| *offered = objects);
     }
 
     /// A span with free objects on unshared pages; null if none is at hand.
     fn unshared_span(&mut self) -> *mut Span {
-        let first = self.groups[UNSHARED].first();
+        let first = self.by_shard.unshared().first();
         // SAFETY: null or a node of the list, hence live; the lock guards its record.
         if let Some(record) = unsafe { first.as_ref() } {
             if cow::is_unshared(record, self.since) {
@@ -147,7 +440,7 @@ impl SpanLists {
             self.demote_one();
         }
         // SAFETY: the lists hold live spans of this class, and the lock is held.
-        let found = unsafe { cow::find_vacant(&self.groups[..UNSHARED], self.since) };
+        let found = unsafe { cow::find_vacant(self.by_shard.ordinary(), self.since) };
         if !found.is_null() {
             // SAFETY: a node of one of the lists, hence a live span of this class.
             unsafe { self.relist(found) };
@@ -155,27 +448,24 @@ impl SpanLists {
         found
     }
 
-    /// Bits of the groups that are not empty, but for that of the unshared.
-    fn ordinary(&self) -> u16 {
-        self.occupied & !(1 << UNSHARED)
-    }
-
     /// Takes objects of `span`, a node of one of the lists, of those that `choose` leaves. Returns
     /// whether to go on with another span.
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
     fn take(
         &mut self,
         class: SizeClass,
         span: *mut Span,
         request: usize,
         out: &mut Picks,
-        choose: impl FnOnce(Objects) -> Objects,
+        choose: impl FnOnce(&mut Objects),
     ) -> bool {
         // SAFETY: the span is in a list, hence live; the lock guards its record, and no other
         // reference to it exists.
         let record = unsafe { &mut *span };
         let size = class.size();
         let before = out.count();
-        let offered = choose(if record.released == 0 { record.free } else { offer(record) });
+        let mut offered = if record.released == 0 { record.free } else { offer(record) };
+        choose(&mut offered);
         let end = carving_end(record, &offered, size);
         let (mut first, mut last) = (usize::MAX, 0);
         for word in 0..offered.word_count() {
@@ -185,9 +475,9 @@ impl SpanLists {
             }
             let in_reach = offered.word(word) & (u64::MAX >> 64_usize.saturating_sub(end - start));
             let addr = record.addr() + start * size;
-            let taken = out.choose(addr, in_reach, size, request);
+            let (taken, count) = out.choose(addr, in_reach, size, request);
             if taken != 0 {
-                out.add(addr, taken, size);
+                out.add(addr, taken, count, size);
                 first = first.min(start + taken.trailing_zeros() as usize);
                 last = start + taken.ilog2() as usize;
                 record.free.set_word(word, record.free.word(word) & !taken);
@@ -207,7 +497,11 @@ impl SpanLists {
         }
         let carves = taken > 0 && last >= record.carved as usize;
         if carves {
+            self.untouched -= last + 1 - usize::from(record.carved);
             record.carved = last as u16 + 1;
+            // Where lines were passed over that were not wholly free, pages of them count as
+            // touched now.
+            record.searched = false;
         }
         // SAFETY: a live span of this class.
         unsafe { self.relist(span) };

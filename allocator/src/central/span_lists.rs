@@ -1,14 +1,14 @@
 //! The spans of one size class, in lists by how full they are: what the lock of a central free list
 //! guards.
 //!
-//! A span with free objects is in the list of its group. A span whose objects are all in use is in
-//! no list. A span whose objects are all free leaves at once, into a list of the caller's
-//! (`emptied`), who gives it back to the source after the lock. A span some of whose pages are
-//! being released is in no list either, but in `held` (see `hold`).
+//! A span with free objects is in the list of its owner and its group (`spans_by_shard`). A span
+//! whose objects are all in use is in no list. A span whose objects are all free leaves at once,
+//! into a list of the caller's (`emptied`), who gives it back to the source after the lock. A span
+//! some of whose pages are being released is in no list either, but in `held` (see `hold`).
 //!
 //! Equations, at any time under the lock: `free` is the sum of the free objects of all spans,
-//! `released` the sum of their released pages; bit `g` of `occupied` is set if `groups[g]` is not
-//! empty.
+//! `untouched` the sum of those behind the last one that was ever handed out, and `released` the
+//! sum of the released pages.
 //!
 //! The lock's holder alone reads and changes the records of the class's spans, but for `free_span`
 //! and `allocate` of the source, to which a span belongs outside of these lists. Nothing here
@@ -19,22 +19,18 @@ use super::low_water::{LowWater, SearchBackoff};
 use super::os_pages::{OS_PAGE, resident_objects};
 use super::shared_pages::SharedPage;
 use super::span_cursor::SpanCursor;
+use super::spans_by_shard::{SpansByShard, UNSHARED};
 use crate::base::fatal::fatal;
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::os::Linux;
 use crate::page::cow_set::CowSet;
+use crate::page::owner::{Shard, Step};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{OsPages, Span};
 use crate::page_heap::limits;
 use crate::sync::Futex;
 use core::ptr::{self, NonNull};
-
-/// Number of groups: spans whose free objects all lie on released pages, eight groups of the others
-/// by how full they are, and spans with free objects on unshared pages.
-pub(super) const GROUPS: usize = 10;
-/// The last of them.
-pub(super) const UNSHARED: usize = GROUPS - 1;
 
 /// Bytes handed out that a class does not report: the number of all is on a cache line that all
 /// threads share.
@@ -45,13 +41,15 @@ pub(super) const HOLDERS: usize = 4;
 
 /// The spans of a class, and what is known of them together.
 pub(super) struct SpanLists {
-    pub groups: [List<Span>; GROUPS],
-    /// Bit per group: not empty.
-    pub occupied: u16,
+    pub by_shard: SpansByShard,
+    /// The step of the decay that is under way.
+    pub step: Step,
     /// What `SpanSource::shared_since` said last.
     pub since: u32,
     /// Free objects in all spans.
     pub free: usize,
+    /// Those of them that were never handed out, so that their memory was never touched.
+    pub untouched: usize,
     /// Spans, those without free objects included.
     pub spans: usize,
     /// OS pages of the spans that were released and not used since.
@@ -74,9 +72,10 @@ pub(super) struct SpanLists {
 // this value alone uses them, whichever thread that is.
 unsafe impl Send for SpanLists {}
 
-/// Where the walk over the spans is: the next span to look at, and its group.
+/// Where the walk over the spans is: the next span to look at, and the list that it is in.
 pub(super) struct Position {
     pub group: usize,
+    pub shard: Shard,
     pub next: *mut Span,
 }
 
@@ -85,7 +84,7 @@ impl Position {
     /// lists of all classes, and the transfer caches beside them, would be data that every process
     /// reads from the library's file.
     pub const fn new() -> Self {
-        Self { group: 0, next: ptr::null_mut() }
+        Self { group: 0, shard: Shard::FIRST, next: ptr::null_mut() }
     }
 }
 
@@ -141,10 +140,11 @@ impl SpanLists {
     /// No spans.
     pub const fn new() -> Self {
         Self {
-            groups: [const { List::new() }; GROUPS],
-            occupied: 0,
+            by_shard: SpansByShard::new(),
+            step: Step::START,
             since: 0,
             free: 0,
+            untouched: 0,
             spans: 0,
             released: 0,
             refaulted: 0,
@@ -167,8 +167,8 @@ impl SpanLists {
         bytes
     }
 
-    /// Adds a fresh span.
-    pub fn add(&mut self, class: SizeClass, span: NonNull<Span>) {
+    /// Adds a fresh span, which is one of `shard`.
+    pub fn add(&mut self, class: SizeClass, span: NonNull<Span>, shard: Shard) {
         let objects = class.info().objects;
         // SAFETY: the span is fresh from the source, so its record is live, no other reference to
         // it exists, and it is in no list.
@@ -176,6 +176,7 @@ impl SpanLists {
             let record = &mut *span.as_ptr();
             record.free.set_range(0, objects as usize);
             record.group = Span::UNLISTED;
+            record.owner.set(self.by_shard.admit(shard));
             if !record.fresh {
                 // Most of it is resident: to touch it bit by bit saves nothing.
                 record.carved = objects;
@@ -185,6 +186,7 @@ impl SpanLists {
             }
             self.spans += 1;
             self.free += objects as usize;
+            self.untouched += usize::from(objects - record.carved);
             self.relist(span.as_ptr());
         }
     }
@@ -228,18 +230,35 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is a live span of this class, and not held.
+    #[inline(always)]
     unsafe fn move_to(&mut self, group: u8, span: *mut Span) {
+        let ordinary = 0..UNSHARED as u8;
         // SAFETY: the caller says that the span is live; the lock guards it. `group` says which
-        // list it is in, and it is in none when it is pushed.
+        // list it is in, and it is in none when it is inserted.
         unsafe {
+            if ordinary.contains(&group) && ordinary.contains(&(*span).group) {
+                self.pass_by(span);
+                return self.by_shard.regroup(span, group as usize);
+            }
             if (*span).group != Span::UNLISTED {
                 self.unlist(span);
             }
             if group != Span::UNLISTED {
-                self.groups[group as usize].push_front(span);
-                self.occupied |= 1 << group;
+                self.by_shard.insert(span, group as usize);
             }
-            (*span).group = group;
+        }
+    }
+
+    /// Lets the walk that releases pages go on behind `span` if it is there: it must not stop at a
+    /// span that leaves its list.
+    ///
+    /// # Safety
+    /// `span` is in a list.
+    #[inline(always)]
+    unsafe fn pass_by(&mut self, span: *mut Span) {
+        if self.position.next == span {
+            // SAFETY: the caller says that the span is in a list.
+            self.position.next = unsafe { self.by_shard.next(span) };
         }
     }
 
@@ -247,19 +266,29 @@ impl SpanLists {
     ///
     /// # Safety
     /// `span` is in the list of its `group`.
+    #[inline(always)]
     pub unsafe fn unlist(&mut self, span: *mut Span) {
-        // SAFETY: the caller says that the span is in the list of its group, hence live.
+        // SAFETY: the caller says that the span is in the list of its group.
         unsafe {
-            let group = (*span).group as usize;
-            if self.position.next == span {
-                // The walk must not stop at a span that is in no list.
-                self.position.next = self.groups[group].next(span);
-            }
-            self.groups[group].remove(span);
-            if self.groups[group].is_empty() {
-                self.occupied &= !(1 << group);
-            }
-            (*span).group = Span::UNLISTED;
+            self.pass_by(span);
+            self.by_shard.remove(span);
+        }
+    }
+
+    /// Makes `span` one of `shard`, which was admitted.
+    ///
+    /// # Safety
+    /// `span` is in the list of its owner and its `group`.
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn take_over(&mut self, span: *mut Span, shard: Shard) {
+        // SAFETY: the caller says that the span is in its list, hence live; the lock guards it. It
+        // is in none while its owner changes.
+        unsafe {
+            let group = (*span).group;
+            self.unlist(span);
+            (*span).owner.take_over(shard, self.step);
+            self.move_to(group, span);
         }
     }
 
@@ -268,7 +297,7 @@ impl SpanLists {
     /// before all that were.
     #[cold]
     pub fn demote_one(&mut self) {
-        let span = self.groups[UNSHARED].first();
+        let span = self.by_shard.unshared().first();
         // SAFETY: the group is not empty when this is called, so this is a node of its list, hence
         // live; the lock guards it.
         unsafe {
@@ -349,32 +378,35 @@ impl SpanLists {
             self.released -= released;
             limits::forget_inside_spans(released * OS_PAGE);
             self.free -= class.info().objects as usize;
+            self.untouched -= usize::from(class.info().objects - record.carved);
             self.low.note(self.free);
             emptied.push_front(span);
         }
     }
 
     /// Whether the invariants hold: each span's bitmap agrees with its count, each span is in the
-    /// group that its count says, and the free objects of all add up.
+    /// list that its owner and its count say, and the free objects of all add up.
     pub fn is_sound(&self) -> bool {
         let mut free = 0;
-        for (group, list) in self.groups.iter().enumerate() {
-            if list.is_empty() != (self.occupied >> group & 1 == 0) {
-                return false;
-            }
+        let listed = self.by_shard.all(|group, shard, list| {
             let mut node = list.first();
             while !node.is_null() {
                 // SAFETY: a node of the list is live, and the lock guards its record.
                 let span = unsafe { &*node };
                 // A span that was unshared leaves the group of the unshared when a fetch meets it.
                 let is_due = group_of(span, self.since) == Some(group) || group == UNSHARED;
-                if usize::from(span.group) != group || !is_due || !span.is_sound() {
+                let is_owners = shard.is_none_or(|shard| shard == span.owner.shard());
+                if usize::from(span.group) != group || !is_due || !is_owners || !span.is_sound() {
                     return false;
                 }
                 free += span.free.count();
                 // SAFETY: the node is in this list.
                 node = unsafe { list.next(node) };
             }
+            true
+        });
+        if !listed {
+            return false;
         }
         for held in &self.held {
             // SAFETY: null or a span of this class that is held. It has objects that count as

@@ -1,13 +1,16 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
 use super::chain::{Chain, FreeObject, Search};
-use super::free_list::{CentralFreeList, Reach};
+use super::free_list::CentralFreeList;
 use super::picks::LINE;
+use super::shards::{Fetcher, ShardSet};
+use super::span_alloc::{Choice, Reach};
 use super::span_source::SpanSource;
 use super::transfer_budget::{GRANULE, TransferBudget};
 use super::transfer_cache::TransferCache;
 use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
 use crate::page::link_encoding;
+use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
@@ -60,7 +63,7 @@ impl Source {
     }
 
     /// Address of the span that holds `addr`.
-    fn span_of(&self, addr: usize) -> usize {
+    pub fn span_of(&self, addr: usize) -> usize {
         let live = self.live.lock().unwrap();
         let bytes = self.layout().size();
         *live.keys().find(|&&start| (start..start + bytes).contains(&addr)).expect("foreign object")
@@ -105,6 +108,15 @@ impl SpanSource for Source {
         // SAFETY: allocated with the same layout, and not used any more.
         unsafe { dealloc(record.addr() as *mut u8, self.layout()) };
     }
+}
+
+/// The one thread there is.
+pub(super) const ONE_THREAD: Fetcher =
+    Fetcher { shard: Shard::FIRST, awake: ShardSet::of(Shard::FIRST) };
+
+/// A thread of the shard with this number, while all shards have threads that are awake.
+pub(super) fn awake(shard: usize) -> Fetcher {
+    Fetcher { shard: Shard::new(shard), awake: ShardSet::ALL }
 }
 
 /// A list, its source, and the objects that are out.
@@ -154,7 +166,22 @@ impl Model {
     }
 
     pub fn fetch(&mut self, request: usize) -> Vec<usize> {
-        let got = objects(self.list.fetch(&self.source, self.class, request, false, Reach::All));
+        self.fetch_for(ONE_THREAD, request, false)
+    }
+
+    /// As a refill does it: at once, or, where shared pages may come between (here with every other
+    /// request), from near to far.
+    pub fn fetch_for(&mut self, fetcher: Fetcher, request: usize, apart: bool) -> Vec<usize> {
+        let reaches = [Reach::Near, Reach::All];
+        let mut chain = Chain::EMPTY;
+        for &reach in &reaches[request % 2..] {
+            if chain.is_empty() {
+                let (source, nothing) = (&self.source, || Chain::EMPTY);
+                let choice = Choice::new(apart, reach);
+                chain = self.list.fetch(source, self.class, &fetcher, request, choice, nothing);
+            }
+        }
+        let got = objects(chain);
         for &addr in &got {
             // All of it may be written to.
             // SAFETY: the object was handed to the test.
@@ -348,13 +375,14 @@ fn threads_that_share_a_list_never_share_an_object() {
         for thread in 0..4usize {
             scope.spawn(move || {
                 for round in 0..2_000usize {
-                    let got = objects(list.fetch(
-                        source,
-                        class,
-                        1 + (round * 7 + thread) % 50,
-                        round % 3 == 0,
-                        Reach::All,
-                    ));
+                    let shard = Shard::new(thread);
+                    // Some of them seem to be asleep now and then.
+                    let fetcher = Fetcher { shard, awake: ShardSet::from_word(round / 8 % 16) };
+                    let request = 1 + (round * 7 + thread) % 50;
+                    let choice = Choice::new(round % 3 == 0, Reach::All);
+                    let nothing = || Chain::EMPTY;
+                    let got = list.fetch(source, class, &fetcher, request, choice, nothing);
+                    let got = objects(got);
                     for &addr in &got {
                         let words = addr as *mut [usize; 4];
                         // SAFETY: the object belongs to this thread.
@@ -392,10 +420,14 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
         }
         let last = chains.pop().unwrap();
         let is = |one: Chain, other: Chain| (one.head, one.count) == (other.head, other.count);
+        let shard = Shard::FIRST;
         for &chain in &chains {
-            assert!(cache.push(class, &waiting, chain).is_none());
+            assert!(cache.push(class, &waiting, chain, shard).is_none());
         }
-        assert!(is(cache.push(class, &waiting, last).unwrap(), last), "no place for one more");
+        assert!(
+            is(cache.push(class, &waiting, last, shard).unwrap(), last),
+            "no place for one more"
+        );
         assert!(waiting.next_to_give() == Some(class) && reported(chains.len() * 200));
         assert_eq!(cache.objects(), chains.len() * 200);
         let holds = |chain: Chain, steps| {
@@ -410,14 +442,18 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
         assert_eq!(holds(last, chains.len() * 200 + 7), (false, 7));
         assert!(is(cache.pop_oldest(class, &waiting, 2), chains[0]));
         // Round the end of the ring.
-        assert!(cache.push(class, &waiting, last).is_none());
-        assert!(is(cache.pop(class, &waiting), last));
+        assert!(cache.push(class, &waiting, last, shard).is_none());
+        assert!(is(cache.pop(class, &waiting, ShardSet::ALL), last));
         for (index, &chain) in chains.iter().enumerate().skip(1).rev() {
             assert!(reported(index * 200));
             assert!(index > 2 || cache.pop_oldest(class, &waiting, 2).is_empty());
             assert_eq!(waiting.next_to_give().is_some(), index > 2);
-            assert!(is(cache.pop(class, &waiting), chain));
+            assert!(is(cache.pop(class, &waiting, ShardSet::ALL), chain));
         }
-        assert!(cache.pop(class, &waiting).is_empty() && cache.objects() == 0 && reported(0));
+        assert!(
+            cache.pop(class, &waiting, ShardSet::ALL).is_empty()
+                && cache.objects() == 0
+                && reported(0)
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! The central tier as the thread caches see it: refill and flush.
 //!
-//! A refill takes a whole magazine from the transfer cache of the class if one waits there, and
-//! objects of spans otherwise. A flush puts a magazine into the transfer cache; if the transfer
-//! caches hold too much then, the magazines that have waited longest return to their spans.
+//! A refill takes a whole magazine from the transfer cache of the class if one waits there for
+//! threads of its shard, and objects of spans otherwise. A flush puts a magazine into the transfer
+//! cache; if the transfer caches hold too much then, the magazines that have waited longest return
+//! to their spans.
 //!
 //! [`CentralTier`] is that view. Production code uses [`SharedTier`], which has no size; a test of
 //! a thread cache can use a scripted tier instead.
@@ -10,11 +11,13 @@
 use super::all_classes::{CENTRAL, Central};
 use super::chain::Chain;
 use super::cow::{FlushOutcome, state};
-use super::free_list::Reach;
+use super::shards::{self, Fetcher, ShardSet};
 use super::shared_pages::SHARED_PAGES;
+use super::span_alloc::{Choice, Reach};
 use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
@@ -24,8 +27,15 @@ use crate::parameters::{self, Id};
 pub trait CentralTier: Copy {
     /// A chain of free objects for a request of `size` bytes: up to `request` objects or a whole
     /// magazine, at least one object unless memory is exhausted. If `apart`, preferably objects
-    /// that share no cache line with live ones.
-    fn refill(self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain;
+    /// that share no cache line with live ones. They are for a thread of `shard`.
+    fn refill(
+        self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain;
 
     /// Takes a magazine, for other threads to refill from.
     ///
@@ -59,8 +69,15 @@ const _: () = assert!(size_of::<SharedTier>() == 0);
 
 impl CentralTier for SharedTier {
     #[inline(always)]
-    fn refill(self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
-        CENTRAL.refill(class, size, request, apart)
+    fn refill(
+        self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain {
+        CENTRAL.refill(class, size, request, apart, shard)
     }
 
     #[inline(always)]
@@ -90,52 +107,86 @@ impl CentralTier for SharedTier {
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
-    pub fn refill(&self, class: SizeClass, size: usize, request: usize, apart: bool) -> Chain {
+    ///
+    /// The order is that of `docs/decisions/019-owned-lines-and-shared-pages.md`.
+    pub fn refill(
+        &self,
+        class: SizeClass,
+        size: usize,
+        request: usize,
+        apart: bool,
+        shard: Shard,
+    ) -> Chain {
+        let fetcher = Fetcher::now(shard);
         // While a child may share our pages, what waits in the transfer cache may lie on shared
         // ones.
         if state::since() == 0 {
-            let magazine = self.transfer[class.index()].pop(class, &self.transfer_budget);
+            let magazine = self.pop_magazine(class, fetcher);
             if !magazine.is_empty() {
                 return magazine;
             }
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let list = &self.lists[class.index()];
         let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
-        let chain = if unlikely(may_share) && convert::may_share(class) {
-            self.fetch_with_shared(&source, class, request, apart)
-        } else {
-            list.fetch(&source, class, request, apart, Reach::All)
-        };
+        let is_shared = unlikely(may_share) && convert::may_share(class);
+        let near = Choice::new(apart, if is_shared { Reach::Near } else { Reach::All });
+        let mut chain = self.fetch_of_spans(&source, class, &fetcher, request, near);
+        if unlikely(is_shared) && chain.is_empty() {
+            chain = self.fetch_shared(&source, class, &fetcher, request);
+            if chain.is_empty() {
+                let all = Choice::new(apart, Reach::All);
+                chain = self.fetch_of_spans(&source, class, &fetcher, request, all);
+            }
+        }
         if unlikely(source.has_news()) {
             self.note(&source);
+        }
+        if unlikely(chain.is_empty()) {
+            // No memory is left: whatever there is.
+            return self.pop_any(class);
         }
         chain
     }
 
-    /// As `CentralFreeList::fetch`, where pages that several classes share have holes for `class`,
-    /// or spans are to be converted for it: the holes are filled before anything becomes resident.
-    #[cold]
-    #[inline(never)]
-    fn fetch_with_shared(
+    /// `CentralFreeList::fetch`, with a magazine that is one too many before a fresh span. Nobody
+    /// else calls it, so that there is one copy of it.
+    #[inline(always)]
+    fn fetch_of_spans(
         &self,
         source: &PageHeapSource,
         class: SizeClass,
+        fetcher: &Fetcher,
         request: usize,
-        apart: bool,
+        choice: Choice,
     ) -> Chain {
-        let list = &self.lists[class.index()];
-        let mut chain = list.fetch(source, class, request, apart, Reach::Resident);
-        while chain.is_empty() {
-            chain = SHARED_PAGES.fetch(class, request);
+        let instead = || self.pop_too_many(class);
+        self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
+    }
+
+    /// Fills holes for `class` on pages that several classes share, and converts spans to such pages
+    /// for it: before lines of other threads' spans are taken, and before anything becomes resident.
+    /// Empty if there is neither a hole nor a span to convert.
+    #[cold]
+    #[inline(never)]
+    fn fetch_shared(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+    ) -> Chain {
+        let strangers = fetcher.strangers(class);
+        loop {
+            let chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
             if !chain.is_empty() {
                 source.handed_out(chain.count * class.size());
-            } else if !self.convert_some(class) {
-                return list.fetch(source, class, request, apart, Reach::All);
+                return chain;
+            }
+            if !self.convert_some(class, strangers) {
+                return Chain::EMPTY;
             }
         }
-        chain
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
@@ -153,6 +204,43 @@ impl Central {
         }
     }
 
+    /// A magazine of the transfer cache: of the thread's own shard, or else of one whose magazines
+    /// it may take as well. Empty if there is none.
+    #[cfg_attr(feature = "hardened", inline(never))]
+    #[cfg_attr(not(feature = "hardened"), inline(always))]
+    fn pop_magazine(&self, class: SizeClass, fetcher: Fetcher) -> Chain {
+        let cache = &self.transfer[class.index()];
+        let filled = cache.filled();
+        if filled.is_empty() {
+            return Chain::EMPTY;
+        }
+        let (own, others) = (ShardSet::of(fetcher.shard), fetcher.may_share(class));
+        for shards in [own, others] {
+            if !filled.and(shards).is_empty() {
+                let magazine = cache.pop(class, &self.transfer_budget, shards);
+                if !magazine.is_empty() {
+                    return magazine;
+                }
+            }
+        }
+        Chain::EMPTY
+    }
+
+    /// Any magazine of the transfer cache. Empty if there is none.
+    #[cold]
+    #[inline(never)]
+    fn pop_any(&self, class: SizeClass) -> Chain {
+        self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL)
+    }
+
+    /// A magazine of the transfer cache that is one too many for its shard to fetch it, for a
+    /// thread that would take fresh memory otherwise. Empty if there is none.
+    #[cold]
+    #[inline(never)]
+    fn pop_too_many(&self, class: SizeClass) -> Chain {
+        self.transfer[class.index()].pop_too_many(class, &self.transfer_budget)
+    }
+
     /// Takes a magazine, as [`CentralTier::flush`] says.
     ///
     /// # Safety
@@ -164,9 +252,14 @@ impl Central {
             // linked.
             return unsafe { self.flush_to_spans(class, chain) };
         }
-        if let Some(rejected) =
-            self.transfer[class.index()].push(class, &self.transfer_budget, chain)
-        {
+        // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
+        let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
+            // The lines of some are shared with what other threads use.
+            // SAFETY: as before: the objects are free, linked, of `class`, and were given up.
+            return unsafe { self.flush_to_spans(class, chain) };
+        };
+        let cache = &self.transfer[class.index()];
+        if let Some(rejected) = cache.push(class, &self.transfer_budget, chain, shard) {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
             unsafe { self.flush_to_spans(class, rejected) }
@@ -201,7 +294,7 @@ mod tests {
         for size in [16, 240, 5120] {
             let class = SizeClass::of(size).unwrap();
             for round in 0..4 {
-                let chain = SharedTier.refill(class, size, 20, round % 2 == 0);
+                let chain = SharedTier.refill(class, size, 20, round % 2 == 0, Shard::new(round));
                 assert!(chain.count > 0 && chain_is_sound(class, chain));
                 // SAFETY: the chain came from a refill of the class and is the test's.
                 unsafe {

@@ -2,31 +2,39 @@
 //! threads that allocate.
 //!
 //! A small stack: last in, first out, because the objects of the most recent magazine are most
-//! likely still in a processor cache. Moving a magazine costs the lock and two words. The oldest
-//! magazines are given up first. How much all classes may hold together is decided in
+//! likely still in a processor cache. Moving a magazine costs the lock and a few words. Each
+//! magazine notes the shard that its objects belong to, and a thread says of which shards it takes
+//! any (`shards`). The oldest magazines are given up first, whosever they are. How much all classes may hold together is decided in
 //! `transfer_budget`. The objects' memory is not touched here, but by checks.
 
 use super::chain::{Chain, Search};
 use super::low_water::{Consumer, LowWater};
+use super::shards::ShardSet;
 use super::transfer_budget::{FEW, GRANULE, TransferBudget};
 use super::verify::chain_is_sound;
 use crate::config::TRANSFER_SLOTS;
 use crate::os::Lock;
+use crate::page::owner::{SHARDS, Shard};
 use crate::page::size_class::SizeClass;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 
 /// The transfer cache of one class. Thread-safe.
 pub struct TransferCache {
-    /// The number of magazines, as the holder of the lock last left it: it tells others whether to
-    /// take the lock at all.
+    /// The shards that have magazines here, as the holder of the lock last left it: it tells others
+    /// whether to take the lock at all.
     filled: AtomicUsize,
     ring: Lock<Ring>,
 }
 
 /// The magazines, in a ring: `len` of them, the oldest at `first`. `objects` is the sum of their
-/// counts.
+/// counts, and `of_shard` says how many there are of each shard.
 struct Ring {
     chains: [Chain; TRANSFER_SLOTS],
+    /// The shard of each magazine.
+    shards: [Shard; TRANSFER_SLOTS],
+    of_shard: [u16; SHARDS],
+    /// The shards that have any.
+    filled: ShardSet,
     first: usize,
     len: usize,
     objects: usize,
@@ -45,6 +53,49 @@ impl Ring {
     /// The magazines, the oldest first.
     fn chains(&self) -> impl DoubleEndedIterator<Item = Chain> {
         (0..self.len).map(|index| self.chains[self.at(index)])
+    }
+
+    /// Puts a magazine behind all others. There must be room for it.
+    fn add(&mut self, chain: Chain, shard: Shard) {
+        let place = self.at(self.len);
+        (self.chains[place], self.shards[place]) = (chain, shard);
+        self.len += 1;
+        self.objects += chain.count;
+        self.of_shard[shard.index()] += 1;
+        self.filled.insert(shard);
+    }
+
+    /// Takes the `index`th oldest magazine out. The younger ones, which are few in most cases, close
+    /// the gap.
+    fn remove(&mut self, index: usize) -> Chain {
+        let place = self.at(index);
+        let (chain, shard) = (self.chains[place], self.shards[place]);
+        if index == 0 {
+            self.first = self.at(1);
+        } else {
+            for younger in index + 1..self.len {
+                let (from, to) = (self.at(younger), self.at(younger - 1));
+                (self.chains[to], self.shards[to]) = (self.chains[from], self.shards[from]);
+            }
+        }
+        self.len -= 1;
+        self.objects -= chain.count;
+        self.of_shard[shard.index()] -= 1;
+        if self.of_shard[shard.index()] == 0 {
+            self.filled.remove(shard);
+        }
+        chain
+    }
+
+    /// Whether there are as many objects as are counted, and as many magazines of each shard.
+    fn counts_agree(&self) -> bool {
+        let objects: usize = self.chains().map(|chain| chain.count).sum();
+        let mut of_shard = [0; SHARDS];
+        (0..self.len).for_each(|index| of_shard[self.shards[self.at(index)].index()] += 1);
+        let mut shards = (0..SHARDS).map(Shard::new);
+        objects == self.objects
+            && of_shard == self.of_shard
+            && shards.all(|shard| self.filled.contains(shard) == (of_shard[shard.index()] > 0))
     }
 
     /// Notes that the number of magazines was `before`, and tells the budget what it must know.
@@ -66,6 +117,9 @@ impl TransferCache {
     pub const fn new() -> Self {
         let ring = Ring {
             chains: [Chain::EMPTY; TRANSFER_SLOTS],
+            shards: [Shard::FIRST; TRANSFER_SLOTS],
+            of_shard: [0; SHARDS],
+            filled: ShardSet::EMPTY,
             first: 0,
             len: 0,
             objects: 0,
@@ -75,43 +129,64 @@ impl TransferCache {
         Self { filled: AtomicUsize::new(0), ring: Lock::new(Rank::Transfer, ring) }
     }
 
-    /// Takes `chain`, or hands it back if there is no place for it.
-    pub fn push(&self, class: SizeClass, budget: &TransferBudget, chain: Chain) -> Option<Chain> {
+    /// Takes `chain`, whose objects belong to `shard`, or hands it back if there is no place for
+    /// it.
+    pub fn push(
+        &self,
+        class: SizeClass,
+        budget: &TransferBudget,
+        chain: Chain,
+        shard: Shard,
+    ) -> Option<Chain> {
         let mut ring = self.ring.lock();
         let len = ring.len;
         if len == TRANSFER_SLOTS {
             return Some(chain);
         }
-        let place = ring.at(len);
-        ring.chains[place] = chain;
-        ring.len += 1;
-        ring.objects += chain.count;
+        ring.add(chain, shard);
         ring.note_change(class, budget, len);
-        // Relaxed: a hint for `pop`.
-        self.filled.store(ring.len, Ordering::Relaxed);
+        self.publish(&ring);
         None
     }
 
-    /// The magazine that came last, or an empty chain. A magazine that comes at the same moment may
-    /// be overlooked.
-    pub fn pop(&self, class: SizeClass, budget: &TransferBudget) -> Chain {
-        // Where threads only allocate, every refill would take this lock in vain.
+    /// The shards that have magazines here. One that comes at the same moment may be overlooked.
+    #[inline(always)]
+    pub fn filled(&self) -> ShardSet {
         // Relaxed: a hint; the magazines themselves are read under the lock.
-        if self.filled.load(Ordering::Relaxed) == 0 {
-            return Chain::EMPTY;
-        }
+        ShardSet::from_word(self.filled.load(Ordering::Relaxed))
+    }
+
+    /// Of the magazines of `shards` the one that came last, or an empty chain. Where threads only
+    /// allocate, every refill would take the lock in vain: a caller on the way to objects looks at
+    /// `filled` before.
+    pub fn pop(&self, class: SizeClass, budget: &TransferBudget, shards: ShardSet) -> Chain {
         let mut ring = self.ring.lock();
         let len = ring.len;
-        if len == 0 {
+        if ring.filled.and(shards).is_empty() {
             return Chain::EMPTY;
         }
-        ring.len -= 1;
-        let chain = ring.chains[ring.at(len - 1)];
-        ring.objects -= chain.count;
+        let is_wanted = |index: &usize| shards.contains(ring.shards[ring.at(*index)]);
+        let Some(index) = (0..len).rev().find(is_wanted) else { return Chain::EMPTY };
+        let chain = ring.remove(index);
         ring.note_change(class, budget, len);
-        // Relaxed: a hint for `pop`.
-        self.filled.store(ring.len, Ordering::Relaxed);
+        self.publish(&ring);
         chain
+    }
+
+    /// The magazine that has waited longest, whosever it is, if there are more than [`FEW`] for each
+    /// shard that has any; else an empty chain. For a thread that would take fresh memory.
+    #[inline]
+    pub fn pop_too_many(&self, class: SizeClass, budget: &TransferBudget) -> Chain {
+        match self.filled().count() {
+            0 => Chain::EMPTY,
+            shards => self.pop_oldest(class, budget, shards * FEW),
+        }
+    }
+
+    /// Lets others know without the lock of which shards there is anything.
+    fn publish(&self, ring: &Ring) {
+        // Relaxed: a hint for `pop`. The lock makes it one writer at a time.
+        self.filled.store(ring.filled.as_word(), Ordering::Relaxed);
     }
 
     /// Number of magazines that lay here since `consumer` last asked. They are the oldest.
@@ -128,13 +203,9 @@ impl TransferCache {
         if len <= keep {
             return Chain::EMPTY;
         }
-        let chain = ring.chains[ring.first];
-        ring.first = ring.at(1);
-        ring.len -= 1;
-        ring.objects -= chain.count;
+        let chain = ring.remove(0);
         ring.note_change(class, budget, len);
-        // Relaxed: a hint for `pop`.
-        self.filled.store(ring.len, Ordering::Relaxed);
+        self.publish(&ring);
         chain
     }
 
@@ -161,12 +232,17 @@ impl TransferCache {
         self.ring.lock().objects
     }
 
-    /// Whether every chain holds as many free objects of `class` as it says, and all of them as
-    /// many as are counted. Walks everything.
+    /// Whether every chain holds as many free objects of `class` as it says, and the counts are
+    /// right. Walks everything.
     pub fn is_sound(&self, class: SizeClass) -> bool {
         let ring = self.ring.lock();
-        let objects: usize = ring.chains().map(|chain| chain.count).sum();
-        objects == ring.objects && ring.chains().all(|chain| chain_is_sound(class, chain))
+        ring.counts_agree() && ring.chains().all(|chain| chain_is_sound(class, chain))
+    }
+
+    /// Whether the counts are right.
+    #[cfg(test)]
+    pub fn counts_agree(&self) -> bool {
+        self.ring.lock().counts_agree()
     }
 
     /// The lock, for `fork`.

@@ -13,6 +13,7 @@ pub mod size_class;
 pub mod metadata;
 
 pub mod cow_set;
+pub mod owner;
 
 pub mod span;
 

@@ -17,6 +17,7 @@ use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
 use crate::config::MAX_SPAN_OBJECTS;
 use crate::page::metadata::{Kind, Record};
+use crate::page::owner::Owner;
 use crate::page::size_class::SizeClass;
 use crate::page::units::{Length, PageId};
 use crate::policy::Hardened;
@@ -102,6 +103,8 @@ pub struct Span {
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
+    /// Whose a small span is: the one field that threads read without the lock.
+    pub owner: Owner,
     /// Which pages of a small span a forked child does not share.
     pub cow: CowSet,
     /// Pages before a large block that belong to its span; see `page_heap::guard_pages`.
@@ -164,6 +167,7 @@ impl Span {
             pages,
             class,
             state,
+            owner: Owner::new(),
             cow: CowSet::OLD,
             guard_offset: GuardOffset::NONE,
             sampled: SizeClass::NONE,

@@ -66,6 +66,9 @@ impl Inner {
     /// Adds the pages of `[start, end)`, which lies in one huge page. Returns whether there was
     /// memory for the records.
     fn add_part(&mut self, start: usize, end: usize) -> bool {
+        if !PAGE_MAP.ensure(start & !(HUGE_SIZE - 1), HUGE_SIZE) {
+            return false;
+        }
         let huge = self.part_record(start);
         if huge.is_null() {
             return false;
@@ -77,13 +80,14 @@ impl Inner {
         true
     }
 
-    /// The record of the huge page of `addr`. Makes one without any page of the heap if there is
-    /// none. Null without memory.
+    /// The record of the huge page of `addr`, for which the page map has room. Makes one without any
+    /// page of the heap if there is none. Null without memory.
+    ///
+    /// Not inlined: what a record takes on the stack must not add up with what mapping takes.
+    #[cold]
+    #[inline(never)]
     fn part_record(&mut self, addr: usize) -> *mut HugePage {
         let start = addr & !(HUGE_SIZE - 1);
-        if !PAGE_MAP.ensure(start, HUGE_SIZE) {
-            return core::ptr::null_mut();
-        }
         let known = record(start);
         if !known.is_null() {
             return known;

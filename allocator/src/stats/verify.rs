@@ -12,13 +12,16 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page_heap::PAGE_HEAP;
 use crate::policy::HARDENED;
-use crate::thread_cache::{self, flush};
+use crate::thread_cache::{self, flush, registry};
 
 /// Whether every record that can be read while other threads run is as it should be: the calling
-/// thread's magazines, the transfer caches, the bitmaps and groups of the central free lists, and
-/// the bitmaps and counts of the page heap. Other threads' magazines are not looked at.
+/// thread's magazines, the counts of threads by shard, the transfer caches, the bitmaps, owners and
+/// groups of the central free lists, and the bitmaps and counts of the page heap. Other threads' magazines are not looked at.
 pub fn all_memory_is_sound() -> bool {
-    thread_cache::own_is_sound() && CENTRAL.is_sound() && PAGE_HEAP.is_sound()
+    thread_cache::own_is_sound()
+        && registry::shards_are_sound()
+        && CENTRAL.is_sound()
+        && PAGE_HEAP.is_sound()
 }
 
 /// The record of the span that `addr` is in: for large blocks only if it is in their first page.

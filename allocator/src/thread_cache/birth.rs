@@ -71,6 +71,7 @@ pub fn register() -> bool {
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).cow_fork.store(0, Ordering::Relaxed);
             (*cache).cow_declined.store(0, Ordering::Relaxed);
+            registry.count_in(&*cache);
             thread_slot::set_own(cache.cast());
             publish_cache(&*cache);
             registry.births += 1;
@@ -134,9 +135,13 @@ fn arm_exit(cache: *mut ThreadCache) {
 /// memory cached. Nobody may park the cache, because nobody knows how long there is memory at its
 /// slot: a later thread may get the thread's number.
 fn never_park(cache: *mut ThreadCache) {
-    let _registry = registry::lock();
-    // SAFETY: the calling thread's own record; records are never freed. Relaxed: the lock orders.
-    unsafe { (*cache).thread.store(0, Ordering::Relaxed) };
+    let mut registry = registry::lock();
+    // SAFETY: the calling thread's own record; records are never freed.
+    let cache = unsafe { &*cache };
+    // Relaxed: the lock orders.
+    cache.thread.store(0, Ordering::Relaxed);
+    // It would be counted as awake for ever.
+    registry.count_out(cache);
 }
 
 /// The key's destructor: takes the calling thread's cache down.
@@ -178,6 +183,8 @@ fn retire(cache: *mut ThreadCache, how: Retirement) {
         }
         registry.live_count -= 1;
         CENTRAL.note_threads(registry.live_count);
+        // SAFETY: as above: the calling thread's own cache.
+        registry.count_out(unsafe { &*cache });
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);
         thread_slot::set_own(ptr::null_mut());

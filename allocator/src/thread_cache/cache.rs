@@ -20,6 +20,7 @@
 use super::quarantine::CacheQuarantine;
 use crate::base::list::{Links, Node};
 use crate::central::chain::FreeObject;
+use crate::central::shards::Member;
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -99,6 +100,8 @@ pub struct ThreadCache {
     /// The number of the cache among all that came to live in this process; 0 while it does not
     /// live. Under the registry's lock.
     pub(super) birth: AtomicUsize,
+    /// Its place among the shards. Changed under the registry's lock.
+    pub(super) member: Member,
     /// The owner's number.
     pub(super) thread: AtomicU32,
     /// Where the owner's thread-local words are.
@@ -190,6 +193,7 @@ impl ThreadCache {
             cow_budget: AtomicU32::new(0),
             cow_declined: AtomicU32::new(0),
             birth: AtomicUsize::new(0),
+            member: Member::new(),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),
             counter: AtomicPtr::new(ptr::null_mut()),

@@ -89,12 +89,13 @@ pub fn enter_if_live() -> Option<Entered> {
 #[cold]
 fn resume() {
     // Waits for a thread that is at a part of parking.
-    let registry = registry::lock();
+    let mut registry = registry::lock();
     let cache = thread_slot::own().cast::<ThreadCache>();
     // SAFETY: a thread whose slot names that placeholder has a cache, and records are never freed.
     let cache = unsafe { &*cache };
     debug_assert!(cache.kind == Kind::Live);
     repair(cache);
+    registry.count_in(cache);
     publish_cache(cache);
     drop(registry);
 }

@@ -222,7 +222,7 @@ impl Batch {
     /// After the barrier: marks the caches to be emptied whose owners did not come back since and
     /// are not busy.
     fn begin_to_empty(&mut self) {
-        let _registry = registry::lock();
+        let mut registry = registry::lock();
         for candidate in &mut self.candidates[..self.len] {
             steps::add(1);
             let Some(cache) = candidate.cache else { continue };
@@ -240,6 +240,7 @@ impl Batch {
                 let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
                 cache.emptied.store(1, Ordering::Relaxed);
                 cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
+                registry.count_out(cache);
             } else {
                 candidate.cache = None;
             }

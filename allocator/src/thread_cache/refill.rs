@@ -10,6 +10,7 @@ use super::sampling::{self, split};
 use super::{orphans, registry, shared_blocks, sizing};
 use crate::central::chain::{Chain, FreeObject};
 use crate::central::{CentralTier, SharedTier};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use core::ptr;
 
@@ -55,7 +56,8 @@ pub(super) fn refill(
         let limit = cache.limit(class);
         // The first objects come from cache lines of their own: the thread gets again what it
         // frees.
-        chain = tier.refill(class, size, sizing::refill_size(cache, class, first), first);
+        let request = sizing::refill_size(cache, class, first);
+        chain = tier.refill(class, size, request, first, cache.member.shard());
         if chain.is_empty() {
             return ptr::null_mut();
         }
@@ -96,7 +98,7 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
 
 /// An object of `class` for a thread without a cache; null without memory.
 pub(super) fn pop_uncached(tier: impl CentralTier, class: SizeClass, size: usize) -> *mut u8 {
-    let chain = tier.refill(class, size, 1, false);
+    let chain = tier.refill(class, size, 1, false, Shard::FIRST);
     if chain.is_empty() {
         return ptr::null_mut();
     }

@@ -6,14 +6,17 @@
 //! here: it belongs to their owners.
 
 use super::cache::ThreadCache;
+use super::parked_state::EMPTIED;
 use super::sizing;
 use crate::base::list::List;
 use crate::base::steps;
 use crate::central::CENTRAL;
+use crate::central::shards::{self, Shards};
 use crate::os::{Guard, Lock, libc_calls};
 use crate::page::metadata;
 use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, AtomicUsize, ForkLock, Ordering, Rank};
+use core::iter::successors;
 use core::ptr;
 
 /// What the lock guards.
@@ -30,6 +33,8 @@ pub(super) struct Registry {
     pub(super) live_count: usize,
     /// Caches that came to live, or became orphans, so far.
     pub(super) births: usize,
+    /// How many threads of each shard are awake.
+    shards: Shards,
     /// Times that some thread's slot was made to name the placeholder of parked caches.
     pub(super) namings: usize,
     /// How far the first orphan was emptied: the number of a class.
@@ -48,6 +53,7 @@ static REGISTRY: Lock<Registry> = Lock::new(
         orphans: List::new(),
         live_count: 0,
         births: 0,
+        shards: Shards::new(),
         namings: 0,
         adopted: 0,
     },
@@ -132,6 +138,22 @@ impl Registry {
         CENTRAL.note_threads(self.live_count);
     }
 
+    /// Counts the thread of `cache` as awake: fetches of other threads spare what is its shard's. A
+    /// thread whose end will not be noticed is never counted.
+    pub(super) fn count_in(&mut self, cache: &ThreadCache) {
+        // Relaxed: the lock orders.
+        if cache.thread.load(Ordering::Relaxed) != 0 {
+            self.shards.join(&cache.member);
+            self.shards.publish();
+        }
+    }
+
+    /// Counts the thread of `cache` as asleep or gone.
+    pub(super) fn count_out(&mut self, cache: &ThreadCache) {
+        self.shards.leave(&cache.member);
+        self.shards.publish();
+    }
+
     /// Takes in a record that is not in use any more, with its counter if it has one.
     ///
     /// # Safety
@@ -148,6 +170,7 @@ impl Registry {
     pub(super) unsafe fn orphan(&mut self, cache: *mut ThreadCache) {
         // SAFETY: the cache is in the list of live ones (caller); records are never freed.
         unsafe {
+            self.count_out(&*cache);
             self.live.remove(cache);
             // Walks find orphans by their births, too. Relaxed: the lock orders.
             self.births += 1;
@@ -324,6 +347,26 @@ fn for_each_of(
             }
         }
     }
+}
+
+/// Whether the threads that are awake are counted in their shards, those and no others. Walks through all caches in one
+/// go: for checks alone.
+pub fn shards_are_sound() -> bool {
+    let registry = REGISTRY.lock();
+    let live = || {
+        // SAFETY: null or a node of the list, which the lock keeps there.
+        let cache = |node: *mut ThreadCache| unsafe { node.as_ref() };
+        // SAFETY: a node of the list.
+        let next = |at: &&ThreadCache| unsafe { registry.live.next(ptr::from_ref(*at).cast_mut()) };
+        successors(cache(registry.live.first()), move |at| cache(next(at)))
+    };
+    // Relaxed: the lock orders.
+    let is_awake = |cache: &ThreadCache| {
+        cache.thread.load(Ordering::Relaxed) != 0 && cache.parked.load(Ordering::Relaxed) < EMPTIED
+    };
+    live().all(|cache| cache.member.is_counted() == is_awake(cache))
+        && registry.shards.agree_with(live().map(|cache| &cache.member))
+        && registry.shards.awake() == shards::awake()
 }
 
 /// Number of threads with a cache.

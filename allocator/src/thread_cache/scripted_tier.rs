@@ -6,6 +6,7 @@ use crate::central::chain::{Chain, FreeObject};
 use crate::central::{CentralTier, FlushOutcome};
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::link_encoding;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
 use std::boxed::Box;
@@ -130,7 +131,14 @@ impl ScriptedTier {
 }
 
 impl CentralTier for &ScriptedTier {
-    fn refill(self, class: SizeClass, _size: usize, request: usize, apart: bool) -> Chain {
+    fn refill(
+        self,
+        class: SizeClass,
+        _size: usize,
+        request: usize,
+        apart: bool,
+        _shard: Shard,
+    ) -> Chain {
         self.calls.borrow_mut().push(Call::Refill { class, request, apart });
         if self.is_exhausted.get() {
             return Chain { head: ptr::null_mut(), count: 0 };

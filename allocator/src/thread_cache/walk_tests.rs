@@ -44,6 +44,46 @@ fn each_cache_that_lives_throughout_a_walk_comes_once_whoever_ends_meanwhile() {
     end(sleepers);
 }
 
+/// Whatever becomes of threads and their caches, those that are awake are counted in their shards,
+/// and no others: a thread that was counted for ever would keep its spans from all others, and one
+/// that was not would lose its lines to them.
+#[test]
+fn threads_that_come_go_sleep_and_wake_are_counted_once() {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                Parking::of_others().run();
+                assert!(registry::shards_are_sound());
+            }
+        });
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    // Parked between the one and the other, now and then.
+                    fill(&[16, 48]);
+                    thread::yield_now();
+                }
+            });
+        }
+        for round in 0..300 {
+            thread::scope(|ending| {
+                for _ in 0..4 {
+                    ending.spawn(|| fill(&[48, 320]));
+                }
+            });
+            if round % 10 == 0 {
+                let sleepers = sleepers(3);
+                Parking::of_others().run();
+                assert!(registry::shards_are_sound());
+                end(sleepers);
+            }
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(registry::shards_are_sound());
+}
+
 /// A thread that ends empties its cache itself, or leaves it to the next one: whoever parks it must
 /// not go on with that. An object that both send home ends the process, as one that is free
 /// already.

@@ -30,6 +30,7 @@ mod resize_ring;
 mod rptest;
 mod small_objects;
 mod string_growth;
+mod survivors;
 mod text_index;
 mod thread_churn;
 mod trace_redis;
@@ -101,6 +102,7 @@ pub const ALL: &[Workload] = &[
     glibc_simple::WORKLOAD,
     glibc_thread::WORKLOAD,
     batches::WORKLOAD,
+    survivors::WORKLOAD,
     alloc_test::WORKLOAD,
     larson::WORKLOAD,
     larson_sized::WORKLOAD,

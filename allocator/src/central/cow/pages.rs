@@ -68,7 +68,10 @@ pub fn objects_of_one_page(span: &Span, since: u32) -> Objects {
 ///
 /// # Safety
 /// The lists hold live spans of one class, and the caller holds the lock of that class.
-pub unsafe fn find_vacant(lists: &[List<Span>], since: u32) -> *mut Span {
+pub unsafe fn find_vacant<'a>(
+    lists: impl Iterator<Item = &'a List<Span>>,
+    since: u32,
+) -> *mut Span {
     let mut left = LOOKED_AT;
     for list in lists {
         let mut node = list.first();

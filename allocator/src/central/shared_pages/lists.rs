@@ -18,8 +18,11 @@ use super::granules::GRANULES;
 use super::record::{SharedPage, granule_of, prefetch_record, size_at};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
+use crate::base::steps;
 use crate::central::picks::Picks;
+use crate::central::shards::ShardSet;
 use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use core::ptr;
@@ -73,41 +76,74 @@ impl Lists {
         (self.occupied | 1).ilog2() as usize
     }
 
-    /// The first page of the list that is just enough for `class`; null if there is none.
-    fn first_fitting(&self, class: SizeClass) -> *mut Span {
+    /// A page of the list that is just enough for `class`, or null: the first one that is of none of
+    /// the shards of `strangers`, or the first of all if as many as `looks` says have been passed
+    /// over.
+    fn fitting(&self, class: SizeClass, strangers: ShardSet, looks: &mut usize) -> *mut Span {
         let fitting = self.occupied >> class.index() << class.index();
         if fitting == 0 {
             return ptr::null_mut();
         }
-        self.lists[fitting.trailing_zeros() as usize].first()
+        let list = &self.lists[fitting.trailing_zeros() as usize];
+        let mut node = list.first();
+        while *looks > 0 && !strangers.is_empty() {
+            // SAFETY: null or a node of the list, hence the record of a shared page.
+            let Some(page) = (unsafe { SharedPage::of(node) }) else { break };
+            if !strangers.contains(page.owner().shard()) {
+                return node;
+            }
+            steps::add(1);
+            *looks -= 1;
+            // SAFETY: the node is in this list.
+            node = unsafe { list.next(node) };
+        }
+        list.first()
     }
 
-    /// Takes blocks of `class` from one page, until `out` has `request` or is full. Returns whether
-    /// there was a page to look at.
-    pub fn take(&mut self, class: SizeClass, request: usize, out: &mut Picks) -> bool {
-        let found = self.first_fitting(class);
+    /// Takes blocks of `class` from one page, until `out` has `request` or is full, for a thread of
+    /// `shard`. Lets pages of `strangers` be, as far as `looks` allows. Returns whether there was a
+    /// page to look at.
+    pub fn take(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        strangers: ShardSet,
+        looks: &mut usize,
+        request: usize,
+        out: &mut Picks,
+    ) -> bool {
+        let found = self.fitting(class, strangers, looks);
         // SAFETY: null or a record of the list, hence of a shared page.
         let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
         // SAFETY: the page is in a list.
         prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
         let len = class.size() / MIN_ALIGN;
-        // Where a block fits.
-        let mut places = page.free().snapshot().starts_of(len);
-        places.keep_multiples(alignment(len));
-        let (mut start, mut taken) = (places.next_set(0), 0);
-        while start < GRANULES && out.count() < request && !out.is_full() {
-            let most = (request - out.count()).min(NOTE);
-            let is_place =
-                |count| start + count * len < GRANULES && places.get(start + count * len);
-            let count = (1..most).find(|&count| !is_place(count)).unwrap_or(most);
-            page.allocate(start, count, len);
-            out.add(page.addr() + start * MIN_ALIGN, u64::MAX >> (NOTE - count), class.size());
-            taken += count;
-            start = places.next_set(start + count * len);
+        let align = alignment(len);
+        let free = page.free().snapshot();
+        let (mut taken, mut longest) = (0, 0);
+        free.for_each_set_run(|run| {
+            if run.len < len {
+                longest = longest.max(run.len);
+                return;
+            }
+            // What is left of the run: in front of the blocks, and behind them.
+            let (mut start, end) = ((run.start + align - 1) & !(align - 1), run.start + run.len);
+            longest = longest.max(start.min(end) - run.start);
+            while start + len <= end && out.count() < request && !out.is_full() {
+                let count = ((end - start) / len).min(request - out.count()).min(NOTE);
+                page.allocate(start, count, len);
+                let bits = u64::MAX >> (NOTE - count);
+                out.add(page.addr() + start * MIN_ALIGN, bits, count, class.size());
+                start += count * len;
+                taken += count;
+            }
+            longest = longest.max(end.saturating_sub(start));
+        });
+        if taken > 0 {
+            page.owner().set(shard);
         }
         self.blocks[class.index()] += taken as u32;
         self.free -= taken * len;
-        let longest = page.free().snapshot().longest_set_run();
         let fits = if taken > 0 {
             class_of(longest).index()
         } else {

@@ -12,9 +12,11 @@ use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::chain_builder::BuildChain;
 use crate::central::picks::{ChainBuilder, Picks};
+use crate::central::shards::ShardSet;
 use crate::config::{CLASS_COUNT, MAX_SPAN_OS_PAGES, MIN_ALIGN, OS_PAGE, PAGE_SIZE};
 use crate::os::Lock;
 use crate::page::metadata::METADATA;
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page_heap::PAGE_HEAP;
@@ -23,6 +25,8 @@ use core::ptr::{self, NonNull};
 
 /// Pages that a fetch looks at, at most.
 const LOOKS: usize = 32;
+/// Pages of strangers that it passes over, at most. Each is a cache miss under the lock.
+const STRANGERS: usize = 8;
 /// Pages of a span of small objects, at most.
 const MOST: usize = MAX_SPAN_OS_PAGES * OS_PAGE / PAGE_SIZE;
 
@@ -67,18 +71,26 @@ impl SharedPages {
         }
     }
 
-    /// Up to `request` blocks of `class`, linked. Empty if there is no hole for one.
+    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if there is no hole
+    /// for one. Pages that were last handed to `strangers` come last, as far as a few looks tell.
     #[inline(never)]
-    pub fn fetch(&self, class: SizeClass, request: usize) -> Chain {
+    pub fn fetch(
+        &self,
+        class: SizeClass,
+        shard: Shard,
+        strangers: ShardSet,
+        request: usize,
+    ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
-        let mut looks = LOOKS;
+        let (mut looks, mut passed_over) = (LOOKS, STRANGERS);
         let mut has_more = true;
         while has_more && looks > 0 && picks.count() < request {
             let mut lists = self.lists.lock();
             while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
                 steps::add(1);
-                has_more = lists.take(class, request, &mut picks);
+                has_more =
+                    lists.take(class, shard, strangers, &mut passed_over, request, &mut picks);
                 looks -= 1;
             }
             self.note_largest(&lists);

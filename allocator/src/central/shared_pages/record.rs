@@ -22,6 +22,7 @@
 //! | `links`, `group` | the list that it is filed in (`lists`) |
 //! | `start`, `pages` | the page |
 //! | `class` | `NONE`, so that no list of a class takes it for one of its spans |
+//! | `owner` | the shard that blocks of it were last handed to |
 //! | `allocated` | granules that are not free |
 //! | `carved` | length of the longest run of free granules, as far as the filing knows |
 //! | `searched` | `continues` |
@@ -33,6 +34,7 @@ use super::granules::{GRANULES, GranuleSet};
 use crate::base::hint::prefetch;
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
 use crate::page::metadata::{Kind, Record};
+use crate::page::owner::Owner;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, OsPages, Span, SpanState};
@@ -58,6 +60,8 @@ impl SharedPage {
     pub fn new(start: PageId, donor: NonNull<Span>) -> Self {
         let mut span = Span::new(start, Length(1), SpanState::Shared, SizeClass::NONE);
         span.free.set_range(0, GRANULES);
+        // SAFETY: the caller's span, which is live. The owner is atomic.
+        span.owner.set(unsafe { (*donor.as_ptr()).owner.shard() });
         let donor = donor.as_ptr().expose_provenance() as u64;
         (span.released, span.held) = (donor as OsPages, (donor >> 32) as OsPages);
         let boundaries = GranuleSet::new();
@@ -114,6 +118,11 @@ impl SharedPage {
     /// The granules that do not continue a block.
     pub fn boundaries(&self) -> &GranuleSet {
         &self.boundaries
+    }
+
+    /// The shard that blocks were last handed to, a hint.
+    pub fn owner(&self) -> &Owner {
+        &self.span.owner
     }
 
     /// Whether the last block goes on to the next page.

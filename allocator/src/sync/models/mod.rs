@@ -12,5 +12,6 @@ mod granules;
 mod park;
 mod publish;
 mod reuse;
+mod shards;
 mod transfer;
 mod worker;
