@@ -126,9 +126,8 @@ impl Lists {
                 longest = longest.max(run.len);
                 return;
             }
-            // What is left of the run: in front of the blocks, and behind them.
-            let (mut start, end) = ((run.start + align - 1) & !(align - 1), run.start + run.len);
-            longest = longest.max(start.min(end) - run.start);
+            let (first, end) = ((run.start + align - 1) & !(align - 1), run.start + run.len);
+            let mut start = first;
             while start + len <= end && out.count() < request && !out.is_full() {
                 let count = ((end - start) / len).min(request - out.count()).min(NOTE);
                 page.allocate(start, count, len);
@@ -137,7 +136,9 @@ impl Lists {
                 start += count * len;
                 taken += count;
             }
-            longest = longest.max(end.saturating_sub(start));
+            // What is left of the run: all of it, or what lies in front of the blocks and behind them.
+            let left = if start == first { run.len } else { (first - run.start).max(end - start) };
+            longest = longest.max(left);
         });
         if taken > 0 {
             page.owner().set(shard);
@@ -277,8 +278,8 @@ impl Lists {
         }
     }
 
-    /// Whether the invariants hold: of each page that is filed, that its sets agree with its count
-    /// and with the list that it is in.
+    /// Whether the invariants hold: of each page that is filed, that its sets agree with its count,
+    /// with the length of its longest hole, and with the list that it is in.
     pub fn is_sound(&self) -> bool {
         let mut free = 0;
         for (group, list) in self.lists.iter().enumerate() {
@@ -295,6 +296,7 @@ impl Lists {
                 // guards.
                 let (span, next) = unsafe { (&*node, list.next(node)) };
                 let is_filed = usize::from(span.group) == group
+                    && usize::from(span.carved) == of_page.longest_set_run()
                     && class_of(usize::from(span.carved)).index() >= group;
                 let is_counted = usize::from(span.allocated) + of_page.count() == GRANULES;
                 if !is_filed || !is_counted || span.allocated == 0 || outside.count() > 0 {
