@@ -1,6 +1,7 @@
-/* Threads that exchange nothing: each allocates batches of small blocks, keeps every fourth for eight batches, and frees
- * the rest. At the end all blocks in use are looked at: of the cache lines that hold any, how many hold blocks of more
- * than one thread? Arguments: the number of threads, and the most lines of ten thousand that may. */
+/* Threads that exchange nothing: each allocates batches of small blocks, keeps every fourth for
+ * eight batches, and frees the rest. At the end all blocks in use are looked at: of the cache lines
+ * that hold any, how many hold blocks of more than one thread? Arguments: the number of threads, and
+ * the most lines of ten thousand that may. */
 #include "check.h"
 
 #include <pthread.h>

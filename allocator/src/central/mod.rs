@@ -21,7 +21,8 @@
 //! * `os_pages`: the OS pages of a span.
 //! * `cow`: pages that a forked child shares.
 //! * `span_source`: the tier below.
-//! * `spans_by_shard`, `span_lists`: the spans of a class; `span_alloc`: taking objects from them.
+//! * `spans_by_shard`, `span_lists`: the spans of a class; `span_alloc`: taking objects from them;
+//!   `take_over`: from those of other shards.
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
 //! * `all_classes`: the tier of the process.
@@ -68,6 +69,7 @@ mod spans_by_shard;
 mod span_lists;
 
 mod span_alloc;
+mod take_over;
 
 mod release_budget;
 
@@ -99,6 +101,8 @@ mod release_tests;
 mod shard_tests;
 #[cfg(test)]
 mod shared_pages_tests;
+#[cfg(test)]
+mod transfer_cache_tests;
 
 pub use all_classes::CENTRAL;
 pub use cow::FlushOutcome;

@@ -4,7 +4,7 @@
 use super::low_water::Consumer;
 use super::picks::LINE;
 use super::shards::{Fetcher, ShardSet, splits_lines};
-use super::span_alloc::ANYTHING;
+use super::take_over::ANYTHING;
 use super::tests::{Model, SIZES, awake};
 use super::transfer_budget::TransferBudget;
 use super::transfer_cache::TransferCache;

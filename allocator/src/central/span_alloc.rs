@@ -3,8 +3,8 @@
 //!
 //! Allocation takes from the fullest spans, so that the emptiest can drain and return to the page
 //! heap. Spans whose free memory was released come last, so that what is resident is used up first.
-//! The spans of the thread's own shard come before those of others, so that threads share no cache
-//! lines while memory allows (`shards`).
+//! The spans of the thread's own shard come before those of others (`take_over`), so that threads
+//! share no cache lines while memory allows (`shards`).
 //! While a forked child may share our pages, objects come from unshared pages instead (`cow`).
 //!
 //! All functions run under the lock of the class. They note objects in [`Picks`] and do not touch
@@ -13,15 +13,14 @@
 use super::cow;
 use super::os_pages::{OS_PAGE, offer, released_in_use};
 use super::picks::{LINE, Picks};
-use super::shards::{Fetcher, ShardSet, splits_lines};
+use super::shards::Fetcher;
 use super::span_lists::SpanLists;
 use super::spans_by_shard::RELEASED;
 use crate::base::hint::{prefetch, unlikely};
-use crate::page::owner::{SHARDS, Shard};
+use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Objects, Span};
 use crate::page_heap::limits;
-use core::ptr;
 
 /// How many objects of a span matter for one chain. Of those that were never touched, these are the
 /// ones that begin on the OS page of the first, and those that would share the last one's cache
@@ -76,7 +75,7 @@ impl Choice {
 
 /// How a look at the spans of the own shard ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Own {
+pub(super) enum Own {
     /// The notes are full: come again when they are built.
     Full,
     /// The request is met, or memory that was never touched is in use now.
@@ -84,29 +83,6 @@ enum Own {
     /// There is no free object left.
     Exhausted,
 }
-
-/// Spans of a list that are looked at for one to be taken over.
-const LOOKS: usize = 4;
-
-/// The groups of spans of which less than a quarter lives, and that have something resident.
-const NEARLY_EMPTY: [usize; 2] = [1, 2];
-/// The group of those whose free objects all lie on released pages.
-const NOT_RESIDENT: [usize; 1] = [0];
-
-/// How much of a class may lie idle while spans have owners: one part of what its spans have that
-/// is resident, and so many bytes besides.
-#[derive(Clone, Copy)]
-pub(super) struct Bound {
-    part: usize,
-    bytes: usize,
-    /// For each shard that has free objects.
-    bytes_per_shard: usize,
-}
-
-/// From this bound on a fetch takes whole free lines of any span.
-pub(super) const WHOLE_LINES: Bound = Bound { part: 16, bytes: 4 << 10, bytes_per_shard: 2 << 10 };
-/// From this bound on it takes anything.
-pub(super) const ANYTHING: Bound = Bound { part: 4, bytes: 16 << 10, bytes_per_shard: 8 << 10 };
 
 impl SpanLists {
     /// Takes objects for a chain of `request`, as `CentralFreeList::fetch` says, as `choice` wants
@@ -145,82 +121,6 @@ impl SpanLists {
         own == Own::Full
     }
 
-    /// As `pick`, where the thread's own shard has nothing that is resident: the order in which it
-    /// gets what is others'. The steps are those of
-    /// `docs/decisions/019-owned-lines-and-shared-pages.md`, and the first that yields anything is
-    /// the last. The transfer cache (`tier`) and the own spans come before them, shared pages in
-    /// between (`tier`), and a fresh span after them (`free_list`).
-    #[cold]
-    #[inline(never)]
-    fn pick_of_others(
-        &mut self,
-        class: SizeClass,
-        fetcher: &Fetcher,
-        request: usize,
-        choice: Choice,
-        out: &mut Picks,
-    ) -> bool {
-        let shard = self.by_shard.admit(fetcher.shard);
-        let others = self.by_shard.used().without(ShardSet::of(shard));
-        let splits = splits_lines(class);
-        let asleep = if splits { others.without(fetcher.awake) } else { others };
-        // Resident objects of shards whose threads are asleep or gone, of the fullest spans first.
-        let mut own = self.take_of_asleep(class, asleep, shard, request, RELEASED, out);
-        // Before shared pages are asked, which cost more: whole free lines of a few other shards.
-        if out.count() == 0 && splits && self.is_much_idle(class, WHOLE_LINES) {
-            self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
-            let above = others.without(ShardSet::up_to(shard));
-            let from = if above.is_empty() { others } else { above };
-            if out.count() == 0 {
-                self.take_apart_of(class, from, LOOKS, request, out);
-            }
-        }
-        if out.count() > 0 || choice.reach == Reach::Near {
-            return own == Own::Full;
-        }
-        // Whole free lines of the spans of other threads: of nearly empty ones, which are taken
-        // over; of any, for the first objects of a class and where much lies idle.
-        if splits {
-            self.take_lines(class, others, shard, &NEARLY_EMPTY, request, out);
-            if out.count() == 0 && (choice.apart || self.is_much_idle(class, WHOLE_LINES)) {
-                self.take_apart_of(class, others, SHARDS, request, out);
-            }
-        }
-        // Any span, where very much lies idle.
-        let is_free_for_all = choice.last_resort || !splits || self.is_much_idle(class, ANYTHING);
-        if out.count() == 0 && is_free_for_all && self.take_over_emptiest(others, shard) {
-            own = self.take_own_cold(class, shard, request, RELEASED, out);
-        }
-        if out.count() > 0 {
-            return own == Own::Full;
-        }
-        // What lies on released pages: of the own spans, of those asleep, and whole lines of others.
-        own = self.take_of_asleep(class, asleep, shard, request, 0, out);
-        if out.count() == 0 && splits {
-            self.take_lines(class, others, shard, &NOT_RESIDENT, request, out);
-        }
-        own == Own::Full
-    }
-
-    /// Takes objects of the spans of `shard`, and of those of the shards `asleep`, which it takes
-    /// over. Those of `hidden` groups stay.
-    fn take_of_asleep(
-        &mut self,
-        class: SizeClass,
-        asleep: ShardSet,
-        shard: Shard,
-        request: usize,
-        hidden: u16,
-        out: &mut Picks,
-    ) -> Own {
-        loop {
-            let own = self.take_own_cold(class, shard, request, hidden, out);
-            if own != Own::Exhausted || !self.take_over_fullest(asleep, shard, hidden) {
-                return own;
-            }
-        }
-    }
-
     /// Takes objects of the spans of `shard`, the fullest first, but for those of `hidden` groups.
     #[inline(always)]
     fn take_own(
@@ -249,7 +149,7 @@ impl SpanLists {
     /// As `take_own`, not inlined.
     #[cold]
     #[inline(never)]
-    fn take_own_cold(
+    pub(super) fn take_own_cold(
         &mut self,
         class: SizeClass,
         shard: Shard,
@@ -270,7 +170,7 @@ impl SpanLists {
         request: usize,
         out: &mut Picks,
     ) -> bool {
-        // SAFETY: a node of its list.
+        // SAFETY: the caller says that the span is in a list; its record is live.
         prefetch(unsafe { self.by_shard.next(span) });
         self.take(class, span, request, out, |_| ())
     }
@@ -278,143 +178,36 @@ impl SpanLists {
     /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
     /// `shard` or the first of the emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
-    fn take_apart(&mut self, class: SizeClass, shard: Shard, request: usize, out: &mut Picks) {
-        let period = objects_per_line_pattern(class.size());
+    pub(super) fn take_apart(
+        &mut self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) {
         let groups = self.by_shard.of(shard);
         // Not spans whose free objects all lie on released pages.
-        if period == 1 || groups.occupied() & !RELEASED == 0 {
+        if objects_per_line_pattern(class.size()) == 1 || groups.occupied() & !RELEASED == 0 {
             return;
         }
         for span in [groups.fullest(RELEASED), groups.emptiest()] {
             if out.count() == 0 {
-                self.take(class, span, request, out, |offered| {
-                    *offered = offered.whole_groups(period)
-                });
+                self.take_whole_lines(class, span, request, out);
             }
         }
     }
 
-    /// As `take_apart`, of the first of these shards that has any. Looks at so many of them.
-    #[cold]
-    #[inline(never)]
-    fn take_apart_of(
-        &mut self,
-        class: SizeClass,
-        shards: ShardSet,
-        looks: usize,
-        request: usize,
-        out: &mut Picks,
-    ) {
-        for shard in shards.iter().take(looks) {
-            if out.count() == 0 {
-                self.take_apart(class, shard, request, out);
-            }
-        }
-    }
-
-    /// Makes the fullest span of `shards` that is of no `hidden` group one of `shard`. Returns
-    /// whether there was one.
-    #[cold]
-    #[inline(never)]
-    fn take_over_fullest(&mut self, shards: ShardSet, shard: Shard, hidden: u16) -> bool {
-        let from = self.by_shard.with_fullest(shards, hidden);
-        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).fullest(hidden));
-        self.take_over_listed(span, shard)
-    }
-
-    /// Makes the emptiest span of the first of `shards` that has any one of `shard`. Returns
-    /// whether there was one.
-    #[cold]
-    #[inline(never)]
-    fn take_over_emptiest(&mut self, shards: ShardSet, shard: Shard) -> bool {
-        let from = shards.and(self.by_shard.used()).first();
-        let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).emptiest());
-        self.take_over_listed(span, shard)
-    }
-
-    fn take_over_listed(&mut self, span: *mut Span, shard: Shard) -> bool {
-        if !span.is_null() {
-            // SAFETY: the first span of a list.
-            unsafe { self.take_over(span, shard) };
-        }
-        !span.is_null()
-    }
-
-    /// Takes objects of cache lines on which nothing lives from a span of `shards` that is of one of
-    /// these groups, and makes it one of `shard`. Passes over spans that changed hands in this step
-    /// of the decay: two threads would take them from each other by turns.
-    #[cold]
-    #[inline(never)]
-    fn take_lines(
-        &mut self,
-        class: SizeClass,
-        shards: ShardSet,
-        shard: Shard,
-        groups: &[usize],
-        request: usize,
-        out: &mut Picks,
-    ) {
-        for from in shards.iter() {
-            for &group in groups {
-                let mut span = self.by_shard.list(group, from).first();
-                for _ in 0..LOOKS {
-                    if span.is_null() {
-                        break;
-                    }
-                    // SAFETY: a node of the list, hence live; the lock guards its record.
-                    let (next, again) = unsafe {
-                        let owner = &raw const (*span).owner;
-                        (self.by_shard.next(span), (*owner).was_taken_over_in(self.step))
-                    };
-                    if !again && self.take_lines_from(class, span, shard, request, out) {
-                        return;
-                    }
-                    span = next;
-                }
-            }
-        }
-    }
-
-    /// Takes objects of whole free lines of `span`, a node of a list, and makes it one of `shard`
-    /// if there are any. Returns whether there were.
-    fn take_lines_from(
+    /// Takes objects of those cache lines of `span`, a node of one of the lists, on which nothing
+    /// lives.
+    pub(super) fn take_whole_lines(
         &mut self,
         class: SizeClass,
         span: *mut Span,
-        shard: Shard,
         request: usize,
         out: &mut Picks,
-    ) -> bool {
+    ) {
         let period = objects_per_line_pattern(class.size());
         self.take(class, span, request, out, |offered| *offered = offered.whole_groups(period));
-        if out.count() == 0 {
-            return false;
-        }
-        // SAFETY: a live span of this class, which the lock guards. `take` has left it in the list
-        // of its group, or in none.
-        unsafe {
-            if (*span).group == Span::UNLISTED {
-                (*span).owner.take_over(shard, self.step);
-            } else {
-                self.take_over(span, shard);
-            }
-        }
-        true
-    }
-
-    /// Bytes of free objects of which the memory is resident.
-    pub fn idle_bytes(&self, class: SizeClass) -> usize {
-        let touched = (self.free - self.untouched) * class.size();
-        touched.saturating_sub(self.released * OS_PAGE)
-    }
-
-    /// Whether more lies idle than `part` of all and what this says of each shard: from then on
-    /// memory comes before owners.
-    pub fn is_much_idle(&self, class: SizeClass, bound: Bound) -> bool {
-        let objects = self.spans * class.info().objects as usize - self.untouched;
-        let all = (objects * class.size()).saturating_sub(self.released * OS_PAGE);
-        let shards = self.by_shard.used().count();
-        self.idle_bytes(class) > all / bound.part + bound.bytes + shards * bound.bytes_per_shard
     }
 
     /// Takes objects of one unshared page. What is shared is copied when it is touched first, and

@@ -1,14 +1,12 @@
 //! Properties of the central free list, over a scripted source of spans, and of the transfer cache.
 
-use super::chain::{Chain, FreeObject, Search};
+use super::chain::{Chain, FreeObject};
 use super::free_list::CentralFreeList;
 use super::picks::LINE;
 use super::shards::{Fetcher, ShardSet};
 use super::span_alloc::{Choice, Reach};
 use super::span_source::SpanSource;
-use super::transfer_budget::{GRANULE, TransferBudget};
-use super::transfer_cache::TransferCache;
-use crate::config::{PAGE_SIZE, TRANSFER_SLOTS};
+use crate::config::PAGE_SIZE;
 use crate::page::link_encoding;
 use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
@@ -401,59 +399,4 @@ fn threads_that_share_a_list_never_share_an_object() {
         }
     });
     model.check();
-}
-
-/// The transfer cache hands out whole magazines, the last one first, gives up those that have
-/// waited longest, and reports what it holds to within a granule.
-#[test]
-fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
-    for size in [16, 1024, 32 * 1024] {
-        let class = SizeClass::of(size).unwrap();
-        let (cache, waiting) = (TransferCache::new(), TransferBudget::new());
-        let reported = |objects: usize| waiting.bytes().abs_diff(objects * size) < GRANULE;
-        let mut storage = vec![[0usize; 2]; 200 * (TRANSFER_SLOTS + 1)];
-        let mut chains = Vec::new();
-        for part in storage.chunks_mut(200) {
-            // A chain's objects are looked at only as links: two words each are enough.
-            let addrs: Vec<usize> = part.iter_mut().map(|o| ptr::from_mut(o) as usize).collect();
-            chains.push(chain(&addrs));
-        }
-        let last = chains.pop().unwrap();
-        let is = |one: Chain, other: Chain| (one.head, one.count) == (other.head, other.count);
-        let shard = Shard::FIRST;
-        for &chain in &chains {
-            assert!(cache.push(class, &waiting, chain, shard).is_none());
-        }
-        assert!(
-            is(cache.push(class, &waiting, last, shard).unwrap(), last),
-            "no place for one more"
-        );
-        assert!(waiting.next_to_give() == Some(class) && reported(chains.len() * 200));
-        assert_eq!(cache.objects(), chains.len() * 200);
-        let holds = |chain: Chain, steps| {
-            let mut search = Search::new(chain.head as usize, steps);
-            (cache.holds(&mut search), search.left())
-        };
-        let [.., before, newest] = chains[..] else { unreachable!() };
-        assert_eq!(holds(newest, 1), (true, 0));
-        assert_eq!(holds(before, 201), (true, 0));
-        assert_eq!(holds(before, 200), (false, 0));
-        assert_eq!(holds(chains[0], chains.len() * 200), (true, 199));
-        assert_eq!(holds(last, chains.len() * 200 + 7), (false, 7));
-        assert!(is(cache.pop_oldest(class, &waiting, 2), chains[0]));
-        // Round the end of the ring.
-        assert!(cache.push(class, &waiting, last, shard).is_none());
-        assert!(is(cache.pop(class, &waiting, ShardSet::ALL), last));
-        for (index, &chain) in chains.iter().enumerate().skip(1).rev() {
-            assert!(reported(index * 200));
-            assert!(index > 2 || cache.pop_oldest(class, &waiting, 2).is_empty());
-            assert_eq!(waiting.next_to_give().is_some(), index > 2);
-            assert!(is(cache.pop(class, &waiting, ShardSet::ALL), chain));
-        }
-        assert!(
-            cache.pop(class, &waiting, ShardSet::ALL).is_empty()
-                && cache.objects() == 0
-                && reported(0)
-        );
-    }
 }

@@ -4,8 +4,9 @@
 //! A small stack: last in, first out, because the objects of the most recent magazine are most
 //! likely still in a processor cache. Moving a magazine costs the lock and a few words. Each
 //! magazine notes the shard that its objects belong to, and a thread says of which shards it takes
-//! any (`shards`). The oldest magazines are given up first, whosever they are. How much all classes may hold together is decided in
-//! `transfer_budget`. The objects' memory is not touched here, but by checks.
+//! any (`shards`). The oldest magazines are given up first, whosever they are. How much all classes
+//! may hold together is decided in `transfer_budget`. The objects' memory is not touched here, but
+//! by checks.
 
 use super::chain::{Chain, Search};
 use super::low_water::{Consumer, LowWater};

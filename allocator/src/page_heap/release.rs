@@ -146,13 +146,11 @@ impl<O: Os> PageHeap<O> {
         let addr = unsafe { (*huge).addr };
         self.break_up(addr);
         let (mut ok, mut calls) = (true, 0);
-        let mut at = 0;
-        while let Some(run) = pages.set_run(at) {
+        pages.for_each_set_run(|run| {
             // SAFETY: this thread holds the pages, and the content of free pages is not needed.
             ok &= unsafe { self.os.release(addr + run.start * PAGE_SIZE, run.len * PAGE_SIZE) };
-            at = run.start + run.len;
             calls += 1;
-        }
+        });
         self.lock().unhold_part(place, ok);
         (if ok { pages.count() } else { 0 }, calls)
     }

@@ -16,7 +16,8 @@ use crate::thread_cache::{self, flush, registry};
 
 /// Whether every record that can be read while other threads run is as it should be: the calling
 /// thread's magazines, the counts of threads by shard, the transfer caches, the bitmaps, owners and
-/// groups of the central free lists, and the bitmaps and counts of the page heap. Other threads' magazines are not looked at.
+/// groups of the central free lists, and the bitmaps and counts of the page heap. Other threads'
+/// magazines are not looked at.
 pub fn all_memory_is_sound() -> bool {
     thread_cache::own_is_sound()
         && registry::shards_are_sound()

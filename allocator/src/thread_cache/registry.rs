@@ -349,8 +349,8 @@ fn for_each_of(
     }
 }
 
-/// Whether the threads that are awake are counted in their shards, those and no others. Walks through all caches in one
-/// go: for checks alone.
+/// Whether the threads that are awake are counted in their shards, those and no others. Walks
+/// through all caches in one go: for checks alone.
 pub fn shards_are_sound() -> bool {
     let registry = REGISTRY.lock();
     let live = || {

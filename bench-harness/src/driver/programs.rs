@@ -8,14 +8,15 @@
 //! (`crate::programs::host`), which must lie beside the runners.
 
 mod fit;
+mod session;
 
 pub use fit::LEAST_ROUNDS_OF_PROGRAMS;
 
+use self::session::Session;
 use super::quiet::Quiet;
-use super::spawn::{self, SpawnError};
 use super::{Runner, Step, outvote, padding, round};
 use crate::measure::Measurement;
-use crate::programs::host::{Answer, Measured, Purpose, Request};
+use crate::programs::host::{Answer, Measured, Purpose};
 use crate::programs::{Program, catalogue, recorded};
 use crate::results::{Failure, InUse, Missing, ProgramFacts, ProgramRun, Results, Run};
 use crate::summary::BASELINE;
@@ -23,15 +24,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// The host program.
 const HOST: &str = "stratalloc-bench-program";
 /// Part of the input with which the allocator is proved.
 const PROOF_SCALE: f64 = 0.05;
-/// What the host may take beyond the program's limit, to tell that it was exceeded.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -207,65 +205,6 @@ fn facts(program: &Program, own: &Path) -> ProgramFacts {
         processes: 0,
         live_kib: recorded.live_kib,
         malloc_share: recorded.malloc_share,
-    }
-}
-
-/// What all runs have in common.
-struct Session<'a> {
-    asked: &'a Asked,
-    /// The allocator whose threads and processes are the program's: glibc's, or the first.
-    reference: &'a str,
-    seed: u64,
-    /// Factor on the amount of input of the measured runs.
-    scale: f64,
-}
-
-impl Session<'_> {
-    /// Makes the inputs of this amount.
-    fn prepare(&self, chosen: &[&'static Program], scale: f64) -> io::Result<()> {
-        let folder = self.inputs(scale);
-        chosen.iter().try_for_each(|program| program.prepare(&folder, scale, self.seed))
-    }
-
-    fn inputs(&self, scale: f64) -> PathBuf {
-        self.asked.folder.join(format!("inputs-{scale}"))
-    }
-
-    /// Asks the host for one run.
-    fn ask(
-        &self,
-        program: &Program,
-        column: &Column,
-        purpose: Purpose,
-        scale: f64,
-        padding: usize,
-    ) -> Result<Answer, String> {
-        let request = Request {
-            program: program.name.to_owned(),
-            inputs: self.inputs(scale),
-            work: self.asked.folder.join("run"),
-            own: self.asked.own.clone(),
-            scale,
-            seed: self.seed,
-            library: column.library.clone(),
-            system: column.system.clone(),
-            environment: column.environment.clone(),
-            padding,
-            limit_ms: self.asked.run.as_millis() as u64,
-            purpose,
-        };
-        // What a run left behind that was ended from outside.
-        let _ = fs::remove_dir_all(&request.work);
-        let text = serde_json::to_string(&request).map_err(|error| error.to_string())?;
-        let mut command = Command::new(self.asked.own.join(HOST));
-        command.args(["run", &text]).env_remove("LD_PRELOAD");
-        let limit = self.asked.run + GRACE;
-        let ended = spawn::run(&mut command, limit).map_err(|error| error.to_string())?;
-        match serde_json::from_str(ended.output.trim()) {
-            Ok(Answer::Refused(reason)) => Err(reason),
-            Ok(answer) => Ok(answer),
-            Err(_) => Err(SpawnError::Ended(ended.status, ended.last_words).to_string()),
-        }
     }
 }
 

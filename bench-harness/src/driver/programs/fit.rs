@@ -1,9 +1,9 @@
 //! How much input fits: the arithmetic of the plan for real programs.
 //!
 //! A comparison of two reports needs four rounds of each. So four rounds are done whatever the
-//! time, and the input is cut for them. A part of what a program takes is the same whatever its input: a
-//! service starts, an interpreter reads its library. The rest grows with the input. So each program
-//! is tried on two amounts of it.
+//! time, and the input is cut for them. A part of what a program takes is the same whatever its
+//! input: a service starts, an interpreter reads its library. The rest grows with the input. So each
+//! program is tried on two amounts of it.
 
 use super::super::{LADDER, LEAST_WORK, padding, quiet};
 use super::{Column, Heard, PROOF_SCALE, Session};
