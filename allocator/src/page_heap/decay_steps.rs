@@ -18,6 +18,12 @@ use crate::sync::Ordering;
 const MUCH: usize = 8 * PAGES_PER_HUGE;
 /// Free resident pages below which a program without threads takes no step: half a megabyte.
 const LEAST: usize = PAGES_PER_HUGE / 4;
+/// Next to nothing is left in use where so many times as much is free and resident.
+const TORN_DOWN_SHARE: usize = 3;
+/// Free resident pages that a heap keeps which is torn down: 2 MiB.
+const TORN_DOWN_LEAST: usize = PAGES_PER_HUGE;
+/// How many times what it freed a call releases then, so that few frees of large blocks suffice.
+const TORN_DOWN_OWN: usize = TORN_DOWN_SHARE;
 
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
