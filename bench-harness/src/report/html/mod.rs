@@ -115,16 +115,17 @@ fn series(index: usize) -> String {
 
 fn header(results: &Results) -> String {
     let machine = &results.machine;
-    let programs = match results.programs.facts.len() {
-        0 => String::new(),
-        count => format!(", {}", plural(count, "real program")),
-    };
+    let rounds = |of: usize| plural(of, "round");
+    let programs = results.of_programs().map_or(String::new(), |programs| {
+        let count = plural(programs.workloads.len(), "real program");
+        format!(", {count} ({})", rounds(programs.rounds()))
+    });
     format!(
         "<header>\n<h1>Memory allocators side by side</h1>\n\
-         <p>{}, {}{programs}, {} each &#183; {} &#215; {} &#183; {} &#183; {} &#183; {}</p>\n</header>\n",
+         <p>{}, {} ({}){programs} &#183; {} &#215; {} &#183; {} &#183; {} &#183; {}</p>\n</header>\n",
         plural(results.allocators.len(), "allocator"),
         plural(results.workloads.len(), "workload"),
-        plural(results.rounds(), "round"),
+        rounds(results.rounds()),
         machine.cpus,
         escape(&machine.cpu),
         escape(&machine.kernel),
