@@ -84,10 +84,11 @@ fn write(out: &mut String, node: &Node, all: u64, start: u64, depth: usize, leas
             let _ = writeln!(
                 out,
                 "<i class=\"{}\" data-x=\"{x:.6}\" data-w=\"{width:.6}\" \
-                 style=\"left:{:.3}%;width:{:.3}%;--d:{depth}\" title=\"{name}: {}, {}\">{name}</i>",
+                 style=\"left:{:.3}%;width:{:.3}%;--d:{depth};--v:{}%\" title=\"{name}: {}, {}\">{name}</i>",
                 COLOURS[node.colour],
                 x * 100.0,
                 width * 100.0,
+                strength(&name),
                 bytes(node.bytes),
                 percent(node.bytes, all)
             );
@@ -95,6 +96,13 @@ fn write(out: &mut String, node: &Node, all: u64, start: u64, depth: usize, leas
         }
         at += node.bytes;
     }
+}
+
+/// How strong the colour of a function is, in per cent: neighbours of one file differ.
+fn strength(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    26 + hasher.finish() % 5 * 5
 }
 
 /// A colour for the file that a function is in.
@@ -119,9 +127,10 @@ mod tests {
     fn calls_lie_below_their_callers_and_share_their_width() {
         let groups = [group(&["a", "main"], 75), group(&["b<T>", "main"], 25)];
         let graph = graph(&groups, Figures::Live).expect("bytes");
-        assert!(graph.contains("data-x=\"0.000000\" data-w=\"0.750000\" style=\"left:0.000%;width:75.000%;--d:2\" title=\"a: 75 B, 75 %\""), "{graph}");
+        assert!(graph.contains("data-x=\"0.000000\" data-w=\"0.750000\" style=\"left:0.000%;width:75.000%;--d:2;--v:"), "{graph}");
+        assert!(graph.contains("left:75.000%;width:25.000%;--d:2;--v:"));
         assert!(
-            graph.contains("left:75.000%;width:25.000%;--d:2\" title=\"b&lt;T&gt;: 25 B, 25 %\"")
+            graph.contains("title=\"a: 75 B, 75 %\"") && graph.contains("b&lt;T&gt;: 25 B, 25 %")
         );
         assert!(graph.contains("--rows:3") && graph.matches(">main</i>").count() == 1);
         assert!(super::graph(&groups, Figures::Total).is_none(), "nothing was counted");

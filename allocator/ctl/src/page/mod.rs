@@ -127,7 +127,7 @@ fn header(seen: &Watched, name: &str, title: &str) -> String {
         escape(&short),
         bytes(now.parts[0] + now.parts[1]),
         plural(seen.heap.figure("in_use_count"), "block"),
-        plural(seen.heap.figure("thread_count"), "thread with a cache").replace("caches", "cache"),
+        plural(seen.heap.figure("thread_count"), "thread"),
         time(seen.time_ms()),
         since_1970.map_or(0, |time| time.as_secs()),
     )
@@ -141,7 +141,16 @@ fn memory(seen: &Watched) -> Section {
         name: part.name.to_owned(),
         values: seen.moments.iter().map(|moment| moment.parts[index]).collect(),
     });
-    let bands: Vec<Band<'_>> = bands.collect();
+    let mut bands: Vec<Band<'_>> = bands.collect();
+    let released: Vec<u64> = seen.moments.iter().map(|moment| moment.released).collect();
+    let most = seen.moments.iter().map(parts::Moment::sum).max().unwrap_or(0);
+    // Addresses cost nothing. Where there are many more of them than memory, they would hide it.
+    let without = if released.iter().all(|&bytes| bytes <= most) {
+        bands.push(Band { class: "without", name: "released".into(), values: released });
+        " Pale above it are addresses that hold no memory."
+    } else {
+        ""
+    };
     let resident: Vec<_> = seen.moments.iter().map(|moment| moment.resident).collect();
     let chart = chart::stacked(&times, &bands, &resident, 380.0, "Where every byte is, over time");
     let untouched = seen.moments.last().map_or(0, |moment| moment.untouched());
@@ -158,7 +167,7 @@ fn memory(seen: &Watched) -> Section {
         id: "memory",
         title: "Where every byte is",
         content: format!(
-            "<p class=\"note\">The dashed line is what the kernel says is resident.{note}</p>\n\
+            "<p class=\"note\">The dashed line is what the kernel says is resident.{without}{note}</p>\n\
              <div class=\"pair\"><figure>{chart}</figure>{}</div>\n",
             tables::parts(&seen.moments)
         ),
@@ -215,9 +224,15 @@ fn profile_sections(
         }];
     };
     let how = match last.dump.mode.as_str() {
-        "sample" => format!("Estimated from a sample every {}.", bytes(last.dump.interval)),
-        _ => "Every block is counted.".to_owned(),
+        "sample" => format!("Estimated from a sample every {}", bytes(last.dump.interval)),
+        _ => "Every block is counted".to_owned(),
     };
+    let in_use = seen.moments.last().map_or(0, |now| now.parts[0] + now.parts[1]);
+    let how = format!(
+        "{how}: {} live in all, where the allocator itself counts {}.",
+        bytes(last.dump.live_bytes),
+        bytes(in_use)
+    );
     let candidates = growth::candidates(&seen.profiles, suppressions);
     let grown = if candidates.is_empty() {
         format!(
@@ -292,6 +307,7 @@ fn fragmentation(seen: &Watched) -> Section {
         .iter()
         .map(|band| format!("<span class=\"{}\"><i></i>{}</span>", band.class, escape(&band.name)))
         .collect();
+    let (first, all) = tables::classes(&seen.heap);
     let chart = chart::stacked(&times, &bands, &[], 260.0, "Fragments by size class, over time");
     Section {
         id: "classes",
@@ -299,9 +315,8 @@ fn fragmentation(seen: &Watched) -> Section {
         content: format!(
             "<p class=\"note\">Fragments are free blocks in partly used spans, and ends of spans, as far \
              as they hold memory. Rounding is what blocks have beyond what was asked for, \
-             estimated.</p>\n<div class=\"pair\"><figure><p class=\"keys\">{}</p>{chart}</figure>{}</div>\n",
-            keys.join(" "),
-            tables::classes(&seen.heap)
+             estimated.</p>\n<div class=\"pair\"><figure><p class=\"keys\">{}</p>{chart}</figure>{first}</div>\n{all}",
+            keys.join(" ")
         ),
     }
 }

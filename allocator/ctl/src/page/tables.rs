@@ -18,6 +18,8 @@ use crate::symbols::Frame;
 
 /// Rows of the longer tables.
 const ROWS: usize = 40;
+/// Rows of a table beside a chart.
+const TOP_ROWS: usize = 10;
 
 /// A table with this head; the first column is text.
 fn table(class: &str, heads: &[&str], rows: &str) -> String {
@@ -70,7 +72,7 @@ pub fn parts(moments: &[Moment]) -> String {
     };
     let _ = writeln!(
         rows,
-        "<tr class=\"rest\"><th class=\"left\">released<small>addresses that hold no memory: given back, or \
+        "<tr class=\"rest s1\"><th class=\"left\">released<small>addresses that hold no memory: given back, or \
          never touched</small></th>{}<td></td>{}{}</tr>",
         cell(now.released),
         cell(released(u64::min)),
@@ -79,42 +81,39 @@ pub fn parts(moments: &[Moment]) -> String {
     table("parts", &["part", "at the end", "share", "least", "most"], &rows)
 }
 
-/// Size classes with fragments, largest first.
-pub fn classes(heap: &Heap) -> String {
+/// Size classes with fragments, largest first: those that matter, and all of them in a part that
+/// folds.
+pub fn classes(heap: &Heap) -> (String, String) {
     let mut classes: Vec<&Class> = heap.classes.iter().collect();
     classes.sort_by_key(|class| std::cmp::Reverse((class.fragments(), class.used_bytes())));
     let most = classes.first().map_or(0, |class| class.fragments());
-    let mut rows = String::new();
-    for class in classes.iter().take(ROWS) {
-        let cached = (class.thread + class.transfer) * class.size;
-        let _ = writeln!(
-            rows,
-            "<tr><th class=\"left\" data-v=\"{}\">{}</th>{}{}{}<td data-v=\"{}\">{}</td>{}{}{}{}</tr>",
-            class.size,
-            whole(class.size),
-            cell(class.fragments()),
-            bar("s0", class.fragments(), most),
-            cell(class.used_bytes()),
-            class.in_use * 100 / class.objects.max(1),
-            percent(class.in_use, class.objects),
-            cell(class.rounding),
-            cell(cached),
-            cell(class.released),
-            cell(class.span_bytes),
-        );
-    }
-    let heads = [
-        "bytes",
-        "fragments",
-        "",
-        "live",
-        "of blocks",
-        "rounding",
-        "in caches",
-        "given back",
-        "spans",
-    ];
-    table("sortable", &heads, &rows)
+    let rows: Vec<String> = classes.iter().map(|class| class_row(class, most)).collect();
+    let heads =
+        ["bytes", "fragments", "", "live", "of blocks", "rounding", "in caches", "given back"];
+    let first = table("sortable", &heads, &rows[..rows.len().min(TOP_ROWS)].concat());
+    let all = format!(
+        "<details class=\"item\"><summary><h3>All {}</h3></summary>\n{}</details>\n",
+        plural(rows.len() as u64, "size"),
+        table("sortable", &heads, &rows.concat())
+    );
+    (first, if rows.len() > TOP_ROWS { all } else { String::new() })
+}
+
+fn class_row(class: &Class, most: u64) -> String {
+    let cached = (class.thread + class.transfer) * class.size;
+    format!(
+        "<tr><th class=\"left\" data-v=\"{}\">{}</th>{}{}{}<td data-v=\"{}\">{}</td>{}{}{}</tr>\n",
+        class.size,
+        whole(class.size),
+        cell(class.fragments()),
+        bar("s0", class.fragments(), most),
+        cell(class.used_bytes()),
+        class.in_use * 100 / class.objects.max(1),
+        percent(class.in_use, class.objects),
+        cell(class.rounding),
+        cell(cached),
+        cell(class.released),
+    )
 }
 
 /// Threads by what they have cached.
