@@ -3,6 +3,17 @@
 use crate::profile::stacks::Tally;
 
 /// What a heap profile counts; [`write_profile`](crate::write_profile) writes one.
+///
+/// ```
+/// use stratalloc::{Error, ProfileFormat, ProfileKind};
+///
+/// stratalloc::mark_profile_base();
+/// let mut text = Vec::new();
+/// let result = stratalloc::write_profile(ProfileKind::Growth, ProfileFormat::Folded, |piece| {
+///     text.extend_from_slice(piece);
+/// });
+/// assert!(result == Err(Error::NotProfiling) && text.is_empty(), "no option was set");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ProfileKind {
@@ -19,7 +30,21 @@ pub enum ProfileKind {
     Lifetimes,
 }
 
-/// The form of a heap profile.
+/// The form of a heap profile; [`write_profile`](crate::write_profile) writes one.
+///
+/// ```
+/// use stratalloc::{ProfileFormat, ProfileKind};
+///
+/// for (format, ending) in [
+///     (ProfileFormat::Pprof, "pb.gz"),
+///     (ProfileFormat::Folded, "folded"),
+///     (ProfileFormat::Json, "json"),
+/// ] {
+///     // An error here: no option was set.
+///     let path = format!("/tmp/heap-%p.{ending}");
+///     assert!(stratalloc::write_profile_file(ProfileKind::Heap, format, &path).is_err());
+/// }
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum ProfileFormat {
