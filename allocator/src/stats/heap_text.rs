@@ -174,7 +174,7 @@ mod tests {
         let mut text = String::new();
         write_huge_pages(&mut text).unwrap();
         let pages = words(&text, "huge");
-        let number = |word: &String| usize::from_str_radix(word, 10).unwrap();
+        let number = |word: &String| word.parse::<usize>().unwrap();
         let mut last = 0;
         for page in &pages {
             let at = usize::from_str_radix(&page[1], 16).unwrap();

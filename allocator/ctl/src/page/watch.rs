@@ -1,8 +1,9 @@
 //! Watching: asks the process again and again, and keeps what the page needs.
 //!
-//! Each time it asks for the snapshot. Profiles are longer, so it asks for them a dozen times; the
-//! map of huge pages and the threads, once at the end. If the process ends meanwhile, the page
-//! is about what was seen before.
+//! Each time it asks for the snapshot, the threads and the map of huge pages. Profiles are longer:
+//! there are one to two dozen, evenly apart however long the watch turns out to be, as every other
+//! one is forgotten when there are too many. If the process ends meanwhile, the page is about what
+//! was seen before.
 
 use std::collections::HashMap;
 use std::thread;
@@ -19,8 +20,8 @@ use crate::dump::Dump;
 /// Most moments; a longer watch has longer pauses.
 const MOMENTS: u32 = 2_000;
 
-/// Profiles that growth is found in.
-const PROFILES: u32 = 12;
+/// Most profiles that growth is found in; when there are so many, half of them go.
+const PROFILES: usize = 24;
 
 /// A profile and when it was taken.
 pub struct Profile {
@@ -91,6 +92,8 @@ pub fn watch(client: &Client, target: &str, time: Duration, pause: Duration) -> 
     };
     seen.add(0, first, process.as_ref());
     seen.add_profile(client, 0);
+    let mut between = pause;
+    let mut next_profile = between;
     while start.elapsed() < time {
         thread::sleep(pause.min(time.saturating_sub(start.elapsed())));
         let Ok(text) = client.ask("heap") else {
@@ -99,13 +102,31 @@ pub fn watch(client: &Client, target: &str, time: Duration, pause: Duration) -> 
         };
         let at = start.elapsed();
         seen.add(millis(at), Heap::parse(&text)?, process.as_ref());
-        if at >= time * seen.profiles.len() as u32 / (PROFILES - 1) {
+        let is_last = at + pause >= time;
+        if is_last || at >= next_profile {
             seen.add_profile(client, millis(at));
+            if thin_out(&mut seen.profiles) {
+                between *= 2;
+            }
+            next_profile = at + between;
         }
         // What a process that ends soon had is kept.
         seen.add_end(client, process.as_ref(), &before);
     }
     Ok(seen)
+}
+
+/// Forgets every other one if there are too many. Whether there were.
+fn thin_out<T>(profiles: &mut Vec<T>) -> bool {
+    let too_many = profiles.len() >= PROFILES;
+    if too_many {
+        let mut index = 0;
+        profiles.retain(|_| {
+            index += 1;
+            index % 2 == 1
+        });
+    }
+    too_many
 }
 
 fn millis(time: Duration) -> u64 {
@@ -157,5 +178,25 @@ impl Watched {
             }
         });
         self.threads = watched.collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn profiles_stay_evenly_apart_and_the_first_one_stays() {
+        let (mut kept, mut between, mut next) = (vec![0], 1, 1);
+        for at in 1..1_000 {
+            if at >= next {
+                kept.push(at);
+                between <<= u32::from(thin_out(&mut kept));
+                next = at + between;
+            }
+            assert!(kept.len() < PROFILES && kept[0] == 0);
+        }
+        let gaps: Vec<i32> = kept.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(kept.len() >= PROFILES / 2 && gaps.iter().all(|&gap| gap == gaps[0]), "{kept:?}");
     }
 }
