@@ -48,7 +48,8 @@
 //! println!("{} bytes went back to the system", stratalloc::release_free_memory());
 //! ```
 //!
-//! [`write_heap_profile`] tells who holds memory, by the stack that allocated it; [`write_metrics`]
+//! [`write_profile`] tells who holds memory, by the stack that allocated it, as pprof and others
+//! read it; [`write_metrics`]
 //! gives OpenMetrics text. [`MallocExtension`] has the same by gperftools' names. The folder
 //! `examples` has a program for each of these.
 //!
@@ -149,8 +150,9 @@ mod readme {}
 #[cfg(not(loom))]
 pub use api::{
     BlockHistogram, ClassUsage, Configured, Error, MallocExtension, MemoryLimit, Options,
-    Ownership, Property, PropertyKey, Stats, Stratalloc, block_histogram, flush_thread_cache,
-    for_each_size_class, good_size, is_live, is_sound, options, owns, release_due_pages,
-    release_free_memory, release_pages, stats, thread_cache_bytes, trim, usable_size,
-    write_heap_profile, write_metrics,
+    Ownership, ProfileFormat, ProfileKind, Property, PropertyKey, Stats, Stratalloc,
+    block_histogram, flush_thread_cache, for_each_size_class, good_size, is_live, is_sound,
+    mark_profile_base, options, owns, release_due_pages, release_free_memory, release_pages, stats,
+    thread_cache_bytes, trim, usable_size, write_heap_profile, write_metrics, write_profile,
+    write_profile_fd, write_profile_file,
 };

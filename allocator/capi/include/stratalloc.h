@@ -264,6 +264,34 @@ extern void (*malloc_message)(void *passed, const char *piece);
  * written. Allocates nothing. */
 int stratalloc_write_profile(const char *path) STRATALLOC_NOTHROW;
 
+/* What a profile counts: what is live; what was allocated since the start; what was live when all stacks
+ * together held most; what is live less what was at the last stratalloc_profile_mark_base (may be
+ * negative); freed blocks by how long they lived. */
+#define STRATALLOC_PROFILE_HEAP 0
+#define STRATALLOC_PROFILE_ALLOCATIONS 1
+#define STRATALLOC_PROFILE_PEAK 2
+#define STRATALLOC_PROFILE_GROWTH 3
+#define STRATALLOC_PROFILE_LIFETIMES 4
+
+/* How it is written: as pprof reads it, with build-ids; a line per stack, for flame graphs; JSON. */
+#define STRATALLOC_FORMAT_PPROF 0
+#define STRATALLOC_FORMAT_FOLDED 1
+#define STRATALLOC_FORMAT_JSON 2
+
+/* Writes a profile to the file `path` (%p in it stands for the process's number), over what was there; it is
+ * made for its owner alone. No tool and no socket is needed. 0, or an error number: EINVAL if an argument is
+ * none of the above or `path` is NULL, ENOTSUP if the process was started with neither the option
+ * leak_report nor sample_interval, EIO if the file cannot be written or there is no memory for what is needed
+ * meanwhile. Takes nothing from the heap. Thread-safe. */
+int stratalloc_profile_write(int kind, int format, const char *path) STRATALLOC_NOTHROW;
+
+/* The same to an open file descriptor, which stays the caller's. */
+int stratalloc_profile_write_fd(int kind, int format, int fd) STRATALLOC_NOTHROW;
+
+/* Makes what is live now the base of later profiles of growth; before the first call that is the start. There
+ * is one base in a process. Thread-safe. */
+void stratalloc_profile_mark_base(void) STRATALLOC_NOTHROW;
+
 /* Writes the figures of this moment as OpenMetrics text, NUL-terminated, cut off at `length` bytes.
  * Returns the length of the whole text, without the NUL, as snprintf does; 16 KiB are enough in most
  * processes. Allocates nothing. */

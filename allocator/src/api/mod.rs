@@ -27,6 +27,7 @@ mod property;
 
 mod malloc_extension;
 
+pub use crate::profile::export::{ProfileFormat, ProfileKind};
 pub use crate::stats::{BlockHistogram, ClassUsage, Stats};
 pub use allocator::{Configured, Stratalloc};
 pub use blocks::{good_size, is_live, owns, usable_size};
@@ -37,5 +38,8 @@ pub use heap::{
     release_free_memory, release_pages, stats, thread_cache_bytes, trim,
 };
 pub use malloc_extension::{MallocExtension, MemoryLimit, Ownership, PropertyKey};
-pub use profile::{write_heap_profile, write_metrics};
+pub use profile::{
+    mark_profile_base, write_heap_profile, write_metrics, write_profile, write_profile_fd,
+    write_profile_file,
+};
 pub use property::Property;

@@ -207,6 +207,23 @@ impl PageMap {
         }
     }
 
+    /// The first huge page at `addr` or behind it that has a table: every huge page of the heap has
+    /// one. Reads without a lock; for walks that may miss what is entered meanwhile.
+    pub fn next_table(&self, addr: usize) -> Option<usize> {
+        let mut huge = addr.next_multiple_of(HUGE_SIZE);
+        while huge >> ADDRESS_BITS == 0 {
+            let end = border(root_index(huge) + 1).min(1 << ADDRESS_BITS);
+            if self.leaf(huge).is_some() {
+                let mut pages = (huge..end).step_by(HUGE_SIZE);
+                if let Some(found) = pages.find(|&at| self.table(at).is_some()) {
+                    return Some(found);
+                }
+            }
+            huge = end.next_multiple_of(HUGE_SIZE);
+        }
+        None
+    }
+
     /// Makes sure that a large block at `addr` can be entered. Returns whether it can. A caller
     /// that then enters none calls `remove`.
     pub fn ensure_large(&self, addr: usize) -> bool {

@@ -27,7 +27,7 @@
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
-//! * `verify`: checking the records of the huge pages.
+//! * `verify`: checking the records of the huge pages. `huge_use`: how full each is, for a map.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
 //!
 //! Equation, in pages, at any time under the lock:
@@ -66,6 +66,8 @@ mod resize;
 
 mod direct;
 mod verify;
+
+mod huge_use;
 
 pub mod guard_pages;
 

@@ -1,10 +1,10 @@
 //! Memory over time: a chart for every workload, a curve for every allocator.
 
 use super::series;
-use super::svg::{Anchor, chart, line, linear_ticks, text};
 use crate::measure::Measurement;
 use crate::results::Results;
 use crate::summary::Summary;
+use report_style::svg::{Anchor, chart, line, linear_ticks, text};
 use std::fmt::Write;
 
 pub(super) const WIDTH: f64 = 560.0;
