@@ -129,6 +129,9 @@ mod trace;
 mod front;
 
 #[cfg(not(loom))]
+mod heaps;
+
+#[cfg(not(loom))]
 mod stats;
 
 #[cfg(not(loom))]

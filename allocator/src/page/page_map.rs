@@ -238,6 +238,13 @@ impl PageMap {
         }
     }
 
+    /// Enters a span of a heap with a lifetime: all of its pages lead to it, and none has a class.
+    pub fn insert_without_class(&self, span: *mut Span, start: PageId, pages: Length) {
+        for page in start.0..start.0 + pages.0 {
+            self.write(PageId(page), span, SizeClass::NONE);
+        }
+    }
+
     /// Removes what `insert` entered, or what `ensure_large` made room for.
     pub fn remove(&self, start: PageId, pages: Length, class: SizeClass) {
         if class == SizeClass::NONE {
@@ -353,6 +360,36 @@ impl PageMap {
         }
         // A huge page that the heap owns in part may hold direct blocks that are older.
         DIRECT_MAP.span(page)
+    }
+
+    /// The same in a straight line, for huge pages of the page heap alone: null for blocks with
+    /// mappings of their own. Heaps with lifetimes look up each block that they take back.
+    #[inline(always)]
+    pub fn span_in_huge(&self, addr: usize) -> *mut Span {
+        let huge = addr & !(HUGE_SIZE - 1);
+        if huge >> ADDRESS_BITS != 0 {
+            return ptr::null_mut();
+        }
+        // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Acquire: pairs with the
+        // Release in `leaf_or_new`; the leaf's zeroes are visible.
+        let distance =
+            unsafe { (*self.root.as_ptr().add(root_index(huge))).load(Ordering::Acquire) };
+        if distance == 0 {
+            return ptr::null_mut();
+        }
+        let leaf = (self.zero_leaf.as_ptr() as usize).wrapping_add(distance) as *const Leaf;
+        // SAFETY: `leaf_or_new` stored the distance to a mapped leaf, which is never unmapped; what
+        // it has is null or a table that `table_or_new` entered, which is never freed. Acquire:
+        // pairs with the Release there; the table's zeroes are visible.
+        let table = unsafe {
+            let entry = &(*leaf).tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+            entry.load(Ordering::Acquire).as_ref()
+        };
+        match table {
+            // Acquire: pairs with the Release in `write`.
+            Some(table) => table.spans[PageId::containing(addr).in_huge()].load(Ordering::Acquire),
+            None => ptr::null_mut(),
+        }
     }
 
     /// The page heap's record of the huge page that holds `addr`, or null.

@@ -6,10 +6,11 @@
 //!
 //! Owner of the fields: the page heap while the span is `Free`; the central free list of its class
 //! while it is `Small` (under that list's lock); `central::shared_pages` while it is `Shared`, or
-//! was a span whose pages are; the thread that allocated it while `Large` or `Direct`.
+//! was a span whose pages are; the thread that allocated it while `Large` or `Direct`; the heap
+//! that took it while `OfHeap`, or while it has a heap's number (`heaps`).
 //!
 //! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are
-//! clear.
+//! clear. (`heaps` has the one of its spans.)
 
 use super::cow_set::CowSet;
 pub use super::units::OsPages;
@@ -36,12 +37,15 @@ pub enum SpanState {
     Direct = 3,
     /// A page with objects of several size classes; see `central::shared_pages`.
     Shared = 4,
+    /// Objects of one size class that belong to a heap with a lifetime; see `heaps`. The page map
+    /// has no class for its pages, so that no `free` takes them for the program's.
+    OfHeap = 5,
 }
 
 impl SpanState {
     /// Whether its blocks are objects of size classes.
     pub const fn is_small(self) -> bool {
-        matches!(self, Self::Small | Self::Shared)
+        matches!(self, Self::Small | Self::Shared | Self::OfHeap)
     }
 }
 
@@ -99,7 +103,7 @@ pub struct Span {
     pub start: PageId,
     /// Number of pages.
     pub pages: Length,
-    /// The class of its objects; `NONE` unless `Small`.
+    /// The class of its objects; `NONE` unless `Small` or `OfHeap`.
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
@@ -119,14 +123,15 @@ pub struct Span {
     /// Whether `central::release` has searched this small span, and no object was freed to it
     /// since.
     pub searched: bool,
-    /// Objects that are not free here: with programs, magazines or transfer caches.
+    /// Objects that are not free here: with programs, magazines or transfer caches. In a span of a
+    /// heap, how many frees are left until the heap looks at the span (`heaps`).
     pub allocated: u16,
     /// Objects that were ever handed out; from here on the memory was never touched.
     pub carved: u16,
     /// OS pages of a small span that were released and not used since; see `central::release`.
     pub released: OsPages,
     /// OS pages of a small span that are being released. The objects on them count as allocated
-    /// until that is done.
+    /// until that is done. For all others see `heap`.
     pub held: OsPages,
     /// Free objects.
     pub free: Objects,
@@ -192,6 +197,25 @@ impl Span {
         self.pages.bytes()
     }
 
+    /// The number of the heap with a lifetime that the span belongs to; 0 if it belongs to none.
+    #[inline(always)]
+    pub const fn heap(&self) -> u32 {
+        match self.state {
+            SpanState::OfHeap | SpanState::Large | SpanState::Direct => self.held,
+            _ => 0,
+        }
+    }
+
+    /// Makes a span that is no small one of the program's the one of the heap `number`. Those have
+    /// no use for the set of pages that lies in the same place: the record is two full cache lines.
+    pub fn set_heap(&mut self, number: u32) {
+        debug_assert!(matches!(
+            self.state,
+            SpanState::OfHeap | SpanState::Large | SpanState::Direct
+        ));
+        self.held = number;
+    }
+
     /// Where `addr`, which lies in this small span, points.
     pub fn place_of(&self, addr: usize) -> Place {
         self.class.info().object_at(addr - self.addr()).map_or(Place::Inside, Place::Object)
@@ -200,7 +224,7 @@ impl Span {
     /// Bytes at the start of the span that have been touched, as far as the record knows.
     pub fn touched_bytes(&self) -> usize {
         match self.state {
-            SpanState::Small if self.fresh => self.carved as usize * self.class.size(),
+            SpanState::Small | SpanState::OfHeap if self.fresh => self.carved as usize * self.class.size(),
             _ => self.bytes(),
         }
     }
