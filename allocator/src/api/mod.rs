@@ -6,6 +6,7 @@
 //! * `allocator`: the global allocator.
 //! * `options`: the options at run time, a public module of functions.
 //! * `heap`: functions on the heap as a whole; `blocks`: questions about one block.
+//! * `heaps`: heaps with lifetimes; `heap_allocator`: as allocators of collections.
 //! * `profile`: heap profiles and metrics.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
@@ -22,10 +23,17 @@ pub mod options;
 
 mod blocks;
 mod heap;
+mod heaps;
 mod profile;
 mod property;
 
+#[cfg(feature = "allocator-api2")]
+mod heap_allocator;
+
 mod malloc_extension;
+
+#[cfg(test)]
+mod heaps_tests;
 
 pub use crate::stats::{BlockHistogram, ClassUsage, Stats};
 pub use allocator::{Configured, Stratalloc};
@@ -36,6 +44,7 @@ pub use heap::{
     block_histogram, flush_thread_cache, for_each_size_class, is_sound, release_due_pages,
     release_free_memory, release_pages, stats, thread_cache_bytes, trim,
 };
+pub use heaps::{Heap, HeapStats};
 pub use malloc_extension::{MallocExtension, MemoryLimit, Ownership, PropertyKey};
 pub use profile::{write_heap_profile, write_metrics};
 pub use property::Property;

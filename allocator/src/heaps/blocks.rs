@@ -3,7 +3,7 @@
 //! A block is taken by [`HeapRecord::slot`] alone. A block that comes back is looked up: its span's
 //! record says whose it is, and the record's bitmap whether it is live.
 
-use super::misuse::{is_live, report};
+use super::misuse::{is_live_in, report};
 use super::spans::{admits, aim, drained};
 use crate::base::hint::unlikely;
 use crate::config::MAX_REQUEST;
@@ -89,9 +89,7 @@ pub unsafe fn deallocate(heap: &mut HeapRecord, block: *mut u8, size: usize, ali
     let span = PAGE_MAP.span_in_huge(block as usize);
     // SAFETY: null or a record; records are never unmapped.
     let is_ours = unsafe { span.as_ref() }.is_some_and(|record| {
-        record.class == class
-            && record.state == SpanState::OfHeap
-            && record.heap() == heap.number
+        record.class == class && record.state == SpanState::OfHeap && record.heap() == heap.number
     });
     // SAFETY: the span is a small one of this heap with objects of `class`.
     if unlikely(!is_ours || !unsafe { put(heap, span, block, class) }) {
@@ -172,11 +170,7 @@ fn live_span(heap: &HeapRecord, block: *mut u8, call: &str) -> NonNull<Span> {
     let is_ours = unsafe { span.as_ref() }.is_some_and(|record| {
         record.heap() == heap.number
             && match record.state {
-                SpanState::OfHeap => record
-                    .class
-                    .info()
-                    .object_at(addr - record.addr())
-                    .is_some_and(|index| is_live(record, index)),
+                SpanState::OfHeap => is_live_in(record, addr),
                 _ => record.addr() == addr,
             }
     });
@@ -271,6 +265,8 @@ unsafe fn resize_large(
     new_size: usize,
     align: usize,
 ) -> *mut u8 {
+    // Blocks of no bytes have a page.
+    let new_size = new_size.max(1);
     let span = live_span(heap, block, "realloc");
     // SAFETY: `live_span` returned the record of a live span.
     let old = unsafe { span.as_ref().bytes() };
@@ -296,11 +292,7 @@ unsafe fn resize_large(
 ///
 /// # Safety
 /// `block` is a live block of the heap (anything else aborts); the result takes its place.
-pub unsafe fn reallocate_any(
-    heap: &mut HeapRecord,
-    block: *mut u8,
-    new_size: usize,
-) -> *mut u8 {
+pub unsafe fn reallocate_any(heap: &mut HeapRecord, block: *mut u8, new_size: usize) -> *mut u8 {
     // SAFETY: `usable_size` aborts unless it is a live block of the heap.
     let old = unsafe { usable_size(heap, block) };
     if new_size <= old && new_size >= old / 2 {

@@ -21,6 +21,13 @@ pub fn is_live(record: &Span, index: usize) -> bool {
     index < record.carved as usize && !record.free.get(index)
 }
 
+/// Whether a live block of the heap's span begins at `addr`, which lies in it. Of a heap that another
+/// thread uses the answer may be a moment old.
+pub fn is_live_in(record: &Span, addr: usize) -> bool {
+    let index = record.class.info().object_at(addr - record.addr());
+    index.is_some_and(|index| is_live(record, index))
+}
+
 /// Aborts, naming `call`: `block` was given back to the heap `number` with `claimed` bytes, if the
 /// caller said so, and is no live block of it with such a size.
 #[cold]
@@ -67,7 +74,9 @@ pub fn report(block: *mut u8, number: u32, claimed: Option<usize>, call: &str) -
 pub unsafe fn check_live(heap: *mut HeapRecord) {
     // SAFETY: the caller says that it is a record; records are never unmapped.
     if heap.is_null() || !unsafe { (*heap).live } {
-        fatal(format_args!("invalid heap: {:#x} is no heap, or was destroyed already", heap as usize))
+        fatal(format_args!(
+            "invalid heap: {:#x} is no heap, or was destroyed already",
+            heap as usize
+        ))
     }
 }
-

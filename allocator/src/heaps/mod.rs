@@ -33,11 +33,10 @@ mod blocks;
 
 mod figures;
 
-
 pub use blocks::{
     allocate, allocate_class, allocate_zeroed, deallocate, deallocate_any, reallocate,
     reallocate_any, usable_size,
 };
 pub use figures::{HeapFigures, figures, is_sound};
-pub use misuse::check_live;
+pub use misuse::{check_live, is_live_in};
 pub use spans::{create, destroy, reset, trim};

@@ -224,7 +224,9 @@ impl Span {
     /// Bytes at the start of the span that have been touched, as far as the record knows.
     pub fn touched_bytes(&self) -> usize {
         match self.state {
-            SpanState::Small | SpanState::OfHeap if self.fresh => self.carved as usize * self.class.size(),
+            SpanState::Small | SpanState::OfHeap if self.fresh => {
+                self.carved as usize * self.class.size()
+            }
             _ => self.bytes(),
         }
     }
