@@ -71,7 +71,7 @@ pub fn report(block: *mut u8, number: u32, claimed: Option<usize>, call: &str) -
 ///
 /// # Safety
 /// `heap` is the record of a heap that lives or was destroyed.
-pub unsafe fn check_live(heap: *mut HeapRecord) {
+pub unsafe fn check_live(heap: *const HeapRecord) {
     // SAFETY: the caller says that it is a record; records are never unmapped.
     if heap.is_null() || !unsafe { (*heap).live } {
         fatal(format_args!(

@@ -43,6 +43,8 @@ pub unsafe fn destroy(heap: NonNull<HeapRecord>) {
     unsafe {
         check_live(heap.as_ptr());
         give_all_back(&mut *heap.as_ptr());
+        // Who uses the heap after its end gets nothing from it.
+        (*heap.as_ptr()).limit = 0;
         PAGE_HEAP.recycle_heap_record(heap);
     }
 }
