@@ -87,7 +87,18 @@ pub unsafe extern "C" fn st_heap_trim(heap: *mut HeapRecord) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn st_heap_malloc(heap: *mut HeapRecord, size: usize) -> *mut c_void {
     // SAFETY: the caller has a live heap to itself.
-    or_out_of_memory(heaps::allocate(unsafe { &mut *heap }, size, DEFAULT_ALIGNMENT))
+    let heap = unsafe { &mut *heap };
+    match heaps::allocate_hot(heap, size) {
+        Some(block) => block.cast(),
+        None => allocate_slow(heap, size),
+    }
+}
+
+/// Cold: once for each word of a bitmap, and for large blocks.
+#[cold]
+#[inline(never)]
+fn allocate_slow(heap: &mut HeapRecord, size: usize) -> *mut c_void {
+    or_out_of_memory(heaps::allocate(heap, size, DEFAULT_ALIGNMENT))
 }
 
 /// `calloc` from a heap.

@@ -25,21 +25,29 @@ pub fn allocate(heap: &mut HeapRecord, size: usize, align: usize) -> *mut u8 {
     }
 }
 
+/// The hot part of [`allocate`] alone, for callers with a slow path of their own.
+#[inline(always)]
+pub fn allocate_hot(heap: &mut HeapRecord, size: usize) -> Option<*mut u8> {
+    heap.slot(SizeClass::of(size)?).pop()
+}
+
 /// An object of `class`; null as `allocate`.
 #[inline(always)]
-pub fn allocate_class(heap: &mut HeapRecord, class: SizeClass) -> *mut u8 {
-    let object = heap.slot(class).pop();
-    if unlikely(object.is_null()) {
-        return allocate_class_slow(heap, class);
+fn allocate_class(heap: &mut HeapRecord, class: SizeClass) -> *mut u8 {
+    match heap.slot(class).pop() {
+        Some(object) => object,
+        None => allocate_class_slow(heap, class),
     }
-    object
 }
 
 /// Cold: once for each word of a bitmap, at most 64 objects.
 #[cold]
 #[inline(never)]
 fn allocate_class_slow(heap: &mut HeapRecord, class: SizeClass) -> *mut u8 {
-    if aim(heap, class) { heap.slot(class).pop() } else { ptr::null_mut() }
+    if !aim(heap, class) {
+        return ptr::null_mut();
+    }
+    heap.slot(class).pop().unwrap_or(ptr::null_mut())
 }
 
 #[cold]
@@ -93,8 +101,15 @@ pub unsafe fn deallocate(heap: &mut HeapRecord, block: *mut u8, size: usize, ali
     });
     // SAFETY: the span is a small one of this heap with objects of `class`.
     if unlikely(!is_ours || !unsafe { put(heap, span, block, class) }) {
-        report(block, heap.number, Some(size), "free");
+        not_taken(heap, block, size);
     }
+}
+
+/// Aborts.
+#[cold]
+#[inline(never)]
+fn not_taken(heap: &HeapRecord, block: *mut u8, size: usize) {
+    report(block, heap.number, Some(size), "free")
 }
 
 /// Makes an object of the span `span` free. Returns false, and changes nothing, if no live object
@@ -113,11 +128,11 @@ unsafe fn put(heap: &mut HeapRecord, span: *mut Span, block: *mut u8, class: Siz
             return false;
         }
         let word = (&raw mut (*span).free).cast::<u64>().add(index / 64);
-        let bit = 1 << (index % 64);
-        if *word & bit != 0 {
+        let bits = *word | 1 << (index % 64);
+        if bits == *word {
             return false;
         }
-        *word |= bit;
+        *word = bits;
         (*span).allocated -= 1;
         if unlikely((*span).allocated == 0) {
             drained(heap, span);
@@ -184,25 +199,34 @@ fn live_span(heap: &HeapRecord, block: *mut u8, call: &str) -> NonNull<Span> {
 ///
 /// # Safety
 /// As `deallocate`, for any layout.
+#[inline(always)]
 pub unsafe fn deallocate_any(heap: &mut HeapRecord, block: *mut u8) {
+    let span = PAGE_MAP.span_in_huge(block as usize);
+    // SAFETY: null or a record; records are never unmapped.
+    if let Some(record) = unsafe { span.as_ref() }
+        && record.is_of_heap(heap.key)
+        // SAFETY: a small span of this heap, whose class the record says.
+        && unsafe { put(heap, span, block, record.class) }
+    {
+        return;
+    }
+    // SAFETY: the caller gives up the block, which is null or no small one, or is none at all.
+    unsafe { deallocate_any_slow(heap, block) }
+}
+
+/// Cold: for large blocks, null, and everything suspect.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_any_slow(heap: &mut HeapRecord, block: *mut u8) {
     if block.is_null() {
         return;
     }
-    let span = PAGE_MAP.span_in_huge(block as usize);
-    // SAFETY: null or a record; records are never unmapped.
-    let record = unsafe { span.as_ref() };
-    if let Some(record) = record
-        && record.state == SpanState::OfHeap
-        && record.heap() == heap.number
-    {
-        // SAFETY: a small span of this heap, whose class the record says.
-        if unlikely(!unsafe { put(heap, span, block, record.class) }) {
-            report(block, heap.number, None, "free");
-        }
-        return;
-    }
     let span = live_span(heap, block, "free");
-    // SAFETY: a large span of this heap, as small ones were looked at above. The caller gives it up.
+    // SAFETY: `live_span` returned the record of a live span. Live small blocks do not come here.
+    if unsafe { span.as_ref() }.state.is_small() {
+        report(block, heap.number, None, "free");
+    }
+    // SAFETY: a large span of this heap. The caller gives it up.
     unsafe { give_large_back(heap, span) };
 }
 

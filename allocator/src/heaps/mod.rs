@@ -34,7 +34,7 @@ mod blocks;
 mod figures;
 
 pub use blocks::{
-    allocate, allocate_class, allocate_zeroed, deallocate, deallocate_any, reallocate,
+    allocate, allocate_hot, allocate_zeroed, deallocate, deallocate_any, reallocate,
     reallocate_any, usable_size,
 };
 pub use figures::{HeapFigures, figures, is_sound};

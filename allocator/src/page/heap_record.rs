@@ -56,9 +56,9 @@ impl Slot {
         self.span = span;
     }
 
-    /// Takes a free object of the word, or returns null if there is none.
+    /// Takes a free object of the word, if there is one.
     #[inline(always)]
-    pub fn pop(&mut self) -> *mut u8 {
+    pub fn pop(&mut self) -> Option<*mut u8> {
         // SAFETY: `aim` pointed `word` to a word of the heap's span, which lives as long as the slot
         // points to it; or it is `NO_OBJECTS`, which is read only. `&mut self` is the heap's only
         // user, so nobody else changes the word. A set bit is an object of the span, so its address
@@ -66,10 +66,10 @@ impl Slot {
         unsafe {
             let bits = *self.word;
             if bits == 0 {
-                return ptr::null_mut();
+                return None;
             }
             *self.word = bits & (bits - 1);
-            self.base.wrapping_add(bits.trailing_zeros() as usize * self.size)
+            Some(self.base.wrapping_add(bits.trailing_zeros() as usize * self.size))
         }
     }
 }
@@ -96,6 +96,8 @@ pub struct HeapRecord {
     /// The number that the records of the heap's spans have; never 0, and the same in each life of
     /// the record.
     pub number: u32,
+    /// `Span::heap_key` of the number.
+    pub key: u64,
     /// Whether the heap was made and not destroyed since.
     pub live: bool,
     links: Links<HeapRecord>,
@@ -126,6 +128,7 @@ impl HeapRecord {
                 (&raw mut (*this).slots[index]).write(Slot::empty());
             }
             (*this).number = number;
+            (*this).key = Span::heap_key(number);
         }
     }
 

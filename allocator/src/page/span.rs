@@ -198,7 +198,6 @@ impl Span {
     }
 
     /// The number of the heap with a lifetime that the span belongs to; 0 if it belongs to none.
-    #[inline(always)]
     pub const fn heap(&self) -> u32 {
         match self.state {
             SpanState::OfHeap | SpanState::Large | SpanState::Direct => self.held,
@@ -206,14 +205,31 @@ impl Span {
         }
     }
 
-    /// Makes a span that is no small one of the program's the one of the heap `number`. Those have
-    /// no use for the set of pages that lies in the same place: the record is two full cache lines.
+    /// Makes a span that is no small one of the program's the one of the heap `number`, or of none
+    /// (0). Those have no use for the sets of pages that lie in the same place: the record is two full
+    /// cache lines.
     pub fn set_heap(&mut self, number: u32) {
         debug_assert!(matches!(
             self.state,
             SpanState::OfHeap | SpanState::Large | SpanState::Direct
         ));
         self.held = number;
+        if self.state == SpanState::OfHeap {
+            self.released = number;
+        }
+    }
+
+    /// What [`is_of_heap`](Self::is_of_heap) looks for in spans of the heap `number`.
+    pub const fn heap_key(number: u32) -> u64 {
+        number as u64 | (number as u64) << 32
+    }
+
+    /// Whether this is a span of small blocks of the heap with the key `key`: in one comparison, as
+    /// no other span has two equal sets but empty ones. (Pages that are being released are none that
+    /// were released already.)
+    #[inline(always)]
+    pub const fn is_of_heap(&self, key: u64) -> bool {
+        self.released as u64 | (self.held as u64) << 32 == key
     }
 
     /// Where `addr`, which lies in this small span, points.
