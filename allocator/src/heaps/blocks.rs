@@ -6,7 +6,7 @@
 use super::misuse::{is_live_in, report};
 use super::spans::{admits, aim, drained};
 use crate::base::hint::unlikely;
-use crate::config::MAX_REQUEST;
+use crate::config::{HUGE_SIZE, MAX_REQUEST, MIN_ALIGN};
 use crate::front::heap_spans;
 use crate::page::heap_record::HeapRecord;
 use crate::page::page_map::PAGE_MAP;
@@ -238,8 +238,14 @@ pub unsafe fn usable_size(heap: &HeapRecord, block: *mut u8) -> usize {
     if block.is_null() {
         return 0;
     }
+    size_of_block(heap, block, "usable_size")
+}
+
+/// Bytes of the live block of this heap that starts at `block`. Aborts, naming `call`, if there is
+/// none.
+fn size_of_block(heap: &HeapRecord, block: *mut u8, call: &str) -> usize {
     // SAFETY: `live_span` returned the record of a live span.
-    let record = unsafe { live_span(heap, block, "usable_size").as_ref() };
+    let record = unsafe { live_span(heap, block, call).as_ref() };
     if record.state == SpanState::OfHeap { record.class.size() } else { record.bytes() }
 }
 
@@ -295,7 +301,7 @@ unsafe fn resize_large(
     // SAFETY: `live_span` returned the record of a live span.
     let old = unsafe { span.as_ref().bytes() };
     // A block that moves keeps alignments of up to a huge page.
-    let may = new_size <= MAX_REQUEST && align <= crate::config::HUGE_SIZE && {
+    let may = new_size <= MAX_REQUEST && align <= HUGE_SIZE && {
         let more = Length::for_bytes(new_size).bytes().saturating_sub(old);
         more == 0 || admits(heap, more)
     };
@@ -317,20 +323,19 @@ unsafe fn resize_large(
 /// # Safety
 /// `block` is a live block of the heap (anything else aborts); the result takes its place.
 pub unsafe fn reallocate_any(heap: &mut HeapRecord, block: *mut u8, new_size: usize) -> *mut u8 {
-    // SAFETY: `usable_size` aborts unless it is a live block of the heap.
-    let old = unsafe { usable_size(heap, block) };
+    let old = size_of_block(heap, block, "realloc");
     if new_size <= old && new_size >= old / 2 {
         return block;
     }
     let is_large = SizeClass::of(new_size).is_none() && SizeClass::of(old).is_none();
     if is_large {
         // SAFETY: a live block that no class serves, so a large one; every large block is aligned.
-        let resized = unsafe { resize_large(heap, block, new_size, crate::config::MIN_ALIGN) };
+        let resized = unsafe { resize_large(heap, block, new_size, MIN_ALIGN) };
         if !resized.is_null() {
             return resized;
         }
     }
-    let new = allocate(heap, new_size, crate::config::MIN_ALIGN);
+    let new = allocate(heap, new_size, MIN_ALIGN);
     if !new.is_null() {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
         unsafe {
