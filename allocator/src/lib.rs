@@ -77,7 +77,7 @@
 //! | feature | what it does |
 //! |---|---|
 //! | `allocator-api2` | [`Heap`] implements the `Allocator` of that crate, which `hashbrown` knows as well |
-//! | `nightly` | the same, and it is the standard library's `Allocator`; for nightly compilers |
+//! | `nightly` | [`Heap`] implements the standard library's `Allocator`; for nightly compilers |
 //! | `serde` | [`Stats`] and [`ClassUsage`] implement `Serialize` and `Deserialize`; without `std` |
 //! | `hardened` | finds more misuse, and makes it harder to exploit, at a cost in time and memory |
 //! | `valgrind` | tells valgrind's memcheck of every block; for tests of programs, as it is slow |

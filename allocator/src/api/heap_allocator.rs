@@ -1,18 +1,18 @@
-//! [`Heap`] as an `Allocator`: that of the crate `allocator-api2`, which with the feature `nightly`
-//! is the standard library's.
+//! [`Heap`] as an `Allocator` of the crate `allocator-api2`. The standard library's, which the feature
+//! `nightly` adds, is another trait of the same functions (`heap_allocator_core`).
 //!
 //! [`Heap`]: super::heaps::Heap
 
+use super::heap_blocks::{change, grow_zeroed, slice};
 use super::heaps::Heap;
 use allocator_api2::alloc::{AllocError, Allocator};
 use core::alloc::Layout;
-use core::ptr::{self, NonNull};
+use core::ptr::NonNull;
 
-/// The block as the trait has it: of exactly the layout's size, as what is freed with another size
-/// could be of another size class.
+/// A block as the trait has it.
 #[inline(always)]
-fn slice(block: Option<NonNull<u8>>, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-    block.map(|block| NonNull::slice_from_raw_parts(block, layout.size())).ok_or(AllocError)
+fn answer(block: Option<NonNull<[u8]>>) -> Result<NonNull<[u8]>, AllocError> {
+    block.ok_or(AllocError)
 }
 
 /// A reference to a heap is the allocator, so that what lives in the heap borrows it.
@@ -60,12 +60,12 @@ fn slice(block: Option<NonNull<u8>>, layout: Layout) -> Result<NonNull<[u8]>, Al
 unsafe impl Allocator for &Heap {
     #[inline(always)]
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        slice(self.alloc_layout(layout), layout)
+        answer(slice(self.alloc_layout(layout), layout))
     }
 
     #[inline]
     fn allocate_zeroed(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
-        slice(self.alloc_layout_zeroed(layout), layout)
+        answer(slice(self.alloc_layout_zeroed(layout), layout))
     }
 
     #[inline(always)]
@@ -82,8 +82,8 @@ unsafe impl Allocator for &Heap {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less than.
-        unsafe { change(self, block, old, new) }
+        // SAFETY: a live block of this allocator with the layout `old`.
+        answer(unsafe { change(self, block, old, new) })
     }
 
     #[inline]
@@ -93,14 +93,8 @@ unsafe impl Allocator for &Heap {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less than;
-        // the result has `new.size()` bytes, of which the first `old.size()` are its content.
-        unsafe {
-            let grown = change(self, block, old, new)?;
-            let rest = grown.cast::<u8>().add(old.size());
-            rest.write_bytes(0, new.size() - old.size());
-            Ok(grown)
-        }
+        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less than.
+        answer(unsafe { grow_zeroed(self, block, old, new) })
     }
 
     #[inline]
@@ -110,30 +104,7 @@ unsafe impl Allocator for &Heap {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no more than.
-        unsafe { change(self, block, old, new) }
+        // SAFETY: a live block of this allocator with the layout `old`.
+        answer(unsafe { change(self, block, old, new) })
     }
-}
-
-/// # Safety
-/// `block` is a live block of the heap with the layout `old`; the result takes its place.
-#[inline]
-unsafe fn change(
-    heap: &Heap,
-    block: NonNull<u8>,
-    old: Layout,
-    new: Layout,
-) -> Result<NonNull<[u8]>, AllocError> {
-    if old.align() == new.align() {
-        // SAFETY: the caller has a live block with this layout, and `new` is a layout.
-        return slice(unsafe { heap.realloc(block, old, new.size()) }, new);
-    }
-    let moved = heap.alloc_layout(new).ok_or(AllocError)?;
-    // SAFETY: both blocks are live and have at least the smaller size, so they do not overlap; the
-    // old one has the layout that the caller says, and is given up.
-    unsafe {
-        ptr::copy_nonoverlapping(block.as_ptr(), moved.as_ptr(), old.size().min(new.size()));
-        heap.dealloc(block, old);
-    }
-    slice(Some(moved), new)
 }

@@ -16,9 +16,9 @@ use core::ptr::NonNull;
 /// proportional to the spans of pages that it has (8 to 120 KiB each), not to its blocks. Pages come
 /// from where the global allocator's come from, whether the program uses that or not.
 ///
-/// With the feature `allocator-api2` a heap is an `Allocator` (that of the crate `allocator-api2`,
-/// which `hashbrown`, `bumpalo` and others know; with `nightly` it is the standard library's), so that
-/// `Box`, `Vec` and `HashMap` can live in it. Without, [`alloc`](Self::alloc) and
+/// With the feature `allocator-api2` a reference to a heap is an `Allocator` of the crate of that
+/// name, which `hashbrown` knows as well (with `nightly`, one of the standard library), so that `Box`,
+/// `Vec` and `HashMap` can live in it. Without, [`alloc`](Self::alloc) and
 /// [`alloc_layout`](Self::alloc_layout) give blocks.
 ///
 /// ```

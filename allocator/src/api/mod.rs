@@ -6,7 +6,8 @@
 //! * `allocator`: the global allocator.
 //! * `options`: the options at run time, a public module of functions.
 //! * `heap`: functions on the heap as a whole; `blocks`: questions about one block.
-//! * `heaps`: heaps with lifetimes; `heap_allocator`: as allocators of collections.
+//! * `heaps`: heaps with lifetimes; `heap_blocks`, `heap_allocator`, `heap_allocator_core`: as
+//!   allocators of collections.
 //! * `profile`: heap profiles and metrics.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
@@ -27,8 +28,13 @@ mod heaps;
 mod profile;
 mod property;
 
+mod heap_blocks;
+
 #[cfg(feature = "allocator-api2")]
 mod heap_allocator;
+
+#[cfg(feature = "nightly")]
+mod heap_allocator_core;
 
 mod malloc_extension;
 
