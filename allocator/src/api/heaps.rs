@@ -13,7 +13,7 @@ use core::ptr::NonNull;
 ///
 /// For memory that ends together: a request, a frame, a parse. Blocks may be freed one by one, and
 /// their memory is used again; what is left when the heap is dropped goes back at once, in time
-/// proportional to the spans of pages that it has (8 to 120 KiB each), not to its blocks. Pages come
+/// proportional to the spans of pages that it has (8 to 128 KiB each), not to its blocks. Pages come
 /// from where the global allocator's come from, whether the program uses that or not.
 ///
 /// With the feature `allocator-api2` a reference to a heap is an `Allocator` of the crate of that

@@ -145,6 +145,3 @@ impl HeapRecord {
         SizeClass::all().filter(move |class| classes >> class.index() & 1 != 0)
     }
 }
-
-// SAFETY: the pointers lead to records that are never freed; whoever has the heap has them.
-unsafe impl Send for HeapRecord {}
