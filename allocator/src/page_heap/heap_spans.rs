@@ -1,8 +1,8 @@
 //! Spans of small blocks for heaps with lifetimes (`heaps`), and those heaps' records.
 //!
 //! They differ from other small spans in two ways: the page map has no class for their pages, so
-//! that no `free` takes a block of theirs for the program's; and a heap that ends gives all of them
-//! back under one lock.
+//! that no `free` takes a block of theirs for the program's; and a heap that ends gives many of them
+//! back under one hold of the lock.
 
 use super::heap::{Allocated, PageHeap};
 use crate::base::list::List;
@@ -14,6 +14,9 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
 use core::ptr::NonNull;
+
+/// Spans that are freed under one hold of the lock: some 30,000 instructions.
+const SPANS_AT_ONCE: usize = 64;
 
 impl<O: Os> PageHeap<O> {
     /// A span of `pages` pages for small blocks of `class`. It belongs to the heap `number`. `None`
@@ -33,32 +36,35 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
-    /// Frees all spans of `spans`.
+    /// Frees all spans of `spans`, some at a time, so that other threads do not wait for all of them.
     ///
     /// # Safety
     /// They came from `allocate_for_heap`, and nothing in them is used any more.
     pub unsafe fn free_of_heap(&self, mut spans: List<Span>) {
-        let mut inner = self.lock();
-        let mut sum = 0;
-        while let Some(span) = NonNull::new(spans.pop_front()) {
-            // SAFETY: the caller gives up the live span, so nobody else uses its record or its
-            // pages.
-            unsafe {
-                let record = span.as_ref();
-                PAGE_MAP.remove(record.start, record.pages, record.class);
-                inner.note_large(record.state, record.bytes(), 0);
-                let touched = Length::for_bytes(record.touched_bytes()).0;
-                let pages = record.pages.0;
-                inner.give_pages(record.start, pages, pages - touched);
-                inner.recycle_record(span);
-                sum += pages;
+        while !spans.is_empty() {
+            let mut inner = self.lock();
+            let mut sum = 0;
+            for _ in 0..SPANS_AT_ONCE {
+                let Some(span) = NonNull::new(spans.pop_front()) else { break };
+                // SAFETY: the caller gives up the live span, so nobody else uses its record or its
+                // pages.
+                unsafe {
+                    let record = span.as_ref();
+                    PAGE_MAP.remove(record.start, record.pages, record.class);
+                    inner.note_large(record.state, record.bytes(), 0);
+                    let touched = Length::for_bytes(record.touched_bytes()).0;
+                    let pages = record.pages.0;
+                    inner.give_pages(record.start, pages, pages - touched);
+                    inner.recycle_record(span);
+                    sum += pages;
+                }
             }
+            let at_once = inner.note_decay(&self.os);
+            let excess = inner.excess_of_freed(sum);
+            drop(inner);
+            self.release_now(at_once);
+            self.run_excess(excess);
         }
-        let at_once = inner.note_decay(&self.os);
-        let excess = inner.excess_of_freed(sum);
-        drop(inner);
-        self.release_now(at_once);
-        self.run_excess(excess);
     }
 
     /// A record for a heap without spans; `None` without memory.
