@@ -59,7 +59,7 @@ impl<O: Os> PageHeap<O> {
                     sum += pages;
                 }
             }
-            let at_once = inner.note_decay(&self.os);
+            let at_once = inner.note_decay(&self.os).max(inner.torn_down(&self.os, sum));
             let excess = inner.excess_of_freed(sum);
             drop(inner);
             self.release_now(at_once);
