@@ -297,6 +297,52 @@ void stratalloc_profile_mark_base(void) STRATALLOC_NOTHROW;
  * processes. Allocates nothing. */
 size_t stratalloc_metrics(char *buffer, size_t length) STRATALLOC_NOTHROW;
 
+/*
+ * Heaps with lifetimes: blocks that are freed one by one or all at once. A heap takes its pages from
+ * where malloc's come from, and gives all of them back when it is destroyed, in time proportional to
+ * its runs of pages, not to its blocks.
+ *
+ *   Threads   One thread at a time may use a heap, whichever it is: nothing locks. Different heaps
+ *             have nothing to do with each other.
+ *   fork      The child has copies of all heaps, and may use those that no other thread of its
+ *             parent was using.
+ *   Misuse    A block belongs to its heap: free, realloc and every other heap print a line and abort,
+ *             as does st_heap_free for a block that was freed already. malloc_usable_size knows it.
+ *   Errors    NULL with errno = ENOMEM without memory, beyond PTRDIFF_MAX, and beyond the limit.
+ */
+struct st_heap;
+
+struct st_heap_statistics {
+    size_t live;       /* bytes of live blocks, rounded up to their size class or to whole pages */
+    size_t live_count; /* live blocks */
+    size_t mapped;     /* bytes of pages that the heap has taken, those without blocks included */
+    size_t span_count; /* runs of pages that the heap has taken */
+    size_t limit;      /* most that mapped may become; SIZE_MAX without a limit */
+};
+
+/* A heap whose pages never take more than limit bytes; 0: without a limit. */
+struct st_heap *st_heap_new(size_t limit) STRATALLOC_NOTHROW;
+
+/* Frees all blocks of the heap, and the heap. NULL is ignored. */
+void st_heap_destroy(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* Frees all blocks of the heap, and keeps the pages of those up to 32 KiB for the next blocks. */
+void st_heap_reset(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* Gives the heap's pages without blocks back. Returns their bytes. */
+size_t st_heap_trim(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* As malloc, calloc, aligned_alloc (C17's), realloc, free and malloc_usable_size, within a heap. */
+void *st_heap_malloc(struct st_heap *heap, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_calloc(struct st_heap *heap, size_t count, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_aligned_alloc(struct st_heap *heap, size_t alignment, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_realloc(struct st_heap *heap, void *block, size_t size) STRATALLOC_NOTHROW;
+void st_heap_free(struct st_heap *heap, void *block) STRATALLOC_NOTHROW;
+size_t st_heap_usable_size(const struct st_heap *heap, const void *block) STRATALLOC_NOTHROW;
+
+/* Writes what the heap holds to *out, in time proportional to its runs of pages. */
+void st_heap_stats(const struct st_heap *heap, struct st_heap_statistics *out) STRATALLOC_NOTHROW;
+
 /* Name and version, for example "stratalloc 0.1.0". Never NULL, not to be freed. Looking this
  * symbol up with dlsym is a way to see whether the library is in the process. */
 const char *stratalloc_version(void) STRATALLOC_NOTHROW;

@@ -24,6 +24,7 @@
 //! * `decay_steps`: when pages are released that nobody asked for.
 //! * `limits`: the soft and the hard limit on what is held.
 //! * `spans`: allocating and freeing spans.
+//! * `heap_spans`: spans and records of heaps with lifetimes.
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
@@ -60,6 +61,8 @@ mod decay_steps;
 
 pub mod limits;
 mod spans;
+
+mod heap_spans;
 
 mod relocate;
 mod resize;
