@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `info` | the protocol's number, the allocator's version, bytes in use; a line each |
 //! | `stats` | where every byte is |
 //! | `top` | the same by size class, in columns |
 //! | `metrics` | the same as OpenMetrics text |
@@ -16,6 +17,9 @@ use crate::parameters::{Id, Parameter};
 use crate::profile::{self, Mode, dump};
 use crate::stats;
 use core::fmt::Write;
+
+/// The number of the protocol: raised when a request or an answer changes its meaning.
+const PROTOCOL: u32 = 1;
 
 /// Answers one request.
 pub fn answer(request: &[u8], out: &mut Output) {
@@ -37,6 +41,10 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
         return Err("too many words");
     }
     match (command, argument) {
+        ("info", None) => {
+            let (version, live) = (env!("CARGO_PKG_VERSION"), api::stats().in_use);
+            let _ = writeln!(out, "ok\nprotocol {PROTOCOL}\nversion {version}\nlive_bytes {live}");
+        }
         ("stats", None) => {
             out.put(b"ok\n");
             let _ = write!(out, "{}", api::stats());
@@ -77,7 +85,7 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
         }
         ("release" | "set", None) => return Err("an argument is missing"),
-        ("stats" | "top" | "metrics" | "profile" | "trim", Some(_)) => {
+        ("info" | "stats" | "top" | "metrics" | "profile" | "trim", Some(_)) => {
             return Err("takes no argument");
         }
         _ => return Err("unknown request"),

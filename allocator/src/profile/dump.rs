@@ -11,16 +11,18 @@
 //! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
 //! mappings
 //! (the lines of /proc/thread-self/maps)
+//! build_id START HEX
 //! end
 //! ```
 //!
 //! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms,
 //! 100 ms, 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read
-//! stack by stack while the process goes on.
+//! stack by stack while the process goes on. A file that is mapped from its start on has a line with
+//! its build-id (`build_ids`).
 
 use super::mode::{Mode, mode};
 use super::output_file::create;
-use super::{blocks, stacks};
+use super::{blocks, build_ids, stacks};
 use crate::os::files::{File, Output, copy};
 use crate::os::linux::process_number;
 use crate::os::{Linux, Os};
@@ -63,6 +65,7 @@ pub fn write(out: &mut Output) {
     });
     out.put(b"mappings\n");
     copy(c"/proc/thread-self/maps", out);
+    build_ids::write(out);
     out.put(b"end\n");
 }
 
