@@ -213,12 +213,13 @@ impl Client {
     /// Sends a request, a line, and returns the answer without the line that says whether it
     /// worked.
     pub fn ask(&self, request: &str) -> Result<String> {
-        self.ask_within(request, PATIENCE)
+        self.info()?;
+        self.ask_at_once(request, PATIENCE)
     }
 
-    /// As `ask`; the process may take no longer than `patience` for the next piece of its answer.
-    pub fn ask_within(&self, request: &str, patience: Duration) -> Result<String> {
-        self.info()?;
+    /// As `ask`, without the question for the version before; the process may take no longer than
+    /// `patience` for the next piece of its answer. An error of the socket is an `io::Error`.
+    pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
         let answer = self.send(request, patience)?;
         match answer.split_once('\n') {
             Some(("ok", rest)) => Ok(rest.to_owned()),

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use crate::blocks::Blocks;
 use crate::objects::Files;
 use anyhow::{Context, Result, bail, ensure};
 
@@ -102,6 +103,8 @@ pub struct Dump {
     pub peak_bytes: u64,
     pub stacks: Vec<Stack>,
     pub mappings: Vec<Mapping>,
+    /// Every block, if the dump has them.
+    pub blocks: Option<Blocks>,
     /// Where the files of the mappings are looked for.
     pub files: Files,
 }
@@ -129,7 +132,13 @@ impl Dump {
         }
         for line in lines.by_ref() {
             if line == "end" {
+                dump.blocks.iter_mut().for_each(Blocks::sort);
                 return Ok(dump);
+            }
+            if let Some(blocks) = &mut dump.blocks
+                && blocks.read_line(line).with_context(|| format!("in the line {line:?}"))?
+            {
+                continue;
             }
             if let Some(rest) = line.strip_prefix("build_id ") {
                 dump.read_build_id(rest).with_context(|| format!("in the line {line:?}"))?;
@@ -174,6 +183,11 @@ impl Dump {
             "mode" => self.mode = words.next().context("no mode")?.to_owned(),
             "interval" => self.interval = number()?,
             "clock_ms" => self.clock_ms = number()?,
+            "stack_id" => {
+                let place = self.stacks.len().checked_sub(1).context("no stack before")?;
+                let digits = words.next().context("no number")?;
+                self.blocks.get_or_insert_default().name_stack(digits, place)?;
+            }
             "lost" => self.lost = number()?,
             "live_bytes" => {
                 self.live_bytes = number()?;

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::group::{Figures, groups};
-use crate::{How, leaks, top};
+use crate::{How, leaks, top, unreachable};
 
 /// Talks to a running process on stratalloc.
 #[derive(Parser)]
@@ -41,6 +41,10 @@ enum Command {
         /// Waits so many seconds, and prints what came to be outstanding meanwhile.
         #[arg(long, value_name = "SECONDS")]
         growth: Option<f64>,
+        /// Prints only blocks that no pointer leads to any more, and the sums of the others; stops
+        /// the process meanwhile.
+        #[arg(long, conflicts_with = "growth")]
+        unreachable: bool,
         #[command(flatten)]
         how: How,
     },
@@ -71,12 +75,13 @@ pub fn run() -> Result<()> {
         Command::Stats => print!("{}", client.ask("stats")?),
         Command::Metrics => print!("{}", client.ask("metrics")?),
         Command::Top { interval, count } => top::run(&client, seconds(interval)?, count)?,
-        Command::Leaks { growth: None, how } => {
-            how.write(&client.ask("profile")?, Some(client.process()), false)?;
+        Command::Leaks { unreachable: true, how, .. } => unreachable::of_running(&client, &how)?,
+        Command::Leaks { growth: None, how, .. } => {
+            how.write(&client.ask("profile")?, Some(client.process()))?;
         }
-        Command::Leaks { growth: Some(time), how } => growth(&client, seconds(time)?, &how)?,
+        Command::Leaks { growth: Some(time), how, .. } => growth(&client, seconds(time)?, &how)?,
         Command::Profile { how } => {
-            how.write(&client.ask("profile")?, Some(client.process()), false)?;
+            how.write(&client.ask("profile")?, Some(client.process()))?;
         }
         Command::Trim => print!("{}", client.ask("trim")?),
         Command::Release { bytes } => print!("{}", client.ask(&format!("release {bytes}"))?),

@@ -6,16 +6,21 @@
 //! * `list`: the processes that answer.
 //! * `dump`: what the allocator writes: stacks as addresses, figures, mappings.
 //! * `symbols`: from addresses to functions, files and lines.
+//! * `blocks`: every block of a process.
 //! * `objects`: the files that are mapped, and their debug information, by build-id.
 //! * `suppressions`: which stacks a report leaves out.
 //! * `group`: stacks with names, the allocator's own frames cut off, suppressions applied.
 //! * `leaks`: the leak report, for people and machines.
 //! * `pprof`, `flame`: heap profiles for other tools.
+//! * `stopped`: the threads of a process, stopped.
+//! * `reach`: which blocks no pointer leads to.
+//! * `unreachable`: the report of that.
 //! * `top`: the view that refreshes.
 //! * `generate`: completion for shells, and the man page.
 //!
 //! It also makes the leak report at exit: the allocator starts it with a dump on its input.
 
+mod blocks;
 mod client;
 mod dump;
 mod flame;
@@ -27,9 +32,12 @@ mod live;
 mod objects;
 mod pprof;
 mod process;
+mod reach;
+mod stopped;
 mod suppressions;
 mod symbols;
 mod top;
+mod unreachable;
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -78,6 +86,9 @@ struct Report {
     /// Called by a process that exits: nothing is written where nothing is outstanding.
     #[arg(long, hide = true)]
     at_exit: bool,
+    /// Called so as well: only what no pointer leads to.
+    #[arg(long, hide = true, requires = "at_exit")]
+    unreachable: bool,
     #[command(flatten)]
     how: How,
     /// The dump.
@@ -127,16 +138,20 @@ enum Format {
 }
 
 impl How {
-    /// Writes what `text`, a dump of `process` if that runs, comes to; `quiet`: nothing if nothing
-    /// is outstanding.
-    fn write(&self, text: &str, process: Option<Process>, quiet: bool) -> Result<()> {
+    /// Writes what `text`, a dump of `process` if that runs, comes to.
+    fn write(&self, text: &str, process: Option<Process>) -> Result<()> {
+        self.write_unless(text, process, false).map(drop)
+    }
+
+    /// As `write`; `quiet`: nothing if nothing is outstanding. Returns whether anything was written.
+    fn write_unless(&self, text: &str, process: Option<Process>, quiet: bool) -> Result<bool> {
         if self.format == Format::Raw {
-            return self.deliver(text.as_bytes());
+            return self.deliver(text.as_bytes()).map(|()| true);
         }
         let dump = self.parse(text, process)?;
         let groups = group::groups(&dump, &self.suppressions()?);
         if quiet && groups.iter().all(|group| group.tally.live_count == 0) {
-            return Ok(());
+            return Ok(false);
         }
         let bytes = match self.format {
             Format::Text => leaks::text(&dump, groups, self.figures, self.limit).into_bytes(),
@@ -146,7 +161,7 @@ impl How {
             Format::Svg => flame::svg(&groups, self.figures)?,
             Format::Raw => unreachable!("written above"),
         };
-        self.deliver(&bytes)
+        self.deliver(&bytes).map(|()| true)
     }
 
     /// Reads a dump of `process`, if that runs.
@@ -211,10 +226,25 @@ fn run() -> Result<()> {
     }
     match Offline::parse().action {
         OfflineAction::List(list) => list::run(&list),
-        OfflineAction::Report(report) => {
-            report.how.write(&read(&report.file)?, None, report.at_exit)
-        }
+        OfflineAction::Report(report) if report.at_exit => at_exit(&report),
+        OfflineAction::Report(report) => report.how.write(&read(&report.file)?, None),
         OfflineAction::Completions(asked) => generate::completions(&asked),
         OfflineAction::Man => generate::man(),
     }
+}
+
+/// The report of a process that exits and waits for this one. That it was written is told by the
+/// dump, which is cut to nothing: the process may have no status of this program.
+fn at_exit(report: &Report) -> Result<()> {
+    let text = read(&report.file)?;
+    let written = if report.unreachable {
+        unreachable::at_exit(&text, &report.how)?
+    } else {
+        report.how.write_unless(&text, None, true)?
+    };
+    if written {
+        // SAFETY: a number; fails for what is no file, which the process then sees.
+        unsafe { libc::ftruncate(0, 0) };
+    }
+    Ok(())
 }

@@ -7,6 +7,7 @@
 //! | `top` | the same by size class, in columns |
 //! | `metrics` | the same as OpenMetrics text |
 //! | `profile` | a dump (`profile::dump`) |
+//! | `blocks` | a dump with every recorded block, where all are |
 //! | `trim` | gives all free memory back; how many bytes left the process |
 //! | `release N` | gives up to N bytes of free pages back; likewise |
 //! | `set NAME=VALUE` | sets an option |
@@ -64,6 +65,15 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             out.put(b"ok\n");
             dump::write(out);
         }
+        ("blocks", None) => {
+            if profile::mode() != Mode::Trace {
+                return Err(
+                    "the process was not started with leak_report, so not every block is known",
+                );
+            }
+            out.put(b"ok\n");
+            dump::write_with_blocks(out);
+        }
         ("trim", None) => {
             let released = api::trim(0);
             let _ = writeln!(out, "ok\n{released} bytes given back");
@@ -85,7 +95,7 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
         }
         ("release" | "set", None) => return Err("an argument is missing"),
-        ("info" | "stats" | "top" | "metrics" | "profile" | "trim", Some(_)) => {
+        ("info" | "stats" | "top" | "metrics" | "profile" | "blocks" | "trim", Some(_)) => {
             return Err("takes no argument");
         }
         _ => return Err("unknown request"),

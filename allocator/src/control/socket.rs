@@ -13,6 +13,7 @@ use crate::os::linux::{process_number, sleep_ms, user_number, write_stderr};
 use crate::os::sockets::{self, ListenError};
 use crate::parameters::{TextId, text};
 use crate::profile::output_file::with_pid;
+use crate::profile::report;
 use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;
@@ -153,6 +154,11 @@ static AT_EXIT: extern "C" fn() = remove;
 
 /// Removes the socket, in the process that made it.
 extern "C" fn remove() {
+    remove_own();
+    report::leave(report::CLOSED);
+}
+
+fn remove_own() {
     let owner = OWNER.load(Ordering::Relaxed);
     if owner != 0 && owner == process_number() as usize {
         let path = path();
