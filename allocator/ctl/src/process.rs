@@ -145,7 +145,42 @@ impl Process {
             found.push(named(value.replace("%p", &number.to_string())));
         }
         found.retain(|path| path.symlink_metadata().is_ok());
+        if found.is_empty() && self.has_answering_thread() {
+            found = self.private_sockets();
+        }
         found
+    }
+
+    /// Whether it has the thread that answers.
+    fn has_answering_thread(self) -> bool {
+        let tasks = fs::read_dir(self.path("task")).into_iter().flatten().flatten();
+        let mut names = tasks.flat_map(|task| fs::read_to_string(task.path().join("comm")));
+        names.any(|name| name.trim_end() == "stratalloc-ctl")
+    }
+
+    /// The sockets that it listens at and that are nobody else's: for a process that has written its
+    /// title over its environment.
+    fn private_sockets(self) -> Vec<PathBuf> {
+        /// In the column of flags: it listens.
+        const LISTENS: &str = "00010000";
+        let open = fs::read_dir(self.path("fd")).into_iter().flatten().flatten();
+        let open: Vec<PathBuf> = open.flat_map(|file| fs::read_link(file.path())).collect();
+        let is_open = |inode: &str| open.contains(&PathBuf::from(format!("socket:[{inode}]")));
+        let is_private = |path: &PathBuf| {
+            let mode = |path: &Path| path.metadata().map_or(0o777, |found| found.mode() & 0o777);
+            mode(path) == 0o600 && path.parent().is_some_and(|folder| mode(folder) & 0o077 == 0)
+        };
+        let table = self.text("net/unix").unwrap_or_default();
+        let paths = table.lines().filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            match fields[..] {
+                [_, _, _, LISTENS, _, _, inode, path] if is_open(inode) => {
+                    path.starts_with('/').then(|| self.in_root(Path::new(path)))
+                }
+                _ => None,
+            }
+        });
+        paths.filter(is_private).collect()
     }
 
     /// Whether the allocator is in one of the files that it has mapped to run.
