@@ -124,7 +124,7 @@ static void kinds(void) {
     /* A child that is another program at once. */
     pid = fork();
     if (pid == 0) {
-        execlp("sh", "sh", "-c", "exit 7", (char *)NULL);
+        execle("/bin/sh", "sh", "-c", "exit 7", (char *)NULL, (char *[]){NULL});
         _exit(1);
     }
     printf("exec: %d\n", wait_for(pid));

@@ -154,7 +154,7 @@ fn a_redis_server_that_became_a_daemon_is_followed() {
     client(&["EVAL", fill, "0"]).expect_success();
     let in_use = |text: &str| -> u64 {
         let line = text.lines().find(|line| line.starts_with("in use by the program"));
-        let words = line.and_then(|line| line.split_whitespace().nth(5));
+        let words = line.and_then(|line| line.split_whitespace().nth(6));
         words.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no figure: {text}"))
     };
     let held = in_use(&ask_patiently(&pid, &["stats"]));

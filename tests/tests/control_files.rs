@@ -105,13 +105,13 @@ fn a_process_in_a_namespace_of_processes_is_found_by_its_number_here() {
     if unsafe { libc::geteuid() } != 0 {
         return;
     }
-    let folder = private_folder();
     let mut container = Command::new("unshare");
-    let script = "mount -t tmpfs tmpfs /tmp && exec \"$0\" workers 0";
+    // The files may lie in /tmp, which becomes another one.
+    let script = "exec 8<\"$0\" 9<\"$1\"; mount -t tmpfs tmpfs /tmp && \
+                  LD_PRELOAD=/proc/self/fd/9 exec /proc/self/fd/8 workers 0";
     container.args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script]);
-    // Not in /tmp, which is another one there.
-    let binary = program("prefork.c", Link::Preload);
-    container.arg(&binary).env("STRATALLOC_CONTROL", "1").env("LD_PRELOAD", library::shared());
+    container.arg(program("prefork.c", Link::Preload)).arg(library::shared());
+    container.env("STRATALLOC_CONTROL", "1");
     let mut child =
         container.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
     let mut line = String::new();
@@ -128,7 +128,6 @@ fn a_process_in_a_namespace_of_processes_is_found_by_its_number_here() {
     let pid = row.unwrap_or_else(|| panic!("not there: {rows:#}"))["pid"].to_string();
     assert!(tool(&[&pid, "stats"]).expect_success().text().contains("in use"));
     drop(running);
-    drop(folder);
 }
 
 /// A stripped program has names and lines by its build-id, in folders as debuginfod's, and none by

@@ -38,6 +38,8 @@ pub enum Refusal {
     NotOurs(Process),
     /// It runs on the allocator, and listens nowhere.
     Off(Process),
+    /// It may not be looked into, though it is this user's: another namespace's, for example.
+    Hidden(Process),
     /// Another user's; whose, if that is known.
     NoRights(String, Option<u32>),
     /// A socket where nobody listens.
@@ -66,11 +68,20 @@ impl std::fmt::Display for Refusal {
                 process.pid,
                 process.name()
             ),
+            Self::Hidden(process) => write!(
+                out,
+                "no rights: process {} ({}) may not be looked into, and is at no socket of this \
+                 user's; run stratalloc-ctl where the process runs, with CAP_SYS_PTRACE if it is a \
+                 container's or has changed its user",
+                process.pid,
+                process.name()
+            ),
             Self::Off(process) if process.wants_control().is_some() => write!(
                 out,
                 "process {} ({}) runs on stratalloc and was started with the option control, but \
-                 listens on no socket; its stderr says why, unless it is a forked child that has \
-                 just begun or has asked for no memory yet: then try again",
+                 listens on no socket; its stderr says why; a forked child that has just begun, or \
+                 has asked for no memory yet, has none, and one that has changed its user cannot \
+                 make one in another user's folder",
                 process.pid,
                 process.name()
             ),
@@ -161,6 +172,7 @@ impl Client {
         // SAFETY: takes nothing and cannot fail.
         let own = unsafe { libc::geteuid() };
         match (process.kind(), process.user()) {
+            (Kind::Hidden, user) if own == 0 || user == Some(own) => Err(Refusal::Hidden(process)),
             (Kind::Hidden, user) => {
                 Err(Refusal::NoRights(format!("process {}", process.pid), user))
             }

@@ -26,11 +26,16 @@ fn whole() -> Command {
     live.get_subcommands().fold(offline, |whole, command| whole.subcommand(command.clone()))
 }
 
+/// Stands for the program's name while a script is made: `clap_complete` 4.6 gets the labels of a
+/// script for bash wrong if the name has a hyphen.
+const PLACEHOLDER: &str = "STRATALLOCCTL";
+
 /// Writes what the shell's completion reads.
 pub fn completions(asked: &Completions) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(asked.shell, &mut whole(), "stratalloc-ctl", &mut script);
-    crate::print(&script)
+    clap_complete::generate(asked.shell, &mut whole().name(PLACEHOLDER), PLACEHOLDER, &mut script);
+    let script = String::from_utf8(script)?.replace(PLACEHOLDER, "stratalloc-ctl");
+    crate::print(script.as_bytes())
 }
 
 /// Writes the man page, for section 1.

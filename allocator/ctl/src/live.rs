@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::client::Client;
 use crate::group::{Figures, groups};
-use crate::{How, leaks, top, unreachable};
+use crate::{How, leaks, parsed, top, unreachable};
 
 /// Talks to a running process on stratalloc.
 #[derive(Parser)]
@@ -69,7 +69,7 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn run() -> Result<()> {
-    let live = Live::parse();
+    let live = parsed::<Live>();
     let client = Client::new(&live.target)?;
     match live.command {
         Command::Stats => print!("{}", client.ask("stats")?),

@@ -224,13 +224,25 @@ fn run() -> Result<()> {
     if !(first.is_empty() || first.starts_with('-') || is_offline(&first)) {
         return live::run();
     }
-    match Offline::parse().action {
+    match parsed::<Offline>().action {
         OfflineAction::List(list) => list::run(&list),
         OfflineAction::Report(report) if report.at_exit => at_exit(&report),
         OfflineAction::Report(report) => report.how.write(&read(&report.file)?, None),
         OfflineAction::Completions(asked) => generate::completions(&asked),
         OfflineAction::Man => generate::man(),
     }
+}
+
+/// Parses the command line. One that is wrong ends the program with status 2, and the usage.
+fn parsed<T: Parser>() -> T {
+    T::try_parse().unwrap_or_else(|error| {
+        let text = error.to_string();
+        let _ = error.print();
+        if error.exit_code() == 2 && !text.contains("Usage:") {
+            eprintln!("\n{}", T::command().render_usage());
+        }
+        std::process::exit(error.exit_code())
+    })
 }
 
 /// The report of a process that exits and waits for this one. That it was written is told by the

@@ -96,8 +96,13 @@ impl Process {
     pub fn shares_root(self) -> bool {
         let place = |path: &Path| path.metadata().map(|found| (found.dev(), found.ino())).ok();
         let own = place(Path::new("/"));
-        // Who may not look is of this user, and so most likely at home.
-        place(&self.path("root/")).is_none_or(|root| Some(root) == own)
+        let is_same_root = place(&self.path("root/")).is_none_or(|root| Some(root) == own);
+        // The same root may have other file systems mounted within it. Where this program may not
+        // look, the process is taken to be at home.
+        let namespace = |path: &Path| fs::read_link(path).ok();
+        let mounts = namespace(&self.path("ns/mnt"));
+        let own = namespace(Path::new("/proc/self/ns/mnt"));
+        is_same_root && mounts.is_none_or(|mounts| Some(mounts) == own)
     }
 
     /// Where the process's file `path` is for this program.

@@ -105,8 +105,10 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// A name without the hash that Rust's older mangling puts behind it.
+/// A name without the hash that Rust's older mangling puts behind it, and without what glibc puts
+/// before the names of functions that it calls itself.
 fn tidy(name: &str) -> String {
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     match name.rsplit_once("::h") {
         Some((rest, hash)) if hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()) => {
             rest.to_owned()
