@@ -28,12 +28,15 @@ impl<O: Os> PageHeap<O> {
 #[cfg(test)]
 mod tests {
     use crate::config::HUGE_SIZE;
-    use crate::front;
+    use crate::page::size_class::SizeClass;
+    use crate::page::units::Length;
     use crate::page_heap::PAGE_HEAP;
 
     #[test]
     fn the_huge_page_of_a_block_is_among_those_of_the_heap() {
-        let block = front::allocate(100, 16) as usize;
+        let block = PAGE_HEAP.allocate(Length(3), Length(1), SizeClass::NONE).expect("memory");
+        // SAFETY: the span that was just allocated, which nothing else refers to.
+        let block = unsafe { block.as_ref() }.start.addr();
         let mut owned = Vec::new();
         PAGE_HEAP.for_each_owned(|addr| owned.push(addr));
         assert!(owned.contains(&(block & !(HUGE_SIZE - 1))), "{block:x}: {owned:x?}");
