@@ -121,8 +121,9 @@ impl Process {
             if let Some(value) = variable.strip_prefix("STRATALLOC_CONTROL=") {
                 found = Some(value.to_owned());
             } else if let Some(list) = variable.strip_prefix("STRATALLOC_OPTIONS=") {
-                let named = list.split(',').filter_map(|item| item.trim().strip_prefix("control="));
-                found = named.last().map(str::to_owned).or(found);
+                let mut named =
+                    list.split(',').filter_map(|item| item.trim().strip_prefix("control="));
+                found = named.next_back().map(str::to_owned).or(found);
             }
         }
         found.filter(|value| value != "0")
