@@ -40,13 +40,15 @@ pub unsafe fn release() {
 }
 
 /// Writes out what all streams of the C library hold, as `exit` does. For the end of a process.
-pub fn flush_all() {
+/// Returns whether there is the function for it: a static program may have streams, and not have it.
+pub fn flush_all() -> bool {
     static FLUSH: Function = Function::new(c"fflush");
     let address = FLUSH.address(weak_address!("fflush"));
     if address != 0 {
         // SAFETY: the C library's function of this name has this type; null stands for all streams.
         unsafe { transmute::<usize, extern "C" fn(usize) -> i32>(address)(0) };
     }
+    address != 0
 }
 
 /// Makes the lock free in a forked child, as `fork` itself does.

@@ -59,8 +59,9 @@ pub fn leave(part: u32) {
     // Relaxed: one thread runs the handlers of an exit.
     let done = PARTS.fetch_or(part, Ordering::Relaxed) | part;
     let status = parameters::get(Id::LeakExitCode);
-    if done == REPORTED | CLOSED && FOUND.load(Ordering::Relaxed) != 0 && status != 0 {
-        stdio_lock::flush_all();
+    let leaves = done == REPORTED | CLOSED && FOUND.load(Ordering::Relaxed) != 0 && status != 0;
+    // What the program wrote is worth more than the status.
+    if leaves && stdio_lock::flush_all() {
         process::exit(status);
     }
 }
