@@ -92,6 +92,15 @@ impl std::fmt::Display for Refusal {
                 process.pid,
                 process.name()
             ),
+            _ => self.write_other(out),
+        }
+    }
+}
+
+impl Refusal {
+    /// What has to do with rights, sockets and versions.
+    fn write_other(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
             Self::NoRights(what, Some(user)) => write!(
                 out,
                 "no rights: {what} is of user {user}; run stratalloc-ctl as this user or as root"
@@ -124,6 +133,7 @@ impl std::fmt::Display for Refusal {
                  stratalloc-ctl that was built with the process's library",
                 env!("CARGO_PKG_VERSION")
             ),
+            Self::NoProcess(_) | Self::NotOurs(_) | Self::Off(_) | Self::Hidden(_) => Ok(()),
         }
     }
 }
