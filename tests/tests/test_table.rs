@@ -95,10 +95,10 @@ fn mistakes_of_the_table_are_found() {
     let source = "allocator/ctl/src";
     let table = "### X: `allocator/ctl/src`\n\n| file | tests |\n|---|---|\n\
                  | `dump.rs` | `profiling`, `no_such_test` |\n| `gone.rs` | itself |\n\
-                 | `group.rs` | `profiling` |\n";
+                 | `reach.rs` | `profiling` |\n";
     let found = mistakes(table, source);
     for wrong in
-        ["dump.rs: no test no_such_test", "gone.rs: no such", "group.rs: it has", "main.rs: no"]
+        ["dump.rs: no test no_such_test", "gone.rs: no such", "reach.rs: it has", "main.rs: no"]
     {
         assert!(found.iter().any(|line| line.starts_with(wrong)), "{wrong}: {found:?}");
     }

@@ -1,56 +1,248 @@
-//! The control socket of a process: where it is, and one request over it.
+//! The control socket of a process: where it is, who answers there, and one request over it.
+//!
+//! What keeps a process from answering is told apart (`Refusal`), and each cause says what to do.
 
-use std::io::{Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+
+use crate::process::{Kind, Process};
 
 /// How long a process may take for the next piece of its answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The protocol that this program speaks: what `info` must answer.
+const PROTOCOL: &str = "1";
+
+/// Longest path that fits into a socket's address, without the NUL.
+const LONGEST_PATH: usize = 107;
+
 /// A process to talk to.
 pub struct Client {
     socket: PathBuf,
+    /// The process that listens, by its number here.
+    process: Process,
+}
+
+/// Why a process cannot be talked to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    NoProcess(u32),
+    NotOurs(Process),
+    /// It runs on the allocator, and listens nowhere.
+    Off(Process),
+    /// It may not be looked into, though it is this user's: another namespace's, for example.
+    Hidden(Process),
+    /// Another user's; whose, if that is known.
+    NoRights(String, Option<u32>),
+    /// A socket where nobody listens.
+    Stale(PathBuf),
+    /// A path with no socket.
+    NoSocket(PathBuf),
+    /// Another process than it should be listens.
+    Another(PathBuf, u32),
+    /// It speaks another protocol: its version, and its protocol.
+    Version(String, String),
+}
+
+impl std::error::Error for Refusal {}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoProcess(pid) => write!(
+                out,
+                "there is no process {pid}; `stratalloc-ctl list` shows those that answer"
+            ),
+            Self::NotOurs(process) => write!(
+                out,
+                "process {} ({}) does not run on stratalloc; start it with the library preloaded or \
+                 linked, and with STRATALLOC_CONTROL=1",
+                process.pid,
+                process.name()
+            ),
+            Self::Hidden(process) => write!(
+                out,
+                "no rights: process {} ({}) may not be looked into, and is at no socket of this \
+                 user's; run stratalloc-ctl where the process runs, with CAP_SYS_PTRACE if it is a \
+                 container's or has changed its user",
+                process.pid,
+                process.name()
+            ),
+            Self::Off(process) if process.wants_control().is_some() => write!(
+                out,
+                "process {} ({}) runs on stratalloc and was started with the option control, but \
+                 listens on no socket; its stderr says why; a forked child that has just begun, or \
+                 has asked for no memory yet, has none, and one that has changed its user cannot \
+                 make one in another user's folder",
+                process.pid,
+                process.name()
+            ),
+            Self::Off(process) => write!(
+                out,
+                "process {} ({}) runs on stratalloc, but has no control socket; start it with \
+                 STRATALLOC_CONTROL=1",
+                process.pid,
+                process.name()
+            ),
+            _ => self.write_other(out),
+        }
+    }
+}
+
+impl Refusal {
+    /// What has to do with rights, sockets and versions.
+    fn write_other(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoRights(what, Some(user)) => write!(
+                out,
+                "no rights: {what} is of user {user}; run stratalloc-ctl as this user or as root"
+            ),
+            Self::NoRights(what, None) => write!(
+                out,
+                "no rights: {what} is another user's; run stratalloc-ctl as this user or as root"
+            ),
+            Self::Stale(path) => write!(
+                out,
+                "{}: stale: the process that made this socket is gone; `stratalloc-ctl list` shows \
+                 the processes that answer, and removes what is stale",
+                path.display()
+            ),
+            Self::NoSocket(path) => write!(
+                out,
+                "{}: there is no socket; is the path right, and was the process started with \
+                 STRATALLOC_CONTROL set to it?",
+                path.display()
+            ),
+            Self::Another(path, pid) => write!(
+                out,
+                "{}: another process, {pid}, listens there; `stratalloc-ctl list` shows who answers",
+                path.display()
+            ),
+            Self::Version(version, protocol) => write!(
+                out,
+                "the process has another version: stratalloc {version}, which speaks protocol \
+                 {protocol}; this is stratalloc-ctl {}, which speaks {PROTOCOL}; use the \
+                 stratalloc-ctl that was built with the process's library",
+                env!("CARGO_PKG_VERSION")
+            ),
+            Self::NoProcess(_) | Self::NotOurs(_) | Self::Off(_) | Self::Hidden(_) => Ok(()),
+        }
+    }
+}
+
+/// What a process says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Info {
+    pub version: String,
+    /// Bytes in blocks that the program holds.
+    pub live_bytes: u64,
 }
 
 impl Client {
     /// The process with this number, or behind this socket.
     ///
     /// # Errors
-    /// If the folder in which this user's processes would have their sockets is somebody else's.
+    /// A [`Refusal`].
     pub fn new(target: &str) -> Result<Self> {
-        let Ok(pid) = target.parse::<u32>() else { return Ok(Self { socket: target.into() }) };
-        let folder = default_folder();
-        if let Ok(found) = folder.symlink_metadata() {
-            // SAFETY: takes nothing and cannot fail.
-            let ours = found.uid() == unsafe { libc::geteuid() };
-            ensure!(
-                found.is_dir() && ours && found.mode() & 0o077 == 0,
-                "{} is not this user's own, and closed to others: who answers there may be anybody",
-                folder.display()
-            );
+        Ok(match target.parse::<u32>() {
+            Ok(pid) => Self::of(Process { pid })?,
+            Err(_) => {
+                let socket = PathBuf::from(target);
+                let (_, pid) = connect(&socket)?;
+                Self { socket, process: Process { pid } }
+            }
+        })
+    }
+
+    /// The process with this number.
+    pub fn of(process: Process) -> Result<Self, Refusal> {
+        if !process.exists() {
+            return Err(Refusal::NoProcess(process.pid));
         }
-        Ok(Self { socket: folder.join(format!("{pid}.sock")) })
+        let mut refusal = None;
+        for socket in process.sockets() {
+            match connect(&socket) {
+                Ok((_, pid)) if pid == process.pid => return Ok(Self { socket, process }),
+                Ok((_, pid)) => refusal = refusal.or(Some(Refusal::Another(socket, pid))),
+                Err(found) => refusal = Some(found),
+            }
+        }
+        let is_closed = |found: &Refusal| matches!(found, Refusal::NoRights(..));
+        if let Some(found) = refusal.clone().filter(is_closed) {
+            return Err(found);
+        }
+        // SAFETY: takes nothing and cannot fail.
+        let own = unsafe { libc::geteuid() };
+        match (process.kind(), process.user()) {
+            (Kind::Hidden, user) if own == 0 || user == Some(own) => Err(Refusal::Hidden(process)),
+            (Kind::Hidden, user) => {
+                Err(Refusal::NoRights(format!("process {}", process.pid), user))
+            }
+            (Kind::NotOurs, _) => Err(Refusal::NotOurs(process)),
+            (Kind::Ours, Some(user)) if own != 0 && user != own => {
+                Err(Refusal::NoRights(format!("process {}", process.pid), Some(user)))
+            }
+            (Kind::Ours, _) => {
+                let is_stale = |found: &Refusal| matches!(found, Refusal::Stale(_));
+                Err(refusal.filter(is_stale).unwrap_or(Refusal::Off(process)))
+            }
+        }
+    }
+
+    /// The process.
+    pub fn process(&self) -> Process {
+        self.process
+    }
+
+    /// Where it listens.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// What the process says of itself; a [`Refusal`] if it speaks another protocol.
+    pub fn info(&self) -> Result<Info> {
+        let answer = self.send("info", PATIENCE)?;
+        let (first, rest) = answer.split_once('\n').unwrap_or((answer.as_str(), ""));
+        let value = |name: &str| {
+            let mut lines = rest.lines().filter_map(|line| line.split_once(' '));
+            lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+        };
+        let version = value("version").unwrap_or_else(|| "of an unknown version".to_owned());
+        match (first, value("protocol")) {
+            ("ok", Some(protocol)) if protocol == PROTOCOL => {
+                let live = value("live_bytes").context("the answer has no live_bytes")?;
+                Ok(Info { version, live_bytes: live.parse().context("live_bytes")? })
+            }
+            ("ok", protocol) => {
+                let protocol = protocol.unwrap_or_else(|| "without a number".to_owned());
+                Err(Refusal::Version(version, protocol).into())
+            }
+            (first, _) if first.starts_with("error: ") => {
+                Err(Refusal::Version(version, "without a number".to_owned()).into())
+            }
+            _ => bail!("the process gave no answer, or one that makes no sense"),
+        }
     }
 
     /// Sends a request, a line, and returns the answer without the line that says whether it
     /// worked.
     pub fn ask(&self, request: &str) -> Result<String> {
-        let mut stream = UnixStream::connect(&self.socket).with_context(|| {
-            format!(
-                "{}: is the process there, was it started with STRATALLOC_CONTROL=1, and is it yours?",
-                self.socket.display()
-            )
-        })?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        stream.write_all(format!("{request}\n").as_bytes())?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).context("the answer does not come")?;
-        let answer = String::from_utf8_lossy(&answer).into_owned();
+        self.info()?;
+        self.ask_at_once(request, PATIENCE)
+    }
+
+    /// As `ask`, without the question for the version before; the process may take no longer than
+    /// `patience` for the next piece of its answer. An error of the socket is an `io::Error`.
+    pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
+        let answer = self.send(request, patience)?;
         match answer.split_once('\n') {
             Some(("ok", rest)) => Ok(rest.to_owned()),
             Some((first, _)) if first.starts_with("error: ") => {
@@ -59,11 +251,69 @@ impl Client {
             _ => bail!("the process gave no answer, or one that makes no sense"),
         }
     }
+
+    fn send(&self, request: &str, patience: Duration) -> Result<String> {
+        let (mut stream, pid) = connect(&self.socket)?;
+        if pid != self.process.pid {
+            return Err(Refusal::Another(self.socket.clone(), pid).into());
+        }
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        let mut answer = Vec::new();
+        let talked = stream
+            .write_all(format!("{request}\n").as_bytes())
+            .and_then(|()| stream.read_to_end(&mut answer));
+        // Who may not talk is hung up on.
+        let is_refused = match &talked {
+            Ok(_) => answer.is_empty(),
+            Err(error) => {
+                [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset].contains(&error.kind())
+            }
+        };
+        if is_refused && answer.is_empty() {
+            let user = self.process.user();
+            return Err(Refusal::NoRights(format!("process {pid}"), user).into());
+        }
+        talked.context("the answer does not come")?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
 }
 
-/// The private folder that allocators of this user put their sockets into.
-fn default_folder() -> PathBuf {
-    // SAFETY: takes nothing and cannot fail.
-    let user = unsafe { libc::geteuid() };
-    PathBuf::from(format!("/tmp/stratalloc-{user}"))
+/// Connects to a socket. Returns the process that listens, too, by its number here.
+pub fn connect(socket: &Path) -> Result<(UnixStream, u32), Refusal> {
+    let user = socket.symlink_metadata().ok().map(|found| found.uid());
+    let stream = connect_anywhere(socket).map_err(|error| match error.kind() {
+        io::ErrorKind::ConnectionRefused if is_socket(socket) => Refusal::Stale(socket.to_owned()),
+        io::ErrorKind::PermissionDenied => {
+            Refusal::NoRights(socket.display().to_string(), user.or_else(|| owner_above(socket)))
+        }
+        _ => Refusal::NoSocket(socket.to_owned()),
+    })?;
+    let mut who = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut length = size_of_val(&who) as libc::socklen_t;
+    let to: *mut libc::c_void = (&raw mut who).cast();
+    let (fd, level) = (stream.as_raw_fd(), libc::SOL_SOCKET);
+    // SAFETY: a valid target, whose size is given.
+    let got = unsafe { libc::getsockopt(fd, level, libc::SO_PEERCRED, to, &raw mut length) };
+    let pid = if got == 0 { u32::try_from(who.pid).unwrap_or(0) } else { 0 };
+    Ok((stream, pid))
+}
+
+fn is_socket(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket())
+}
+
+/// The owner of the first folder above `path` that can be seen.
+fn owner_above(path: &Path) -> Option<u32> {
+    path.ancestors().skip(1).find_map(|folder| folder.metadata().ok()).map(|found| found.uid())
+}
+
+/// As the standard library connects, and to paths that are too long for an address by way of a
+/// descriptor.
+fn connect_anywhere(socket: &Path) -> io::Result<UnixStream> {
+    if socket.as_os_str().as_bytes().len() <= LONGEST_PATH {
+        return UnixStream::connect(socket);
+    }
+    let place = File::options().read(true).custom_flags(libc::O_PATH).open(socket)?;
+    UnixStream::connect(format!("/proc/self/fd/{}", place.as_raw_fd()))
 }

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::blocks::Blocks;
+use crate::objects::Files;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Counts in a dump are in thousandths: a sampled block stands for a number that is not whole.
@@ -55,6 +57,34 @@ pub struct Mapping {
     /// The position in the file that is mapped at `start`.
     pub offset: u64,
     pub path: PathBuf,
+    /// The build-id of the file, as the process saw it.
+    pub build_id: BuildId,
+}
+
+/// What is known of the build-id of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BuildId {
+    /// Nothing: the dump does not say.
+    #[default]
+    Unknown,
+    /// The file has none.
+    None,
+    Known(Vec<u8>),
+}
+
+impl BuildId {
+    /// Of the bytes in a file.
+    pub fn of(bytes: Option<&[u8]>) -> Self {
+        bytes.map_or(Self::None, |bytes| Self::Known(bytes.to_owned()))
+    }
+
+    /// As hexadecimal digits; empty if there is none.
+    pub fn hex(&self) -> String {
+        match self {
+            Self::Known(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+            Self::Unknown | Self::None => String::new(),
+        }
+    }
 }
 
 /// A dump.
@@ -73,6 +103,10 @@ pub struct Dump {
     pub peak_bytes: u64,
     pub stacks: Vec<Stack>,
     pub mappings: Vec<Mapping>,
+    /// Every block, if the dump has them.
+    pub blocks: Option<Blocks>,
+    /// Where the files of the mappings are looked for.
+    pub files: Files,
 }
 
 impl Dump {
@@ -80,10 +114,15 @@ impl Dump {
     pub fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines();
         let header = lines.next().unwrap_or_default();
-        ensure!(
-            header == "stratalloc profile 1",
-            "not a dump of stratalloc, or of another version"
-        );
+        if let Some(version) = header.strip_prefix("stratalloc profile ") {
+            ensure!(
+                version == "1",
+                "the dump has version {version} of the form, and this stratalloc-ctl reads 1: use \
+                 the one that was built with the library"
+            );
+        } else {
+            bail!("not a dump of stratalloc");
+        }
         let mut dump = Self::default();
         for line in lines.by_ref() {
             if line == "mappings" {
@@ -93,12 +132,45 @@ impl Dump {
         }
         for line in lines.by_ref() {
             if line == "end" {
+                dump.blocks.iter_mut().for_each(Blocks::sort);
                 return Ok(dump);
+            }
+            if let Some(blocks) = &mut dump.blocks
+                && blocks.read_line(line).with_context(|| format!("in the line {line:?}"))?
+            {
+                continue;
+            }
+            if let Some(rest) = line.strip_prefix("build_id ") {
+                dump.read_build_id(rest).with_context(|| format!("in the line {line:?}"))?;
+                continue;
             }
             let mapping = parse_mapping(line);
             dump.mappings.extend(mapping.with_context(|| format!("in the line {line:?}"))?);
         }
         bail!("the dump is cut off")
+    }
+
+    /// Reads the build-id of the file whose start is mapped at an address; `-`: it has none. It
+    /// holds for the mappings of the same file behind that address.
+    fn read_build_id(&mut self, rest: &str) -> Result<()> {
+        let (start, digits) = rest.split_once(' ').context("too few words")?;
+        let start = u64::from_str_radix(start, 16)?;
+        let bytes = (0..digits.len() / 2).map(|at| {
+            let pair = digits.get(2 * at..2 * at + 2).context("not hexadecimal")?;
+            Ok(u8::from_str_radix(pair, 16)?)
+        });
+        let build_id = match digits {
+            "-" => BuildId::None,
+            _ => BuildId::Known(bytes.collect::<Result<_>>()?),
+        };
+        let of_file = self.mappings.iter().find(|mapping| mapping.start == start);
+        let Some(path) = of_file.map(|mapping| mapping.path.clone()) else { return Ok(()) };
+        for mapping in &mut self.mappings {
+            if mapping.start >= start && mapping.path == path {
+                mapping.build_id = build_id.clone();
+            }
+        }
+        Ok(())
     }
 
     /// Reads a line before the mappings.
@@ -111,6 +183,11 @@ impl Dump {
             "mode" => self.mode = words.next().context("no mode")?.to_owned(),
             "interval" => self.interval = number()?,
             "clock_ms" => self.clock_ms = number()?,
+            "stack_id" => {
+                let place = self.stacks.len().checked_sub(1).context("no stack before")?;
+                let digits = words.next().context("no number")?;
+                self.blocks.get_or_insert_default().name_stack(digits, place)?;
+            }
             "lost" => self.lost = number()?,
             "live_bytes" => {
                 self.live_bytes = number()?;
@@ -151,5 +228,11 @@ fn parse_mapping(line: &str) -> Result<Option<Mapping>> {
     let (_device, _inode) = (field()?, field()?);
     let path = fields.next().unwrap_or_default().trim();
     let is_named = path.starts_with('/') || path == "[vdso]";
-    Ok(is_named.then(|| Mapping { start, end, offset, path: PathBuf::from(path) }))
+    Ok(is_named.then(|| Mapping {
+        start,
+        end,
+        offset,
+        path: PathBuf::from(path),
+        build_id: BuildId::Unknown,
+    }))
 }

@@ -1,13 +1,14 @@
 //! Stacks with names: what a dump has by address, grouped by what a reader sees.
 //!
 //! The allocator's own frames, and those of the entry points, are cut off from the inner end.
-//! Stacks that a suppression names are left out.
+//! Stacks that a suppression names (`suppressions`) are left out.
 
 use std::collections::HashMap;
 
 use clap::ValueEnum;
 
 use crate::dump::{Dump, Tally};
+use crate::suppressions::Suppressions;
 use crate::symbols::{Frame, Symbols};
 
 /// Which figures of a stack count.
@@ -47,69 +48,6 @@ pub struct Group {
     /// Innermost first.
     pub frames: Vec<Frame>,
     pub tally: Tally,
-}
-
-/// What the C library and Rust's runtime keep for the life of the process, once or per thread.
-const BUILT_IN: [&str; 13] = [
-    "_GLOBAL__sub_I_eh_alloc.cc",
-    "_dl_allocate_tls",
-    "_dl_allocate_tls_init",
-    "allocate_dtv",
-    "_dl_init_static_tls",
-    "_dl_early_allocate",
-    "_IO_file_doallocate",
-    "_dl_map_object*",
-    "_dl_new_object",
-    "_dl_relocate_object",
-    "dl_init",
-    "std::rt::init",
-    "std::thread::current::init_current",
-];
-
-/// Names of functions whose stacks are left out.
-pub struct Suppressions(Vec<String>);
-
-impl Suppressions {
-    /// The built-in ones and those in `list`, with colons between (those of Rust's paths do not
-    /// count).
-    pub fn new(list: &str) -> Self {
-        const PATH: &str = "\u{1}";
-        let names = list.replace("::", PATH);
-        let names = names.split(':').map(|name| name.trim().replace(PATH, "::"));
-        let built_in = BUILT_IN.into_iter().map(str::to_owned);
-        Self(built_in.chain(names.filter(|name| !name.is_empty())).collect())
-    }
-
-    /// Whether a stack with these frames is left out.
-    pub fn matches(&self, frames: &[Frame]) -> bool {
-        if is_loading(frames) {
-            return true;
-        }
-        let functions = || frames.iter().filter_map(|frame| frame.function.as_deref());
-        self.0.iter().any(|pattern| functions().any(|function| fits(pattern, function)))
-    }
-}
-
-/// Whether this is a constructor of the run-time libraries, called by the loader: what these
-/// allocate before `main` (room for exceptions, for one) they keep. Their functions have no names
-/// in stripped files.
-fn is_loading(frames: &[Frame]) -> bool {
-    let is_of = |frame: &Frame, starts: &[&str]| {
-        let file = frame.module.as_ref().and_then(|path| path.file_name());
-        file.is_some_and(|file| {
-            let name = file.to_string_lossy();
-            starts.iter().any(|start| name.starts_with(start))
-        })
-    };
-    frames.last().is_some_and(|frame| is_of(frame, &["ld-linux"]))
-        && frames.iter().all(|frame| is_of(frame, &["ld-linux", "libc.so", "libstdc++.so"]))
-}
-
-/// Whether `text` fits `pattern`, where * stands for any text.
-fn fits(pattern: &str, text: &str) -> bool {
-    let Some((head, rest)) = pattern.split_once('*') else { return pattern == text };
-    let Some(text) = text.strip_prefix(head) else { return false };
-    (0..=text.len()).filter(|&at| text.is_char_boundary(at)).any(|at| fits(rest, &text[at..]))
 }
 
 /// The names by which programs ask for memory.
@@ -212,21 +150,4 @@ pub fn groups(dump: &Dump, suppressions: &Suppressions) -> Vec<Group> {
         }
     }
     places.into_iter().map(|(frames, tally)| Group { frames, tally }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_star_stands_for_any_text_and_names_are_matched_whole() {
-        assert!(fits("a*c", "abbc") && fits("*", "") && fits("x*", "x") && fits("*b*", "abc"));
-        assert!(!fits("a", "ab") && !fits("a*c", "abcd") && !fits("b*", "ab"));
-    }
-
-    #[test]
-    fn paths_in_a_list_of_suppressions_are_not_cut_at_their_colons() {
-        let list = Suppressions::new("one:my::path::f: two ");
-        assert_eq!(list.0[BUILT_IN.len()..], ["one", "my::path::f", "two"]);
-    }
 }

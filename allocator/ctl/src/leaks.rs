@@ -61,17 +61,22 @@ pub fn text(dump: &Dump, mut groups: Vec<Group>, figures: Figures, limit: usize)
             String::new()
         };
         let _ = writeln!(out, "\n{bytes} bytes in {count} allocations{each} from stack");
-        for frame in group.frames.iter().take_while(|frame| !is_runtime(frame)) {
-            let _ = writeln!(out, "    {}", shown(frame));
-        }
-        if group.frames.is_empty() {
-            out.push_str("    (unknown)\n");
-        }
+        write_frames(&mut out, &group.frames);
     }
     if groups.len() > limit {
         let _ = writeln!(out, "\n({} smaller groups are not shown)", groups.len() - limit);
     }
     out
+}
+
+/// Writes the frames of a stack, a line each.
+pub fn write_frames(out: &mut String, frames: &[Frame]) {
+    for frame in frames.iter().take_while(|frame| !is_runtime(frame)) {
+        let _ = writeln!(out, "    {}", shown(frame));
+    }
+    if frames.is_empty() {
+        out.push_str("    (unknown)\n");
+    }
 }
 
 /// Whether this is where Rust's runtime begins: from here on outwards all threads look the same.

@@ -8,15 +8,14 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::client::Client;
-use crate::dump::Dump;
-use crate::group::{Figures, Suppressions, groups};
+use crate::group::{Figures, groups};
 use crate::page::Page;
-use crate::{How, leaks, top};
+use crate::{How, leaks, parsed, top, unreachable};
 
 /// Talks to a running process on stratalloc.
 #[derive(Parser)]
 #[command(name = "stratalloc-ctl", version)]
-struct Live {
+pub struct Live {
     /// The process's number, or the path of its socket.
     target: String,
     #[command(subcommand)]
@@ -43,6 +42,10 @@ enum Command {
         /// Waits so many seconds, and prints what came to be outstanding meanwhile.
         #[arg(long, value_name = "SECONDS")]
         growth: Option<f64>,
+        /// Prints only blocks that no pointer leads to any more, and the sums of the others; stops
+        /// the process meanwhile.
+        #[arg(long, conflicts_with = "growth")]
+        unreachable: bool,
         #[command(flatten)]
         how: How,
     },
@@ -69,15 +72,20 @@ enum Command {
 
 /// Parses the command line and does what it says.
 pub fn run() -> Result<()> {
-    let live = Live::parse();
+    let live = parsed::<Live>();
     let client = Client::new(&live.target)?;
     match live.command {
         Command::Stats => print!("{}", client.ask("stats")?),
         Command::Metrics => print!("{}", client.ask("metrics")?),
         Command::Top { interval, count } => top::run(&client, seconds(interval)?, count)?,
-        Command::Leaks { growth: None, how } => how.write(&client.ask("profile")?, false)?,
-        Command::Leaks { growth: Some(time), how } => growth(&client, seconds(time)?, &how)?,
-        Command::Profile { how } => how.write(&client.ask("profile")?, false)?,
+        Command::Leaks { unreachable: true, how, .. } => unreachable::of_running(&client, &how)?,
+        Command::Leaks { growth: None, how, .. } => {
+            how.write(&client.ask("profile")?, Some(client.process()))?;
+        }
+        Command::Leaks { growth: Some(time), how, .. } => growth(&client, seconds(time)?, &how)?,
+        Command::Profile { how } => {
+            how.write(&client.ask("profile")?, Some(client.process()))?;
+        }
         Command::Page(page) => page.write(&client, &live.target)?,
         Command::Trim => print!("{}", client.ask("trim")?),
         Command::Release { bytes } => print!("{}", client.ask(&format!("release {bytes}"))?),
@@ -96,9 +104,10 @@ fn seconds(number: f64) -> Result<Duration> {
 
 /// Prints what grew between two moments: the later dump with the earlier one's figures taken off.
 fn growth(client: &Client, time: Duration, how: &How) -> Result<()> {
-    let before = Dump::parse(&client.ask("profile")?)?;
+    let process = Some(client.process());
+    let before = how.parse(&client.ask("profile")?, process)?;
     thread::sleep(time);
-    let mut after = Dump::parse(&client.ask("profile")?)?;
+    let mut after = how.parse(&client.ask("profile")?, process)?;
     let earlier: std::collections::HashMap<_, _> =
         before.stacks.iter().map(|stack| (&stack.frames, stack.tally)).collect();
     for stack in &mut after.stacks {
@@ -107,7 +116,7 @@ fn growth(client: &Client, time: Duration, how: &How) -> Result<()> {
             stack.tally.live_count = stack.tally.live_count.saturating_sub(old.live_count);
         }
     }
-    let found = groups(&after, &Suppressions::new(&how.suppress));
+    let found = groups(&after, &how.suppressions()?);
     let report = match how.format {
         crate::Format::Json => leaks::json(&after, found, Figures::Live, how.limit)?,
         _ => leaks::text(&after, found, Figures::Live, how.limit).replacen(

@@ -66,6 +66,8 @@ struct Mapping {
     file_offset: u64,
     #[prost(int64, tag = "5")]
     filename: i64,
+    #[prost(int64, tag = "6")]
+    build_id: i64,
     #[prost(bool, tag = "7")]
     has_functions: bool,
     #[prost(bool, tag = "8")]
@@ -198,12 +200,14 @@ pub fn encode(dump: &Dump) -> Result<Vec<u8>> {
     builder.profile.time_nanos = i64::try_from(now.as_nanos())?;
     for (index, mapping) in dump.mappings.iter().enumerate() {
         let filename = builder.string(&mapping.path.to_string_lossy());
+        let build_id = builder.string(&mapping.build_id.hex());
         builder.profile.mapping.push(Mapping {
             id: index as u64 + 1,
             memory_start: mapping.start,
             memory_limit: mapping.end,
             file_offset: mapping.offset,
             filename,
+            build_id,
             has_functions: true,
             has_filenames: true,
             has_line_numbers: true,

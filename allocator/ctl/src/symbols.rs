@@ -3,13 +3,10 @@
 //! are demangled. A file that cannot be read leaves its addresses without names.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
-use addr2line::Loader;
-use object::{Object as _, ObjectSegment as _};
-
 use crate::dump::{Dump, Mapping};
+use crate::objects::Module;
 
 /// One function on a stack. A call that was inlined is a frame too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, serde::Serialize)]
@@ -27,13 +24,6 @@ pub struct Frame {
     pub module: Option<PathBuf>,
     /// The return address as an address of the file, which tools for files take.
     pub offset: u64,
-}
-
-/// A file with code.
-struct Module {
-    loader: Loader,
-    /// Of each segment: position in the file, length, address.
-    segments: Vec<(u64, u64, u64)>,
 }
 
 /// What is known about the addresses of one process.
@@ -75,18 +65,15 @@ impl<'a> Symbols<'a> {
             return vec![Frame { offset: address, ..Frame::default() }];
         };
         let in_file = call - mapping.start + mapping.offset;
-        let module = self.modules.entry(&mapping.path).or_insert_with(|| open(&mapping.path));
+        let dump = self.dump;
+        let module =
+            self.modules.entry(&mapping.path).or_insert_with(|| dump.files.open(dump, mapping));
         let unnamed =
             |offset| Frame { module: Some(mapping.path.clone()), offset, ..Frame::default() };
         let Some(module) = module else { return vec![unnamed(in_file + 1)] };
-        let segment = module
-            .segments
-            .iter()
-            .find(|(position, length, _)| (*position..position + length).contains(&in_file));
-        let Some((position, _, start)) = segment else { return vec![unnamed(in_file + 1)] };
-        let probe = in_file - position + start;
+        let Some(probe) = module.address(call, in_file) else { return vec![unnamed(in_file + 1)] };
         let mut frames = Vec::new();
-        if let Ok(mut found) = module.loader.find_frames(probe) {
+        if let Some(Ok(mut found)) = module.lines().map(|loader| loader.find_frames(probe)) {
             while let Ok(Some(frame)) = found.next() {
                 let function = frame.function.as_ref().and_then(|name| name.demangle().ok());
                 let location = frame.location.as_ref();
@@ -99,7 +86,7 @@ impl<'a> Symbols<'a> {
             }
         }
         // Without debug information there is no frame, or one without a name.
-        let symbol = module.loader.find_symbol(probe);
+        let symbol = module.symbol(probe);
         let symbol = symbol.map(|name| tidy(&addr2line::demangle_auto(name.into(), None)));
         match frames.last_mut() {
             Some(last) => {
@@ -118,24 +105,14 @@ impl<'a> Symbols<'a> {
     }
 }
 
-/// A name without the hash that Rust's older mangling puts behind it.
+/// A name without the hash that Rust's older mangling puts behind it, and without what glibc puts
+/// before the names of functions that it calls itself.
 fn tidy(name: &str) -> String {
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     match name.rsplit_once("::h") {
         Some((rest, hash)) if hash.len() == 16 && hash.bytes().all(|c| c.is_ascii_hexdigit()) => {
             rest.to_owned()
         }
         _ => name.to_owned(),
     }
-}
-
-/// Opens a file with code; `None` if it cannot be read.
-fn open(path: &Path) -> Option<Module> {
-    let bytes = fs::read(path).ok()?;
-    let file = object::File::parse(&*bytes).ok()?;
-    let segments = file.segments().map(|segment| {
-        let (position, length) = segment.file_range();
-        (position, length, segment.address())
-    });
-    let segments = segments.collect();
-    Some(Module { loader: Loader::new(path).ok()?, segments })
 }

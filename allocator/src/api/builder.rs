@@ -171,6 +171,26 @@ impl Options {
         self.with(Id::LeakReport, report as usize, "")
     }
 
+    /// `leak_exit_code`: the status with which a process exits that has reported leaks; 0: the report
+    /// changes no status.
+    ///
+    /// # Panics
+    /// If it is more than 255.
+    ///
+    /// ```
+    /// # use stratalloc::{Options, options::LeakReport};
+    /// const OPTIONS: Options =
+    ///     Options::new().leak_report(LeakReport::Unreachable).leak_exit_code(23);
+    /// assert_eq!(
+    ///     format!("{OPTIONS:?}"),
+    ///     "Options { leak_report: unreachable, leak_exit_code: 23 }"
+    /// );
+    /// ```
+    #[must_use]
+    pub const fn leak_exit_code(self, status: usize) -> Self {
+        self.with(Id::LeakExitCode, status, "leak_exit_code takes 0 to 255")
+    }
+
     /// `sample_interval`: the mean number of bytes between two allocations of which the heap
     /// profile takes note.
     ///

@@ -30,8 +30,8 @@ use core::ptr;
 /// The thread that gives memory back.
 static WORKER: OwnThread = OwnThread::new();
 
-/// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending.
-/// For the ends of slow paths; the caller holds no lock.
+/// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending;
+/// starts another thread of the allocator's own that waits for such a place (`own_thread`). For the ends of slow paths; the caller holds no lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
@@ -44,6 +44,12 @@ pub fn attend(call: Call) {
 #[cold]
 #[inline(never)]
 fn attend_slow(call: Call) {
+    if call == Call::Allocate {
+        own_thread::start_what_waits();
+    }
+    if !release_request::is_unserved() {
+        return;
+    }
     if parameters::get(Id::DecayMs) == NEVER {
         release_request::withdraw();
     } else if WORKER.exists() {

@@ -28,6 +28,11 @@ impl<const N: usize> FixedBuf<N> {
         }
     }
 
+    /// Takes the last byte out, if there is one.
+    pub fn pop(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
     /// What was written so far.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..self.len]
@@ -55,7 +60,10 @@ mod tests {
         assert_eq!(buf.as_bytes(), b"12-34");
         write!(buf, "x").unwrap();
         assert_eq!(buf.as_bytes(), b"12-34");
+        buf.pop();
+        assert_eq!(buf.as_bytes(), b"12-3");
         buf.clear();
+        buf.pop();
         write!(buf, "x").unwrap();
         assert_eq!(buf.as_bytes(), b"x");
     }

@@ -4,11 +4,15 @@
 //!
 //! The thread is started by a constructor, before `main`. It is an ordinary one (`os::own_thread`):
 //! what the program gives up by `setuid` and its like, the thread loses too, and it ends with the
-//! program's last thread. It takes no memory from the heap, and holds no lock while it waits. A
-//! forked child does not have it, and closes the socket.
+//! program's last thread. It takes no memory from the heap, and holds no lock while it waits.
 //!
 //! The constructor makes the socket, and the signal's handler opens the file that the thread then
 //! writes to: the file belongs to whom the program is at that moment.
+//!
+//! A forked child closes what it has of its parent's, and gets a thread of its own by its first call
+//! that allocates, which the handler of `fork` sends by a slow path. A child that calls `exec` at
+//! once makes none, and one that shares its parent's memory (`vfork`) never does. The socket comes
+//! `CHILD_MS` later: a child that is gone by then leaves no file behind.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -23,7 +27,7 @@ use crate::os::{pthread, sockets};
 use crate::parameters::{self, Id, TextId, text};
 use crate::profile::dump;
 use crate::sync::{AtomicUsize, Ordering};
-use crate::thread_cache::{EXITED, registry};
+use crate::thread_cache::{EXITED, publish, registry};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
@@ -32,6 +36,9 @@ static THREAD: OwnThread = OwnThread::new();
 
 /// Where a profile goes when a signal asks for it and `profile_file` says nothing.
 const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
+
+/// Milliseconds that a forked child lives before it makes a socket.
+const CHILD_MS: u64 = 20;
 
 /// Run by the loader before `main`, in C programs and in Rust ones.
 #[used]
@@ -47,17 +54,11 @@ static OPENED: AtomicUsize = AtomicUsize::new(0);
 
 extern "C" fn start() {
     parameters::read_environment_once();
-    let wants_socket = text(TextId::Control).is_some_and(|value| value != b"0");
-    let signal = match parameters::get(Id::DumpSignal) {
-        1 => Some(libc::SIGUSR1),
-        2 => Some(libc::SIGUSR2),
-        _ => None,
-    };
+    let (wants_socket, signal) = (wants_socket(), wanted_signal());
     if !wants_socket && signal.is_none() {
         return;
     }
-    let Some(wake) = sockets::event_counter() else { return };
-    WAKE_FD.store(wake, Ordering::Relaxed);
+    let Some(wake) = make_counter() else { return };
     let listening = wants_socket && socket::open();
     let catching = signal.is_some_and(catch);
     if listening || catching {
@@ -69,18 +70,66 @@ extern "C" fn start() {
     }
 }
 
+fn wants_socket() -> bool {
+    text(TextId::Control).is_some_and(|value| value != b"0")
+}
+
+/// The signal that asks for a profile, if any does.
+fn wanted_signal() -> Option<c_int> {
+    match parameters::get(Id::DumpSignal) {
+        1 => Some(libc::SIGUSR1),
+        2 => Some(libc::SIGUSR2),
+        _ => None,
+    }
+}
+
+/// Makes the event counter.
+fn make_counter() -> Option<usize> {
+    let wake = sockets::event_counter()?;
+    WAKE_FD.store(wake, Ordering::Relaxed);
+    Some(wake)
+}
+
 /// Closes the event counter, if there is one.
 fn close_counter() {
     let wake = WAKE_FD.swap(usize::MAX, Ordering::Relaxed);
     drop((wake != usize::MAX).then(|| File::of_fd(wake)));
 }
 
-/// A forked child answers nobody: it closes its copies of what the parent's thread waits for.
+/// A forked child closes its copies of what the parent's thread waits for, and gets a thread when it
+/// next allocates.
 unsafe extern "C" fn in_child() {
     socket::close_in_child();
     close_counter();
     take_opened();
     THREAD.reset_in_child();
+    own_thread::start_at_next_allocation(start_in_child);
+    // A signal's handler that forked may have interrupted the holder of the lock.
+    if !registry::fork_lock().is_callers() {
+        publish::divert_own();
+    }
+}
+
+/// Starts the thread of a forked child. Returns whether it exists.
+fn start_in_child() -> bool {
+    THREAD.start(serve_in_child)
+}
+
+extern "C" fn serve_in_child(nothing: *mut c_void) -> *mut c_void {
+    settle_in();
+    THREAD.sleep(Some(CHILD_MS), THREAD.wakes());
+    own_thread::keep_no_more_rights_than_the_process();
+    if let Some(wake) = make_counter() {
+        THREAD.set_wake_fd(wake);
+        let listening = wants_socket() && socket::open_in_child();
+        if listening || wanted_signal().is_some() {
+            return serve_settled();
+        }
+        THREAD.set_wake_fd(usize::MAX);
+        close_counter();
+    }
+    THREAD.end();
+    nothing
 }
 
 /// The file that the handler opened last, if nobody has taken it yet.
@@ -116,7 +165,16 @@ extern "C" fn wake_thread(_signal: c_int) {
 }
 
 extern "C" fn serve(_: *mut c_void) -> *mut c_void {
+    settle_in();
+    serve_settled()
+}
+
+fn settle_in() {
     own_thread::settle_in(&THREAD, c"stratalloc-ctl", (&raw const EXITED).cast_mut().cast());
+}
+
+/// Answers until the program's last thread has ended.
+fn serve_settled() -> *mut c_void {
     let wake = WAKE_FD.load(Ordering::Relaxed);
     // Where threads have no caches, their ends are not noticed.
     let look_each = (!registry::caches()).then_some(1);

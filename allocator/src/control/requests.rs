@@ -2,6 +2,7 @@
 //!
 //! | request | answer |
 //! |---|---|
+//! | `info` | the protocol's number, the allocator's version, bytes in use; a line each |
 //! | `stats` | where every byte is |
 //! | `top` | the same by size class, in columns |
 //! | `metrics` | the same as OpenMetrics text |
@@ -9,6 +10,7 @@
 //! | `threads` | what each thread has cached |
 //! | `huge_pages` | how full each huge page is |
 //! | `profile` | a dump (`profile::dump`) |
+//! | `blocks` | a dump with every recorded block, where all are |
 //! | `trim` | gives all free memory back; how many bytes left the process |
 //! | `release N` | gives up to N bytes of free pages back; likewise |
 //! | `set NAME=VALUE` | sets an option |
@@ -19,6 +21,9 @@ use crate::parameters::{Id, Parameter};
 use crate::profile::{self, Mode, dump};
 use crate::stats;
 use core::fmt::Write;
+
+/// The number of the protocol: raised when a request or an answer changes its meaning.
+const PROTOCOL: u32 = 1;
 
 /// Answers one request.
 pub fn answer(request: &[u8], out: &mut Output) {
@@ -40,6 +45,10 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
         return Err("too many words");
     }
     match (command, argument) {
+        ("info", None) => {
+            let (version, live) = (env!("CARGO_PKG_VERSION"), api::stats().in_use);
+            let _ = writeln!(out, "ok\nprotocol {PROTOCOL}\nversion {version}\nlive_bytes {live}");
+        }
         ("stats", None) => {
             out.put(b"ok\n");
             let _ = write!(out, "{}", api::stats());
@@ -67,6 +76,15 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             out.put(b"ok\n");
             dump::write(out);
         }
+        ("blocks", None) => {
+            if profile::mode() != Mode::Trace {
+                return Err(
+                    "the process was not started with leak_report, so not every block is known",
+                );
+            }
+            out.put(b"ok\n");
+            dump::write_with_blocks(out);
+        }
         ("trim", None) => {
             let released = api::trim(0);
             let _ = writeln!(out, "ok\n{released} bytes given back");
@@ -89,7 +107,8 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
         }
         ("release" | "set", None) => return Err("an argument is missing"),
         (
-            "stats" | "top" | "metrics" | "heap" | "threads" | "huge_pages" | "profile" | "trim",
+            "info" | "stats" | "top" | "metrics" | "heap" | "threads" | "huge_pages" | "profile"
+            | "blocks" | "trim",
             Some(_),
         ) => return Err("takes no argument"),
         _ => return Err("unknown request"),

@@ -1,7 +1,7 @@
 //! The control socket: where it is, and who may talk.
 //!
-//! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there. Either way its folder must
-//! be the user's own and closed to others (mode 0700), or is made so; if it is anybody else's,
+//! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there, and for a forked child, if
+//! `PATH` has no `%p`, at `PATH.PID`. Either way its folder must be the user's own and closed to others (mode 0700), or is made so; if it is anybody else's,
 //! nothing is opened, and a line on stderr says so. On each connection the kernel says who the peer
 //! is: the user that started the process, or root. A peer has a few seconds to send a short line
 //! and to take the answer. The socket is removed at exit, by the process that made it.
@@ -13,7 +13,8 @@ use crate::os::linux::{process_number, sleep_ms, user_number, write_stderr};
 use crate::os::sockets::{self, ListenError};
 use crate::parameters::{TextId, text};
 use crate::profile::output_file::with_pid;
-use crate::sync::{AtomicUsize, Ordering};
+use crate::profile::report;
+use crate::sync::{AtomicU32, AtomicUsize, Ordering};
 use core::ffi::{CStr, c_int};
 use core::fmt::Write;
 
@@ -34,6 +35,9 @@ static OWNER: AtomicUsize = AtomicUsize::new(0);
 /// The user that made it. Relaxed: set before the thread exists.
 static OWNER_USER: AtomicUsize = AtomicUsize::new(0);
 
+/// 1 in a forked child. Relaxed: written while the process has one thread.
+static IS_FORKED: AtomicU32 = AtomicU32::new(0);
+
 /// Longest path that fits into a socket's address, without the NUL.
 const LONGEST_PATH: usize = 107;
 
@@ -47,6 +51,7 @@ pub fn listening() -> c_int {
 
 /// Closes a forked child's copy.
 pub fn close_in_child() {
+    IS_FORKED.store(1, Ordering::Relaxed);
     let fd = LISTENING.swap(0, Ordering::Relaxed);
     if fd != 0 {
         drop(File::of_fd(fd - 1));
@@ -56,7 +61,15 @@ pub fn close_in_child() {
 /// The socket's path, as `control` says.
 fn path() -> Path {
     match text(TextId::Control) {
-        Some(value) if value != b"1" => with_pid(value),
+        Some(value) if value != b"1" => {
+            let mut path = with_pid(value);
+            let has_number = value.windows(2).any(|two| two == b"%p");
+            if IS_FORKED.load(Ordering::Relaxed) != 0 && !has_number {
+                path.pop();
+                let _ = write!(path, ".{}\0", process_number());
+            }
+            path
+        }
         _ => {
             let mut path = Path::new();
             let (user, process) = (user_number(), process_number());
@@ -67,13 +80,22 @@ fn path() -> Path {
     }
 }
 
+/// Opens the socket. Whether that worked.
+fn try_open() -> Result<(), &'static str> {
+    let path = path();
+    let path = CStr::from_bytes_until_nul(path.as_bytes()).map_err(|_| "the path is too long")?;
+    open_at(path)
+}
+
+/// Opens the socket of a forked child. Whether that worked. Says nothing: a service may have many
+/// children, whose errors the service's own line explained.
+pub fn open_in_child() -> bool {
+    try_open().is_ok()
+}
+
 /// Opens the socket. Whether that worked; if not, it was said why.
 pub fn open() -> bool {
-    let path = path();
-    let result = CStr::from_bytes_until_nul(path.as_bytes())
-        .map_err(|_| "the path is too long")
-        .and_then(|path| open_at(path));
-    let Err(reason) = result else { return true };
+    let Err(reason) = try_open() else { return true };
     let mut line = FixedBuf::<800>::new();
     let _ = line.write_str("stratalloc: no control socket: ");
     let _ = line.write_str(reason);
@@ -132,6 +154,11 @@ static AT_EXIT: extern "C" fn() = remove;
 
 /// Removes the socket, in the process that made it.
 extern "C" fn remove() {
+    remove_own();
+    report::leave(report::CLOSED);
+}
+
+fn remove_own() {
     let owner = OWNER.load(Ordering::Relaxed);
     if owner != 0 && owner == process_number() as usize {
         let path = path();

@@ -125,6 +125,13 @@ impl File {
         unsafe { call(libc::SYS_lseek, [self.0, 0, libc::SEEK_SET as usize, 0, 0, 0]) };
     }
 
+    /// Its length in bytes. Moves the position.
+    pub fn length(&self) -> usize {
+        // SAFETY: no memory is involved.
+        let end = unsafe { call(libc::SYS_lseek, [self.0, 0, libc::SEEK_END as usize, 0, 0, 0]) };
+        if failed(end) { 0 } else { end as usize }
+    }
+
     /// Reads up to `buffer.len()` bytes from `offset` on; 0 at the end, or after an error.
     pub fn read_at(&self, buffer: &mut [u8], offset: usize) -> usize {
         let args = [self.0, buffer.as_mut_ptr() as usize, buffer.len(), offset, 0, 0];

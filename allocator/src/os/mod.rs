@@ -7,7 +7,7 @@
 //! * `thread_slot`: the words that each thread has.
 //! * `elf` (above all others, as `auxv` uses it), `own_libc`, `pin`, `caller`, `stdio_lock`,
 //!   `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
-//! * `own_thread`, `release_request`: a thread of the allocator's own, and what it is woken for.
+//! * `release_request`, `own_thread`: what a thread of the allocator's own is woken for, and the thread.
 //!
 //! Nothing here knows about pages or objects of the allocator. A file uses only the files above it.
 
@@ -46,10 +46,10 @@ pub mod stdio_lock;
 pub mod libc_calls;
 pub mod reentry;
 
+pub mod release_request;
+
 pub mod own_thread;
 pub mod pthread;
-
-pub mod release_request;
 
 pub use contract::{Os, map_aligned, map_at_offset};
 pub use linux::Linux;

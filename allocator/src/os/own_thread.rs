@@ -17,11 +17,12 @@ use super::files::{File, write_all};
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
+use super::release_request;
 use super::syscall::{call, failed};
 use super::thread_slot;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Futex, Ordering};
 use core::ffi::{CStr, c_void};
-use core::ptr;
+use core::{mem, ptr};
 
 /// What the thread runs. It ends when this returns.
 pub type Body = extern "C" fn(*mut c_void) -> *mut c_void;
@@ -45,6 +46,38 @@ const EXISTS: u32 = 1;
 /// Every thread that was ever started. Relaxed: addresses of statics, read when no thread is left
 /// that could add one.
 static ALL: [AtomicPtr<OwnThread>; 2] = [const { AtomicPtr::new(ptr::null_mut()) }; 2];
+
+/// What starts a thread at the next safe place: a `Start`; null: nothing waits. Relaxed: a function
+/// of this crate, stored while the process has one thread.
+static WAITING: AtomicPtr<()> = AtomicPtr::new(ptr::null_mut());
+
+/// Starts a thread. Returns whether that is settled: if not, it is called again.
+pub type Start = fn() -> bool;
+
+/// Has `start` called by the next call of the program that allocates on a slow path: there the C
+/// library holds no lock that it takes to make a thread (`background::worker`). For a forked child,
+/// while it has one thread.
+pub fn start_at_next_allocation(start: Start) {
+    WAITING.store(start as *mut (), Ordering::Relaxed);
+    release_request::set_start_waits(true);
+}
+
+/// Starts the thread that waits for that, if there is one. The caller is a call that allocates, and
+/// holds no lock.
+#[cold]
+#[inline(never)]
+pub fn start_what_waits() {
+    let waiting = WAITING.load(Ordering::Relaxed);
+    if waiting.is_null() {
+        return;
+    }
+    // SAFETY: `start_at_next_allocation` stored it, and nothing else is ever stored but null.
+    let start = unsafe { mem::transmute::<*mut (), Start>(waiting) };
+    if start() {
+        WAITING.store(ptr::null_mut(), Ordering::Relaxed);
+        release_request::set_start_waits(false);
+    }
+}
 
 /// Notes that `thread` may exist.
 fn enlist(thread: &'static OwnThread) {

@@ -10,8 +10,15 @@ pub type SignalSet = u64;
 /// Runs `program` with `arguments` (the last is null) and an empty environment, with descriptor
 /// `stdin` as its input and `output` as its output, and waits for its end. Whether it ran and
 /// exited with 0. Signals of the calling thread wait meanwhile, so that no handler of the program's
-/// sees the child.
-pub fn run(program: &CStr, arguments: &[*const c_char], stdin: usize, output: usize) -> bool {
+/// sees the child. With `may_trace` the child may read this process's memory, even where only
+/// parents may trace their children.
+pub fn run(
+    program: &CStr,
+    arguments: &[*const c_char],
+    stdin: usize,
+    output: usize,
+    may_trace: bool,
+) -> bool {
     debug_assert!(arguments.last().is_some_and(|last| last.is_null()));
     let all: SignalSet = !0;
     let mut before: SignalSet = 0;
@@ -21,9 +28,21 @@ pub fn run(program: &CStr, arguments: &[*const c_char], stdin: usize, output: us
     if child == 0 {
         become_program(program, arguments, stdin, output, before);
     }
+    if may_trace && !failed(child) {
+        set_tracer(child as usize);
+    }
     let done = !failed(child) && wait_for(child as usize);
+    if may_trace {
+        set_tracer(0);
+    }
     set_mask(libc::SIG_SETMASK, &before, None);
     done
+}
+
+/// Lets the process `tracer` trace this one (0: none but those that may anyway).
+fn set_tracer(tracer: usize) {
+    // SAFETY: numbers alone. A kernel without such a restriction refuses the call.
+    unsafe { call(libc::SYS_prctl, [libc::PR_SET_PTRACER as usize, tracer, 0, 0, 0, 0]) };
 }
 
 /// The child's part: nothing but system calls.
@@ -71,6 +90,13 @@ fn wait_for(child: usize) -> bool {
             return !failed(result) && libc::WIFEXITED(status) && libc::WEXITSTATUS(status) == 0;
         }
     }
+}
+
+/// Ends the process with this status, without any handlers.
+pub fn exit(status: usize) -> ! {
+    // SAFETY: ends every thread; nothing runs after it.
+    unsafe { call(libc::SYS_exit_group, [status, 0, 0, 0, 0, 0]) };
+    unreachable!("exit_group does not return")
 }
 
 /// Changes the calling thread's set of blocked signals as `how` says, and reads the one before.

@@ -10,8 +10,12 @@ use crate::sync::{AtomicU32, Ordering};
 // moment late is carried out a moment late, and one that is lost is made again by the next step
 // that is due.
 
-/// 1 while there is a request.
+/// What is wanted of the next calls: bits.
 static REQUESTED: AtomicU32 = AtomicU32::new(0);
+/// Memory is to be released.
+const RELEASE: u32 = 1;
+/// A thread of the allocator's own waits for a safe place to be started (`own_thread`).
+const START: u32 = 2;
 /// 1 while the background thread is awake and checks by itself.
 static SERVED: AtomicU32 = AtomicU32::new(0);
 
@@ -19,20 +23,36 @@ static SERVED: AtomicU32 = AtomicU32::new(0);
 #[inline]
 pub fn request() {
     // Loaded first, so that not each of many threads writes to the flag's cache line.
-    if REQUESTED.load(Ordering::Relaxed) == 0 {
-        REQUESTED.store(1, Ordering::Relaxed);
+    if !is_pending() {
+        REQUESTED.fetch_or(RELEASE, Ordering::Relaxed);
+    }
+}
+
+/// Notes whether a thread of the allocator's own waits to be started by a call that allocates.
+pub fn set_start_waits(waits: bool) {
+    if waits {
+        REQUESTED.fetch_or(START, Ordering::Relaxed);
+    } else {
+        REQUESTED.fetch_and(!START, Ordering::Relaxed);
     }
 }
 
 /// Whether there is a request.
 #[inline]
 pub fn is_pending() -> bool {
-    REQUESTED.load(Ordering::Relaxed) != 0
+    REQUESTED.load(Ordering::Relaxed) & RELEASE != 0
+}
+
+/// Whether the next calls have something to do: memory is to be released and the background thread
+/// will not see it by itself, or a thread waits to be started.
+#[inline]
+pub fn needs_attention() -> bool {
+    let requested = REQUESTED.load(Ordering::Relaxed);
+    requested != 0 && (requested & START != 0 || SERVED.load(Ordering::Relaxed) == 0)
 }
 
 /// Whether there is a request that the background thread will not see by itself.
-#[inline]
-pub fn needs_attention() -> bool {
+pub fn is_unserved() -> bool {
     is_pending() && SERVED.load(Ordering::Relaxed) == 0
 }
 
@@ -65,7 +85,7 @@ pub fn note_free() {
 
 /// Withdraws the request. Called before memory is searched, so that a later request is not lost.
 pub fn withdraw() {
-    REQUESTED.store(0, Ordering::Relaxed);
+    REQUESTED.fetch_and(!RELEASE, Ordering::Relaxed);
 }
 
 /// Notes whether the background thread is awake and checks by itself.

@@ -1,4 +1,4 @@
-//! The lock of glibc's list of open streams, which `fork` takes between its handlers.
+//! The C library's streams: flushing them all, and the lock of glibc's list of open streams, which `fork` takes between its handlers.
 //!
 //! A thread that flushes all streams holds that lock and may allocate. If a forking thread took the
 //! allocator's locks first and that one second, the two threads would wait for each other (glibc
@@ -37,6 +37,18 @@ pub unsafe fn release() {
     let address = UNLOCK.address(weak_address!("_IO_list_unlock"));
     // SAFETY: glibc's function of this name takes and returns nothing; the caller took the lock.
     unsafe { call(address) }
+}
+
+/// Writes out what all streams of the C library hold, as `exit` does. For the end of a process.
+/// Returns whether there is the function for it: a static program may have streams, and not have it.
+pub fn flush_all() -> bool {
+    static FLUSH: Function = Function::new(c"fflush");
+    let address = FLUSH.address(weak_address!("fflush"));
+    if address != 0 {
+        // SAFETY: the C library's function of this name has this type; null stands for all streams.
+        unsafe { transmute::<usize, extern "C" fn(usize) -> i32>(address)(0) };
+    }
+    address != 0
 }
 
 /// Makes the lock free in a forked child, as `fork` itself does.

@@ -61,6 +61,35 @@ struct Inner {
     mapped: usize,
     /// The part of `mapped` that records come from. The rest are tables, which are used sparsely.
     chunks: usize,
+    /// What is mapped, from start to before end; ranges that touch are one.
+    ranges: [(usize, usize); MOST_RANGES],
+    /// How many ranges there are, and would be if there were room for all.
+    range_count: usize,
+}
+
+/// Ranges that are known: mappings follow upon each other, mostly.
+const MOST_RANGES: usize = 256;
+
+impl Inner {
+    /// Notes that `bytes` were mapped at `start`.
+    fn note_mapped(&mut self, start: usize, bytes: usize) {
+        self.mapped += bytes;
+        let (end, known) = (start + bytes, self.range_count.min(MOST_RANGES));
+        for range in &mut self.ranges[..known] {
+            if range.0 == end {
+                range.0 = start;
+                return;
+            }
+            if range.1 == start {
+                range.1 = end;
+                return;
+            }
+        }
+        if let Some(range) = self.ranges.get_mut(self.range_count) {
+            *range = (start, end);
+        }
+        self.range_count += 1;
+    }
 }
 
 /// A mapping for records; in the hardened build between two guard pages.
@@ -86,7 +115,15 @@ pub static METADATA: MetadataArena = MetadataArena::new();
 
 impl MetadataArena {
     const fn new() -> Self {
-        Self { inner: Lock::new(Rank::Metadata, Inner { next: 0, end: 0, mapped: 0, chunks: 0 }) }
+        let inner = Inner {
+            next: 0,
+            end: 0,
+            mapped: 0,
+            chunks: 0,
+            ranges: [(0, 0); MOST_RANGES],
+            range_count: 0,
+        };
+        Self { inner: Lock::new(Rank::Metadata, inner) }
     }
 
     /// Zeroed memory for one `T`, never freed; `None` when the OS has no more.
@@ -101,7 +138,7 @@ impl MetadataArena {
             let request = inner.chunks.clamp(METADATA_LEAST, METADATA_CHUNK);
             let (fresh, bytes) = chunk(request).or_else(|| chunk(METADATA_LEAST))?;
             inner.end = fresh + bytes;
-            inner.mapped += bytes;
+            inner.note_mapped(fresh, bytes);
             inner.chunks += bytes;
             start = fresh;
         }
@@ -120,7 +157,7 @@ impl MetadataArena {
             if let Some(fresh) = map(bytes) {
                 inner.next = fresh;
                 inner.end = fresh + bytes;
-                inner.mapped += bytes;
+                inner.note_mapped(fresh, bytes);
                 inner.chunks += bytes;
                 return;
             }
@@ -132,13 +169,30 @@ impl MetadataArena {
     /// The owner calls `note_used` for the parts that it touches.
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
         let addr = map(bytes)?;
-        self.inner.lock().mapped += bytes;
+        self.inner.lock().note_mapped(addr, bytes);
         Some(addr)
     }
 
     /// Address space taken so far, in bytes; most of it untouched.
     pub fn mapped(&self) -> usize {
         self.inner.lock().mapped
+    }
+
+    /// Calls `visit` with the bounds of each range that is mapped, without the lock. Returns whether
+    /// all ranges were known.
+    pub fn for_each_range(&self, mut visit: impl FnMut(usize, usize)) -> bool {
+        let mut index = 0;
+        loop {
+            let (range, count) = {
+                let inner = self.inner.lock();
+                (inner.ranges.get(index).copied(), inner.range_count)
+            };
+            match range {
+                Some((start, end)) if index < count => visit(start, end),
+                _ => return count <= MOST_RANGES,
+            }
+            index += 1;
+        }
     }
 
     /// Bytes that records have taken so far, without tables.

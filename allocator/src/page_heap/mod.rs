@@ -28,6 +28,7 @@
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
+//! * `owned`: which addresses are the heap's.
 //! * `verify`: checking the records of the huge pages. `huge_use`: how full each is, for a map.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
 //!
@@ -68,6 +69,7 @@ mod relocate;
 mod resize;
 
 mod direct;
+mod owned;
 mod verify;
 
 mod huge_use;

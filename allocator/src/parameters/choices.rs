@@ -20,6 +20,8 @@ pub enum LeakReport {
     Json,
     /// Every allocation; no report at exit, but on demand.
     Trace,
+    /// Every allocation; a report for people of what no pointer leads to any more.
+    Unreachable,
 }
 
 /// Whether a thread of the allocator's own may be started: the option `background`.

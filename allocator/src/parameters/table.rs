@@ -57,6 +57,8 @@ pub enum Id {
     SharePages,
     /// 0 or 1.
     Deepbind,
+    /// A status of a process; 0: what it would be anyway.
+    LeakExitCode,
     /// 0 or 1. In the hardened build alone.
     ZeroOnFree,
 }
@@ -100,7 +102,7 @@ pub static TABLE: &[Parameter] = ALL.split_at(COUNT).0;
 pub const COUNT: usize = ALL.len() - !HARDENED as usize;
 
 /// The parameters of all builds, in the order of [`Id`]; the hardened build's own one is the last.
-static ALL: [Parameter; 19] = [
+static ALL: [Parameter; 20] = [
     Parameter {
         id: Id::DecayMs,
         name: "decay_ms",
@@ -201,10 +203,11 @@ static ALL: [Parameter; 19] = [
     Parameter {
         id: Id::LeakReport,
         name: "leak_report",
-        kind: Kind::Choice { words: &["off", "on", "json", "trace"] },
+        kind: Kind::Choice { words: &["off", "on", "json", "trace", "unreachable"] },
         default: LeakReport::Off as usize,
         meaning: "Traces every allocation from the start and reports at exit what is outstanding, \
-                  by stack, for people (on) or machines (json); trace: only on demand.",
+                  by stack, for people (on) or machines (json); trace: only on demand; unreachable: \
+                  only what no pointer leads to any more.",
         cost: "Not off: no thread has a cache, and each call walks the stack: tens of times \
                slower. Changing it later only changes what is said at exit.",
         clause: "C6.2, C6.3",
@@ -317,6 +320,17 @@ static ALL: [Parameter; 19] = [
                PHP's extensions and others that are opened so give blocks to the wrong allocator, \
                which ends the process.",
         clause: "C3.1",
+    },
+    Parameter {
+        id: Id::LeakExitCode,
+        name: "leak_exit_code",
+        kind: Kind::Number { most: 255 },
+        default: 0,
+        meaning: "Status with which a process exits that has reported leaks at exit, for tests; 0: \
+                  the report changes no status.",
+        cost: "Not 0: such a process ends by _exit, after its streams are flushed: destructors of \
+               libraries that would come after the report do not run.",
+        clause: "C6.2",
     },
     Parameter {
         id: Id::ZeroOnFree,

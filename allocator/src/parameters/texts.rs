@@ -14,6 +14,8 @@ pub enum TextId {
     LeakReportFile,
     /// Functions whose allocations are left out of leak reports.
     LeakSuppressions,
+    /// A file of them, in LeakSanitizer's format.
+    LeakSuppressionsFile,
     /// The program that turns addresses into names.
     CtlPath,
     /// The control socket: `1`, or a path.
@@ -56,6 +58,12 @@ pub static TEXTS: [TextParameter; COUNT] = [
                   stack are left out of the leak report. * stands for any text.",
     },
     TextParameter {
+        id: TextId::LeakSuppressionsFile,
+        name: "leak_suppressions_file",
+        meaning: "File with lines leak:PATTERN, LeakSanitizer's format; allocations whose stack \
+                  has a function, source or library that fits one are left out of the leak report.",
+    },
+    TextParameter {
         id: TextId::CtlPath,
         name: "ctl_path",
         meaning: "The program stratalloc-ctl, which the leak report at exit is made with; if not \
@@ -82,7 +90,7 @@ pub static TEXTS: [TextParameter; COUNT] = [
     },
 ];
 
-const COUNT: usize = 6;
+const COUNT: usize = 7;
 
 const _: () = {
     let mut index = 0;

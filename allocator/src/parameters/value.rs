@@ -45,6 +45,11 @@ pub enum Kind {
     },
     /// `on` or `off`.
     Switch,
+    /// A number that counts nothing, 0 included.
+    Number {
+        /// The largest.
+        most: usize,
+    },
 }
 
 /// Units of bytes, largest first.
@@ -64,6 +69,7 @@ impl Kind {
             Self::Time { .. } => "milliseconds",
             Self::Choice { .. } => "word",
             Self::Switch => "switch",
+            Self::Number { .. } => "number",
         }
     }
 
@@ -82,6 +88,7 @@ impl Kind {
             Self::Time { most } => number <= most || number == NEVER,
             Self::Choice { words } => number < words.len(),
             Self::Switch => number <= 1,
+            Self::Number { most } => number <= most,
         }
     }
 
@@ -118,6 +125,7 @@ impl Kind {
             Self::Switch if is("on") || is("1") || is("true") || is("yes") => 1,
             Self::Switch if is("off") || is("0") || is("false") || is("no") => 0,
             Self::Switch => return None,
+            Self::Number { .. } => decimal(text)?,
         };
         self.admits(number).then_some(number)
     }
@@ -164,7 +172,7 @@ pub fn decimal(digits: &[u8]) -> Option<usize> {
 pub struct Value {
     /// What the number counts.
     pub kind: Kind,
-    /// The number: bytes, milliseconds, the place of the word, 0 or 1; `usize::MAX` is `never`.
+    /// The number: bytes, milliseconds, the place of the word, 0 or 1, or the number itself; `usize::MAX` is `never`.
     pub number: usize,
 }
 
@@ -185,6 +193,7 @@ impl fmt::Display for Value {
             Kind::Time { .. } => write!(out, "{number}ms"),
             Kind::Choice { words } => out.pad(words.get(number).copied().unwrap_or("?")),
             Kind::Switch => out.pad(if number == 0 { "off" } else { "on" }),
+            Kind::Number { .. } => write!(out, "{number}"),
         }
     }
 }
@@ -215,6 +224,7 @@ impl fmt::Display for Kind {
                 Ok(())
             }
             Self::Switch => out.write_str("on or off"),
+            Self::Number { most } => write!(out, "{} to {}", show(0), show(most)),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! again.
 
 use super::sampler::COUNT_UNIT;
-use super::stacks::StackRef;
+use super::stacks::{self, StackRef};
 use crate::base::scale::scale;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
@@ -175,6 +175,54 @@ pub fn remove(addr: usize) -> Option<Block> {
         shard.unused = node;
         shard.count -= 1;
         Some((*node).block)
+    }
+}
+
+/// Calls `visit` with the address, the size and the frames of each block, without a lock. Blocks
+/// that come or go meanwhile may be missed, and some met twice.
+pub fn for_each(mut visit: impl FnMut(usize, usize, &'static [usize])) {
+    for (shard, chain) in (0..SHARDS).flat_map(|shard| (0..CHAINS).map(move |at| (shard, at))) {
+        let mut skip = 0;
+        loop {
+            let mut batch = [None; 8];
+            copy_chain(shard, chain, skip, &mut batch);
+            batch.iter().flatten().for_each(|&(addr, size, stack)| {
+                visit(addr, size, stacks::frames(stack));
+            });
+            if batch[batch.len() - 1].is_none() {
+                break;
+            }
+            skip += batch.len();
+        }
+    }
+}
+
+/// A block's address, its size and its stack, if there is one.
+type Entry = Option<(usize, usize, StackRef)>;
+
+/// Copies a part of a chain, from its element `skip` on.
+fn copy_chain(shard: usize, chain: usize, skip: usize, to: &mut [Entry]) {
+    let shard = TABLE[shard].lock();
+    if shard.chains.is_null() {
+        return;
+    }
+    // SAFETY: the table is mapped; `chain` is below CHAINS; links lead to nodes of this shard,
+    // whose lock this thread holds.
+    unsafe {
+        let mut node = (*shard.chains)[chain];
+        for _ in 0..skip {
+            if node.is_null() {
+                return;
+            }
+            node = (*node).next;
+        }
+        for entry in to {
+            if node.is_null() {
+                return;
+            }
+            *entry = Some(((*node).addr, (*node).block.size, (*node).block.stack));
+            node = (*node).next;
+        }
     }
 }
 

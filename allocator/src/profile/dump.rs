@@ -11,24 +11,49 @@
 //! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
 //! mappings
 //! (the lines of /proc/thread-self/maps)
+//! build_id START HEX
 //! end
+//! ```
+//!
+//! With the blocks, for a search of what no pointer leads to, each stack has its number behind it,
+//! and before the end stand the allocator's own ranges of addresses and every recorded block
+//! (`own_incomplete` if not all ranges are known):
+//!
+//! ```text
+//! stack_id HEX
+//! ...
+//! own START END
+//! block ADDRESS SIZE STACK_ID
 //! ```
 //!
 //! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms,
 //! 100 ms, 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read
-//! stack by stack while the process goes on.
+//! stack by stack while the process goes on. A file that is mapped from its start on has a line with
+//! its build-id (`build_ids`).
 
 use super::mode::{Mode, mode};
 use super::output_file::create;
-use super::{blocks, stacks};
+use super::{blocks, build_ids, stacks};
+use crate::config::HUGE_SIZE;
 use crate::os::files::{File, Output, copy};
 use crate::os::linux::process_number;
 use crate::os::{Linux, Os};
+use crate::page::metadata::METADATA;
+use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
 use core::fmt::Write;
 
 /// Writes the dump.
 pub fn write(out: &mut Output) {
+    write_with(out, false);
+}
+
+/// Writes the dump with all recorded blocks.
+pub fn write_with_blocks(out: &mut Output) {
+    write_with(out, true);
+}
+
+fn write_with(out: &mut Output, has_blocks: bool) {
     let (mode, interval) = match mode() {
         Mode::Off | Mode::Record => ("off", 0),
         Mode::Trace => ("trace", 0),
@@ -60,10 +85,36 @@ pub fn write(out: &mut Output) {
             let _ = write!(out, " {frame:x}");
         }
         let _ = writeln!(out);
+        if has_blocks {
+            let _ = writeln!(out, "stack_id {:x}", id(frames));
+        }
     });
     out.put(b"mappings\n");
     copy(c"/proc/thread-self/maps", out);
+    build_ids::write(out);
+    if has_blocks {
+        write_blocks(out);
+    }
     out.put(b"end\n");
+}
+
+/// The number of a stack: where its frames lie, or 0 for those that found no room.
+fn id(frames: &[usize]) -> usize {
+    if frames.is_empty() { 0 } else { frames.as_ptr() as usize }
+}
+
+/// Writes the allocator's own ranges, and the blocks.
+fn write_blocks(out: &mut Output) {
+    let mut own = |start: usize, end: usize| {
+        let _ = writeln!(out, "own {start:x} {end:x}");
+    };
+    PAGE_HEAP.for_each_owned(|addr| own(addr, addr + HUGE_SIZE));
+    if !METADATA.for_each_range(own) {
+        out.put(b"own_incomplete\n");
+    }
+    blocks::for_each(|addr, size, frames| {
+        let _ = writeln!(out, "block {addr:x} {size} {:x}", id(frames));
+    });
 }
 
 /// Writes a dump to the file `name`, where `%p` stands for the process's number, over what was

@@ -1,4 +1,5 @@
-//! The leak report at exit (`leak_report=on` or `json`).
+//! The leak report at exit (`leak_report=on`, `json` or `unreachable`), and the status that a process
+//! with leaks then exits with (`leak_exit_code`).
 //!
 //! Names of functions, and the lines they came from, are in the debug information of files, and
 //! reading that takes more than an allocator should carry. So the dump goes to the program
@@ -10,9 +11,8 @@ use super::mode::{Mode, mode};
 use super::output_file::{Path, create, with_pid};
 use super::sampler::COUNT_UNIT;
 use super::{dump, stacks};
-use crate::base::fixed_buf::FixedBuf;
 use crate::os::files::{File, Output, mapped_at};
-use crate::os::process;
+use crate::os::{process, stdio_lock};
 use crate::parameters::{self, Id, LeakReport, TextId, text};
 use crate::sync::{AtomicU32, Ordering};
 use core::ffi::CStr;
@@ -25,20 +25,44 @@ const PLAIN_GROUPS: usize = 20;
 /// Writes the report, once in the life of a process, if it was asked for.
 pub fn at_exit() {
     static DONE: AtomicU32 = AtomicU32::new(0);
-    let json = match parameters::get(Id::LeakReport) {
-        format if format == LeakReport::On as usize => false,
-        format if format == LeakReport::Json as usize => true,
-        _ => return,
-    };
+    let format = parameters::get(Id::LeakReport);
+    let is_wanted = [LeakReport::On, LeakReport::Json, LeakReport::Unreachable]
+        .into_iter()
+        .any(|wanted| wanted as usize == format);
     // Relaxed: nothing but the answer depends on it.
-    if mode() != Mode::Trace || DONE.swap(1, Ordering::Relaxed) != 0 {
-        return;
+    if is_wanted && mode() == Mode::Trace && DONE.swap(1, Ordering::Relaxed) == 0 {
+        let append = libc::O_WRONLY | libc::O_APPEND;
+        let file = text(TextId::LeakReportFile).and_then(|name| create(name, append));
+        let output = file.as_ref().map_or(2, File::fd);
+        let has_leaks = by_helper(format, output).unwrap_or_else(|| plain(output));
+        if has_leaks {
+            FOUND.store(1, Ordering::Relaxed);
+        }
     }
-    let append = libc::O_WRONLY | libc::O_APPEND;
-    let file = text(TextId::LeakReportFile).and_then(|name| create(name, append));
-    let output = file.as_ref().map_or(2, File::fd);
-    if !by_helper(json, output) {
-        plain(output);
+    leave(REPORTED);
+}
+
+/// 1 if leaks were reported. Relaxed: written and read by the thread that exits.
+static FOUND: AtomicU32 = AtomicU32::new(0);
+
+/// What is done before the process may leave by `leak_exit_code`: bits.
+static PARTS: AtomicU32 = AtomicU32::new(0);
+/// The report is written.
+const REPORTED: u32 = 1;
+/// The control socket is removed.
+pub const CLOSED: u32 = 2;
+
+/// Notes a part that is done when the process exits. With the last one, a process that has reported
+/// leaks ends with the status `leak_exit_code`, if there is one: its streams are flushed, as `exit`
+/// would do next.
+pub fn leave(part: u32) {
+    // Relaxed: one thread runs the handlers of an exit.
+    let done = PARTS.fetch_or(part, Ordering::Relaxed) | part;
+    let status = parameters::get(Id::LeakExitCode);
+    let leaves = done == REPORTED | CLOSED && FOUND.load(Ordering::Relaxed) != 0 && status != 0;
+    // What the program wrote is worth more than the status.
+    if leaves && stdio_lock::flush_all() {
+        process::exit(status);
     }
 }
 
@@ -57,43 +81,65 @@ fn helper() -> Option<Path> {
     Some(path)
 }
 
-/// Hands the dump to `stratalloc-ctl`. Whether that wrote the report.
-fn by_helper(json: bool, output: usize) -> bool {
-    let Some(path) = helper() else { return false };
-    let Ok(path) = CStr::from_bytes_until_nul(path.as_bytes()) else { return false };
-    let Some(dump) = File::in_memory(c"stratalloc-dump") else { return false };
+/// Hands the dump to `stratalloc-ctl`. Whether that wrote a report of leaks: it then cuts the dump to
+/// nothing, as a program that ignores `SIGCHLD` learns of no status. `None` if it could not be run.
+fn by_helper(format: usize, output: usize) -> Option<bool> {
+    let path = helper()?;
+    let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
+    let dump = File::in_memory(c"stratalloc-dump")?;
+    let is_search = format == LeakReport::Unreachable as usize;
     let mut out = Output::to(dump.fd());
-    dump::write(&mut out);
+    if is_search {
+        dump::write_with_blocks(&mut out);
+    } else {
+        dump::write(&mut out);
+    }
     if !out.finish() {
-        return false;
+        return None;
     }
     dump.rewind();
-    let mut suppressions = FixedBuf::<640>::new();
-    let _ = suppressions.write_str("--suppress=");
-    text(TextId::LeakSuppressions).unwrap_or(b"").iter().for_each(|&byte| suppressions.push(byte));
-    suppressions.push(0);
-    let format = if json { c"--format=json" } else { c"--format=text" };
-    let arguments = [
-        c"stratalloc-ctl".as_ptr(),
-        c"report".as_ptr(),
-        c"--at-exit".as_ptr(),
-        format.as_ptr(),
-        suppressions.as_bytes().as_ptr().cast(),
-        c"-".as_ptr(),
-        ptr::null(),
+    let suppressions = option(b"--suppress=", text(TextId::LeakSuppressions).unwrap_or(b""));
+    let named = text(TextId::LeakSuppressionsFile);
+    let file = option(b"--suppressions=", named.unwrap_or(b""));
+    let is_json = format == LeakReport::Json as usize;
+    let form = if is_json { c"--format=json" } else { c"--format=text" };
+    let mut arguments = [ptr::null(); 9];
+    let given = [
+        Some(c"stratalloc-ctl".as_ptr()),
+        Some(c"report".as_ptr()),
+        Some(c"--at-exit".as_ptr()),
+        Some(form.as_ptr()),
+        Some(suppressions.as_bytes().as_ptr().cast()),
+        named.map(|_| file.as_bytes().as_ptr().cast()),
+        is_search.then_some(c"--unreachable".as_ptr()),
+        Some(c"-".as_ptr()),
     ];
-    process::run(path, &arguments, dump.fd(), output)
+    for (place, argument) in arguments.iter_mut().zip(given.into_iter().flatten()) {
+        *place = argument;
+    }
+    let done = process::run(path, &arguments, dump.fd(), output, is_search);
+    done.then(|| dump.length() == 0)
 }
 
-/// The report without names: the largest groups, with files and offsets.
-fn plain(output: usize) {
+/// An option with its value, and a NUL. Never inlined, so that it writes to where the caller wants
+/// the text.
+#[inline(never)]
+fn option(name: &[u8], value: &[u8]) -> Path {
+    let mut text = Path::new();
+    name.iter().chain(value).for_each(|&byte| text.push(byte));
+    text.push(0);
+    text
+}
+
+/// The report without names: the largest groups, with files and offsets. Whether there are any.
+fn plain(output: usize) -> bool {
     let (mut bytes, mut count) = (0, 0);
     stacks::for_each(|_, tally| {
         bytes += tally.live_bytes;
         count += tally.live_count;
     });
     if count == 0 {
-        return;
+        return false;
     }
     let mut out = Output::to(output);
     // Writing to `Output` does not fail; it remembers errors.
@@ -123,6 +169,7 @@ fn plain(output: usize) {
         write_group(&mut out, best.1);
     }
     out.finish();
+    true
 }
 
 /// Writes the stack that `stacks::for_each` visits as number `wanted`.

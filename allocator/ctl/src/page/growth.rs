@@ -13,7 +13,8 @@
 use std::collections::HashMap;
 
 use super::watch::Profile;
-use crate::group::{self, Suppressions};
+use crate::group;
+use crate::suppressions::Suppressions;
 use crate::symbols::{Frame, Symbols};
 
 /// Growth below this is no candidate.

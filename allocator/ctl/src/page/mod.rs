@@ -32,7 +32,8 @@ use clap::Args;
 use report_style::{document, escape};
 
 use crate::client::Client;
-use crate::group::{self, Figures, Group, Suppressions};
+use crate::group::{self, Figures, Group};
+use crate::suppressions::Suppressions;
 use chart::Band;
 use format::{bytes, plural, time};
 use parts::PARTS;

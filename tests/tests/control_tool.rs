@@ -1,0 +1,267 @@
+//! What `stratalloc-ctl` does besides asking: it lists who answers, removes what is stale, says by
+//! cause why a process does not answer, refuses what is no command, and writes completion and a man
+//! page.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use stratalloc_tests::compile::{Link, command, program};
+use stratalloc_tests::ctl;
+use stratalloc_tests::process::{Finished, run};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn tool(arguments: &[&str]) -> Finished {
+    let mut command = Command::new(ctl::program());
+    command.args(arguments);
+    run(command, LIMIT)
+}
+
+/// A process that ends with this value.
+struct Running(Child);
+
+impl Running {
+    /// `prefork.c` without workers: it says that it is ready, and waits for its input to end.
+    fn start(link: Link, variables: &[(&str, &str)]) -> Self {
+        let mut program = match link {
+            Link::Dlopen => Command::new(program("prefork.c", Link::Preload)),
+            link => command("prefork.c", link),
+        };
+        Self::of(program.args(["workers", "0"]).envs(variables.iter().copied()))
+    }
+
+    fn of(program: &mut Command) -> Self {
+        let child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = child.expect("the program");
+        let mut line = String::new();
+        let stdout = child.stdout.as_mut().expect("stdout is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(line.starts_with("ready"), "{line}");
+        Self(child)
+    }
+
+    fn pid(&self) -> String {
+        self.0.id().to_string()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+    folder
+}
+
+/// What the tool says when it fails: one line.
+#[track_caller]
+fn refusal(arguments: &[&str]) -> String {
+    let finished = tool(arguments);
+    let errors = finished.errors();
+    let status = finished.status.and_then(|status| status.code());
+    assert_eq!((status, errors.lines().count()), (Some(1), 1), "{finished}");
+    errors
+}
+
+#[test]
+fn each_cause_of_a_refusal_is_named_and_says_what_to_do() {
+    let missing = refusal(&["4194303", "stats"]);
+    assert!(
+        missing.contains("there is no process 4194303") && missing.contains("list"),
+        "{missing}"
+    );
+    // Not on the allocator, and on it without a socket; preloaded and as part of the program.
+    let foreign = Running::start(Link::Dlopen, &[("STRATALLOC_CONTROL", "1")]);
+    let text = refusal(&[&foreign.pid(), "stats"]);
+    assert!(text.contains("does not run on stratalloc") && text.contains("preloaded"), "{text}");
+    for link in [Link::Preload, Link::Static] {
+        let silent = Running::start(link, &[]);
+        let text = refusal(&[&silent.pid(), "stats"]);
+        assert!(
+            text.contains("has no control socket; start it with STRATALLOC_CONTROL=1"),
+            "{text}"
+        );
+    }
+    // One whose folder is open to others.
+    let folder = private_folder();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
+    let socket = folder.path().join("s").display().to_string();
+    let refused = Running::start(Link::Preload, &[("STRATALLOC_CONTROL", &socket)]);
+    let text = refusal(&[&refused.pid(), "stats"]);
+    assert!(text.contains("listens on no socket; its stderr says why"), "{text}");
+    // No socket, and one that nobody listens at.
+    let text = refusal(&[&socket, "stats"]);
+    assert!(text.contains("there is no socket"), "{text}");
+    drop(UnixListener::bind(&socket).expect("a socket"));
+    let text = refusal(&[&socket, "stats"]);
+    assert!(text.contains("stale") && text.contains("`stratalloc-ctl list`"), "{text}");
+}
+
+/// A stale socket at the path of a process that runs without one.
+#[test]
+fn a_socket_of_an_earlier_process_of_the_same_number_is_stale() {
+    let folder = private_folder();
+    let socket = folder.path().join("s").display().to_string();
+    let silent = Running::start(Link::Preload, &[("STRATALLOC_CONTROL", &socket)]);
+    fs::remove_file(&socket).expect("its socket");
+    drop(UnixListener::bind(&socket).expect("a socket"));
+    let text = refusal(&[&silent.pid(), "stats"]);
+    assert!(text.contains(&socket) && text.contains("stale"), "{text}");
+}
+
+/// Only root can run a process of another user's here.
+#[test]
+fn another_users_process_is_refused_by_rights() {
+    // SAFETY: takes nothing and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let ours = Running::start(Link::Preload, &[("STRATALLOC_CONTROL", "1")]);
+    // Where the other user can run it.
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
+    let copy = folder.path().join("stratalloc-ctl");
+    fs::copy(ctl::program(), &copy).expect("a copy");
+    let mut other = Command::new("setpriv");
+    other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    other.arg(&copy).args([&ours.pid(), "stats"]);
+    let finished = run(other, LIMIT);
+    let errors = finished.errors();
+    assert!(!finished.succeeded() && errors.contains("no rights"), "{finished}");
+    assert!(errors.contains("of user 0; run stratalloc-ctl as this user or as root"), "{errors}");
+}
+
+/// A process that answers as other versions would.
+#[test]
+fn another_version_is_named() {
+    let folder = private_folder();
+    let path = folder.path().join("s");
+    let listener = UnixListener::bind(&path).expect("a socket");
+    let answers = ["error: unknown request\n", "ok\nprotocol 9\nversion 7.0.0\nlive_bytes 1\n"];
+    let server = std::thread::spawn(move || {
+        let mut answers = answers.into_iter();
+        while answers.len() > 0 {
+            let (mut peer, _) = listener.accept().expect("a peer");
+            let mut request = [0; 5];
+            // Some only see who listens.
+            if peer.read_exact(&mut request).is_ok() {
+                assert_eq!(&request, b"info\n");
+                let answer = answers.next().expect("an answer");
+                peer.write_all(answer.as_bytes()).expect("an answer");
+            }
+        }
+    });
+    let path = path.display().to_string();
+    let version = env!("CARGO_PKG_VERSION");
+    for expected in ["an unknown version", "stratalloc 7.0.0, which speaks protocol 9"] {
+        let text = refusal(&[&path, "stats"]);
+        assert!(text.contains(expected) && text.contains(&format!("ctl {version}")), "{text}");
+        assert!(text.contains("use the stratalloc-ctl that was built with"), "{text}");
+    }
+    server.join().expect("the server");
+    let dump = folder.path().join("dump");
+    fs::write(&dump, "stratalloc profile 2\nend\n").expect("a dump");
+    let text = refusal(&["report", &dump.display().to_string()]);
+    assert!(text.contains("version 2") && text.contains("reads 1"), "{text}");
+}
+
+/// Processes that answer are listed, forked ones too, and what is stale is gone afterwards.
+#[test]
+fn the_list_has_who_answers_and_removes_what_is_stale() {
+    let server = Running::of(
+        command("prefork.c", Link::Preload).args(["workers", "2"]).env("STRATALLOC_CONTROL", "1"),
+    );
+    let mine =
+        |row: &Value| row["program"].as_str().is_some_and(|name| name.starts_with("prefork"));
+    let start = Instant::now();
+    let rows = loop {
+        let text = tool(&["list", "--format", "json"]).expect_success().text();
+        let rows: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+        let parent = server.0.id();
+        let children = rows.iter().filter(|row| {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", row["pid"])).unwrap_or_default();
+            stat.contains(&format!(" {parent} "))
+        });
+        if children.count() >= 2 || start.elapsed() > LIMIT {
+            break rows;
+        }
+        sleep(Duration::from_millis(20));
+    };
+    assert!(rows.iter().filter(|row| mine(row)).count() >= 3, "{rows:#?}");
+    let parent = rows.iter().find(|row| row["pid"] == server.0.id()).expect("the server");
+    assert_eq!(parent["version"], env!("CARGO_PKG_VERSION"), "{parent}");
+    let number =
+        |name: &str| parent[name].as_u64().unwrap_or_else(|| panic!("no {name}: {parent}"));
+    assert!(number("resident_bytes") > 500_000 && number("live_bytes") > 0, "{parent}");
+    assert!(number("uptime_seconds") < 600, "{parent}");
+    let socket = PathBuf::from(parent["socket"].as_str().expect("a path"));
+    let table = tool(&["list"]).expect_success().text();
+    assert!(table.lines().next().is_some_and(|line| line.trim().starts_with("PID")), "{table}");
+    assert!(table.lines().any(|line| line.trim().starts_with(&server.pid())), "{table}");
+    drop(server);
+    assert!(socket.exists(), "a process that is killed leaves its socket");
+    sleep(Duration::from_millis(2_500));
+    let finished = tool(&["list"]).expect_success();
+    assert!(finished.errors().contains(&socket.display().to_string()), "{finished}");
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_bad_command_line_ends_with_status_2_and_the_usage() {
+    let wrong: [&[&str]; 7] = [
+        &[],
+        &["1"],
+        &["1", "nonsense"],
+        &["1", "leaks", "--format", "x"],
+        &["1", "leaks", "--unreachable", "--growth", "1"],
+        &["completions", "csh"],
+        &["list", "--x"],
+    ];
+    for arguments in wrong {
+        let finished = tool(arguments);
+        assert_eq!(finished.status.and_then(|status| status.code()), Some(2), "{finished}");
+        assert!(finished.errors().contains("Usage: stratalloc-ctl"), "{finished}");
+    }
+    assert!(tool(&["--help"]).expect_success().text().contains("stratalloc-ctl list"));
+}
+
+/// What is written for shells is what they take, and names every command.
+#[test]
+fn completion_and_the_man_page_name_every_command() {
+    let commands =
+        ["list", "report", "leaks", "profile", "top", "metrics", "trim", "release", "set"];
+    for shell in ["bash", "zsh", "fish"] {
+        let script = tool(&["completions", shell]).expect_success().text();
+        for name in commands {
+            assert!(script.contains(name), "{shell}: no {name}");
+        }
+        assert!(script.contains("unreachable"), "{shell}: no options");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = folder.path().join("completion");
+    fs::write(&script, tool(&["completions", "bash"]).text()).expect("a script");
+    let mut bash = Command::new("bash");
+    let complete = "source \"$0\"; complete_words() { COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+                    _stratalloc-ctl \"$1\" \"${@: -1}\" \"${@: -2:1}\"; echo \"${COMPREPLY[@]}\"; }; \
+                    complete_words stratalloc-ctl li; complete_words stratalloc-ctl 1 le; \
+                    complete_words stratalloc-ctl 1 leaks --unr";
+    bash.args(["-c", complete]).arg(&script);
+    assert_eq!(run(bash, LIMIT).expect_success().text(), "list\nleaks\n--unreachable\n");
+    let page = tool(&["man"]).expect_success().text();
+    assert!(page.contains(".TH stratalloc-ctl 1") && page.contains("unreachable"), "{page}");
+    for name in commands {
+        assert!(page.contains(&format!(".SS {name}\n")), "no {name}: {page}");
+    }
+}
