@@ -1,7 +1,11 @@
 //! Linker flags of `libstratalloc.so`. They apply to the shared library only, not to the archive.
 
+mod old_glibc;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=old_glibc.rs");
+    old_glibc::link();
     // A program linked with a path to the file records the name, not the path.
     let hardened = std::env::var_os("CARGO_FEATURE_HARDENED").is_some();
     let name = if hardened { "libstratalloc-hardened.so" } else { "libstratalloc.so" };

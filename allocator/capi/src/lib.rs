@@ -42,6 +42,8 @@ mod malloc_extension;
 
 mod memory;
 
+mod own_pthread;
+
 mod mallopt;
 
 mod standard;
