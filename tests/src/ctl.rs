@@ -21,6 +21,12 @@ pub fn program() -> PathBuf {
     }
 }
 
+/// Full path of `stratalloc-run`.
+#[track_caller]
+pub fn runner() -> PathBuf {
+    built().join("stratalloc-run")
+}
+
 /// Full path of the Rust program `<name>.rs` of `tests/programs` or `allocator/examples`.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
@@ -36,7 +42,15 @@ pub fn example(name: &str) -> PathBuf {
 fn built() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
     let built = BUILT.get_or_try_init(|| {
-        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
+        cargo(&[
+            "build",
+            "--workspace",
+            "--bin",
+            "stratalloc-ctl",
+            "--bin",
+            "stratalloc-run",
+            "--examples",
+        ])?;
         Ok::<_, String>(target_dir().join("debug"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()

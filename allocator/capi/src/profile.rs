@@ -10,7 +10,8 @@ use crate::text::CallerBuffer;
 ///
 /// # Safety
 /// `path` is null or a string that a NUL ends.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_write_profile"))]
 pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int {
     if path.is_null() {
         return libc::EINVAL;
@@ -29,7 +30,8 @@ pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int 
 ///
 /// # Safety
 /// `buffer` has `length` bytes, or is null and `length` 0.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_metrics"))]
 pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) -> usize {
     // SAFETY: the caller says that `buffer` has `length` bytes, or is null and `length` 0.
     let mut out = unsafe { CallerBuffer::new(buffer, length) };
