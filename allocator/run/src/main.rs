@@ -39,7 +39,7 @@ struct Arguments {
     library: Option<PathBuf>,
     /// The program, looked for in PATH unless it has a slash, and its arguments.
     #[arg(required = true, num_args = 1.., value_names = ["PROGRAM", "ARG"])]
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(trailing_var_arg = true)]
     command: Vec<OsString>,
 }
 
