@@ -33,6 +33,12 @@ pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
 }
 
+/// Full path of the example of `allocator/examples/axum`.
+#[track_caller]
+pub fn axum_pprof() -> PathBuf {
+    built().join("axum-pprof")
+}
+
 /// Builds `stratalloc-ctl` and all examples, once in this process. Returns the folder of what was
 /// built.
 ///
@@ -42,15 +48,11 @@ pub fn example(name: &str) -> PathBuf {
 fn built() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
     let built = BUILT.get_or_try_init(|| {
-        cargo(&[
-            "build",
-            "--workspace",
-            "--bin",
-            "stratalloc-ctl",
-            "--bin",
-            "stratalloc-run",
-            "--examples",
-        ])?;
+        let mut arguments = vec!["build", "--workspace", "--examples"];
+        for program in ["stratalloc-ctl", "stratalloc-run", "axum-pprof"] {
+            arguments.extend(["--bin", program]);
+        }
+        cargo(&arguments)?;
         Ok::<_, String>(target_dir().join("debug"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()

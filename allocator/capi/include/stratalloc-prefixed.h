@@ -52,6 +52,9 @@ void st_malloc_stats(void);
 int st_malloc_info(int options, FILE *stream);
 const char *st_version(void);
 int st_write_profile(const char *path);
+int st_profile_write(int kind, int format, const char *path);
+int st_profile_write_fd(int kind, int format, int fd);
+void st_profile_mark_base(void);
 size_t st_metrics(char *buffer, size_t length);
 
 /* gperftools' MallocExtension: see gperftools/malloc_extension_c.h. The answers of

@@ -48,6 +48,8 @@ mod memory;
 
 mod own_pthread;
 
+mod heaps;
+
 mod mallopt;
 
 mod standard;
