@@ -1,18 +1,54 @@
 //! Linker flags of `libstratalloc.so`. They apply to the shared library only, not to the archive.
 
+mod old_glibc;
+
+use std::env;
+use std::path::PathBuf;
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=old_glibc.rs");
+    old_glibc::link();
     // A program linked with a path to the file records the name, not the path.
-    let hardened = std::env::var_os("CARGO_FEATURE_HARDENED").is_some();
-    let name = if hardened { "libstratalloc-hardened.so" } else { "libstratalloc.so" };
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{name}");
+    let soname = soname();
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,{soname}");
+    link_beside("libstratalloc.so", &soname);
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
-    if std::env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
+    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
         for (name, body) in MEMORY {
             println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
         }
+    }
+}
+
+/// The name that programs ask for: the file's, and the number of the interface, which changes when
+/// a program that was linked with an older library may not run on it any more.
+fn soname() -> String {
+    let has = |feature: &str| env::var_os(format!("CARGO_FEATURE_{feature}")).is_some();
+    let variant = match (has("HARDENED"), has("PREFIXED")) {
+        (true, false) => "-hardened",
+        (false, true) => "-prefixed",
+        (true, true) => "-prefixed-hardened",
+        (false, false) => "",
+    };
+    format!("libstratalloc{variant}.so.0")
+}
+
+/// Makes a link named `link` to `file`, in the folder that cargo builds the library into, so that
+/// programs that were linked with that file run (`ci/install` makes an installation's).
+fn link_beside(file: &str, link: &str) {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names the folder"));
+    // PROFILE/build/stratalloc-capi-0123/out
+    let Some(folder) = out.ancestors().nth(3) else { return };
+    let link = folder.join(link);
+    if std::fs::read_link(&link).is_ok_and(|target| target.as_os_str() == file) {
+        return;
+    }
+    let _ = std::fs::remove_file(&link);
+    if let Err(error) = std::os::unix::fs::symlink(file, &link) {
+        println!("cargo:warning={}: {error}", link.display());
     }
 }
 

@@ -21,6 +21,12 @@ pub fn program() -> PathBuf {
     }
 }
 
+/// Full path of `stratalloc-run`.
+#[track_caller]
+pub fn runner() -> PathBuf {
+    built().join("stratalloc-run")
+}
+
 /// Full path of the Rust program `<name>.rs` of `tests/programs` or `allocator/examples`.
 #[track_caller]
 pub fn example(name: &str) -> PathBuf {
@@ -42,8 +48,11 @@ pub fn axum_pprof() -> PathBuf {
 fn built() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
     let built = BUILT.get_or_try_init(|| {
-        let programs = ["--bin", "stratalloc-ctl", "--bin", "axum-pprof", "--examples"];
-        cargo(&[&["build", "--workspace"][..], &programs].concat())?;
+        let mut arguments = vec!["build", "--workspace", "--examples"];
+        for program in ["stratalloc-ctl", "stratalloc-run", "axum-pprof"] {
+            arguments.extend(["--bin", program]);
+        }
+        cargo(&arguments)?;
         Ok::<_, String>(target_dir().join("debug"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()

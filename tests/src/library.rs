@@ -30,6 +30,12 @@ pub fn valgrind() -> PathBuf {
     BUILT.get_or_init(|| variant("valgrind", "STRATALLOC_VALGRIND_SO")).clone()
 }
 
+/// Full path of the shared library that takes nothing over; an archive of that name lies beside it.
+pub fn prefixed() -> PathBuf {
+    static BUILT: OnceCell<PathBuf> = OnceCell::new();
+    BUILT.get_or_init(|| variant("prefixed", "STRATALLOC_PREFIXED_SO")).clone()
+}
+
 /// What `ci/variant` builds, unless `variable` names another library.
 fn variant(name: &str, variable: &str) -> PathBuf {
     if let Some(path) = env::var_os(variable) {

@@ -104,7 +104,8 @@ fn page_size() -> usize {
 ///
 /// # Safety
 /// `out` is valid for writing one pointer.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_posix_memalign"))]
 pub unsafe extern "C" fn posix_memalign(
     out: *mut *mut c_void,
     alignment: usize,
@@ -117,7 +118,8 @@ pub unsafe extern "C" fn posix_memalign(
 /// C's `aligned_alloc`. `size` need not be a multiple of `alignment`. An alignment that is no power
 /// of two gives null and `EINVAL`, as C17 has it; but it is rounded up where the C library of the
 /// process does so, which is glibc before 2.38.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_aligned_alloc"))]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {
         return allocate_odd(alignment, size);
@@ -136,19 +138,22 @@ fn allocate_odd(alignment: usize, size: usize) -> *mut c_void {
 }
 
 /// The old SunOS `memalign`. See [`allocate_rounded`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_memalign"))]
 pub extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
     allocate_rounded(alignment, size)
 }
 
 /// The old BSD `valloc`: page-aligned.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_valloc"))]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
     allocate_page_aligned(size)
 }
 
 /// `valloc` with the size rounded up to whole pages.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_pvalloc"))]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     allocate_whole_pages(size)
 }

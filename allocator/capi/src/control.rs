@@ -12,13 +12,15 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(
 
 /// glibc's `malloc_trim` (C1.5): gives free memory back to the OS but for `pad` bytes; 1 if
 /// anything was given back, else 0.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_trim"))]
 pub extern "C" fn malloc_trim(pad: usize) -> c_int {
     c_int::from(allocator::trim(pad) > 0)
 }
 
 /// Name and version of this library, for example `stratalloc 0.1.0`; never null, never freed.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_version"))]
 pub extern "C" fn stratalloc_version() -> *const c_char {
     VERSION.as_ptr()
 }

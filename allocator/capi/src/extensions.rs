@@ -10,7 +10,8 @@ use crate::aligned::DEFAULT_ALIGNMENT;
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_usable_size"))]
 pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
     // SAFETY: the duties are the same.
     unsafe { front::usable_size(block.cast()) }
@@ -20,7 +21,8 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
 ///
 /// # Safety
 /// As [`malloc_usable_size`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_size"))]
 pub unsafe extern "C" fn malloc_size(block: *const c_void) -> usize {
     // SAFETY: the duties are the same.
     unsafe { front::usable_size(block.cast_mut().cast()) }
@@ -28,7 +30,8 @@ pub unsafe extern "C" fn malloc_size(block: *const c_void) -> usize {
 
 /// macOS's question "how much would `malloc(size)` really give?". A size that cannot be served is
 /// returned as it is, as there, so that allocating the answer fails like allocating the question.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_good_size"))]
 pub extern "C" fn malloc_good_size(size: usize) -> usize {
     match front::good_size(size, DEFAULT_ALIGNMENT) {
         0 => size,

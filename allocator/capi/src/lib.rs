@@ -17,6 +17,10 @@
 
 #![no_std]
 
+// With the feature `prefixed` the library takes nothing over: its names begin with `st_`, and what
+// serves the C library, C++ and libraries opened with `RTLD_DEEPBIND` is left out
+// (`docs/linking.md`).
+
 // Each file uses only files above it; apart, so that the formatter does not sort them.
 mod errno;
 
@@ -42,6 +46,8 @@ mod malloc_extension;
 
 mod memory;
 
+mod own_pthread;
+
 mod heaps;
 
 mod mallopt;
@@ -50,24 +56,34 @@ mod standard;
 
 mod extensions;
 
+#[cfg(not(feature = "prefixed"))]
 mod libc_names;
 
+#[cfg(not(feature = "prefixed"))]
 mod elf;
 
+#[cfg(not(feature = "prefixed"))]
 mod deepbind;
 
+#[cfg(not(feature = "prefixed"))]
 mod cxx_runtime;
 
+#[cfg(not(feature = "prefixed"))]
 mod bad_alloc;
 
+#[cfg(not(feature = "prefixed"))]
 mod unwind;
 
+#[cfg(not(feature = "prefixed"))]
 mod catching;
 
+#[cfg(not(feature = "prefixed"))]
 mod replaced;
 
+#[cfg(not(feature = "prefixed"))]
 mod new;
 
+#[cfg(not(feature = "prefixed"))]
 mod operators;
 
 mod jemalloc;

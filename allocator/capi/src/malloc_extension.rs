@@ -18,26 +18,30 @@ const HISTOGRAM_SIZE: usize = 64;
 const _: () = assert!(HISTOGRAM_SIZE == BlockHistogram::BUCKETS);
 
 /// Gives all free memory back to the OS.
-#[unsafe(export_name = "MallocExtension_ReleaseFreeMemory")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_ReleaseFreeMemory"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_ReleaseFreeMemory"))]
 pub extern "C" fn release_free_memory() {
     MallocExtension::release_free_memory();
 }
 
 /// Gives at least `bytes` of free pages back to the OS, or all there are; caches keep what they
 /// have.
-#[unsafe(export_name = "MallocExtension_ReleaseToSystem")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_ReleaseToSystem"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_ReleaseToSystem"))]
 pub extern "C" fn release_to_system(bytes: usize) {
     MallocExtension::release_to_system(bytes);
 }
 
 /// How eagerly free pages go back by themselves; see [`MallocExtension::set_memory_release_rate`].
-#[unsafe(export_name = "MallocExtension_SetMemoryReleaseRate")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_SetMemoryReleaseRate"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_SetMemoryReleaseRate"))]
 pub extern "C" fn set_memory_release_rate(rate: f64) {
     MallocExtension::set_memory_release_rate(rate);
 }
 
 /// The rate that holds.
-#[unsafe(export_name = "MallocExtension_GetMemoryReleaseRate")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetMemoryReleaseRate"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetMemoryReleaseRate"))]
 pub extern "C" fn memory_release_rate() -> f64 {
     MallocExtension::memory_release_rate()
 }
@@ -52,7 +56,8 @@ fn limit_kind(kind: c_int) -> Option<MemoryLimit> {
 }
 
 /// Sets the soft (0) or hard (1) limit on what is held; `SIZE_MAX`: none. 1 if it could, else 0.
-#[unsafe(export_name = "MallocExtension_SetMemoryLimit")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_SetMemoryLimit"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_SetMemoryLimit"))]
 pub extern "C" fn set_memory_limit(bytes: usize, kind: c_int) -> c_int {
     let bytes = (bytes != usize::MAX).then_some(bytes);
     let kind = limit_kind(kind);
@@ -60,7 +65,8 @@ pub extern "C" fn set_memory_limit(bytes: usize, kind: c_int) -> c_int {
 }
 
 /// The soft (0) or hard (1) limit; `SIZE_MAX`: there is none.
-#[unsafe(export_name = "MallocExtension_GetMemoryLimit")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetMemoryLimit"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetMemoryLimit"))]
 pub extern "C" fn memory_limit(kind: c_int) -> usize {
     limit_kind(kind).and_then(MallocExtension::memory_limit).unwrap_or(usize::MAX)
 }
@@ -70,7 +76,8 @@ pub extern "C" fn memory_limit(kind: c_int) -> usize {
 ///
 /// # Safety
 /// `buffer` is null or valid for writing `length` bytes.
-#[unsafe(export_name = "MallocExtension_GetStats")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetStats"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetStats"))]
 pub unsafe extern "C" fn get_stats(buffer: *mut c_char, length: c_int) {
     let Ok(length) = usize::try_from(length) else {
         return;
@@ -103,7 +110,8 @@ unsafe fn name_of<'a>(name: *const c_char) -> Option<&'a str> {
 ///
 /// # Safety
 /// `name` is null or NUL-terminated; `value` is null or valid for a write.
-#[unsafe(export_name = "MallocExtension_GetNumericProperty")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetNumericProperty"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetNumericProperty"))]
 pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut usize) -> c_int {
     // SAFETY: `name` is null or NUL-terminated, and used only until this function returns.
     let found = unsafe { name_of(name) }.and_then(MallocExtension::numeric_property);
@@ -121,7 +129,8 @@ pub unsafe extern "C" fn get_numeric_property(name: *const c_char, value: *mut u
 ///
 /// # Safety
 /// `name` is null or NUL-terminated.
-#[unsafe(export_name = "MallocExtension_SetNumericProperty")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_SetNumericProperty"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_SetNumericProperty"))]
 pub unsafe extern "C" fn set_numeric_property(name: *const c_char, value: usize) -> c_int {
     // SAFETY: `name` is null or NUL-terminated, and used only until this function returns.
     let name = unsafe { name_of(name) };
@@ -129,31 +138,48 @@ pub unsafe extern "C" fn set_numeric_property(name: *const c_char, value: usize)
 }
 
 /// For a thread about to wait for long: gives up its cache.
-#[unsafe(export_name = "MallocExtension_MarkThreadIdle")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_MarkThreadIdle"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_MarkThreadIdle"))]
 pub extern "C" fn mark_thread_idle() {
     MallocExtension::mark_thread_idle();
 }
 
 /// For a thread about to wait for a little: hands its cache to the others.
-#[unsafe(export_name = "MallocExtension_MarkThreadTemporarilyIdle")]
+#[cfg_attr(
+    not(feature = "prefixed"),
+    unsafe(export_name = "MallocExtension_MarkThreadTemporarilyIdle")
+)]
+#[cfg_attr(
+    feature = "prefixed",
+    unsafe(export_name = "st_MallocExtension_MarkThreadTemporarilyIdle")
+)]
 pub extern "C" fn mark_thread_temporarily_idle() {
     MallocExtension::mark_thread_temporarily_idle();
 }
 
 /// For a thread that goes on: nothing is left to do.
-#[unsafe(export_name = "MallocExtension_MarkThreadBusy")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_MarkThreadBusy"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_MarkThreadBusy"))]
 pub extern "C" fn mark_thread_busy() {
     MallocExtension::mark_thread_busy();
 }
 
 /// Bytes in the calling thread's cache.
-#[unsafe(export_name = "MallocExtension_GetThreadCacheSize")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetThreadCacheSize"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetThreadCacheSize"))]
 pub extern "C" fn thread_cache_size() -> usize {
     MallocExtension::thread_cache_size()
 }
 
 /// Bytes that `malloc(size)` would really give; 0 if it would fail.
-#[unsafe(export_name = "MallocExtension_GetEstimatedAllocatedSize")]
+#[cfg_attr(
+    not(feature = "prefixed"),
+    unsafe(export_name = "MallocExtension_GetEstimatedAllocatedSize")
+)]
+#[cfg_attr(
+    feature = "prefixed",
+    unsafe(export_name = "st_MallocExtension_GetEstimatedAllocatedSize")
+)]
 pub extern "C" fn estimated_allocated_size(size: usize) -> usize {
     MallocExtension::estimated_allocated_size(size)
 }
@@ -162,14 +188,16 @@ pub extern "C" fn estimated_allocated_size(size: usize) -> usize {
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator.
-#[unsafe(export_name = "MallocExtension_GetAllocatedSize")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetAllocatedSize"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetAllocatedSize"))]
 pub unsafe extern "C" fn allocated_size(block: *const c_void) -> usize {
     // SAFETY: the duties are the same.
     unsafe { MallocExtension::allocated_size(block.cast()) }
 }
 
 /// `enum MallocExtension_Ownership`: 1 owned, 2 not. "Unknown" (0) is never the answer.
-#[unsafe(export_name = "MallocExtension_GetOwnership")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetOwnership"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetOwnership"))]
 pub extern "C" fn ownership(pointer: *const c_void) -> c_int {
     match MallocExtension::ownership(pointer.cast()) {
         Ownership::Owned => 1,
@@ -178,7 +206,8 @@ pub extern "C" fn ownership(pointer: *const c_void) -> c_int {
 }
 
 /// 1 if the allocator's records agree with each other, else 0.
-#[unsafe(export_name = "MallocExtension_VerifyAllMemory")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyAllMemory"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyAllMemory"))]
 pub extern "C" fn verify_all_memory() -> c_int {
     c_int::from(MallocExtension::verify_all_memory())
 }
@@ -197,7 +226,8 @@ unsafe fn is_live(block: *const c_void) -> c_int {
 ///
 /// # Safety
 /// `block` is null or a pointer that some allocator gave out.
-#[unsafe(export_name = "MallocExtension_VerifyNewMemory")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyNewMemory"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyNewMemory"))]
 pub unsafe extern "C" fn verify_new_memory(block: *const c_void) -> c_int {
     // SAFETY: the duties are the same.
     unsafe { is_live(block) }
@@ -207,7 +237,8 @@ pub unsafe extern "C" fn verify_new_memory(block: *const c_void) -> c_int {
 ///
 /// # Safety
 /// As [`verify_new_memory`].
-#[unsafe(export_name = "MallocExtension_VerifyArrayNewMemory")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyArrayNewMemory"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyArrayNewMemory"))]
 pub unsafe extern "C" fn verify_array_new_memory(block: *const c_void) -> c_int {
     // SAFETY: the duties are the same.
     unsafe { is_live(block) }
@@ -217,7 +248,8 @@ pub unsafe extern "C" fn verify_array_new_memory(block: *const c_void) -> c_int 
 ///
 /// # Safety
 /// As [`verify_new_memory`].
-#[unsafe(export_name = "MallocExtension_VerifyMallocMemory")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyMallocMemory"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyMallocMemory"))]
 pub unsafe extern "C" fn verify_malloc_memory(block: *const c_void) -> c_int {
     // SAFETY: the duties are the same.
     unsafe { is_live(block) }
@@ -228,7 +260,8 @@ pub unsafe extern "C" fn verify_malloc_memory(block: *const c_void) -> c_int {
 ///
 /// # Safety
 /// `blocks` and `total` are null or valid for a write, `histogram` is null or has room for 64.
-#[unsafe(export_name = "MallocExtension_MallocMemoryStats")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_MallocMemoryStats"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_MallocMemoryStats"))]
 pub unsafe extern "C" fn malloc_memory_stats(
     blocks: *mut c_int,
     total: *mut usize,

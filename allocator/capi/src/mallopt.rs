@@ -18,7 +18,8 @@ const NO_DIRECT: usize = usize::MAX;
 
 /// glibc's `mallopt`: 1 if glibc takes `value` for the parameter `name`, else 0. Leaves `errno`
 /// alone.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallopt"))]
 pub extern "C" fn mallopt(name: c_int, value: c_int) -> c_int {
     match name {
         libc::M_MXFAST => return c_int::from((0..=LARGEST_FAST).contains(&value)),

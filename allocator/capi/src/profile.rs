@@ -11,7 +11,8 @@ use crate::text::CallerBuffer;
 ///
 /// # Safety
 /// `path` is null or a string that a NUL ends.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_write_profile"))]
 pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int {
     if path.is_null() {
         return libc::EINVAL;
@@ -57,7 +58,8 @@ fn format_of(number: c_int) -> Option<ProfileFormat> {
 ///
 /// # Safety
 /// `path` is null or a string that a NUL ends.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_profile_write"))]
 pub unsafe extern "C" fn stratalloc_profile_write(
     kind: c_int,
     format: c_int,
@@ -76,7 +78,8 @@ pub unsafe extern "C" fn stratalloc_profile_write(
 }
 
 /// Writes a profile to an open file descriptor; 0, `EINVAL`, `ENOTSUP` or `EIO`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_profile_write_fd"))]
 pub extern "C" fn stratalloc_profile_write_fd(kind: c_int, format: c_int, fd: c_int) -> c_int {
     let (Some(kind), Some(format)) = (kind_of(kind), format_of(format)) else {
         return libc::EINVAL;
@@ -85,7 +88,8 @@ pub extern "C" fn stratalloc_profile_write_fd(kind: c_int, format: c_int, fd: c_
 }
 
 /// Makes what is live now the base of profiles of growth.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_profile_mark_base"))]
 pub extern "C" fn stratalloc_profile_mark_base() {
     allocator::mark_profile_base();
 }
@@ -94,7 +98,8 @@ pub extern "C" fn stratalloc_profile_mark_base() {
 ///
 /// # Safety
 /// `buffer` has `length` bytes, or is null and `length` 0.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_metrics"))]
 pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) -> usize {
     // SAFETY: the caller says that `buffer` has `length` bytes, or is null and `length` 0.
     let mut out = unsafe { CallerBuffer::new(buffer, length) };

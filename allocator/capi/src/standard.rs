@@ -71,13 +71,15 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
 }
 
 /// C's `malloc`. See [`allocate`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc"))]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     allocate(size)
 }
 
 /// C's `calloc`. See [`allocate_zeroed`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_calloc"))]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     allocate_zeroed(count, size)
 }
@@ -86,7 +88,8 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 ///
 /// # Safety
 /// As [`reallocate`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_realloc"))]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the duties are the same.
     unsafe { reallocate(block, size) }
@@ -97,7 +100,8 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
 ///
 /// # Safety
 /// As [`reallocate`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_reallocarray"))]
 pub unsafe extern "C" fn reallocarray(
     block: *mut c_void,
     count: usize,
@@ -115,7 +119,8 @@ pub unsafe extern "C" fn reallocarray(
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator; it is not used again.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free"))]
 pub unsafe extern "C" fn free(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -125,7 +130,8 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 ///
 /// # Safety
 /// As [`free`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_cfree"))]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -137,7 +143,8 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
 ///
 /// # Safety
 /// As [`free`]; `size` is the size that was asked for.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free_sized"))]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -148,7 +155,8 @@ pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
 ///
 /// # Safety
 /// As [`free`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free_aligned_sized"))]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, alignment: usize, size: usize) {
     // SAFETY: the caller gives the block up.
     unsafe { crate::aligned::deallocate_told(block, size, alignment) }

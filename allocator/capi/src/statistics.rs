@@ -49,7 +49,8 @@ impl Ptmalloc {
 /// | `uordblks` | bytes in use | [`Ptmalloc::in_use`] |
 /// | `fordblks` | bytes free | [`Ptmalloc::free`] |
 /// | `keepcost` | what `malloc_trim` could release | free resident pages of the page heap |
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallinfo2"))]
 pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
     let now = MallocExtension::stats();
     let view = Ptmalloc::from_snapshot(&now);
@@ -68,7 +69,8 @@ pub extern "C" fn mallinfo2() -> libc::mallinfo2 {
 }
 
 /// glibc's `mallinfo`: [`mallinfo2`] in `int`s, which stop at `INT_MAX` instead of wrapping.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallinfo"))]
 pub extern "C" fn mallinfo() -> libc::mallinfo {
     let wide = mallinfo2();
     libc::mallinfo {
@@ -91,7 +93,8 @@ pub fn saturate(value: usize) -> c_int {
 }
 
 /// glibc's `malloc_stats`: the totals in ptmalloc's shape, then our tiers, on standard error.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_stats"))]
 pub extern "C" fn malloc_stats() {
     print(&MallocExtension::stats());
 }

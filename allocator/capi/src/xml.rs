@@ -21,7 +21,8 @@ use crate::text::Lines;
 ///
 /// # Safety
 /// `stream` is an open stream.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_info"))]
 pub unsafe extern "C" fn malloc_info(options: c_int, stream: *mut libc::FILE) -> c_int {
     if options != 0 {
         errno::set(libc::EINVAL);

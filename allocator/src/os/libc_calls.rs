@@ -130,10 +130,38 @@ pub fn has_threads() -> bool {
 /// `None` where it does not tell, or tells of the process that this one was forked from.
 pub fn is_single_threaded() -> Option<bool> {
     let flag = weak_address!("__libc_single_threaded") as *const u8;
-    // SAFETY: null or a variable of the C library, which is never unmapped. Other threads may write
-    // its one byte; volatile, so that it is read now.
-    let says = (!flag.is_null()).then(|| unsafe { flag.read_volatile() } != 0);
+    let says = if flag.is_null() {
+        never_had_threads()
+    } else {
+        // SAFETY: a variable of the C library, which is never unmapped. Other threads may write its
+        // one byte; volatile, so that it is read now.
+        Some(unsafe { flag.read_volatile() } != 0)
+    };
     says.filter(|&single| single || FLAG_IS_OLD.load(Ordering::Relaxed) == 0)
+}
+
+/// The same as far as glibc before 2.32 tells, which has no such variable: whether the calling
+/// thread has neither made a thread nor been made. glibc notes that for itself in the calling
+/// thread's control block, the word `multiple_threads`, which stays set. Cold there, and never
+/// reached elsewhere.
+#[cold]
+#[inline(never)]
+fn never_had_threads() -> Option<bool> {
+    #[cfg(all(target_arch = "x86_64", target_pointer_width = "64"))]
+    if is_glibc() {
+        let noted: u32;
+        // SAFETY: reads the word at 24 of `tcbhead_t`, which every thread of glibc has, and which
+        // only the thread itself writes.
+        unsafe {
+            core::arch::asm!(
+                "mov {:e}, dword ptr fs:[24]",
+                out(reg) noted,
+                options(readonly, nostack, preserves_flags),
+            );
+        }
+        return Some(noted == 0);
+    }
+    None
 }
 
 /// Whether the C library is glibc.

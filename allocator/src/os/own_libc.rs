@@ -18,6 +18,7 @@ use super::elf::{DynamicEntry, Symbols, extent_at, own_dynamic, weak_address};
 use crate::sync::{AtomicUsize, Ordering};
 use core::ffi::{CStr, c_char};
 use core::ops::Range;
+use core::ptr;
 
 /// A function of the C library.
 pub struct Function {
@@ -39,10 +40,35 @@ impl Function {
         if known != 0 {
             return known;
         }
-        let found =
-            libc_of_this_object().and_then(|object| object.function(self.name)).unwrap_or(linked);
+        let found = libc_of_this_object().and_then(|object| object.function(self.name));
+        let found = found.or_else(|| self.in_libpthread()).unwrap_or(linked);
         self.address.store(found, Ordering::Relaxed);
         found
+    }
+
+    /// Its address in `libpthread`, where glibc before 2.34 has some of these functions. Only one
+    /// that was loaded before the first search counts, which is that of a constructor
+    /// (`pthread::LOOK`): a process that opens `libpthread` later has its functions as they were
+    /// linked.
+    fn in_libpthread(&self) -> Option<usize> {
+        const NONE: usize = 1;
+        /// The object; 0 before the search, `NONE` after one that found nothing. Relaxed: all
+        /// searches find the same, and the object was there before the first of them.
+        static LIBPTHREAD: AtomicUsize = AtomicUsize::new(0);
+        if !self.name.to_bytes().starts_with(b"pthread_") {
+            return None;
+        }
+        libc_of_this_object()?;
+        if LIBPTHREAD.load(Ordering::Relaxed) == 0 {
+            let object = objects().find(|object| object.is_named(b"libpthread.so."));
+            let address = object.map_or(NONE, |object| ptr::from_ref(object) as usize);
+            LIBPTHREAD.store(address, Ordering::Relaxed);
+        }
+        match LIBPTHREAD.load(Ordering::Relaxed) {
+            NONE => None,
+            // SAFETY: an object of the list, which glibc never unloads.
+            object => unsafe { &*(object as *const Object) }.function(self.name),
+        }
     }
 }
 
@@ -75,7 +101,7 @@ fn debug() -> *const Debug {
 /// (`pthread::LOOK`), while the linker's lock is held.
 fn objects() -> impl Iterator<Item = &'static Object> {
     // SAFETY: null or the dynamic linker's variable, which is never unmapped.
-    let first = unsafe { debug().as_ref() }.map_or(core::ptr::null(), |debug| debug.first);
+    let first = unsafe { debug().as_ref() }.map_or(ptr::null(), |debug| debug.first);
     // SAFETY: null or an object of the list, which stays there as the comment above argues.
     let object = |at: *const Object| unsafe { at.as_ref() };
     core::iter::successors(object(first), move |last| object(last.next))

@@ -44,6 +44,15 @@ global_asm!(
     ".popsection",
 );
 
+/// Two versions of this crate in one program are two allocators that do not meet: names that the
+/// linker sees end in the version's first two numbers, here and wherever else `_0_1` stands. Two
+/// copies of one version would share this slot; the linker refuses them by its name.
+const _: () = assert!(
+    matches!(env!("CARGO_PKG_VERSION_MAJOR").as_bytes(), b"0")
+        && matches!(env!("CARGO_PKG_VERSION_MINOR").as_bytes(), b"1"),
+    "a new version: replace `_0_1` in allocator/src and allocator/capi/src, and the numbers here"
+);
+
 /// The address of the slot of the calling thread.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]

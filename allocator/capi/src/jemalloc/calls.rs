@@ -58,7 +58,8 @@ fn allocate(size: usize, flags: Flags) -> *mut u8 {
 
 /// jemalloc's `mallocx`: `size` bytes; null without memory. A `size` of 0, which jemalloc leaves
 /// undefined, gives a block of its own.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallocx"))]
 pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
     allocate(size, Flags::new(flags)).cast()
 }
@@ -70,7 +71,8 @@ pub extern "C" fn mallocx(size: usize, flags: c_int) -> *mut c_void {
 /// # Safety
 /// `block` is null or a live block of this allocator; if the result is not null, it takes the
 /// block's place.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_rallocx"))]
 pub unsafe extern "C" fn rallocx(block: *mut c_void, size: usize, flags: c_int) -> *mut c_void {
     let flags = Flags::new(flags);
     let (block, size) = (block.cast::<u8>(), size.max(1));
@@ -104,7 +106,8 @@ pub unsafe extern "C" fn rallocx(block: *mut c_void, size: usize, flags: c_int) 
 ///
 /// # Safety
 /// `block` is a live block of this allocator and the caller's.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_xallocx"))]
 pub unsafe extern "C" fn xallocx(
     block: *mut c_void,
     size: usize,
@@ -134,7 +137,8 @@ pub unsafe extern "C" fn xallocx(
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_sallocx"))]
 pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
     // SAFETY: `block` is null or a live block: `usable_size` has the same contract as this
     // function.
@@ -145,7 +149,8 @@ pub unsafe extern "C" fn sallocx(block: *const c_void, _flags: c_int) -> usize {
 ///
 /// # Safety
 /// `block` is null or a live block of this allocator; it is not used again.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_dallocx"))]
 pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
     // SAFETY: `block` is null or a live block that the caller does not use again, as `deallocate`
@@ -159,7 +164,8 @@ pub unsafe extern "C" fn dallocx(block: *mut c_void, flags: c_int) {
 /// # Safety
 /// `block` is null or a live block of this allocator, not used again; `size` lies between what was
 /// asked for and `malloc_usable_size(block)`.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_sdallocx"))]
 pub unsafe extern "C" fn sdallocx(block: *mut c_void, _size: usize, flags: c_int) {
     arenas::count_block(Flags::new(flags).arena(), -1);
     // SAFETY: `block` is null or a live block that the caller does not use again, as `deallocate`
@@ -169,7 +175,8 @@ pub unsafe extern "C" fn sdallocx(block: *mut c_void, _size: usize, flags: c_int
 
 /// jemalloc's question "how much would an allocation of `size` with these `flags` give?"; 0 if it
 /// cannot be served.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_nallocx"))]
 pub extern "C" fn nallocx(size: usize, flags: c_int) -> usize {
     let alignment = Flags::new(flags).alignment();
     if is_impossible(size, alignment) {

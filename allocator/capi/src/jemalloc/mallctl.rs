@@ -39,7 +39,8 @@ fn follow(name: &str, mut visit: impl FnMut(usize, usize) -> bool) -> Option<Bra
 /// # Safety
 /// `name` is NUL-terminated; `old` is null or has room for `*old_length` bytes; `new` is null or
 /// has `new_length` bytes.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallctl"))]
 pub unsafe extern "C" fn mallctl(
     name: *const c_char,
     old: *mut c_void,
@@ -64,7 +65,8 @@ pub unsafe extern "C" fn mallctl(
 ///
 /// # Safety
 /// `name` is NUL-terminated; `mib` has room for `*depth` numbers.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallctlnametomib"))]
 pub unsafe extern "C" fn mallctlnametomib(
     name: *const c_char,
     mib: *mut usize,
@@ -97,7 +99,8 @@ pub unsafe extern "C" fn mallctlnametomib(
 ///
 /// # Safety
 /// `mib` has `depth` numbers; the rest as [`mallctl`].
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_mallctlbymib"))]
 pub unsafe extern "C" fn mallctlbymib(
     mib: *const usize,
     depth: usize,

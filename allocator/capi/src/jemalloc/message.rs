@@ -12,7 +12,8 @@ pub type Write = unsafe extern "C" fn(*mut c_void, *const c_char);
 
 /// jemalloc's variable `malloc_message`: null, or the function of type [`Write`] that takes over
 /// from standard error. Written by the program, as a plain variable, before threads print.
-#[unsafe(export_name = "malloc_message")]
+#[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "malloc_message"))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_message"))]
 pub static MALLOC_MESSAGE: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 /// The program's function, if it has set one.

@@ -49,7 +49,8 @@ impl Options {
 ///
 /// # Safety
 /// `write` is null or can be called with `passed`; `options` is null or NUL-terminated.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_stats_print"))]
 pub unsafe extern "C" fn malloc_stats_print(
     write: Option<Write>,
     passed: *mut c_void,
