@@ -90,7 +90,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
         CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
         CENTRAL.note_large(record.bytes());
     }
-    alloc_hooks::large(record.map(Span::addr), size);
+    alloc_hooks::large(record, size);
     background::attend(background::Call::Allocate);
     span
 }
@@ -178,7 +178,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
     // its record stays valid and no other thread changes it; the two functions called have the same
     // contract.
     unsafe {
-        let before = span.as_ref().addr() as *mut u8;
+        let (before, bytes_before) = (span.as_ref().addr() as *mut u8, span.as_ref().bytes());
         let done = Length::for_bytes(size) == span.as_ref().pages
             || match span.as_ref().state {
                 SpanState::Direct => resize_direct(span, size, may_move),
@@ -190,7 +190,8 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
         }
         CENTRAL.note_request(SizeClass::NONE, size, span.as_ref().bytes());
         let block = span.as_ref().addr() as *mut u8;
-        alloc_hooks::resized(before, block, size);
+        let bytes = span.as_ref().bytes();
+        alloc_hooks::resized_large(before, block, size, bytes_before, bytes);
         background::attend(background::Call::Allocate);
         block
     }

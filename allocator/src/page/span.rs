@@ -192,6 +192,11 @@ impl Span {
         self.pages.bytes()
     }
 
+    /// Whether its block is a large one: neither objects nor a sampled block of a size class.
+    pub const fn is_large(&self) -> bool {
+        !self.state.is_small() && self.sampled.index() == SizeClass::NONE.index()
+    }
+
     /// Where `addr`, which lies in this small span, points.
     pub fn place_of(&self, addr: usize) -> Place {
         self.class.info().object_at(addr - self.addr()).map_or(Place::Inside, Place::Object)

@@ -147,6 +147,37 @@ impl SampleCounter {
     }
 }
 
+/// State of the generator for those who have no counter. Relaxed: each call gets another state, and
+/// nothing else depends on it.
+static SHARED_RANDOM: AtomicUsize = AtomicUsize::new(0);
+
+/// A random number for those who have no counter, and for what is rare.
+pub fn shared_random() -> usize {
+    const STEP: usize = 0x9E37_79B9_7F4A_7C15;
+    let mut state = SHARED_RANDOM.fetch_add(STEP, Ordering::Relaxed);
+    if state == 0 {
+        state = seed(&raw const SHARED_RANDOM as u64) as usize;
+        SHARED_RANDOM.fetch_add(state, Ordering::Relaxed);
+    }
+    // The steps of SplitMix64, whose states follow each other at this distance.
+    state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (state ^ state >> 31) | 1
+}
+
+/// Whether a sample of the heap profile falls on `bytes` bytes that a thread without a counter
+/// allocates. Distances between samples have no memory, so to draw one for each block is as good as
+/// to count.
+pub fn falls_on_uncounted(bytes: usize) -> bool {
+    let draw = DRAWS[0].load(Ordering::Relaxed);
+    if draw == 0 {
+        return false;
+    }
+    // SAFETY: only `set_draws` stores here, and it stores a `Draw`.
+    let draw = unsafe { transmute::<usize, Draw>(draw) };
+    draw(&mut (shared_random() as u64)) as usize <= bytes.max(1)
+}
+
 /// A number that differs between threads and between processes; not 0.
 fn seed(addr: u64) -> u64 {
     let time = crate::os::vdso::now(libc::CLOCK_MONOTONIC);
