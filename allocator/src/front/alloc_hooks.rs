@@ -13,7 +13,7 @@ use crate::guard::{self, report::Trace};
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
 use crate::page::units::Length;
-use crate::page_heap::PAGE_HEAP;
+use crate::page_heap::{PAGE_HEAP, sampled_pages};
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
 use crate::thread_cache::{falls_on_uncounted, own_counter, shared_random};
 use crate::trace::{self, Call};
@@ -90,7 +90,9 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     }
     if sampled {
         let pages = Length::for_bytes(class.size());
-        if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
+        let kept = if pages.0 == 1 { sampled_pages::take() } else { None };
+        let span = kept.or_else(|| PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE));
+        if let Some(span) = span {
             // SAFETY: a span that is ours.
             let record = unsafe {
                 (*span.as_ptr()).sampled = class;

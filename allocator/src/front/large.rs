@@ -8,7 +8,7 @@ use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
-use crate::page_heap::{PAGE_HEAP, guard_pages};
+use crate::page_heap::{PAGE_HEAP, guard_pages, sampled_pages};
 use crate::parameters::{self, Id};
 use crate::policy::HARDENED;
 use crate::trace::Call;
@@ -157,6 +157,9 @@ unsafe fn give_back(span: NonNull<Span>) {
     // SAFETY: `span` is that of a live large block that the caller gives up, so its record is
     // valid, and its state says which of the two made it.
     unsafe {
+        if span.as_ref().sampled != SizeClass::NONE && sampled_pages::keep(span) {
+            return;
+        }
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
             _ => PAGE_HEAP.free_span(span),

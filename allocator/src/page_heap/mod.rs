@@ -28,6 +28,7 @@
 //! * `direct`: blocks with mappings of their own.
 //! * `verify`: checking the records of the huge pages.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
+//! * `sampled_pages`: pages of sampled blocks, kept for the next ones.
 //!
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
@@ -66,6 +67,7 @@ mod direct;
 mod verify;
 
 pub mod guard_pages;
+pub mod sampled_pages;
 
 #[cfg(test)]
 mod tests;

@@ -93,8 +93,8 @@ mod walk_tests;
 #[cfg(test)]
 mod orphan_tests;
 
-pub use cache::{EXITED, cache_for_alloc, quarantine};
+pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
 pub use push_target::{push_target, push_target_sized};
 pub use quarantine::CacheQuarantine;
-pub use sampling::{falls_on_uncounted, own_counter, shared_random};
+pub use sampling::{falls_on_uncounted, own_counter, reset_in_child, shared_random};
 pub use verify::own_is_sound;

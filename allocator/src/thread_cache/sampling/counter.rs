@@ -1,6 +1,6 @@
 //! The counter of a thread that samples: the bytes until its next samples.
 
-use super::super::cache::{KINDS, SampleCounter};
+use super::super::cache::{KINDS, STACK_PAGES, SampleCounter};
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::size_class::SizeClass;
@@ -47,7 +47,23 @@ impl SampleCounter {
         Self {
             left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
             random: AtomicUsize::new(random),
+            stack_pages: [const { AtomicUsize::new(0) }; STACK_PAGES],
         }
+    }
+
+    /// Whether the page with the number `page` was found to be a readable one of the owner's stack.
+    pub fn knows_page(&self, page: usize) -> bool {
+        self.stack_pages[page % STACK_PAGES].load(Ordering::Relaxed) == page
+    }
+
+    /// Notes that the page with the number `page` is a readable one of the owner's stack.
+    pub fn note_page(&self, page: usize) {
+        self.stack_pages[page % STACK_PAGES].store(page, Ordering::Relaxed);
+    }
+
+    /// Forgets the pages: the counter gets another owner.
+    pub fn forget_pages(&self) {
+        self.stack_pages.iter().for_each(|page| page.store(0, Ordering::Relaxed));
     }
 
     /// Bytes of `class` until the next sample of each kind.
@@ -163,6 +179,15 @@ pub fn shared_random() -> usize {
     state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     (state ^ state >> 31) | 1
+}
+
+/// Makes a forked child draw other numbers than its parent and its siblings do: the errors of their
+/// profiles must not add up. The distances that are drawn already stay, as magazines go by them.
+pub fn reset_in_child(own: Option<&SampleCounter>) {
+    SHARED_RANDOM.store(0, Ordering::Relaxed);
+    if let Some(counter) = own {
+        counter.random.store(0, Ordering::Relaxed);
+    }
 }
 
 /// Whether a sample of the heap profile falls on `bytes` bytes that a thread without a counter
