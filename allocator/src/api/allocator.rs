@@ -169,12 +169,6 @@ unsafe impl GlobalAlloc for Configured {
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // The compiler decides that where the options are a static's.
-        if self.options.looks_up() {
-            let align = Some(layout.align());
-            // SAFETY: a block from `alloc` with the same layout, which the caller gives up.
-            return unsafe { front::deallocate_told(block, layout.size(), align) };
-        }
         // SAFETY: the duties are the same, and the block is `Stratalloc`'s.
         unsafe { Stratalloc.dealloc(block, layout) }
     }

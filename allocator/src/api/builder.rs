@@ -174,10 +174,6 @@ impl Options {
     /// `sample_interval`: the mean number of bytes between two allocations of which the heap
     /// profile takes note.
     ///
-    /// A program that names it here, unless it names `guard_sample` as well, is compiled to look
-    /// each block up that it frees, whatever the options are when it runs. Then sampling costs it
-    /// what it costs a program in C, and not fifteen instructions for each `dealloc`.
-    ///
     /// # Panics
     /// If it is 0 or more than `isize::MAX`.
     ///
@@ -293,14 +289,6 @@ impl Options {
             Some(values) => Self { values },
             None => panic!("{}", range),
         }
-    }
-
-    /// Whether blocks that are freed are best looked up, though Rust says their size: the program
-    /// is made to sample, and sampled blocks are told from others by the page map. Where
-    /// allocations are guarded, sizes are compared.
-    #[inline(always)]
-    pub(super) const fn looks_up(&self) -> bool {
-        self.values.names(Id::SampleInterval) && !self.values.names(Id::GuardSample)
     }
 
     /// Makes these the values of all options that nobody has set, unless that was done before.

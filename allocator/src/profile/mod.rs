@@ -72,8 +72,10 @@ pub fn record(addr: usize, size: usize, count: usize) {
     match block.map(|block| (blocks::insert(addr, block), block)) {
         Some((Ok(replaced), block)) => {
             if let Some(old) = replaced {
-                note_freed(&old);
+                note_freed(addr, &old);
             }
+            // What OpenTelemetry's profiler reads: a sampled block, and the bytes that it stands for.
+            probe!("otel_memory": "alloc", addr, size, block.estimated_bytes());
             stacks::note_allocated(block.stack, block.estimated_bytes(), block.count);
         }
         Some((Err(blocks::Full), _)) | None => {
@@ -101,11 +103,12 @@ pub fn recorded(addr: usize) -> Option<(usize, &'static [usize])> {
 /// Forgets a block that is about to be given back, if it was recorded. Returns what it stood for.
 pub fn forget(addr: usize) -> Option<usize> {
     let block = blocks::remove(addr)?;
-    note_freed(&block);
+    note_freed(addr, &block);
     Some(block.count)
 }
 
-fn note_freed(block: &Block) {
+fn note_freed(addr: usize, block: &Block) {
+    probe!("otel_memory": "free", addr);
     let age = Linux.now_ms().saturating_sub(block.born_ms);
     stacks::note_freed(block.stack, block.estimated_bytes(), block.count, age);
 }
