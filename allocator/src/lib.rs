@@ -149,8 +149,8 @@ mod readme {}
 #[cfg(not(loom))]
 pub use api::{
     BlockHistogram, ClassUsage, Configured, Error, MallocExtension, MemoryLimit, Options,
-    Ownership, Property, PropertyKey, Stats, Stratalloc, block_histogram, flush_thread_cache,
-    for_each_size_class, good_size, is_live, is_sound, options, owns, release_due_pages,
-    release_free_memory, release_pages, stats, thread_cache_bytes, trim, usable_size,
-    write_heap_profile, write_metrics,
+    Ownership, Property, PropertyKey, Stats, Stratalloc, Tag, TagGuard, TagUsage, Tagged,
+    block_histogram, flush_thread_cache, for_each_size_class, for_each_tag, good_size, is_live,
+    is_sound, options, owns, release_due_pages, release_free_memory, release_pages, stats, tag,
+    thread_cache_bytes, trim, usable_size, write_heap_profile, write_metrics,
 };

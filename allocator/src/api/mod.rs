@@ -7,6 +7,7 @@
 //! * `options`: the options at run time, a public module of functions.
 //! * `heap`: functions on the heap as a whole; `blocks`: questions about one block.
 //! * `profile`: heap profiles and metrics.
+//! * `tag`: what the program says its allocations are for.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
 //! A file uses only the files above it. `docs/api.txt` lists all of it; a test compares the list
@@ -24,6 +25,7 @@ mod blocks;
 mod heap;
 mod profile;
 mod property;
+mod tag;
 
 mod malloc_extension;
 
@@ -39,3 +41,4 @@ pub use heap::{
 pub use malloc_extension::{MallocExtension, MemoryLimit, Ownership, PropertyKey};
 pub use profile::{write_heap_profile, write_metrics};
 pub use property::Property;
+pub use tag::{Tag, TagGuard, TagUsage, Tagged, for_each_tag, tag};

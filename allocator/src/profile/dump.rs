@@ -8,16 +8,22 @@
 //! clock_ms 567
 //! lost 0
 //! live_bytes 100 peak_bytes 200
+//! label NUMBER NAME
 //! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
+//! labels TAG THREAD
 //! mappings
 //! (the lines of /proc/thread-self/maps)
 //! end
 //! ```
 //!
+//! A line `labels` says what the stack before it is attributed to: numbers of names, 0 for none. It is
+//! left out if both are 0; names come before stacks.
+//!
 //! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms,
 //! 100 ms, 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read
 //! stack by stack while the process goes on.
 
+use super::labels::{self, Labels};
 use super::mode::{Mode, mode};
 use super::output_file::create;
 use super::{blocks, stacks};
@@ -41,7 +47,10 @@ pub fn write(out: &mut Output) {
     let _ = writeln!(out, "stratalloc profile 1\npid {pid}\nmode {mode}\ninterval {interval}");
     let _ = writeln!(out, "clock_ms {}\nlost {lost}", Linux.now_ms());
     let _ = writeln!(out, "live_bytes {live} peak_bytes {peak}");
-    stacks::for_each(|frames, tally| {
+    labels::for_each(|number, name, _| {
+        let _ = writeln!(out, "label {number} {name}");
+    });
+    stacks::for_each_labelled(|frames, tally, labels| {
         let _ = write!(
             out,
             "stack {} {} {} {} {} {}",
@@ -60,6 +69,9 @@ pub fn write(out: &mut Output) {
             let _ = write!(out, " {frame:x}");
         }
         let _ = writeln!(out);
+        if labels != Labels::default() {
+            let _ = writeln!(out, "labels {} {}", labels.tag, labels.thread);
+        }
     });
     out.put(b"mappings\n");
     copy(c"/proc/thread-self/maps", out);

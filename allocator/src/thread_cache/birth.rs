@@ -72,7 +72,7 @@ pub fn register() -> bool {
             (*cache).cow_fork.store(0, Ordering::Relaxed);
             (*cache).cow_declined.store(0, Ordering::Relaxed);
             if let Some(counter) = (*cache).counter() {
-                counter.forget_pages();
+                counter.forget_owner();
             }
             registry.count_in(&*cache);
             thread_slot::set_own(cache.cast());

@@ -41,6 +41,8 @@ pub struct SampleCounter {
     pub(super) random: AtomicUsize,
     /// Pages of the owner's stack that were found to be readable, by the low bits of their numbers.
     pub(super) stack_pages: [AtomicUsize; STACK_PAGES],
+    /// The number of the owner's name, and for how many samples it was used (`profile::labels`).
+    pub(super) thread_label: AtomicUsize,
 }
 
 /// Pages of its stack that a thread remembers: a power of two.

@@ -48,6 +48,7 @@ impl SampleCounter {
             left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
             random: AtomicUsize::new(random),
             stack_pages: [const { AtomicUsize::new(0) }; STACK_PAGES],
+            thread_label: AtomicUsize::new(0),
         }
     }
 
@@ -61,9 +62,21 @@ impl SampleCounter {
         self.stack_pages[page % STACK_PAGES].store(page, Ordering::Relaxed);
     }
 
-    /// Forgets the pages: the counter gets another owner.
-    pub fn forget_pages(&self) {
+    /// The number of the owner's name, and for how many samples it was used.
+    pub fn thread_label(&self) -> (u16, usize) {
+        let word = self.thread_label.load(Ordering::Relaxed);
+        (word as u16, word >> 16)
+    }
+
+    /// Notes the number of the owner's name, and for how many samples it was used.
+    pub fn set_thread_label(&self, label: u16, uses: usize) {
+        self.thread_label.store(label as usize | uses << 16, Ordering::Relaxed);
+    }
+
+    /// Forgets what is known of the owner: the counter gets another one.
+    pub fn forget_owner(&self) {
         self.stack_pages.iter().for_each(|page| page.store(0, Ordering::Relaxed));
+        self.thread_label.store(0, Ordering::Relaxed);
     }
 
     /// Bytes of `class` until the next sample of each kind.
