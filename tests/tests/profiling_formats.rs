@@ -270,7 +270,8 @@ fn static_probes_are_listed_in_the_library() {
     // Those that take time have a word that is counted up while somebody looks; the others none.
     let semaphores = |name: &str| -> Vec<bool> {
         let of = |at: usize| text[at..].split("Semaphore: ").nth(1).expect("a semaphore");
-        let found = text.match_indices(&format!("Name: {name}\n"));
+        let wanted = format!("Name: {name}\n");
+        let found = text.match_indices(&wanted);
         found.map(|(at, _)| !of(at).starts_with("0x0000000000000000")).collect()
     };
     for (name, wanted) in [("refilled", true), ("release", true), ("alloc", false)] {

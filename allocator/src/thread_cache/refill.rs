@@ -87,9 +87,7 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
         return cache.set_loaded(class, chain, capacity);
     };
     counter.took(class, cache.popped(class) + 1);
-    // As many may be pushed as if all that is loaded were popped meanwhile: most threads do about
-    // that, and others hold a magazine's worth more until the next look.
-    let most = counter.most(class, capacity + chain.count);
+    let most = counter.most(class, capacity);
     if most < chain.count {
         let (few, rest) = split(chain, most / 2);
         cache.set_spare(class, rest);
