@@ -4,8 +4,8 @@
 //! registers its arguments are. `docs/profiling.md` lists them. They are on slow paths only.
 //!
 //! `probe!("name", ...)` is one of the provider `stratalloc`, with two or three arguments;
-//! `probe!("provider":"name", ...)` one of another provider. `timed!("name", first, second, work)`
-//! does some work, and has the nanoseconds that it took as a third argument: the clock is read only
+//! `probe!("provider":"name", ...)` one of another provider. `timed!("name", clock, first, second,
+//! work)` does some work, and has the nanoseconds that it took as a third argument: the clock is read only
 //! while somebody looks, who counts a word up that the note names (a *semaphore*).
 
 /// Marks a probe point.
@@ -67,7 +67,7 @@ macro_rules! probe {
 /// Does `$work`, and marks a probe point behind it with the nanoseconds that it took.
 #[cfg(target_arch = "x86_64")]
 macro_rules! timed {
-    ($name:literal, $first:expr, $second:expr, $work:expr) => {{
+    ($name:literal, $clock:path, $first:expr, $second:expr, $work:expr) => {{
         let watchers: u32;
         // SAFETY: reads a word of the probe's own, in a section of the file's data that the note
         // names. A tracer counts it up and down, and nothing depends on when that is seen.
@@ -84,10 +84,10 @@ macro_rules! timed {
                 options(nostack, readonly, preserves_flags),
             );
         }
-        let start = if watchers > 0 { $crate::os::vdso::now_ns() } else { 0 };
+        let start = if watchers > 0 { $clock() } else { 0 };
         let result = $work;
         if watchers > 0 {
-            let took = $crate::os::vdso::now_ns().wrapping_sub(start) as usize;
+            let took = $clock().wrapping_sub(start) as usize;
             let (first, second) = ($first as usize, $second as usize);
             $crate::base::probe::probe!(
                 @emit "stratalloc",
@@ -117,8 +117,8 @@ macro_rules! probe {
 /// Does `$work`.
 #[cfg(target_arch = "aarch64")]
 macro_rules! timed {
-    ($name:literal, $first:expr, $second:expr, $work:expr) => {{
-        let _ = ($first as usize, $second as usize);
+    ($name:literal, $clock:path, $first:expr, $second:expr, $work:expr) => {{
+        let (_, _) = ($clock, ($first as usize, $second as usize));
         $work
     }};
 }

@@ -186,13 +186,10 @@ impl Os for Linux {
 
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         let advice = libc::MADV_DONTNEED as usize;
-        // SAFETY: the caller gave up the content of the range.
-        timed!(
-            "release",
-            addr,
-            bytes,
+        timed!("release", vdso::now_ns, addr, bytes, {
+            // SAFETY: the caller gave up the content of the range.
             !failed(unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) })
-        )
+        })
     }
 
     unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool) {
