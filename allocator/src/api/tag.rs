@@ -31,13 +31,27 @@ pub struct Tag(u16);
 impl Tag {
     /// The tag of that name. Looks it up in a table, for some fifty instructions: a program that
     /// needs it often keeps it. Thread-safe; allocates nothing.
+    ///
+    /// ```
+    /// # use stratalloc::Tag;
+    /// assert_eq!(Tag::new("requests"), Tag::new("requests"));
+    /// assert_ne!(Tag::new("requests"), Tag::new("cache"));
+    /// ```
     #[must_use]
     pub fn new(name: &str) -> Self {
         Self(labels::intern(name.as_bytes()))
     }
 
     /// Makes this the tag of the calling thread until the guard is dropped, which brings the one
-    /// before back. Two instructions.
+    /// before back: it writes a word of the thread's.
+    ///
+    /// ```
+    /// # use stratalloc::Tag;
+    /// let scope = Tag::new("requests").enter();
+    /// let buffer = vec![0_u8; 100];
+    /// drop(scope);
+    /// # drop(buffer);
+    /// ```
     #[inline]
     pub fn enter(self) -> TagGuard {
         TagGuard { before: labels::enter(self.0), of_thread: PhantomData }
@@ -82,6 +96,13 @@ pub fn tag(name: &str) -> TagGuard {
 
 /// Keeps a thread's tag until it is dropped. Guards of a thread must be dropped in the reverse order
 /// in which they were made, as scopes do.
+///
+/// ```
+/// let outer = stratalloc::tag("outer");
+/// let inner = stratalloc::tag("inner");
+/// drop(inner); // "outer" again
+/// drop(outer);
+/// ```
 #[must_use = "the tag ends when the guard is dropped"]
 #[derive(Debug)]
 pub struct TagGuard {
@@ -98,6 +119,15 @@ impl Drop for TagGuard {
 }
 
 /// A future within a tag; made by [`Tag::wrap`].
+///
+/// ```
+/// use stratalloc::{Tag, Tagged};
+///
+/// fn tagged(work: impl Future<Output = u32>) -> Tagged<impl Future<Output = u32>> {
+///     Tag::new("requests").wrap(work)
+/// }
+/// # drop(tagged(async { 1 }));
+/// ```
 #[must_use = "futures do nothing unless polled"]
 pub struct Tagged<F: Future> {
     tag: Tag,
@@ -131,6 +161,12 @@ impl<F: Future> fmt::Debug for Tagged<F> {
 }
 
 /// What the blocks of a tag are, estimated from those that were sampled.
+///
+/// ```
+/// let mut sum = 0;
+/// stratalloc::for_each_tag(|_, usage: stratalloc::TagUsage| sum += usage.live_bytes);
+/// assert_eq!(sum, 0, "nothing is sampled here");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TagUsage {
