@@ -16,6 +16,12 @@ pub mod trace {
     pub use crate::trace::*;
 }
 
+/// Heaps with lifetimes, as the C library calls them.
+pub mod heaps {
+    pub use crate::heaps::*;
+    pub use crate::page::heap_record::HeapRecord;
+}
+
 pub use crate::base::fatal::abort;
 pub use crate::base::syscall;
 pub use crate::os::elf;

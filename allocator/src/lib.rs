@@ -48,9 +48,22 @@
 //! println!("{} bytes went back to the system", stratalloc::release_free_memory());
 //! ```
 //!
-//! [`write_heap_profile`] tells who holds memory, by the stack that allocated it; [`write_metrics`]
+//! [`write_profile`] tells who holds memory, by the stack that allocated it, as pprof and others
+//! read it; [`write_metrics`]
 //! gives OpenMetrics text. [`MallocExtension`] has the same by gperftools' names. The folder
 //! `examples` has a program for each of these.
+//!
+//! # Heaps with lifetimes
+//!
+//! A [`Heap`] is a heap of its own, for what ends together: blocks borrow it, and dropping it gives
+//! back all of its memory at once.
+//!
+//! ```
+//! let heap = stratalloc::Heap::with_limit(1 << 20)?;
+//! let request = heap.alloc([0_u8; 500]).expect("less than the limit");
+//! request[0] = 1;
+//! # Ok::<(), stratalloc::Error>(())
+//! ```
 //!
 //! # What it catches
 //!
@@ -64,6 +77,8 @@
 //!
 //! | feature | what it does |
 //! |---|---|
+//! | `allocator-api2` | [`Heap`] implements the `Allocator` of that crate, which `hashbrown` knows as well |
+//! | `nightly` | [`Heap`] implements the standard library's `Allocator`; for nightly compilers |
 //! | `serde` | [`Stats`] and [`ClassUsage`] implement `Serialize` and `Deserialize`; without `std` |
 //! | `hardened` | finds more misuse, and makes it harder to exploit, at a cost in time and memory |
 //! | `valgrind` | tells valgrind's memcheck of every block; for tests of programs, as it is slow |
@@ -77,6 +92,7 @@
 // The modules are the tiers, lowest first; a module uses only what stands above it in this list.
 // `docs/architecture.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]
+#![cfg_attr(feature = "nightly", feature(allocator_api))]
 #![cfg_attr(
     feature = "valgrind",
     allow(dead_code, reason = "blocks do not change their size in place")
@@ -129,6 +145,9 @@ mod trace;
 mod front;
 
 #[cfg(not(loom))]
+mod heaps;
+
+#[cfg(not(loom))]
 mod stats;
 
 #[cfg(not(loom))]
@@ -148,9 +167,11 @@ mod readme {}
 
 #[cfg(not(loom))]
 pub use api::{
-    BlockHistogram, ClassUsage, Configured, Error, MallocExtension, MemoryLimit, Options,
-    Ownership, Property, PropertyKey, Stats, Stratalloc, Tag, TagGuard, TagUsage, Tagged,
-    block_histogram, flush_thread_cache, for_each_size_class, for_each_tag, good_size, is_live,
-    is_sound, options, owns, release_due_pages, release_free_memory, release_pages, stats, tag,
-    thread_cache_bytes, trim, usable_size, write_heap_profile, write_metrics,
+    BlockHistogram, ClassUsage, Configured, Error, Heap, HeapStats, MallocExtension, MemoryLimit,
+    Options, Ownership, ProfileFormat, ProfileKind, Property, PropertyKey, Stats, Stratalloc, Tag,
+    TagGuard, TagUsage, Tagged, block_histogram, flush_thread_cache, for_each_size_class,
+    for_each_tag, good_size, is_live, is_sound, mark_profile_base, options, owns,
+    release_due_pages, release_free_memory, release_pages, stats, tag, thread_cache_bytes, trim,
+    usable_size, write_heap_profile, write_metrics, write_profile, write_profile_fd,
+    write_profile_file,
 };

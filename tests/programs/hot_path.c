@@ -30,6 +30,15 @@ int main(int argc, char **argv) {
         LOOP(malloc(16 + ((size_t)i & 48)), (void)0)
     } else if (!strcmp(operation, "build_medium")) {
         LOOP(malloc(600 + ((size_t)i & 48)), (void)0)
+    } else if (!strcmp(operation, "heap")) {
+        /* In a heap with a lifetime, which no C library has. */
+        void *(*heap_new)(size_t) = (void *(*)(size_t))dlsym(RTLD_DEFAULT, "st_heap_new");
+        void *(*get)(void *, size_t) = (void *(*)(void *, size_t))dlsym(RTLD_DEFAULT, "st_heap_malloc");
+        void (*give)(void *, void *) = (void (*)(void *, void *))dlsym(RTLD_DEFAULT, "st_heap_free");
+        void *heap;
+        if (!heap_new || !get || !give) return 1;
+        heap = heap_new(0);
+        LOOP(get(heap, 16 + ((size_t)i & 48)), give(heap, block))
     } else {
         return 1;
     }

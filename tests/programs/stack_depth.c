@@ -225,6 +225,9 @@ static void figures(void) {
     measure("stratalloc_metrics", text, sizeof text, NULL);
     measure("stratalloc_version", NULL, 0, NULL);
     measure("stratalloc_write_profile", "/dev/null", 0, NULL);
+    /* A profile of what is live, in each of the three forms. */
+    for (i = 0; i < 3; i++) measure("stratalloc_profile_write", NULL, i, "/dev/null");
+    measure("stratalloc_profile_mark_base", NULL, 0, NULL);
     measure("MallocExtension_GetStats", text, sizeof text, NULL);
     measure("MallocExtension_MallocMemoryStats", &count, (size_t)&value, histogram);
     measure("MallocExtension_VerifyAllMemory", NULL, 0, NULL);

@@ -27,6 +27,12 @@ pub fn example(name: &str) -> PathBuf {
     built().join("examples").join(name)
 }
 
+/// Full path of the example of `allocator/examples/axum`.
+#[track_caller]
+pub fn axum_pprof() -> PathBuf {
+    built().join("axum-pprof")
+}
+
 /// Builds `stratalloc-ctl` and all examples, once in this process. Returns the folder of what was
 /// built.
 ///
@@ -36,7 +42,8 @@ pub fn example(name: &str) -> PathBuf {
 fn built() -> PathBuf {
     static BUILT: OnceCell<PathBuf> = OnceCell::new();
     let built = BUILT.get_or_try_init(|| {
-        cargo(&["build", "--workspace", "--bin", "stratalloc-ctl", "--examples"])?;
+        let programs = ["--bin", "stratalloc-ctl", "--bin", "axum-pprof", "--examples"];
+        cargo(&[&["build", "--workspace"][..], &programs].concat())?;
         Ok::<_, String>(target_dir().join("debug"))
     });
     built.unwrap_or_else(|said| panic!("{said}")).clone()

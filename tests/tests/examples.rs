@@ -88,6 +88,16 @@ fn limits() {
 }
 
 #[test]
+fn request_heap() {
+    let expected = "4 words, \"to\" 2 times\n\
+                    3 words, \"rose\" 3 times\n\
+                    live after the requests: 0 bytes\n\
+                    1 MiB under a limit of 256 KiB: refused\n\
+                    pages of heaps after the end: 0 bytes\n";
+    assert_eq!(text_of("request_heap"), expected);
+}
+
+#[test]
 fn statistics() {
     let said = text_of("statistics");
     let first = said.lines().next().expect("a line");

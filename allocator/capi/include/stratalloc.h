@@ -264,6 +264,34 @@ extern void (*malloc_message)(void *passed, const char *piece);
  * written. Allocates nothing. */
 int stratalloc_write_profile(const char *path) STRATALLOC_NOTHROW;
 
+/* What a profile counts: what is live; what was allocated since the start; what was live when all stacks
+ * together held most; what is live less what was at the last stratalloc_profile_mark_base (may be
+ * negative); freed blocks by how long they lived. */
+#define STRATALLOC_PROFILE_HEAP 0
+#define STRATALLOC_PROFILE_ALLOCATIONS 1
+#define STRATALLOC_PROFILE_PEAK 2
+#define STRATALLOC_PROFILE_GROWTH 3
+#define STRATALLOC_PROFILE_LIFETIMES 4
+
+/* How it is written: as pprof reads it, with build-ids; a line per stack, for flame graphs; JSON. */
+#define STRATALLOC_FORMAT_PPROF 0
+#define STRATALLOC_FORMAT_FOLDED 1
+#define STRATALLOC_FORMAT_JSON 2
+
+/* Writes a profile to the file `path` (%p in it stands for the process's number), over what was there; it is
+ * made for its owner alone. No tool and no socket is needed. 0, or an error number: EINVAL if an argument is
+ * none of the above or `path` is NULL, ENOTSUP if the process was started with neither the option
+ * leak_report nor sample_interval, EIO if the file cannot be written or there is no memory for what is needed
+ * meanwhile. Takes nothing from the heap. Thread-safe. */
+int stratalloc_profile_write(int kind, int format, const char *path) STRATALLOC_NOTHROW;
+
+/* The same to an open file descriptor, which stays the caller's. */
+int stratalloc_profile_write_fd(int kind, int format, int fd) STRATALLOC_NOTHROW;
+
+/* Makes what is live now the base of later profiles of growth; before the first call that is the start. There
+ * is one base in a process. Thread-safe. */
+void stratalloc_profile_mark_base(void) STRATALLOC_NOTHROW;
+
 /* Makes `name` the tag of what the calling thread allocates: a heap profile, and the metrics, tell of the
  * blocks of each tag, as far as they are sampled. NULL: none. Returns a number for stratalloc_tag_pop,
  * which brings the tag back that there was before; calls nest as scopes do. Names are UTF-8, and cut off
@@ -276,6 +304,52 @@ void stratalloc_tag_pop(unsigned before) STRATALLOC_NOTHROW;
  * Returns the length of the whole text, without the NUL, as snprintf does; 16 KiB are enough in most
  * processes. Allocates nothing. */
 size_t stratalloc_metrics(char *buffer, size_t length) STRATALLOC_NOTHROW;
+
+/*
+ * Heaps with lifetimes: blocks that are freed one by one or all at once. A heap takes its pages from
+ * where malloc's come from, and gives all of them back when it is destroyed, in time proportional to
+ * its runs of pages, not to its blocks.
+ *
+ *   Threads   One thread at a time may use a heap, whichever it is: nothing locks. Different heaps
+ *             have nothing to do with each other.
+ *   fork      The child has copies of all heaps, and may use those that no other thread of its
+ *             parent was using.
+ *   Misuse    A block belongs to its heap: free, realloc and every other heap print a line and abort,
+ *             as does st_heap_free for a block that was freed already. malloc_usable_size knows it.
+ *   Errors    NULL with errno = ENOMEM without memory, beyond PTRDIFF_MAX, and beyond the limit.
+ */
+struct st_heap;
+
+struct st_heap_statistics {
+    size_t live;       /* bytes of live blocks, rounded up to their size class or to whole pages */
+    size_t live_count; /* live blocks */
+    size_t mapped;     /* bytes of pages that the heap has taken, those without blocks included */
+    size_t span_count; /* runs of pages that the heap has taken */
+    size_t limit;      /* most that mapped may become; SIZE_MAX without a limit */
+};
+
+/* A heap whose pages never take more than limit bytes; 0: without a limit. */
+struct st_heap *st_heap_new(size_t limit) STRATALLOC_NOTHROW;
+
+/* Frees all blocks of the heap, and the heap. NULL is ignored. */
+void st_heap_destroy(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* Frees all blocks of the heap, and keeps the pages of those up to 32 KiB for the next blocks. */
+void st_heap_reset(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* Gives the heap's pages without blocks back. Returns their bytes. */
+size_t st_heap_trim(struct st_heap *heap) STRATALLOC_NOTHROW;
+
+/* As malloc, calloc, aligned_alloc (C17's), realloc, free and malloc_usable_size, within a heap. */
+void *st_heap_malloc(struct st_heap *heap, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_calloc(struct st_heap *heap, size_t count, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_aligned_alloc(struct st_heap *heap, size_t alignment, size_t size) STRATALLOC_NOTHROW;
+void *st_heap_realloc(struct st_heap *heap, void *block, size_t size) STRATALLOC_NOTHROW;
+void st_heap_free(struct st_heap *heap, void *block) STRATALLOC_NOTHROW;
+size_t st_heap_usable_size(const struct st_heap *heap, const void *block) STRATALLOC_NOTHROW;
+
+/* Writes what the heap holds to *out, in time proportional to its runs of pages. */
+void st_heap_stats(const struct st_heap *heap, struct st_heap_statistics *out) STRATALLOC_NOTHROW;
 
 /* Name and version, for example "stratalloc 0.1.0". Never NULL, not to be freed. Looking this
  * symbol up with dlsym is a way to see whether the library is in the process. */

@@ -42,6 +42,8 @@ mod malloc_extension;
 
 mod memory;
 
+mod heaps;
+
 mod mallopt;
 
 mod standard;

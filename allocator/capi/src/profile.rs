@@ -1,10 +1,10 @@
-//! Heap profiles and metrics on demand: `stratalloc_write_profile`, `stratalloc_metrics`; and tags:
-//! `stratalloc_tag_push`, `stratalloc_tag_pop`.
+//! Heap profiles and metrics on demand: `stratalloc_write_profile`, `stratalloc_profile_*`,
+//! `stratalloc_metrics`; and tags: `stratalloc_tag_push`, `stratalloc_tag_pop`.
 
 use core::ffi::{CStr, c_char, c_int, c_uint};
 
-use allocator::Error;
 use allocator::internal::profile::labels;
+use allocator::{Error, ProfileFormat, ProfileKind};
 
 use crate::text::CallerBuffer;
 
@@ -20,11 +20,75 @@ pub unsafe extern "C" fn stratalloc_write_profile(path: *const c_char) -> c_int 
     // SAFETY: a string (caller).
     let path = unsafe { CStr::from_ptr(path) };
     let Ok(path) = path.to_str() else { return libc::EINVAL };
-    match allocator::write_heap_profile(path) {
+    error_number(allocator::write_heap_profile(path))
+}
+
+/// The error number of a result.
+fn error_number(result: Result<(), Error>) -> c_int {
+    match result {
         Ok(()) => 0,
         Err(Error::NotProfiling) => libc::ENOTSUP,
         Err(_) => libc::EIO,
     }
+}
+
+/// `STRATALLOC_PROFILE_*` of the header.
+fn kind_of(number: c_int) -> Option<ProfileKind> {
+    Some(match number {
+        0 => ProfileKind::Heap,
+        1 => ProfileKind::Allocations,
+        2 => ProfileKind::Peak,
+        3 => ProfileKind::Growth,
+        4 => ProfileKind::Lifetimes,
+        _ => return None,
+    })
+}
+
+/// `STRATALLOC_FORMAT_*` of the header.
+fn format_of(number: c_int) -> Option<ProfileFormat> {
+    Some(match number {
+        0 => ProfileFormat::Pprof,
+        1 => ProfileFormat::Folded,
+        2 => ProfileFormat::Json,
+        _ => return None,
+    })
+}
+
+/// Writes a profile to a file; 0, `EINVAL`, `ENOTSUP` or `EIO`.
+///
+/// # Safety
+/// `path` is null or a string that a NUL ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stratalloc_profile_write(
+    kind: c_int,
+    format: c_int,
+    path: *const c_char,
+) -> c_int {
+    let (Some(kind), Some(format)) = (kind_of(kind), format_of(format)) else {
+        return libc::EINVAL;
+    };
+    if path.is_null() {
+        return libc::EINVAL;
+    }
+    // SAFETY: a string (caller).
+    let path = unsafe { CStr::from_ptr(path) };
+    let Ok(path) = path.to_str() else { return libc::EINVAL };
+    error_number(allocator::write_profile_file(kind, format, path))
+}
+
+/// Writes a profile to an open file descriptor; 0, `EINVAL`, `ENOTSUP` or `EIO`.
+#[unsafe(no_mangle)]
+pub extern "C" fn stratalloc_profile_write_fd(kind: c_int, format: c_int, fd: c_int) -> c_int {
+    let (Some(kind), Some(format)) = (kind_of(kind), format_of(format)) else {
+        return libc::EINVAL;
+    };
+    error_number(allocator::write_profile_fd(kind, format, fd))
+}
+
+/// Makes what is live now the base of profiles of growth.
+#[unsafe(no_mangle)]
+pub extern "C" fn stratalloc_profile_mark_base() {
+    allocator::mark_profile_base();
 }
 
 /// Writes OpenMetrics text as `snprintf` would: the result is the length of the whole text.

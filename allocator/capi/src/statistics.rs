@@ -138,6 +138,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
         ("metadata", now.metadata),
         ("metadata used", now.metadata_used),
         ("direct mapped", now.direct_mapped),
+        ("in heaps", now.in_heaps),
     ];
     for (name, bytes) in lines {
         writeln!(out, "{name:<22} = {bytes:>10}")?;
@@ -149,6 +150,7 @@ pub fn write_tiers(out: &mut impl Write, now: &Stats) -> fmt::Result {
         ("spans", now.span_count),
         ("free page runs", now.free_run_count),
         ("threads", now.thread_count),
+        ("heaps", now.heap_count),
     ];
     for (name, count) in lines {
         writeln!(out, "{name:<22} = {count:>10}")?;

@@ -80,7 +80,8 @@ impl Suppressions {
         Self(built_in.chain(names.filter(|name| !name.is_empty())).collect())
     }
 
-    fn matches(&self, frames: &[Frame]) -> bool {
+    /// Whether a stack with these frames is left out.
+    pub fn matches(&self, frames: &[Frame]) -> bool {
         if is_loading(frames) {
             return true;
         }

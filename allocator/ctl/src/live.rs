@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 use crate::client::Client;
 use crate::dump::Dump;
 use crate::group::{Figures, Suppressions, groups};
+use crate::page::Page;
 use crate::{How, leaks, top};
 
 /// Talks to a running process on stratalloc.
@@ -50,6 +51,8 @@ enum Command {
         #[command(flatten)]
         how: How,
     },
+    /// Watches the process, and writes a page of its heap (HTML).
+    Page(Page),
     /// Gives all free memory back to the system.
     Trim,
     /// Gives free pages back to the system.
@@ -75,6 +78,7 @@ pub fn run() -> Result<()> {
         Command::Leaks { growth: None, how } => how.write(&client.ask("profile")?, false)?,
         Command::Leaks { growth: Some(time), how } => growth(&client, seconds(time)?, &how)?,
         Command::Profile { how } => how.write(&client.ask("profile")?, false)?,
+        Command::Page(page) => page.write(&client, &live.target)?,
         Command::Trim => print!("{}", client.ask("trim")?),
         Command::Release { bytes } => print!("{}", client.ask(&format!("release {bytes}"))?),
         Command::Set { option } => print!("{}", client.ask(&format!("set {option}"))?),

@@ -7,6 +7,7 @@
 //! * `group`: stacks with names, the allocator's own frames cut off, suppressions applied.
 //! * `leaks`: the leak report, for people and machines.
 //! * `pprof`, `flame`: heap profiles for other tools.
+//! * `page`: the heap as a page of HTML.
 //! * `top`: the view that refreshes.
 //!
 //! It also makes the leak report at exit: the allocator starts it with a dump on its input.
@@ -17,6 +18,7 @@ mod flame;
 mod group;
 mod leaks;
 mod live;
+mod page;
 mod pprof;
 mod symbols;
 mod top;

@@ -5,8 +5,8 @@ use core::fmt;
 
 /// Why a call did not do what it was asked to. Nothing has changed then.
 ///
-/// Allocations are not among these calls: they answer with a null pointer, as
-/// [`GlobalAlloc`](core::alloc::GlobalAlloc) has it.
+/// Allocations of blocks are not among these calls: they answer with a null pointer, as
+/// [`GlobalAlloc`](core::alloc::GlobalAlloc) has it, or with nothing.
 ///
 /// ```
 /// use stratalloc::{Error, options};
@@ -38,6 +38,8 @@ pub enum Error {
     NotProfiling,
     /// The file of the heap profile cannot be made or written, or its name is too long.
     ProfileNotWritten,
+    /// There is no memory for a heap.
+    OutOfMemory,
 }
 
 impl fmt::Display for Error {
@@ -53,6 +55,7 @@ impl fmt::Display for Error {
                 "the process was started with neither leak_report nor sample_interval"
             }
             Self::ProfileNotWritten => "the file of the heap profile cannot be written",
+            Self::OutOfMemory => "there is no memory for a heap",
         })
     }
 }
@@ -75,6 +78,7 @@ mod tests {
             Error::ReadOnlyProperty,
             Error::NotProfiling,
             Error::ProfileNotWritten,
+            Error::OutOfMemory,
         ];
         let messages = all.map(|error| error.to_string());
         for (at, message) in messages.iter().enumerate() {

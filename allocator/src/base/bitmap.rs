@@ -216,6 +216,12 @@ impl<const WORDS: usize> Bitmap<WORDS> {
         self.words[index]
     }
 
+    /// The 64 bits from `64 * index` on, to be changed.
+    #[inline(always)]
+    pub fn word_mut(&mut self, index: usize) -> &mut u64 {
+        &mut self.words[index]
+    }
+
     /// Replaces bits `index * 64 ..`.
     pub fn set_word(&mut self, index: usize, bits: u64) {
         self.words[index] = bits;

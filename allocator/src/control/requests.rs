@@ -5,6 +5,9 @@
 //! | `stats` | where every byte is |
 //! | `top` | the same by size class, in columns |
 //! | `metrics` | the same as OpenMetrics text |
+//! | `heap` | the snapshot, options and size classes, for machines (`stats::heap_text`) |
+//! | `threads` | what each thread has cached |
+//! | `huge_pages` | how full each huge page is |
 //! | `profile` | a dump (`profile::dump`) |
 //! | `trim` | gives all free memory back; how many bytes left the process |
 //! | `release N` | gives up to N bytes of free pages back; likewise |
@@ -49,6 +52,14 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             out.put(b"ok\n");
             let _ = stats::write_metrics(out);
         }
+        ("heap" | "threads" | "huge_pages", None) => {
+            out.put(b"ok\n");
+            let _ = match command {
+                "heap" => stats::write_heap(out),
+                "threads" => stats::write_threads(out),
+                _ => stats::write_huge_pages(out),
+            };
+        }
         ("profile", None) => {
             if matches!(profile::mode(), Mode::Off | Mode::Record) {
                 return Err("the process was started with neither leak_report nor sample_interval");
@@ -77,9 +88,10 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
         }
         ("release" | "set", None) => return Err("an argument is missing"),
-        ("stats" | "top" | "metrics" | "profile" | "trim", Some(_)) => {
-            return Err("takes no argument");
-        }
+        (
+            "stats" | "top" | "metrics" | "heap" | "threads" | "huge_pages" | "profile" | "trim",
+            Some(_),
+        ) => return Err("takes no argument"),
         _ => return Err("unknown request"),
     }
     Ok(())

@@ -47,6 +47,14 @@ fn allocate_for(size: usize, align: usize, purpose: Purpose) -> *mut u8 {
     }
 }
 
+/// The span of a new block that belongs to the heap `number`.
+pub fn allocate_for_heap(size: usize, align: usize, number: u32) -> Option<NonNull<Span>> {
+    let span = span_for(size, align, Purpose::Any)?;
+    // SAFETY: a span that is ours, and that nobody else knows yet.
+    unsafe { (*span.as_ptr()).set_heap(number) };
+    Some(span)
+}
+
 /// As `allocate`, zeroed; memory known to be zero is not touched.
 #[cold]
 #[inline(never)]

@@ -43,7 +43,7 @@ pub unsafe fn usable_size(block: *mut u8) -> usize {
     if unlikely(guard::owns(block as usize)) {
         return guard::usable_size(block as usize);
     }
-    let span = misuse::check_block(block, "malloc_usable_size");
-    // SAFETY: `check_block` returns a live span's record, and records are never unmapped.
+    let span = misuse::find_block(block, "malloc_usable_size");
+    // SAFETY: `find_block` returns a live span's record, and records are never unmapped.
     misuse::block_size(unsafe { span.as_ref() }, block)
 }

@@ -7,9 +7,10 @@
 //! * `invalid free: 0x.. points into the middle of a block of N bytes at 0x..`
 //! * `double free: 0x.., a block of N bytes`
 //! * `double free: 0x.., in memory that was freed already` (on a page of blocks of several sizes)
+//! * `invalid free: 0x.., a block of N bytes, belongs to a heap, which alone may free it`
 //! * `layout mismatch: 0x.. is a block for up to N bytes, but given back with M bytes`
 //!
-//! `guard::report` has those of guarded and recorded blocks.
+//! `heaps::misuse` has those of heaps with lifetimes, and `guard::report` those of guarded and recorded blocks.
 
 use crate::base::fatal::{abort, fatal, say};
 use crate::central::chain::Search;
@@ -25,15 +26,27 @@ use crate::sync::{AtomicUsize, Ordering};
 use crate::thread_cache::{cache_pool, flush};
 use core::ptr::NonNull;
 
-/// The span of the block that starts at `block`. Aborts, naming `call`, if none does.
+/// The span of the block that starts at `block` and belongs to no heap with a lifetime. Aborts,
+/// naming `call`, if there is none.
 pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
+    let span = find_block(block, call);
+    // SAFETY: `find_block` returned the record of a live span; records are never unmapped.
+    let record = unsafe { span.as_ref() };
+    if record.heap() != 0 {
+        of_a_heap(block, record, call);
+    }
+    span
+}
+
+/// As [`check_block`], for blocks of heaps as well.
+pub fn find_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let addr = block as usize;
     let Some(span) = NonNull::new(PAGE_MAP.span(addr)) else { not_ours(addr, call) };
     // SAFETY: the page map holds records, which are never unmapped. A span that its owner is
     // freeing at this moment is a misuse, which may be missed.
     let record = unsafe { span.as_ref() };
     let start = match record.state {
-        SpanState::Small => match record.place_of(addr) {
+        SpanState::Small | SpanState::OfHeap => match record.place_of(addr) {
             Place::Object(_) => return span,
             Place::Inside => {
                 let size = record.class.size();
@@ -58,7 +71,7 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
 /// Bytes of the block that starts at `block`, in the span `record`.
 pub fn block_size(record: &Span, block: *mut u8) -> usize {
     match record.state {
-        SpanState::Small => record.class.size(),
+        SpanState::Small | SpanState::OfHeap => record.class.size(),
         SpanState::Shared => shared_pages::size_at(block as usize),
         // A sampled block has a span of its own, and is as long as others of its class.
         _ if record.sampled != SizeClass::NONE => record.sampled.size(),
@@ -104,6 +117,16 @@ fn freed_already(addr: usize, call: &str) -> ! {
         fatal(format_args!("double free: {addr:#x}, in memory that was freed already"))
     }
     fatal(format_args!("invalid {call}: {addr:#x} was freed already"))
+}
+
+/// Aborts: `block` belongs to a heap with a lifetime.
+#[cold]
+#[inline(never)]
+fn of_a_heap(block: *mut u8, record: &Span, call: &str) -> ! {
+    let (addr, size) = (block as usize, block_size(record, block));
+    fatal(format_args!(
+        "invalid {call}: {addr:#x}, a block of {size} bytes, belongs to a heap, which alone may free it"
+    ))
 }
 
 #[cold]

@@ -66,6 +66,15 @@ pub fn user_number() -> u32 {
     unsafe { call(libc::SYS_geteuid, [0; 6]) as u32 }
 }
 
+/// Nanoseconds since 1970, as the system has it.
+pub fn wall_clock_ns() -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let clock = libc::CLOCK_REALTIME as usize;
+    // SAFETY: a valid target, on the stack.
+    unsafe { call(libc::SYS_clock_gettime, [clock, &raw mut now as usize, 0, 0, 0, 0]) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
 /// Sends `signal` to the calling thread.
 pub fn send_to_this_thread(signal: i32) {
     let (process, thread) = (process_number() as usize, thread_number() as usize);

@@ -17,6 +17,8 @@ pub mod owner;
 
 pub mod span;
 
+pub mod heap_record;
+
 pub mod direct_map;
 pub mod root_index;
 

@@ -38,8 +38,7 @@ use core::ptr;
 const LEAF_PAGES: usize = 1 << (LEAF_SHIFT - PAGE_SHIFT);
 const LEAF_HUGE: usize = 1 << (LEAF_SHIFT - HUGE_SHIFT);
 
-/// One leaf, 528 KiB of address space: the class bytes must come first, as the zero leaf has no
-/// more than these.
+/// One leaf, 528 KiB of address space.
 #[repr(C)]
 struct Leaf {
     classes: [AtomicU8; LEAF_PAGES],
@@ -66,12 +65,20 @@ const LEAF_PART: usize = PAGES_PER_HUGE + size_of::<*mut Table>();
 pub struct PageMap {
     root: [AtomicUsize; ROOT_LEN],
     zero_leaf: [AtomicU8; LEAF_PAGES],
+    /// The end of the zero leaf.
+    zero_tables: [AtomicPtr<Table>; LEAF_HUGE],
 }
+
+const _: () = assert!(
+    core::mem::offset_of!(PageMap, zero_tables) - core::mem::offset_of!(PageMap, zero_leaf)
+        == core::mem::offset_of!(Leaf, tables)
+);
 
 /// The map of the process: 1 MiB of zeros in `.bss`, of which only what is used becomes resident.
 pub static PAGE_MAP: PageMap = PageMap {
     root: [const { AtomicUsize::new(0) }; ROOT_LEN],
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],
+    zero_tables: [const { AtomicPtr::new(ptr::null_mut()) }; LEAF_HUGE],
 };
 
 /// Whether classes are entered by their aliases. Guarded by the page heap's lock.
@@ -207,6 +214,23 @@ impl PageMap {
         }
     }
 
+    /// The first huge page at `addr` or behind it that has a table: every huge page of the heap has
+    /// one. Reads without a lock; for walks that may miss what is entered meanwhile.
+    pub fn next_table(&self, addr: usize) -> Option<usize> {
+        let mut huge = addr.next_multiple_of(HUGE_SIZE);
+        while huge >> ADDRESS_BITS == 0 {
+            let end = border(root_index(huge) + 1).min(1 << ADDRESS_BITS);
+            if self.leaf(huge).is_some() {
+                let mut pages = (huge..end).step_by(HUGE_SIZE);
+                if let Some(found) = pages.find(|&at| self.table(at).is_some()) {
+                    return Some(found);
+                }
+            }
+            huge = end.next_multiple_of(HUGE_SIZE);
+        }
+        None
+    }
+
     /// Makes sure that a large block at `addr` can be entered. Returns whether it can. A caller
     /// that then enters none calls `remove`.
     pub fn ensure_large(&self, addr: usize) -> bool {
@@ -235,6 +259,13 @@ impl PageMap {
         }
         for page in start.0..start.0 + pages.0 {
             self.write(PageId(page), span, class);
+        }
+    }
+
+    /// Enters a span of a heap with a lifetime: all of its pages lead to it, and none has a class.
+    pub fn insert_without_class(&self, span: *mut Span, start: PageId, pages: Length) {
+        for page in start.0..start.0 + pages.0 {
+            self.write(PageId(page), span, SizeClass::NONE);
         }
     }
 
@@ -353,6 +384,35 @@ impl PageMap {
         }
         // A huge page that the heap owns in part may hold direct blocks that are older.
         DIRECT_MAP.span(page)
+    }
+
+    /// The same in a straight line, for huge pages of the page heap alone: null for blocks with
+    /// mappings of their own. Heaps with lifetimes look up each block that they take back. `addr`
+    /// may be any number; of those that are no addresses, a few lead to the span of another one.
+    #[inline(always)]
+    pub fn span_in_huge(&self, addr: usize) -> *mut Span {
+        let huge = addr & !(HUGE_SIZE - 1);
+        if cfg!(not(target_arch = "x86_64")) && huge >> ADDRESS_BITS != 0 {
+            return ptr::null_mut();
+        }
+        // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Acquire: pairs with the
+        // Release in `leaf_or_new`; the leaf's zeroes are visible.
+        let distance =
+            unsafe { (*self.root.as_ptr().add(root_index(huge))).load(Ordering::Acquire) };
+        let leaf = (self.zero_leaf.as_ptr() as usize).wrapping_add(distance) as *const Leaf;
+        // SAFETY: zero leads to the zero leaf, which has the length of all leaves; anything else is
+        // the distance to a mapped leaf, which is never unmapped. What it has is null or a table
+        // that `table_or_new` entered, which is never freed. Acquire: pairs with the Release there;
+        // the table's zeroes are visible.
+        let table = unsafe {
+            let entry = &(*leaf).tables[(huge >> HUGE_SHIFT) & (LEAF_HUGE - 1)];
+            entry.load(Ordering::Acquire).as_ref()
+        };
+        match table {
+            // Acquire: pairs with the Release in `write`.
+            Some(table) => table.spans[PageId::containing(addr).in_huge()].load(Ordering::Acquire),
+            None => ptr::null_mut(),
+        }
     }
 
     /// The page heap's record of the huge page that holds `addr`, or null.

@@ -6,10 +6,11 @@
 //!
 //! Owner of the fields: the page heap while the span is `Free`; the central free list of its class
 //! while it is `Small` (under that list's lock); `central::shared_pages` while it is `Shared`, or
-//! was a span whose pages are; the thread that allocated it while `Large` or `Direct`.
+//! was a span whose pages are; the thread that allocated it while `Large` or `Direct`; the heap
+//! that took it while `OfHeap`, or while it has a heap's number (`heaps`).
 //!
 //! Invariant of a small span: `free.count() + allocated == objects`, and bits `objects..` are
-//! clear.
+//! clear. (`heaps` has the one of its spans.)
 
 use super::cow_set::CowSet;
 pub use super::units::OsPages;
@@ -36,12 +37,15 @@ pub enum SpanState {
     Direct = 3,
     /// A page with objects of several size classes; see `central::shared_pages`.
     Shared = 4,
+    /// Objects of one size class that belong to a heap with a lifetime; see `heaps`. The page map
+    /// has no class for its pages, so that no `free` takes them for the program's.
+    OfHeap = 5,
 }
 
 impl SpanState {
     /// Whether its blocks are objects of size classes.
     pub const fn is_small(self) -> bool {
-        matches!(self, Self::Small | Self::Shared)
+        matches!(self, Self::Small | Self::Shared | Self::OfHeap)
     }
 }
 
@@ -99,7 +103,7 @@ pub struct Span {
     pub start: PageId,
     /// Number of pages.
     pub pages: Length,
-    /// The class of its objects; `NONE` unless `Small`.
+    /// The class of its objects; `NONE` unless `Small` or `OfHeap`.
     pub class: SizeClass,
     /// What it is used for.
     pub state: SpanState,
@@ -119,7 +123,8 @@ pub struct Span {
     /// Whether `central::release` has searched this small span, and no object was freed to it
     /// since.
     pub searched: bool,
-    /// Objects that are not free here: with programs, magazines or transfer caches.
+    /// Objects that are not free here: with programs, magazines or transfer caches. In a span of a
+    /// heap, how many frees are left until the heap looks at the span (`heaps`).
     pub allocated: u16,
     /// Objects that were ever handed out; from here on the memory was never touched. Of a direct
     /// block: see [`Span::huge_extent`].
@@ -127,7 +132,7 @@ pub struct Span {
     /// OS pages of a small span that were released and not used since; see `central::release`.
     pub released: OsPages,
     /// OS pages of a small span that are being released. The objects on them count as allocated
-    /// until that is done.
+    /// until that is done. For all others see `heap`.
     pub held: OsPages,
     /// Free objects.
     pub free: Objects,
@@ -198,6 +203,41 @@ impl Span {
         !self.state.is_small() && self.sampled.index() == SizeClass::NONE.index()
     }
 
+    /// The number of the heap with a lifetime that the span belongs to; 0 if it belongs to none.
+    pub const fn heap(&self) -> u32 {
+        match self.state {
+            SpanState::OfHeap | SpanState::Large | SpanState::Direct => self.held,
+            _ => 0,
+        }
+    }
+
+    /// Makes a span that is no small one of the program's the one of the heap `number`, or of none
+    /// (0). Those have no use for the sets of pages that lie in the same place: the record is two full
+    /// cache lines.
+    pub fn set_heap(&mut self, number: u32) {
+        debug_assert!(matches!(
+            self.state,
+            SpanState::OfHeap | SpanState::Large | SpanState::Direct
+        ));
+        self.held = number;
+        if self.state == SpanState::OfHeap {
+            self.released = number;
+        }
+    }
+
+    /// What [`is_of_heap`](Self::is_of_heap) looks for in spans of the heap `number`.
+    pub const fn heap_key(number: u32) -> u64 {
+        number as u64 | (number as u64) << 32
+    }
+
+    /// Whether this is a span of small blocks of the heap with the key `key`: in one comparison, as
+    /// no other span has two equal sets but empty ones. (Pages that are being released are none that
+    /// were released already.)
+    #[inline(always)]
+    pub const fn is_of_heap(&self, key: u64) -> bool {
+        self.released as u64 | (self.held as u64) << 32 == key
+    }
+
     /// How many bytes this direct block may have with the kernel asked to back it by huge pages; 0
     /// if the kernel was not asked.
     pub fn huge_extent(&self) -> usize {
@@ -220,7 +260,9 @@ impl Span {
     /// Bytes at the start of the span that have been touched, as far as the record knows.
     pub fn touched_bytes(&self) -> usize {
         match self.state {
-            SpanState::Small if self.fresh => self.carved as usize * self.class.size(),
+            SpanState::Small | SpanState::OfHeap if self.fresh => {
+                self.carved as usize * self.class.size()
+            }
             _ => self.bytes(),
         }
     }

@@ -13,6 +13,7 @@ use super::teardown::Teardown;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
 use crate::os::{Guard, Linux, Lock, Os};
+use crate::page::heap_record::HeapRecord;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -55,6 +56,12 @@ pub(super) struct Inner {
     /// Large blocks handed out, and their bytes.
     large_count: usize,
     large_bytes: usize,
+    /// Bytes of spans with small blocks of heaps with lifetimes.
+    in_heaps: usize,
+    /// Heaps with lifetimes: unused records, how many records there are, and how many are in use.
+    pub heap_records: List<HeapRecord>,
+    pub heaps_made: u32,
+    pub heaps: usize,
     pub direct: DirectStats,
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
@@ -94,6 +101,10 @@ pub struct PageHeapStats {
     pub large_bytes: usize,
     /// Their number.
     pub large_count: usize,
+    /// Spans with small blocks of heaps with lifetimes.
+    pub in_heaps: usize,
+    /// Heaps with lifetimes.
+    pub heaps: usize,
     /// Free ranges and runs that a search may have to look at.
     pub free_run_count: usize,
     /// Blocks with mappings of their own.
@@ -121,6 +132,10 @@ impl<O: Os> PageHeap<O> {
                     spans: 0,
                     large_count: 0,
                     large_bytes: 0,
+                    in_heaps: 0,
+                    heap_records: List::new(),
+                    heaps_made: 0,
+                    heaps: 0,
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
@@ -148,6 +163,8 @@ impl<O: Os> PageHeap<O> {
             span_count: inner.spans,
             large_bytes: inner.large_bytes,
             large_count: inner.large_count,
+            in_heaps: inner.in_heaps,
+            heaps: inner.heaps,
             free_run_count: inner.ranges.count() + partly,
             direct: inner.direct,
         }
@@ -221,8 +238,12 @@ impl Inner {
         }
     }
 
-    /// Counts a span that goes from `old` to `new` bytes (0: none), if it is a large block.
+    /// Counts a span that goes from `old` to `new` bytes (0: none), if it is a large block, or a
+    /// span of small blocks of a heap with a lifetime.
     pub(super) fn note_large(&mut self, state: SpanState, old: usize, new: usize) {
+        if state == SpanState::OfHeap {
+            self.in_heaps = self.in_heaps + new - old;
+        }
         if state == SpanState::Large {
             self.large_bytes = self.large_bytes + new - old;
             self.large_count = self.large_count + usize::from(new > 0) - usize::from(old > 0);

@@ -24,10 +24,11 @@
 //! * `decay_steps`: when pages are released that nobody asked for.
 //! * `limits`: the soft and the hard limit on what is held.
 //! * `spans`: allocating and freeing spans.
+//! * `heap_spans`: spans and records of heaps with lifetimes.
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
-//! * `verify`: checking the records of the huge pages.
+//! * `verify`: checking the records of the huge pages. `huge_use`: how full each is, for a map.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
 //! * `sampled_pages`: pages of sampled blocks, kept for the next ones.
 //!
@@ -62,11 +63,15 @@ mod decay_steps;
 pub mod limits;
 mod spans;
 
+mod heap_spans;
+
 mod relocate;
 mod resize;
 
 mod direct;
 mod verify;
+
+mod huge_use;
 
 pub mod guard_pages;
 pub mod sampled_pages;

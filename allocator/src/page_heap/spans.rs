@@ -30,6 +30,19 @@ impl<O: Os> PageHeap<O> {
         class: SizeClass,
         take: impl FnOnce(&mut Inner) -> Option<(PageId, bool)>,
     ) -> Option<Allocated> {
+        let state = if class == SizeClass::NONE { SpanState::Large } else { SpanState::Small };
+        self.allocate_as(state, pages, class, take)
+    }
+
+    /// The same in `state`.
+    #[inline(always)]
+    pub(super) fn allocate_as(
+        &self,
+        state: SpanState,
+        pages: Length,
+        class: SizeClass,
+        take: impl FnOnce(&mut Inner) -> Option<(PageId, bool)>,
+    ) -> Option<Allocated> {
         let mut inner = self.lock();
         if !inner.admits(pages.bytes()) {
             return None;
@@ -40,15 +53,18 @@ impl<O: Os> PageHeap<O> {
             unsafe { inner.recycle_record(span) };
             return None;
         };
-        let state = if class == SizeClass::NONE { SpanState::Large } else { SpanState::Small };
         // SAFETY: `new_record` returned it to this thread, and nothing else refers to it.
         unsafe {
             span.write(Span::new(start, pages, state, class));
             (*span.as_ptr()).fresh = fresh;
         }
         inner.note_large(state, 0, pages.bytes());
-        PAGE_MAP.insert(span.as_ptr(), start, pages, class);
         probe!("span_allocate", start.addr(), pages.bytes(), class.index());
+        if state == SpanState::OfHeap {
+            PAGE_MAP.insert_without_class(span.as_ptr(), start, pages);
+        } else {
+            PAGE_MAP.insert(span.as_ptr(), start, pages, class);
+        }
         let at_once = inner.note_decay(&self.os);
         let excess = inner.excess(&self.os);
         drop(inner);

@@ -30,6 +30,11 @@ impl Parameter {
         Value { kind: self.kind, number: get(self.id) }
     }
 
+    /// The value as the allocator has it: bytes, milliseconds, or the place of a word.
+    pub(crate) fn number(&self) -> usize {
+        get(self.id)
+    }
+
     /// Sets the value from text, as in the environment. Returns whether the text is a value of its
     /// kind, and in range; if not, nothing changes.
     pub(crate) fn set_text(&self, text: &[u8]) -> bool {

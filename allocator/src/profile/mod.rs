@@ -24,6 +24,7 @@
 //! * `output_file`: the files that the options name.
 //! * `dump`: all of it as text, with raw addresses and the process's mappings.
 //! * `report`: the report at exit.
+//! * `export`: profiles in the forms of other tools, written by the process itself.
 //!
 //! Memory comes from the metadata arena and is bounded; what finds no room is counted as lost.
 //! Locks are sharded and of one rank; no two of them are held at a time, except by `fork`.
@@ -56,6 +57,8 @@ pub mod output_file;
 pub mod dump;
 
 pub mod report;
+
+pub mod export;
 
 use crate::base::probe::probe;
 use crate::os::{Linux, Os};
@@ -144,6 +147,11 @@ pub fn for_each_table(visit: impl Fn(usize, usize)) {
 /// Bytes outstanding as far as they are watched, now and at most.
 pub fn sums() -> (usize, usize) {
     stacks::sums()
+}
+
+/// Notes what every stack holds now, for profiles of growth.
+pub fn mark_base() {
+    stacks::mark_base();
 }
 
 /// Calls `visit` for every lock, for `fork`.

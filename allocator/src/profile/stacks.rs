@@ -35,6 +35,9 @@ pub struct Tally {
     pub peak_count: usize,
     /// Bytes outstanding at that moment.
     pub peak_bytes: usize,
+    /// Outstanding blocks and bytes when [`mark_base`] was called last; 0 before that.
+    pub base_count: usize,
+    pub base_bytes: usize,
     /// Freed blocks by lifetime; see [`LIFETIME_BOUNDS_MS`].
     pub lifetimes: [usize; LIFETIME_BOUNDS_MS.len() + 1],
     /// The peak that `peak_*` were saved for.
@@ -113,6 +116,8 @@ impl Stack {
             total_bytes: 0,
             peak_count: 0,
             peak_bytes: 0,
+            base_count: 0,
+            base_bytes: 0,
             lifetimes: [0; LIFETIME_BOUNDS_MS.len() + 1],
             saved_for: 0,
         };
@@ -286,6 +291,31 @@ pub fn for_each_labelled(mut visit: impl FnMut(&[usize], Tally, Labels)) {
                 visit(frames, complete(tally), labels);
                 // SAFETY: `stack` is a linked record; records are never unlinked or freed.
                 stack = unsafe { (*stack).next.load(Ordering::Acquire) };
+            }
+        }
+    }
+}
+
+/// Notes what every stack holds now, for profiles of growth.
+pub fn mark_base() {
+    let mark = |tally: &mut Tally| {
+        tally.base_count = tally.live_count;
+        tally.base_bytes = tally.live_bytes;
+    };
+    for (lock, heads) in SHARDS_OF_STACKS.iter().zip(&HEADS) {
+        mark(&mut lock.lock().nameless.tally);
+        for head in heads {
+            // Acquire, twice: see `HEADS`.
+            let mut stack = head.load(Ordering::Acquire);
+            while !stack.is_null() {
+                // SAFETY: a linked record, which is never unlinked or freed; its figures are changed
+                // under its lock.
+                unsafe {
+                    let guard = lock.lock();
+                    mark(&mut (*stack).tally);
+                    drop(guard);
+                    stack = (*stack).next.load(Ordering::Acquire);
+                }
             }
         }
     }

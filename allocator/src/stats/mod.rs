@@ -4,11 +4,13 @@
 mod totals;
 
 mod class_usage;
+mod heap_text;
 mod histogram;
 mod text;
 mod verify;
 
 pub use class_usage::ClassUsage;
+pub use heap_text::{write_heap, write_huge_pages, write_threads};
 pub use histogram::BlockHistogram;
 pub use text::{write_classes, write_metrics};
 pub use totals::Stats;

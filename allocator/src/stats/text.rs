@@ -10,7 +10,7 @@ use core::fmt::{self, Write};
 type Gauge = (&'static str, &'static str, fn(&Stats) -> usize);
 
 /// Figures in bytes: name, meaning, value. The parts of `mapped` come first, as in [`Stats`].
-const BYTES: [Gauge; 18] = [
+static BYTES: [Gauge; 19] = [
     ("mapped", "Address space taken from the OS for user memory", |now| now.mapped),
     ("in_use", "Blocks handed to the program, rounded up to their size class", |now| now.in_use),
     ("thread_cache_free", "Free objects in the caches of all threads", |now| now.thread_cache_free),
@@ -21,6 +21,9 @@ const BYTES: [Gauge; 18] = [
     ("page_heap_released", "Free pages that hold no memory", |now| now.page_heap_released),
     ("internal_fragmentation", "What blocks have beyond what was asked for, estimated", |now| {
         now.internal_fragmentation
+    }),
+    ("in_heaps", "Part of in_use: spans with small blocks of heaps with lifetimes", |now| {
+        now.in_heaps
     }),
     ("shared_pages", "Pages with blocks of several size classes", |now| now.shared_pages),
     ("central_released", "OS pages inside spans that hold no memory", |now| now.central_released),
@@ -34,20 +37,21 @@ const BYTES: [Gauge; 18] = [
 ];
 
 /// Figures that count things.
-const COUNTS: [Gauge; 4] = [
+static COUNTS: [Gauge; 5] = [
     ("blocks_in_use", "Blocks handed to the program", |now| now.in_use_count),
     ("direct_mapped_blocks", "Blocks with a mapping of their own", |now| now.direct_mapped_count),
     ("spans", "Spans in use", |now| now.span_count),
+    ("heaps", "Heaps with lifetimes", |now| now.heap_count),
     ("threads", "Threads that have a cache", |now| now.thread_count),
 ];
 
 /// Writes the state of this moment as OpenMetrics text, `# EOF` included.
 pub fn write_metrics(out: &mut impl Write) -> fmt::Result {
     let now = Stats::take();
-    for (name, meaning, value) in BYTES {
+    for &(name, meaning, value) in &BYTES {
         write_gauge(out, format_args!("{name}_bytes"), Some("bytes"), meaning, value(&now))?;
     }
-    for (name, meaning, value) in COUNTS {
+    for &(name, meaning, value) in &COUNTS {
         write_gauge(out, format_args!("{name}"), None, meaning, value(&now))?;
     }
     let (live, peak) = profile::sums();

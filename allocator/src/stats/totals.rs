@@ -39,7 +39,12 @@ pub struct Stats {
     pub internal_fragmentation: usize,
     /// Part of `in_use`: blocks beyond the size classes, direct-mapped ones included.
     pub large: usize,
-    /// Number of blocks handed to the program.
+    /// Part of `in_use`: spans with small blocks of heaps with lifetimes ([`Heap`](crate::Heap)), what
+    /// is free in them included.
+    pub in_heaps: usize,
+    /// Number of heaps with lifetimes.
+    pub heap_count: usize,
+    /// Number of blocks handed to the program, small ones of heaps with lifetimes not included.
     pub in_use_count: usize,
     /// Free objects in the thread caches of all threads.
     pub thread_cache_free: usize,
@@ -166,7 +171,7 @@ impl Stats {
             CENTRAL.internal_fragmentation_of(SizeClass::NONE, large_count);
         // Spans of small objects that came or went since their class was read count as central
         // free.
-        let small = pages.used - pages.large_bytes;
+        let small = pages.used - pages.large_bytes - pages.in_heaps;
         let known = self.in_use
             + self.central_free
             + self.transfer_cache_free
@@ -176,7 +181,9 @@ impl Stats {
         let excess = known.saturating_sub(small);
         self.mapped = pages.mapped + direct.bytes + excess;
         self.large = pages.large_bytes + direct.bytes;
-        self.in_use += self.large;
+        self.in_heaps = pages.in_heaps;
+        self.heap_count = pages.heaps;
+        self.in_use += self.large + self.in_heaps;
         self.direct_mapped = direct.bytes;
         self.direct_mapped_count = direct.count;
         self.direct_mapped_peak = direct.peak_bytes;
@@ -258,6 +265,7 @@ impl fmt::Display for Stats {
             ("mapped from the OS", self.mapped),
             ("in use by the program", self.in_use),
             ("  of it fragmentation (est.)", self.internal_fragmentation),
+            ("  of it in spans of heaps", self.in_heaps),
             ("free in thread caches", self.thread_cache_free),
             ("free in transfer caches", self.transfer_cache_free),
             ("free in central lists", self.central_free),
@@ -277,6 +285,7 @@ impl fmt::Display for Stats {
         }
         writeln!(out, "{:<28} = {:>14}", "blocks in use", self.in_use_count)?;
         writeln!(out, "{:<28} = {:>14}", "spans", self.span_count)?;
+        writeln!(out, "{:<28} = {:>14}", "heaps with lifetimes", self.heap_count)?;
         writeln!(out, "{:<28} = {:>14}", "threads with a cache", self.thread_count)
     }
 }

@@ -7,6 +7,7 @@ use crate::central::chain::{FreeObject, Search};
 use crate::central::shared_pages::class_at;
 use crate::central::verify::is_object;
 use crate::guard;
+use crate::heaps;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
@@ -50,6 +51,7 @@ pub fn block_is_live(addr: usize) -> bool {
     let Some(span) = span_of(addr) else { return false };
     let class = match span.state {
         SpanState::Small => span.class,
+        SpanState::OfHeap => return heaps::is_live_in(span, addr),
         SpanState::Shared => class_at(addr),
         _ => return span.addr() == addr,
     };

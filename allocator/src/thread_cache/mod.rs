@@ -18,6 +18,7 @@
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `drain`: flushing what a whole cache holds.
 //! * `registry`: all caches, under one lock; walks through them, for statistics and `fork`.
+//! * `cache_use`: what each thread has cached, for reports.
 //! * `publish`: what the slot of a thread names.
 //! * `park`: taking what the threads that sleep have cached.
 //! * `cow`: what a thread does while a forked child shares the pages.
@@ -52,6 +53,8 @@ mod sizing;
 mod drain;
 
 pub mod registry;
+
+pub mod cache_use;
 
 pub mod publish;
 

@@ -3,12 +3,13 @@
 //! options lead to.
 
 use crate::blocks::{Blocks, must_allocate};
+use std::alloc::Layout;
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
-use stratalloc::MallocExtension;
 use stratalloc::internal::faults::Kind;
 use stratalloc::options::{self, HugePages};
+use stratalloc::{Heap, MallocExtension};
 
 /// A workload.
 pub struct Workload {
@@ -47,6 +48,33 @@ fn sizes(seed: usize, top_bits: u32) -> impl Iterator<Item = usize> {
     })
 }
 
+/// A heap with a lifetime: what fails in it leaves it sound, and its end gives everything back.
+fn in_a_heap(seed: usize) {
+    let Ok(mut heap) = Heap::new() else { return };
+    for round in 0..2_u8 {
+        let mut held = Vec::new();
+        for (number, len) in sizes(seed, 17).take(150).enumerate() {
+            let layout = Layout::from_size_align(len, 1 << (number % 14)).expect("a layout");
+            let Some(block) = heap.alloc_layout(layout) else { continue };
+            // SAFETY: a live block of `len` bytes.
+            unsafe { block.write_bytes(round ^ number as u8, len) };
+            held.push((block, layout, round ^ number as u8));
+        }
+        for (block, layout, tag) in held.into_iter().step_by(3) {
+            // SAFETY: a live block of this layout, of which every byte was written.
+            unsafe {
+                let bytes = std::slice::from_raw_parts(block.as_ptr(), layout.size());
+                assert!(bytes.iter().all(|byte| *byte == tag), "a block of a heap was overwritten");
+                heap.dealloc(block, layout);
+            }
+        }
+        assert!(heap.is_sound());
+        heap.reset();
+    }
+    heap.trim();
+    assert_eq!(heap.stats().mapped, 0);
+}
+
 /// Every size, freed in patterns that leave holes, with trims, options and statistics in between.
 fn mixed(blocks: &mut Blocks) {
     for (round, policy) in
@@ -65,6 +93,7 @@ fn mixed(blocks: &mut Blocks) {
             blocks.allocate_zeroed(len + 5_000);
         }
         blocks.allocate(70 << 20);
+        in_a_heap(round);
         blocks.free_where(|index| index % 3 != round);
         match round {
             0 => drop(stratalloc::trim(1 << 20)),

@@ -5,6 +5,7 @@
 
 mod extras;
 mod find;
+mod heap_pages;
 mod installed;
 mod instructions;
 mod latency;
@@ -16,6 +17,7 @@ mod spawn;
 
 pub use extras::{WATCHED_SHARE, count_all, start_up, watch_all};
 pub use find::find;
+pub use heap_pages::draw_all as draw_heap_pages;
 pub use installed::installed;
 pub use latency::{Pace, failures_of, latency_estimate, time_all};
 pub use programs::{

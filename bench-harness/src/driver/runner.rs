@@ -207,6 +207,18 @@ impl Runner {
         start.ask(arguments, limit)
     }
 
+    /// The same with some variables more in its environment.
+    pub fn ask_with(
+        &self,
+        arguments: &[&str],
+        limit: Duration,
+        variables: &[(&'static str, OsString)],
+    ) -> Result<Answer, SpawnError> {
+        let mut start = self.start.clone();
+        start.environment.extend_from_slice(variables);
+        start.ask(arguments, limit)
+    }
+
     /// The same under callgrind: the answer, and how many instructions the whole process took.
     pub fn count(&self, arguments: &[&str], limit: Duration) -> Result<(Answer, u64), String> {
         let mut command = Command::new("valgrind");

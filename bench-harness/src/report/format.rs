@@ -2,22 +2,6 @@
 
 use crate::statistics::Estimate;
 
-/// `text` for use between tags and in quoted attributes.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 /// Three significant digits, and no more decimals than that takes.
 pub fn digits(value: f64) -> String {
     let decimals = match value.abs() {
@@ -177,10 +161,5 @@ mod tests {
         assert_eq!(with_range(&estimate(0.6, 0.641), two), "0.62 0.60\u{2013}0.64");
         assert_eq!(figure(&few(1), seconds), "620 ms (1 run)");
         assert_eq!((plural(1, "round"), plural(3, "round")), ("1 round".into(), "3 rounds".into()));
-    }
-
-    #[test]
-    fn markup_is_taken_literally() {
-        assert_eq!(escape("<b a='1'>&\"</b>"), "&lt;b a=&#39;1&#39;&gt;&amp;&quot;&lt;/b&gt;");
     }
 }

@@ -125,6 +125,10 @@ pub struct Run {
     /// Count the instructions of every workload's operations (needs valgrind; takes its time)
     #[arg(long)]
     pub instructions: bool,
+    /// Run every workload once more under stratalloc, and write a page of its heap over time: heap/WORKLOAD.html
+    /// in the folder of the report
+    #[arg(long)]
+    pub heap_pages: bool,
     /// Seconds to wait for memory to go back after a run that was watched
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = positive)]
     pub rest: f64,

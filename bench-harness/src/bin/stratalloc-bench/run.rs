@@ -5,7 +5,7 @@ use crate::args::{REST, Run};
 use crate::chosen::{Chosen, choose_runners, keep_newest};
 use crate::progress::Progress;
 use crate::traces;
-use crate::{Problem, write_report};
+use crate::{Problem, runner_folder, write_report};
 use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
 use bench_harness::latency::Load;
@@ -60,6 +60,12 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     let files: Vec<&Path> =
         [Some(path.as_path()), arguments.save.as_deref()].into_iter().flatten().collect();
     measure(arguments, &chosen, &mut results, &runners, limits, begin, &files);
+    if arguments.heap_pages {
+        let programs = runner_folder(&arguments.peers)?;
+        driver::draw_heap_pages(&mut results, &runners, limits, &programs, &folder, |workload| {
+            eprintln!("heap page: {workload}");
+        });
+    }
     for path in &files {
         results.save(path).map_err(|error| format!("{}: {error}", path.display()))?;
     }

@@ -1,10 +1,11 @@
 //! Who took part: versions, the proof that each was in use, and what could not be measured.
 
-use super::super::format::{escape, plural};
+use super::super::format::plural;
 use super::part::Part;
 use super::{again, series};
 use crate::child::Description;
 use crate::results::{Failure, Results};
+use report_style::escape;
 
 /// The part about the allocators.
 pub fn part(results: &Results) -> Part {

@@ -1,7 +1,7 @@
 //! The answer, before everything else: what to take home in words, time against memory in one
 //! chart, where ours is behind, and a table of all measures with their intervals.
 
-use super::super::format::{escape, range, times};
+use super::super::format::{range, times};
 use super::super::standing::{self, DECIDING};
 use super::super::weak;
 use super::overview::scatter;
@@ -11,6 +11,7 @@ use crate::results::Results;
 use crate::standing::is_ours;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
+use report_style::escape;
 
 /// The section.
 pub fn section(results: &Results, summary: &Summary<'_>) -> String {

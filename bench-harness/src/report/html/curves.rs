@@ -1,10 +1,10 @@
 //! Memory over time: a chart for every workload, a curve for every allocator.
 
 use super::series;
-use super::svg::{Anchor, chart, line, linear_ticks, text};
 use crate::measure::Measurement;
 use crate::results::Results;
 use crate::summary::Summary;
+use report_style::svg::{Anchor, chart, line, linear_ticks, text};
 use std::fmt::Write;
 
 pub(super) const WIDTH: f64 = 560.0;
@@ -98,9 +98,13 @@ fn curve(index: usize, run: &Measurement, axes: &Axes) -> String {
     )
 }
 
-/// A tick's number without needless decimals; thousands where it is large: `200k`.
+/// A tick's number without needless decimals; in thousands or millions where it is large: `200k`.
 pub(super) fn plain(value: f64) -> String {
-    let (value, unit) = if value >= 10_000.0 { (value / 1e3, "k") } else { (value, "") };
+    let (value, unit) = match value {
+        10_000_000.0.. => (value / 1e6, "M"),
+        10_000.0.. => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
     let text = format!("{value:.3}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned() + unit
 }
@@ -115,5 +119,6 @@ mod tests {
         assert_eq!(plain(0.25), "0.25");
         assert_eq!(plain(100.0), "100");
         assert_eq!(plain(200_000.0), "200k");
+        assert_eq!(plain(10_000_000.0), "10M");
     }
 }

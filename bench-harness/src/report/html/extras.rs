@@ -1,10 +1,10 @@
 //! The tables of what was measured once.
 
 use super::super::extras::{Table, instructions, start_up};
-use super::super::format::escape;
 use super::again;
 use super::part::Part;
 use crate::results::Results;
+use report_style::escape;
 
 /// The parts of those that have rows.
 pub fn parts(results: &Results) -> Vec<Part> {

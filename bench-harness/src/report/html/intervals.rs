@@ -3,10 +3,10 @@
 
 use super::curves::plain;
 use super::series;
-use super::svg::{Anchor, chart, line, linear_ticks, text};
 use crate::results::Results;
 use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
+use report_style::svg::{Anchor, chart, line, linear_ticks, text};
 
 pub(super) const WIDTH: f64 = 560.0;
 const ROW: f64 = 21.0;

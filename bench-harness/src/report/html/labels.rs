@@ -1,6 +1,6 @@
 //! Names beside dots, so that none covers another.
 
-use super::svg::Anchor;
+use report_style::svg::Anchor;
 
 /// Where a name stands.
 #[derive(Debug, Clone, Copy, PartialEq)]

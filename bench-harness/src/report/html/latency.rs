@@ -3,14 +3,15 @@
 //! Both axes are logarithmic, across in the share of calls that are slower, as in the plots that
 //! HdrHistogram made common: each step to the right is a tenth of the calls of the one before.
 
-use super::super::format::{escape, range};
+use super::super::format::range;
 use super::super::latency::{self, DECIDING, FIGURES, Shown, estimate, micro};
 use super::extras::html;
 use super::part::{Part, anchor, item};
-use super::svg::{Anchor, chart, line, text};
 use super::{again, heads, series};
 use crate::latency::Distribution;
 use crate::results::{LatencyRun, Results};
+use report_style::escape;
+use report_style::svg::{Anchor, chart, line, text};
 use std::fmt::Write;
 
 const WIDTH: f64 = 560.0;

@@ -4,9 +4,9 @@
 
 use super::curves::{Axes, HEIGHT, WIDTH};
 use super::series;
-use super::svg::chart;
 use crate::measure::Watch;
 use crate::results::Results;
+use report_style::svg::chart;
 use std::fmt::Write;
 
 /// Points of a curve.

@@ -1,10 +1,11 @@
 //! Where, when and with what the runs were done, how quiet the machine was, and the method in
 //! short.
 
-use super::super::format::{escape, memory};
+use super::super::format::memory;
 use super::super::noise;
 use super::part::Part;
 use crate::results::Results;
+use report_style::escape;
 
 /// The part.
 pub fn part(results: &Results) -> Part {

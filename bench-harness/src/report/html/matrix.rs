@@ -1,9 +1,10 @@
 //! Workloads by allocators: every ratio to the best peer, in a table that can be sorted.
 
-use super::super::format::{escape, plural, range, two};
+use super::super::format::{plural, range, two};
 use super::part::anchor;
 use crate::results::{Failure, Results};
 use crate::summary::{Measure, Summary};
+use report_style::escape;
 
 /// The table of one measure; names lead to what is behind `prefix`, `noun` is what a row is, and
 /// `foot` the last row.

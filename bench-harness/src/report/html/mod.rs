@@ -16,13 +16,13 @@ pub mod overview;
 pub mod part;
 mod programs;
 mod scenarios;
-mod svg;
 mod workloads;
 
-use super::format::{escape, plural};
+use super::format::plural;
 use crate::results::Results;
 use crate::summary::{Measure, Summary};
 use part::Part;
+use report_style::escape;
 
 /// Colours that the style gives to allocators.
 const COLOURS: usize = 14;
@@ -41,17 +41,9 @@ pub fn page(results: &Results) -> String {
     };
     let parts = parts(results, with_runs);
     let folded: String = parts.iter().map(Part::html).collect();
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
-         <meta name=\"color-scheme\" content=\"light dark\"/>\n\
-         <title>Memory allocators side by side</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-         <main id=\"top\">\n{}{answer}{}{folded}</main>\n<script>\n{}</script>\n</body>\n</html>\n",
-        include_str!("style.css"),
-        header(results),
-        part::contents(&parts),
-        include_str!("page.js"),
-    )
+    let main = format!("{}{answer}{}{folded}", header(results), part::contents(&parts));
+    let (style, script) = (include_str!("style.css"), include_str!("page.js"));
+    report_style::document("Memory allocators side by side", style, &main, script)
 }
 
 /// What folds, in the order of the page.
@@ -115,16 +107,17 @@ fn series(index: usize) -> String {
 
 fn header(results: &Results) -> String {
     let machine = &results.machine;
-    let programs = match results.programs.facts.len() {
-        0 => String::new(),
-        count => format!(", {}", plural(count, "real program")),
-    };
+    let rounds = |of: usize| plural(of, "round");
+    let programs = results.of_programs().map_or(String::new(), |programs| {
+        let count = plural(programs.workloads.len(), "real program");
+        format!(", {count} ({})", rounds(programs.rounds()))
+    });
     format!(
         "<header>\n<h1>Memory allocators side by side</h1>\n\
-         <p>{}, {}{programs}, {} each &#183; {} &#215; {} &#183; {} &#183; {} &#183; {}</p>\n</header>\n",
+         <p>{}, {} ({}){programs} &#183; {} &#215; {} &#183; {} &#183; {} &#183; {}</p>\n</header>\n",
         plural(results.allocators.len(), "allocator"),
         plural(results.workloads.len(), "workload"),
-        plural(results.rounds(), "round"),
+        rounds(results.rounds()),
         machine.cpus,
         escape(&machine.cpu),
         escape(&machine.kernel),

@@ -4,10 +4,10 @@ use super::super::standing::DECIDING;
 use super::curves::plain;
 use super::labels::{Obstacle, place_labels};
 use super::series;
-use super::svg::{Anchor, LogAxis, chart, line, text};
 use crate::results::Results;
 use crate::statistics::Estimate;
 use crate::summary::Summary;
+use report_style::svg::{Anchor, LogAxis, chart, line, text};
 
 const WIDTH: f64 = 560.0;
 const HEIGHT: f64 = 500.0;

@@ -1,7 +1,7 @@
 //! Parts of the page that fold. Each ends with the files that hold its data and the command that
 //! measures it again; the table of contents is made from the same list.
 
-use super::super::format::escape;
+use report_style::escape;
 
 /// A part.
 pub struct Part {

@@ -1,11 +1,12 @@
 //! Real programs: how allocators stand over all of them, every program against its best peer, and
 //! what the programs are.
 
-use super::super::format::{escape, memory};
+use super::super::format::memory;
 use super::matrix;
 use super::part::{Part, anchor};
 use crate::results::{Missing, ProgramFacts, Programs, Results};
 use crate::summary::{Measure, Summary};
+use report_style::escape;
 
 /// What stands before the names of programs in links.
 pub const PREFIX: &str = "program";

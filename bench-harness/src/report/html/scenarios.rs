@@ -1,14 +1,15 @@
 //! The scenarios: for each, what the documents say and whether it is so, a chart, a table.
 
-use super::super::format::{digits, escape};
+use super::super::format::digits;
 use super::super::scenarios::{Setting, Verdict, shown, verdicts};
 use super::curves::plain;
 use super::part::{Part, anchor, item};
-use super::svg::{Anchor, chart, line, linear_ticks, text};
 use super::{again, heads, series};
 use crate::results::Results;
 use crate::scenarios::{Chart, Finding, Scenario, Tuning, Unit};
 use crate::summary::BASELINE;
+use report_style::escape;
+use report_style::svg::{Anchor, chart, line, linear_ticks, text};
 use std::fmt::Write;
 
 /// What stands above the scenarios.

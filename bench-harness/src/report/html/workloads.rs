@@ -1,11 +1,12 @@
 //! A folded part for every workload: what it is, time and memory with their intervals, memory over
 //! time.
 
-use super::super::format::{escape, plural};
+use super::super::format::plural;
 use super::part::{anchor, item};
 use super::{curves, intervals, live};
 use crate::results::Results;
 use crate::summary::Summary;
+use report_style::escape;
 
 /// All of them.
 pub fn items(results: &Results, summary: &Summary<'_>, prefix: &str) -> String {

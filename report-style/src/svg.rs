@@ -1,12 +1,15 @@
 //! What the charts share: the outer element, text, and axes with round numbers.
 
-use super::super::format::escape;
+use crate::escape;
 
 /// How a text stands to its point.
 #[derive(Clone, Copy)]
 pub enum Anchor {
+    /// It begins there.
     Start,
+    /// Its middle is there.
     Middle,
+    /// It ends there.
     End,
 }
 
