@@ -7,6 +7,7 @@ use crate::page::metadata::{self, Kind, METADATA};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::limits::limit_stats;
 use crate::page_heap::{PAGE_HEAP, sampled_pages};
+use crate::policy::HARDENED;
 use crate::thread_cache::{registry, shared_blocks};
 use core::fmt;
 
@@ -157,8 +158,8 @@ impl Stats {
     fn add_page_heap(&mut self) {
         let mut pages = PAGE_HEAP.stats();
         let direct = pages.direct;
-        // To the page heap, what is kept for sampled blocks is in use.
-        let kept = sampled_pages::kept_pages().min(pages.large_count);
+        // To the page heap, what is kept for sampled blocks is in use. (The hardened build keeps none.)
+        let kept = if HARDENED { 0 } else { sampled_pages::kept_pages().min(pages.large_count) };
         pages.large_count -= kept;
         pages.large_bytes -= kept * PAGE_SIZE;
         pages.used -= kept * PAGE_SIZE;
