@@ -168,9 +168,10 @@ mod readme {}
 #[cfg(not(loom))]
 pub use api::{
     BlockHistogram, ClassUsage, Configured, Error, Heap, HeapStats, MallocExtension, MemoryLimit,
-    Options, Ownership, ProfileFormat, ProfileKind, Property, PropertyKey, Stats, Stratalloc,
-    block_histogram, flush_thread_cache, for_each_size_class, good_size, is_live, is_sound,
-    mark_profile_base, options, owns, release_due_pages, release_free_memory, release_pages, stats,
-    thread_cache_bytes, trim, usable_size, write_heap_profile, write_metrics, write_profile,
-    write_profile_fd, write_profile_file,
+    Options, Ownership, ProfileFormat, ProfileKind, Property, PropertyKey, Stats, Stratalloc, Tag,
+    TagGuard, TagUsage, Tagged, block_histogram, flush_thread_cache, for_each_size_class,
+    for_each_tag, good_size, is_live, is_sound, mark_profile_base, options, owns,
+    release_due_pages, release_free_memory, release_pages, stats, tag, thread_cache_bytes, trim,
+    usable_size, write_heap_profile, write_metrics, write_profile, write_profile_fd,
+    write_profile_file,
 };

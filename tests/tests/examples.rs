@@ -33,6 +33,19 @@ fn global_allocator() {
 }
 
 #[test]
+fn tags() {
+    let said = text_of("tags");
+    let mut lines: Vec<&str> = said.lines().collect();
+    lines.sort_unstable();
+    let expected = [
+        "cache: 200 of 200 blocks of 64 KiB are held",
+        "requests: 100 of 150 blocks of 64 KiB are held",
+        "start-up: 10 of 10 blocks of 64 KiB are held",
+    ];
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn options() {
     let said = text_of("options");
     let expected = [

@@ -162,7 +162,8 @@ fn metrics_are_well_formed_and_sum_up() {
     for line in body.lines() {
         let words: Vec<&str> = line.split(' ').collect();
         if let ["#", "TYPE", name, kind] = words[..] {
-            assert_eq!(kind, "gauge", "{line}");
+            let counts = name == "stratalloc_tag_allocated_bytes";
+            assert_eq!(kind, if counts { "counter" } else { "gauge" }, "{line}");
             assert!(!seen.contains(&name.to_owned()), "{line}: the family was there before");
             family = name.to_owned();
             seen.push(family.clone());
@@ -210,15 +211,73 @@ fn a_backtrace_from_inside_malloc_is_complete() {
     assert!(child < at("start_thread").or(at("libc.so")).or(at("clone")), "{finished}");
 }
 
+/// What a consumer of OpenTelemetry's probes sees: each sampled block with its size and the bytes
+/// that it stands for, and its end, once. With a sample for each byte that is every block.
+#[test]
+fn a_consumer_of_opentelemetrys_probes_sees_sampled_blocks_come_and_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (script, go) = (folder.path().join("script"), folder.path().join("go"));
+    std::fs::write(&go, "\n").expect("a file");
+    let library = library::shared();
+    let library = library.display();
+    let say = |probe: &str, format: &str, arguments: &str| {
+        format!(
+            "break -probe-stap otel_memory:{probe}\ncommands\nsilent\n\
+             printf \"{probe} {format}\\n\", {arguments}\ncontinue\nend\n"
+        )
+    };
+    let commands = format!(
+        "set debuginfod enabled off\nset confirm off\nset breakpoint pending on\n\
+         set environment LD_PRELOAD {library}\nset environment STRATALLOC_EXPECT {library}\n\
+         set environment STRATALLOC_SAMPLE_INTERVAL 1\nbreak inner\nrun < {}\ndelete\n{}{}\
+         continue\nquit\n",
+        go.display(),
+        say("alloc", "%lx %lu %lu", "$_probe_arg0, $_probe_arg1, $_probe_arg2"),
+        say("free", "%lx", "$_probe_arg0")
+    );
+    std::fs::write(&script, commands).expect("a script");
+    let mut gdb = Command::new("gdb");
+    gdb.args(["-q", "-batch", "-nx", "-x"]).arg(&script).arg(program("probed.c", Link::Preload));
+    let finished = run(gdb, LIMIT);
+    let text = finished.text();
+    let of = |probe: &str| -> Vec<Vec<&str>> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(probe));
+        lines.map(|line| line.split_whitespace().collect()).collect()
+    };
+    let (allocated, freed) = (of("alloc "), of("free "));
+    assert_eq!((allocated.len(), freed.len()), (100, 75), "{finished}");
+    for (event, end) in allocated.iter().zip(&freed) {
+        assert_eq!(event[1..], ["777", "777"], "{finished}");
+        assert_eq!(event[0], end[0], "freed in the order of allocation: {finished}");
+    }
+}
+
 /// The static probes are in the file where tools look for them.
 #[test]
 fn static_probes_are_listed_in_the_library() {
     let mut readelf = Command::new("readelf");
     readelf.arg("--notes").arg(library::shared());
     let text = run(readelf, LIMIT).expect_success().text();
-    for name in ["refill", "give_back", "large_allocate", "large_free", "reclaim", "record"] {
+    let own = ["refill", "give_back", "flush", "span_allocate", "span_free", "grow"];
+    let more = ["release", "large_allocate", "large_free", "reclaim", "record"];
+    for (provider, names) in
+        [("stratalloc", [own.as_slice(), &more].concat()), ("otel_memory", vec!["alloc", "free"])]
+    {
+        for name in names {
+            let wanted = format!("Provider: {provider}\n    Name: {name}\n");
+            assert!(text.contains(&wanted), "no probe {name}:\n{text}");
+        }
+    }
+    // Those that take time have a word that is counted up while somebody looks; the others none.
+    let semaphores = |name: &str| -> Vec<bool> {
+        let of = |at: usize| text[at..].split("Semaphore: ").nth(1).expect("a semaphore");
         let wanted = format!("Name: {name}\n");
-        assert!(text.contains(&wanted), "no probe {name}:\n{text}");
+        let found = text.match_indices(&wanted);
+        found.map(|(at, _)| !of(at).starts_with("0x0000000000000000")).collect()
+    };
+    for (name, wanted) in [("release", true), ("refill", false), ("alloc", false)] {
+        let found = semaphores(name);
+        assert!(!found.is_empty() && found.iter().all(|&is| is == wanted), "{name}:\n{text}");
     }
 }
 

@@ -292,6 +292,14 @@ int stratalloc_profile_write_fd(int kind, int format, int fd) STRATALLOC_NOTHROW
  * is one base in a process. Thread-safe. */
 void stratalloc_profile_mark_base(void) STRATALLOC_NOTHROW;
 
+/* Makes `name` the tag of what the calling thread allocates: a heap profile, and the metrics, tell of the
+ * blocks of each tag, as far as they are sampled. NULL: none. Returns a number for stratalloc_tag_pop,
+ * which brings the tag back that there was before; calls nest as scopes do. Names are UTF-8, and cut off
+ * at 47 bytes; there are up to 1,024 of them. Thread-safe, but not to be called by signal handlers.
+ * Allocates nothing, and costs blocks that are not sampled nothing. */
+unsigned stratalloc_tag_push(const char *name) STRATALLOC_NOTHROW;
+void stratalloc_tag_pop(unsigned before) STRATALLOC_NOTHROW;
+
 /* Writes the figures of this moment as OpenMetrics text, NUL-terminated, cut off at `length` bytes.
  * Returns the length of the whole text, without the NUL, as snprintf does; 16 KiB are enough in most
  * processes. Allocates nothing. */

@@ -1,8 +1,9 @@
 //! Heap profiles and metrics on demand: `stratalloc_write_profile`, `stratalloc_profile_*`,
-//! `stratalloc_metrics`.
+//! `stratalloc_metrics`; and tags: `stratalloc_tag_push`, `stratalloc_tag_pop`.
 
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_uint};
 
+use allocator::internal::profile::labels;
 use allocator::{Error, ProfileFormat, ProfileKind};
 
 use crate::text::CallerBuffer;
@@ -107,4 +108,26 @@ pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) 
     let _ = allocator::write_metrics(&mut out);
     // SAFETY: `length` is that which the buffer was made with.
     unsafe { out.finish(length) }
+}
+
+/// Makes `name` the tag of the calling thread's allocations; returns what brings the one before
+/// back.
+///
+/// # Safety
+/// `name` is null, which means none, or a string that a NUL ends.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn stratalloc_tag_push(name: *const c_char) -> c_uint {
+    let tag = if name.is_null() {
+        0
+    } else {
+        // SAFETY: a string (caller).
+        labels::intern(unsafe { CStr::from_ptr(name) }.to_bytes())
+    };
+    c_uint::from(labels::enter(tag))
+}
+
+/// Brings the tag back that there was before a `stratalloc_tag_push`, by what that returned.
+#[unsafe(no_mangle)]
+pub extern "C" fn stratalloc_tag_pop(before: c_uint) {
+    labels::enter(before as u16);
 }

@@ -2,6 +2,7 @@
 //! is that of `profile::dump` in the allocator. Anything else is refused, with the line that does
 //! not fit.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 use crate::blocks::Blocks;
@@ -47,6 +48,10 @@ impl Tally {
 pub struct Stack {
     pub tally: Tally,
     pub frames: Vec<u64>,
+    /// What the program said that the blocks are for.
+    pub tag: Option<String>,
+    /// The name of the thread that allocated them.
+    pub thread: Option<String>,
 }
 
 /// A mapping of a file, from `start` to before `end`.
@@ -101,6 +106,8 @@ pub struct Dump {
     pub lost: u64,
     pub live_bytes: u64,
     pub peak_bytes: u64,
+    /// Names by number.
+    pub labels: HashMap<u64, String>,
     pub stacks: Vec<Stack>,
     pub mappings: Vec<Mapping>,
     /// Every block, if the dump has them.
@@ -194,6 +201,17 @@ impl Dump {
                 words.next();
                 self.peak_bytes = words.next().context("no peak")?.parse()?;
             }
+            "label" => {
+                let number = number()?;
+                let name = line.splitn(3, ' ').nth(2).context("no name")?;
+                self.labels.insert(number, name.to_owned());
+            }
+            "labels" => {
+                let mut name = || -> Result<_> { Ok(self.labels.get(&number()?).cloned()) };
+                let (tag, thread) = (name()?, name()?);
+                let stack = self.stacks.last_mut().context("no stack before it")?;
+                (stack.tag, stack.thread) = (tag, thread);
+            }
             "stack" => {
                 let mut tally = Tally {
                     live_count: number()?,
@@ -209,7 +227,8 @@ impl Dump {
                 }
                 ensure!(words.next() == Some("@"), "no @ before the addresses");
                 let frames = words.map(|word| u64::from_str_radix(word, 16));
-                self.stacks.push(Stack { tally, frames: frames.collect::<Result<_, _>>()? });
+                let frames = frames.collect::<Result<_, _>>()?;
+                self.stacks.push(Stack { tally, frames, tag: None, thread: None });
             }
             _ => bail!("unknown"),
         }

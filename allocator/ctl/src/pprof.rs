@@ -52,6 +52,16 @@ struct Sample {
     location_id: Vec<u64>,
     #[prost(int64, repeated, tag = "2")]
     value: Vec<i64>,
+    #[prost(message, repeated, tag = "3")]
+    label: Vec<Label>,
+}
+
+#[derive(Clone, Copy, PartialEq, Message)]
+struct Label {
+    #[prost(int64, tag = "1")]
+    key: i64,
+    #[prost(int64, tag = "2")]
+    str: i64,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -228,7 +238,12 @@ pub fn encode(dump: &Dump) -> Result<Vec<u8>> {
             blocks(tally.live_count),
             tally.live_bytes as i64,
         ];
-        builder.profile.sample.push(Sample { location_id, value });
+        let names = [("tag", &stack.tag), ("thread", &stack.thread)];
+        let named = names.into_iter().filter_map(|(key, name)| Some((key, name.as_deref()?)));
+        let label = named
+            .map(|(key, name)| Label { key: builder.string(key), str: builder.string(name) })
+            .collect();
+        builder.profile.sample.push(Sample { location_id, value, label });
     }
     let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
     gzip.write_all(&builder.profile.encode_to_vec())?;

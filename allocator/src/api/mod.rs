@@ -9,6 +9,7 @@
 //! * `heaps`: heaps with lifetimes; `heap_blocks`, `heap_allocator`, `heap_allocator_core`: as
 //!   allocators of collections.
 //! * `profile`: heap profiles and metrics.
+//! * `tag`: what the program says its allocations are for.
 //! * `property`, `malloc_extension`: the same by gperftools' names.
 //!
 //! A file uses only the files above it. `docs/api.txt` lists all of it; a test compares the list
@@ -27,6 +28,7 @@ mod heap;
 mod heaps;
 mod profile;
 mod property;
+mod tag;
 
 mod heap_blocks;
 
@@ -58,3 +60,4 @@ pub use profile::{
     write_profile_file,
 };
 pub use property::Property;
+pub use tag::{Tag, TagGuard, TagUsage, Tagged, for_each_tag, tag};

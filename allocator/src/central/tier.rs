@@ -17,6 +17,7 @@ use super::span_alloc::{Choice, Reach};
 use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
+use crate::base::probe::probe;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
@@ -246,6 +247,7 @@ impl Central {
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
+        probe!("flush", class.index(), chain.count, chain.count * class.size());
         if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and

@@ -11,10 +11,11 @@ use crate::central::CENTRAL;
 use crate::config::MIN_ALIGN;
 use crate::guard::{self, report::Trace};
 use crate::page::size_class::SizeClass;
+use crate::page::span::Span;
 use crate::page::units::Length;
-use crate::page_heap::PAGE_HEAP;
+use crate::page_heap::{PAGE_HEAP, sampled_pages};
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
-use crate::thread_cache::{SampleCounter, own_counter};
+use crate::thread_cache::{falls_on_uncounted, own_counter, shared_random};
 use crate::trace::{self, Call};
 use core::ptr;
 
@@ -73,8 +74,10 @@ pub fn not_resized(block: *mut u8) {
 #[cold]
 #[inline(never)]
 pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
-    let Some(counter) = own_counter() else { return ptr::null_mut() };
-    let [sampled, guarded] = counter.restart(class, class.size());
+    let counter = own_counter();
+    // A thread without a counter was told by chance that a sample is due.
+    let [sampled, guarded] =
+        counter.map_or([true, false], |counter| counter.restart(class, class.size()));
     let sampled = sampled && sampler::is_wanted();
     if guarded && guard::is_wanted() {
         let block = guard::allocate(size, align);
@@ -87,7 +90,9 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     }
     if sampled {
         let pages = Length::for_bytes(class.size());
-        if let Some(span) = PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE) {
+        let kept = if pages.0 == 1 { sampled_pages::take() } else { None };
+        let span = kept.or_else(|| PAGE_HEAP.allocate(pages, class.span_align(), SizeClass::NONE));
+        if let Some(span) = span {
             // SAFETY: a span that is ours.
             let record = unsafe {
                 (*span.as_ptr()).sampled = class;
@@ -99,38 +104,43 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
         }
     }
     // The caller takes an object from the thread's cache, which counts it.
-    counter.uncount(class, class.size());
+    if let Some(counter) = counter {
+        counter.uncount(class, class.size());
+    }
     ptr::null_mut()
 }
 
-/// Records a large block where that is wanted, or if its sample is due.
-pub fn large(addr: Option<usize>, size: usize) {
+/// Records a large block of `size` bytes in the span `record` where that is wanted, or if its
+/// sample is due. Its chance is that of the span's bytes, as that of a small block is its class's:
+/// so it is known when the block is resized.
+pub fn large(record: Option<&Span>, size: usize) {
     let mode = profile::mode();
+    let addr = record.map(Span::addr);
     if mode == Mode::Record {
         return trace::allocated(addr.unwrap_or(0), size);
     }
-    let Some(addr) = addr else { return };
+    let (Some(addr), Some(record)) = (addr, record) else { return };
     match mode {
         Mode::Off | Mode::Record => {}
         Mode::Trace => profile::record(addr, size, COUNT_UNIT),
         Mode::Sample => {
-            if let Some(counter) = own_counter()
-                && is_due(counter, size)
-                && sampler::is_wanted()
-            {
-                profile::record(addr, size, sampler::weight(size));
+            let bytes = record.bytes();
+            if is_due(bytes) && sampler::is_wanted() {
+                profile::record(addr, size, sampler::weight(bytes));
             }
         }
     }
 }
 
-/// Counts a large block. Whether a sample is due.
-fn is_due(counter: &SampleCounter, size: usize) -> bool {
-    if counter.is_due(SizeClass::NONE, size) {
-        let [sampled, _] = counter.restart(SizeClass::NONE, size);
+/// Counts `bytes` bytes of large blocks. Whether a sample is due.
+fn is_due(bytes: usize) -> bool {
+    // A thread has no counter before its first small block, and none while it ends.
+    let Some(counter) = own_counter() else { return falls_on_uncounted(bytes) };
+    if counter.is_due(SizeClass::NONE, bytes) {
+        let [sampled, _] = counter.restart(SizeClass::NONE, bytes);
         return sampled;
     }
-    counter.count(SizeClass::NONE, size);
+    counter.count(SizeClass::NONE, bytes);
     false
 }
 
@@ -168,12 +178,43 @@ pub fn check_size(addr: usize, caller_layout: guard::CallerLayout) {
     }
 }
 
-/// Follows a block that was resized without being copied.
+/// Follows a block that was resized without being copied, and whose class stayed what it was.
 #[inline]
 pub fn resized(old: *mut u8, new: *mut u8, size: usize) {
     match profile::mode() {
         Mode::Off => {}
         Mode::Record => trace::resized(old as usize, new as usize, size),
         Mode::Trace | Mode::Sample => profile::resized(old as usize, new as usize, size),
+    }
+}
+
+/// Follows a large block that was resized to `size` bytes without being copied: from a span of
+/// `before` bytes at `old` to one of `after` bytes at `new`.
+#[inline]
+pub fn resized_large(old: *mut u8, new: *mut u8, size: usize, before: usize, after: usize) {
+    if unlikely(profile::mode() == Mode::Sample) && before != after {
+        return resized_sampled(old as usize, new as usize, size, before, after);
+    }
+    resized(old, new, size);
+}
+
+/// `resized_large` where blocks are sampled. A block that grows is sampled if a sample falls on one
+/// of the bytes that it grows by; one that shrinks stays sampled with the chance that its size
+/// has. So at any time it is sampled with that chance, and stands for as much as any other of its
+/// size.
+#[cold]
+#[inline(never)]
+fn resized_sampled(old: usize, new: usize, size: usize, before: usize, after: usize) {
+    let is_due = after > before && is_due(after - before);
+    let Some(count) = profile::forget(old) else {
+        if is_due && sampler::is_wanted() {
+            profile::record(new, size, sampler::weight(after));
+        }
+        return;
+    };
+    if !sampler::is_wanted() {
+        profile::record(new, size, count);
+    } else if after > before || sampler::stays_sampled(before, after, shared_random()) {
+        profile::record(new, size, sampler::weight(after));
     }
 }

@@ -21,7 +21,7 @@ use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
 use crate::policy::HARDENED;
 use crate::profile;
 use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
-use crate::thread_cache::{orphans, park, registry};
+use crate::thread_cache::{self, orphans, park, registry};
 use crate::trace;
 
 /// `cow_state::room`, from before a `fork` to after it. Guarded by the registry's lock.
@@ -85,6 +85,7 @@ unsafe extern "C" fn child() {
     background::reset_in_child();
     limits::lift_container_limit();
     cow_state::end_in_child();
+    thread_cache::reset_in_child(thread_cache::own_counter());
     // SAFETY: `prepare` took every one of these locks in this thread, which still passes them, and
     // no other thread exists. What an interrupted frame may have half changed is left alone.
     unsafe {

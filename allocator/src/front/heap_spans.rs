@@ -35,8 +35,8 @@ pub fn allocate_small(pages: Length, class: SizeClass, number: u32) -> Option<No
     }
     memory_pressure::relieve_if_wanted(pages.bytes());
     // SAFETY: a span that belongs to the caller's heap.
-    let addr = span.map(|span| unsafe { span.as_ref().addr() });
-    alloc_hooks::large(addr, pages.bytes());
+    let record = span.as_ref().map(|span| unsafe { span.as_ref() });
+    alloc_hooks::large(record, pages.bytes());
     background::attend(Call::Allocate);
     span
 }

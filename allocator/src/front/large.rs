@@ -8,7 +8,7 @@ use crate::config::{HUGE_SIZE, MAX_REQUEST, MOVE_LEAST_BYTES, PAGE_SIZE};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
 use crate::page::units::Length;
-use crate::page_heap::{PAGE_HEAP, guard_pages};
+use crate::page_heap::{PAGE_HEAP, guard_pages, sampled_pages};
 use crate::parameters::{self, Id};
 use crate::policy::HARDENED;
 use crate::trace::Call;
@@ -98,7 +98,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
         CENTRAL.note_request(SizeClass::NONE, size, record.bytes());
         CENTRAL.note_large(record.bytes());
     }
-    alloc_hooks::large(record.map(Span::addr), size);
+    alloc_hooks::large(record, size);
     background::attend(background::Call::Allocate);
     span
 }
@@ -165,6 +165,9 @@ unsafe fn give_back(span: NonNull<Span>) {
     // SAFETY: `span` is that of a live large block that the caller gives up, so its record is
     // valid, and its state says which of the two made it.
     unsafe {
+        if span.as_ref().sampled != SizeClass::NONE && sampled_pages::keep(span) {
+            return;
+        }
         match span.as_ref().state {
             SpanState::Direct => PAGE_HEAP.free_direct(span),
             _ => PAGE_HEAP.free_span(span),
@@ -186,7 +189,7 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
     // its record stays valid and no other thread changes it; the two functions called have the same
     // contract.
     unsafe {
-        let before = span.as_ref().addr() as *mut u8;
+        let (before, bytes_before) = (span.as_ref().addr() as *mut u8, span.as_ref().bytes());
         let done = Length::for_bytes(size) == span.as_ref().pages
             || match span.as_ref().state {
                 SpanState::Direct => resize_direct(span, size, may_move),
@@ -198,7 +201,8 @@ pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u
         }
         CENTRAL.note_request(SizeClass::NONE, size, span.as_ref().bytes());
         let block = span.as_ref().addr() as *mut u8;
-        alloc_hooks::resized(before, block, size);
+        let bytes = span.as_ref().bytes();
+        alloc_hooks::resized_large(before, block, size, bytes_before, bytes);
         background::attend(background::Call::Allocate);
         block
     }

@@ -11,6 +11,7 @@ use crate::base::probe::probe;
 use crate::central::CENTRAL;
 use crate::os::linux::take_lock_refusal;
 use crate::page::unlock;
+use crate::page_heap::sampled_pages;
 use crate::profile;
 use core::ptr;
 
@@ -55,5 +56,6 @@ pub fn last_resort(resort: LastResort) -> Option<LastResort> {
 #[cold]
 pub fn reclaim() {
     probe!("reclaim", 0, 0);
+    sampled_pages::release_all();
     background::empty_caches();
 }

@@ -73,6 +73,8 @@ pub fn block_size(record: &Span, block: *mut u8) -> usize {
     match record.state {
         SpanState::Small | SpanState::OfHeap => record.class.size(),
         SpanState::Shared => shared_pages::size_at(block as usize),
+        // A sampled block has a span of its own, and is as long as others of its class.
+        _ if record.sampled != SizeClass::NONE => record.sampled.size(),
         _ => record.bytes(),
     }
 }

@@ -9,6 +9,7 @@ use super::lookup::mapped_class_of;
 use super::misuse;
 use crate::base::hint::unlikely;
 use crate::central::chain::FreeObject;
+use crate::central::shared_pages;
 use crate::page::size_class::{MappedClass, SizeClass};
 use crate::thread_cache::{flush, push_target, push_target_sized, registry};
 
@@ -75,8 +76,27 @@ pub unsafe fn take_back_trusted(class: SizeClass, block: *mut u8) -> bool {
 #[inline(always)]
 pub unsafe fn take_back_compared(class: SizeClass, block: *mut u8) -> bool {
     let mapped = look_up(block);
+    if mapped.class() != class {
+        // SAFETY: the caller gives `block` up, and it is one of `class` if it is taken.
+        return mapped.class() == SizeClass::SHARED && unsafe { take_back_shared(class, block) };
+    }
     // SAFETY: the caller gives `block` up, and `mapped` was just looked up.
-    mapped.class() == class && unsafe { take_back(block, mapped) }
+    unsafe { take_back(block, mapped) }
+}
+
+/// Puts a block of a shared page into the magazine of its own size, as a thread does that does not
+/// count, if its owner says the right size and there is room. Returns whether it did.
+///
+/// # Safety
+/// The caller gives `block` up, which lies on a shared page.
+#[cold]
+unsafe fn take_back_shared(class: SizeClass, block: *mut u8) -> bool {
+    // SAFETY: `block` is one of `class`, as its page says, and the caller gives it up. The push
+    // target of a thread that counts takes class aliases.
+    shared_pages::class_at(block as usize) == class
+        && unsafe {
+            push_target().push_alias(class.index(), block) || flush::push_counted(class, block)
+        }
 }
 
 /// Puts `block` into the calling thread's cache where the hot path had no room for it: in a thread

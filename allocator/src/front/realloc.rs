@@ -55,7 +55,7 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
     // A direct block that moves keeps alignments of up to a huge page.
     let may_resize = may_stay && align <= HUGE_SIZE;
     let may_be_large = new_size > MAX_SMALL || (old / 2..old).contains(&new_size);
-    let is_large = !record.state.is_small();
+    let is_large = record.is_large();
     if is_large && may_be_large && new_size <= MAX_REQUEST && may_resize {
         alloc_hooks::resizing(block);
         // SAFETY: a live large block of the caller's.
@@ -104,7 +104,7 @@ pub unsafe fn resize_in_place(block: *mut u8, new_size: usize) {
     let span = misuse::check_live_block(block, "xallocx");
     // SAFETY: `check_live_block` returned the record of a live span; records are never unmapped.
     let record = unsafe { span.as_ref() };
-    if record.state.is_small() {
+    if !record.is_large() {
         return;
     }
     alloc_hooks::resizing(block);

@@ -5,6 +5,7 @@ use super::contract::Os;
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
 use super::{thread_slot, vdso};
+use crate::base::probe::timed;
 use crate::sync::{AtomicU32, Futex, Ordering, Rank};
 use core::num::NonZeroUsize;
 use once_cell::race::OnceNonZeroUsize;
@@ -194,8 +195,10 @@ impl Os for Linux {
 
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         let advice = libc::MADV_DONTNEED as usize;
-        // SAFETY: the caller gave up the content of the range.
-        !failed(unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) })
+        timed!("release", vdso::now_ns, addr, bytes, {
+            // SAFETY: the caller gave up the content of the range.
+            !failed(unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) })
+        })
     }
 
     unsafe fn advise_huge(&self, addr: usize, bytes: usize, wanted: bool) {

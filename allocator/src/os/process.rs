@@ -107,6 +107,15 @@ pub fn set_mask(how: i32, mask: &SignalSet, before: Option<&mut SignalSet>) {
     unsafe { call(libc::SYS_rt_sigprocmask, args) };
 }
 
+/// The calling thread's name, as the kernel has it, up to the first 0.
+pub fn thread_name() -> [u8; 16] {
+    let mut name = [0; 16];
+    let place = (&raw mut name) as usize;
+    // SAFETY: the kernel writes up to sixteen bytes there.
+    unsafe { call(libc::SYS_prctl, [libc::PR_GET_NAME as usize, place, 0, 0, 0, 0]) };
+    name
+}
+
 /// Whether a word can be read at `addr`, a multiple of its size. Asks the kernel by a call that
 /// reads a set of signals and then fails: what to do with it is not a thing it can do.
 pub fn is_readable(addr: usize) -> bool {

@@ -1,4 +1,4 @@
-//! The thread slot: six words of thread-local storage.
+//! The thread slot: seven words of thread-local storage.
 //!
 //! 1. The cache that the thread pops objects from.
 //! 2. The class of its latest hot allocation.
@@ -6,6 +6,7 @@
 //! 4. The same for frees whose caller says the size.
 //! 5. The ranks of the locks that it holds (debug builds check them).
 //! 6. Its own cache, whatever the other words say.
+//! 7. The tag that its samples are attributed to (`profile::labels`).
 //!
 //! The first, third and fourth name the same cache, except in a thread that samples: there the
 //! third has another address that leads to it, and the fourth names a cache that is full
@@ -14,7 +15,7 @@
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline
 //! assembly, for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared
 //! library calls `__tls_get_addr`, which may itself call `malloc`; and this is two instructions.
-//! Static TLS of 48 bytes fits the surplus that glibc keeps for libraries opened at run time.
+//! Static TLS of 56 bytes fits the surplus that glibc keeps for libraries opened at run time.
 //!
 //! The first, third and fourth word start as the address of `EMPTY`, which the thread-cache tier
 //! defines: a cache whose every magazine is both empty and full, so fast paths never check whether
@@ -32,13 +33,14 @@ global_asm!(
     ".globl stratalloc_thread_slot_0_1",
     ".hidden stratalloc_thread_slot_0_1",
     ".type stratalloc_thread_slot_0_1, @object",
-    ".size stratalloc_thread_slot_0_1, 48",
+    ".size stratalloc_thread_slot_0_1, 56",
     "stratalloc_thread_slot_0_1:",
     ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
     ".quad stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
+    ".quad 0",
     ".quad 0",
     ".quad 0",
     ".popsection",
@@ -204,7 +206,7 @@ pub fn set_pop(pop: *mut u8) {
 /// # Safety
 /// The thread whose slot it is has not ended.
 pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot has six words, and the caller says that its thread has not ended. Volatile:
+    // SAFETY: the slot has seven words, and the caller says that its thread has not ended. Volatile:
     // whole words, all written before what follows, as the slot's thread may run at the same time.
     unsafe {
         slot.write_volatile(pop as usize);
@@ -252,30 +254,45 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
 
 /// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
     // other thread uses this word.
     unsafe { slot().add(4).read() }
 }
 
 /// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
     // other thread uses this word.
     unsafe { slot().add(4).write(ranks) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
     // other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
 /// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: the slot has six words and is there as long as its thread, the calling one, runs. No
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
     // other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().write(value) }
+}
+
+/// The seventh word: the tag of the thread's samples.
+pub fn tag() -> usize {
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe { slot().add(6).read() }
+}
+
+/// Writes the seventh word. Returns what it was.
+#[inline]
+pub fn swap_tag(value: usize) -> usize {
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe { slot().add(6).replace(value) }
 }
 
 /// The thread pointer: an address that no other thread of the process has.

@@ -47,6 +47,12 @@ pub fn now(clock: libc::clockid_t) -> libc::timespec {
     time
 }
 
+/// Nanoseconds on the monotonic clock.
+pub fn now_ns() -> u64 {
+    let time = now(libc::CLOCK_MONOTONIC);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 /// Bytes of the vDSO that are there in any case: one page, with the headers.
 const FIRST: usize = 4096;
 /// Most bytes that a vDSO is taken to have; it has two or three pages.

@@ -198,6 +198,11 @@ impl Span {
         self.pages.bytes()
     }
 
+    /// Whether its block is a large one: neither objects nor a sampled block of a size class.
+    pub const fn is_large(&self) -> bool {
+        !self.state.is_small() && self.sampled.index() == SizeClass::NONE.index()
+    }
+
     /// The number of the heap with a lifetime that the span belongs to; 0 if it belongs to none.
     pub const fn heap(&self) -> u32 {
         match self.state {

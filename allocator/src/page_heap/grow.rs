@@ -8,6 +8,7 @@ use super::density::Use;
 use super::heap::Inner;
 use super::huge_page::HugePage;
 use super::huge_ranges::record;
+use crate::base::probe::probe;
 use crate::config::{
     DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
     PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
@@ -59,6 +60,7 @@ impl Inner {
     fn map_huge<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> Option<()> {
         let bytes = count.checked_mul(HUGE_SIZE)?;
         let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
+        probe!("grow", addr, bytes);
         let backed = self.huge_of(os, count, purpose);
         let entered =
             if PAGE_MAP.ensure(addr, bytes) { self.enter_records(addr, count, backed) } else { 0 };

@@ -31,6 +31,7 @@
 //! * `owned`: which addresses are the heap's.
 //! * `verify`: checking the records of the huge pages. `huge_use`: how full each is, for a map.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
+//! * `sampled_pages`: pages of sampled blocks, kept for the next ones.
 //!
 //! Equation, in pages, at any time under the lock:
 //! `huge pages * 256 = used + free_resident + free_released`.
@@ -75,6 +76,7 @@ mod verify;
 mod huge_use;
 
 pub mod guard_pages;
+pub mod sampled_pages;
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! once, then releases, without the lock, what the limits and a decay time of 0 ask of it.
 
 use super::heap::{Allocated, Inner, PageHeap};
+use crate::base::probe::probe;
 use crate::config::PAGES_PER_HUGE;
 use crate::os::Os;
 use crate::page::page_map::PAGE_MAP;
@@ -58,6 +59,7 @@ impl<O: Os> PageHeap<O> {
             (*span.as_ptr()).fresh = fresh;
         }
         inner.note_large(state, 0, pages.bytes());
+        probe!("span_allocate", start.addr(), pages.bytes(), class.index());
         if state == SpanState::OfHeap {
             PAGE_MAP.insert_without_class(span.as_ptr(), start, pages);
         } else {
@@ -122,16 +124,18 @@ impl<O: Os> PageHeap<O> {
     pub unsafe fn free_span(&self, span: NonNull<Span>) {
         let mut inner = self.lock();
         // SAFETY: the caller gives up the live span, so nobody else uses its record or its pages.
-        let pages = unsafe {
+        let (pages, addr, class) = unsafe {
             let record = span.as_ref();
+            let (addr, class) = (record.addr(), record.class);
             PAGE_MAP.remove(record.start, record.pages, record.class);
             inner.note_large(record.state, record.bytes(), 0);
             let touched = Length::for_bytes(record.touched_bytes()).0;
             let pages = record.pages.0;
             inner.give_pages(record.start, pages, pages - touched);
             inner.recycle_record(span);
-            pages
+            (pages, addr, class)
         };
+        probe!("span_free", addr, Length(pages).bytes(), class.index());
         let at_once = inner.note_decay(&self.os).max(inner.torn_down(&self.os, pages));
         let excess = inner.excess_of_freed(pages);
         drop(inner);

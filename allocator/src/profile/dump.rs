@@ -8,12 +8,17 @@
 //! clock_ms 567
 //! lost 0
 //! live_bytes 100 peak_bytes 200
+//! label NUMBER NAME
 //! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
+//! labels TAG THREAD
 //! mappings
 //! (the lines of /proc/thread-self/maps)
 //! build_id START HEX
 //! end
 //! ```
+//!
+//! A line `labels` says what the stack before it is attributed to: numbers of names, 0 for none. It is
+//! left out if both are 0; names come before stacks.
 //!
 //! With the blocks, for a search of what no pointer leads to, each stack has its number behind it,
 //! and before the end stand the allocator's own ranges of addresses and every recorded block
@@ -31,6 +36,7 @@
 //! stack by stack while the process goes on. A file that is mapped from its start on has a line with
 //! its build-id (`build_ids`).
 
+use super::labels::{self, Labels};
 use super::mode::{Mode, mode};
 use super::output_file::create;
 use super::{blocks, build_ids, stacks};
@@ -66,7 +72,10 @@ fn write_with(out: &mut Output, has_blocks: bool) {
     let _ = writeln!(out, "stratalloc profile 1\npid {pid}\nmode {mode}\ninterval {interval}");
     let _ = writeln!(out, "clock_ms {}\nlost {lost}", Linux.now_ms());
     let _ = writeln!(out, "live_bytes {live} peak_bytes {peak}");
-    stacks::for_each(|frames, tally| {
+    labels::for_each(|number, name, _| {
+        let _ = writeln!(out, "label {number} {name}");
+    });
+    stacks::for_each_labelled(|frames, tally, labels| {
         let _ = write!(
             out,
             "stack {} {} {} {} {} {}",
@@ -87,6 +96,9 @@ fn write_with(out: &mut Output, has_blocks: bool) {
         let _ = writeln!(out);
         if has_blocks {
             let _ = writeln!(out, "stack_id {:x}", id(frames));
+        }
+        if labels != Labels::default() {
+            let _ = writeln!(out, "labels {} {}", labels.tag, labels.thread);
         }
     });
     out.put(b"mappings\n");

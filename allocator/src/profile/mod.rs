@@ -16,6 +16,7 @@
 //!
 //! * `readable`, `registers`, `cfi_row`, `cfi`, `unwind`: the stack of the calling thread, as
 //!   return addresses.
+//! * `labels`: tags of the program's and names of threads, that blocks are attributed to.
 //! * `stacks`: every distinct stack, once, and what it allocated.
 //! * `sampler`: when the next sample is due, and what it stands for.
 //! * `blocks`: the outstanding blocks, by address.
@@ -41,6 +42,8 @@ mod cfi_row;
 pub mod cfi;
 
 pub mod unwind;
+
+pub mod labels;
 
 mod stacks;
 
@@ -78,9 +81,13 @@ pub fn record(addr: usize, size: usize, count: usize) {
     match block.map(|block| (blocks::insert(addr, block), block)) {
         Some((Ok(replaced), block)) => {
             if let Some(old) = replaced {
-                note_freed(&old);
+                note_freed(addr, &old);
             }
-            stacks::note_allocated(block.stack, block.estimated_bytes(), block.count);
+            // What OpenTelemetry's profiler reads: a sampled block, and the bytes that it stands for.
+            probe!("otel_memory": "alloc", addr, size, block.estimated_bytes());
+            let (bytes, tag) = (block.estimated_bytes(), stacks::labels(block.stack).tag);
+            stacks::note_allocated(block.stack, bytes, block.count);
+            labels::note_allocated(tag, bytes, block.count);
         }
         Some((Err(blocks::Full), _)) | None => {
             blocks::note_lost();
@@ -94,7 +101,7 @@ pub fn record(addr: usize, size: usize, count: usize) {
 fn calling_stack() -> Option<stacks::StackRef> {
     let mut frames = [0; unwind::MAX_FRAMES];
     let depth = unwind::capture(&mut frames);
-    stacks::intern(&frames[..depth])
+    stacks::intern(&frames[..depth], labels::current(mode() == Mode::Sample))
 }
 
 /// The size that the block at `addr` was last asked for with, and the stack that did, if it is
@@ -107,13 +114,16 @@ pub fn recorded(addr: usize) -> Option<(usize, &'static [usize])> {
 /// Forgets a block that is about to be given back, if it was recorded. Returns what it stood for.
 pub fn forget(addr: usize) -> Option<usize> {
     let block = blocks::remove(addr)?;
-    note_freed(&block);
+    note_freed(addr, &block);
     Some(block.count)
 }
 
-fn note_freed(block: &Block) {
+fn note_freed(addr: usize, block: &Block) {
+    probe!("otel_memory": "free", addr);
     let age = Linux.now_ms().saturating_sub(block.born_ms);
-    stacks::note_freed(block.stack, block.estimated_bytes(), block.count, age);
+    let (bytes, tag) = (block.estimated_bytes(), stacks::labels(block.stack).tag);
+    stacks::note_freed(block.stack, bytes, block.count, age);
+    labels::note_freed(tag, bytes, block.count);
 }
 
 /// Follows a block that `realloc` resized, and moved if `old != new`: to the stack that resized it.
@@ -133,6 +143,8 @@ pub fn for_each_table(visit: impl Fn(usize, usize)) {
     }
     let (start, bytes) = stacks::table();
     visit(start, bytes);
+    let (start, bytes) = labels::table();
+    visit(start, bytes);
 }
 
 /// Bytes outstanding as far as they are watched, now and at most.
@@ -147,5 +159,6 @@ pub fn mark_base() {
 
 /// Calls `visit` for every lock, for `fork`.
 pub fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
+    visit(labels::fork_lock());
     blocks::fork_locks().chain(stacks::fork_locks()).for_each(visit);
 }

@@ -32,9 +32,26 @@ pub fn distance(interval: usize, random: &mut u64) -> isize {
     *random ^= *random << 13;
     *random ^= *random >> 7;
     *random ^= *random << 17;
-    // 53 bits, moved into (0, 1].
+    // 53 bits, moved into (0, 1]. Rounded up: so a block of `s` bytes has the last of them with the
+    // chance 1 - exp(-s / interval), and not with that of a block one byte longer.
     let uniform = ((*random >> 11) + 1) as f64 / (1u64 << 53) as f64;
-    (-libm::log(uniform) * interval as f64) as isize
+    libm::ceil(-libm::log(uniform) * interval as f64) as isize
+}
+
+/// The chance that a block of `bytes` bytes is sampled.
+fn chance(bytes: usize, interval: usize) -> f64 {
+    -libm::expm1(-(bytes.max(1) as f64) / interval as f64)
+}
+
+/// Whether a sampled block that shrinks from `old` to `new` bytes stays a sampled one. So a block
+/// has at any time the chance of its size, as if it had always had it.
+pub fn stays_sampled(old: usize, new: usize, random: usize) -> bool {
+    let interval = parameters::get(Id::SampleInterval);
+    if interval == NEVER {
+        return true;
+    }
+    let uniform = (random >> 11) as f64 / (1u64 << 53) as f64;
+    uniform < chance(new, interval) / chance(old, interval)
 }
 
 /// What a sampled block of `size` bytes stands for, in thousandths of a block.
@@ -43,6 +60,5 @@ pub fn weight(size: usize) -> usize {
     if interval == NEVER {
         return COUNT_UNIT;
     }
-    let chance = -libm::expm1(-(size.max(1) as f64) / interval as f64);
-    (COUNT_UNIT as f64 / chance + 0.5) as usize
+    (COUNT_UNIT as f64 / chance(size, interval) + 0.5) as usize
 }

@@ -10,6 +10,7 @@
 //! the first time since saves what it held. A record that was not saved since the last peak still
 //! holds what it held then.
 
+use super::labels::Labels;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicPtr, AtomicUsize, ForkLock, Ordering, Rank};
@@ -49,6 +50,7 @@ struct Stack {
     next: AtomicPtr<Stack>,
     hash: usize,
     depth: usize,
+    labels: Labels,
     tally: Tally,
 }
 
@@ -78,7 +80,12 @@ unsafe impl Send for Shard {}
 static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
     Lock::new(
         Rank::Profile,
-        Shard { chunk: 0, chunk_end: 0, chunks: 0, nameless: Stack::new(0, 0) },
+        Shard {
+            chunk: 0,
+            chunk_end: 0,
+            chunks: 0,
+            nameless: Stack::new(0, 0, Labels { tag: 0, thread: 0 }),
+        },
     )
 }; SHARDS];
 
@@ -101,7 +108,7 @@ static PEAK: AtomicUsize = AtomicUsize::new(0);
 static PEAKS: AtomicUsize = AtomicUsize::new(2);
 
 impl Stack {
-    const fn new(hash: usize, depth: usize) -> Self {
+    const fn new(hash: usize, depth: usize, labels: Labels) -> Self {
         let tally = Tally {
             live_count: 0,
             live_bytes: 0,
@@ -114,7 +121,7 @@ impl Stack {
             lifetimes: [0; LIFETIME_BOUNDS_MS.len() + 1],
             saved_for: 0,
         };
-        Self { next: AtomicPtr::new(ptr::null_mut()), hash, depth, tally }
+        Self { next: AtomicPtr::new(ptr::null_mut()), hash, depth, labels, tally }
     }
 }
 
@@ -140,10 +147,17 @@ fn hash_of(frames: &[usize]) -> usize {
     })
 }
 
-/// The record of the stack with these frames, made if need be. `None` if there is no memory for any
-/// record.
-pub fn intern(frames: &[usize]) -> Option<StackRef> {
-    let hash = hash_of(frames);
+/// What a stack's blocks are attributed to; nothing for those that found no room.
+pub fn labels(stack: StackRef) -> Labels {
+    // SAFETY: only records are named, and labels do not change.
+    unsafe { (*stack.0).labels }
+}
+
+/// The record of the stack with these frames and labels, made if need be. `None` if there is no
+/// memory for any record.
+pub fn intern(frames: &[usize], labels: Labels) -> Option<StackRef> {
+    let label_hash = (labels.tag as usize) << 16 | labels.thread as usize;
+    let hash = hash_of(frames) ^ label_hash.wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let head = &HEADS[hash % SHARDS][hash / SHARDS % CHAINS];
     let find = || {
         // Acquire: see `HEADS`.
@@ -151,7 +165,8 @@ pub fn intern(frames: &[usize]) -> Option<StackRef> {
         while !stack.is_null() {
             // SAFETY: a linked record.
             unsafe {
-                if (*stack).hash == hash && frames_of(stack) == frames {
+                if (*stack).hash == hash && (*stack).labels == labels && frames_of(stack) == frames
+                {
                     return Some(StackRef(stack));
                 }
                 stack = (*stack).next.load(Ordering::Acquire);
@@ -173,7 +188,7 @@ pub fn intern(frames: &[usize]) -> Option<StackRef> {
     };
     // SAFETY: fresh memory of this size, aligned to words.
     unsafe {
-        stack.write(Stack::new(hash, frames.len()));
+        stack.write(Stack::new(hash, frames.len(), labels));
         stack.add(1).cast::<usize>().copy_from_nonoverlapping(frames.as_ptr(), frames.len());
         (*stack).next = AtomicPtr::new(head.load(Ordering::Relaxed));
     }
@@ -251,23 +266,29 @@ pub fn sums() -> (usize, usize) {
     (LIVE.load(Ordering::Relaxed), PEAK.load(Ordering::Relaxed))
 }
 
-/// Calls `visit` for every stack, without a lock held.
+/// Calls `visit` for every stack, without a lock held. Stacks that differ by their labels alone come
+/// one by one.
 pub fn for_each(mut visit: impl FnMut(&[usize], Tally)) {
+    for_each_labelled(|frames, tally, _| visit(frames, tally));
+}
+
+/// The same with the labels.
+pub fn for_each_labelled(mut visit: impl FnMut(&[usize], Tally, Labels)) {
     for (lock, heads) in SHARDS_OF_STACKS.iter().zip(&HEADS) {
         let nameless = lock.lock().nameless.tally;
         if nameless.total_count > 0 {
-            visit(&[], complete(nameless));
+            visit(&[], complete(nameless), Labels::default());
         }
         for head in heads {
             // Acquire, twice: see `HEADS`.
             let mut stack = head.load(Ordering::Acquire);
             while !stack.is_null() {
                 // SAFETY: a linked record; its figures are copied under its lock.
-                let (frames, tally) = unsafe {
+                let (frames, tally, labels) = unsafe {
                     let _guard = lock.lock();
-                    (frames_of(stack), (*stack).tally)
+                    (frames_of(stack), (*stack).tally, (*stack).labels)
                 };
-                visit(frames, complete(tally));
+                visit(frames, complete(tally), labels);
                 // SAFETY: `stack` is a linked record; records are never unlinked or freed.
                 stack = unsafe { (*stack).next.load(Ordering::Acquire) };
             }

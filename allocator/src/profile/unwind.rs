@@ -18,19 +18,19 @@ pub const MAX_FRAMES: usize = 64;
 /// many.
 #[inline(never)]
 pub fn capture(frames: &mut [usize]) -> usize {
-    walk(here(), frames, 0)
+    let at = here();
+    walk(at, Reader::of_own_stack(at.sp), frames, 0)
 }
 
 /// As `capture`, from an instruction on that a signal interrupted; its address is the first one.
 /// There is room for one.
 pub fn capture_from(at: Registers, frames: &mut [usize]) -> usize {
     frames[0] = at.pc;
-    walk(at, frames, 1)
+    walk(at, Reader::at(at.sp), frames, 1)
 }
 
 /// Appends the return addresses above `at` to the first `count` frames.
-fn walk(mut at: Registers, frames: &mut [usize], mut count: usize) -> usize {
-    let mut reader = Reader::at(at.sp);
+fn walk(mut at: Registers, mut reader: Reader, frames: &mut [usize], mut count: usize) -> usize {
     // The frames of the first steps are ours; only addresses that something returns to are kept.
     let mut is_return = false;
     while count < frames.len() {
@@ -70,6 +70,7 @@ fn by_frame_pointer(at: Registers, reader: &mut Reader) -> Option<Registers> {
     if at.fp < at.sp {
         return None;
     }
+    reader.distrust();
     let fp = reader.word(at.fp)?;
     let pc = reader.word(at.fp.checked_add(8)?)?;
     Some(Registers { pc, sp: at.fp.checked_add(16)?, fp })

@@ -3,6 +3,7 @@
 
 use super::totals::{Stats, for_each_class};
 use crate::profile;
+use crate::profile::labels::{self, TagTally};
 use core::fmt::{self, Write};
 
 /// One figure.
@@ -59,6 +60,7 @@ pub fn write_metrics(out: &mut impl Write) -> fmt::Result {
     let most = "Highest profile_live_bytes so far";
     write_gauge(out, format_args!("profile_peak_bytes"), Some("bytes"), most, peak)?;
     write_class_metrics(out)?;
+    write_tag_metrics(out)?;
     out.write_str("# EOF\n")
 }
 
@@ -94,6 +96,35 @@ fn write_class_metrics(out: &mut impl Write) -> fmt::Result {
                 let size = class.size();
                 let bytes = objects * size;
                 result = writeln!(out, "stratalloc_{name}{{size=\"{size}\"}} {bytes}");
+            }
+        });
+        result?;
+    }
+    Ok(())
+}
+
+/// Two families, of which each tag that blocks were attributed to is a member.
+#[inline(never)]
+fn write_tag_metrics(out: &mut impl Write) -> fmt::Result {
+    type Figure = fn(&TagTally) -> usize;
+    let families: [(&str, &str, &str, &str, Figure); 2] = [
+        ("tag_live_bytes", "gauge", "", "Outstanding bytes of a tag, estimated", |t| t.live_bytes),
+        (
+            "tag_allocated_bytes",
+            "counter",
+            "_total",
+            "Bytes of a tag since the start, estimated",
+            |t| t.total_bytes,
+        ),
+    ];
+    for (name, kind, suffix, meaning, figure) in families {
+        writeln!(out, "# TYPE stratalloc_{name} {kind}\n# UNIT stratalloc_{name} bytes")?;
+        writeln!(out, "# HELP stratalloc_{name} {meaning}.")?;
+        let mut result = Ok(());
+        labels::for_each(|_, tag, tally| {
+            if tally.total_count > 0 && result.is_ok() {
+                let value = figure(&tally);
+                result = writeln!(out, "stratalloc_{name}{suffix}{{tag=\"{tag}\"}} {value}");
             }
         });
         result?;

@@ -2,10 +2,12 @@
 
 use crate::central::CENTRAL;
 use crate::central::shared_pages::SHARED_PAGES;
+use crate::config::PAGE_SIZE;
 use crate::page::metadata::{self, Kind, METADATA};
 use crate::page::size_class::SizeClass;
-use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::limits::limit_stats;
+use crate::page_heap::{PAGE_HEAP, sampled_pages};
+use crate::policy::HARDENED;
 use crate::thread_cache::{registry, shared_blocks};
 use core::fmt;
 
@@ -154,8 +156,14 @@ impl Stats {
     /// Adds the page heap's figures; what it counts as used and no tier accounts for is on the
     /// move.
     fn add_page_heap(&mut self) {
-        let pages = PAGE_HEAP.stats();
+        let mut pages = PAGE_HEAP.stats();
         let direct = pages.direct;
+        // To the page heap, what is kept for sampled blocks is in use. (The hardened build keeps none.)
+        let kept = if HARDENED { 0 } else { sampled_pages::kept_pages().min(pages.large_count) };
+        pages.large_count -= kept;
+        pages.large_bytes -= kept * PAGE_SIZE;
+        pages.used -= kept * PAGE_SIZE;
+        pages.free += kept * PAGE_SIZE;
         self.page_heap_free = pages.free;
         self.page_heap_released = pages.released;
         let large_count = pages.large_count + direct.count;

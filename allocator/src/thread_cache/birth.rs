@@ -71,6 +71,9 @@ pub fn register() -> bool {
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).cow_fork.store(0, Ordering::Relaxed);
             (*cache).cow_declined.store(0, Ordering::Relaxed);
+            if let Some(counter) = (*cache).counter() {
+                counter.forget_owner();
+            }
             registry.count_in(&*cache);
             thread_slot::set_own(cache.cast());
             publish_cache(&*cache);

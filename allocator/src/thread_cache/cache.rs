@@ -39,7 +39,14 @@ pub struct SampleCounter {
     pub(super) left: [[AtomicUsize; KINDS]; CLASS_COUNT],
     /// State of the generator that draws distances; 0 before the first.
     pub(super) random: AtomicUsize,
+    /// Pages of the owner's stack that were found to be readable, by the low bits of their numbers.
+    pub(super) stack_pages: [AtomicUsize; STACK_PAGES],
+    /// The number of the owner's name, and for how many samples it was used (`profile::labels`).
+    pub(super) thread_label: AtomicUsize,
 }
+
+/// Pages of its stack that a thread remembers: a power of two.
+pub const STACK_PAGES: usize = 8;
 
 /// What kind of cache a thread's slot names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -131,7 +131,8 @@ fn is_sample_due_counted(class: SizeClass) -> bool {
     if cache.counter().is_some_and(|counter| !sampling::is_due(cache, counter, class)) {
         return false;
     }
-    let Some(cache) = enter() else { return false };
+    // A thread that ends, or that got no memory for a cache.
+    let Some(cache) = enter() else { return sampling::falls_on_uncounted(class.size()) };
     cache.counter().is_some_and(|counter| {
         let due = sampling::is_due(&cache, counter, class);
         if due {

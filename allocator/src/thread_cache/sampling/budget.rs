@@ -75,7 +75,7 @@ impl ThreadCache {
     /// whether it did: not if the magazine is full or the next sample is near.
     ///
     /// A thread that allocates about as much as it frees may push more than the limit leaves room
-    /// for: twice what it popped since the last look. So it looks seldom, though its magazines are
+    /// for: eight times what it popped since the last look. So it soon looks seldom, though its magazines are
     /// small. They hold no more for that, unless the thread changes its ways, and then by no more
     /// than a magazine's worth.
     #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
@@ -88,7 +88,7 @@ impl ThreadCache {
         if count >= limit {
             return false;
         }
-        let budget = (2 * popped).min(info.most_budget as usize).max(limit - count);
+        let budget = (8 * popped).min(info.most_budget as usize).max(limit - count);
         if (popped + count + budget) * info.size as usize >= counter.least_left(class) {
             return false;
         }

@@ -1,6 +1,6 @@
 //! The counter of a thread that samples: the bytes until its next samples.
 
-use super::super::cache::{KINDS, SampleCounter};
+use super::super::cache::{KINDS, STACK_PAGES, SampleCounter};
 use crate::config::CLASS_COUNT;
 use crate::page::metadata::{Kind, METADATA, Record};
 use crate::page::size_class::SizeClass;
@@ -47,7 +47,36 @@ impl SampleCounter {
         Self {
             left: [const { [const { AtomicUsize::new(LEFT) }; KINDS] }; CLASS_COUNT],
             random: AtomicUsize::new(random),
+            stack_pages: [const { AtomicUsize::new(0) }; STACK_PAGES],
+            thread_label: AtomicUsize::new(0),
         }
+    }
+
+    /// Whether the page with the number `page` was found to be a readable one of the owner's stack.
+    pub fn knows_page(&self, page: usize) -> bool {
+        self.stack_pages[page % STACK_PAGES].load(Ordering::Relaxed) == page
+    }
+
+    /// Notes that the page with the number `page` is a readable one of the owner's stack.
+    pub fn note_page(&self, page: usize) {
+        self.stack_pages[page % STACK_PAGES].store(page, Ordering::Relaxed);
+    }
+
+    /// The number of the owner's name, and for how many samples it was used.
+    pub fn thread_label(&self) -> (u16, usize) {
+        let word = self.thread_label.load(Ordering::Relaxed);
+        (word as u16, word >> 16)
+    }
+
+    /// Notes the number of the owner's name, and for how many samples it was used.
+    pub fn set_thread_label(&self, label: u16, uses: usize) {
+        self.thread_label.store(label as usize | uses << 16, Ordering::Relaxed);
+    }
+
+    /// Forgets what is known of the owner: the counter gets another one.
+    pub fn forget_owner(&self) {
+        self.stack_pages.iter().for_each(|page| page.store(0, Ordering::Relaxed));
+        self.thread_label.store(0, Ordering::Relaxed);
     }
 
     /// Bytes of `class` until the next sample of each kind.
@@ -145,6 +174,46 @@ impl SampleCounter {
         self.draw(class, due);
         due
     }
+}
+
+/// State of the generator for those who have no counter. Relaxed: each call gets another state, and
+/// nothing else depends on it.
+static SHARED_RANDOM: AtomicUsize = AtomicUsize::new(0);
+
+/// A random number for those who have no counter, and for what is rare.
+pub fn shared_random() -> usize {
+    const STEP: usize = 0x9E37_79B9_7F4A_7C15;
+    let mut state = SHARED_RANDOM.fetch_add(STEP, Ordering::Relaxed);
+    if state == 0 {
+        state = seed(&raw const SHARED_RANDOM as u64) as usize;
+        SHARED_RANDOM.fetch_add(state, Ordering::Relaxed);
+    }
+    // The steps of SplitMix64, whose states follow each other at this distance.
+    state = (state ^ state >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    state = (state ^ state >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    (state ^ state >> 31) | 1
+}
+
+/// Makes a forked child draw other numbers than its parent and its siblings do: the errors of their
+/// profiles must not add up. The distances that are drawn already stay, as magazines go by them.
+pub fn reset_in_child(own: Option<&SampleCounter>) {
+    SHARED_RANDOM.store(0, Ordering::Relaxed);
+    if let Some(counter) = own {
+        counter.random.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Whether a sample of the heap profile falls on `bytes` bytes that a thread without a counter
+/// allocates. Distances between samples have no memory, so to draw one for each block is as good as
+/// to count.
+pub fn falls_on_uncounted(bytes: usize) -> bool {
+    let draw = DRAWS[0].load(Ordering::Relaxed);
+    if draw == 0 {
+        return false;
+    }
+    // SAFETY: only `set_draws` stores here, and it stores a `Draw`.
+    let draw = unsafe { transmute::<usize, Draw>(draw) };
+    draw(&mut (shared_random() as u64)) as usize <= bytes.max(1)
 }
 
 /// A number that differs between threads and between processes; not 0.
