@@ -5,11 +5,13 @@
 //! are on slow paths only.
 
 /// Marks a probe point with two arguments.
-#[cfg(target_arch = "x86_64")]
 macro_rules! probe {
-    ($name:literal, $first:expr, $second:expr) => {
-        $crate::base::probe::probe!(@emit $name, "8@%{0} 8@%{1}", $first, $second)
-    };
+    ($name:literal, $first:expr, $second:expr) => {{
+        #[cfg(target_arch = "x86_64")]
+        $crate::base::probe::probe!(@emit $name, "8@%{0} 8@%{1}", $first, $second);
+        #[cfg(target_arch = "aarch64")]
+        $crate::base::probe::probe!(@emit $name, "8@{0} 8@{1}", $first, $second);
+    }};
     (@emit $name:literal, $arguments:literal, $first:expr, $second:expr) => {{
         let (first, second) = ($first as usize, $second as usize);
         // SAFETY: one `nop`, with two inputs in registers. The rest is data in a note section,
@@ -44,14 +46,6 @@ macro_rules! probe {
             );
         }
     }};
-}
-
-/// Marks a probe point with two arguments.
-#[cfg(target_arch = "aarch64")]
-macro_rules! probe {
-    ($name:literal, $first:expr, $second:expr) => {
-        let _ = ($first as usize, $second as usize);
-    };
 }
 
 pub(crate) use probe;

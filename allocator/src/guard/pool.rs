@@ -24,8 +24,9 @@ const REGION: usize = MAX_SMALL;
 /// What the rest of a live block's pages holds.
 const PATTERN: u8 = 0xB5;
 
-/// Start and length of the pool; nothing, and 0 bytes, while there is none. Relaxed: written once,
-/// before the process has a second thread that allocates.
+/// Start and length of the pool; nothing, and 0 bytes, while there is none. Written once; `BYTES`
+/// is the last of the three, and orders the other two. Relaxed elsewhere: whoever has a block of the
+/// pool got it after that.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Where the records are.
@@ -78,7 +79,9 @@ pub fn make() -> bool {
     POOL.lock().random = protect::random() | 1;
     RECORDS.store(records, Ordering::Relaxed);
     BASE.store(base, Ordering::Relaxed);
-    BYTES.store(bytes, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `owns`. Whoever finds an address in the pool finds the
+    // records, too.
+    BYTES.store(bytes, Ordering::Release);
     true
 }
 
@@ -89,7 +92,10 @@ fn pitch() -> usize {
 /// Whether `addr` lies in the pool, in a guarded block or beside.
 #[inline]
 pub fn owns(addr: usize) -> bool {
-    addr.wrapping_sub(BASE.load(Ordering::Relaxed)) < BYTES.load(Ordering::Relaxed)
+    // Acquire: pairs with the Release of the thread that made the pool; read first, so that the
+    // base is there when the length is.
+    let bytes = BYTES.load(Ordering::Acquire);
+    addr.wrapping_sub(BASE.load(Ordering::Relaxed)) < bytes
 }
 
 /// Where the region of a place starts.
