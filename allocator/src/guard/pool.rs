@@ -1,4 +1,4 @@
-//! The address space of guarded blocks. A page that nobody may touch, then for each place `REGION`
+//! The address space of guarded blocks. A page that nobody may touch, then for each place `room()`
 //! bytes for one block and another such page. Only the pages that hold a live block can be touched.
 //!
 //! A block lies at the start of its place or at the end, by chance, so that either what is before
@@ -19,7 +19,7 @@ use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
-/// Most bytes of a block: whole OS pages.
+/// Most bytes of a block.
 const REGION: usize = MAX_SMALL;
 /// What the rest of a live block's pages holds.
 const PATTERN: u8 = 0xB5;
@@ -66,9 +66,6 @@ static POOL: Lock<Pool> = Lock::new(
 /// Reserves the pool. Returns whether there is one.
 pub fn make() -> bool {
     let page = Linux.page_size();
-    if !REGION.is_multiple_of(page) {
-        return false;
-    }
     let bytes = page + GUARD_PLACES * pitch();
     let records = (GUARD_PLACES * size_of::<Record>()).next_multiple_of(page);
     let (Some(base), Some(records)) = (protect::reserve(bytes), METADATA.allocate_table(records))
@@ -85,8 +82,13 @@ pub fn make() -> bool {
     true
 }
 
+/// Bytes for one block: whole OS pages.
+fn room() -> usize {
+    REGION.next_multiple_of(Linux.page_size())
+}
+
 fn pitch() -> usize {
-    REGION + Linux.page_size()
+    room() + Linux.page_size()
 }
 
 /// Whether `addr` lies in the pool, in a guarded block or beside.
@@ -180,7 +182,7 @@ pub fn allocate(size: usize, align: usize, here: Trace) -> *mut u8 {
         (place, at_end)
     };
     let start = if at_end {
-        region(place) + (REGION - size.max(1)) / align * align
+        region(place) + (room() - size.max(1)) / align * align
     } else {
         region(place).next_multiple_of(align)
     };
@@ -188,7 +190,7 @@ pub fn allocate(size: usize, align: usize, here: Trace) -> *mut u8 {
     let (from, to) = pages_of(start, size);
     // SAFETY: pages of the place, which is ours.
     let fits = start >= region(place)
-        && to <= region(place) + REGION
+        && to <= region(place) + room()
         && unsafe { protect::protect(from, to - from, true) };
     if !fits {
         let mut pool = POOL.lock();
