@@ -5,7 +5,7 @@
 //! Arenas are separated by gaps and recycled, so that the heaps of tests that run at the same time
 //! are never neighbours in the page map, which all of them share.
 
-use crate::config::{HUGE_SIZE, PAGE_SIZE};
+use crate::config::HUGE_SIZE;
 use crate::os::Os;
 use crate::page::page_map::PAGE_MAP;
 use std::collections::BTreeMap;
