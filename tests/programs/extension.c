@@ -297,6 +297,10 @@ static void control_errors(void) {
 
 static void control_actions(void) {
     size_t mib[3], depth = 3, i;
+    /* Where next to nothing is in use, what is freed goes back at once. */
+    char *in_use = malloc(30 * MIB);
+    CHECK(in_use, "30 MiB");
+    memset(in_use, 1, 30 * MIB);
     for (i = 0; i < 1000; i++) blocks[i] = malloc(100);
     for (i = 0; i < 1000; i++) free(blocks[i]);
     CHECK(MallocExtension_GetThreadCacheSize() > 0, "nothing cached");
@@ -318,6 +322,7 @@ static void control_actions(void) {
         }
         CHECK(property("tcmalloc.pageheap_free_bytes") == 0, "%zu: not released", i);
     }
+    free(in_use);
 }
 
 static const struct test_case cases[] = {

@@ -24,11 +24,23 @@ static long aligned(size_t size) {
     return rollup("Rss:") - before;
 }
 
+/* What is left, right after the last `free`, of a hundred MiB in blocks of one size. */
+static long freed(size_t size) {
+    static void *blocks[4096];
+    long before = rollup("Rss:");
+    size_t i, count = 100 * MIB / size;
+    CHECK(count <= 4096, "%zu", count);
+    for (i = 0; i < count; i++) memset(blocks[i] = opaque(malloc(size)), 1, size);
+    for (i = 0; i < count; i++) free(blocks[i]);
+    return rollup("Rss:") - before;
+}
+
 int main(int argc, char **argv) {
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     CHECK(argc > 1, "what to do");
     if (strcmp(argv[1], "small") == 0) dprintf(1, "%ld\n", small());
     else if (strcmp(argv[1], "aligned") == 0) dprintf(1, "%ld\n", aligned(size));
+    else if (strcmp(argv[1], "freed") == 0) dprintf(1, "%ld\n", freed(size));
     else CHECK(0, "%s", argv[1]);
     return 0;
 }

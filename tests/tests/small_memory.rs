@@ -36,3 +36,12 @@ fn aligned_blocks_take_no_more_memory_than_what_they_touch() {
         assert!(ours * 10 <= systems * 13, "{size} bytes: {ours} KiB, {systems} without");
     }
 }
+
+/// A program without threads that makes no call afterwards would keep it for good.
+#[test]
+fn what_the_last_frees_of_large_blocks_leave_is_given_back_at_once() {
+    for size in ["40000", "300000", "2000000"] {
+        let (ours, _) = ours_and_the_systems(&["freed", size]);
+        assert!(ours <= 6 << 10, "{ours} KiB are left of 100 MiB in blocks of {size} bytes");
+    }
+}

@@ -15,7 +15,7 @@ use super::cow_set::CowSet;
 pub use super::units::OsPages;
 use crate::base::bitmap::Bitmap;
 use crate::base::list::{Links, Node};
-use crate::config::MAX_SPAN_OBJECTS;
+use crate::config::{HUGE_SIZE, MAX_SPAN_OBJECTS};
 use crate::page::metadata::{Kind, Record};
 use crate::page::owner::Owner;
 use crate::page::size_class::SizeClass;
@@ -121,7 +121,8 @@ pub struct Span {
     pub searched: bool,
     /// Objects that are not free here: with programs, magazines or transfer caches.
     pub allocated: u16,
-    /// Objects that were ever handed out; from here on the memory was never touched.
+    /// Objects that were ever handed out; from here on the memory was never touched. Of a direct
+    /// block: see [`Span::huge_extent`].
     pub carved: u16,
     /// OS pages of a small span that were released and not used since; see `central::release`.
     pub released: OsPages,
@@ -190,6 +191,20 @@ impl Span {
     /// Size in bytes.
     pub const fn bytes(&self) -> usize {
         self.pages.bytes()
+    }
+
+    /// How many bytes this direct block may have with the kernel asked to back it by huge pages; 0
+    /// if the kernel was not asked.
+    pub fn huge_extent(&self) -> usize {
+        match self.state {
+            SpanState::Direct => self.carved as usize * HUGE_SIZE,
+            _ => 0,
+        }
+    }
+
+    /// Sets [`Span::huge_extent`] of a direct block, which is 128 GiB at most.
+    pub fn set_huge_extent(&mut self, bytes: usize) {
+        self.carved = u16::try_from(bytes / HUGE_SIZE).unwrap_or(u16::MAX);
     }
 
     /// Where `addr`, which lies in this small span, points.

@@ -9,7 +9,7 @@
 
 use super::heap::{Inner, PageHeap};
 use super::release::{AT_ONCE, Effort, OF_OTHERS};
-use crate::config::{DECAY_MIN_HUGE, PAGE_SIZE, PAGES_PER_HUGE};
+use crate::config::{DECAY_MIN_HUGE, DECAY_MS, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::{Os, libc_calls, release_request};
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
@@ -18,6 +18,12 @@ use crate::sync::Ordering;
 const MUCH: usize = 8 * PAGES_PER_HUGE;
 /// Free resident pages below which a program without threads takes no step: half a megabyte.
 const LEAST: usize = PAGES_PER_HUGE / 4;
+/// Next to nothing is left in use where so many times as much is free and resident.
+const TORN_DOWN_SHARE: usize = 3;
+/// Free resident pages that a heap keeps which is torn down: 2 MiB.
+const TORN_DOWN_LEAST: usize = PAGES_PER_HUGE;
+/// How many times what it freed a call releases then, so that few frees of large blocks suffice.
+const TORN_DOWN_OWN: usize = TORN_DOWN_SHARE;
 
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
@@ -45,6 +51,22 @@ impl Inner {
     /// without threads requests a step for those when it frees much (`release_request::note_free`).
     fn has_something_to_give(&self) -> bool {
         self.free_resident >= LEAST || libc_calls::has_threads()
+    }
+
+    /// How many free pages a call that freed `own` pages should release because next to nothing is
+    /// left in use (`teardown`). Small heaps keep what they have, as they do from the decay.
+    pub fn torn_down<O: Os>(&mut self, os: &O, own: usize) -> usize {
+        let free = self.free_resident;
+        if free < TORN_DOWN_LEAST || self.in_spans() * TORN_DOWN_SHARE > free {
+            return 0;
+        }
+        // Whoever set a longer time wants memory to stay. With 0 it is gone.
+        let time_ms = parameters::get(Id::DecayMs);
+        if self.huge_pages < DECAY_MIN_HUGE || time_ms == 0 || time_ms > DECAY_MS as usize {
+            return 0;
+        }
+        let pages = free.min(TORN_DOWN_OWN * own + OF_OTHERS);
+        if self.teardown.begin(pages, os.now_ms()) { pages } else { 0 }
     }
 
     /// How many of the `all` pages that should be released a call releases that allocated or freed

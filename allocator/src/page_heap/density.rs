@@ -6,6 +6,11 @@
 //! *probe*, and the next growth for the same kind of use looks how much of the probe is resident
 //! now. While probes are dense, huge pages are asked for, and a probe is made every so many times,
 //! or of a small part, so that a program that changes its ways is noticed.
+//!
+//! A direct block gets huge pages only when it grows, and only for what is seen of itself: a program
+//! has few of them, and what another one was used for tells nothing. Of such a block those huge pages
+//! count that hold anything. One of which nothing is touched costs nothing, whatever was asked for
+//! it: a buffer that is filled from its start is dense, however much of it is still empty.
 
 use super::huge_ranges::record;
 use crate::config::{HUGE_SIZE, PAGE_SIZE};
@@ -26,6 +31,8 @@ const SAMPLES: usize = 4;
 const SAMPLE_PAGES: usize = 64;
 /// Pages that must have been in use for a result: a sample.
 const LEAST_PAGES: usize = SAMPLE_PAGES;
+/// Most pages of the kernel in a huge page.
+const MOST_PAGES: usize = HUGE_SIZE >> 12;
 /// A probe is dense if at most one in so many pages is not resident.
 const SPARSE_SHARE: usize = 4;
 /// Growth for blocks by fewer huge pages is backed whole, but for every so many times. That for
@@ -122,4 +129,29 @@ fn look<O: Os>(os: &O, addr: usize, len: usize) -> Option<bool> {
         }
     }
     (used >= LEAST_PAGES).then_some((used - resident) * SPARSE_SHARE <= used)
+}
+
+/// Whether most of those huge pages of a direct block that hold anything is resident, with a few
+/// short system calls.
+#[cold]
+#[inline(never)]
+pub(super) fn is_touched_densely<O: Os>(os: &O, addr: usize, bytes: usize) -> bool {
+    let first = addr.next_multiple_of(HUGE_SIZE);
+    let count = (addr + bytes).saturating_sub(first) / HUGE_SIZE;
+    let samples = SAMPLES.min(count);
+    let pages = (HUGE_SIZE / os.page_size()).min(MOST_PAGES);
+    let (mut used, mut resident) = (0, 0);
+    for sample in 0..samples {
+        let mut flags = [0; MOST_PAGES];
+        if !os.residency(first + sample * count / samples * HUGE_SIZE, &mut flags[..pages]) {
+            // As most programs do.
+            return true;
+        }
+        let found: usize = flags.iter().map(|flag| usize::from(flag & 1)).sum();
+        if found > 0 {
+            used += pages;
+            resident += found;
+        }
+    }
+    used > 0 && (used - resident) * SPARSE_SHARE <= used
 }

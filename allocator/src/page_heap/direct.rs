@@ -5,6 +5,7 @@
 //! through `page::direct_map`. The thread that allocated a block owns its record; figures and the
 //! map change under the page heap's lock.
 
+use super::density::is_touched_densely;
 use super::heap::{Allocated, PageHeap};
 use super::relocate::{can_enter, move_tables};
 use crate::config::{DIRECT_SHORT_MOST, HUGE_SIZE, PAGE_SIZE};
@@ -15,6 +16,10 @@ use crate::page::span::{Span, SpanState};
 use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
+
+/// A block that is seen to be dense has huge pages until it is longer by more than this factor. So of
+/// one that is used sparsely from then on no more is resident than so many times what is touched.
+const LONGER_MOST: usize = 4;
 
 impl<O: Os> PageHeap<O> {
     /// A zeroed block of at least `bytes` bytes at a multiple of `align` (a power of two), with a
@@ -107,6 +112,8 @@ impl<O: Os> PageHeap<O> {
         if new > old && !self.lock().admits(new - old) {
             return false;
         }
+        // SAFETY: the caller owns the live block and its record.
+        let was_dense = new > old && unsafe { self.is_seen_dense(span) };
         let mut target = addr;
         // SAFETY: the caller owns the mapping, and needs nothing of what is cut off.
         if !unsafe { self.os.resize(addr, old, new) } {
@@ -148,8 +155,56 @@ impl<O: Os> PageHeap<O> {
         inner.note_direct(old, new);
         let excess = if new > old { inner.excess(&self.os) } else { 0 };
         drop(inner);
+        // SAFETY: the caller owns the live block and its record.
+        unsafe { self.advise_longer(span, old, was_dense) };
         self.run_excess(excess);
         true
+    }
+
+    /// Whether a block is seen to be touched densely; not if it has huge pages, as nothing is to be
+    /// seen then.
+    ///
+    /// # Safety
+    /// `span` is live and belongs to the caller.
+    pub(super) unsafe fn is_seen_dense(&self, span: NonNull<Span>) -> bool {
+        // SAFETY: the caller owns the live span and its record.
+        let record = unsafe { span.as_ref() };
+        parameters::huge_pages() == HugePages::Auto
+            && record.huge_extent() == 0
+            && is_touched_densely(&self.os, record.addr(), record.bytes())
+    }
+
+    /// Asks for huge pages for a direct block that had `old` bytes, if it was seen to be dense then.
+    /// What is beyond the extent of a block that has them gets none: nobody knows how it will be
+    /// touched.
+    ///
+    /// # Safety
+    /// `span` is a live direct block and belongs to the caller.
+    pub(super) unsafe fn advise_longer(&self, span: NonNull<Span>, old: usize, was_dense: bool) {
+        if parameters::huge_pages() != HugePages::Auto {
+            return;
+        }
+        // SAFETY: the caller owns the live block and its record.
+        let record = unsafe { &mut *span.as_ptr() };
+        let (addr, bytes) = (record.addr(), record.bytes());
+        if was_dense && bytes <= old * LONGER_MOST {
+            record.set_huge_extent(old * LONGER_MOST);
+        }
+        let extent = record.huge_extent();
+        if bytes <= old || extent == 0 {
+            return;
+        }
+        if bytes <= extent {
+            // Its new place may not have been asked for.
+            // SAFETY: the caller's block.
+            return unsafe { self.os.advise_huge(addr, bytes, true) };
+        }
+        record.set_huge_extent(0);
+        let (rest, end) = ((addr + old).next_multiple_of(HUGE_SIZE), addr + bytes);
+        if rest < end {
+            // SAFETY: a part of the caller's block.
+            unsafe { self.os.advise_huge(rest, end - rest, false) };
+        }
     }
 
     /// Moves a direct block: as a whole if it is one mapping, or in parts if it is several. Copies

@@ -9,6 +9,7 @@ use super::filler::Filler;
 use super::huge_ranges::HugeRanges;
 use super::large_sizes::{DirectStats, LargeSizes};
 use super::pending_release::PendingRelease;
+use super::teardown::Teardown;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
 use crate::os::{Guard, Linux, Lock, Os};
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     pub decay: Decay,
     /// How densely what the heap grew by is used, for each `Use`.
     pub densities: [Density; 2],
+    pub teardown: Teardown,
     /// Most bytes that a call asked for since the last `excess`.
     pub asked: usize,
     /// What is being released.
@@ -125,6 +127,7 @@ impl<O: Os> PageHeap<O> {
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
                     densities: [const { Density::new() }; 2],
+                    teardown: Teardown::new(),
                     asked: 0,
                     pending: PendingRelease::new(),
                     lowest: 0,

@@ -28,18 +28,21 @@ impl Inner {
 
     /// Marks free pages of `huge` as used. Returns whether all of them read as zero.
     pub(super) fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
-        let mut released = 0;
+        let (mut released, mut faulted) = (0, 0);
         let granule = self.granule;
         self.refile(huge, |huge, free_resident| {
             *free_resident -= huge.resident_free();
             released = huge.take(index, pages);
             huge.touch(index, pages, granule);
+            faulted = released;
             if huge.huge_backed && released > 0 {
+                faulted += huge.released.count();
                 huge.assume_resident();
             }
             *free_resident += huge.resident_free();
         });
         self.used += pages;
+        self.teardown.note_taken(faulted);
         self.decay.note_free(self.free_resident);
         released == pages
     }

@@ -12,6 +12,7 @@
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
 //! * `large_sizes`: figures of large blocks. `decay`: how much a step of the decay releases.
 //! * `density`: whether what the heap grew by is touched densely.
+//! * `teardown`: whether free pages go back at once when next to nothing is left in use.
 //! * `pending_release`: what is being released at the moment.
 //! * `heap`: the data that the lock guards.
 //! * `marks`: marking pages as used and free.
@@ -41,6 +42,7 @@ mod large_sizes;
 mod decay;
 mod density;
 mod pending_release;
+mod teardown;
 
 mod heap;
 

@@ -91,12 +91,14 @@ impl<O: Os> PageHeap<O> {
         let Some(bytes) = bytes.checked_next_multiple_of(PAGE_SIZE) else { return false };
         let offset = from.in_huge() * PAGE_SIZE;
         let Some(target) = map_at_offset(&self.os, bytes, HUGE_SIZE, offset) else { return false };
+        // SAFETY: the caller owns the live span.
+        let was_dense = unsafe { self.is_seen_dense(span) };
         let mut inner = self.lock();
         let mut moved = false;
         if inner.admits(bytes - old.bytes()) && can_enter(target) {
             PAGE_MAP.remove(from, old, SizeClass::NONE);
             // In one call there is one mapping. But what is added is not to be backed by huge pages
-            // because the block was: of a direct block no more is resident than was touched.
+            // because the block was: only `advise_longer` says so.
             let in_one = !Backing::of(from, old.0).any
                 // SAFETY: the caller owns the block, and `take_for_move` just took the second
                 // place.
@@ -111,6 +113,7 @@ impl<O: Os> PageHeap<O> {
                 inner.note_large(record.state, old.bytes(), 0);
                 inner.note_direct(0, bytes);
                 record.state = SpanState::Direct;
+                record.set_huge_extent(0);
                 record.start = PageId::containing(target);
                 record.pages = Length(bytes / PAGE_SIZE);
                 record.fresh = false;
@@ -130,6 +133,8 @@ impl<O: Os> PageHeap<O> {
                 self.os.unmap(target, bytes);
             } else if policy != HugePages::Auto {
                 self.os.advise_huge(target, bytes, policy == HugePages::Always);
+            } else {
+                self.advise_longer(span, old.bytes(), was_dense);
             }
         }
         self.release_now(at_once);

@@ -16,8 +16,11 @@ const LEAST_SPARSE_ALIGN: usize = 8;
 /// Whether spans of `pages` pages at multiples of `align` pages leave a quarter of the memory free
 /// between them.
 const fn leaves_holes(pages: usize, align: usize) -> bool {
+    if align < LEAST_SPARSE_ALIGN {
+        return false;
+    }
     let whole = pages.next_multiple_of(align);
-    align >= LEAST_SPARSE_ALIGN && (whole - pages) * 4 >= whole
+    (whole - pages) * 4 >= whole
 }
 
 impl Inner {

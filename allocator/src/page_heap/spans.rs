@@ -92,7 +92,7 @@ impl<O: Os> PageHeap<O> {
                 inner.recycle_record(donor);
             }
         }
-        let at_once = inner.note_decay(&self.os);
+        let at_once = inner.note_decay(&self.os).max(inner.torn_down(&self.os, 1));
         let excess = inner.excess_of_freed(1);
         drop(inner);
         self.release_now(at_once);
@@ -116,7 +116,7 @@ impl<O: Os> PageHeap<O> {
             inner.recycle_record(span);
             pages
         };
-        let at_once = inner.note_decay(&self.os);
+        let at_once = inner.note_decay(&self.os).max(inner.torn_down(&self.os, pages));
         let excess = inner.excess_of_freed(pages);
         drop(inner);
         self.release_now(at_once);

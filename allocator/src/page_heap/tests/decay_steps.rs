@@ -30,3 +30,35 @@ fn a_call_gives_back_its_own_and_a_bounded_part_of_the_rest() {
     assert_eq!(model.heap.lock().for_one_call(3, 2), 2, "no more than there is");
     model.drain();
 }
+
+/// A program that has freed nearly all it had may never call again.
+#[test]
+fn the_last_frees_of_a_teardown_give_back_what_is_free() {
+    for pages in [3, 100, PAGES_PER_HUGE, 7 * PAGES_PER_HUGE] {
+        let mut model = Model::with_teardown();
+        while model.blocks.len() * pages < 64 * PAGES_PER_HUGE {
+            assert!(model.allocate(pages, 1));
+        }
+        while !model.blocks.is_empty() {
+            model.free(0);
+        }
+        let kept = model.heap.lock().free_resident;
+        assert!(kept <= 2 * PAGES_PER_HUGE, "{kept} pages after blocks of {pages}");
+        model.check();
+    }
+}
+
+/// Page faults would take more time than all else that such a program does.
+#[test]
+fn memory_that_is_torn_down_and_needed_again_and_again_stays() {
+    let mut model = Model::with_teardown();
+    for round in 0..20 {
+        for _ in 0..16 {
+            assert!(model.allocate(PAGES_PER_HUGE, 1));
+        }
+        (0..16).for_each(|_| model.free(0));
+        let kept = model.heap.lock().free_resident;
+        assert!(round == 0 || kept >= 15 * PAGES_PER_HUGE, "{kept} pages after round {round}");
+    }
+    model.check();
+}

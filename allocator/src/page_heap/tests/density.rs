@@ -1,7 +1,7 @@
 //! The kernel is asked for huge pages where memory is touched densely, and nowhere else.
 
 use super::model::Model;
-use crate::config::{PAGES_PER_HUGE, THP_MIN_HUGE_SMALL};
+use crate::config::{HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_SMALL};
 
 /// Blocks after which every kind of use has a result.
 const TO_LEARN: usize = 2 * THP_MIN_HUGE_SMALL;
@@ -97,4 +97,66 @@ fn what_is_released_whole_gets_huge_pages_where_memory_is_dense() {
         model.heap.release(usize::MAX);
         assert_eq!(model.os().wants_huge(first), is_dense);
     }
+}
+
+/// Bytes of a direct block in these tests.
+const DIRECT: usize = 8 * HUGE_SIZE;
+
+/// Makes the last block longer: `factor` times `DIRECT`. Returns whether huge pages are asked for at
+/// its start and at its end.
+fn longer(model: &mut Model, factor: usize) -> (bool, bool) {
+    let last = model.blocks.len() - 1;
+    assert!(model.resize(last, factor * DIRECT / PAGE_SIZE));
+    let (addr, bytes) = (model.blocks[last].addr, model.blocks[last].bytes);
+    (model.os().wants_huge(addr), model.os().wants_huge(addr + bytes - HUGE_SIZE))
+}
+
+/// However densely the direct blocks before it were touched: it may be a hash table.
+#[test]
+fn a_fresh_direct_block_gets_no_huge_pages() {
+    let mut model = Model::new();
+    for _ in 0..4 {
+        assert!(model.allocate_direct(DIRECT, 1));
+        assert!(!model.os().wants_huge(model.blocks[0].addr));
+        longer(&mut model, 2);
+        model.free(0);
+    }
+    model.drain();
+}
+
+#[test]
+fn a_direct_block_that_is_touched_densely_gets_huge_pages_when_it_grows() {
+    for is_dense in [false, true] {
+        let mut model = Model::new();
+        model.os().set_dense(is_dense);
+        assert!(model.allocate_direct(DIRECT, 1));
+        assert_eq!(longer(&mut model, 2), (is_dense, is_dense));
+        model.check();
+        model.drain();
+    }
+}
+
+/// With huge pages nothing is to be seen. So what is resident stays within what was seen to be
+/// dense, times a constant, whatever becomes of the block.
+#[test]
+fn what_grows_far_beyond_what_was_seen_to_be_dense_has_none_there() {
+    let mut model = Model::new();
+    assert!(model.allocate_direct(DIRECT, 1));
+    assert_eq!(longer(&mut model, 2), (true, true));
+    model.os().set_dense(false);
+    assert!(longer(&mut model, 4).0, "four times what was seen to be dense");
+    assert!(!longer(&mut model, 6).1);
+    assert!(!longer(&mut model, 8).1, "and the block is looked at again");
+    model.os().set_dense(true);
+    assert_eq!(longer(&mut model, 9), (true, true));
+    model.check();
+    model.drain();
+}
+
+#[test]
+fn a_direct_block_that_becomes_five_times_as_long_at_once_gets_none() {
+    let mut model = Model::new();
+    assert!(model.allocate_direct(DIRECT, 1));
+    assert_eq!(longer(&mut model, 5), (false, false));
+    model.drain();
 }

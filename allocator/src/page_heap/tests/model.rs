@@ -11,6 +11,7 @@ use crate::page_heap::backing::is_border;
 use crate::page_heap::heap::PageHeap;
 use crate::page_heap::huge_page::HugeState;
 use crate::page_heap::huge_ranges::record;
+use crate::page_heap::teardown::Teardown;
 use std::ops::Range;
 use std::ptr::NonNull;
 
@@ -49,6 +50,13 @@ impl<O: Os> PageHeap<O> {
         assert_eq!(free + full + partly, huge_pages, "a huge page is in no list, or in two");
         assert!(inner.decay.low <= inner.free_resident);
     }
+}
+
+/// A heap of which pages go back by the decay, by limits and on request only.
+pub fn heap_without_teardown(os: ScriptedOs) -> PageHeap<ScriptedOs> {
+    let heap = PageHeap::new(os);
+    heap.lock().teardown = Teardown::never();
+    heap
 }
 
 /// A span that the model knows of.
@@ -121,7 +129,14 @@ impl Model {
     }
 
     pub fn over(os: ScriptedOs) -> Self {
-        Self { heap: PageHeap::new(os), blocks: Vec::new(), next_tag: 0x5EED << 40 }
+        Self { heap: heap_without_teardown(os), blocks: Vec::new(), next_tag: 0x5EED << 40 }
+    }
+
+    /// A model whose heap gives back what a teardown frees.
+    pub fn with_teardown() -> Self {
+        let model = Self::new();
+        model.heap.lock().teardown = Teardown::new();
+        model
     }
 
     pub fn os(&self) -> &ScriptedOs {

@@ -1,0 +1,117 @@
+//! Giving back at once where next to nothing is left in use.
+//!
+//! A program that has freed nearly all it had may make no call for a long time, or none any more.
+//! One without threads has nobody else to give its memory back (docs/decisions/002), and with
+//! threads that takes the decay time. So the last calls of `free` do it: each releases a few times
+//! what it freed, and a bounded part of what others left.
+//!
+//! A program that tears all down and builds it up again, over and over, would pay for each round
+//! with page faults. It pays once: where what was given back is needed again, the next teardowns
+//! only leave it to the decay, for [`ROUNDS`] times as long as that took. Guarded by the page
+//! heap's lock.
+
+/// How many rounds go by without giving back after one that was in vain.
+const ROUNDS: u64 = 32;
+/// Milliseconds for which nothing is given back then, at least.
+const PAUSE_MS: u64 = 10_000;
+/// How often the pause doubles, at most.
+const DOUBLINGS: u32 = 8;
+/// Milliseconds from which on a round is so long that page faults do not count.
+const LONG_ROUND_MS: u64 = 10_000;
+
+/// What is known of the last teardown.
+pub(super) struct Teardown {
+    /// Pages that it gave back; 0 if there was none.
+    released: usize,
+    /// Pages that were taken since and were not resident.
+    faulted: usize,
+    /// When it last gave back.
+    last_ms: u64,
+    /// Nothing is given back before.
+    until_ms: u64,
+    /// How often what was given back was needed again.
+    in_vain: u32,
+}
+
+impl Teardown {
+    pub const fn new() -> Self {
+        Self { released: 0, faulted: 0, last_ms: 0, until_ms: 0, in_vain: 0 }
+    }
+
+    /// Never gives anything back, for tests of what else does.
+    #[cfg(test)]
+    pub const fn never() -> Self {
+        Self { until_ms: u64::MAX, ..Self::new() }
+    }
+
+    /// Notes that `pages` pages were taken that were not resident.
+    pub fn note_taken(&mut self, pages: usize) {
+        self.faulted += pages;
+    }
+
+    /// Whether `pages` pages shall be given back at `now_ms`; notes that they are, if so.
+    pub fn begin(&mut self, pages: usize, now_ms: u64) -> bool {
+        if now_ms < self.until_ms {
+            return false;
+        }
+        if self.released > 0 && self.faulted >= self.released / 2 {
+            let round = now_ms.saturating_sub(self.last_ms);
+            self.released = 0;
+            if round < LONG_ROUND_MS {
+                self.until_ms = now_ms + ((ROUNDS * round).max(PAUSE_MS) << self.in_vain);
+                self.in_vain = (self.in_vain + 1).min(DOUBLINGS);
+                return false;
+            }
+        }
+        self.released += pages;
+        self.faulted = 0;
+        self.last_ms = now_ms;
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program that calls nothing afterwards would keep it.
+    #[test]
+    fn the_first_teardown_gives_back_at_once_in_as_many_parts_as_it_takes() {
+        let mut teardown = Teardown::new();
+        assert!((0..10).all(|_| teardown.begin(500, 1_000)));
+    }
+
+    /// Page faults would cost each round more than it gains.
+    #[test]
+    fn rounds_that_need_the_memory_again_keep_it() {
+        let mut teardown = Teardown::new();
+        let mut given_back = 0;
+        for round in 0..1_000 {
+            if teardown.begin(1_000, 1_000 + round * 90) {
+                given_back += 1;
+                teardown.note_taken(900);
+            }
+        }
+        assert!((1..=4).contains(&given_back), "{given_back} in a minute and a half");
+    }
+
+    /// What is needed again after a long time costs little in comparison.
+    #[test]
+    fn rare_rounds_give_back_each_time() {
+        let mut teardown = Teardown::new();
+        for round in 0..10 {
+            assert!(teardown.begin(1_000, round * LONG_ROUND_MS));
+            teardown.note_taken(1_000);
+        }
+    }
+
+    /// A little that is taken meanwhile is not the memory that was given back.
+    #[test]
+    fn what_is_taken_besides_does_not_end_a_teardown() {
+        let mut teardown = Teardown::new();
+        for round in 0..10 {
+            assert!(teardown.begin(1_000, round * 90));
+            teardown.note_taken(100);
+        }
+    }
+}
