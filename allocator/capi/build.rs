@@ -16,10 +16,8 @@ fn main() {
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
-    if env::var("CARGO_CFG_TARGET_ARCH").is_ok_and(|arch| arch == "x86_64") {
-        for (name, body) in MEMORY {
-            println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
-        }
+    for (name, body) in MEMORY {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
     }
 }
 

@@ -10,7 +10,12 @@ extern void *stratalloc_memset(void *, int, size_t);
 extern void *stratalloc_memmove(void *, const void *, size_t);
 extern int stratalloc_memcmp(const void *, const void *, size_t);
 extern size_t stratalloc_strlen(const char *);
+#ifdef __x86_64__
 extern size_t stratalloc_vector_least, stratalloc_string_least;
+#else
+/* One way only. */
+static size_t stratalloc_vector_least, stratalloc_string_least = -1;
+#endif
 
 enum { ROOM = 1 << 17, MARGIN = 4096 };
 

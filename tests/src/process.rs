@@ -74,10 +74,29 @@ fn tail(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(KEPT)..]).into_owned()
 }
 
+/// How many times as long as on the machine itself programs may take: `STRATALLOC_EMULATED`, which is
+/// set where an emulator runs them (`ci/aarch64`).
+fn slowness() -> Option<u32> {
+    let text = std::env::var("STRATALLOC_EMULATED").ok()?;
+    Some(text.parse().unwrap_or_else(|e| panic!("STRATALLOC_EMULATED={text}: {e}")))
+}
+
+/// Takes out the lines of an emulator, which has a word of its own on each fatal signal.
+fn without_emulator(errors: Vec<u8>) -> Vec<u8> {
+    let lines = errors.split_inclusive(|&byte| byte == b'\n');
+    lines
+        .filter(|line| !line.starts_with(b"qemu: uncaught target signal"))
+        .flatten()
+        .copied()
+        .collect()
+}
+
 /// Runs `command` to its end and to that of all that hold its output, or kills it and its children
 /// after `limit`.
 #[track_caller]
 pub fn run(mut command: Command, limit: Duration) -> Finished {
+    let slowness = slowness();
+    let limit = limit * slowness.unwrap_or(1);
     let shown = format!("{command:?}");
     let start = Instant::now();
     let mut child = command
@@ -115,6 +134,7 @@ pub fn run(mut command: Command, limit: Duration) -> Finished {
     }
     let stdout = stdout.join().expect("reader of stdout");
     let stderr = stderr.join().expect("reader of stderr");
+    let stderr = if slowness.is_some() { without_emulator(stderr) } else { stderr };
     Finished { command: shown, status: in_time.then_some(status), stdout, stderr, elapsed }
 }
 

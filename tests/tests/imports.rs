@@ -213,7 +213,6 @@ fn functions_of_a_program_are_not_called_by_the_library() {
 
 /// `calloc` and `realloc` are as right as these are.
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn memory_functions_do_what_those_of_c_do() {
     let finished = run(command("memory.c", Link::Static), LIMIT).expect_success();
     eprintln!("{}", finished.text());

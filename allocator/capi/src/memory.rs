@@ -9,8 +9,7 @@
 //!
 //! `calloc` clears and `realloc` copies the program's memory by these, so they are as fast as
 //! glibc's for sizes up to 1 MiB (`docs/imports.md` has figures). They are assembly because the
-//! compiler would recognise the loop of a `memset` in Rust and turn it into a call of itself. On
-//! machines for which none are written here, the C library's are imported.
+//! compiler would recognise the loop of a `memset` in Rust and turn it into a call of itself.
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64 {
@@ -73,3 +72,6 @@ mod x86_64 {
         low
     }
 }
+
+#[cfg(target_arch = "aarch64")]
+core::arch::global_asm!(include_str!("memory_aarch64.s"));

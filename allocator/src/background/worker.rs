@@ -17,6 +17,7 @@ use super::schedule::{
 use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, cow_state};
 use crate::config::{BACKGROUND_MIN_HUGE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::os::linux::barrier_everywhere;
 use crate::os::own_thread::{self, OwnThread};
 use crate::os::{Linux, Os, caller, libc_calls, release_request};
 use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
@@ -121,9 +122,14 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
 fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     let step_ms = step_ms();
     let mut left = step_ms;
-    while left > 0 && !registry::last_has_ended() {
+    while left > 0 {
+        // Read before the thread looks, so that it does not sleep over what it was woken for.
+        let seen = WORKER.wakes();
+        if registry::last_has_ended() {
+            break;
+        }
         let turn = if cow_state::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
-        WORKER.sleep(Some(turn), WORKER.wakes());
+        WORKER.sleep(Some(turn), seen);
         left -= turn;
     }
     step_ms
@@ -191,9 +197,15 @@ fn decay_of_guard_pages() -> usize {
 
 /// Sleeps until somebody asks. `seen` was read before the thread last looked, so that it does not
 /// sleep through a request.
+///
+/// A thread that asks writes the request and then reads whether it is served; this one does the
+/// same the other way round. Neither order is the processor's, so every thread is made to pass a
+/// barrier in between (`release_request::needs_attention` has the other half). Where the kernel
+/// refuses that, a request of this very moment waits for the next slow path of any thread.
 fn sleep_until_asked(seen: u32) {
     limits::lift_container_limit();
     release_request::set_served(false);
+    barrier_everywhere();
     if !release_request::is_pending() {
         WORKER.sleep(None, seen);
     }

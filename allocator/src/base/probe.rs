@@ -8,17 +8,44 @@
 //! work)` does some work, and has the nanoseconds that it took as a third argument: the clock is read only
 //! while somebody looks, who counts a word up that the note names (a *semaphore*).
 
-/// Marks a probe point.
+/// The registers of so many arguments, as notes name them.
 #[cfg(target_arch = "x86_64")]
+macro_rules! registers {
+    (1) => {
+        "8@%{0}"
+    };
+    (2) => {
+        "8@%{0} 8@%{1}"
+    };
+    (3) => {
+        "8@%{0} 8@%{1} 8@%{2}"
+    };
+}
+
+/// The registers of so many arguments, as notes name them.
+#[cfg(target_arch = "aarch64")]
+macro_rules! registers {
+    (1) => {
+        "8@{0}"
+    };
+    (2) => {
+        "8@{0} 8@{1}"
+    };
+    (3) => {
+        "8@{0} 8@{1} 8@{2}"
+    };
+}
+
+/// Marks a probe point.
 macro_rules! probe {
     ($provider:literal : $name:literal, $first:expr) => {{
         let first = $first as usize;
-        $crate::base::probe::probe!(@emit $provider, $name, "8@%{0}", "0", first)
+        $crate::base::probe::probe!(@emit $provider, $name, $crate::base::probe::registers!(1), "0", first)
     }};
     ($name:literal, $first:expr, $second:expr) => {{
         let (first, second) = ($first as usize, $second as usize);
         $crate::base::probe::probe!(
-            @emit "stratalloc", $name, "8@%{0} 8@%{1}", "0", first, second
+            @emit "stratalloc", $name, $crate::base::probe::registers!(2), "0", first, second
         )
     }};
     ($name:literal, $first:expr, $second:expr, $third:expr) => {
@@ -27,10 +54,10 @@ macro_rules! probe {
     ($provider:literal : $name:literal, $first:expr, $second:expr, $third:expr) => {{
         let (first, second, third) = ($first as usize, $second as usize, $third as usize);
         $crate::base::probe::probe!(
-            @emit $provider, $name, "8@%{0} 8@%{1} 8@%{2}", "0", first, second, third
+            @emit $provider, $name, $crate::base::probe::registers!(3), "0", first, second, third
         )
     }};
-    (@emit $provider:literal, $name:expr, $arguments:literal, $semaphore:expr, $($input:ident),+) => {
+    (@emit $provider:literal, $name:expr, $arguments:expr, $semaphore:expr, $($input:ident),+) => {
         // SAFETY: one `nop`, with inputs in registers. The rest is data in a note section, which is
         // not loaded (the format is that of `sys/sdt.h`).
         unsafe {
@@ -92,7 +119,7 @@ macro_rules! timed {
             $crate::base::probe::probe!(
                 @emit "stratalloc",
                 $name,
-                "8@%{0} 8@%{1} 8@%{2}",
+                $crate::base::probe::registers!(3),
                 concat!("_.stratalloc.semaphore.", $name),
                 first,
                 second,
@@ -101,17 +128,6 @@ macro_rules! timed {
         }
         result
     }};
-}
-
-/// Marks a probe point.
-#[cfg(target_arch = "aarch64")]
-macro_rules! probe {
-    ($provider:literal : $name:literal, $($argument:expr),+) => {
-        $(let _ = $argument as usize;)+
-    };
-    ($name:literal, $($argument:expr),+) => {
-        $(let _ = $argument as usize;)+
-    };
 }
 
 /// Does `$work`.
@@ -123,4 +139,4 @@ macro_rules! timed {
     }};
 }
 
-pub(crate) use {probe, timed};
+pub(crate) use {probe, registers, timed};

@@ -91,7 +91,7 @@ impl SpanLists {
                 self.position.next = self.by_shard.next(span);
                 let record = &mut *span;
                 let searched = core::mem::replace(&mut record.searched, true);
-                let pages = if searched { 0 } else { releasable(record) };
+                let pages = if searched { 0 } else { releasable(record, self.granule) };
                 if pages != 0 {
                     record.held = pages;
                     budget.spend(pages);

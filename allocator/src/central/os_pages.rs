@@ -6,6 +6,7 @@
 use crate::config::MAX_SPAN_OS_PAGES;
 pub use crate::config::OS_PAGE;
 use crate::page::span::{Objects, OsPages, Span};
+use crate::page::units::Granule;
 use core::ops::Range;
 
 /// The numbers of the pages in the set.
@@ -68,8 +69,17 @@ pub(super) fn vacant(span: &Span) -> OsPages {
     (0..span.bytes() / OS_PAGE).filter(is_vacant).fold(0, |pages, page| pages | 1 << page)
 }
 
-/// The OS pages of `span` on which no object lives and that hold memory, as far as is known.
-pub(super) fn releasable(span: &Span) -> OsPages {
+/// The sets of pages of `span`, a page of the kernel each, that lie in the span as a whole.
+fn granules(span: &Span, granule: Granule) -> impl Iterator<Item = OsPages> {
+    let pages = granule.pages();
+    let (first, end) = ((span.addr() / OS_PAGE).wrapping_neg() % pages, span.bytes() / OS_PAGE);
+    let one = ((1_u64 << pages) - 1) as OsPages;
+    (first..(end + 1).saturating_sub(pages)).step_by(pages).map(move |start| one << start)
+}
+
+/// The OS pages of `span` on which no object lives and that hold memory, as far as is known: whole
+/// pages of the kernel.
+pub(super) fn releasable(span: &Span, granule: Granule) -> OsPages {
     let free = (span.class.info().objects - span.allocated) as usize;
     // Not enough for one page, wherever they lie.
     if free * span.class.size() < OS_PAGE {
@@ -86,17 +96,26 @@ pub(super) fn releasable(span: &Span) -> OsPages {
             pages |= 1 << page;
         }
     }
-    pages & !span.released
+    pages &= !span.released;
+    if granule != Granule::ONE {
+        // What is left of a larger page lies in use, or in another span.
+        pages = granules(span, granule).filter(|all| pages & all == *all).fold(0, |a, b| a | b);
+    }
+    pages
 }
 
 /// The released pages of `span`, between the addresses `first` and `last`, on which an object is
-/// not free.
-pub(super) fn released_in_use(span: &Span, first: usize, last: usize) -> OsPages {
+/// not free; and those that come into memory with them, as they are in the same page of the kernel.
+pub(super) fn released_in_use(span: &Span, granule: Granule, first: usize, last: usize) -> OsPages {
     let (start, end) = ((first - span.addr()) / OS_PAGE, (last - span.addr()) / OS_PAGE);
-    (start..=end)
+    let mut used = (start..=end)
         .filter(|page| span.released >> page & 1 != 0)
         .filter(|page| !are_free(span, &objects_on(span, *page)))
-        .fold(0, |pages, page| pages | 1 << page)
+        .fold(0, |pages, page| pages | 1 << page);
+    if granule != Granule::ONE {
+        used |= granules(span, granule).filter(|all| used & all != 0).fold(0, |a, b| a | b);
+    }
+    used & span.released
 }
 
 /// The number of runs of neighbouring pages: as many system calls release them.

@@ -3,7 +3,8 @@
 //! A span with one live object out of hundreds cannot go back to the page heap, but most of its
 //! memory can go back to the kernel. The pages are faulted in again when an object on them is
 //! handed out. The span's record says which pages were released, so that no page is released again
-//! before it was used.
+//! before it was used. Where the kernel's pages are larger than those of the records, only whole ones
+//! of the kernel's are released, and come into use as a whole.
 //!
 //! The pages are held meanwhile (`hold`), and the kernel is called without the lock. Who calls
 //! this, and for how many pages, is decided by `decay` and `growth`.
@@ -17,6 +18,7 @@ use super::spans_by_shard::GROUPS;
 use crate::os::Os;
 use crate::page::size_class::SizeClass;
 use crate::page::span::OsPages;
+use crate::page::units::Granule;
 
 impl CentralFreeList {
     /// Releases OS pages of the class's spans on which no object lives, as many as `budget` allows,
@@ -29,14 +31,11 @@ impl CentralFreeList {
         class: SizeClass,
         budget: &mut Budget,
     ) -> usize {
-        if os.page_size() > OS_PAGE {
-            budget.is_over = true;
-            return 0;
-        }
         let mut bytes = 0;
         // Others may use pages as fast as they are released: no more spans than there are.
         let mut left = {
             let mut lists = self.lists.lock();
+            lists.granule = Granule::of(os.page_size(), OS_PAGE);
             if lists.position.group >= GROUPS || budget.is_unbounded() {
                 lists.begin_walk();
             }
@@ -88,7 +87,7 @@ unsafe fn release_runs<O: Os>(os: &O, addr: usize, pages: OsPages) -> bool {
         let start = left.trailing_zeros() as usize;
         let len = (left >> start).trailing_ones() as usize;
         // SAFETY: the run is part of `pages`, whose content nobody needs (caller). The pages are
-        // pages of a span, hence mapped, and the caller checked that the kernel's are no larger.
+        // pages of a span, hence mapped, and `releasable` chose whole pages of the kernel.
         all &= unsafe { os.release(addr + start * OS_PAGE, len * OS_PAGE) };
         left &= !(((1 << len) - 1) << start);
     }

@@ -23,7 +23,6 @@ struct Overwriting {
 
 impl Release for Overwriting {
     fn release(&self, addr: usize, bytes: usize) -> bool {
-        assert!(addr.is_multiple_of(4096) && bytes.is_multiple_of(4096) && bytes > 0);
         if self.refuse.get() {
             return false;
         }
@@ -40,7 +39,17 @@ trait Release {
 }
 
 /// An OS whose only working call is `release`.
-struct OnlyReleases<R>(R);
+struct OnlyReleases<R> {
+    inner: R,
+    page: usize,
+}
+
+impl<R> OnlyReleases<R> {
+    /// With pages of the smallest size.
+    fn new(inner: R) -> Self {
+        Self { inner, page: 4096 }
+    }
+}
 
 impl<R: Release> Os for OnlyReleases<R> {
     fn map(&self, _: usize, _: usize) -> Option<usize> {
@@ -51,7 +60,8 @@ impl<R: Release> Os for OnlyReleases<R> {
     }
     unsafe fn unmap(&self, _: usize, _: usize) {}
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
-        self.0.release(addr, bytes)
+        assert!(addr.is_multiple_of(self.page) && bytes.is_multiple_of(self.page) && bytes > 0);
+        self.inner.release(addr, bytes)
     }
     unsafe fn advise_huge(&self, _: usize, _: usize, _: bool) {}
     fn residency(&self, _: usize, _: &mut [u8]) -> bool {
@@ -64,7 +74,7 @@ impl<R: Release> Os for OnlyReleases<R> {
         false
     }
     fn page_size(&self) -> usize {
-        4096
+        self.page
     }
     fn most_mappings(&self) -> usize {
         usize::MAX
@@ -92,17 +102,18 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Whatever lives keeps its content, sums stay right, a page is not released twice without use
-    /// in between, and every page that no live object touches is released.
+    /// in between, and every page of the kernel that no live object touches is released.
     #[test]
     fn only_pages_without_a_live_object_go_back_and_all_of_those(
         size in prop::sample::select(SIZES.to_vec()),
         keep in 1usize..40,
         rounds in 1usize..4,
         refuse: bool,
+        page in prop::sample::select(vec![4096_usize, 16 << 10, 64 << 10]),
     ) {
         let mut model = Model::new(size);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(refuse) };
-        let os = OnlyReleases(os);
+        let os = OnlyReleases { inner: os, page };
         for round in 0..rounds {
             for thread in 0..40 {
                 model.fetch_for(awake(thread % 5), 50, false);
@@ -112,13 +123,13 @@ proptest! {
                     .map(|(_, addr)| addr).collect();
             model.release(&gone);
             model.check();
-            if os.0.refuse.get() {
+            if os.inner.refuse.get() {
                 prop_assert_eq!(release_all(&model, &os), 0);
                 model.check();
-                os.0.refuse.set(false);
+                os.inner.refuse.set(false);
             }
             let bytes = release_all(&model, &os);
-            let seen: usize = os.0.released.borrow().iter().map(|run| run.1).sum();
+            let seen: usize = os.inner.released.borrow().iter().map(|run| run.1).sum();
             prop_assert_eq!(bytes, seen);
             model.check();
             check_contents(&model);
@@ -127,14 +138,22 @@ proptest! {
                 // SAFETY: records are never freed.
                 let span = unsafe { span.as_ref() };
                 let touched = span.carved as usize * size;
-                for page in (0..touched / 4096).map(|page| span.addr() + page * 4096) {
-                    let touches = |addr: usize| addr < page + 4096 && addr + size > page;
+                let is_released = |at: usize| span.released >> ((at - span.addr()) / 4096) & 1 != 0;
+                // Whole pages of the kernel; nothing else is released.
+                let first = span.addr().next_multiple_of(page);
+                let end = (span.addr() + touched / 4096 * 4096) / page * page;
+                for at in (first..end).step_by(page) {
+                    let touches = |addr: usize| addr < at + page && addr + size > at;
                     let lives = model.held.iter().any(|&addr| touches(addr));
-                    let released = span.released >> ((page - span.addr()) / 4096) & 1 != 0;
-                    prop_assert!(lives != released, "page {:#x}: live {}", page, lives);
+                    for part in (at..at + page).step_by(4096) {
+                        let released = is_released(part);
+                        prop_assert!(lives != released, "page {:#x}: live {}", part, lives);
+                    }
                 }
+                let outside = (span.addr()..first.min(span.addr() + span.bytes())).step_by(4096);
+                prop_assert!(!outside.clone().any(is_released));
             }
-            os.0.released.borrow_mut().clear();
+            os.inner.released.borrow_mut().clear();
             // Nothing is left to release.
             prop_assert_eq!(release_all(&model, &os), 0);
         }
@@ -207,7 +226,7 @@ proptest! {
             let len = model.held.len().min(1 + count / 4);
             batches.push((model.held.drain(..len).collect(), count));
         }
-        let os = OnlyReleases(Interfering {
+        let os = OnlyReleases::new(Interfering {
             list: &model.list,
             source: &model.source,
             class: model.class,
@@ -219,14 +238,14 @@ proptest! {
             model.list.release_pages(&model.source, &os, model.class, &mut Budget::new(pages, 5));
         }
         let left: Vec<usize> =
-            os.0.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
-        let taken = os.0.taken.take();
+            os.inner.batches.take().into_iter().flat_map(|(batch, _)| batch).collect();
+        let taken = os.inner.taken.take();
         model.held.extend(left);
         model.held.extend(taken);
         model.check();
         check_contents(&model);
         let os = Overwriting { released: RefCell::default(), refuse: Cell::new(false) };
-        let os = OnlyReleases(os);
+        let os = OnlyReleases::new(os);
         release_all(&model, &os);
         model.check();
         check_contents(&model);

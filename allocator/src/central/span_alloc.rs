@@ -304,7 +304,7 @@ impl SpanLists {
     /// Notes that objects of `span` between `first` and `last`, no longer marked as free, are about
     /// to be used. Pages between them on which everything is free stay released.
     fn note_use(&mut self, span: &mut Span, first: usize, last: usize) {
-        let used = released_in_use(span, first, last);
+        let used = released_in_use(span, self.granule, first, last);
         let count = used.count_ones() as usize;
         span.released &= !used;
         self.released -= count;

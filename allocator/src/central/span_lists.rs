@@ -28,6 +28,7 @@ use crate::page::cow_set::CowSet;
 use crate::page::owner::{Shard, Step};
 use crate::page::size_class::SizeClass;
 use crate::page::span::{OsPages, Span};
+use crate::page::units::Granule;
 use crate::page_heap::limits;
 use crate::sync::Futex;
 use core::ptr::{self, NonNull};
@@ -66,6 +67,8 @@ pub(super) struct SpanLists {
     pub position: Position,
     /// Spans whose pages are being released.
     pub held: [Held; HOLDERS],
+    /// OS pages in a page of the kernel, from the first release on.
+    pub granule: Granule,
 }
 
 // SAFETY: the raw pointers name records that are never unmapped, and the holder of the lock around
@@ -153,6 +156,7 @@ impl SpanLists {
             backoff: SearchBackoff::new(),
             position: Position::new(),
             held: [Held::NOTHING; HOLDERS],
+            granule: Granule::ONE,
         }
     }
 

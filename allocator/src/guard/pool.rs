@@ -1,4 +1,4 @@
-//! The address space of guarded blocks. A page that nobody may touch, then for each place `REGION`
+//! The address space of guarded blocks. A page that nobody may touch, then for each place `room()`
 //! bytes for one block and another such page. Only the pages that hold a live block can be touched.
 //!
 //! A block lies at the start of its place or at the end, by chance, so that either what is before
@@ -19,13 +19,14 @@ use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 use core::ptr;
 
-/// Most bytes of a block: whole OS pages.
+/// Most bytes of a block.
 const REGION: usize = MAX_SMALL;
 /// What the rest of a live block's pages holds.
 const PATTERN: u8 = 0xB5;
 
-/// Start and length of the pool; nothing, and 0 bytes, while there is none. Relaxed: written once,
-/// before the process has a second thread that allocates.
+/// Start and length of the pool; nothing, and 0 bytes, while there is none. Written once; `BYTES`
+/// is the last of the three, and orders the other two. Relaxed elsewhere: whoever has a block of the
+/// pool got it after that.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Where the records are.
@@ -65,9 +66,6 @@ static POOL: Lock<Pool> = Lock::new(
 /// Reserves the pool. Returns whether there is one.
 pub fn make() -> bool {
     let page = Linux.page_size();
-    if !REGION.is_multiple_of(page) {
-        return false;
-    }
     let bytes = page + GUARD_PLACES * pitch();
     let records = (GUARD_PLACES * size_of::<Record>()).next_multiple_of(page);
     let (Some(base), Some(records)) = (protect::reserve(bytes), METADATA.allocate_table(records))
@@ -78,18 +76,28 @@ pub fn make() -> bool {
     POOL.lock().random = protect::random() | 1;
     RECORDS.store(records, Ordering::Relaxed);
     BASE.store(base, Ordering::Relaxed);
-    BYTES.store(bytes, Ordering::Relaxed);
+    // Release: pairs with the Acquire in `owns`. Whoever finds an address in the pool finds the
+    // records, too.
+    BYTES.store(bytes, Ordering::Release);
     true
 }
 
+/// Bytes for one block: whole OS pages.
+fn room() -> usize {
+    REGION.next_multiple_of(Linux.page_size())
+}
+
 fn pitch() -> usize {
-    REGION + Linux.page_size()
+    room() + Linux.page_size()
 }
 
 /// Whether `addr` lies in the pool, in a guarded block or beside.
 #[inline]
 pub fn owns(addr: usize) -> bool {
-    addr.wrapping_sub(BASE.load(Ordering::Relaxed)) < BYTES.load(Ordering::Relaxed)
+    // Acquire: pairs with the Release of the thread that made the pool; read first, so that the
+    // base is there when the length is.
+    let bytes = BYTES.load(Ordering::Acquire);
+    addr.wrapping_sub(BASE.load(Ordering::Relaxed)) < bytes
 }
 
 /// Where the region of a place starts.
@@ -174,7 +182,7 @@ pub fn allocate(size: usize, align: usize, here: Trace) -> *mut u8 {
         (place, at_end)
     };
     let start = if at_end {
-        region(place) + (REGION - size.max(1)) / align * align
+        region(place) + (room() - size.max(1)) / align * align
     } else {
         region(place).next_multiple_of(align)
     };
@@ -182,7 +190,7 @@ pub fn allocate(size: usize, align: usize, here: Trace) -> *mut u8 {
     let (from, to) = pages_of(start, size);
     // SAFETY: pages of the place, which is ours.
     let fits = start >= region(place)
-        && to <= region(place) + REGION
+        && to <= region(place) + room()
         && unsafe { protect::protect(from, to - from, true) };
     if !fits {
         let mut pool = POOL.lock();

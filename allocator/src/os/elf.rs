@@ -17,28 +17,36 @@ use core::ops::Range;
 #[macro_export]
 macro_rules! weak_address {
     (hidden $name:literal) => {
-        $crate::weak_address!(@read $name, concat!(".hidden ", $name))
+        $crate::weak_address!(@read $name, concat!(".weak ", $name, "\n.hidden ", $name))
     };
+    // A function that Rust's standard library calls, too. In an object file that has code of both, which
+    // link-time optimization makes, it would be weak for that as well, and a static program of musl would
+    // be linked without it.
+    (used_by_std $name:literal) => {{
+        #[cfg(target_env = "musl")]
+        let address = $crate::weak_address!(@read $name, "");
+        #[cfg(not(target_env = "musl"))]
+        let address = $crate::weak_address!($name);
+        address
+    }};
     ($name:literal) => {
-        $crate::weak_address!(@read $name, "")
+        $crate::weak_address!(@read $name, concat!(".weak ", $name))
     };
-    (@read $name:literal, $visibility:expr) => {{
+    (@read $name:literal, $declaration:expr) => {{
         let address: usize;
         // SAFETY: reads a word of the global offset table. The symbol is declared weak right here,
         // because each object file that the function is compiled into must say so.
         unsafe {
             #[cfg(target_arch = "x86_64")]
             core::arch::asm!(
-                concat!(".weak ", $name),
-                $visibility,
+                $declaration,
                 concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
                 out(reg) address,
                 options(pure, readonly, nostack, preserves_flags),
             );
             #[cfg(target_arch = "aarch64")]
             core::arch::asm!(
-                concat!(".weak ", $name),
-                $visibility,
+                $declaration,
                 concat!("adrp {0}, :got:", $name),
                 concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
                 out(reg) address,

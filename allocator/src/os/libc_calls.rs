@@ -77,12 +77,13 @@ pub fn find() {
 
 /// The functions that make a thread; `None` where the process can have none.
 pub fn pthread() -> Option<Pthread> {
-    let create = CREATE.address(weak_address!("pthread_create"));
-    let attr_init = ATTR_INIT.address(weak_address!("pthread_attr_init"));
+    let create = CREATE.address(weak_address!(used_by_std "pthread_create"));
+    let attr_init = ATTR_INIT.address(weak_address!(used_by_std "pthread_attr_init"));
     let attr_setdetachstate =
-        ATTR_SETDETACHSTATE.address(weak_address!("pthread_attr_setdetachstate"));
-    let attr_setstacksize = ATTR_SETSTACKSIZE.address(weak_address!("pthread_attr_setstacksize"));
-    let attr_destroy = ATTR_DESTROY.address(weak_address!("pthread_attr_destroy"));
+        ATTR_SETDETACHSTATE.address(weak_address!(used_by_std "pthread_attr_setdetachstate"));
+    let attr_setstacksize =
+        ATTR_SETSTACKSIZE.address(weak_address!(used_by_std "pthread_attr_setstacksize"));
+    let attr_destroy = ATTR_DESTROY.address(weak_address!(used_by_std "pthread_attr_destroy"));
     if [create, attr_init, attr_setdetachstate, attr_setstacksize, attr_destroy].contains(&0) {
         return None;
     }

@@ -219,7 +219,8 @@ impl Os for Linux {
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
         // The mapping of the last page grows: the kernel may have several for the block, and
         // resizes one at a time.
-        let kept = if new > old { old - self.page_size() } else { 0 };
+        let page = self.page_size();
+        let kept = if new > old { old.next_multiple_of(page) - page } else { 0 };
         // SAFETY: flags 0 means in place or not at all; the caller owns the mapping.
         !failed(unsafe { call(libc::SYS_mremap, [addr + kept, old - kept, new - kept, 0, 0, 0]) })
     }

@@ -202,8 +202,9 @@ impl OwnThread {
     /// Ends the sleep of the thread, or the next one if it is awake. May be called anywhere.
     pub fn wake(&self) {
         if self.exists() {
-            // Relaxed: the word only ends the sleep; what the thread reads then has locks.
-            self.wakes.fetch_add(1, Ordering::Relaxed);
+            // Release: pairs with the Acquire in `wakes`. A thread that has counted this call
+            // sees what its caller wrote before, and so does not go to sleep over it.
+            self.wakes.fetch_add(1, Ordering::Release);
             Linux::wake_one(&self.wakes);
             let fd = self.wake_fd.load(Ordering::Relaxed);
             if fd != usize::MAX {
@@ -231,10 +232,12 @@ impl OwnThread {
         }
     }
 
-    /// The calls of `wake` so far, for `sleep`.
+    /// The calls of `wake` so far, for `sleep`. To be read before the thread looks whether there is
+    /// something to do.
     pub fn wakes(&self) -> u32 {
-        // Relaxed: the futex compares the value again before the thread sleeps.
-        self.wakes.load(Ordering::Relaxed)
+        // Acquire: pairs with the Release in `wake`. A call that is not counted here, the futex
+        // finds when it compares the value again before the thread sleeps.
+        self.wakes.load(Ordering::Acquire)
     }
 
     /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes`

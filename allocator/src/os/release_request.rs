@@ -4,7 +4,7 @@
 //! background thread serves it, or, where there is none, the program's own next calls do
 //! (`background`). It is a few flags without a lock; how much is released is decided elsewhere.
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, compiler_fence};
 
 // Relaxed, throughout: flags that decide when something is done, not what. A request that is seen a
 // moment late is carried out a moment late, and one that is lost is made again by the next step
@@ -47,12 +47,17 @@ pub fn is_pending() -> bool {
 /// will not see it by itself, or a thread waits to be started.
 #[inline]
 pub fn needs_attention() -> bool {
+    // As in `is_unserved`.
+    compiler_fence(Ordering::SeqCst);
     let requested = REQUESTED.load(Ordering::Relaxed);
     requested != 0 && (requested & START != 0 || SERVED.load(Ordering::Relaxed) == 0)
 }
 
-/// Whether there is a request that the background thread will not see by itself.
+/// Whether there is a request that the background thread will not see by itself. To be asked after
+/// a request: the fence keeps that order in the code, and the thread that goes to sleep makes every
+/// other one pass a barrier between the same two flags (`background::worker`).
 pub fn is_unserved() -> bool {
+    compiler_fence(Ordering::SeqCst);
     is_pending() && SERVED.load(Ordering::Relaxed) == 0
 }
 

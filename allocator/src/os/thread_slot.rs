@@ -25,6 +25,8 @@
 //! sleeping thread stores the address of `PARKED` there (`thread_cache::park` has the protocol),
 //! and reads the second word for that. Slow paths read the first one only.
 
+#[cfg(target_arch = "aarch64")]
+use crate::sync::{AtomicPtr, Ordering};
 use core::arch::{asm, global_asm};
 
 global_asm!(
@@ -139,9 +141,21 @@ pub fn get() -> *mut u8 {
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 pub fn get() -> *mut u8 {
-    // SAFETY: the slot is there as long as the calling thread runs. An aligned word is read whole,
-    // whichever thread writes it.
-    unsafe { slot().cast::<*mut u8>().read() }
+    // SAFETY: the slot is there as long as the calling thread runs.
+    unsafe { word(slot()) }
+}
+
+/// Reads a word that another thread may write at the same moment.
+///
+/// # Safety
+/// `at` is an aligned word that can be read.
+#[cfg(target_arch = "aarch64")]
+#[inline(always)]
+unsafe fn word(at: *const usize) -> *mut u8 {
+    // SAFETY: an aligned word that can be read (caller); whoever writes it writes all of it. Relaxed:
+    // the thread that writes makes this one pass a barrier where the order matters. (Not a plain
+    // read: the compiler may repeat that, and find two values.)
+    unsafe { (*at.cast::<AtomicPtr<u8>>()).load(Ordering::Relaxed) }
 }
 
 /// Defines the reader of one of the words that name the cache to push to.
@@ -172,7 +186,7 @@ macro_rules! reader {
         pub fn $name() -> *mut u8 {
             // SAFETY: a word of the calling thread's slot, which is there as long as the thread
             // runs.
-            unsafe { slot().byte_add($offset).cast::<*mut u8>().read() }
+            unsafe { word(slot().byte_add($offset)) }
         }
     };
 }

@@ -22,6 +22,7 @@
 //! after the entry was written, through the synchronisation that handed it over. Other readers may
 //! see older entries.
 
+use crate::base::hint::unlikely;
 use crate::config::{HUGE_SHIFT, HUGE_SIZE, PAGE_SHIFT, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::direct_map::DIRECT_MAP;
@@ -95,7 +96,7 @@ impl PageMap {
     /// share a root entry with a block and look like it: one in 65,536 for each leaf.
     #[inline(always)]
     pub fn mapped(&self, addr: usize) -> MappedClass {
-        if cfg!(not(target_arch = "x86_64")) && addr >> ADDRESS_BITS != 0 {
+        if cfg!(not(target_arch = "x86_64")) && unlikely(addr >> ADDRESS_BITS != 0) {
             return MappedClass::first(SizeClass::NONE);
         }
         // SAFETY: the index is below ROOT_LEN, as it comes from 16 bits. Relaxed: the owner of a

@@ -10,12 +10,13 @@ use super::huge_page::HugePage;
 use super::huge_ranges::record;
 use crate::base::probe::probe;
 use crate::config::{
-    DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE,
+    DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGE_SIZE,
     PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
 };
 use crate::os::{Os, libc_calls, map_aligned, release_request};
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
+use crate::page::units::Granule;
 use crate::parameters::{self, HugePages, Id};
 use core::ptr::NonNull;
 
@@ -29,6 +30,7 @@ impl Inner {
         // Before the last addresses are taken: large blocks that are freed later need records when
         // they become small spans.
         METADATA.reserve(self.huge_pages * RECORDS_PER_HUGE);
+        self.granule = Granule::of(os.page_size(), PAGE_SIZE);
         let request = need.max((self.huge_pages / GROWTH_FRACTION).clamp(1, GROWTH_MAX_HUGE));
         self.map_huge(os, request, purpose)
             .or_else(|| if request > need { self.map_huge(os, need, purpose) } else { None })

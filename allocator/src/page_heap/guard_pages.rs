@@ -11,6 +11,8 @@
 //! oldest one leaves first. The page map does not know of cached spans. The cache has a lock of its
 //! own.
 //!
+//! Where the kernel's pages are larger than ours, blocks have none.
+//!
 //! Kernels before Linux 6.13 have no advice for guard pages and make mappings of them, of which a
 //! process has some 65,000. There only [`GUARDED_LARGE_MOST`] blocks get guard pages.
 
@@ -18,9 +20,9 @@
 
 use super::heap::PAGE_HEAP;
 use crate::config::{GUARDED_LARGE_MOST, PAGE_SIZE};
-use crate::os::Lock;
 use crate::os::guard_page::{guard_pages_take_mappings, protect_guard, unprotect_guard};
 use crate::os::release_request;
+use crate::os::{Linux, Lock, Os};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{GuardOffset, Span, SpanState};
@@ -47,6 +49,10 @@ pub fn bytes(align: usize) -> usize {
 /// `span` is a live large span at a multiple of `align`. The caller owns it, and nobody uses it
 /// yet.
 pub unsafe fn raise(span: NonNull<Span>, align: usize) {
+    if Linux.page_size() > PAGE_SIZE {
+        // The kernel would guard parts of the block, too.
+        return;
+    }
     // SAFETY: the caller owns the live span, so nobody changes its record meanwhile.
     let block = unsafe { span.as_ref().start.plus(guard_offset(align).0) };
     // With a large alignment the block starts in another huge page than its span does. Relaxed: see

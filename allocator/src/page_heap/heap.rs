@@ -17,7 +17,7 @@ use crate::page::heap_record::HeapRecord;
 use crate::page::metadata::METADATA;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
-use crate::page::units::{Length, PageId};
+use crate::page::units::{Granule, Length, PageId};
 use crate::sync::{AtomicUsize, ForkLock, Rank};
 use core::ptr::NonNull;
 
@@ -75,6 +75,8 @@ pub(super) struct Inner {
     pub pending: PendingRelease,
     /// Start of the most recently mapped region; the next one is asked for right below it.
     pub lowest: usize,
+    /// Pages in a page of the kernel, from before the first huge page is mapped.
+    pub granule: Granule,
 }
 
 // SAFETY: the raw pointers lead to records that are never freed and that the lock around this
@@ -144,6 +146,7 @@ impl<O: Os> PageHeap<O> {
                     asked: 0,
                     pending: PendingRelease::new(),
                     lowest: 0,
+                    granule: Granule::ONE,
                 },
             ),
         }

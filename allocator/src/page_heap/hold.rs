@@ -63,7 +63,7 @@ impl Inner {
         let place = self.pending.parts.iter().position(|part| part.huge.is_null())?;
         let huge = self.fillers[0].first()?;
         // SAFETY: a record of the filler; records are never freed.
-        let pages = unsafe { (*huge).resident_runs(runs) };
+        let pages = unsafe { (*huge).resident_runs(runs, self.granule) };
         self.refile(huge, |huge, _| huge.hold(&pages));
         self.pending.parts[place] = Part { huge, pages, held_by: Linux::thread() };
         Some(place)

@@ -8,7 +8,7 @@ use crate::base::bitmap::{Bitmap, Run};
 use crate::base::list::{Links, Node};
 use crate::config::{PAGE_SHIFT, PAGES_PER_HUGE};
 use crate::page::metadata::{Kind, Record};
-use crate::page::units::PageId;
+use crate::page::units::{Granule, PageId};
 use core::ptr;
 
 /// One bit per page.
@@ -56,7 +56,8 @@ impl Bounds {
 /// A huge page's record. Never freed; found by address through the page map.
 ///
 /// Invariants: `used` and `released` are disjoint; `used_pages = used.count()`, less the pages that
-/// a release under way holds; `longest` is the length of the longest run of unused pages.
+/// a release under way holds; `longest` is the length of the longest run of unused pages. Where the
+/// kernel's pages are larger than ours, `released` has all pages of one of them, or none.
 pub struct HugePage {
     links: Links<HugePage>,
     /// Address of the first byte.
@@ -184,6 +185,16 @@ impl HugePage {
         released
     }
 
+    /// Says that a touch of `pages` pages from `start` on makes all of the kernel's pages resident that
+    /// they lie in.
+    pub fn touch(&mut self, start: usize, pages: usize, granule: Granule) {
+        let size = granule.pages();
+        if size > 1 {
+            let (first, end) = (start / size * size, (start + pages).next_multiple_of(size));
+            self.released.clear_range(first, end - first);
+        }
+    }
+
     /// Says that a first touch has made all of it resident.
     pub fn assume_resident(&mut self) {
         self.released = PageBits::new();
@@ -204,11 +215,14 @@ impl HugePage {
         self.find_longest();
     }
 
-    /// Frees `pages` used pages from `start` on, the last `untouched` of which are not resident.
-    pub fn give(&mut self, start: usize, pages: usize, untouched: usize) {
+    /// Frees `pages` used pages from `start` on, the last `untouched` of which are not resident, as
+    /// far as they are whole pages of the kernel.
+    pub fn give(&mut self, start: usize, pages: usize, untouched: usize, granule: Granule) {
         debug_assert_eq!(self.used.count_range(start, pages), pages, "pages freed twice");
         self.used.clear_range(start, pages);
-        self.released.set_range(start + pages - untouched, untouched);
+        let (size, end) = (granule.pages(), start + pages);
+        let (first, past) = ((end - untouched).next_multiple_of(size), end / size * size);
+        self.released.set_range(first, past.saturating_sub(first));
         self.used_pages -= pages as u16;
         self.find_longest();
     }
@@ -217,9 +231,21 @@ impl HugePage {
         self.longest = self.used.longest_clear_run() as u16;
     }
 
-    /// The first `most` runs of pages that are free and resident.
-    pub fn resident_runs(&self, most: usize) -> PageBits {
+    /// Whether a page of the kernel is free and resident, and can be taken.
+    pub fn has_releasable(&self, granule: Granule) -> bool {
+        self.resident_available() > 0
+            && (granule == Granule::ONE || self.releasable(granule).count() > 0)
+    }
+
+    /// The pages that are free and resident and make up whole pages of the kernel.
+    fn releasable(&self, granule: Granule) -> PageBits {
         let all = self.used.neither(&self.released);
+        if granule == Granule::ONE { all } else { all.whole_groups(granule.pages()) }
+    }
+
+    /// The first `most` runs of pages that can be released.
+    pub fn resident_runs(&self, most: usize, granule: Granule) -> PageBits {
+        let all = self.releasable(granule);
         let mut found = PageBits::new();
         let mut at = 0;
         for _ in 0..most {

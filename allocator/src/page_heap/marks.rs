@@ -29,9 +29,11 @@ impl Inner {
     /// Marks free pages of `huge` as used. Returns whether all of them read as zero.
     pub(super) fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
         let (mut released, mut faulted) = (0, 0);
+        let granule = self.granule;
         self.refile(huge, |huge, free_resident| {
             *free_resident -= huge.resident_free();
             released = huge.take(index, pages);
+            huge.touch(index, pages, granule);
             faulted = released;
             if huge.huge_backed && released > 0 {
                 faulted += huge.released.count();
@@ -52,6 +54,7 @@ impl Inner {
     pub(super) unsafe fn give_pages(&mut self, start: PageId, pages: usize, untouched: usize) {
         let mut at = start;
         let mut left = pages;
+        let granule = self.granule;
         self.used -= pages;
         self.decay.note_freed(pages);
         while left > 0 {
@@ -60,7 +63,7 @@ impl Inner {
             let bare = (untouched + here).saturating_sub(left).min(here);
             self.refile(record(at.addr()), |huge, free_resident| {
                 *free_resident -= huge.resident_free();
-                huge.give(index, here, if huge.huge_backed { 0 } else { bare });
+                huge.give(index, here, if huge.huge_backed { 0 } else { bare }, granule);
                 *free_resident += huge.resident_free();
             });
             at = at.plus(here);
@@ -78,14 +81,14 @@ impl Inner {
             debug_assert_eq!((*huge).state, HugeState::Used);
             steps::add(1);
             if (*huge).used.count() > 0 {
-                let filed = usize::from((*huge).resident_available() == 0);
+                let filed = usize::from(!(*huge).has_releasable(self.granule));
                 self.fillers[filed].remove(huge, (*huge).longest);
             }
             change(&mut *huge, &mut self.free_resident);
             if (*huge).used.count() == 0 {
                 self.ranges.insert(huge, 1);
             } else {
-                let filed = usize::from((*huge).resident_available() == 0);
+                let filed = usize::from(!(*huge).has_releasable(self.granule));
                 self.fillers[filed].insert(huge);
             }
         }

@@ -16,7 +16,7 @@ use crate::config::{HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::Os;
 use crate::page::metadata::METADATA;
 use crate::page::page_map::PAGE_MAP;
-use crate::page::units::{Length, PageId};
+use crate::page::units::{Granule, Length, PageId};
 
 /// Pages that are tried for, the most first: 1 MiB, 256 and 64 KiB. Fewer than are needed are not.
 const TRIED: [usize; 3] = [128, 32, 8];
@@ -47,6 +47,8 @@ impl Inner {
 
     /// Maps `bytes` bytes anywhere, and adds the pages in there. Returns whether there are any.
     fn map_part<O: Os>(&mut self, os: &O, bytes: usize) -> bool {
+        self.granule = Granule::of(os.page_size(), PAGE_SIZE);
+        let bytes = bytes.next_multiple_of(os.page_size());
         let Some(addr) = os.map(bytes, 0) else { return false };
         let (start, end) = (addr.next_multiple_of(PAGE_SIZE), (addr + bytes) & !(PAGE_SIZE - 1));
         let border = (start & !(HUGE_SIZE - 1)) + HUGE_SIZE;
@@ -74,7 +76,8 @@ impl Inner {
             return false;
         }
         let (index, pages) = (PageId::containing(start).in_huge(), (end - start) / PAGE_SIZE);
-        self.refile(huge, |huge, _| huge.give(index, pages, pages));
+        let granule = self.granule;
+        self.refile(huge, |huge, _| huge.give(index, pages, pages, granule));
         self.used -= pages;
         self.absent -= pages;
         true

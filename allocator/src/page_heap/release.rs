@@ -132,11 +132,6 @@ impl<O: Os> PageHeap<O> {
     /// Releases up to `runs` runs of free pages of one partly used huge page. Returns how many
     /// pages that were, 0 if no huge page has any, and the number of system calls.
     fn release_partly_used(&self, runs: usize) -> (usize, usize) {
-        if self.os.page_size() > PAGE_SIZE {
-            // Kernels with pages larger than ours (aarch64 can have 64 KiB) cannot drop one of ours
-            // alone.
-            return (0, 0);
-        }
         let mut inner = self.lock();
         let Some(place) = inner.hold_part(runs) else { return (0, 0) };
         let (huge, pages) = inner.pending.part(place);

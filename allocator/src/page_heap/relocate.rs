@@ -23,7 +23,7 @@ use crate::os::{Os, map_at_offset};
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Span, SpanState};
-use crate::page::units::{Length, PageId};
+use crate::page::units::{Granule, Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
 
@@ -41,6 +41,9 @@ impl<O: Os> PageHeap<O> {
     /// `span` is a large span of this heap and belongs to the caller, who does not use it
     /// meanwhile.
     pub unsafe fn move_longer(&self, span: NonNull<Span>, pages: Length) -> bool {
+        if !has_tables_to_move(&self.os) {
+            return false;
+        }
         let mut inner = self.lock();
         // SAFETY: the caller owns the live span and its record.
         let record = unsafe { &mut *span.as_ptr() };
@@ -79,6 +82,9 @@ impl<O: Os> PageHeap<O> {
     /// # Safety
     /// `span` is a large span of this heap; the caller owns it and does not use it meanwhile.
     pub unsafe fn move_to_direct(&self, span: NonNull<Span>, bytes: usize) -> bool {
+        if !has_tables_to_move(&self.os) {
+            return false;
+        }
         // SAFETY: the caller owns the live span and its record.
         let record = unsafe { &mut *span.as_ptr() };
         let (from, old) = (record.start, record.pages);
@@ -142,6 +148,12 @@ impl<O: Os> PageHeap<O> {
 /// map has spare nodes for that.)
 pub(super) fn can_enter(addr: usize) -> bool {
     PAGE_MAP.ensure_large(addr)
+}
+
+/// Whether parts of huge pages can be moved by their page tables. Not where a page of the kernel may
+/// hold the end of one block and the beginning of another: there blocks are copied.
+fn has_tables_to_move<O: Os>(os: &O) -> bool {
+    os.page_size() <= PAGE_SIZE
 }
 
 /// Which of some huge pages the kernel was asked to back with one page each.
@@ -252,7 +264,8 @@ impl Inner {
             self.refile(record(at.addr()), |huge, free_resident| {
                 *free_resident -= huge.resident_free();
                 let bare = if huge.huge_backed && !whole { 0 } else { here };
-                huge.give(at.in_huge(), here, bare);
+                // Tables are moved only where a page of the kernel is no larger than one of ours.
+                huge.give(at.in_huge(), here, bare, Granule::ONE);
                 *free_resident += huge.resident_free();
             });
             // SAFETY: records are never freed, and the lock is held.
@@ -340,6 +353,9 @@ pub(super) unsafe fn move_tables<O: Os>(
     to: usize,
     mut moved: impl FnMut(PageId, usize),
 ) -> usize {
+    if !has_tables_to_move(os) {
+        return 0;
+    }
     // What was refused last ended at `end`, if that is not the whole: so does a mapping before it.
     let (mut done, mut end, mut refused) = (0, pages, 0);
     let mut part = pages;

@@ -90,8 +90,13 @@ fn run(model: &mut Model, call: &Call) {
     }
 }
 
+/// Pages of x86-64, and of aarch64 as it is configured.
+fn page_of_kernel() -> impl Strategy<Value = usize> {
+    prop::sample::select(vec![4096, 16 << 10, 64 << 10])
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     /// Everything above the page heap writes into what it hands out: spans must not overlap, must
     /// keep their content, must be zero where they claim it, and must be found by address. And no
@@ -100,8 +105,9 @@ proptest! {
     #[test]
     fn spans_are_disjoint_found_and_kept_and_no_page_is_lost(
         calls in prop::collection::vec(call(), 1..120),
+        page in page_of_kernel(),
     ) {
-        let mut model = Model::new();
+        let mut model = Model::over(ScriptedOs::with_page(page));
         for call in &calls {
             run(&mut model, call);
             model.check();
@@ -119,8 +125,9 @@ proptest! {
             (call(), prop_oneof![2 => Just(0), 1 => Just(1), 1 => 2usize..5]),
             1..80,
         ),
+        page in page_of_kernel(),
     ) {
-        let mut model = Model::new();
+        let mut model = Model::over(ScriptedOs::with_page(page));
         for (call, fails) in &calls {
             model.os().fail(if *fails > 0 { Failing::Once(*fails) } else { Failing::Never });
             run(&mut model, call);

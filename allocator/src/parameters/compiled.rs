@@ -18,8 +18,8 @@ pub struct Compiled {
     numbers: [usize; COUNT],
 }
 
-/// 1 once the values of a program have been applied. Relaxed: they are numbers that nothing else
-/// depends on, and a thread that sees them late acts as if it had come earlier.
+/// 1 once the values of a program have been applied. Release and Acquire: whoever sees that they were
+/// sees them, and decides by them what is decided once and for all.
 static APPLIED: AtomicU32 = AtomicU32::new(0);
 
 impl Compiled {
@@ -46,10 +46,11 @@ impl Compiled {
     /// Makes these the values of all parameters that were not set, once.
     #[inline]
     pub fn apply_once(&self) {
-        // Relaxed: see `APPLIED`.
-        if APPLIED.load(Ordering::Relaxed) == 0 {
+        // Acquire: pairs with the Release below, see `APPLIED`.
+        if APPLIED.load(Ordering::Acquire) == 0 {
             self.apply();
-            APPLIED.store(1, Ordering::Relaxed);
+            // Release: see `APPLIED`.
+            APPLIED.store(1, Ordering::Release);
         }
     }
 

@@ -27,8 +27,9 @@ const UNREAD: u32 = 0;
 const READING: u32 = 1;
 const READ: u32 = 2;
 
-/// Whether the environment was read. Relaxed: values are numbers that nothing else depends on, and
-/// a thread that sees them late acts as if it had come earlier.
+/// Whether the environment was read. Release and Acquire of `READ`: some decisions are made once and
+/// for all when the environment was read (`profile::mode`), so whoever sees that it was must see the
+/// values. A thread that sees it late acts as if it had come earlier.
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
 unsafe extern "C" {
@@ -53,16 +54,16 @@ pub unsafe fn note_environment(variables: *const *const c_char) {
 /// Reads the environment if that was not done yet. For slow paths: one load when it was.
 #[inline]
 pub fn read_environment_once() {
-    // Relaxed: see `STATE`.
-    if STATE.load(Ordering::Relaxed) != READ {
+    // Acquire: pairs with the Release in `read_now`, see `STATE`.
+    if STATE.load(Ordering::Acquire) != READ {
         read_now();
     }
 }
 
 /// Whether the environment was read.
 pub fn environment_was_read() -> bool {
-    // Relaxed: see `STATE`.
-    STATE.load(Ordering::Relaxed) == READ
+    // Acquire: pairs with the Release in `read_now`, see `STATE`.
+    STATE.load(Ordering::Acquire) == READ
 }
 
 /// Cold: once in the life of a process.
@@ -78,7 +79,7 @@ fn read_now() {
     if variables.is_null() {
         return;
     }
-    // Relaxed: the exchange picks one thread; see `STATE` for the values.
+    // Relaxed: the exchange picks one thread, and publishes nothing yet.
     let relaxed = Ordering::Relaxed;
     if STATE.compare_exchange(UNREAD, READING, relaxed, relaxed).is_err() {
         return;
@@ -91,7 +92,8 @@ fn read_now() {
         Found::Text(id, value) if texts::store(id, value) => {}
         mistake => options::complain(mistake),
     });
-    STATE.store(READ, Ordering::Relaxed);
+    // Release: see `STATE`.
+    STATE.store(READ, Ordering::Release);
     if help {
         options::print_help(get);
     }

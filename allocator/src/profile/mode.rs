@@ -5,7 +5,7 @@
 //! and never changes. This file starts nothing: `front::init` does what the mode asks for.
 
 use crate::parameters::{self, Id, NEVER, TextId, text};
-use crate::sync::{AtomicU8, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 /// How allocations are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,15 +20,15 @@ pub enum Mode {
     Record,
 }
 
-const UNDECIDED: u8 = 0;
-const OFF: u8 = 1;
-const TRACE: u8 = 2;
-const SAMPLE: u8 = 3;
-const RECORD: u8 = 4;
+const UNDECIDED: u32 = 0;
+const OFF: u32 = 1;
+const TRACE: u32 = 2;
+const SAMPLE: u32 = 3;
+const RECORD: u32 = 4;
 
-/// Which mode was decided. Relaxed throughout: written once, before the process has a second thread
-/// that allocates.
-static MODE: AtomicU8 = AtomicU8::new(UNDECIDED);
+/// Which mode was decided. Relaxed throughout: written once, mostly before the process has a second
+/// thread that allocates, and a number by itself.
+static MODE: AtomicU32 = AtomicU32::new(UNDECIDED);
 
 /// How allocations are watched in this process; [`Mode::Off`] until that is decided.
 #[inline]
@@ -57,6 +57,9 @@ pub fn decide_once() -> Option<Mode> {
     } else {
         OFF
     };
-    MODE.store(decided, Ordering::Relaxed);
+    // An exchange: of threads that come at the same moment, one carries the decision out. Relaxed: a
+    // number by itself; what follows from it is set up under locks.
+    let relaxed = Ordering::Relaxed;
+    MODE.compare_exchange(UNDECIDED, decided, relaxed, relaxed).ok()?;
     Some(mode())
 }

@@ -69,7 +69,7 @@ fn steps_of(
     let mut all = Vec::new();
     for doubling in 0..DOUBLINGS {
         let count = SMALLEST << doubling;
-        let heap = heap_without_teardown();
+        let heap = heap_without_teardown(ScriptedOs::new());
         let mut blocks = setup(&heap, count);
         heap.check_invariants(heap.os.range());
         steps::take();
@@ -241,7 +241,7 @@ fn joining_ranges_is_linear_in_what_is_freed() {
 #[test]
 fn the_figures_do_not_walk() {
     for setup in [ranges, partly_used] {
-        let heap = heap_without_teardown();
+        let heap = heap_without_teardown(ScriptedOs::new());
         let blocks = setup(&heap, 20);
         steps::take();
         // Some may have joined, and growth leaves one more.

@@ -31,6 +31,7 @@ impl<O: Os> PageHeap<O> {
             // SAFETY: records are never freed; the lock is held.
             let Some(huge) = (unsafe { record(addr).as_ref() }) else { continue };
             huge.check_invariants();
+            assert!(huge.released == huge.released.whole_groups(inner.granule.pages()));
             assert_eq!(huge.addr, addr);
             huge_pages += 1;
             used += usize::from(huge.used_pages);
@@ -44,16 +45,16 @@ impl<O: Os> PageHeap<O> {
         assert_eq!(resident, inner.free_resident);
         assert_eq!(huge_pages * PAGES_PER_HUGE, used + resident + released);
         assert_eq!(inner.ranges.check_invariants(), free);
-        let partly = inner.fillers[0].check_invariants(|huge| huge.resident_available() > 0)
-            + inner.fillers[1].check_invariants(|huge| huge.resident_available() == 0);
+        let partly = inner.fillers[0].check_invariants(|huge| huge.has_releasable(inner.granule))
+            + inner.fillers[1].check_invariants(|huge| !huge.has_releasable(inner.granule));
         assert_eq!(free + full + partly, huge_pages, "a huge page is in no list, or in two");
         assert!(inner.decay.low <= inner.free_resident);
     }
 }
 
 /// A heap of which pages go back by the decay, by limits and on request only.
-pub fn heap_without_teardown() -> PageHeap<ScriptedOs> {
-    let heap = PageHeap::new(ScriptedOs::new());
+pub fn heap_without_teardown(os: ScriptedOs) -> PageHeap<ScriptedOs> {
+    let heap = PageHeap::new(os);
     heap.lock().teardown = Teardown::never();
     heap
 }
@@ -124,7 +125,11 @@ impl Block {
 
 impl Model {
     pub fn new() -> Self {
-        Self { heap: heap_without_teardown(), blocks: Vec::new(), next_tag: 0x5EED << 40 }
+        Self::over(ScriptedOs::new())
+    }
+
+    pub fn over(os: ScriptedOs) -> Self {
+        Self { heap: heap_without_teardown(os), blocks: Vec::new(), next_tag: 0x5EED << 40 }
     }
 
     /// A model whose heap gives back what a teardown frees.
@@ -305,7 +310,9 @@ impl Model {
         assert_eq!(stats.used, small + large.0);
         assert_eq!((stats.direct.bytes, stats.direct.count), sum(SpanState::Direct));
         assert_eq!(stats.span_count, self.blocks.len());
-        assert_eq!(self.os().mapped_bytes(), stats.mapped + stats.direct.bytes, "address space");
+        let direct = self.blocks.iter().filter(|b| b.state == SpanState::Direct);
+        let direct: usize = direct.map(|b| b.bytes.next_multiple_of(self.os().page_size())).sum();
+        assert_eq!(self.os().mapped_bytes(), stats.mapped + direct, "address space");
         self.heap.check_invariants(self.os().range());
     }
 

@@ -5,7 +5,7 @@
 //! Arenas are separated by gaps and recycled, so that the heaps of tests that run at the same time
 //! are never neighbours in the page map, which all of them share.
 
-use crate::config::{HUGE_SIZE, PAGE_SIZE};
+use crate::config::HUGE_SIZE;
 use crate::os::Os;
 use crate::page::page_map::PAGE_MAP;
 use std::collections::BTreeMap;
@@ -60,11 +60,18 @@ struct State {
 /// The scripted system.
 pub struct ScriptedOs {
     base: usize,
+    /// Bytes in a page, as it says.
+    page: usize,
     state: Mutex<State>,
 }
 
 impl ScriptedOs {
     pub fn new() -> Self {
+        Self::with_page(4096)
+    }
+
+    /// A system whose pages have `page` bytes.
+    pub fn with_page(page: usize) -> Self {
         let recycled = ARENAS.lock().unwrap().pop();
         let base = recycled.unwrap_or_else(|| {
             let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
@@ -87,7 +94,7 @@ impl ScriptedOs {
             most_mappings: usize::MAX,
             on_release: None,
         };
-        Self { base, state: Mutex::new(state) }
+        Self { base, page, state: Mutex::new(state) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -157,6 +164,17 @@ impl ScriptedOs {
     /// Most bytes that were given back by one call since the last look.
     pub fn take_most_released(&self) -> usize {
         core::mem::take(&mut self.state().most_released)
+    }
+
+    /// Addresses that the kernel would refuse are faults. So are lengths here, but for those of whole
+    /// mappings and what is added to one, which it rounds up (`whole`).
+    fn assert_pages(&self, addr: usize, bytes: usize) {
+        assert!(bytes > 0 && addr.is_multiple_of(self.page) && bytes.is_multiple_of(self.page));
+    }
+
+    /// The length as the kernel takes it.
+    fn whole(&self, bytes: usize) -> usize {
+        bytes.next_multiple_of(self.page)
     }
 
     /// Lets time pass.
@@ -259,13 +277,10 @@ impl State {
     }
 }
 
-fn assert_pages(addr: usize, bytes: usize) {
-    assert!(bytes > 0 && addr.is_multiple_of(4096) && bytes.is_multiple_of(4096));
-}
-
 impl Os for ScriptedOs {
     fn map(&self, bytes: usize, hint: usize) -> Option<usize> {
-        assert_pages(hint, bytes);
+        let bytes = self.whole(bytes);
+        self.assert_pages(hint, bytes);
         let mut state = self.state();
         state.count();
         if state.fails() {
@@ -281,7 +296,8 @@ impl Os for ScriptedOs {
     }
 
     fn map_at(&self, addr: usize, bytes: usize) -> bool {
-        assert_pages(addr, bytes);
+        let bytes = self.whole(bytes);
+        self.assert_pages(addr, bytes);
         let mut state = self.state();
         state.count();
         let mapped = !state.fails() && state.is_free(addr, addr + bytes);
@@ -292,14 +308,15 @@ impl Os for ScriptedOs {
     }
 
     unsafe fn unmap(&self, addr: usize, bytes: usize) {
-        assert_pages(addr, bytes);
+        let bytes = self.whole(bytes);
+        self.assert_pages(addr, bytes);
         let mut state = self.state();
         state.count();
         state.cut(addr, addr + bytes);
     }
 
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
-        assert_pages(addr, bytes);
+        self.assert_pages(addr, bytes);
         let event = self.state().on_release.take();
         if let Some(event) = event {
             event();
@@ -332,8 +349,9 @@ impl Os for ScriptedOs {
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
-        assert_pages(addr, old);
-        assert_pages(addr, new);
+        let (old, new) = (self.whole(old), self.whole(new));
+        self.assert_pages(addr, old);
+        self.assert_pages(addr, new);
         let mut state = self.state();
         state.count();
         state.assert_mapped(addr, addr + old);
@@ -355,8 +373,9 @@ impl Os for ScriptedOs {
     }
 
     unsafe fn relocate(&self, from: usize, old: usize, to: usize, new: usize) -> bool {
-        assert_pages(from, old);
-        assert_pages(to, new);
+        let (old, new) = (self.whole(old), self.whole(new));
+        self.assert_pages(from, old);
+        self.assert_pages(to, new);
         assert!(new > old && (from + old <= to || to + new <= from));
         let mut state = self.state();
         state.count();
@@ -375,8 +394,7 @@ impl Os for ScriptedOs {
     }
 
     fn page_size(&self) -> usize {
-        // The kernel's granule; the heap only asks whether it is larger than its own page.
-        PAGE_SIZE.min(4096)
+        self.page
     }
 
     fn most_mappings(&self) -> usize {
