@@ -3,6 +3,7 @@
 
 use super::kind::{ProfileFormat, ProfileKind};
 use super::write;
+use crate::profile::labels::Labels;
 use crate::profile::stacks;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
@@ -117,7 +118,7 @@ fn calls(stack: [usize; 2]) -> Vec<u64> {
 #[test]
 fn a_sample_has_what_its_stack_holds_and_has_allocated() {
     let _guard = ONE_AT_A_TIME.lock();
-    let record = stacks::intern(&stack(1)).unwrap();
+    let record = stacks::intern(&stack(1), Labels::default()).unwrap();
     stacks::note_allocated(record, 300, 2_500);
     stacks::note_freed(record, 100, 1_000, 20);
     let heap = read(&written(ProfileKind::Heap, ProfileFormat::Pprof));
@@ -133,7 +134,8 @@ fn a_sample_has_what_its_stack_holds_and_has_allocated() {
 #[test]
 fn growth_is_since_the_base_and_may_be_negative() {
     let _guard = ONE_AT_A_TIME.lock();
-    let records = [2, 3, 4].map(|number| stacks::intern(&stack(number)).unwrap());
+    let records =
+        [2, 3, 4].map(|number| stacks::intern(&stack(number), Labels::default()).unwrap());
     stacks::note_allocated(records[0], 500, 1_000);
     stacks::note_allocated(records[2], 50, 1_000);
     stacks::mark_base();
@@ -151,7 +153,7 @@ fn growth_is_since_the_base_and_may_be_negative() {
 #[test]
 fn freed_blocks_have_a_label_for_how_long_they_lived() {
     let _guard = ONE_AT_A_TIME.lock();
-    let record = stacks::intern(&stack(5)).unwrap();
+    let record = stacks::intern(&stack(5), Labels::default()).unwrap();
     for age_ms in [0, 0, 50] {
         stacks::note_allocated(record, 10, 1_000);
         stacks::note_freed(record, 10, 1_000, age_ms);
@@ -165,7 +167,7 @@ fn freed_blocks_have_a_label_for_how_long_they_lived() {
 #[test]
 fn folded_stacks_and_json_name_the_file_and_the_address_in_it() {
     let _guard = ONE_AT_A_TIME.lock();
-    let record = stacks::intern(&stack(6)).unwrap();
+    let record = stacks::intern(&stack(6), Labels::default()).unwrap();
     stacks::note_allocated(record, 123_456, 1_250);
     let exe = std::env::current_exe().unwrap();
     let name = exe.file_name().unwrap().to_str().unwrap();
