@@ -213,6 +213,15 @@ pub fn for_each(mut visit: impl FnMut(u16, &str, TagTally)) {
     }
 }
 
+/// Calls `visit` with the text of every number from 1 on, an empty one if it has no name.
+pub fn for_each_text(mut visit: impl FnMut(&[u8])) {
+    for entry in &TABLE {
+        let mut name = [0; MAX_NAME];
+        let len = entry.read(&mut name);
+        visit(&name[..len]);
+    }
+}
+
 /// The lock, for `fork`.
 pub fn fork_lock() -> &'static dyn ForkLock {
     &COUNT

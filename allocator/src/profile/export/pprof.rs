@@ -9,6 +9,7 @@ use super::protobuf::{bytes_len, field_len, number_len, put_field, put_head, put
 use super::writer::Writer;
 use crate::os::linux::wall_clock_ns;
 use crate::parameters::{self, Id, NEVER};
+use crate::profile::labels::{self, Labels};
 use crate::profile::sampler::COUNT_UNIT;
 use crate::profile::stacks::{self, Tally};
 
@@ -18,7 +19,7 @@ const DROP_FRAMES: &str = "malloc|calloc|realloc|reallocarray|aligned_alloc|mema
     <?stratalloc::.*";
 
 /// Texts that every profile has, by their numbers below. The first must be empty.
-const TEXTS: [&str; 21] = [
+const TEXTS: [&str; 23] = [
     "",
     "count",
     "bytes",
@@ -40,6 +41,8 @@ const TEXTS: [&str; 21] = [
     LIFETIMES[3],
     LIFETIMES[4],
     LIFETIMES[5],
+    "tag",
+    "thread",
 ];
 const COUNT: u64 = 1;
 const BYTES: u64 = 2;
@@ -52,11 +55,26 @@ const FREED: u64 = 12;
 const LIFETIME: u64 = 13;
 const DROP: u64 = 14;
 const FIRST_LIFETIME: u64 = 15;
+const TAG: u64 = 21;
+const THREAD: u64 = 22;
 
 /// Values of a sample; those that its kind does not have are behind `len`.
 struct Values {
     values: [i64; 4],
     len: usize,
+}
+
+/// What a sample is told apart by, besides its stack: numbers of texts, of a name and of a value. A
+/// value of 0 is none.
+type Marks = [(u64, u64); 3];
+
+/// The marks of a stack's labels, whose texts come behind those of the mappings.
+fn marks_of(labels: Labels, mappings: &Mappings) -> Marks {
+    let text = |label: u16| match label {
+        0 => 0,
+        label => texts_of(mappings.count()).0 + u64::from(label) - 1,
+    };
+    [(TAG, text(labels.tag)), (THREAD, text(labels.thread)), (LIFETIME, 0)]
 }
 
 /// Writes a profile. Whether there was memory for the addresses.
@@ -67,9 +85,10 @@ pub fn write(kind: ProfileKind, mappings: &Mappings, out: &mut dyn FnMut(&[u8]))
     let Some(mut addresses) = Addresses::new(frames + frames / 4 + 1_024) else { return false };
     let mut writer = Writer::gzip(out);
     write_types(&mut writer, kind);
-    stacks::for_each(|stack, tally| {
+    stacks::for_each_labelled(|stack, tally, labels| {
         let stack = &stack[mappings.own_frames(stack)..];
-        write_samples(&mut writer, kind, stack, &tally, &mut addresses);
+        let marks = marks_of(labels, mappings);
+        write_samples(&mut writer, kind, stack, &tally, marks, &mut addresses);
     });
     for address in addresses.iter() {
         write_location(&mut writer, address, mappings);
@@ -131,12 +150,14 @@ fn write_samples(
     kind: ProfileKind,
     stack: &[usize],
     tally: &Tally,
+    mut marks: Marks,
     addresses: &mut Addresses,
 ) {
     if kind == ProfileKind::Lifetimes {
         for (class, &count) in tally.lifetimes.iter().enumerate() {
             let values = Values { values: [blocks(count as i64), 0, 0, 0], len: 1 };
-            write_sample(out, stack, &values, FIRST_LIFETIME + class as u64, addresses);
+            marks[2].1 = FIRST_LIFETIME + class as u64;
+            write_sample(out, stack, &values, &marks, addresses);
         }
         return;
     }
@@ -150,16 +171,16 @@ fn write_samples(
         }
         _ => Values { values: [blocks(own.count), own.bytes, 0, 0], len: 2 },
     };
-    write_sample(out, stack, &values, 0, addresses);
+    write_sample(out, stack, &values, &marks, addresses);
 }
 
-/// Writes a sample, with a label for a lifetime unless that is 0. Nothing if all values are 0, or
-/// there is no room for its addresses.
+/// Writes a sample, with a label for each of its marks. Nothing if all values are 0, or there is no
+/// room for its addresses.
 fn write_sample(
     out: &mut Writer<'_>,
     stack: &[usize],
     values: &Values,
-    lifetime: u64,
+    marks: &Marks,
     addresses: &mut Addresses,
 ) {
     let values = &values.values[..values.len];
@@ -172,18 +193,19 @@ fn write_sample(
     }
     let places: usize = stack.iter().map(|&frame| number_len(call(frame))).sum();
     let numbers: usize = values.iter().map(|&value| number_len(value as u64)).sum();
-    let label = field_len(LIFETIME) + field_len(lifetime);
-    let labels = if lifetime == 0 { 0 } else { bytes_len(label) };
+    let marks = || marks.iter().filter(|mark| mark.1 != 0);
+    let labels: usize =
+        marks().map(|&(name, value)| bytes_len(field_len(name) + field_len(value))).sum();
     put_head(out, 2, bytes_len(places) + bytes_len(numbers) + labels);
     put_head(out, 1, places);
     // A place's number is its address.
     stack.iter().for_each(|&frame| put_number(out, call(frame)));
     put_head(out, 2, numbers);
     values.iter().for_each(|&value| put_number(out, value as u64));
-    if lifetime != 0 {
-        put_head(out, 3, label);
-        put_field(out, 1, LIFETIME);
-        put_field(out, 2, lifetime);
+    for &(name, value) in marks() {
+        put_head(out, 3, field_len(name) + field_len(value));
+        put_field(out, 1, name);
+        put_field(out, 2, value);
     }
 }
 
@@ -227,4 +249,8 @@ fn write_texts(out: &mut Writer<'_>, mappings: &Mappings) {
             out.put(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
         }
     }
+    labels::for_each_text(|name| {
+        put_head(out, 6, name.len());
+        out.put(name);
+    });
 }

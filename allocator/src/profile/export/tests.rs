@@ -3,7 +3,7 @@
 
 use super::kind::{ProfileFormat, ProfileKind};
 use super::write;
-use crate::profile::labels::Labels;
+use crate::profile::labels::{self, Labels};
 use crate::profile::stacks;
 use std::collections::{HashMap, HashSet};
 use std::string::String;
@@ -72,7 +72,7 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, u64, Vec<u8>)> {
 /// A profile as far as the tests look at it.
 struct Read {
     types: Vec<String>,
-    /// By their addresses: values, and the text of a label.
+    /// By their addresses: values, and the texts of their labels.
     samples: HashMap<Vec<u64>, Vec<(Vec<i64>, String)>>,
     texts: Vec<String>,
     mappings: usize,
@@ -99,8 +99,12 @@ fn read(file: &[u8]) -> Read {
         let addresses = numbers(&part(1).unwrap().2);
         assert!(addresses.iter().all(|address| places.contains(address)), "a place is missing");
         let values = numbers(&part(2).unwrap().2).iter().map(|&value| value as i64).collect();
-        let label = part(3).map_or(0, |label| get(&label.2, 2));
-        samples.entry(addresses).or_default().push((values, texts[label as usize].clone()));
+        let labels: Vec<&str> = parts
+            .iter()
+            .filter(|found| found.0 == 3)
+            .map(|label| texts[get(&label.2, 2) as usize].as_str())
+            .collect();
+        samples.entry(addresses).or_default().push((values, labels.join(", ")));
     }
     Read { types, samples, texts, mappings: of(3).count() }
 }
@@ -162,6 +166,23 @@ fn freed_blocks_have_a_label_for_how_long_they_lived() {
     assert_eq!(lived.types, ["freed_objects"]);
     let expected = [(std::vec![2], "under 1 ms".into()), (std::vec![1], "under 100 ms".into())];
     assert_eq!(lived.samples[&calls(stack(5))], expected);
+}
+
+#[test]
+fn tags_and_names_of_threads_are_labels() {
+    let _guard = ONE_AT_A_TIME.lock();
+    let (tag, thread) = (labels::intern(b"of a test"), labels::intern(b"a thread's"));
+    for labels in [Labels { tag, thread }, Labels { tag: 0, thread }] {
+        let record = stacks::intern(&stack(7), labels).unwrap();
+        stacks::note_allocated(record, 40, 1_000);
+    }
+    let heap = read(&written(ProfileKind::Heap, ProfileFormat::Pprof));
+    let mut samples = heap.samples[&calls(stack(7))].clone();
+    samples.sort_by(|one, other| one.1.cmp(&other.1));
+    let values = std::vec![1, 40, 1, 40];
+    let expected =
+        ["a thread's", "of a test, a thread's"].map(|text| (values.clone(), text.into()));
+    assert_eq!(samples, expected);
 }
 
 #[test]
