@@ -11,7 +11,7 @@ use crate::base::hint::unlikely;
 use crate::central::chain::FreeObject;
 use crate::central::shared_pages;
 use crate::page::size_class::{MappedClass, SizeClass};
-use crate::thread_cache::{flush, push_target, push_target_sized, registry};
+use crate::thread_cache::{flush, own_counter, push_target, push_target_sized, registry};
 
 /// What is known of a block before the hot path takes it: its class, as the page map has it.
 pub type LookedUp = MappedClass;
@@ -85,15 +85,17 @@ pub unsafe fn take_back_compared(class: SizeClass, block: *mut u8) -> bool {
 }
 
 /// Puts a block of a shared page into the magazine of its own size, as a thread does that does not
-/// count, if its owner says the right size and there is room. Returns whether it did.
+/// count, if the calling one counts, its owner says the right size, and there is room. Returns
+/// whether it did.
 ///
 /// # Safety
 /// The caller gives `block` up, which lies on a shared page.
 #[cold]
 unsafe fn take_back_shared(class: SizeClass, block: *mut u8) -> bool {
     // SAFETY: `block` is one of `class`, as its page says, and the caller gives it up. The push
-    // target of a thread that counts takes class aliases.
-    shared_pages::class_at(block as usize) == class
+    // target of a thread that counts takes class aliases, those of all others do not.
+    own_counter().is_some()
+        && shared_pages::class_at(block as usize) == class
         && unsafe {
             push_target().push_alias(class.index(), block) || flush::push_counted(class, block)
         }

@@ -13,6 +13,9 @@ use crate::statistics::Estimate;
 use crate::summary::{Measure, Summary};
 use report_style::escape;
 
+/// Rows of a list of weak sides: the answer has two screens.
+const NAMED: usize = 2;
+
 /// The section.
 pub fn section(results: &Results, summary: &Summary<'_>) -> String {
     let said = standing::conclusions(results, summary);
@@ -58,8 +61,8 @@ fn list(group: &weak::Group) -> String {
         };
         format!("<li>{what} <b>{}</b> {}</li>\n", escape(&row.figure), escape(&row.than))
     };
-    let rows: String = group.rows.iter().map(row).collect();
-    let more = match group.more {
+    let rows: String = group.rows.iter().take(NAMED).map(row).collect();
+    let more = match group.more + group.rows.len().saturating_sub(NAMED) {
         0 => String::new(),
         more => {
             let anchor = group.anchor;

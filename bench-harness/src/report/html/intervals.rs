@@ -46,7 +46,7 @@ impl Scale {
     /// Round numbers of the unit, on the scale.
     fn ticks(&self) -> Vec<f64> {
         let most = self.most / self.unit.0;
-        linear_ticks(most, 3).into_iter().filter(|tick| *tick <= most).collect()
+        linear_ticks(most, 2).into_iter().filter(|tick| *tick <= most).collect()
     }
 
     fn place(&self, value: f64) -> f64 {
@@ -68,8 +68,7 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
     for (index, panel) in panels(names).into_iter().enumerate() {
         let unit = if index == 0 { time_unit } else { memory_unit };
         let scale = Scale::new(panel, &figures[index], unit);
-        let title = format!("{}, {}", ["time", "peak"][index], scale.unit.1);
-        content += &text(panel.0, 14.0, Anchor::Start, "value", &title);
+        content += &text(panel.0, 14.0, Anchor::Start, "value", scale.unit.1);
         for (place, tick) in scale.ticks().into_iter().enumerate() {
             let x = scale.place(tick * scale.unit.0);
             let class = if place == 0 { "one" } else { "grid" };
@@ -80,16 +79,32 @@ pub fn figure(results: &Results, summary: &Summary<'_>, workload: usize) -> Stri
         }
         scales.push(scale);
     }
-    for (index, allocator) in results.allocators.iter().enumerate() {
-        let y = HEAD + ROW * (index as f64 + 0.5);
-        content += &text(names, y + 4.5, Anchor::End, "name", &allocator.name);
+    content += &rows_names(results, names, workload == 0);
+    for index in 0..results.allocators.len() {
         for (scale, figures) in scales.iter().zip(&figures) {
-            content += &mark(scale, figures[index].as_ref(), index, y);
+            content += &mark(scale, figures[index].as_ref(), index, row(index));
         }
     }
     let name = &results.workloads[workload].name;
     let label = format!("Processor time and peak memory of every allocator on {name}");
     chart(WIDTH, bottom + 22.0, &label, &content)
+}
+
+/// The middle of an allocator's row.
+fn row(index: usize) -> f64 {
+    HEAD + ROW * (index as f64 + 0.5)
+}
+
+/// The names of the rows, which end at `end`. All charts have the same: the `first` one has them,
+/// the others refer to it, so that the page does not repeat them for each workload.
+fn rows_names(results: &Results, end: f64, first: bool) -> String {
+    if !first {
+        return "<use href=\"#rows-names\"/>\n".to_owned();
+    }
+    let names = results.allocators.iter().enumerate().map(|(index, allocator)| {
+        text(end, row(index) + 4.5, Anchor::End, "name", &allocator.name)
+    });
+    format!("<g id=\"rows-names\">\n{}</g>\n", names.collect::<String>())
 }
 
 /// Where names end: as far as the longest one needs.
