@@ -144,7 +144,9 @@ fn a_failed_build_says_which_peer_and_why_and_the_run_goes_on() {
         "{origin}"
     );
     let calls = folder.calls();
-    assert!(!calls.contains("run-tcmalloc") && !calls.contains("apt-get"), "{calls}");
+    assert!(!calls.contains("run-tcmalloc"), "{calls}");
+    // No peers of Debian's. Programs may be installed: some of them are missing on a fresh system.
+    assert!(!calls.contains("download"), "{calls}");
     let last = "stratalloc-bench run --rounds 2 --peers snmalloc,rpmalloc\n";
     assert!(calls.ends_with(last), "{calls}");
     assert!(calls.contains("stratalloc-bench run --check --rounds 2"), "{calls}");

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command, output_dir};
@@ -15,7 +16,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// called.
 fn opened_library(binding: &str) -> PathBuf {
     let output = output_dir().join(format!("deepbind_library-{binding}.so"));
-    let scratch = output.with_extension(format!("{binding}-{}", std::process::id()));
+    // Tests run side by side.
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    let scratch = output.with_extension(format!("{binding}-{}-{number}", std::process::id()));
     let mut cc = Command::new("cc");
     cc.args(["-std=gnu11", "-O2", "-fno-builtin", "-D_GNU_SOURCE", "-shared", "-fPIC"]);
     cc.arg(format!("-Wl,-z,{binding}"));

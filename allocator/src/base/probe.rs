@@ -37,6 +37,7 @@ macro_rules! registers {
 }
 
 /// Marks a probe point.
+#[cfg_attr(loom, allow(unused_macros))]
 macro_rules! probe {
     ($provider:literal : $name:literal, $first:expr) => {{
         let first = $first as usize;
@@ -93,6 +94,7 @@ macro_rules! probe {
 
 /// Does `$work`, and marks a probe point behind it with the nanoseconds that it took.
 #[cfg(target_arch = "x86_64")]
+#[cfg_attr(loom, allow(unused_macros))]
 macro_rules! timed {
     ($name:literal, $clock:path, $first:expr, $second:expr, $work:expr) => {{
         let watchers: u32;

@@ -5,15 +5,17 @@
 //! the kernel every sixteenth sample of a thread; until then a thread that is renamed keeps its old
 //! name.
 //!
-//! Names lie in one table, are entered once each, and stay. Readers walk it without the lock: an
+//! Names lie in one table, made with the first of them, are entered once each, and stay. Readers walk it without the lock: an
 //! entry is complete before its length is stored (Release). The lock guards entering. What a tag's
 //! blocks hold is counted in its entry, by whoever holds no lock.
 
 use crate::os::Lock;
 use crate::os::process::thread_name;
 use crate::os::thread_slot;
-use crate::sync::{AtomicU8, AtomicUsize, ForkLock, Ordering, Rank};
+use crate::page::metadata::{Kind, METADATA, note_used};
+use crate::sync::{AtomicPtr, AtomicU8, AtomicUsize, ForkLock, Ordering, Rank};
 use crate::thread_cache::own_counter;
+use core::{ptr, slice};
 
 /// Bytes of a name; what is longer is cut off.
 pub const MAX_NAME: usize = 47;
@@ -55,16 +57,34 @@ struct Entry {
     total_bytes: AtomicUsize,
 }
 
-static TABLE: [Entry; MAX_LABELS] = [const {
-    Entry {
-        len: AtomicU8::new(0),
-        name: [const { AtomicU8::new(0) }; MAX_NAME],
-        live_count: AtomicUsize::new(0),
-        live_bytes: AtomicUsize::new(0),
-        total_count: AtomicUsize::new(0),
-        total_bytes: AtomicUsize::new(0),
+/// The names, [`MAX_LABELS`] places: null before the first one is entered.
+static TABLE: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
+
+/// Bytes of the table: whole OS pages.
+const TABLE_BYTES: usize = (MAX_LABELS * size_of::<Entry>()).next_multiple_of(4 << 10);
+
+/// All places; none before the first name is entered.
+fn entries() -> &'static [Entry] {
+    // Acquire: pairs with the Release in `entries_or_new`; the table's zeroes are visible.
+    let table = TABLE.load(Ordering::Acquire);
+    if table.is_null() {
+        return &[];
     }
-}; MAX_LABELS];
+    // SAFETY: a table of so many places, which is all atomics, and never unmapped.
+    unsafe { slice::from_raw_parts(table, MAX_LABELS) }
+}
+
+/// All places, which are made if there are none; none without memory. The caller holds `COUNT`.
+fn entries_or_new() -> &'static [Entry] {
+    if TABLE.load(Ordering::Relaxed).is_null()
+        && let Some(table) = METADATA.allocate_table(TABLE_BYTES)
+    {
+        note_used(Kind::Watching, TABLE_BYTES);
+        // Release: pairs with the Acquire in `entries`. Zeroes are free places.
+        TABLE.store(table as *mut Entry, Ordering::Release);
+    }
+    entries()
+}
 
 /// Held while a name is entered. What it guards is how many there are.
 static COUNT: Lock<usize> = Lock::new(Rank::Profile, 0);
@@ -119,19 +139,20 @@ pub fn intern(name: &[u8]) -> u16 {
     }
     let start = hash_of(name);
     let places = || (0..MAX_LABELS).map(|step| start.wrapping_add(step) % MAX_LABELS);
+    // Acquire: as in `read`.
+    let is_taken = |entry: &Entry| entry.len.load(Ordering::Acquire) > 0;
+    let table = entries();
     let known = places()
-        .take_while(|&at| TABLE[at].len.load(Ordering::Acquire) > 0)
-        .find(|&at| TABLE[at].is(name));
+        .take_while(|&at| table.get(at).is_some_and(is_taken))
+        .find(|&at| table[at].is(name));
     if let Some(at) = known {
         return at as u16 + 1;
     }
     let mut count = COUNT.lock();
-    let Some(at) =
-        places().find(|&at| TABLE[at].is(name) || TABLE[at].len.load(Ordering::Relaxed) == 0)
-    else {
-        return 0;
-    };
-    let entry = &TABLE[at];
+    let table = entries_or_new();
+    let free = |&at: &usize| table.get(at).is_some_and(|entry| entry.is(name) || !is_taken(entry));
+    let Some(at) = places().find(free) else { return 0 };
+    let entry = &table[at];
     if !entry.is(name) {
         // Relaxed: the length orders.
         entry.name.iter().zip(name).for_each(|(to, byte)| to.store(*byte, Ordering::Relaxed));
@@ -175,7 +196,7 @@ fn intern_thread_name() -> u16 {
 
 /// The entry with the number `label`.
 fn entry(label: u16) -> Option<&'static Entry> {
-    TABLE.get((label as usize).checked_sub(1)?)
+    entries().get((label as usize).checked_sub(1)?)
 }
 
 /// Books an allocation with the tag. Relaxed, here and below: sums that nothing depends on.
@@ -197,7 +218,7 @@ pub fn note_freed(tag: u16, bytes: usize, count: usize) {
 /// Calls `visit` for every name, with its number and what its blocks are, if it is a tag that had
 /// some.
 pub fn for_each(mut visit: impl FnMut(u16, &str, TagTally)) {
-    for (at, entry) in TABLE.iter().enumerate() {
+    for (at, entry) in entries().iter().enumerate() {
         let mut name = [0; MAX_NAME];
         let len = entry.read(&mut name);
         let Ok(text) = core::str::from_utf8(&name[..len]) else { continue };
@@ -215,7 +236,7 @@ pub fn for_each(mut visit: impl FnMut(u16, &str, TagTally)) {
 
 /// Calls `visit` with the text of every number from 1 on, an empty one if it has no name.
 pub fn for_each_text(mut visit: impl FnMut(&[u8])) {
-    for entry in &TABLE {
+    for entry in entries() {
         let mut name = [0; MAX_NAME];
         let len = entry.read(&mut name);
         visit(&name[..len]);
@@ -225,11 +246,6 @@ pub fn for_each_text(mut visit: impl FnMut(&[u8])) {
 /// The lock, for `fork`.
 pub fn fork_lock() -> &'static dyn ForkLock {
     &COUNT
-}
-
-/// The address and the length in bytes of the table.
-pub fn table() -> (usize, usize) {
-    (TABLE.as_ptr() as usize, size_of_val(&TABLE))
 }
 
 #[cfg(test)]

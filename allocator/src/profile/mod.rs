@@ -143,8 +143,6 @@ pub fn for_each_table(visit: impl Fn(usize, usize)) {
     }
     let (start, bytes) = stacks::table();
     visit(start, bytes);
-    let (start, bytes) = labels::table();
-    visit(start, bytes);
 }
 
 /// Bytes outstanding as far as they are watched, now and at most.
