@@ -1,5 +1,5 @@
-//! A heap for each request: what a request builds lives in its heap, has a limit of its own, and ends
-//! with it at once.
+//! A heap for each request: what a request builds lives in its heap, has a limit of its own, and
+//! ends with it at once.
 //!
 //! ```text
 //! cargo run --release -p stratalloc --features allocator-api2 --example request_heap
@@ -16,7 +16,8 @@ static GLOBAL: Stratalloc = Stratalloc;
 /// What a request may take: 256 KiB of pages.
 const LIMIT: usize = 256 << 10;
 
-/// Counts the words of `text` and remembers where they were. Everything that it builds borrows `heap`.
+/// Counts the words of `text` and remembers where they were. Everything that it builds borrows
+/// `heap`.
 fn count<'a>(text: &'a str, heap: &Heap) -> (usize, usize, &'a str) {
     let mut places: HashMap<&str, Box<Vec<usize, &Heap>, &Heap>, _, &Heap> =
         HashMap::with_hasher_in(DefaultHashBuilder::default(), heap);

@@ -30,8 +30,8 @@ pub const MIN_ALIGN: usize = 16;
 /// Largest size in bytes that is served from size classes; beyond it pages are allocated directly.
 pub const MAX_SMALL: usize = 32 * 1024;
 
-/// Number of classes: the null class 0 ("not a small object"), 8 of 16-byte steps up to 128 B, 8 per
-/// doubling up to `MAX_SMALL`, and the one of blocks on shared pages.
+/// Number of classes: the null class 0 ("not a small object"), 8 of 16-byte steps up to 128 B, 8
+/// per doubling up to `MAX_SMALL`, and the one of blocks on shared pages.
 pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8 + 1;
 /// The number of the class of blocks on pages that several size classes share
 /// (`central::shared_pages`). It is not one of sizes: no request asks for it.

@@ -1,5 +1,5 @@
-//! Heaps with lifetimes beside the global allocator: every byte of theirs is in the statistics, their
-//! end gives all of it back, and threads do not disturb one another.
+//! Heaps with lifetimes beside the global allocator: every byte of theirs is in the statistics,
+//! their end gives all of it back, and threads do not disturb one another.
 //!
 //! A process of its own, whose tests run one after the other: sums are compared exactly.
 

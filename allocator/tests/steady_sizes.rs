@@ -1,5 +1,5 @@
-//! A program whose mix of sizes stays as it is never comes to have shared pages, however many blocks
-//! it frees and allocates, and neither does one that only grows.
+//! A program whose mix of sizes stays as it is never comes to have shared pages, however many
+//! blocks it frees and allocates, and neither does one that only grows.
 
 use stratalloc::{Stratalloc, stats};
 

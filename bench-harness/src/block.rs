@@ -50,8 +50,8 @@ impl Block {
         unsafe { Layout::from_size_align_unchecked(size, ALIGNMENT) }
     }
 
-    /// Allocates `size` bytes and writes `byte` to all of them, so that every page on which the block
-    /// lies is touched, however small it is.
+    /// Allocates `size` bytes and writes `byte` to all of them, so that every page on which the
+    /// block lies is touched, however small it is.
     #[inline]
     pub fn filled(size: usize, byte: u8) -> Self {
         let mut block = Self::new(size, byte);
@@ -71,7 +71,8 @@ impl Block {
         }
     }
 
-    /// Changes the size by `realloc` and writes `mark` to the first byte of each OS page that is new.
+    /// Changes the size by `realloc` and writes `mark` to the first byte of each OS page that is
+    /// new.
     pub fn resize(&mut self, size: usize, mark: u8) {
         let before = self.size.div_ceil(OS_PAGE);
         self.resize_unwritten(size);
@@ -82,13 +83,15 @@ impl Block {
     pub fn resize_unwritten(&mut self, size: usize) {
         let new = Self::layout(size);
         let old = Self::layout(self.size);
-        // SAFETY: the block came from `alloc` or `realloc` with the old layout, and the new size is not zero.
+        // SAFETY: the block came from `alloc` or `realloc` with the old layout, and the new size is
+        // not zero.
         let moved = unsafe { realloc(self.address.as_ptr(), old, new.size()) };
         let Some(address) = NonNull::new(moved) else { handle_alloc_error(new) };
         (self.address, self.size) = (address, new.size());
     }
 
-    /// Writes `mark` to the first byte of `pages` OS pages, counted from the start of the block, from page `first` on.
+    /// Writes `mark` to the first byte of `pages` OS pages, counted from the start of the block,
+    /// from page `first` on.
     pub fn rewrite_pages(&mut self, first: usize, pages: usize, mark: u8) {
         assert!((first + pages).saturating_sub(1) * OS_PAGE < self.size || pages == 0);
         for page in first..first + pages {
@@ -100,7 +103,8 @@ impl Block {
     /// The marks of all its pages, added up. They must have been written.
     pub fn sum(&self) -> u64 {
         let marks = (0..self.size).step_by(OS_PAGE);
-        // SAFETY: inside the block, and written by the caller's word; volatile, so that it is read from memory.
+        // SAFETY: inside the block, and written by the caller's word; volatile, so that it is read
+        // from memory.
         marks.map(|at| u64::from(unsafe { self.address.as_ptr().add(at).read_volatile() })).sum()
     }
 

@@ -1,8 +1,8 @@
 //! Buckets for times of single calls, in ticks of the clock.
 //!
-//! Counting a time must not allocate and must touch little memory, since it happens between the calls
-//! that are measured. So it is one addition in an array of fixed size; percentiles are computed
-//! from the array afterwards, by `hdrhistogram`.
+//! Counting a time must not allocate and must touch little memory, since it happens between the
+//! calls that are measured. So it is one addition in an array of fixed size; percentiles are
+//! computed from the array afterwards, by `hdrhistogram`.
 
 /// Buckets of one power of two: a bucket is at most 1.6 % wide.
 const PARTS: usize = 64;

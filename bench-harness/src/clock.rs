@@ -3,13 +3,13 @@
 //! A call of an allocator takes a few nanoseconds, and `clock_gettime` some twenty. The counter is
 //! read by one instruction, so that most of what is measured is the call.
 //!
-//! The processor runs instructions out of order. The reading must not move into the call or the call
-//! around the reading, so a fence stands on both sides of it. On x86-64 that is `lfence; rdtsc;
-//! lfence`: `lfence` waits until all earlier instructions have run and lets no later one begin.
-//! `rdtscp` waits for the earlier ones by itself, but not for the later ones, and so needs a fence
-//! behind it as well; it saves nothing and is missing from the oldest processors. Stores of the call
-//! may still be on their way to the caches at the second reading, as they are for the program that
-//! made the call. On aarch64 it is `isb; mrs cntvct_el0; isb`.
+//! The processor runs instructions out of order. The reading must not move into the call or the
+//! call around the reading, so a fence stands on both sides of it. On x86-64 that is `lfence;
+//! rdtsc; lfence`: `lfence` waits until all earlier instructions have run and lets no later one
+//! begin. `rdtscp` waits for the earlier ones by itself, but not for the later ones, and so needs a
+//! fence behind it as well; it saves nothing and is missing from the oldest processors. Stores of
+//! the call may still be on their way to the caches at the second reading, as they are for the
+//! program that made the call. On aarch64 it is `isb; mrs cntvct_el0; isb`.
 
 use std::time::Instant;
 
@@ -32,8 +32,8 @@ pub fn ticks() -> u64 {
 #[cfg(target_arch = "aarch64")]
 pub fn ticks() -> u64 {
     let ticks: u64;
-    // SAFETY: Linux lets every program read this register, and `isb` only waits. Memory is not named
-    // as untouched, so that the compiler keeps loads and stores on their side, too.
+    // SAFETY: Linux lets every program read this register, and `isb` only waits. Memory is not
+    // named as untouched, so that the compiler keeps loads and stores on their side, too.
     unsafe {
         std::arch::asm!("isb", "mrs {}, cntvct_el0", "isb", out(reg) ticks, options(nostack));
     }

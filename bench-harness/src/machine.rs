@@ -27,7 +27,8 @@ pub struct Machine {
     /// What the kernel does to find huge pages at a fault.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub huge_pages_defrag: String,
-    /// Whether addresses differ from process to process: the kernel's `randomize_va_space`, 2 for all.
+    /// Whether addresses differ from process to process: the kernel's `randomize_va_space`, 2 for
+    /// all.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub random_layout: String,
     /// How the kernel chooses the processors' frequency; empty where it does not.

@@ -152,8 +152,8 @@ pub struct WatchedRun {
     pub watched: Watch,
 }
 
-/// One latency load under one allocator, over all rounds. Times are in nanoseconds; what the clock adds to
-/// each is in them.
+/// One latency load under one allocator, over all rounds. Times are in nanoseconds; what the clock
+/// adds to each is in them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct LatencyRun {
     /// Name of the load.
@@ -281,9 +281,9 @@ impl Results {
             .map(|run| (run.round, &run.measured))
     }
 
-    /// Empties the curves of those runs of a pair whose clock time is not among the middle ones: they
-    /// are never shown, and would make the file, which is written after every run, ten times as
-    /// large.
+    /// Empties the curves of those runs of a pair whose clock time is not among the middle ones:
+    /// they are never shown, and would make the file, which is written after every run, ten times
+    /// as large.
     pub fn thin_out(&mut self, allocator: &str, workload: &str) {
         let mut of_pair: Vec<&mut Run> = self
             .runs

@@ -1,4 +1,5 @@
-//! What `measure` sees of a piece of work. In a process of its own: other tests take memory and give it back meanwhile.
+//! What `measure` sees of a piece of work. In a process of its own: other tests take memory and
+//! give it back meanwhile.
 
 use std::time::{Duration, Instant};
 

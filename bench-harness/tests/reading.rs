@@ -1,5 +1,5 @@
-//! What a reading says of resident memory. In a process of its own: other tests take memory and give it
-//! back meanwhile.
+//! What a reading says of resident memory. In a process of its own: other tests take memory and
+//! give it back meanwhile.
 
 use bench_harness::scenarios::Reading;
 

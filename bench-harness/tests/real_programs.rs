@@ -1,8 +1,9 @@
-//! Real programs as the report runs them: each program's output is the same under every allocator that this
-//! machine has, the allocator is proved to be in use, and a series leaves everything in the results that the
-//! report needs.
+//! Real programs as the report runs them: each program's output is the same under every allocator
+//! that this machine has, the allocator is proved to be in use, and a series leaves everything in
+//! the results that the report needs.
 //!
-//! `ci/programs --install` installs the programs. One that is missing is named, and most must be there.
+//! `ci/programs --install` installs the programs. One that is missing is named, and most must be
+//! there.
 
 use bench_harness::driver::{self, Asked, Column, Heard};
 use bench_harness::machine::Machine;

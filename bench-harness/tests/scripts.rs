@@ -1,8 +1,8 @@
-//! `ci/bench` and `ci/peers` as their users meet them: what they refuse at once, and what becomes of a peer that
-//! cannot be had.
+//! `ci/bench` and `ci/peers` as their users meet them: what they refuse at once, and what becomes
+//! of a peer that cannot be had.
 //!
-//! Nothing is built or downloaded here: `cargo`, `apt-get` and their like are shell scripts that note how they
-//! are called, and fail where a test wants it.
+//! Nothing is built or downloaded here: `cargo`, `apt-get` and their like are shell scripts that
+//! note how they are called, and fail where a test wants it.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -114,8 +114,8 @@ fn help_and_a_bad_command_line_are_answered_before_anything_is_built() {
     assert_eq!(folder.calls(), "", "nothing is called");
 }
 
-/// A peer that does not build is named with the reason, costs its column only, and nothing is built that was not
-/// asked for.
+/// A peer that does not build is named with the reason, costs its column only, and nothing is built
+/// that was not asked for.
 #[test]
 fn a_failed_build_says_which_peer_and_why_and_the_run_goes_on() {
     let folder = Folder::new("build");

@@ -1,5 +1,5 @@
-//! What watching sees of memory that goes back. In a process of its own: other tests take memory and
-//! give it back meanwhile.
+//! What watching sees of memory that goes back. In a process of its own: other tests take memory
+//! and give it back meanwhile.
 
 use std::time::Duration;
 

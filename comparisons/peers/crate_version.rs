@@ -1,5 +1,5 @@
-// Part of build scripts, by `include!`: tells the program which version of its allocator's crate was
-// resolved, since the library cannot.
+// Part of build scripts, by `include!`: tells the program which version of its allocator's crate
+// was resolved, since the library cannot.
 
 /// Has the program find `crate NAME VERSION` in the variable `variable` when it is compiled.
 fn tell_version(variable: &str, name: &str) {

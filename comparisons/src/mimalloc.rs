@@ -1,5 +1,5 @@
-//! The program that runs workloads under a mimalloc: each version has a package of its own, since only
-//! one copy of the library can be linked.
+//! The program that runs workloads under a mimalloc: each version has a package of its own, since
+//! only one copy of the library can be linked.
 
 /// Defines the global allocator and `main` of a package that depends on `mimalloc` and
 /// `libmimalloc-sys`: its entry of the [`registry`](crate::registry), and what its versions begin

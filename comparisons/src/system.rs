@@ -48,8 +48,9 @@ pub fn tune_ptmalloc(tuning: Tuning) -> Result<(), String> {
     Ok(())
 }
 
-/// The call by which a preloaded library releases all free memory; none where it has none that is known
-/// here. gperftools' comes first: libraries that follow several others have jemalloc's names, too.
+/// The call by which a preloaded library releases all free memory; none where it has none that is
+/// known here. gperftools' comes first: libraries that follow several others have jemalloc's names,
+/// too.
 pub fn preloaded_release() -> Option<fn()> {
     let known: [(&CStr, fn()); 3] = [
         (c"MallocExtension_ReleaseFreeMemory", release_gperftools),

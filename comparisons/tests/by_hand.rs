@@ -1,6 +1,6 @@
-//! The harness's figures against those of whoever times the same program from outside, as `/usr/bin/time`
-//! does: by the kernel's account of the process when it has ended. Both look at the same run, so noise of the
-//! machine does not come between them.
+//! The harness's figures against those of whoever times the same program from outside, as
+//! `/usr/bin/time` does: by the kernel's account of the process when it has ended. Both look at the
+//! same run, so noise of the machine does not come between them.
 
 use bench_harness::child::Answer;
 use bench_harness::measure::Measurement;
@@ -17,7 +17,8 @@ struct Seen {
     faults: u64,
 }
 
-/// Runs a workload under the system's allocator: what the harness's runner says of it, and what is seen.
+/// Runs a workload under the system's allocator: what the harness's runner says of it, and what is
+/// seen.
 #[expect(clippy::zombie_processes, reason = "`wait4` waits for it, and tells what it used")]
 fn run(workload: &str, scale: &str) -> (Measurement, Seen) {
     let clock = Instant::now();
@@ -46,8 +47,8 @@ fn run(workload: &str, scale: &str) -> (Measurement, Seen) {
     }
 }
 
-/// Property: what the harness says is in what is seen from outside, and all of that but for starting, making
-/// the inputs, and the proof, which together are short.
+/// Property: what the harness says is in what is seen from outside, and all of that but for
+/// starting, making the inputs, and the proof, which together are short.
 #[test]
 fn figures_agree_with_those_of_the_kernel_for_the_same_run() {
     for (workload, scale) in [("glibc-simple", "0.3"), ("fragmentation", "0.5"), ("larson", "0.2")]

@@ -74,8 +74,8 @@ fn tail(bytes: &[u8]) -> String {
     String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(KEPT)..]).into_owned()
 }
 
-/// How many times as long as on the machine itself programs may take: `STRATALLOC_EMULATED`, which is
-/// set where an emulator runs them (`ci/aarch64`).
+/// How many times as long as on the machine itself programs may take: `STRATALLOC_EMULATED`, which
+/// is set where an emulator runs them (`ci/aarch64`).
 fn slowness() -> Option<u32> {
     let text = std::env::var("STRATALLOC_EMULATED").ok()?;
     Some(text.parse().unwrap_or_else(|e| panic!("STRATALLOC_EMULATED={text}: {e}")))

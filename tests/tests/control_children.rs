@@ -1,5 +1,5 @@
-//! Control sockets of forked children: workers of a server, daemons, `redis-server --daemonize`. And
-//! the children that must have none: those that do not allocate, and those that share memory.
+//! Control sockets of forked children: workers of a server, daemons, `redis-server --daemonize`.
+//! And the children that must have none: those that do not allocate, and those that share memory.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

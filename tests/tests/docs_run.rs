@@ -1,10 +1,10 @@
 //! Every command and snippet of README and `docs/profiling.md` runs.
 //!
-//! A block of commands is run line by line by one shell, in a folder with what the documents name: a
-//! Python program, programs in C, `target/release` with the library, a service by the number `PID`,
-//! and the tool in the path. In a block with lines that begin with `$ `, the others are the output:
-//! each must come, whatever its numbers are. A block of Rust is compiled and run. What cannot run
-//! has a comment before it, `<!-- not run: WHY -->`, and is counted.
+//! A block of commands is run line by line by one shell, in a folder with what the documents name:
+//! a Python program, programs in C, `target/release` with the library, a service by the number
+//! `PID`, and the tool in the path. In a block with lines that begin with `$ `, the others are the
+//! output: each must come, whatever its numbers are. A block of Rust is compiled and run. What
+//! cannot run has a comment before it, `<!-- not run: WHY -->`, and is counted.
 
 use std::fs;
 use std::io::{BufRead, BufReader};

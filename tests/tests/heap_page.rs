@@ -1,5 +1,5 @@
-//! The page of a heap that `stratalloc-ctl` writes: what it says of a service that leaks, and how it
-//! looks in a headless Chromium, from a telephone's width on, light and dark.
+//! The page of a heap that `stratalloc-ctl` writes: what it says of a service that leaks, and how
+//! it looks in a headless Chromium, from a telephone's width on, light and dark.
 
 #[path = "../../bench-harness/tests/page/browser.rs"]
 mod browser;
@@ -24,8 +24,8 @@ const WIDER: &str = "(() => { const wider = [...document.querySelectorAll('body 
     const names = wider.map(one => one.tagName + '.' + one.getAttribute('class'));
     return document.documentElement.scrollWidth > innerWidth ? ['page', ...names] : names; })()";
 
-/// Clicks the narrowest frame of all flame graphs that are shown. How wide it is then, in hundredths
-/// of its graph, and whether the button brings back what was.
+/// Clicks the narrowest frame of all flame graphs that are shown. How wide it is then, in
+/// hundredths of its graph, and whether the button brings back what was.
 const ZOOM: &str = "(() => { const width = one => one.getBoundingClientRect().width;
     const frames = [...document.querySelectorAll('.flame i')];
     frames.sort((one, other) => one.dataset.w - other.dataset.w);

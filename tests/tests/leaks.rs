@@ -36,8 +36,8 @@ fn totals(report: &str) -> Vec<String> {
     names.into_iter().map(line).collect()
 }
 
-/// What is lost is told from what is still held, by whatever way: globals, pointers into the middle,
-/// other blocks.
+/// What is lost is told from what is still held, by whatever way: globals, pointers into the
+/// middle, other blocks.
 #[test]
 fn only_what_no_pointer_leads_to_is_reported_at_exit() {
     for link in [Link::Preload, Link::Static] {

@@ -35,8 +35,8 @@ fn small_blocks_exchanged_between_threads_keep_their_contents() {
 }
 
 /// Two threads that write to one cache line slow each other down several times. So those that
-/// exchange nothing have lines of their own: of ten thousand that hold blocks at most 50 hold blocks
-/// of several threads. (One in ten did, when what a thread freed went to any other.)
+/// exchange nothing have lines of their own: of ten thousand that hold blocks at most 50 hold
+/// blocks of several threads. (One in ten did, when what a thread freed went to any other.)
 #[test]
 fn threads_that_exchange_nothing_share_no_cache_lines() {
     for threads in ["2", "8", "64"] {

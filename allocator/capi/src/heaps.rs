@@ -31,8 +31,8 @@ fn or_out_of_memory(block: *mut u8) -> *mut c_void {
     if block.is_null() { errno::out_of_memory() } else { block.cast() }
 }
 
-/// A heap whose pages never exceed `limit` bytes, or without a limit if that is 0; null and `ENOMEM`
-/// without memory.
+/// A heap whose pages never exceed `limit` bytes, or without a limit if that is 0; null and
+/// `ENOMEM` without memory.
 #[unsafe(no_mangle)]
 pub extern "C" fn st_heap_new(limit: usize) -> *mut HeapRecord {
     match heaps::create(if limit == 0 { usize::MAX } else { limit }) {

@@ -1,4 +1,5 @@
-//! The part of a dump that has every recorded block, and the addresses that are the allocator's own.
+//! The part of a dump that has every recorded block, and the addresses that are the allocator's
+//! own.
 
 use std::collections::HashMap;
 

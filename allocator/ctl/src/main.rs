@@ -145,7 +145,8 @@ impl How {
         self.write_unless(text, process, false).map(drop)
     }
 
-    /// As `write`; `quiet`: nothing if nothing is outstanding. Returns whether anything was written.
+    /// As `write`; `quiet`: nothing if nothing is outstanding. Returns whether anything was
+    /// written.
     fn write_unless(&self, text: &str, process: Option<Process>, quiet: bool) -> Result<bool> {
         if self.format == Format::Raw {
             return self.deliver(text.as_bytes()).map(|()| true);

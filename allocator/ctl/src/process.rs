@@ -1,6 +1,6 @@
-//! What `/proc` tells of a process: whose it is, since when it runs, its name, its number in its own
-//! namespace, and where its control socket may be. Files are looked for in the process's own root,
-//! so that containers are seen as well.
+//! What `/proc` tells of a process: whose it is, since when it runs, its name, its number in its
+//! own namespace, and where its control socket may be. Files are looked for in the process's own
+//! root, so that containers are seen as well.
 
 use std::fs;
 use std::io;
@@ -164,8 +164,8 @@ impl Process {
         names.any(|name| name.trim_end() == "stratalloc-ctl")
     }
 
-    /// The sockets that it listens at and that are nobody else's: for a process that has written its
-    /// title over its environment.
+    /// The sockets that it listens at and that are nobody else's: for a process that has written
+    /// its title over its environment.
     fn private_sockets(self) -> Vec<PathBuf> {
         /// In the column of flags: it listens.
         const LISTENS: &str = "00010000";

@@ -1,7 +1,7 @@
 //! Which blocks no pointer leads to any more: a conservative search of a stopped process.
 //!
-//! It begins at the registers and stacks of all threads and at all memory that can be written and is
-//! neither the allocator's own nor in a block: globals, thread-local storage, mappings of the
+//! It begins at the registers and stacks of all threads and at all memory that can be written and
+//! is neither the allocator's own nor in a block: globals, thread-local storage, mappings of the
 //! program's own. Every aligned word there that is an address within a block makes the block
 //! reachable, and the words in it count from then on. What remains is unreachable: *directly*, or
 //! only through other unreachable blocks. A word that happens to look like an address keeps a block

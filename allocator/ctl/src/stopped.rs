@@ -1,6 +1,6 @@
 //! The threads of a process, stopped by `ptrace` so that its memory holds still, and their
-//! registers. They go on when the value ends, and also if this program is killed: the kernel lets go
-//! of them.
+//! registers. They go on when the value ends, and also if this program is killed: the kernel lets
+//! go of them.
 
 use std::collections::HashMap;
 use std::fs;

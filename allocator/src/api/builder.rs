@@ -171,8 +171,8 @@ impl Options {
         self.with(Id::LeakReport, report as usize, "")
     }
 
-    /// `leak_exit_code`: the status with which a process exits that has reported leaks; 0: the report
-    /// changes no status.
+    /// `leak_exit_code`: the status with which a process exits that has reported leaks; 0: the
+    /// report changes no status.
     ///
     /// # Panics
     /// If it is more than 255.

@@ -1,5 +1,5 @@
-//! [`Heap`] as an `Allocator` of the crate `allocator-api2`. The standard library's, which the feature
-//! `nightly` adds, is another trait of the same functions (`heap_allocator_core`).
+//! [`Heap`] as an `Allocator` of the crate `allocator-api2`. The standard library's, which the
+//! feature `nightly` adds, is another trait of the same functions (`heap_allocator_core`).
 //!
 //! [`Heap`]: super::heaps::Heap
 
@@ -93,7 +93,8 @@ unsafe impl Allocator for &Heap {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less than.
+        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less
+        // than.
         answer(unsafe { grow_zeroed(self, block, old, new) })
     }
 

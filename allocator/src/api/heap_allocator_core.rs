@@ -64,7 +64,8 @@ unsafe impl Allocator for &Heap {
         old: Layout,
         new: Layout,
     ) -> Result<NonNull<[u8]>, AllocError> {
-        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less than.
+        // SAFETY: a live block of this allocator with the layout `old`, which `new` is no less
+        // than.
         answer(unsafe { grow_zeroed(self, block, old, new) })
     }
 

@@ -9,8 +9,8 @@ use super::heaps::Heap;
 use core::alloc::Layout;
 use core::ptr::{self, NonNull};
 
-/// A block of exactly the layout's size, as what is freed with another size could be of another size
-/// class.
+/// A block of exactly the layout's size, as what is freed with another size could be of another
+/// size class.
 #[inline(always)]
 pub fn slice(block: Option<NonNull<u8>>, layout: Layout) -> Option<NonNull<[u8]>> {
     block.map(|block| NonNull::slice_from_raw_parts(block, layout.size()))
@@ -53,8 +53,8 @@ pub unsafe fn grow_zeroed(
     old: Layout,
     new: Layout,
 ) -> Option<NonNull<[u8]>> {
-    // SAFETY: the caller has a live block with the layout `old`. The result has `new.size()` bytes, of
-    // which the first `old.size()` are its content.
+    // SAFETY: the caller has a live block with the layout `old`. The result has `new.size()` bytes,
+    // of which the first `old.size()` are its content.
     unsafe {
         let grown = change(heap, block, old, new)?;
         grown.cast::<u8>().add(old.size()).write_bytes(0, new.size() - old.size());

@@ -13,12 +13,12 @@ use core::ptr::NonNull;
 ///
 /// For memory that ends together: a request, a frame, a parse. Blocks may be freed one by one, and
 /// their memory is used again; what is left when the heap is dropped goes back at once, in time
-/// proportional to the spans of pages that it has (8 to 128 KiB each), not to its blocks. Pages come
-/// from where the global allocator's come from, whether the program uses that or not.
+/// proportional to the spans of pages that it has (8 to 128 KiB each), not to its blocks. Pages
+/// come from where the global allocator's come from, whether the program uses that or not.
 ///
 /// With the feature `allocator-api2` a reference to a heap is an `Allocator` of the crate of that
-/// name, which `hashbrown` knows as well (with `nightly`, one of the standard library), so that `Box`,
-/// `Vec` and `HashMap` can live in it. Without, [`alloc`](Self::alloc) and
+/// name, which `hashbrown` knows as well (with `nightly`, one of the standard library), so that
+/// `Box`, `Vec` and `HashMap` can live in it. Without, [`alloc`](Self::alloc) and
 /// [`alloc_layout`](Self::alloc_layout) give blocks.
 ///
 /// ```
@@ -80,7 +80,8 @@ use core::ptr::NonNull;
 ///
 /// Freeing a block twice, a block of another heap, one with another layout, or something that is no
 /// block ends the process with a line that says so; each is found for certain, unless the memory
-/// was handed out again. A block of a heap that is given to C's `free` or `realloc` does so as well.
+/// was handed out again. A block of a heap that is given to C's `free` or `realloc` does so as
+/// well.
 pub struct Heap {
     /// Exclusively ours.
     record: NonNull<HeapRecord>,
@@ -89,8 +90,8 @@ pub struct Heap {
 }
 
 // SAFETY: nothing of a heap belongs to a thread: its record and its spans are reached through it
-// alone. Blocks that other values of the sending thread point to would be borrows of the heap, which
-// then cannot move.
+// alone. Blocks that other values of the sending thread point to would be borrows of the heap,
+// which then cannot move.
 unsafe impl Send for Heap {}
 
 impl Heap {
@@ -132,9 +133,10 @@ impl Heap {
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "see the safety comment")]
     fn record(&self) -> &mut HeapRecord {
-        // SAFETY: the record is this heap's until it is dropped. The heap is not `Sync`, so no other
-        // thread is in a call of it; no call of it runs code of the program's, so this thread is in
-        // no second one. So this is the one reference, as every caller drops it before it returns.
+        // SAFETY: the record is this heap's until it is dropped. The heap is not `Sync`, so no
+        // other thread is in a call of it; no call of it runs code of the program's, so this thread
+        // is in no second one. So this is the one reference, as every caller drops it before it
+        // returns.
         unsafe { &mut *self.record.as_ptr() }
     }
 
@@ -155,9 +157,9 @@ impl Heap {
         match self.alloc_layout(Layout::new::<T>()) {
             Some(block) => {
                 let place = block.cast::<T>();
-                // SAFETY: a live block with the layout of `T` that nobody else has. It lives as long
-                // as the heap is borrowed: dropping the heap, and `reset`, need it unborrowed, and
-                // nobody can free a block by a reference.
+                // SAFETY: a live block with the layout of `T` that nobody else has. It lives as
+                // long as the heap is borrowed: dropping the heap, and `reset`, need it unborrowed,
+                // and nobody can free a block by a reference.
                 unsafe {
                     place.write(value);
                     Ok(&mut *place.as_ptr())
@@ -207,8 +209,8 @@ impl Heap {
     /// Frees a block before the heap ends.
     ///
     /// # Safety
-    /// `block` is a live block of this heap, of `layout`, and not used any more. (What is not aborts;
-    /// see [`Heap`].)
+    /// `block` is a live block of this heap, of `layout`, and not used any more. (What is not
+    /// aborts; see [`Heap`].)
     ///
     /// ```
     /// use std::alloc::Layout;
@@ -228,12 +230,12 @@ impl Heap {
         }
     }
 
-    /// Changes a block to `new_size` bytes; its content stays up to the smaller size. `None`, and the
-    /// block as it was, without memory and beyond the limit.
+    /// Changes a block to `new_size` bytes; its content stays up to the smaller size. `None`, and
+    /// the block as it was, without memory and beyond the limit.
     ///
     /// # Safety
-    /// `block` is a live block of this heap, of `layout`; if there is a result, it takes the block's
-    /// place, with the same alignment. `new_size`, rounded up to the alignment, is at most
+    /// `block` is a live block of this heap, of `layout`; if there is a result, it takes the
+    /// block's place, with the same alignment. `new_size`, rounded up to the alignment, is at most
     /// `isize::MAX`.
     ///
     /// ```

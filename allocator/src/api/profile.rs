@@ -41,13 +41,14 @@ pub fn write_heap_profile(path: &str) -> Result<(), Error> {
 /// tool, no socket. Allocates nothing itself, and holds no lock while `out` runs, which may
 /// allocate. Thread-safe.
 ///
-/// Bytes are those asked for, or estimates where blocks are sampled. pprof's form names functions by
-/// the build-ids of the files they are in; the others name a file and an address in it.
+/// Bytes are those asked for, or estimates where blocks are sampled. pprof's form names functions
+/// by the build-ids of the files they are in; the others name a file and an address in it.
 ///
 /// # Errors
 /// [`Error::NotProfiling`] if neither the option `leak_report` nor `sample_interval` was set when
 /// the process started; [`Error::ProfileNotWritten`] if there is no memory for what is needed
-/// meanwhile (under 1 MiB, and 16 bytes for each address in the profile). Then `out` was not called.
+/// meanwhile (under 1 MiB, and 16 bytes for each address in the profile). Then `out` was not
+/// called.
 ///
 /// ```
 /// use stratalloc::{Configured, Options, ProfileFormat, ProfileKind, Stratalloc};

@@ -11,9 +11,9 @@ use core::task::{Context, Poll};
 /// A name that a heap profile attributes samples to; made by [`Tag::new`].
 ///
 /// Only sampled blocks know their tag (options `sample_interval` and `leak_report`), so what a tag
-/// holds is an estimate, and other blocks cost nothing for it. There are up to 1,024 names, threads'
-/// names among them, of up to 47 bytes; a name beyond that is no tag, and a longer one is cut off.
-/// Control characters, quotes and backslashes become `_`.
+/// holds is an estimate, and other blocks cost nothing for it. There are up to 1,024 names,
+/// threads' names among them, of up to 47 bytes; a name beyond that is no tag, and a longer one is
+/// cut off. Control characters, quotes and backslashes become `_`.
 ///
 /// ```
 /// use stratalloc::Tag;
@@ -94,8 +94,8 @@ pub fn tag(name: &str) -> TagGuard {
     Tag::new(name).enter()
 }
 
-/// Keeps a thread's tag until it is dropped. Guards of a thread must be dropped in the reverse order
-/// in which they were made, as scopes do.
+/// Keeps a thread's tag until it is dropped. Guards of a thread must be dropped in the reverse
+/// order in which they were made, as scopes do.
 ///
 /// ```
 /// let outer = stratalloc::tag("outer");

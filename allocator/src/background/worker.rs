@@ -32,7 +32,8 @@ use core::ptr;
 static WORKER: OwnThread = OwnThread::new();
 
 /// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending;
-/// starts another thread of the allocator's own that waits for such a place (`own_thread`). For the ends of slow paths; the caller holds no lock.
+/// starts another thread of the allocator's own that waits for such a place (`own_thread`). For the
+/// ends of slow paths; the caller holds no lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {

@@ -1,12 +1,13 @@
-//! Static probe points (USDT), for bcc, bpftrace, perf, SystemTap, gdb and OpenTelemetry's profiler.
+//! Static probe points (USDT), for bcc, bpftrace, perf, SystemTap, gdb and OpenTelemetry's
+//! profiler.
 //!
-//! A probe is one `nop` and a note in the file that says where it is, what it is called and in which
-//! registers its arguments are. `docs/profiling.md` lists them. They are on slow paths only.
+//! A probe is one `nop` and a note in the file that says where it is, what it is called and in
+//! which registers its arguments are. `docs/profiling.md` lists them. They are on slow paths only.
 //!
 //! `probe!("name", ...)` is one of the provider `stratalloc`, with two or three arguments;
 //! `probe!("provider":"name", ...)` one of another provider. `timed!("name", clock, first, second,
-//! work)` does some work, and has the nanoseconds that it took as a third argument: the clock is read only
-//! while somebody looks, who counts a word up that the note names (a *semaphore*).
+//! work)` does some work, and has the nanoseconds that it took as a third argument: the clock is
+//! read only while somebody looks, who counts a word up that the note names (a *semaphore*).
 
 /// The registers of so many arguments, as notes name them.
 #[cfg(target_arch = "x86_64")]

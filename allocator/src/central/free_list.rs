@@ -50,12 +50,12 @@ impl CentralFreeList {
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless
-    /// memory is exhausted or not within reach. `fetcher` says whom they are for, and `choice` which
-    /// are wanted. Fresh memory is carved to the end of one OS page at most. Before a span is taken
-    /// fresh, what `instead` returns is, unless that is empty.
+    /// memory is exhausted or not within reach. `fetcher` says whom they are for, and `choice`
+    /// which are wanted. Fresh memory is carved to the end of one OS page at most. Before a span is
+    /// taken fresh, what `instead` returns is, unless that is empty.
     ///
-    /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not be
-    /// that of both.
+    /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not
+    /// be that of both.
     #[inline(never)]
     pub fn fetch<S: SpanSource>(
         &self,

@@ -1,15 +1,15 @@
 //! Releasing what lies idle in the shared tier, and in the page heap, when a program is at work.
 //!
 //! Time alone is not enough. A program whose sizes change runs through a phase in a second, and
-//! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). So there are two other
-//! occasions:
+//! would hold what every phase needed at its peak (`docs/contract.md`, C1.6). So there are two
+//! other occasions:
 //!
 //! * **Growth.** When a program's memory grows, it takes a page fault for each page. To release an
 //!   idle page for each of them costs about half of that, and keeps the sum level. A program that
 //!   has what it needs, and only moves it about, never gets here.
-//! * **Volume.** For every so many bytes that were handed out, a part of what was idle all the while
-//!   is released: free pages of the page heap, and pages inside spans. What was idle while as much
-//!   was handed out as is held is not part of a wave in which a program frees and allocates.
+//! * **Volume.** For every so many bytes that were handed out, a part of what was idle all the
+//!   while is released: free pages of the page heap, and pages inside spans. What was idle while as
+//!   much was handed out as is held is not part of a wave in which a program frees and allocates.
 //!
 //! What is to be released goes in parts, one with each of the calls that come by next: none of them
 //! does more than a few dozen steps of it. The calls take turns at one state for each occasion

@@ -1,8 +1,8 @@
 //! Looking at what lies idle in the spans of each class: some classes with each call.
 //!
-//! Whoever has a look keeps it, and goes on with it in the next calls, so that none of them looks at
-//! more than a few dozen classes. What is found is in OS pages. A look takes the lock of one class at
-//! a time; it decides nothing.
+//! Whoever has a look keeps it, and goes on with it in the next calls, so that none of them looks
+//! at more than a few dozen classes. What is found is in OS pages. A look takes the lock of one
+//! class at a time; it decides nothing.
 
 use super::all_classes::{Central, PART_LOOKS};
 use super::low_water::Consumer;

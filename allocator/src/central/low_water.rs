@@ -2,8 +2,8 @@
 //!
 //! A low-water mark is the lowest level since a consumer last asked: what was there at every moment
 //! since then was not needed. Four consumers ask, at moments of their own: the decay, by the clock;
-//! growth elsewhere, the conversion of spans and the release by volume, by bytes. So there is a mark
-//! for each.
+//! growth elsewhere, the conversion of spans and the release by volume, by bytes. So there is a
+//! mark for each.
 //!
 //! The owner of the level keeps these values under its own lock. Nothing here decides what is
 //! released.

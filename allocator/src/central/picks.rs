@@ -88,8 +88,8 @@ impl Picks {
         (offered & !left, count)
     }
 
-    /// Adds a note of the `count` objects of `size` bytes from `start` on that `bits`, not 0, stands
-    /// for. There must be room for it.
+    /// Adds a note of the `count` objects of `size` bytes from `start` on that `bits`, not 0,
+    /// stands for. There must be room for it.
     pub fn add(&mut self, start: usize, bits: u64, count: usize, size: usize) {
         debug_assert!(bits != 0 && bits.count_ones() as usize == count && !self.is_full());
         self.picks[self.len].write(Pick { start, bits });

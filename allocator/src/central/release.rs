@@ -3,8 +3,8 @@
 //! A span with one live object out of hundreds cannot go back to the page heap, but most of its
 //! memory can go back to the kernel. The pages are faulted in again when an object on them is
 //! handed out. The span's record says which pages were released, so that no page is released again
-//! before it was used. Where the kernel's pages are larger than those of the records, only whole ones
-//! of the kernel's are released, and come into use as a whole.
+//! before it was used. Where the kernel's pages are larger than those of the records, only whole
+//! ones of the kernel's are released, and come into use as a whole.
 //!
 //! The pages are held meanwhile (`hold`), and the kernel is called without the lock. Who calls
 //! this, and for how many pages, is decided by `decay` and `growth`.

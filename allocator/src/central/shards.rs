@@ -1,5 +1,6 @@
 //! Shards of threads, and which of them have threads that are awake: threads that exchange nothing
-//! should not write to each other's cache lines (`docs/decisions/019-owned-lines-and-shared-pages.md`).
+//! should not write to each other's cache lines
+//! (`docs/decisions/019-owned-lines-and-shared-pages.md`).
 //!
 //! Each thread cache has a place in a shard ([`Member`]). A span notes the shard that it was last
 //! handed to (`page::owner`), and a transfer cache the shard of each magazine. A fetch is served

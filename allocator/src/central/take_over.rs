@@ -90,7 +90,8 @@ impl SpanLists {
         if out.count() > 0 {
             return own == Own::Full;
         }
-        // What lies on released pages: of the own spans, of those asleep, and whole lines of others.
+        // What lies on released pages: of the own spans, of those asleep, and whole lines of
+        // others.
         own = self.take_of_asleep(class, asleep, shard, request, 0, out);
         if out.count() == 0 && splits {
             self.take_lines(class, others, shard, &NOT_RESIDENT, request, out);
@@ -164,9 +165,9 @@ impl SpanLists {
         !span.is_null()
     }
 
-    /// Takes objects of cache lines on which nothing lives from a span of `shards` that is of one of
-    /// these groups, and makes it one of `shard`. Passes over spans that changed hands in this step
-    /// of the decay: two threads would take them from each other by turns.
+    /// Takes objects of cache lines on which nothing lives from a span of `shards` that is of one
+    /// of these groups, and makes it one of `shard`. Passes over spans that changed hands in this
+    /// step of the decay: two threads would take them from each other by turns.
     #[cold]
     #[inline(never)]
     fn take_lines(

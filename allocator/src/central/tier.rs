@@ -165,9 +165,9 @@ impl Central {
         self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
     }
 
-    /// Fills holes for `class` on pages that several classes share, and converts spans to such pages
-    /// for it: before lines of other threads' spans are taken, and before anything becomes resident.
-    /// Empty if there is neither a hole nor a span to convert.
+    /// Fills holes for `class` on pages that several classes share, and converts spans to such
+    /// pages for it: before lines of other threads' spans are taken, and before anything becomes
+    /// resident. Empty if there is neither a hole nor a span to convert.
     #[cold]
     #[inline(never)]
     fn fetch_shared(

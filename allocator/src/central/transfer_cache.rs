@@ -66,8 +66,8 @@ impl Ring {
         self.filled.insert(shard);
     }
 
-    /// Takes the `index`th oldest magazine out. The younger ones, which are few in most cases, close
-    /// the gap.
+    /// Takes the `index`th oldest magazine out. The younger ones, which are few in most cases,
+    /// close the gap.
     fn remove(&mut self, index: usize) -> Chain {
         let place = self.at(index);
         let (chain, shard) = (self.chains[place], self.shards[place]);
@@ -174,8 +174,8 @@ impl TransferCache {
         chain
     }
 
-    /// The magazine that has waited longest, whosever it is, if there are more than [`FEW`] for each
-    /// shard that has any; else an empty chain. For a thread that would take fresh memory.
+    /// The magazine that has waited longest, whosever it is, if there are more than [`FEW`] for
+    /// each shard that has any; else an empty chain. For a thread that would take fresh memory.
     #[inline]
     pub fn pop_too_many(&self, class: SizeClass, budget: &TransferBudget) -> Chain {
         match self.filled().count() {

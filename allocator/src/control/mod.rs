@@ -9,10 +9,10 @@
 //! The constructor makes the socket, and the signal's handler opens the file that the thread then
 //! writes to: the file belongs to whom the program is at that moment.
 //!
-//! A forked child closes what it has of its parent's, and gets a thread of its own by its first call
-//! that allocates, which the handler of `fork` sends by a slow path. A child that calls `exec` at
-//! once makes none, and one that shares its parent's memory (`vfork`) never does. The socket comes
-//! `CHILD_MS` later: a child that is gone by then leaves no file behind.
+//! A forked child closes what it has of its parent's, and gets a thread of its own by its first
+//! call that allocates, which the handler of `fork` sends by a slow path. A child that calls `exec`
+//! at once makes none, and one that shares its parent's memory (`vfork`) never does. The socket
+//! comes `CHILD_MS` later: a child that is gone by then leaves no file behind.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -96,8 +96,8 @@ fn close_counter() {
     drop((wake != usize::MAX).then(|| File::of_fd(wake)));
 }
 
-/// A forked child closes its copies of what the parent's thread waits for, and gets a thread when it
-/// next allocates.
+/// A forked child closes its copies of what the parent's thread waits for, and gets a thread when
+/// it next allocates.
 unsafe extern "C" fn in_child() {
     socket::close_in_child();
     close_counter();

@@ -1,10 +1,11 @@
 //! The control socket: where it is, and who may talk.
 //!
 //! `control=1`: `/tmp/stratalloc-UID/PID.sock`; `control=PATH`: there, and for a forked child, if
-//! `PATH` has no `%p`, at `PATH.PID`. Either way its folder must be the user's own and closed to others (mode 0700), or is made so; if it is anybody else's,
-//! nothing is opened, and a line on stderr says so. On each connection the kernel says who the peer
-//! is: the user that started the process, or root. A peer has a few seconds to send a short line
-//! and to take the answer. The socket is removed at exit, by the process that made it.
+//! `PATH` has no `%p`, at `PATH.PID`. Either way its folder must be the user's own and closed to
+//! others (mode 0700), or is made so; if it is anybody else's, nothing is opened, and a line on
+//! stderr says so. On each connection the kernel says who the peer is: the user that started the
+//! process, or root. A peer has a few seconds to send a short line and to take the answer. The
+//! socket is removed at exit, by the process that made it.
 
 use super::requests;
 use crate::base::fixed_buf::FixedBuf;

@@ -3,8 +3,8 @@
 //! a request fails, and recording.
 //!
 //! Profiles, leak reports and traces see a heap's spans, not the small blocks in them: a span is
-//! recorded like a large block, by the stack of the request that needed it. This file holds no state
-//! and no lock.
+//! recorded like a large block, by the stack of the request that needed it. This file holds no
+//! state and no lock.
 
 use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};
@@ -66,24 +66,24 @@ pub unsafe fn free_small(spans: List<Span>) {
 /// Frees a large block of a heap.
 ///
 /// # Safety
-/// `span` is that of a live block that `allocate_large` returned, is in no list, and the caller gives
-/// it up.
+/// `span` is that of a live block that `allocate_large` returned, is in no list, and the caller
+/// gives it up.
 pub unsafe fn free_large(span: NonNull<Span>) {
-    // SAFETY: the caller gives up a live large block. The hardened build keeps some freed spans with
-    // their records, for blocks of anybody.
+    // SAFETY: the caller gives up a live large block. The hardened build keeps some freed spans
+    // with their records, for blocks of anybody.
     unsafe {
         (*span.as_ptr()).set_heap(0);
         large::free_large(span, caller::UNKNOWN);
     }
 }
 
-/// Changes a large block of a heap to `size` bytes without copying, if that can be done; its address
-/// afterwards, or null if nothing changed.
+/// Changes a large block of a heap to `size` bytes without copying, if that can be done; its
+/// address afterwards, or null if nothing changed.
 ///
 /// # Safety
 /// `span` is that of a live large block of the caller's.
 pub unsafe fn resize_large(span: NonNull<Span>, size: usize) -> *mut u8 {
-    // SAFETY: a live large block of the caller's. The functions below change the record where it is,
-    // so that it keeps its heap and stays in the heap's list.
+    // SAFETY: a live large block of the caller's. The functions below change the record where it
+    // is, so that it keeps its heap and stays in the heap's list.
     unsafe { large::resize(span, size, true) }
 }

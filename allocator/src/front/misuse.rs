@@ -10,7 +10,8 @@
 //! * `invalid free: 0x.., a block of N bytes, belongs to a heap, which alone may free it`
 //! * `layout mismatch: 0x.. is a block for up to N bytes, but given back with M bytes`
 //!
-//! `heaps::misuse` has those of heaps with lifetimes, and `guard::report` those of guarded and recorded blocks.
+//! `heaps::misuse` has those of heaps with lifetimes, and `guard::report` those of guarded and
+//! recorded blocks.
 
 use crate::base::fatal::{abort, fatal, say};
 use crate::central::chain::Search;

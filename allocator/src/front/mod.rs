@@ -10,7 +10,8 @@
 //! * `init`: the first call of a process.
 //! * `layout_check`: comparing what a caller says of a block that it gives back.
 //! * `large`: blocks beyond the size classes.
-//! * `heap_spans`: spans for heaps with lifetimes, as the slow paths of the program's blocks get them.
+//! * `heap_spans`: spans for heaps with lifetimes, as the slow paths of the program's blocks get
+//!   them.
 //! * `alloc`, `free_slow`, `free`: the hot paths and their slow continuations.
 //! * `realloc`: changing a block's size.
 //! * `at_exit`: what is checked when the process ends.

@@ -25,8 +25,8 @@ const REGION: usize = MAX_SMALL;
 const PATTERN: u8 = 0xB5;
 
 /// Start and length of the pool; nothing, and 0 bytes, while there is none. Written once; `BYTES`
-/// is the last of the three, and orders the other two. Relaxed elsewhere: whoever has a block of the
-/// pool got it after that.
+/// is the last of the three, and orders the other two. Relaxed elsewhere: whoever has a block of
+/// the pool got it after that.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static BYTES: AtomicUsize = AtomicUsize::new(0);
 /// Where the records are.

@@ -176,8 +176,8 @@ unsafe fn give_large_back(heap: &mut HeapRecord, span: NonNull<Span>) {
     }
 }
 
-/// The span of the live block of this heap that starts at `block`. Aborts, naming `call`, if there is
-/// none.
+/// The span of the live block of this heap that starts at `block`. Aborts, naming `call`, if there
+/// is none.
 fn live_span(heap: &HeapRecord, block: *mut u8, call: &str) -> NonNull<Span> {
     let addr = block as usize;
     let span = PAGE_MAP.span(addr);

@@ -1,4 +1,5 @@
-//! What a heap holds, and whether its records agree with each other. Both walk all spans of the heap.
+//! What a heap holds, and whether its records agree with each other. Both walk all spans of the
+//! heap.
 
 use super::spans::{for_each_small, live_objects, objects};
 use crate::page::heap_record::HeapRecord;
@@ -41,8 +42,8 @@ pub fn figures(heap: &HeapRecord) -> HeapFigures {
     now
 }
 
-/// Whether the heap's spans are what its record says: each belongs to it, is where the page map says,
-/// has no bits beyond its objects, and all of them add up.
+/// Whether the heap's spans are what its record says: each belongs to it, is where the page map
+/// says, has no bits beyond its objects, and all of them add up.
 pub fn is_sound(heap: &HeapRecord) -> bool {
     let mut sound = heap.live && heap.mapped <= heap.limit;
     let (mut mapped, mut spans) = (0, 0);

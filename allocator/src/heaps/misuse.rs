@@ -21,8 +21,8 @@ pub fn is_live(record: &Span, index: usize) -> bool {
     index < record.carved as usize && !record.free.get(index)
 }
 
-/// Whether a live block of the heap's span begins at `addr`, which lies in it. Of a heap that another
-/// thread uses the answer may be a moment old.
+/// Whether a live block of the heap's span begins at `addr`, which lies in it. Of a heap that
+/// another thread uses the answer may be a moment old.
 pub fn is_live_in(record: &Span, addr: usize) -> bool {
     let index = record.class.info().object_at(addr - record.addr());
     index.is_some_and(|index| is_live(record, index))

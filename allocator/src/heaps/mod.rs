@@ -2,8 +2,9 @@
 //!
 //! A heap takes spans from the page heap as the central lists do, and serves one thread at a time
 //! without a lock and without a thread cache. It has a span with free objects for each size class
-//! (`page::heap_record`); a block that is freed is looked up in the page map and becomes a bit in its
-//! span's bitmap. That makes every check exact: a block is live, free, of another heap, or none.
+//! (`page::heap_record`); a block that is freed is looked up in the page map and becomes a bit in
+//! its span's bitmap. That makes every check exact: a block is live, free, of another heap, or
+//! none.
 //!
 //! * `misuse`: what is wrong with a block that was given back, in a line.
 //! * `spans`: taking spans, and giving them back when they are empty or the heap ends.

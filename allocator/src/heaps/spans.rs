@@ -36,8 +36,8 @@ pub fn create(limit: usize) -> Option<NonNull<HeapRecord>> {
 /// Gives back all that the heap has, and the heap.
 ///
 /// # Safety
-/// `heap` came from `create`. Nobody uses it or its blocks any more. (One that was destroyed already
-/// is found out.)
+/// `heap` came from `create`. Nobody uses it or its blocks any more. (One that was destroyed
+/// already is found out.)
 pub unsafe fn destroy(heap: NonNull<HeapRecord>) {
     // SAFETY: the caller says that this is a heap's record, and gives up the heap and its blocks.
     unsafe {

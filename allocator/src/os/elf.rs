@@ -19,9 +19,9 @@ macro_rules! weak_address {
     (hidden $name:literal) => {
         $crate::weak_address!(@read $name, concat!(".weak ", $name, "\n.hidden ", $name))
     };
-    // A function that Rust's standard library calls, too. In an object file that has code of both, which
-    // link-time optimization makes, it would be weak for that as well, and a static program of musl would
-    // be linked without it.
+    // A function that Rust's standard library calls, too. In an object file that has code of both,
+    // which link-time optimization makes, it would be weak for that as well, and a static program
+    // of musl would be linked without it.
     (used_by_std $name:literal) => {{
         #[cfg(target_env = "musl")]
         let address = $crate::weak_address!(@read $name, "");

@@ -7,7 +7,8 @@
 //! * `thread_slot`: the words that each thread has.
 //! * `elf` (above all others, as `auxv` uses it), `own_libc`, `pin`, `caller`, `stdio_lock`,
 //!   `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
-//! * `release_request`, `own_thread`: what a thread of the allocator's own is woken for, and the thread.
+//! * `release_request`, `own_thread`: what a thread of the allocator's own is woken for, and the
+//!   thread.
 //!
 //! Nothing here knows about pages or objects of the allocator. A file uses only the files above it.
 

@@ -1,4 +1,5 @@
-//! The C library's streams: flushing them all, and the lock of glibc's list of open streams, which `fork` takes between its handlers.
+//! The C library's streams: flushing them all, and the lock of glibc's list of open streams, which
+//! `fork` takes between its handlers.
 //!
 //! A thread that flushes all streams holds that lock and may allocate. If a forking thread took the
 //! allocator's locks first and that one second, the two threads would wait for each other (glibc
@@ -40,7 +41,8 @@ pub unsafe fn release() {
 }
 
 /// Writes out what all streams of the C library hold, as `exit` does. For the end of a process.
-/// Returns whether there is the function for it: a static program may have streams, and not have it.
+/// Returns whether there is the function for it: a static program may have streams, and not have
+/// it.
 pub fn flush_all() -> bool {
     static FLUSH: Function = Function::new(c"fflush");
     let address = FLUSH.address(weak_address!("fflush"));

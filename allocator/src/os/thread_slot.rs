@@ -152,9 +152,9 @@ pub fn get() -> *mut u8 {
 #[cfg(target_arch = "aarch64")]
 #[inline(always)]
 unsafe fn word(at: *const usize) -> *mut u8 {
-    // SAFETY: an aligned word that can be read (caller); whoever writes it writes all of it. Relaxed:
-    // the thread that writes makes this one pass a barrier where the order matters. (Not a plain
-    // read: the compiler may repeat that, and find two values.)
+    // SAFETY: an aligned word that can be read (caller); whoever writes it writes all of it.
+    // Relaxed: the thread that writes makes this one pass a barrier where the order matters. (Not a
+    // plain read: the compiler may repeat that, and find two values.)
     unsafe { (*at.cast::<AtomicPtr<u8>>()).load(Ordering::Relaxed) }
 }
 
@@ -220,8 +220,9 @@ pub fn set_pop(pop: *mut u8) {
 /// # Safety
 /// The thread whose slot it is has not ended.
 pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot has seven words, and the caller says that its thread has not ended. Volatile:
-    // whole words, all written before what follows, as the slot's thread may run at the same time.
+    // SAFETY: the slot has seven words, and the caller says that its thread has not ended.
+    // Volatile: whole words, all written before what follows, as the slot's thread may run at the
+    // same time.
     unsafe {
         slot.write_volatile(pop as usize);
         slot.add(2).write_volatile(push as usize);
@@ -268,29 +269,29 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
 
 /// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
-    // other thread uses this word.
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
     unsafe { slot().add(4).read() }
 }
 
 /// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
-    // other thread uses this word.
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
     unsafe { slot().add(4).write(ranks) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
-    // other thread uses this word.
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
 /// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs. No
-    // other thread uses this word.
+    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().write(value) }
 }
 

@@ -1,13 +1,14 @@
 //! The record of a heap with a lifetime (`heaps`): for each size class the span that blocks come
 //! from, and lists of the other spans.
 //!
-//! The heap's owner alone uses a record, one thread at a time, without a lock. The page heap has the
-//! unused ones, under its lock. Records are never freed and only ever used for heaps: whoever
+//! The heap's owner alone uses a record, one thread at a time, without a lock. The page heap has
+//! the unused ones, under its lock. Records are never freed and only ever used for heaps: whoever
 //! follows an old pointer finds a record.
 //!
 //! A [`Slot`] points into the bitmap of free objects of its span's record, to one word with some
-//! bits set, or to a word that is always zero. So taking a block is: load the word, clear its lowest
-//! bit, and multiply that bit's number with the size. Nothing in the block is read or written.
+//! bits set, or to a word that is always zero. So taking a block is: load the word, clear its
+//! lowest bit, and multiply that bit's number with the size. Nothing in the block is read or
+//! written.
 
 use super::metadata::{Kind, Record};
 use super::size_class::SizeClass;
@@ -40,12 +41,13 @@ impl Slot {
         Self { word, base: ptr::null_mut(), size: 0, span: ptr::null_mut() }
     }
 
-    /// Points the slot to the word `index` of the bitmap of `span`, whose objects have `size` bytes.
+    /// Points the slot to the word `index` of the bitmap of `span`, whose objects have `size`
+    /// bytes.
     ///
     /// # Safety
     /// `span` is live, has objects of `size` bytes, and belongs to the caller's heap until the slot
-    /// points elsewhere. The objects of the bits that are or will be set in this word are the heap's
-    /// to hand out.
+    /// points elsewhere. The objects of the bits that are or will be set in this word are the
+    /// heap's to hand out.
     pub unsafe fn aim(&mut self, span: *mut Span, index: usize, size: usize) {
         // SAFETY: the caller says that the record is live and the heap's.
         unsafe {
@@ -59,10 +61,10 @@ impl Slot {
     /// Takes a free object of the word, if there is one.
     #[inline(always)]
     pub fn pop(&mut self) -> Option<*mut u8> {
-        // SAFETY: `aim` pointed `word` to a word of the heap's span, which lives as long as the slot
-        // points to it; or it is `NO_OBJECTS`, which is read only. `&mut self` is the heap's only
-        // user, so nobody else changes the word. A set bit is an object of the span, so its address
-        // lies in the span.
+        // SAFETY: `aim` pointed `word` to a word of the heap's span, which lives as long as the
+        // slot points to it; or it is `NO_OBJECTS`, which is read only. `&mut self` is the heap's
+        // only user, so nobody else changes the word. A set bit is an object of the span, so its
+        // address lies in the span.
         unsafe {
             let bits = *self.word;
             if bits == 0 {

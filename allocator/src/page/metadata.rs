@@ -178,8 +178,8 @@ impl MetadataArena {
         self.inner.lock().mapped
     }
 
-    /// Calls `visit` with the bounds of each range that is mapped, without the lock. Returns whether
-    /// all ranges were known.
+    /// Calls `visit` with the bounds of each range that is mapped, without the lock. Returns
+    /// whether all ranges were known.
     pub fn for_each_range(&self, mut visit: impl FnMut(usize, usize)) -> bool {
         let mut index = 0;
         loop {

@@ -40,8 +40,8 @@ impl Shard {
 pub struct Step(u8);
 
 impl Step {
-    /// Before the first step of the decay. Zero, as all that the lists of spans begin with: otherwise
-    /// they would be data that every process reads from the library's file.
+    /// Before the first step of the decay. Zero, as all that the lists of spans begin with:
+    /// otherwise they would be data that every process reads from the library's file.
     pub const START: Self = Self(0);
 
     /// The step after this one.

@@ -212,8 +212,8 @@ impl Span {
     }
 
     /// Makes a span that is no small one of the program's the one of the heap `number`, or of none
-    /// (0). Those have no use for the sets of pages that lie in the same place: the record is two full
-    /// cache lines.
+    /// (0). Those have no use for the sets of pages that lie in the same place: the record is two
+    /// full cache lines.
     pub fn set_heap(&mut self, number: u32) {
         debug_assert!(matches!(
             self.state,
@@ -231,8 +231,8 @@ impl Span {
     }
 
     /// Whether this is a span of small blocks of the heap with the key `key`: in one comparison, as
-    /// no other span has two equal sets but empty ones. (Pages that are being released are none that
-    /// were released already.)
+    /// no other span has two equal sets but empty ones. (Pages that are being released are none
+    /// that were released already.)
     #[inline(always)]
     pub const fn is_of_heap(&self, key: u64) -> bool {
         self.released as u64 | (self.held as u64) << 32 == key

@@ -7,10 +7,11 @@
 //! now. While probes are dense, huge pages are asked for, and a probe is made every so many times,
 //! or of a small part, so that a program that changes its ways is noticed.
 //!
-//! A direct block gets huge pages only when it grows, and only for what is seen of itself: a program
-//! has few of them, and what another one was used for tells nothing. Of such a block those huge pages
-//! count that hold anything. One of which nothing is touched costs nothing, whatever was asked for
-//! it: a buffer that is filled from its start is dense, however much of it is still empty.
+//! A direct block gets huge pages only when it grows, and only for what is seen of itself: a
+//! program has few of them, and what another one was used for tells nothing. Of such a block those
+//! huge pages count that hold anything. One of which nothing is touched costs nothing, whatever was
+//! asked for it: a buffer that is filled from its start is dense, however much of it is still
+//! empty.
 
 use super::huge_ranges::record;
 use crate::config::{HUGE_SIZE, PAGE_SIZE};

@@ -17,8 +17,9 @@ use crate::page::units::{Length, PageId};
 use crate::parameters::{self, HugePages};
 use core::ptr::{self, NonNull};
 
-/// A block that is seen to be dense has huge pages until it is longer by more than this factor. So of
-/// one that is used sparsely from then on no more is resident than so many times what is touched.
+/// A block that is seen to be dense has huge pages until it is longer by more than this factor. So
+/// of one that is used sparsely from then on no more is resident than so many times what is
+/// touched.
 const LONGER_MOST: usize = 4;
 
 impl<O: Os> PageHeap<O> {
@@ -174,9 +175,9 @@ impl<O: Os> PageHeap<O> {
             && is_touched_densely(&self.os, record.addr(), record.bytes())
     }
 
-    /// Asks for huge pages for a direct block that had `old` bytes, if it was seen to be dense then.
-    /// What is beyond the extent of a block that has them gets none: nobody knows how it will be
-    /// touched.
+    /// Asks for huge pages for a direct block that had `old` bytes, if it was seen to be dense
+    /// then. What is beyond the extent of a block that has them gets none: nobody knows how it will
+    /// be touched.
     ///
     /// # Safety
     /// `span` is a live direct block and belongs to the caller.

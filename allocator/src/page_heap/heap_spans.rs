@@ -1,8 +1,8 @@
 //! Spans of small blocks for heaps with lifetimes (`heaps`), and those heaps' records.
 //!
 //! They differ from other small spans in two ways: the page map has no class for their pages, so
-//! that no `free` takes a block of theirs for the program's; and a heap that ends gives many of them
-//! back under one hold of the lock.
+//! that no `free` takes a block of theirs for the program's; and a heap that ends gives many of
+//! them back under one hold of the lock.
 
 use super::heap::{Allocated, PageHeap};
 use crate::base::list::List;
@@ -36,7 +36,8 @@ impl<O: Os> PageHeap<O> {
         Some(span)
     }
 
-    /// Frees all spans of `spans`, some at a time, so that other threads do not wait for all of them.
+    /// Frees all spans of `spans`, some at a time, so that other threads do not wait for all of
+    /// them.
     ///
     /// # Safety
     /// They came from `allocate_for_heap`, and nothing in them is used any more.
@@ -89,8 +90,8 @@ impl<O: Os> PageHeap<O> {
     /// Takes back the record of a heap.
     ///
     /// # Safety
-    /// `new_heap_record` returned it, the heap has no spans any more, its slots are empty, and nobody
-    /// uses the record any more.
+    /// `new_heap_record` returned it, the heap has no spans any more, its slots are empty, and
+    /// nobody uses the record any more.
     pub unsafe fn recycle_heap_record(&self, record: NonNull<HeapRecord>) {
         let mut inner = self.lock();
         inner.heaps -= 1;

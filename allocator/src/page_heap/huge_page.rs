@@ -185,8 +185,8 @@ impl HugePage {
         released
     }
 
-    /// Says that a touch of `pages` pages from `start` on makes all of the kernel's pages resident that
-    /// they lie in.
+    /// Says that a touch of `pages` pages from `start` on makes all of the kernel's pages resident
+    /// that they lie in.
     pub fn touch(&mut self, start: usize, pages: usize, granule: Granule) {
         let size = granule.pages();
         if size > 1 {

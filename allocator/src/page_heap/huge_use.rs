@@ -43,8 +43,8 @@ impl<O: Os> PageHeap<O> {
     /// The huge page at `addr`, if the heap has one there.
     fn huge_use(&self, addr: usize) -> Option<HugeUse> {
         let _guard = self.lock();
-        // SAFETY: null or the record of a huge page: records are never freed, and the lock, which is
-        // held to the end of this function, guards them.
+        // SAFETY: null or the record of a huge page: records are never freed, and the lock, which
+        // is held to the end of this function, guards them.
         let huge = unsafe { record(addr).as_ref()? };
         let is_free = huge.state == HugeState::Free;
         let used = if is_free { 0 } else { usize::from(huge.used_pages) };

@@ -1,5 +1,5 @@
-//! Which addresses are the heap's, for whoever searches the process's memory for pointers: what lies
-//! in the heap and in no live block is no pointer of the program's.
+//! Which addresses are the heap's, for whoever searches the process's memory for pointers: what
+//! lies in the heap and in no live block is no pointer of the program's.
 
 use super::heap::PageHeap;
 use super::huge_page::HugePage;

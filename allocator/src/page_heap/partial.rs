@@ -83,8 +83,8 @@ impl Inner {
         true
     }
 
-    /// The record of the huge page of `addr`, for which the page map has room. Makes one without any
-    /// page of the heap if there is none. Null without memory.
+    /// The record of the huge page of `addr`, for which the page map has room. Makes one without
+    /// any page of the heap if there is none. Null without memory.
     ///
     /// Not inlined: what a record takes on the stack must not add up with what mapping takes.
     #[cold]

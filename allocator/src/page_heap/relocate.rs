@@ -150,8 +150,8 @@ pub(super) fn can_enter(addr: usize) -> bool {
     PAGE_MAP.ensure_large(addr)
 }
 
-/// Whether parts of huge pages can be moved by their page tables. Not where a page of the kernel may
-/// hold the end of one block and the beginning of another: there blocks are copied.
+/// Whether parts of huge pages can be moved by their page tables. Not where a page of the kernel
+/// may hold the end of one block and the beginning of another: there blocks are copied.
 fn has_tables_to_move<O: Os>(os: &O) -> bool {
     os.page_size() <= PAGE_SIZE
 }

@@ -18,8 +18,8 @@ pub struct Compiled {
     numbers: [usize; COUNT],
 }
 
-/// 1 once the values of a program have been applied. Release and Acquire: whoever sees that they were
-/// sees them, and decides by them what is decided once and for all.
+/// 1 once the values of a program have been applied. Release and Acquire: whoever sees that they
+/// were sees them, and decides by them what is decided once and for all.
 static APPLIED: AtomicU32 = AtomicU32::new(0);
 
 impl Compiled {

@@ -27,9 +27,9 @@ const UNREAD: u32 = 0;
 const READING: u32 = 1;
 const READ: u32 = 2;
 
-/// Whether the environment was read. Release and Acquire of `READ`: some decisions are made once and
-/// for all when the environment was read (`profile::mode`), so whoever sees that it was must see the
-/// values. A thread that sees it late acts as if it had come earlier.
+/// Whether the environment was read. Release and Acquire of `READ`: some decisions are made once
+/// and for all when the environment was read (`profile::mode`), so whoever sees that it was must
+/// see the values. A thread that sees it late acts as if it had come earlier.
 static STATE: AtomicU32 = AtomicU32::new(UNREAD);
 
 unsafe extern "C" {

@@ -172,7 +172,8 @@ pub fn decimal(digits: &[u8]) -> Option<usize> {
 pub struct Value {
     /// What the number counts.
     pub kind: Kind,
-    /// The number: bytes, milliseconds, the place of the word, 0 or 1, or the number itself; `usize::MAX` is `never`.
+    /// The number: bytes, milliseconds, the place of the word, 0 or 1, or the number itself;
+    /// `usize::MAX` is `never`.
     pub number: usize,
 }
 

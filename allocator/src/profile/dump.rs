@@ -17,8 +17,8 @@
 //! end
 //! ```
 //!
-//! A line `labels` says what the stack before it is attributed to: numbers of names, 0 for none. It is
-//! left out if both are 0; names come before stacks.
+//! A line `labels` says what the stack before it is attributed to: numbers of names, 0 for none. It
+//! is left out if both are 0; names come before stacks.
 //!
 //! With the blocks, for a search of what no pointer leads to, each stack has its number behind it,
 //! and before the end stand the allocator's own ranges of addresses and every recorded block
@@ -33,8 +33,8 @@
 //!
 //! Counts are in thousandths. `LIFETIMES` are six counts of freed blocks: shorter than 1 ms, 10 ms,
 //! 100 ms, 1 s, 1 min, and longer. Addresses are hexadecimal, innermost first. Figures are read
-//! stack by stack while the process goes on. A file that is mapped from its start on has a line with
-//! its build-id (`build_ids`).
+//! stack by stack while the process goes on. A file that is mapped from its start on has a line
+//! with its build-id (`build_ids`).
 
 use super::labels::{self, Labels};
 use super::mode::{Mode, mode};

@@ -5,9 +5,9 @@
 //! the kernel every sixteenth sample of a thread; until then a thread that is renamed keeps its old
 //! name.
 //!
-//! Names lie in one table, made with the first of them, are entered once each, and stay. Readers walk it without the lock: an
-//! entry is complete before its length is stored (Release). The lock guards entering. What a tag's
-//! blocks hold is counted in its entry, by whoever holds no lock.
+//! Names lie in one table, made with the first of them, are entered once each, and stay. Readers
+//! walk it without the lock: an entry is complete before its length is stored (Release). The lock
+//! guards entering. What a tag's blocks hold is counted in its entry, by whoever holds no lock.
 
 use crate::os::Lock;
 use crate::os::process::thread_name;

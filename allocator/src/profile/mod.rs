@@ -83,7 +83,8 @@ pub fn record(addr: usize, size: usize, count: usize) {
             if let Some(old) = replaced {
                 note_freed(addr, &old);
             }
-            // What OpenTelemetry's profiler reads: a sampled block, and the bytes that it stands for.
+            // What OpenTelemetry's profiler reads: a sampled block, and the bytes that it stands
+            // for.
             probe!("otel_memory": "alloc", addr, size, block.estimated_bytes());
             let (bytes, tag) = (block.estimated_bytes(), stacks::labels(block.stack).tag);
             stacks::note_allocated(block.stack, bytes, block.count);

@@ -57,8 +57,8 @@ pub fn decide_once() -> Option<Mode> {
     } else {
         OFF
     };
-    // An exchange: of threads that come at the same moment, one carries the decision out. Relaxed: a
-    // number by itself; what follows from it is set up under locks.
+    // An exchange: of threads that come at the same moment, one carries the decision out. Relaxed:
+    // a number by itself; what follows from it is set up under locks.
     let relaxed = Ordering::Relaxed;
     MODE.compare_exchange(UNDECIDED, decided, relaxed, relaxed).ok()?;
     Some(mode())

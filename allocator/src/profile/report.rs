@@ -1,5 +1,5 @@
-//! The leak report at exit (`leak_report=on`, `json` or `unreachable`), and the status that a process
-//! with leaks then exits with (`leak_exit_code`).
+//! The leak report at exit (`leak_report=on`, `json` or `unreachable`), and the status that a
+//! process with leaks then exits with (`leak_exit_code`).
 //!
 //! Names of functions, and the lines they came from, are in the debug information of files, and
 //! reading that takes more than an allocator should carry. So the dump goes to the program
@@ -81,8 +81,9 @@ fn helper() -> Option<Path> {
     Some(path)
 }
 
-/// Hands the dump to `stratalloc-ctl`. Whether that wrote a report of leaks: it then cuts the dump to
-/// nothing, as a program that ignores `SIGCHLD` learns of no status. `None` if it could not be run.
+/// Hands the dump to `stratalloc-ctl`. Whether that wrote a report of leaks: it then cuts the dump
+/// to nothing, as a program that ignores `SIGCHLD` learns of no status. `None` if it could not be
+/// run.
 fn by_helper(format: usize, output: usize) -> Option<bool> {
     let path = helper()?;
     let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;

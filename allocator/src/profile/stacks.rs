@@ -266,8 +266,8 @@ pub fn sums() -> (usize, usize) {
     (LIVE.load(Ordering::Relaxed), PEAK.load(Ordering::Relaxed))
 }
 
-/// Calls `visit` for every stack, without a lock held. Stacks that differ by their labels alone come
-/// one by one.
+/// Calls `visit` for every stack, without a lock held. Stacks that differ by their labels alone
+/// come one by one.
 pub fn for_each(mut visit: impl FnMut(&[usize], Tally)) {
     for_each_labelled(|frames, tally, _| visit(frames, tally));
 }
@@ -308,8 +308,8 @@ pub fn mark_base() {
             // Acquire, twice: see `HEADS`.
             let mut stack = head.load(Ordering::Acquire);
             while !stack.is_null() {
-                // SAFETY: a linked record, which is never unlinked or freed; its figures are changed
-                // under its lock.
+                // SAFETY: a linked record, which is never unlinked or freed; its figures are
+                // changed under its lock.
                 unsafe {
                     let guard = lock.lock();
                     mark(&mut (*stack).tally);

@@ -40,8 +40,8 @@ pub struct Stats {
     pub internal_fragmentation: usize,
     /// Part of `in_use`: blocks beyond the size classes, direct-mapped ones included.
     pub large: usize,
-    /// Part of `in_use`: spans with small blocks of heaps with lifetimes ([`Heap`](crate::Heap)), what
-    /// is free in them included.
+    /// Part of `in_use`: spans with small blocks of heaps with lifetimes ([`Heap`](crate::Heap)),
+    /// what is free in them included.
     pub in_heaps: usize,
     /// Number of heaps with lifetimes.
     pub heap_count: usize,
@@ -158,7 +158,8 @@ impl Stats {
     fn add_page_heap(&mut self) {
         let mut pages = PAGE_HEAP.stats();
         let direct = pages.direct;
-        // To the page heap, what is kept for sampled blocks is in use. (The hardened build keeps none.)
+        // To the page heap, what is kept for sampled blocks is in use. (The hardened build keeps
+        // none.)
         let kept = if HARDENED { 0 } else { sampled_pages::kept_pages().min(pages.large_count) };
         pages.large_count -= kept;
         pages.large_bytes -= kept * PAGE_SIZE;
@@ -215,8 +216,8 @@ pub(super) struct ClassUse {
 }
 
 /// Calls `visit` for every class with where its objects are now. No lock is held meanwhile. Returns
-/// how many blocks lie in other threads' magazines for blocks of shared pages: each counts as in use
-/// in its class, which is not known.
+/// how many blocks lie in other threads' magazines for blocks of shared pages: each counts as in
+/// use in its class, which is not known.
 pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) -> usize {
     // Four bytes for each, as it lies on the caller's stack.
     let mut cached = [0_u32; crate::config::CLASS_COUNT];

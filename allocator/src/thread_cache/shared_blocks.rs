@@ -101,8 +101,8 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
 }
 
 /// Calls `visit` with the size class of each block of a shared page that the calling thread has
-/// freed and keeps in the magazine of these blocks. For statistics: the cache is not entered, as that
-/// may flush magazines.
+/// freed and keeps in the magazine of these blocks. For statistics: the cache is not entered, as
+/// that may flush magazines.
 pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
     let own = thread_slot::own().cast::<ThreadCache>();
     // SAFETY: null or the calling thread's cache; caches are never unmapped.

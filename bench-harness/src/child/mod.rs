@@ -55,7 +55,8 @@ pub(crate) const PRELOADED_NAME: &str = "STRATALLOC_BENCH_PRELOADED_NAME";
 /// See [`PRELOADED_NAME`].
 pub(crate) const PRELOADED_PATH: &str = "STRATALLOC_BENCH_PRELOADED_PATH";
 
-/// Tells a runner that another loader than the system's started it, and the folder of that one's libraries.
+/// Tells a runner that another loader than the system's started it, and the folder of that one's
+/// libraries.
 pub(crate) const LIBRARIES: &str = "STRATALLOC_BENCH_LIBRARIES";
 
 /// The name and the library that this runner was started to measure by preloading, if it was.
@@ -134,8 +135,8 @@ pub fn main(subject: &Subject) -> ExitCode {
         Ok(Request::Time { load, threads, seed, time: limit }) => {
             time(subject, &load, threads, seed, limit).map_or_else(Answer::Refused, Answer::Timed)
         }
-        // A scenario of this very program reads the answer, which is no `Answer`: there is no memory
-        // left to make one.
+        // A scenario of this very program reads the answer, which is no `Answer`: there is no
+        // memory left to make one.
         Ok(Request::Fill { seed }) => {
             return ExitCode::from(u8::from(scenarios::address_limit::fill(seed).is_err()));
         }
@@ -152,8 +153,8 @@ pub fn main(subject: &Subject) -> ExitCode {
 /// Asks for what [`Context::filler`] promises.
 const FILL: &str = "--fill";
 
-/// This program, started again to fill its memory: by the same loader, which is what the kernel then takes for
-/// the program.
+/// This program, started again to fill its memory: by the same loader, which is what the kernel
+/// then takes for the program.
 fn filler() -> Command {
     let mut command = Command::new("/proc/self/exe");
     if let Some(libraries) = std::env::var_os(LIBRARIES) {
@@ -315,8 +316,9 @@ fn time(
     Ok(timed)
 }
 
-/// What gives free memory back: the allocator's own `malloc_trim` where it has one, or else its own call
-/// for it, or else the `malloc_trim` of this process, which belongs to whichever library defines it.
+/// What gives free memory back: the allocator's own `malloc_trim` where it has one, or else its own
+/// call for it, or else the `malloc_trim` of this process, which belongs to whichever library
+/// defines it.
 fn trimmer(subject: &Subject) -> latency::Trim {
     match (subject.trim, subject.release) {
         (Some(trim), _) => latency::Trim::Told(trim),

@@ -9,13 +9,14 @@ const BLOCKS: usize = 4_000;
 /// Size of each of them.
 const SIZE: usize = 500;
 
-/// Times that the proof is tried: threads of the work that are just ending may give memory back meanwhile,
-/// which the counts show.
+/// Times that the proof is tried: threads of the work that are just ending may give memory back
+/// meanwhile, which the counts show.
 const TRIES: u32 = 10;
 /// Time between two tries.
 const PAUSE: Duration = Duration::from_millis(30);
 
-/// Whether the allocator under test is the one in use, where threads may be ending: what was seen, or why it is not.
+/// Whether the allocator under test is the one in use, where threads may be ending: what was seen,
+/// or why it is not.
 pub fn prove(subject: &Subject) -> Result<String, String> {
     let mut proof = prove_once(subject);
     for _ in 1..TRIES {

@@ -16,8 +16,8 @@ use std::process::Command;
 const PREFIX: &str = "run-";
 /// How the names of files end that say why a runner is not there; `ci/bench` writes them.
 const FAILED: &str = ".failed";
-/// How the names of files end that say what a runner's allocator was made from: package, version and hash,
-/// separated by tabs; `ci/bench` writes them.
+/// How the names of files end that say what a runner's allocator was made from: package, version
+/// and hash, separated by tabs; `ci/bench` writes them.
 const ORIGIN: &str = ".origin";
 
 /// Finds the runners in `folder` and adds one column for each of `preloads`. Those that are wanted
@@ -109,7 +109,8 @@ fn made_from(folder: &Path, name: &str) -> Option<Origin> {
     })
 }
 
-/// A library that comes from no package that is known here: its hash, where this system can tell it.
+/// A library that comes from no package that is known here: its hash, where this system can tell
+/// it.
 fn file_itself(name: &str, library: &Path) -> Option<Origin> {
     let output = Command::new("sha256sum").arg("--binary").arg(library).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

@@ -1,5 +1,5 @@
-//! Allocator libraries that are there already: this workspace's own, Debian's newest ones that `ci/peers`
-//! unpacked aside, and the system's packages.
+//! Allocator libraries that are there already: this workspace's own, Debian's newest ones that
+//! `ci/peers` unpacked aside, and the system's packages.
 //!
 //! They are measured by preloading, as `--preload` does it for any other. Nothing is wrong where
 //! there are none.
@@ -19,7 +19,8 @@ const FOLDERS: [&str; 6] = [
     "/lib64",
 ];
 
-/// Column and file of libraries that users preload; of one column, the first that is found is taken.
+/// Column and file of libraries that users preload; of one column, the first that is found is
+/// taken.
 const KNOWN: [(&str, &str); 6] = [
     ("jemalloc.so", "libjemalloc.so.2"),
     ("mimalloc.so", "libmimalloc.so"),
@@ -35,8 +36,8 @@ const OWN: [(&str, &str); 2] = [
     ("stratalloc-hardened.so", "libstratalloc-hardened.so"),
 ];
 
-/// The libraries that were built beside the runners in `programs`, those that were unpacked for them, and
-/// those of this system.
+/// The libraries that were built beside the runners in `programs`, those that were unpacked for
+/// them, and those of this system.
 pub fn installed(programs: &Path) -> Vec<Preload> {
     search(programs, &FOLDERS.map(PathBuf::from))
 }
@@ -65,8 +66,8 @@ pub(super) struct Unpacked {
     pub found: Result<(Preload, Origin), String>,
 }
 
-/// What the list of `ci/peers` says, which lies beside the folder of the programs: lines of column, package,
-/// version, hash and library, separated by tabs, or of column, `failed` and the reason.
+/// What the list of `ci/peers` says, which lies beside the folder of the programs: lines of column,
+/// package, version, hash and library, separated by tabs, or of column, `failed` and the reason.
 pub(super) fn unpacked(programs: &Path) -> Vec<Unpacked> {
     let Some(place) = programs.parent().map(|build| build.join("peers")) else { return Vec::new() };
     let text = fs::read_to_string(place.join("list.tsv")).unwrap_or_default();
@@ -92,7 +93,8 @@ pub(super) fn unpacked(programs: &Path) -> Vec<Unpacked> {
     text.lines().filter_map(peer).collect()
 }
 
-/// The loader of the packages that are unpacked in `root`: it loads the glibc that they were built for.
+/// The loader of the packages that are unpacked in `root`: it loads the glibc that they were built
+/// for.
 fn loader(root: &Path) -> Option<Loader> {
     let libraries = root.join("usr/lib/x86_64-linux-gnu");
     let program = libraries.join("ld-linux-x86-64.so.2");

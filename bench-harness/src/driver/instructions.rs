@@ -1,5 +1,5 @@
-//! Instructions per operation, counted by valgrind's callgrind: the same on a quiet machine and on a
-//! busy one.
+//! Instructions per operation, counted by valgrind's callgrind: the same on a quiet machine and on
+//! a busy one.
 //!
 //! A workload is run twice, with twice the work the second time; the difference of both counts over
 //! the difference of the operations is what an operation takes. What starting, proving and ending

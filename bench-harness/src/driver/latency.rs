@@ -31,9 +31,9 @@ pub fn latency_estimate(loads: usize, runners: usize, pace: Pace) -> Duration {
     (pace.time + BESIDES) * (loads * runners * pace.rounds) as u32
 }
 
-/// Runs the loads. What they showed is added to `results` in the place of earlier figures of the same load
-/// and allocator. `told` hears of every process before it is run, and of a load's end with the
-/// results.
+/// Runs the loads. What they showed is added to `results` in the place of earlier figures of the
+/// same load and allocator. `told` hears of every process before it is run, and of a load's end
+/// with the results.
 pub fn time_all(
     results: &mut Results,
     runners: &[Runner],

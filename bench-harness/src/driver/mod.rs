@@ -93,14 +93,14 @@ pub struct Limits {
     pub run: Duration,
 }
 
-/// Rounds that should fit into the time, or those that were asked for where they are fewer: the work
-/// is cut to a smaller scale for them, because intervals from fewer rounds say little.
+/// Rounds that should fit into the time, or those that were asked for where they are fewer: the
+/// work is cut to a smaller scale for them, because intervals from fewer rounds say little.
 const WANTED_ROUNDS: usize = 5;
 /// No less than this part of the work is done, whatever the time.
 const LEAST_WORK: f64 = 0.1;
 
-/// The parts of the work that it is cut to: few, so that two series of the same budget are of the same work
-/// and can be compared.
+/// The parts of the work that it is cut to: few, so that two series of the same budget are of the
+/// same work and can be compared.
 const LADDER: [f64; 6] = [0.7, 0.5, 0.35, 0.25, 0.15, LEAST_WORK];
 
 /// Runs the warm-up: every workload once under every runner, with little work. Failures are added
@@ -184,7 +184,8 @@ impl Warm {
     }
 }
 
-/// Indexes of the workloads, spread over all of them, of which so many rounds fit into `time`; at least one.
+/// Indexes of the workloads, spread over all of them, of which so many rounds fit into `time`; at
+/// least one.
 pub fn fitting_workloads(all: usize, rounds: usize, round: Duration, time: Duration) -> Vec<usize> {
     let share = time.as_secs_f64() / (round.as_secs_f64() * rounds as f64).max(1e-9);
     let count = ((all as f64 * share) as usize).clamp(1, all.max(1)).min(all);
@@ -272,10 +273,10 @@ fn outvote(results: &mut Results) {
     }
 }
 
-/// Bytes by which the environment of a round's processes is longer: it lies above the stack, and with its
-/// length the stack's place moves. The kernel draws the places of all else anew for each process. So
-/// each round is a draw of the layout, too, and what a lucky one gains is noise within the
-/// intervals. All allocators of a round have the same.
+/// Bytes by which the environment of a round's processes is longer: it lies above the stack, and
+/// with its length the stack's place moves. The kernel draws the places of all else anew for each
+/// process. So each round is a draw of the layout, too, and what a lucky one gains is noise within
+/// the intervals. All allocators of a round have the same.
 fn padding(round: usize) -> usize {
     const PAGE: usize = 4_096;
     // Prime to the page, so that every length comes before one comes again.

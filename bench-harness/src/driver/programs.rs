@@ -1,5 +1,5 @@
-//! Running real programs in rounds, as workloads are: every program under every allocator that can be
-//! put under it, in turn.
+//! Running real programs in rounds, as workloads are: every program under every allocator that can
+//! be put under it, in turn.
 //!
 //! What is done before the rounds: the programs that are here are found, their inputs are made, and
 //! every pair of program and allocator is run once on a twentieth of the input, to prove that the
@@ -121,8 +121,8 @@ fn column(runner: &Runner) -> Result<Column, String> {
 }
 
 /// Runs programs under `columns`; everything that is measured, proved and missing is added to
-/// `results.programs`, and what fails to `results.failures`. Runs that the results hold already are not
-/// done again. Fails where inputs cannot be made or the host is not there.
+/// `results.programs`, and what fails to `results.failures`. Runs that the results hold already are
+/// not done again. Fails where inputs cannot be made or the host is not there.
 pub fn run_programs(
     results: &mut Results,
     columns: &[Column],
@@ -208,7 +208,8 @@ fn facts(program: &Program, own: &Path) -> ProgramFacts {
     }
 }
 
-/// Proves every pair that has no proof yet; returns those (program and column by index) without one.
+/// Proves every pair that has no proof yet; returns those (program and column by index) without
+/// one.
 fn prove_all(
     results: &mut Results,
     chosen: &[&'static Program],

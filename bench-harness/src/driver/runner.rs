@@ -1,4 +1,5 @@
-//! Runners: the programs that carry an allocator each, how they are started, and how they are asked.
+//! Runners: the programs that carry an allocator each, how they are started, and how they are
+//! asked.
 
 use super::instructions::collected;
 use super::spawn::{self, SpawnError};
@@ -13,9 +14,9 @@ use std::time::Duration;
 
 /// The runner that uses the C library's `malloc`, which a preloaded library replaces.
 const SYSTEM: &str = "run-ptmalloc";
-/// What an allocator needs to work as its authors mean it. The kernel takes one area for restartable
-/// sequences from each thread. Unless glibc is told not to give its own, Google's tcmalloc cannot give one,
-/// and does without its caches of each processor.
+/// What an allocator needs to work as its authors mean it. The kernel takes one area for
+/// restartable sequences from each thread. Unless glibc is told not to give its own, Google's
+/// tcmalloc cannot give one, and does without its caches of each processor.
 const NEEDED: [(&str, &str, &str); 1] =
     [("run-tcmalloc", "GLIBC_TUNABLES", "glibc.pthread.rseq=0")];
 /// A runner that takes longer to say who it is does not work.
@@ -23,8 +24,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// A variable that nobody reads, for its length.
 const PADDING: &str = "BENCH_PADDING";
 
-/// A library to be measured by preloading it under the system's runner. A C library is not preloaded, but is
-/// what its loader loads.
+/// A library to be measured by preloading it under the system's runner. A C library is not
+/// preloaded, but is what its loader loads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Preload {
     /// Name of the column.
@@ -154,8 +155,8 @@ impl Runner {
         }
     }
 
-    /// Tells the program where the traces are that were named on the command line, each with its name as
-    /// a workload.
+    /// Tells the program where the traces are that were named on the command line, each with its
+    /// name as a workload.
     pub fn set_traces(&mut self, traces: &[(String, PathBuf)]) {
         let mut lines = OsString::new();
         for (name, path) in traces {
@@ -172,8 +173,8 @@ impl Runner {
         &self.description.name
     }
 
-    /// The library that serves `malloc` in place of the system's, if one does, and the variables that set the
-    /// allocator: what it takes to put the same allocator under any other program.
+    /// The library that serves `malloc` in place of the system's, if one does, and the variables
+    /// that set the allocator: what it takes to put the same allocator under any other program.
     pub fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
         let settings = self
             .start
@@ -195,7 +196,8 @@ impl Runner {
         self.start.ask(arguments, limit)
     }
 
-    /// The same with an environment that is longer by so many bytes, so that the stack lies elsewhere.
+    /// The same with an environment that is longer by so many bytes, so that the stack lies
+    /// elsewhere.
     pub fn ask_padded(
         &self,
         arguments: &[&str],

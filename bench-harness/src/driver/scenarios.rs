@@ -1,8 +1,8 @@
 //! Running scenarios: every case in a process of its own.
 //!
 //! Order does not matter here as it does for the workloads, since nothing is compared by small
-//! differences of time: scenario by scenario, allocator by allocator. Processes that mostly sleep, to see
-//! what becomes of memory, run several at a time, or a report would take an hour.
+//! differences of time: scenario by scenario, allocator by allocator. Processes that mostly sleep,
+//! to see what becomes of memory, run several at a time, or a report would take an hour.
 
 use super::Runner;
 use crate::child::Answer;
@@ -61,7 +61,8 @@ pub struct Manner {
     pub lanes: usize,
 }
 
-/// Processes that mostly sleep and may run side by side: as many as find memory for what they allocate.
+/// Processes that mostly sleep and may run side by side: as many as find memory for what they
+/// allocate.
 pub fn lanes() -> usize {
     const MOST: u64 = 8;
     /// What one of them takes with a wasteful allocator.
@@ -87,9 +88,9 @@ pub fn estimate(shows: &[Show], manner: Manner) -> Duration {
     Duration::from_secs_f64(awake + asleep / manner.lanes as f64)
 }
 
-/// Runs the processes: first those that mostly sleep, side by side, then the others, one at a time. What they
-/// saw is added to `results` in the place of earlier answers. `told` hears of each as it ends, with why
-/// it saw nothing if it did not.
+/// Runs the processes: first those that mostly sleep, side by side, then the others, one at a time.
+/// What they saw is added to `results` in the place of earlier answers. `told` hears of each as it
+/// ends, with why it saw nothing if it did not.
 pub fn show_all(
     results: &mut Results,
     runners: &[Runner],

@@ -18,7 +18,8 @@ pub struct Held {
     layout: Layout,
 }
 
-// SAFETY: it is the only owner of its memory, and the global allocator accepts a block on any thread.
+// SAFETY: it is the only owner of its memory, and the global allocator accepts a block on any
+// thread.
 unsafe impl Send for Held {}
 
 impl Held {
@@ -52,7 +53,8 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        // SAFETY: the block came from the global allocator with this layout and is owned here alone.
+        // SAFETY: the block came from the global allocator with this layout and is owned here
+        // alone.
         unsafe { dealloc(self.address.as_ptr(), self.layout) };
     }
 }
@@ -107,7 +109,8 @@ impl Caller {
         let (address, old) = (held.address.as_ptr(), held.layout);
         let layout = layout(size);
         let call = || {
-            // SAFETY: the block came from the global allocator with this layout, and the size is not 0.
+            // SAFETY: the block came from the global allocator with this layout, and the size is
+            // not 0.
             black_box(unsafe { realloc(address, old, layout.size()) })
         };
         let moved = self.recorder.time(Operation::Realloc, call);
@@ -126,7 +129,8 @@ impl Caller {
         let (address, layout) = (held.address.as_ptr(), held.layout);
         std::mem::forget(held);
         let call = || {
-            // SAFETY: the block came from the global allocator with this layout and has no owner now.
+            // SAFETY: the block came from the global allocator with this layout and has no owner
+            // now.
             unsafe { dealloc(black_box(address), layout) };
         };
         self.recorder.time(operation, call);

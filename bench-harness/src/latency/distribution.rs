@@ -1,7 +1,7 @@
 //! Times of one operation put together: percentiles, and the curve of a chart.
 //!
-//! [`Total`] adds up what threads, and then rounds, have counted. Percentiles are taken of the whole,
-//! by `hdrhistogram`: the mean of two runs' percentiles is no percentile of anything.
+//! [`Total`] adds up what threads, and then rounds, have counted. Percentiles are taken of the
+//! whole, by `hdrhistogram`: the mean of two runs' percentiles is no percentile of anything.
 
 use super::recorder::{Counted, Operation};
 use hdrhistogram::Histogram;
@@ -39,8 +39,8 @@ pub struct Distribution {
 /// What one round showed of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Round {
-    /// Half of its times were no longer; this and the next two are none in files of before they were
-    /// kept.
+    /// Half of its times were no longer; this and the next two are none in files of before they
+    /// were kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub p50_ns: Option<f64>,
     /// 99 of 100.

@@ -1,14 +1,14 @@
 //! Latency loads: how long the single calls of a program take, the rare ones above all.
 //!
-//! A workload asks how much work an allocator does in a time; a latency load asks how long a program
-//! waits in a call now and then: while a heap is trimmed, a process forked, a huge block unmapped.
-//! Each load is one file under `loads`, which opens with what it stands for. It runs for a given time,
-//! in a runner of its own per allocator and round, and times every call ([`Recorder`]); beside each
-//! call, an empty loop of the same length is timed in the same way, so that the pauses of the machine
-//! are known and need not be taken for the allocator's.
+//! A workload asks how much work an allocator does in a time; a latency load asks how long a
+//! program waits in a call now and then: while a heap is trimmed, a process forked, a huge block
+//! unmapped. Each load is one file under `loads`, which opens with what it stands for. It runs for
+//! a given time, in a runner of its own per allocator and round, and times every call
+//! ([`Recorder`]); beside each call, an empty loop of the same length is timed in the same way, so
+//! that the pauses of the machine are known and need not be taken for the allocator's.
 //!
-//! The rounds are interleaved as those of the workloads are, and their counts are put together before
-//! percentiles are taken ([`Distribution`]).
+//! The rounds are interleaved as those of the workloads are, and their counts are put together
+//! before percentiles are taken ([`Distribution`]).
 
 mod caller;
 mod distribution;
@@ -193,8 +193,8 @@ impl Load {
     }
 }
 
-/// Runs `work` on a thread for each caller; all begin together when every one is `prepare`d. Returns
-/// the callers.
+/// Runs `work` on a thread for each caller; all begin together when every one is `prepare`d.
+/// Returns the callers.
 fn on_threads<T>(
     callers: Vec<Caller>,
     prepare: impl Fn(usize) -> T + Sync,

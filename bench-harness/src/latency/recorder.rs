@@ -34,7 +34,8 @@ pub enum Operation {
     FreeSmall,
     /// `free` of [`LARGE`] bytes and more.
     FreeLarge,
-    /// The program's first write to a page of a large block; no call, but a cost of how it was made.
+    /// The program's first write to a page of a large block; no call, but a cost of how it was
+    /// made.
     FirstWrite,
     /// The call that gives free memory back to the system.
     Trim,
@@ -46,7 +47,8 @@ pub enum Operation {
     Empty,
 }
 
-/// Bytes from which a block is large. Below, every allocator has size classes, and caches in its threads.
+/// Bytes from which a block is large. Below, every allocator has size classes, and caches in its
+/// threads.
 pub const LARGE: usize = 32 << 10;
 
 impl Operation {
@@ -123,7 +125,8 @@ pub struct Recorder {
 unsafe impl Send for Recorder {}
 
 impl Recorder {
-    /// An empty one, whose mapping is in memory. `overhead` is what [`crate::clock::overhead`] says.
+    /// An empty one, whose mapping is in memory. `overhead` is what [`crate::clock::overhead`]
+    /// says.
     pub fn new(overhead: u64) -> io::Result<Self> {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_POPULATE;
@@ -165,8 +168,8 @@ impl Recorder {
         counters.calls[kind][bucket(took)] += 1;
     }
 
-    /// Waits for as long as the call took, and counts by how much that was exceeded. The clock's own
-    /// share is added, because a call that takes no time shows it as well.
+    /// Waits for as long as the call took, and counts by how much that was exceeded. The clock's
+    /// own share is added, because a call that takes no time shows it as well.
     #[inline]
     fn idle(&mut self, took: u64) {
         let wanted = took.clamp(self.overhead, LONGEST_EMPTY);

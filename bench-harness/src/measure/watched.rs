@@ -1,8 +1,8 @@
 //! A run whose every call of the allocator is timed, and what a process costs that does nothing.
 //!
 //! The first gives the latency of calls, resident memory beside the memory that the program holds,
-//! and the time until the memory is back when everything was freed. Its clock and processor time say
-//! nothing, because reading the clock takes longer than most calls.
+//! and the time until the memory is back when everything was freed. Its clock and processor time
+//! say nothing, because reading the clock takes longer than most calls.
 
 use super::measure;
 use super::memory::{peak_kib, resident_kib};

@@ -9,10 +9,11 @@
 //!  inputs        generators of what programs are given; `scripts` is what interpreters are given
 //! ```
 //!
-//! A program is the one that Debian packages, by its full path: what else lies in `PATH` is not what a
-//! reader would get. Its allocator is put under it by `LD_PRELOAD`, glibc's as well, because some
-//! programs are linked with another one (Debian's redis with jemalloc). The host proves from the loader's
-//! own record that `malloc` was bound to the allocator, in every process that a run starts.
+//! A program is the one that Debian packages, by its full path: what else lies in `PATH` is not
+//! what a reader would get. Its allocator is put under it by `LD_PRELOAD`, glibc's as well, because
+//! some programs are linked with another one (Debian's redis with jemalloc). The host proves from
+//! the loader's own record that `malloc` was bound to the allocator, in every process that a run
+//! starts.
 
 pub mod catalogue;
 pub mod host;

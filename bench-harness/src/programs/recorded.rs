@@ -1,12 +1,13 @@
-//! What was counted of each program once, and is the same on every machine that has the same versions: the
-//! share of its instructions that are glibc's `malloc` and its kin, and what it holds at most.
+//! What was counted of each program once, and is the same on every machine that has the same
+//! versions: the share of its instructions that are glibc's `malloc` and its kin, and what it holds
+//! at most.
 //!
-//! The table beside this file is what `stratalloc-bench-program record FOLDER` prints, which takes a
-//! quarter of an hour or more: instructions are counted by callgrind, under which programs are tens of
-//! times slower. What a program holds is counted by glibc's `libmemusage`. Where a program does not run
-//! under one of them, or is newer than the table, its cell is empty. Redis does not under the latter,
-//! which does not serve `malloc_usable_size`; the web services did not listen in time under the former.
-//! The machine had other work meanwhile, which neither count depends on.
+//! The table beside this file is what `stratalloc-bench-program record FOLDER` prints, which takes
+//! a quarter of an hour or more: instructions are counted by callgrind, under which programs are
+//! tens of times slower. What a program holds is counted by glibc's `libmemusage`. Where a program
+//! does not run under one of them, or is newer than the table, its cell is empty. Redis does not
+//! under the latter, which does not serve `malloc_usable_size`; the web services did not listen in
+//! time under the former. The machine had other work meanwhile, which neither count depends on.
 
 use super::Program;
 use super::catalogue::ALL;

@@ -1,7 +1,8 @@
 //! The web service in Rust, on axum and tokio: what `services/web_service.cpp` is in C++.
 //!
-//! `POST /orders` takes an order, keeps it, and answers with its total; `GET /orders/ID` answers with the
-//! order as it was kept. Memory comes from the system's allocator, so that one that is preloaded serves it.
+//! `POST /orders` takes an order, keeps it, and answers with its total; `GET /orders/ID` answers
+//! with the order as it was kept. Memory comes from the system's allocator, so that one that is
+//! preloaded serves it.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -78,8 +79,8 @@ fn block_termination() -> libc::sigset_t {
     }
 }
 
-/// Serves at this Unix socket until the process is asked to end. It then ends as programs do, so that
-/// libraries that report at exit do so.
+/// Serves at this Unix socket until the process is asked to end. It then ends as programs do, so
+/// that libraries that report at exit do so.
 pub(super) fn serve(socket: &std::path::Path) -> ExitCode {
     let signals = block_termination();
     let (asked, end) = oneshot::channel::<()>();

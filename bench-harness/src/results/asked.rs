@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Asked {
     /// Whether it was everything, as it is committed.
     pub full: bool,
-    /// The workloads, scenarios, latency loads and programs that were named; all where there are none.
+    /// The workloads, scenarios, latency loads and programs that were named; all where there are
+    /// none.
     pub only: Vec<String>,
     /// The allocators that were named; the usual ones where there are none.
     pub peers: Vec<String>,
@@ -33,8 +34,8 @@ fn list(option: &str, names: &[String]) -> Option<String> {
 }
 
 impl Results {
-    /// The options that are kept. Files that have none are of a full report where they show what only
-    /// such a one has: scenarios, and calls that were timed.
+    /// The options that are kept. Files that have none are of a full report where they show what
+    /// only such a one has: scenarios, and calls that were timed.
     fn options(&self) -> Asked {
         let full = !self.scenarios.is_empty() && !self.watched.is_empty();
         self.plan.asked.clone().unwrap_or_else(|| Asked {

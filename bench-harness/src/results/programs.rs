@@ -1,9 +1,9 @@
 //! What is known about runs of real programs, and how it joins the workloads' results.
 //!
 //! Programs are kept apart from the workloads, because only allocators that can be preloaded have
-//! columns there. [`Results::of_programs`] gives them in the form of results of their own, so that what
-//! is computed from workloads (intervals, geometric means, standings) is computed from programs by the
-//! same code.
+//! columns there. [`Results::of_programs`] gives them in the form of results of their own, so that
+//! what is computed from workloads (intervals, geometric means, standings) is computed from
+//! programs by the same code.
 
 use super::{Results, Run, WorkloadFacts};
 use serde::{Deserialize, Serialize};
@@ -44,13 +44,13 @@ pub struct ProgramFacts {
     pub processes: usize,
     /// Most memory that it holds at once, in KiB, where that was found out.
     pub live_kib: Option<u64>,
-    /// Share of its instructions that are glibc's `malloc`, `free` and their kin, counted by callgrind;
-    /// none where it does not run there.
+    /// Share of its instructions that are glibc's `malloc`, `free` and their kin, counted by
+    /// callgrind; none where it does not run there.
     pub malloc_share: Option<f64>,
 }
 
-/// One measured run of a program. Its operation is the whole run; times, faults and switches are those of
-/// all its processes together.
+/// One measured run of a program. Its operation is the whole run; times, faults and switches are
+/// those of all its processes together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ProgramRun {
     /// What was measured; the workload is the program's name, and the checksum that of its output.
@@ -109,8 +109,8 @@ impl Programs {
 }
 
 impl Results {
-    /// The programs as results of their own: programs in place of workloads, and the allocators that ran
-    /// any of them. None where no program ran.
+    /// The programs as results of their own: programs in place of workloads, and the allocators
+    /// that ran any of them. None where no program ran.
     pub fn of_programs(&self) -> Option<Self> {
         let programs = &self.programs;
         if programs.runs.is_empty() {

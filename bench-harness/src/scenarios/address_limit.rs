@@ -182,8 +182,8 @@ pub mod tests {
         let observed = run(&context).expect("a process can be started");
         let [limit, usable, share, blocks] = observed.rows[0].figures[..] else { unreachable!() };
         assert_eq!(limit, 65_536.0);
-        // The test program itself, unoptimised, is mapped within the limit, too, and grows with every
-        // module of this package; so does what glibc reserves for its second thread.
+        // The test program itself, unoptimised, is mapped within the limit, too, and grows with
+        // every module of this package; so does what glibc reserves for its second thread.
         assert!(share > 0.2 && share < 1.0 && usable < limit, "{observed:?}");
         let mean = usable * 1024.0 / blocks;
         assert!((1_500.0..1_700.0).contains(&mean), "{observed:?}");

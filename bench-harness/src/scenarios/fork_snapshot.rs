@@ -2,8 +2,8 @@
 //!
 //! The child does nothing but hold its view of the memory, as one does that writes a snapshot out
 //! slowly. The parent, in one case, writes to some of its blocks, chosen at random; in the other it
-//! frees them and fills new ones in their place. A page that is copied is a minor fault of the parent; it also
-//! stops being shared, which the child's own count of private pages shows.
+//! frees them and fills new ones in their place. A page that is copied is a minor fault of the
+//! parent; it also stops being shared, which the child's own count of private pages shows.
 //!
 //! An allocator that keeps its lists in the freed blocks writes to each of them, and so has their
 //! pages copied though the program does not need them any more; one that hands the same blocks out

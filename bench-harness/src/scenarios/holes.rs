@@ -2,8 +2,8 @@
 //!
 //! The blocks that are kept lie evenly among the freed ones, or there is but one, the last, which
 //! in a heap that ends at a top is the one that holds up all below. While it watches, the process
-//! does a little work, as one that waits for its next request does: an allocator that acts only when
-//! it is called gets its chance.
+//! does a little work, as one that waits for its next request does: an allocator that acts only
+//! when it is called gets its chance.
 
 use super::claims::{in_mib, percent};
 use super::{Chart, Claim, Context, Curve, Finding, Observed, Reading, Row, Scenario, Tuning};

@@ -123,7 +123,8 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
 
 /// One thread: waits, works, and sleeps until all may go.
 fn live(mut random: Random, step: &Barrier) {
-    // On the stack, and written to: no memory of the allocator, and none that the work touches first.
+    // On the stack, and written to: no memory of the allocator, and none that the work touches
+    // first.
     let mut blocks: [Option<Block>; ROOM] = [const { None }; ROOM];
     std::hint::black_box(&mut blocks);
     step.wait();

@@ -154,8 +154,9 @@ pub struct Scenario {
     pub columns: &'static [Column],
     /// What is drawn.
     pub chart: Chart,
-    /// Rests that a case sleeps through, where it does little else and what it shows does not depend on a
-    /// free processor: several such cases run side by side. 0 where it wants the machine for itself.
+    /// Rests that a case sleeps through, where it does little else and what it shows does not
+    /// depend on a free processor: several such cases run side by side. 0 where it wants the
+    /// machine for itself.
     pub sleeps: f64,
     /// What the documents claim.
     pub claims: &'static [Claim],

@@ -236,8 +236,8 @@ impl Series {
 /// The steps of the test: labels for each series, the true ones first. Of series that differ in
 /// their rounds, each step has one way of each, drawn by lot.
 ///
-/// Where two such series have as few rounds as may be (4 and 4, 3 and 4) and both changed as a whole,
-/// 1 step in 18 has the true labels of one or the other, and hides them: that is more than a
+/// Where two such series have as few rounds as may be (4 and 4, 3 and 4) and both changed as a
+/// whole, 1 step in 18 has the true labels of one or the other, and hides them: that is more than a
 /// twentieth. With a round more of one, it is not.
 fn steps(all: &[Series]) -> Vec<Vec<&[bool]>> {
     let alike = all.iter().all(|series| series.rounds == all[0].rounds);
@@ -272,8 +272,8 @@ fn bounds(largest: &[Vec<f64>]) -> Vec<f64> {
     single.iter().map(|single| multiple * single).collect()
 }
 
-/// Judges `rows`. `controls` are rows of which it is known that nothing changed. All of a series have
-/// the same rounds. None where there are too few rounds for any judgement.
+/// Judges `rows`. `controls` are rows of which it is known that nothing changed. All of a series
+/// have the same rounds. None where there are too few rounds for any judgement.
 pub fn judge(rows: &[Row], controls: &[Row]) -> Option<Judgement> {
     let series = Series::of(rows);
     if series.is_empty() {

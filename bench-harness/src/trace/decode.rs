@@ -1,8 +1,8 @@
 //! A trace file's bytes as lists of operations, one for each thread.
 //!
-//! A pure function over bytes that anybody may have written: it looks at every number before it uses it,
-//! and its memory is bounded by the length of what it reads. Two passes: the first finds the mistakes and
-//! which blocks stay on one thread; the second gives every block a slot.
+//! A pure function over bytes that anybody may have written: it looks at every number before it
+//! uses it, and its memory is bounded by the length of what it reads. Two passes: the first finds
+//! the mistakes and which blocks stay on one thread; the second gives every block a slot.
 
 use std::fmt;
 
@@ -54,8 +54,8 @@ pub struct Op {
     pub old_size: u32,
 }
 
-/// Slots with this bit are of all threads together, each used for one block; the others are the thread's
-/// own, and used again.
+/// Slots with this bit are of all threads together, each used for one block; the others are the
+/// thread's own, and used again.
 pub const SHARED: u32 = 1 << 31;
 
 /// What one thread does.

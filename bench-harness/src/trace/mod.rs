@@ -1,10 +1,10 @@
 //! Traces: what a real program asked of its allocator, replayed under any other.
 //!
-//! stratalloc's C library records them (`trace_file`, `docs/traces.md`). A replay makes the same calls on as
-//! many threads, in an order that the program could have made them in: a block that another thread made
-//! is waited for, and threads stay within two windows of each other, so that phases which followed one
-//! another do so again. What is between the calls is left out, but for one write to every page of a block
-//! and one read at its end.
+//! stratalloc's C library records them (`trace_file`, `docs/traces.md`). A replay makes the same
+//! calls on as many threads, in an order that the program could have made them in: a block that
+//! another thread made is waited for, and threads stay within two windows of each other, so that
+//! phases which followed one another do so again. What is between the calls is left out, but for
+//! one write to every page of a block and one read at its end.
 //!
 //! * `decode`: a file's bytes as lists of operations; safe for bytes from anywhere.
 //! * `stored`: the decoded trace, where it does not count as memory of the process.
@@ -23,7 +23,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Calls of a replay at full scale: a shorter trace is repeated, of a longer one the beginning is taken.
+/// Calls of a replay at full scale: a shorter trace is repeated, of a longer one the beginning is
+/// taken.
 const CALLS: usize = 20_000_000;
 /// Calls that are decoded at most, whatever the scale.
 const MOST_CALLS: usize = 32_000_000;

@@ -1,8 +1,8 @@
 //! Carrying out a trace.
 //!
-//! Waiting never ends in a deadlock: the earliest event of the file that was not carried out yet waits for
-//! none, since what it needs (its block, the windows before the last one, its thread's start) stands before
-//! it in the file.
+//! Waiting never ends in a deadlock: the earliest event of the file that was not carried out yet
+//! waits for none, since what it needs (its block, the windows before the last one, its thread's
+//! start) stands before it in the file.
 
 use super::decode::{Kind, Op, SHARED};
 use super::stored::Stored;
@@ -15,7 +15,8 @@ use std::sync::{Condvar, Mutex};
 use std::thread::{self, Scope, sleep, yield_now};
 use std::time::Duration;
 
-/// Alignment of blocks for which the program asked for none: what most allocations of real programs have.
+/// Alignment of blocks for which the program asked for none: what most allocations of real programs
+/// have.
 const ALIGN_LOG2: u8 = 3;
 
 /// What the threads share.
@@ -38,8 +39,8 @@ struct Windows {
     first: usize,
 }
 
-/// Replays a trace once. The checksum depends on the trace and the seed alone, unless a block lost what was
-/// written to it.
+/// Replays a trace once. The checksum depends on the trace and the seed alone, unless a block lost
+/// what was written to it.
 pub fn replay(trace: &Stored, seed: u64) -> u64 {
     let shared = trace.index.shared.iter();
     let shared = shared.map(|_| AtomicPtr::new(ptr::null_mut())).collect();
@@ -114,8 +115,8 @@ impl<'t> Replay<'t> {
     /// Writes to the first byte of a block, and to every OS page of it from byte `from` on.
     fn touch(&self, block: *mut u8, from: usize, op: &Op) {
         let mark = (self.seed ^ u64::from(op.size)) as u8;
-        // SAFETY: every block has a first byte, and the offsets are below its size. Volatile, because writes
-        // to memory that is freed without being read would otherwise be removed.
+        // SAFETY: every block has a first byte, and the offsets are below its size. Volatile,
+        // because writes to memory that is freed without being read would otherwise be removed.
         unsafe {
             block.write_volatile(mark);
             let mut offset = from.max(1).next_multiple_of(OS_PAGE);
@@ -130,7 +131,8 @@ impl<'t> Replay<'t> {
         if slot & SHARED == 0 {
             own[slot as usize] = block;
         } else {
-            // Release: pairs with the Acquire in `take`; whoever gets the block sees what was written to it.
+            // Release: pairs with the Acquire in `take`; whoever gets the block sees what was
+            // written to it.
             self.shared[(slot & !SHARED) as usize].store(block, Ordering::Release);
         }
     }

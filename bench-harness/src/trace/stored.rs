@@ -1,6 +1,7 @@
-//! A decoded trace outside of the process's resident memory: in a file that exists in memory only, from
-//! which each thread reads its steps piece by piece. So replaying a long trace does not add the trace to
-//! the memory that is measured, nor does decoding it leave a used heap behind: a forked child does that.
+//! A decoded trace outside of the process's resident memory: in a file that exists in memory only,
+//! from which each thread reads its steps piece by piece. So replaying a long trace does not add
+//! the trace to the memory that is measured, nor does decoding it leave a used heap behind: a
+//! forked child does that.
 
 use super::decode::{Kind, Op, Trace};
 use serde::{Deserialize, Serialize};
@@ -42,13 +43,13 @@ impl Stored {
         Ok(Self { file, index })
     }
 
-    /// Stores the trace that `decode` makes, in a child of this process. What goes wrong there is an error
-    /// here.
+    /// Stores the trace that `decode` makes, in a child of this process. What goes wrong there is
+    /// an error here.
     pub fn store_in_child(decode: impl FnOnce() -> Result<Trace, String>) -> Result<Self, String> {
         let failed = |error: io::Error| error.to_string();
         let mut file = in_memory().map_err(failed)?;
-        // SAFETY: the child only decodes and writes, then ends at once. Its allocator has to be usable after
-        // `fork`, as all are that serve a process with a single thread.
+        // SAFETY: the child only decodes and writes, then ends at once. Its allocator has to be
+        // usable after `fork`, as all are that serve a process with a single thread.
         let child = unsafe { libc::fork() };
         if child < 0 {
             return Err(io::Error::last_os_error().to_string());

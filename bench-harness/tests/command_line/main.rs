@@ -83,8 +83,8 @@ fn the_list_names_every_workload() {
     assert!(said.contains("a script"), "{said}");
 }
 
-/// A trace is read before anything is run: one that is none is told with status 2, and a good one becomes a
-/// workload of its own.
+/// A trace is read before anything is run: one that is none is told with status 2, and a good one
+/// becomes a workload of its own.
 #[test]
 fn a_bad_trace_ends_with_status_2_and_a_good_one_is_a_workload() {
     let folder = Folder::new("trace");
@@ -131,7 +131,8 @@ fn a_short_look_has_the_newest_of_each_allocator_and_a_full_report_has_all() {
         let failed: Vec<_> = failed.filter(|reason| !reason.starts_with("watched: ")).collect();
         (names.join(" "), failed)
     };
-    // Without newer libraries, what is linked stands in for them; what nobody knows is somebody's own.
+    // Without newer libraries, what is linked stands in for them; what nobody knows is somebody's
+    // own.
     let (short, failed) = run(&[]);
     assert_eq!((&*short, failed.len()), ("stratalloc ptmalloc jemalloc mimalloc3 mine", 0));
     let (full, failed) = run(&["--full", "--only", "trees"]);

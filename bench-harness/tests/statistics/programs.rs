@@ -1,4 +1,5 @@
-//! The same with real programs in the files: the bound on false alarms is that of all rows together.
+//! The same with real programs in the files: the bound on false alarms is that of all rows
+//! together.
 
 use super::alarms::{alarms, drawn, halves, shuffled, slow_down};
 use super::recorded::{Session, programs, sessions};

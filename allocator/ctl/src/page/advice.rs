@@ -1,8 +1,8 @@
 //! Advice: sentences for what the figures show and somebody can do something about.
 //!
 //! Each rule is a function of [`Facts`], which are numbers alone, and says nothing below its
-//! thresholds. `docs/profiling.md` lists the rules ("What the page advises"), with the same numbers.
-//! What weighs most comes first.
+//! thresholds. `docs/profiling.md` lists the rules ("What the page advises"), with the same
+//! numbers. What weighs most comes first.
 
 use super::format::{bytes, percent, plural, time};
 use super::parts::{Moment, NOT_OURS};

@@ -5,8 +5,9 @@
 //! 1. it holds at least [`LEAST_BYTES`] more at the end than at the start, and, where blocks are
 //!    sampled, more than [`LEAST_SAMPLES`] samples' worth: less may be chance;
 //! 2. it ends near its highest: within [`FROM_HIGHEST`] of its growth;
-//! 3. a straight line explains at least [`LEAST_FIT`] of the variance, once there are four profiles.
-//!    A cache that fills up and a start that goes on pass as well: growth is not proof of a leak.
+//! 3. a straight line explains at least [`LEAST_FIT`] of the variance, once there are four
+//!    profiles. A cache that fills up and a start that goes on pass as well: growth is not proof of
+//!    a leak.
 //!
 //! The slope is that of the line (least squares).
 

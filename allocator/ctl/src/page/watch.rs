@@ -20,8 +20,8 @@ use crate::dump::Dump;
 /// Most moments; a longer watch has longer pauses.
 const MOMENTS: u32 = 2_000;
 
-/// Profiles from which on every other one goes. An odd number, so that the latest one stays, and the
-/// next is as far from it as all others are from each other.
+/// Profiles from which on every other one goes. An odd number, so that the latest one stays, and
+/// the next is as far from it as all others are from each other.
 const PROFILES: usize = 25;
 
 /// A profile and when it was taken.

@@ -76,9 +76,9 @@ impl Lists {
         (self.occupied | 1).ilog2() as usize
     }
 
-    /// A page of the list that is just enough for `class`, or null: the first one that is of none of
-    /// the shards of `strangers`, or the first of all if as many as `looks` says have been passed
-    /// over.
+    /// A page of the list that is just enough for `class`, or null: the first one that is of none
+    /// of the shards of `strangers`, or the first of all if as many as `looks` says have been
+    /// passed over.
     fn fitting(&self, class: SizeClass, strangers: ShardSet, looks: &mut usize) -> *mut Span {
         let fitting = self.occupied >> class.index() << class.index();
         if fitting == 0 {
@@ -136,7 +136,8 @@ impl Lists {
                 start += count * len;
                 taken += count;
             }
-            // What is left of the run: all of it, or what lies in front of the blocks and behind them.
+            // What is left of the run: all of it, or what lies in front of the blocks and behind
+            // them.
             let left = if start == first { run.len } else { (first - run.start).max(end - start) };
             longest = longest.max(left);
         });

@@ -71,8 +71,9 @@ impl SharedPages {
         }
     }
 
-    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if there is no hole
-    /// for one. Pages that were last handed to `strangers` come last, as far as a few looks tell.
+    /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if there is no
+    /// hole for one. Pages that were last handed to `strangers` come last, as far as a few looks
+    /// tell.
     #[inline(never)]
     pub fn fetch(
         &self,

@@ -102,8 +102,8 @@ fn what_is_released_whole_gets_huge_pages_where_memory_is_dense() {
 /// Bytes of a direct block in these tests.
 const DIRECT: usize = 8 * HUGE_SIZE;
 
-/// Makes the last block longer: `factor` times `DIRECT`. Returns whether huge pages are asked for at
-/// its start and at its end.
+/// Makes the last block longer: `factor` times `DIRECT`. Returns whether huge pages are asked for
+/// at its start and at its end.
 fn longer(model: &mut Model, factor: usize) -> (bool, bool) {
     let last = model.blocks.len() - 1;
     assert!(model.resize(last, factor * DIRECT / PAGE_SIZE));

@@ -166,8 +166,8 @@ impl ScriptedOs {
         core::mem::take(&mut self.state().most_released)
     }
 
-    /// Addresses that the kernel would refuse are faults. So are lengths here, but for those of whole
-    /// mappings and what is added to one, which it rounds up (`whole`).
+    /// Addresses that the kernel would refuse are faults. So are lengths here, but for those of
+    /// whole mappings and what is added to one, which it rounds up (`whole`).
     fn assert_pages(&self, addr: usize, bytes: usize) {
         assert!(bytes > 0 && addr.is_multiple_of(self.page) && bytes.is_multiple_of(self.page));
     }

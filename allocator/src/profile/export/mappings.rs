@@ -1,10 +1,10 @@
 //! The files whose code is mapped, with their build-ids: what turns an address into a place in a
 //! file.
 //!
-//! `/proc/thread-self/maps` says what is mapped where. The ELF header and the note with the build-id
-//! are read from the process's memory through `/proc/thread-self/mem`, where an address that has
-//! gone meanwhile is an error and no fault; where that may not be opened, from the file at the
-//! mapping's path.
+//! `/proc/thread-self/maps` says what is mapped where. The ELF header and the note with the
+//! build-id are read from the process's memory through `/proc/thread-self/mem`, where an address
+//! that has gone meanwhile is an error and no fault; where that may not be opened, from the file at
+//! the mapping's path.
 
 use super::scratch::Scratch;
 use crate::base::fixed_buf::FixedBuf;

@@ -15,8 +15,8 @@ struct Page {
 }
 
 impl Page {
-    /// Marks granules as free, or takes the free ones for one block. For the lock's holder, unless a
-    /// model says otherwise.
+    /// Marks granules as free, or takes the free ones for one block. For the lock's holder, unless
+    /// a model says otherwise.
     fn change(&self, granules: usize, is_free: bool) {
         let first = granules & granules.wrapping_neg();
         let relaxed = Ordering::Relaxed;
@@ -72,8 +72,8 @@ fn read_while_neighbours_change(is_locked: bool) {
     });
 }
 
-/// Property: whatever becomes of the blocks around it, the size of a block is read right without the
-/// lock.
+/// Property: whatever becomes of the blocks around it, the size of a block is read right without
+/// the lock.
 #[test]
 fn a_size_is_read_while_neighbours_come_and_go() {
     read_while_neighbours_change(true);

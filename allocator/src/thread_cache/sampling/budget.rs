@@ -75,9 +75,9 @@ impl ThreadCache {
     /// whether it did: not if the magazine is full or the next sample is near.
     ///
     /// A thread that allocates about as much as it frees may push more than the limit leaves room
-    /// for: eight times what it popped since the last look. So it soon looks seldom, though its magazines are
-    /// small. They hold no more for that, unless the thread changes its ways, and then by no more
-    /// than a magazine's worth.
+    /// for: eight times what it popped since the last look. So it soon looks seldom, though its
+    /// magazines are small. They hold no more for that, unless the thread changes its ways, and
+    /// then by no more than a magazine's worth.
     #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
     #[inline]
     pub(in super::super) fn renew_budget(&self, counter: &SampleCounter, class: SizeClass) -> bool {

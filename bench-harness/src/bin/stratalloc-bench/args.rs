@@ -29,7 +29,8 @@ pub enum Command {
     /// Ends with status 0 where nothing is worse, 1 where something is, 2 where the files cannot be
     /// compared.
     Compare(Compare),
-    /// List the workloads, scenarios and latency loads, and the allocators with the proof that each is in use
+    /// List the workloads, scenarios and latency loads, and the allocators with the proof that each
+    /// is in use
     List(Peers),
     /// Write the report of a result file again
     Report(Report),
@@ -80,19 +81,19 @@ pub struct Run {
     #[arg(short = 'w', long = "only", aliases = ["workload", "program"], value_name = "NAME", value_delimiter = ',', value_parser = name)]
     pub only: Vec<String>,
     /// Everything, as it is committed: all peers, ten rounds, scenarios, and how long single calls
-    /// take; without it, a look at the workloads under the newest of each peer that ends within five
-    /// minutes
+    /// take; without it, a look at the workloads under the newest of each peer that ends within
+    /// five minutes
     #[arg(long)]
     pub full: bool,
     /// Replay this trace, too, as a workload (may be repeated); with no --only, only traces are run
     #[arg(long = "trace", value_name = "FILE")]
     pub traces: Vec<PathBuf>,
-    /// Rounds; each runs every workload once under every allocator [default: as many as fit into the time, at
-    /// most 10]
+    /// Rounds; each runs every workload once under every allocator [default: as many as fit into
+    /// the time, at most 10]
     #[arg(short, long, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub rounds: Option<u32>,
-    /// End within about this many seconds, scenarios included: work is cut in steps, then rounds, but three
-    /// are left, and all rows [default: 240, with --full 3600]
+    /// End within about this many seconds, scenarios included: work is cut in steps, then rounds,
+    /// but three are left, and all rows [default: 240, with --full 3600]
     #[arg(long, value_name = "SECONDS")]
     pub time_budget: Option<u64>,
     /// Stop a single run after this many seconds
@@ -125,8 +126,8 @@ pub struct Run {
     /// Count the instructions of every workload's operations (needs valgrind; takes its time)
     #[arg(long)]
     pub instructions: bool,
-    /// Run every workload once more under stratalloc, and write a page of its heap over time: heap/WORKLOAD.html
-    /// in the folder of the report
+    /// Run every workload once more under stratalloc, and write a page of its heap over time:
+    /// heap/WORKLOAD.html in the folder of the report
     #[arg(long)]
     pub heap_pages: bool,
     /// Seconds to wait for memory to go back after a run that was watched
@@ -300,8 +301,8 @@ impl Run {
         Asked { full: self.full, only, peers, others }
     }
 
-    /// How the latency loads are run: as in a quick look at them, so that most of the time is left for the
-    /// rounds.
+    /// How the latency loads are run: as in a quick look at them, so that most of the time is left
+    /// for the rounds.
     pub fn latency_pace(&self) -> Pace {
         let (rounds, seconds) = QUICK_LATENCY;
         let limit = Duration::from_secs(self.run_limit);

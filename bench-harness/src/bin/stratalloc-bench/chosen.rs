@@ -1,5 +1,5 @@
-//! What a run is of: the workloads, scenarios, loads and programs, and the allocators, by the command
-//! line and by what is there.
+//! What a run is of: the workloads, scenarios, loads and programs, and the allocators, by the
+//! command line and by what is there.
 
 use crate::args::{Peers, Run};
 use crate::{Problem, preloads, runner_folder};
@@ -70,8 +70,8 @@ impl Chosen {
     }
 }
 
-/// Allocators of a short look: of each line, the first that is there. The newest that a user can get, which
-/// need not be compiled, come first.
+/// Allocators of a short look: of each line, the first that is there. The newest that a user can
+/// get, which need not be compiled, come first.
 const SHORT: [&[&str]; 9] = [
     &["stratalloc"],
     &["stratalloc.so"],

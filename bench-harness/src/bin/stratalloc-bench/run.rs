@@ -1,5 +1,5 @@
-//! `run`: measures what was chosen under the allocators that are there, and leaves results and report
-//! behind.
+//! `run`: measures what was chosen under the allocators that are there, and leaves results and
+//! report behind.
 
 use crate::args::{REST, Run};
 use crate::chosen::{Chosen, choose_runners, keep_newest};
@@ -81,8 +81,8 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     missing(arguments, &results)
 }
 
-/// Measures everything that was asked for and that the results do not have yet, and saves them after
-/// every run. What takes a fixed time comes first, and the rounds fill what is left.
+/// Measures everything that was asked for and that the results do not have yet, and saves them
+/// after every run. What takes a fixed time comes first, and the rounds fill what is left.
 fn measure(
     arguments: &Run,
     chosen: &Chosen,

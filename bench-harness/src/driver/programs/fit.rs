@@ -2,8 +2,8 @@
 //!
 //! A comparison of two reports needs four rounds of each. So four rounds are done whatever the
 //! time, and the input is cut for them. A part of what a program takes is the same whatever its
-//! input: a service starts, an interpreter reads its library. The rest grows with the input. So each
-//! program is tried on two amounts of it.
+//! input: a service starts, an interpreter reads its library. The rest grows with the input. So
+//! each program is tried on two amounts of it.
 
 use super::super::{LADDER, LEAST_WORK, padding, quiet};
 use super::{Column, Heard, PROOF_SCALE, Session};
@@ -70,8 +70,8 @@ pub(super) struct RoundTime {
 
 impl RoundTime {
     /// From what was `tried`, where `small` is the smaller amount of input relative to the larger
-    /// one. Where they are about the same, all counts as fixed. Repeats of disturbed runs are in it,
-    /// as many as there may be.
+    /// one. Where they are about the same, all counts as fixed. Repeats of disturbed runs are in
+    /// it, as many as there may be.
     pub fn of(tried: &[Tried], small: f64) -> Self {
         let mut round = Self::default();
         for one in tried {

@@ -1,5 +1,6 @@
-//! A fork every second: a service that starts helpers, or saves itself as redis does. The allocator's
-//! locks are taken around the fork, and while the child has the pages, each first write copies one.
+//! A fork every second: a service that starts helpers, or saves itself as redis does. The
+//! allocator's locks are taken around the fork, and while the child has the pages, each first write
+//! copies one.
 
 use super::super::caller::Caller;
 use super::super::recorder::Operation;

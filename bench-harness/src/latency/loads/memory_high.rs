@@ -1,5 +1,5 @@
-//! At `memory.high`: a container that has nearly all the memory that it may have. Beyond the mark, the
-//! kernel makes every thread that takes memory wait; an allocator that holds much more than the
+//! At `memory.high`: a container that has nearly all the memory that it may have. Beyond the mark,
+//! the kernel makes every thread that takes memory wait; an allocator that holds much more than the
 //! program does gets there, and its program with it.
 //!
 //! The mark belongs to a cgroup of the second version. The process makes one beside its own, moves
@@ -50,8 +50,8 @@ impl Group {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let before = place(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
             .ok_or("there are no cgroups of version 2")?;
-        // Beside the own group, where it has a parent in which the controller works; or in it, which
-        // the kernel allows for the outermost one.
+        // Beside the own group, where it has a parent in which the controller works; or in it,
+        // which the kernel allows for the outermost one.
         let name = format!("stratalloc-bench-{}", std::process::id());
         let parents = [before.parent().map(Path::to_owned), Some(before.clone())];
         let mut reason = "no cgroup has the memory controller".to_owned();

@@ -1,5 +1,5 @@
-//! Threads that come and go: a thread for each connection. The first call of a thread makes its cache,
-//! its end takes it apart, and both may want locks that all others need.
+//! Threads that come and go: a thread for each connection. The first call of a thread makes its
+//! cache, its end takes it apart, and both may want locks that all others need.
 
 use super::super::caller::{Caller, Held};
 use super::super::recorder::Operation;

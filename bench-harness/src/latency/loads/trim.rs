@@ -1,6 +1,6 @@
-//! A neighbour that trims: some part of the program asks the allocator every 100 ms to give back what
-//! is free, while the others work. A heap that is locked for as long makes all of them wait; and
-//! what was given back has to be had again.
+//! A neighbour that trims: some part of the program asks the allocator every 100 ms to give back
+//! what is free, while the others work. A heap that is locked for as long makes all of them wait;
+//! and what was given back has to be had again.
 
 use super::super::recorder::Operation;
 use super::super::{Context, Load, on_threads};

@@ -1,8 +1,8 @@
 //! The programs, in the order of the report.
 //!
-//! Who adds one says what it stands for, gives it an input of its own kind, and takes an amount that
-//! keeps a run at one to two seconds. A program that brings its own allocator proves nothing (rustc is
-//! one: it is linked with its own jemalloc), and is refused by the host's proof.
+//! Who adds one says what it stands for, gives it an input of its own kind, and takes an amount
+//! that keeps a run at one to two seconds. A program that brings its own allocator proves nothing
+//! (rustc is one: it is linked with its own jemalloc), and is refused by the host's proof.
 
 mod compilers;
 mod documents;

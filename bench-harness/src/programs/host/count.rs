@@ -1,8 +1,8 @@
 //! Counting a run: the share of its instructions that are `malloc`'s, and what it holds.
 //!
-//! Two passes under callgrind count all instructions, and those from the entry of a function of glibc's
-//! allocator until it returns. One on glibc's `libmemusage` tells the largest amount that the program held
-//! at once. Each is the same on a busy machine and on a quiet one.
+//! Two passes under callgrind count all instructions, and those from the entry of a function of
+//! glibc's allocator until it returns. One on glibc's `libmemusage` tells the largest amount that
+//! the program held at once. Each is the same on a busy machine and on a quiet one.
 
 use super::start::Wrap;
 use super::{CURRENT, Request, run};

@@ -1,10 +1,10 @@
 //! The host: a small process that starts a program, watches it, and tells what it took.
 //!
-//! The driver starts one for each run, as it starts a runner for each run of a workload, and gives it a
-//! [`Request`]; its line of output is an [`Answer`]. It is a process of its own for two reasons: the
-//! kernel's mark of the highest resident memory of a program is inherited from the process that starts it,
-//! which therefore must be smaller than any program; and the load of a service must not run in
-//! the server.
+//! The driver starts one for each run, as it starts a runner for each run of a workload, and gives
+//! it a [`Request`]; its line of output is an [`Answer`]. It is a process of its own for two
+//! reasons: the kernel's mark of the highest resident memory of a program is inherited from the
+//! process that starts it, which therefore must be smaller than any program; and the load of a
+//! service must not run in the server.
 
 mod count;
 mod proof;
@@ -43,8 +43,8 @@ pub struct Request {
     pub seed: u64,
     /// The allocator's library.
     pub library: PathBuf,
-    /// A folder with a C library and others that take the place of the system's; none where the system's
-    /// serve.
+    /// A folder with a C library and others that take the place of the system's; none where the
+    /// system's serve.
     pub system: Option<PathBuf>,
     /// Variables that the allocator is given.
     pub environment: Vec<(String, String)>,

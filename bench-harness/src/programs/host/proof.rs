@@ -1,9 +1,9 @@
 //! The proof that an allocator served a program, from the loader's own record.
 //!
-//! With `LD_DEBUG=bindings`, glibc's loader writes a line for every symbol that it binds, into a file for each
-//! process. Every binding of `malloc` and its kin, by the program and by every library of every process,
-//! must lead to the allocator's library. This also catches what maps of memory do not show: a
-//! program that has an allocator of its own, or is linked with one.
+//! With `LD_DEBUG=bindings`, glibc's loader writes a line for every symbol that it binds, into a
+//! file for each process. Every binding of `malloc` and its kin, by the program and by every
+//! library of every process, must lead to the allocator's library. This also catches what maps of
+//! memory do not show: a program that has an allocator of its own, or is linked with one.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -57,9 +57,9 @@ pub(super) fn of_records(folder: &Path, library: &Path) -> Result<String, String
 
 /// Whether a binding ends at the library, directly or by one step.
 ///
-/// A program at a fixed address that takes the address of `free` has a stub for it, which all others are
-/// bound to and which jumps to where the program's own `free` is bound. A program that defines
-/// `free` has no such binding of its own, as its definition comes first.
+/// A program at a fixed address that takes the address of `free` has a stub for it, which all
+/// others are bound to and which jumps to where the program's own `free` is bound. A program that
+/// defines `free` has no such binding of its own, as its definition comes first.
 fn leads_to(one: &Binding<'_>, library: &Path, all: &[Binding<'_>]) -> bool {
     let onward = |next: &Binding<'_>| {
         next.from == one.to && next.symbol == one.symbol && same(next.to, library)

@@ -1,8 +1,8 @@
 //! Starting one process of a program, waiting for it and all that it started, and what they used.
 //!
-//! The environment is made from nothing, so that a run is the same whoever starts it. This process is the
-//! one that processes without a parent fall to, so that what a program leaves behind is waited for
-//! and counted, too.
+//! The environment is made from nothing, so that a run is the same whoever starts it. This process
+//! is the one that processes without a parent fall to, so that what a program leaves behind is
+//! waited for and counted, too.
 
 use super::tree::{Seen, Watch};
 use super::{Place, Request};

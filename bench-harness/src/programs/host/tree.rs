@@ -1,8 +1,8 @@
-//! A thread that looks at a program and its descendants every few milliseconds: memory, threads, and
-//! whether the allocator's library is mapped.
+//! A thread that looks at a program and its descendants every few milliseconds: memory, threads,
+//! and whether the allocator's library is mapped.
 //!
-//! Resident memory is read every time; what costs more (proportional memory, maps, threads) every tenth
-//! time. The thread also ends a program that takes too long.
+//! Resident memory is read every time; what costs more (proportional memory, maps, threads) every
+//! tenth time. The thread also ends a program that takes too long.
 
 use crate::measure::Sample;
 use std::collections::BTreeMap;
@@ -29,8 +29,8 @@ pub(super) struct Seen {
     pub pss_peak_kib: u64,
     /// Most threads at once.
     pub threads: usize,
-    /// The processes, with the maps of each at the last thorough look; empty where it was never looked at
-    /// so, as it lived too shortly.
+    /// The processes, with the maps of each at the last thorough look; empty where it was never
+    /// looked at so, as it lived too shortly.
     pub processes: BTreeMap<libc::pid_t, String>,
 }
 

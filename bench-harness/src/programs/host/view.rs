@@ -1,10 +1,10 @@
 //! Another C library in the place of the system's, for this process's children alone.
 //!
-//! The newest allocators are packaged for a newer glibc than this system may have. A loader of its own
-//! would start one program with that glibc, but not the programs that this one starts. So the host
-//! takes a view of the file system of its own (a mount namespace), in which the newer files lie over the
-//! system's of the same names. glibc runs programs that were built for an older one. It needs root, or
-//! a kernel that gives users namespaces of their own.
+//! The newest allocators are packaged for a newer glibc than this system may have. A loader of its
+//! own would start one program with that glibc, but not the programs that this one starts. So the
+//! host takes a view of the file system of its own (a mount namespace), in which the newer files
+//! lie over the system's of the same names. glibc runs programs that were built for an older one.
+//! It needs root, or a kernel that gives users namespaces of their own.
 
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -13,8 +13,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Puts the libraries in `folder` over the system's of the same names. This process must have no other
-/// threads.
+/// Puts the libraries in `folder` over the system's of the same names. This process must have no
+/// other threads.
 pub(super) fn replace_libraries(folder: &Path) -> Result<(), String> {
     let explained =
         |error: io::Error| format!("{} cannot be put over the system's: {error}", folder.display());
@@ -34,7 +34,8 @@ pub(super) fn replace_libraries(folder: &Path) -> Result<(), String> {
     }
 }
 
-/// The libraries of `folder` that the system has, too, with the system's, both without symbolic links.
+/// The libraries of `folder` that the system has, too, with the system's, both without symbolic
+/// links.
 fn pairs(folder: &Path, system: &Path) -> io::Result<Vec<(PathBuf, PathBuf)>> {
     let mut pairs = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -74,7 +75,8 @@ fn bind(new: &Path, old: &Path) -> io::Result<()> {
 
 fn mount(source: &CStr, target: &CStr, flags: libc::c_ulong) -> io::Result<()> {
     let (nothing, no_data) = (std::ptr::null(), std::ptr::null());
-    // SAFETY: both names are C strings, and the kernel reads neither a type nor data with these flags.
+    // SAFETY: both names are C strings, and the kernel reads neither a type nor data with these
+    // flags.
     let failed = unsafe { libc::mount(source.as_ptr(), target.as_ptr(), nothing, flags, no_data) };
     if failed == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -73,8 +73,8 @@ pub fn bank(seed: u64, accounts: usize) -> Vec<u8> {
     text.into_bytes()
 }
 
-/// What one client does: so many transfers on accounts of its own, of which there are fifty, so that
-/// clients neither wait for one another nor see what others did.
+/// What one client does: so many transfers on accounts of its own, of which there are fifty, so
+/// that clients neither wait for one another nor see what others did.
 pub fn transfers(seed: u64, client: usize, number: usize) -> Vec<u8> {
     const OWN: usize = 50;
     let random = &mut Random::stream(seed, client);

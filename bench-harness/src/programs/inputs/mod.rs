@@ -1,7 +1,7 @@
 //! Generators of what programs are given: the same for the same seed and amount, on every machine.
 //!
-//! Each returns the bytes of one file. None looks at the clock, the system or a hash map's order. The
-//! amounts are the callers' (`catalogue`); the shapes are those of ordinary files of the kind.
+//! Each returns the bytes of one file. None looks at the clock, the system or a hash map's order.
+//! The amounts are the callers' (`catalogue`); the shapes are those of ordinary files of the kind.
 
 mod code;
 mod database;

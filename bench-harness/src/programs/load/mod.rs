@@ -1,5 +1,5 @@
-//! Clients of the services: each does a fixed amount of work, and returns a digest of the answers that is
-//! the same whatever the order in which connections are served.
+//! Clients of the services: each does a fixed amount of work, and returns a digest of the answers
+//! that is the same whatever the order in which connections are served.
 
 mod database;
 mod redis;

@@ -16,8 +16,8 @@ const PIPELINE: usize = 32;
 pub(in crate::programs) enum Mix {
     /// A cache of sessions: strings of 16 bytes to 4 KiB, mostly read, some deleted.
     Cache,
-    /// A queue and a leader board: lists, hashes and sorted sets that grow and shrink, strings that are
-    /// appended to.
+    /// A queue and a leader board: lists, hashes and sorted sets that grow and shrink, strings that
+    /// are appended to.
     Structures,
 }
 

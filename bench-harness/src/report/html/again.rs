@@ -1,5 +1,5 @@
-//! The commands that measure again what a part shows. Those that depend on how the results were made
-//! are `Results::repeat` and its kin.
+//! The commands that measure again what a part shows. Those that depend on how the results were
+//! made are `Results::repeat` and its kin.
 
 use crate::results::Results;
 

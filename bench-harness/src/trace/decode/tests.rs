@@ -130,8 +130,8 @@ fn any_bytes_are_an_error_or_can_be_replayed() {
     assert!(sound > 100, "{sound} sound traces only");
 }
 
-/// A deterministic program of several threads, as bytes: each thread frees some of its own blocks and some
-/// of others'.
+/// A deterministic program of several threads, as bytes: each thread frees some of its own blocks
+/// and some of others'.
 fn crowd(threads: u64, calls: usize) -> Vec<u8> {
     let mut random = Random::new(11);
     let mut events = Vec::new();

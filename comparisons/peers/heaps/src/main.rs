@@ -118,7 +118,8 @@ impl Drop for Mimalloc {
     }
 }
 
-// SAFETY: blocks live until they are freed or the heap is dropped, which the reference outlives not.
+// SAFETY: blocks live until they are freed or the heap is dropped, which the reference outlives
+// not.
 unsafe impl Allocator for &Mimalloc {
     fn allocate(&self, layout: Layout) -> Result<NonNull<[u8]>, AllocError> {
         // SAFETY: a live heap of this thread's, as a `NonNull` is not `Send`.
