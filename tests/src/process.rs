@@ -6,10 +6,10 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::mem;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -91,6 +91,21 @@ fn without_emulator(errors: Vec<u8>) -> Vec<u8> {
         .collect()
 }
 
+/// Starts the command. A program that this process wrote a moment ago may be busy: another thread
+/// that forked meanwhile has a copy of the descriptor until it calls `exec`.
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    let mut tries = 0;
+    loop {
+        match command.spawn() {
+            Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy && tries < 500 => {
+                tries += 1;
+                thread::sleep(Duration::from_millis(10));
+            }
+            result => return result,
+        }
+    }
+}
+
 /// Runs `command` to its end and to that of all that hold its output, or kills it and its children
 /// after `limit`.
 #[track_caller]
@@ -99,12 +114,8 @@ pub fn run(mut command: Command, limit: Duration) -> Finished {
     let limit = limit * slowness.unwrap_or(1);
     let shown = format!("{command:?}");
     let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .process_group(0)
-        .spawn()
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut child = spawn(&mut command)
         .unwrap_or_else(|e| panic!("cannot start {shown}: {e}; ci/test installs what is needed"));
     let stdout = collect(child.stdout.take().expect("stdout is piped"));
     let stderr = collect(child.stderr.take().expect("stderr is piped"));
