@@ -133,7 +133,10 @@ fn another_users_process_is_refused_by_rights() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
     let copy = folder.path().join("stratalloc-ctl");
-    fs::copy(ctl::program(), &copy).expect("a copy");
+    // By another process: a thread of this one that forks meanwhile would hold the copy open.
+    let mut cp = Command::new("cp");
+    cp.arg(ctl::program()).arg(&copy);
+    run(cp, LIMIT).expect_success();
     let mut other = Command::new("setpriv");
     other.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
     other.arg(&copy).args([&ours.pid(), "stats"]);
