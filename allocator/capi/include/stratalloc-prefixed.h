@@ -55,6 +55,8 @@ int st_write_profile(const char *path);
 int st_profile_write(int kind, int format, const char *path);
 int st_profile_write_fd(int kind, int format, int fd);
 void st_profile_mark_base(void);
+unsigned st_tag_push(const char *name);
+void st_tag_pop(unsigned before);
 size_t st_metrics(char *buffer, size_t length);
 
 /* gperftools' MallocExtension: see gperftools/malloc_extension_c.h. The answers of

@@ -115,7 +115,8 @@ pub unsafe extern "C" fn stratalloc_metrics(buffer: *mut c_char, length: usize) 
 ///
 /// # Safety
 /// `name` is null, which means none, or a string that a NUL ends.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_tag_push"))]
 pub unsafe extern "C" fn stratalloc_tag_push(name: *const c_char) -> c_uint {
     let tag = if name.is_null() {
         0
@@ -127,7 +128,8 @@ pub unsafe extern "C" fn stratalloc_tag_push(name: *const c_char) -> c_uint {
 }
 
 /// Brings the tag back that there was before a `stratalloc_tag_push`, by what that returned.
-#[unsafe(no_mangle)]
+#[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
+#[cfg_attr(feature = "prefixed", unsafe(export_name = "st_tag_pop"))]
 pub extern "C" fn stratalloc_tag_pop(before: c_uint) {
     labels::enter(before as u16);
 }
