@@ -232,23 +232,6 @@ impl PageMap {
         None
     }
 
-    /// Calls `visit` with the page heap's record of each huge page, in no order.
-    pub fn for_each_huge(&self, mut visit: impl FnMut(*mut c_void)) {
-        for leaf in (0..ROOT_LEN).filter_map(|index| self.leaf_at(index)) {
-            for entry in &leaf.tables {
-                // SAFETY: null, or a table, which is never freed. Acquire: pairs with the Release
-                // in `table_or_new`; the table's zeroes are visible.
-                let table = unsafe { entry.load(Ordering::Acquire).as_ref() };
-                // Relaxed: the visitor takes the page heap's lock before it reads the record.
-                let huge =
-                    table.map_or(ptr::null_mut(), |table| table.huge.load(Ordering::Relaxed));
-                if !huge.is_null() {
-                    visit(huge);
-                }
-            }
-        }
-    }
-
     /// Makes sure that a large block at `addr` can be entered. Returns whether it can. A caller
     /// that then enters none calls `remove`.
     pub fn ensure_large(&self, addr: usize) -> bool {

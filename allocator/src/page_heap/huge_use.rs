@@ -40,6 +40,18 @@ impl<O: Os> PageHeap<O> {
         }
     }
 
+    /// Calls `visit` with the address of each huge page all of which is the heap's, without the
+    /// lock. Those that it owns in part are left out (`partial`). For whoever searches the
+    /// process's memory for pointers: what lies in the heap and in no live block is no pointer of
+    /// the program's.
+    pub fn for_each_owned(&self, mut visit: impl FnMut(usize)) {
+        self.for_each_huge_page(|huge| {
+            if !huge.has_absent {
+                visit(huge.addr);
+            }
+        });
+    }
+
     /// The huge page at `addr`, if the heap has one there.
     fn huge_use(&self, addr: usize) -> Option<HugeUse> {
         let _guard = self.lock();
@@ -57,5 +69,24 @@ impl<O: Os> PageHeap<O> {
             is_huge_backed: huge.huge_backed,
             has_absent: huge.has_absent,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::HUGE_SIZE;
+    use crate::page::size_class::SizeClass;
+    use crate::page::units::Length;
+    use crate::page_heap::PAGE_HEAP;
+
+    #[test]
+    fn the_huge_page_of_a_block_is_among_those_of_the_heap() {
+        let block = PAGE_HEAP.allocate(Length(3), Length(1), SizeClass::NONE).expect("memory");
+        // SAFETY: the span that was just allocated, which nothing else refers to.
+        let block = unsafe { block.as_ref() }.start.addr();
+        let mut owned = Vec::new();
+        PAGE_HEAP.for_each_owned(|addr| owned.push(addr));
+        assert!(owned.contains(&(block & !(HUGE_SIZE - 1))), "{block:x}: {owned:x?}");
+        assert!(owned.iter().all(|addr| addr.is_multiple_of(HUGE_SIZE)));
     }
 }

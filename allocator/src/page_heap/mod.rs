@@ -28,8 +28,8 @@
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
-//! * `owned`: which addresses are the heap's.
-//! * `verify`: checking the records of the huge pages. `huge_use`: how full each is, for a map.
+//! * `verify`: checking the records of the huge pages. `huge_use`: how full each
+//!   is, for a map, and which addresses are the heap's.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
 //! * `sampled_pages`: pages of sampled blocks, kept for the next ones.
 //!
@@ -70,7 +70,6 @@ mod relocate;
 mod resize;
 
 mod direct;
-mod owned;
 mod verify;
 
 mod huge_use;
