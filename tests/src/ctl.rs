@@ -5,6 +5,8 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -100,4 +102,11 @@ fn cargo(arguments: &[&str]) -> Result<(), String> {
         .map_err(|e| format!("cargo cannot be started: {e}"))?;
     let said = String::from_utf8_lossy(&output.stderr);
     if output.status.success() { Ok(()) } else { Err(format!("cargo {arguments:?}:\n{said}")) }
+}
+
+/// A folder that only its owner may enter, as those of control sockets must be.
+pub fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+    folder
 }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::mem;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -104,6 +104,17 @@ pub fn spawn(command: &mut Command) -> io::Result<Child> {
             result => return result,
         }
     }
+}
+
+/// Starts a service that says a line once it is ready, and waits for that line. Its input is open
+/// until the child's `stdin` is dropped.
+#[track_caller]
+pub fn start_service(command: &mut Command) -> (Child, String) {
+    let mut child = spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped())).expect("a service");
+    let mut line = String::new();
+    let stdout = child.stdout.as_mut().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    (child, line)
 }
 
 /// Runs `command` to its end and to that of all that hold its output, or kills it and its children

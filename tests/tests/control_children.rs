@@ -2,25 +2,17 @@
 //! And the children that must have none: those that do not allocate, and those that share memory.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use stratalloc_tests::compile::{Link, command};
-use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::process::{Finished, run, start_service};
 use stratalloc_tests::{ctl, library};
 use tempfile::TempDir;
 
 const LIMIT: Duration = Duration::from_secs(60);
-
-fn private_folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
-    folder
-}
 
 fn ask(target: &str, arguments: &[&str]) -> Finished {
     let mut command = Command::new(ctl::program());
@@ -52,18 +44,13 @@ struct Server {
 impl Server {
     /// With sockets at `socket` in a folder of their own.
     fn start(arguments: &[&str], socket: &str, link: Link) -> Self {
-        let folder = private_folder();
-        let mut child = command("prefork.c", link)
-            .args(arguments)
-            .env("STRATALLOC_CONTROL", folder.path().join(socket))
-            .env("STRATALLOC_LEAK_REPORT", "trace")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server");
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let folder = ctl::private_folder();
+        let (mut child, line) = start_service(
+            command("prefork.c", link)
+                .args(arguments)
+                .env("STRATALLOC_CONTROL", folder.path().join(socket))
+                .env("STRATALLOC_LEAK_REPORT", "trace"),
+        );
         let mut words = line.split_whitespace().map(str::to_owned);
         assert_eq!(words.next().as_deref(), Some("ready"));
         let input = child.stdin.take();
@@ -124,7 +111,7 @@ fn a_daemon_answers_after_its_parent_has_ended() {
 /// Redis forks, leaves its session, and goes on as the child; the server is followed by its number.
 #[test]
 fn a_redis_server_that_became_a_daemon_is_followed() {
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     let at = |name: &str| folder.path().join(name).display().to_string();
     let mut server = Command::new("redis-server");
     server.args(["--port", "0", "--save", "", "--daemonize", "yes", "--dir"]).arg(folder.path());
@@ -175,7 +162,7 @@ fn a_redis_server_that_became_a_daemon_is_followed() {
 /// parent's memory, and children that are gone at once leave no socket behind.
 #[test]
 fn children_that_need_no_thread_have_none() {
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     let mut program = command("prefork.c", Link::Preload);
     program.arg("kinds").env("STRATALLOC_CONTROL", folder.path().join("%p.sock"));
     let text = run(program, LIMIT).expect_success().text();

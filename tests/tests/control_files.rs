@@ -2,14 +2,12 @@
 //! folders by build-id. Never a file of the same name that is another one.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, program};
-use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::process::{Finished, run, start_service};
 use stratalloc_tests::{ctl, library};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -35,11 +33,7 @@ struct Running(Child);
 impl Running {
     fn start(mut program: Command, socket: &Path) -> Self {
         program.env("STRATALLOC_CONTROL", socket).env("STRATALLOC_LEAK_REPORT", "trace");
-        program.env("LD_PRELOAD", library::shared()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = program.spawn().expect("the program");
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (child, line) = start_service(program.env("LD_PRELOAD", library::shared()));
         assert_eq!(line, "ready\n");
         Self(child)
     }
@@ -58,12 +52,6 @@ fn tool(arguments: &[&str]) -> Finished {
     run(command, LIMIT)
 }
 
-fn private_folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
-    folder
-}
-
 /// The program of a container lies at a path where this machine has another program. Names come
 /// from the container's. Only root can make a container here.
 #[test]
@@ -72,7 +60,7 @@ fn names_of_a_containers_process_come_from_its_own_files() {
     if unsafe { libc::geteuid() } != 0 {
         return;
     }
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     let (here, there) = (folder.path().join("app"), folder.path().join("root"));
     compile(&here, "of_the_host");
     compile(&there, "of_the_container");
@@ -111,12 +99,7 @@ fn a_process_in_a_namespace_of_processes_is_found_by_its_number_here() {
                   LD_PRELOAD=/proc/self/fd/9 exec /proc/self/fd/8 workers 0";
     container.args(["--mount", "--pid", "--fork", "--mount-proc", "sh", "-c", script]);
     container.arg(program("prefork.c", Link::Preload)).arg(library::shared());
-    container.env("STRATALLOC_CONTROL", "1");
-    let mut child =
-        container.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("unshare");
-    let mut line = String::new();
-    let stdout = child.stdout.as_mut().expect("stdout is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let (child, line) = start_service(container.env("STRATALLOC_CONTROL", "1"));
     let running = Running(child);
     assert!(line.starts_with("ready"), "{line}");
     let rows = tool(&["list", "--format", "json"]).expect_success().text();
@@ -134,7 +117,7 @@ fn a_process_in_a_namespace_of_processes_is_found_by_its_number_here() {
 /// debug information of another build.
 #[test]
 fn a_stripped_program_is_named_by_its_build_id() {
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     compile(folder.path(), "kept_aside");
     let binary = folder.path().join("program");
     let at = |name: &str| folder.path().join(name).display().to_string();

@@ -3,18 +3,18 @@
 //! page.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stratalloc_tests::compile::{Link, command, program};
 use stratalloc_tests::ctl;
-use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::process::{Finished, run, start_service};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -38,11 +38,7 @@ impl Running {
     }
 
     fn of(program: &mut Command) -> Self {
-        let child = program.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-        let mut child = child.expect("the program");
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (child, line) = start_service(program);
         assert!(line.starts_with("ready"), "{line}");
         Self(child)
     }
@@ -57,12 +53,6 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn private_folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
-    folder
 }
 
 /// What the tool says when it fails: one line.
@@ -95,7 +85,7 @@ fn each_cause_of_a_refusal_is_named_and_says_what_to_do() {
         );
     }
     // One whose folder is open to others.
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("our folder");
     let socket = folder.path().join("s").display().to_string();
     let refused = Running::start(Link::Preload, &[("STRATALLOC_CONTROL", &socket)]);
@@ -112,7 +102,7 @@ fn each_cause_of_a_refusal_is_named_and_says_what_to_do() {
 /// A stale socket at the path of a process that runs without one.
 #[test]
 fn a_socket_of_an_earlier_process_of_the_same_number_is_stale() {
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     let socket = folder.path().join("s").display().to_string();
     let silent = Running::start(Link::Preload, &[("STRATALLOC_CONTROL", &socket)]);
     fs::remove_file(&socket).expect("its socket");
@@ -149,7 +139,7 @@ fn another_users_process_is_refused_by_rights() {
 /// A process that answers as other versions would.
 #[test]
 fn another_version_is_named() {
-    let folder = private_folder();
+    let folder = ctl::private_folder();
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).expect("a socket");
     let answers = ["error: unknown request\n", "ok\nprotocol 9\nversion 7.0.0\nlive_bytes 1\n"];

@@ -7,14 +7,13 @@
 //! cannot run has a comment before it, `<!-- not run: WHY -->`, and is counted.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, program};
-use stratalloc_tests::process::run;
+use stratalloc_tests::process::{run, start_service};
 use stratalloc_tests::{ctl, library};
 
 const LIMIT: Duration = Duration::from_secs(300);
@@ -97,16 +96,11 @@ impl Scratch {
         }
         fs::create_dir(at("sockets")).expect("a folder");
         fs::set_permissions(at("sockets"), fs::Permissions::from_mode(0o700)).expect("our folder");
-        let mut service = Command::new(ctl::example("service"))
-            .env("STRATALLOC_CONTROL", at("sockets/%p.sock"))
-            .env("STRATALLOC_LEAK_REPORT", "trace")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the service");
-        let mut line = String::new();
-        let stdout = service.stdout.as_mut().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (service, _) = start_service(
+            Command::new(ctl::example("service"))
+                .env("STRATALLOC_CONTROL", at("sockets/%p.sock"))
+                .env("STRATALLOC_LEAK_REPORT", "trace"),
+        );
         Self { folder, service }
     }
 

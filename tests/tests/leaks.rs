@@ -2,15 +2,13 @@
 //! status, forked children.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
 use stratalloc_tests::compile::{Link, command};
 use stratalloc_tests::ctl;
-use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::process::{Finished, run, start_service};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -146,19 +144,13 @@ fn children_report_their_own_leaks() {
 /// thread-local storage lead to is reachable.
 #[test]
 fn a_running_process_is_searched_and_goes_on() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
-    let mut child = command("unreachable.c", Link::Preload)
-        .arg("serve")
-        .env("STRATALLOC_CONTROL", folder.path().join("%p.sock"))
-        .env("STRATALLOC_LEAK_REPORT", "trace")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the program");
-    let mut line = String::new();
-    let stdout = child.stdout.as_mut().expect("stdout is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let folder = ctl::private_folder();
+    let (mut child, line) = start_service(
+        command("unreachable.c", Link::Preload)
+            .arg("serve")
+            .env("STRATALLOC_CONTROL", folder.path().join("%p.sock"))
+            .env("STRATALLOC_LEAK_REPORT", "trace"),
+    );
     assert_eq!(line, "ready\n");
     let search = |format: &str| {
         let mut command = Command::new(ctl::program());
@@ -182,19 +174,13 @@ fn a_running_process_is_searched_and_goes_on() {
 /// still comes to an end, and harms nothing.
 #[test]
 fn a_busy_process_is_searched_too() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+    let folder = ctl::private_folder();
     let socket = folder.path().join("s");
-    let mut service = Command::new(ctl::example("service"))
-        .env("STRATALLOC_CONTROL", &socket)
-        .env("STRATALLOC_LEAK_REPORT", "trace")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the service");
-    let mut line = String::new();
-    let stdout = service.stdout.as_mut().expect("stdout is piped");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let (mut service, _) = start_service(
+        Command::new(ctl::example("service"))
+            .env("STRATALLOC_CONTROL", &socket)
+            .env("STRATALLOC_LEAK_REPORT", "trace"),
+    );
     for _ in 0..10 {
         let mut command = Command::new(ctl::program());
         command.arg(&socket).args(["leaks", "--unreachable"]);

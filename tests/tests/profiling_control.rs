@@ -2,17 +2,17 @@
 //! other commands, who may talk, and what garbage does (nothing).
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use stratalloc_tests::compile::{Link, command};
 use stratalloc_tests::ctl;
-use stratalloc_tests::process::{Finished, run};
+use stratalloc_tests::process::{Finished, run, start_service};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -31,20 +31,14 @@ impl Service {
 
     /// A program that says `ready`, and ends when its input does.
     fn start_program(mut program: Command, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+        let folder = ctl::private_folder();
         let socket = folder.path().join("control.sock");
-        let mut child = program
-            .env("STRATALLOC_CONTROL", &socket)
-            .envs(variables.iter().copied())
-            .current_dir(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the service");
-        let mut line = String::new();
-        let stdout = child.stdout.as_mut().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let (mut child, line) = start_service(
+            program
+                .env("STRATALLOC_CONTROL", &socket)
+                .envs(variables.iter().copied())
+                .current_dir(folder.path()),
+        );
         assert_eq!(line, "ready\n");
         let input = child.stdin.take();
         Self { child, input, socket, _folder: folder }
@@ -251,8 +245,7 @@ fn a_signal_writes_a_profile() {
 /// is named after is gone.
 #[test]
 fn a_program_that_leaves_main_by_pthread_exit_ends_by_itself() {
-    let folder = tempfile::tempdir().expect("a folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700)).expect("our folder");
+    let folder = ctl::private_folder();
     let mut program = command("main_exits.c", Link::Preload);
     program.env("STRATALLOC_CONTROL", folder.path().join("control.sock"));
     program.env("STRATALLOC_DUMP_SIGNAL", "usr2");
