@@ -5,7 +5,8 @@
 //! [`Runner`] has a folder in which it writes such files and runs the others: commands by one shell,
 //! line by line; in a block with lines that begin with `$ `, the others are the output, and each must
 //! come, whatever its numbers are. A block of Rust is compiled and run. What a document's commands
-//! need beside the library, its test puts into the folder.
+//! need beside the library, its test puts into the folder; programs into `bin`, by
+//! [`Runner::link`].
 
 use std::ffi::OsString;
 use std::fs;
@@ -97,27 +98,24 @@ fn comment(rest: &str) -> String {
     rest.strip_suffix(" -->").expect("the comment ends on its line").to_owned()
 }
 
-/// The rows of a document's tables below the heading `heading`, to the next heading of that level:
-/// their cells, without the heads.
+/// The rows of a document's tables between the heading `heading` and the next one: their cells,
+/// without the heads.
 #[must_use]
 pub fn table_rows(document: &str, heading: &str) -> Vec<Vec<String>> {
     let text = read(document);
     let (_, below) = text
         .split_once(&format!("\n{heading}\n"))
         .unwrap_or_else(|| panic!("{document} has no heading {heading:?}"));
-    let level = heading.split(' ').next().unwrap_or_default().to_owned() + " ";
-    let lines = below.lines().take_while(|line| !line.starts_with(&level));
+    let lines = below.lines().take_while(|line| !line.starts_with('#'));
     let mut rows: Vec<Vec<String>> = Vec::new();
-    for line in lines {
-        let Some(inside) = line.strip_prefix("| ").or_else(|| line.strip_prefix("|-")) else {
-            continue;
-        };
+    for line in lines.filter(|line| line.starts_with('|')) {
         if line.starts_with("|-") {
+            // What stands above that is the head.
             rows.pop();
             continue;
         }
-        let inside = inside.strip_suffix(" |").expect("a row ends with a line");
-        rows.push(inside.split(" | ").map(|cell| cell.trim().to_owned()).collect());
+        let inside = line.trim_matches('|');
+        rows.push(inside.split('|').map(|cell| cell.trim().to_owned()).collect());
     }
     rows
 }
@@ -133,6 +131,7 @@ impl Default for Runner {
     fn default() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         fs::create_dir_all(folder.path().join("target/release")).expect("folders");
+        fs::create_dir(folder.path().join("bin")).expect("a folder");
         for file in [library::shared(), library::archive()] {
             let name = file.file_name().expect("a name").to_owned();
             symlink(&file, folder.path().join("target/release").join(name)).expect("a link");
@@ -156,6 +155,11 @@ impl Runner {
     /// From now on, commands run with this variable.
     pub fn set(&mut self, name: impl Into<String>, value: impl Into<OsString>) {
         self.variables.push((name.into(), value.into()));
+    }
+
+    /// From now on, `name` is the program at `path`.
+    pub fn link(&self, name: &str, path: &Path) {
+        symlink(path, self.folder().join("bin").join(name)).expect("a link");
     }
 
     /// Writes the file that the block is, or runs it. Returns what it printed, or `None` where the
@@ -211,7 +215,8 @@ impl Runner {
         }
         let tool = ctl::program();
         let path = std::env::var("PATH").expect("a path");
-        let path = format!("{}:{path}", tool.parent().expect("a folder").display());
+        let ours = self.folder().join("bin");
+        let path = format!("{}:{}:{path}", ours.display(), tool.parent().expect("it").display());
         let mut shell = Command::new("bash");
         shell.args(["-c", &script]).current_dir(self.folder());
         shell.env("PATH", path).env("CARGO_TARGET_DIR", library::target_dir());
