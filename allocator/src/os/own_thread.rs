@@ -241,9 +241,10 @@ impl OwnThread {
     }
 
     /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes`
-    /// returned `seen`. For the thread itself.
-    pub fn sleep(&self, ms: Option<u64>, seen: u32) {
-        Linux::wait_for(&self.wakes, seen, ms);
+    /// returned `seen`, or until the C library sends its signal for calls such as `setresuid`.
+    /// Returns whether that came. For the thread itself.
+    pub fn sleep(&self, ms: Option<u64>, seen: u32) -> bool {
+        Linux::wait_for(&self.wakes, seen, ms)
     }
 
     /// In a forked child, which has no such thread.
