@@ -4,7 +4,7 @@ use super::auxv::{Fact, fact};
 use super::contract::Os;
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
-use super::{thread_slot, vdso};
+use super::{residency, thread_slot, vdso};
 use crate::base::probe::timed;
 use crate::sync::{AtomicU32, Futex, Ordering, Rank};
 use core::num::NonZeroUsize;
@@ -212,11 +212,7 @@ impl Os for Linux {
     }
 
     fn residency(&self, addr: usize, flags: &mut [u8]) -> bool {
-        let bytes = flags.len() * self.page_size();
-        // SAFETY: writes a byte for each page; an address where nothing is mapped is refused.
-        !failed(unsafe {
-            call(libc::SYS_mincore, [addr, bytes, flags.as_mut_ptr().addr(), 0, 0, 0])
-        })
+        residency::ask(addr, flags, self.page_size())
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {
