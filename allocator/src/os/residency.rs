@@ -53,14 +53,20 @@ fn by_pagemap(addr: usize, flags: &mut [u8], page: usize) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::os::{Linux, Os};
+    use crate::os::auxv::{Fact, fact};
 
     /// Both sources say the same of a range with holes, however long it is.
     #[test]
     fn the_page_map_says_what_mincore_says() {
-        let page = Linux.page_size();
+        let page = fact(Fact::PageSize);
         let pages = 3 * PIECE / size_of::<u64>() + 5;
-        let addr = Linux.map(pages * page, 0).expect("memory");
+        let protection = (libc::PROT_READ | libc::PROT_WRITE) as usize;
+        let kind = (libc::MAP_PRIVATE | libc::MAP_ANONYMOUS) as usize;
+        let args = [0, pages * page, protection, kind, usize::MAX, 0];
+        // SAFETY: without MAP_FIXED a new mapping disturbs no other.
+        let addr = unsafe { call(libc::SYS_mmap, args) };
+        assert!(!failed(addr), "memory");
+        let addr = addr as usize;
         for index in (0..pages).filter(|index| index % 3 == 0 || index % 7 == 0) {
             // SAFETY: within the mapping, which is this test's.
             unsafe { core::ptr::without_provenance_mut::<u8>(addr + index * page).write(1) };
@@ -70,6 +76,6 @@ mod tests {
         assert_eq!(asked.iter().map(|flag| flag & 1).collect::<std::vec::Vec<_>>(), read);
         assert!(read.contains(&0) && read.contains(&1));
         // SAFETY: the mapping is this test's, and nothing is left that uses it.
-        unsafe { Linux.unmap(addr, pages * page) };
+        unsafe { call(libc::SYS_munmap, [addr, pages * page, 0, 0, 0, 0]) };
     }
 }
