@@ -4,7 +4,8 @@
 //! programs that they run are in `tests/programs/`. This library finds the C library under test
 //! ([`library`]), compiles programs against it ([`compile`]), runs them under a time limit
 //! ([`process`]), under control groups that are made up ([`container`]), compares applications with
-//! and without it ([`applications`]), runs what documents show ([`documents`]), and holds the expected texts of misuse reports ([`misuse`]), the check of
+//! and without it ([`applications`]), runs what documents show ([`documents`]), and holds the
+//! expected texts of misuse reports ([`misuse`]), the check of
 //! the allocator's layers ([`layers`]) and the list of what the Rust crate exports
 //! ([`public_api`]).
 //!
