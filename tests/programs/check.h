@@ -27,6 +27,19 @@
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 
+/* How many times slower an emulator is than a machine: STRATALLOC_EMULATED, which ci/aarch64 sets, or 1. */
+static inline unsigned slowness(void) {
+    const char *text = getenv("STRATALLOC_EMULATED");
+    int times = text ? atoi(text) : 1;
+    return times > 1 ? (unsigned)times : 1;
+}
+
+/* How often to do what a machine would do `full` times. */
+static inline int amount(int full) {
+    int reduced = full / (int)slowness();
+    return reduced > 1 ? reduced : 1;
+}
+
 /* Hides where a pointer comes from and that it escapes, so that no call is optimised away. */
 static inline void *opaque(void *pointer) {
     __asm__ volatile("" : "+r"(pointer) : : "memory");

@@ -42,7 +42,8 @@ static struct block make(size_t size) {
 static void *work(void *argument) {
     size_t thread = (size_t)argument;
     static _Thread_local struct block batch[BATCH], kept[KEPT_FOR][BATCH / KEPT_OF];
-    for (size_t round = 0; round < BATCHES; round++) {
+    size_t batches = (size_t)amount(BATCHES);
+    for (size_t round = 0; round < batches; round++) {
         struct block *old = kept[round % KEPT_FOR];
         for (size_t i = 0; i < BATCH / KEPT_OF; i++)
             free(old[i].address);
@@ -51,7 +52,7 @@ static void *work(void *argument) {
         for (size_t i = 0; i < BATCH; i++) {
             if (i % KEPT_OF == 0)
                 old[i / KEPT_OF] = batch[i];
-            else if (round + 1 < BATCHES)
+            else if (round + 1 < batches)
                 free(batch[i].address);
             else
                 held[thread][counts[thread]++] = batch[i];

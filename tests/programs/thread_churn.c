@@ -37,7 +37,7 @@ static void *short_life(void *argument) {
 }
 
 int main(int argc, char **argv) {
-    int total = argc > 1 ? atoi(argv[1]) : 30000, started = 0, i, j;
+    int total = amount(argc > 1 ? atoi(argv[1]) : 30000), started = 0, i, j;
     size_t early = 0, late;
     expect_library();
     while (started < total) {
