@@ -121,6 +121,12 @@ static inline size_t resident_bytes(void) {
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* Whether the resident bytes became less than `most` more in the life of many threads. An emulator adds some 300 KiB of its
+ * own for each thread that ever was, whatever allocates: there nothing can be said. */
+static inline int grew_by_less(size_t before, size_t now, size_t most) {
+    return slowness() > 1 || now < before + most;
+}
+
 /* The number behind `name` in a file of /proc/self, in KiB. Without stdio, which would allocate. */
 static inline size_t kib_of(const char *path, const char *name) {
     static char text[8192];

@@ -42,8 +42,7 @@ static struct block make(size_t size) {
 static void *work(void *argument) {
     size_t thread = (size_t)argument;
     static _Thread_local struct block batch[BATCH], kept[KEPT_FOR][BATCH / KEPT_OF];
-    size_t batches = (size_t)amount(BATCHES);
-    for (size_t round = 0; round < batches; round++) {
+    for (size_t round = 0; round < BATCHES; round++) {
         struct block *old = kept[round % KEPT_FOR];
         for (size_t i = 0; i < BATCH / KEPT_OF; i++)
             free(old[i].address);
@@ -52,7 +51,7 @@ static void *work(void *argument) {
         for (size_t i = 0; i < BATCH; i++) {
             if (i % KEPT_OF == 0)
                 old[i / KEPT_OF] = batch[i];
-            else if (round + 1 < batches)
+            else if (round + 1 < BATCHES)
                 free(batch[i].address);
             else
                 held[thread][counts[thread]++] = batch[i];
