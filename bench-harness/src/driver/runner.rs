@@ -2,6 +2,7 @@
 //! asked.
 
 use super::instructions::collected;
+use super::sampled::{INTERVAL, SAMPLED};
 use super::spawn::{self, SpawnError};
 use crate::child::{Answer, Description, LIBRARIES, PRELOADED_NAME, PRELOADED_PATH, PROTOCOL};
 use crate::results::Origin;
@@ -155,6 +156,22 @@ impl Runner {
         }
     }
 
+    /// The same allocator once more, with a sample for each 512 KiB.
+    pub(super) fn sampled(&self) -> Result<Self, String> {
+        let (option, value) = INTERVAL;
+        let mut start = self.start.clone();
+        start.environment.push((option, value.into()));
+        let mut runner = Self::introduce(start, self.library.clone(), None)?;
+        runner.description.name = format!("{}{SAMPLED}", self.name());
+        runner.description.title += &format!(", with a sample for each {value}");
+        let named = |origin: &Origin| Origin {
+            allocator: runner.description.name.clone(),
+            ..origin.clone()
+        };
+        runner.origin = self.origin.as_ref().map(named);
+        Ok(runner)
+    }
+
     /// Tells the program where the traces are that were named on the command line, each with its
     /// name as a workload.
     pub fn set_traces(&mut self, traces: &[(String, PathBuf)]) {
@@ -180,7 +197,7 @@ impl Runner {
             .start
             .environment
             .iter()
-            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
+            .filter(|(name, _)| is_setting(name));
         let text = |value: &OsString| value.to_string_lossy().into_owned();
         let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
         Some((self.library.as_deref()?, settings))
@@ -264,9 +281,17 @@ const SETTINGS: [&str; 8] = [
     "TCMALLOC_",
     "SNMALLOC_",
     "RPMALLOC_",
-    "STRATALLOC_OPTIONS",
+    "STRATALLOC_",
     "GLIBC_TUNABLES",
 ];
+
+/// How the names of variables begin that driver and runners speak by.
+const OWN: &str = "STRATALLOC_BENCH_";
+
+/// Whether a variable sets an allocator.
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| name.starts_with(setting)) && !name.starts_with(OWN)
+}
 
 /// `command` with a runner's environment and none of the settings that this process has.
 fn prepared(
@@ -277,7 +302,7 @@ fn prepared(
     command.args(arguments).env_remove("LD_PRELOAD");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if SETTINGS.iter().any(|setting| text.starts_with(setting)) {
+        if is_setting(&text) {
             command.env_remove(&name);
         }
     }
