@@ -7,7 +7,7 @@
 
 use super::cache::{ThreadCache, current};
 use super::enter::{enter, enter_if_live};
-use super::sampling::{make_room_before_sample, put_aside, put_chain_aside};
+use super::sampling::{make_room_aside, make_room_before_sample, put_aside, put_chain_aside};
 use super::{clear, cow, drain, shared_blocks, sizing};
 use crate::base::hint::unlikely;
 use crate::central::chain::{Chain, FreeObject, Search};
@@ -157,7 +157,8 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
         return false;
     }
     // SAFETY: the caller gives up `object`, which is one of `class`.
-    cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
+    (cache.renew_budget(counter, class) || make_room_aside(&cache, counter, class))
+        && unsafe { cache.push(class, object) }
 }
 
 /// Takes back a whole chain, whose last object is `tail`, from the calling thread's quarantine.
