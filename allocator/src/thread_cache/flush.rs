@@ -152,8 +152,9 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);
-    // A class without a limit takes the whole slow path.
-    if limit == 0 || cache.avoids_cow() || cache.budget(class) > 0 {
+    // A class without a limit takes the whole slow path, and so does a full magazine.
+    let is_full = cache.loaded_count(class) >= limit;
+    if is_full || cache.avoids_cow() || cache.budget(class) > 0 {
         return false;
     }
     // SAFETY: the caller gives up `object`, which is one of `class`.

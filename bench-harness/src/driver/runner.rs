@@ -156,11 +156,18 @@ impl Runner {
         }
     }
 
-    /// The same allocator once more, with a sample for each 512 KiB.
+    /// The same allocator once more, with a sample for each 512 KiB: by a program that was compiled
+    /// to sample where it has one of its own, by the environment elsewhere.
     pub(super) fn sampled(&self) -> Result<Self, String> {
         let (option, value) = INTERVAL;
         let mut start = self.start.clone();
-        start.environment.push((option, value.into()));
+        let mut compiled = start.program.clone().into_os_string();
+        compiled.push(SAMPLED);
+        if self.library.is_none() && Path::new(&compiled).is_file() {
+            start.program = compiled.into();
+        } else {
+            start.environment.push((option, value.into()));
+        }
         let mut runner = Self::introduce(start, self.library.clone(), None)?;
         runner.description.name = format!("{}{SAMPLED}", self.name());
         runner.description.title += &format!(", with a sample for each {value}");
@@ -193,11 +200,7 @@ impl Runner {
     /// The library that serves `malloc` in place of the system's, if one does, and the variables
     /// that set the allocator: what it takes to put the same allocator under any other program.
     pub fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
-        let settings = self
-            .start
-            .environment
-            .iter()
-            .filter(|(name, _)| is_setting(name));
+        let settings = self.start.environment.iter().filter(|(name, _)| is_setting(name));
         let text = |value: &OsString| value.to_string_lossy().into_owned();
         let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
         Some((self.library.as_deref()?, settings))

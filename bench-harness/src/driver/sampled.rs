@@ -1,8 +1,9 @@
 //! Columns that say what sampling costs: our own allocators once more, each with a sample for every
 //! 512 KiB, beside those that they are held against.
 //!
-//! Nothing but a variable of the environment differs. A runner that has it proves that it samples,
-//! or has no column.
+//! A library is told by a variable of the environment. The program that has ours linked has a twin
+//! that was compiled to sample, as a service would be: its `dealloc` knows then. A runner that is to
+//! sample proves that it does, or has no column.
 
 use super::Runner;
 use crate::results::Failure;

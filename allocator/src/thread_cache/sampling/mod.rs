@@ -32,6 +32,7 @@ mod budget;
 mod aside;
 
 pub use aside::{
-    is_due, make_room_aside, make_room_before_sample, own_counter, put_aside, put_chain_aside, split,
+    is_due, make_room_aside, make_room_before_sample, own_counter, put_aside, put_chain_aside,
+    split,
 };
 pub use counter::{Draw, falls_on_uncounted, reset_in_child, set_draws, shared_random};
