@@ -10,9 +10,11 @@ use super::enter::{enter, enter_if_live};
 use super::sampling::{make_room_aside, make_room_before_sample, put_aside, put_chain_aside};
 use super::{clear, cow, drain, shared_blocks, sizing};
 use crate::base::hint::unlikely;
+use crate::base::probe::timed;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::central::{CentralTier, SharedTier};
 use crate::config::MAGAZINE_MAX_COUNT;
+use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
 use core::ptr;
@@ -135,8 +137,10 @@ unsafe fn flush_magazine(
         return false;
     }
     sizing::note_central_call(tier, cache, class);
-    // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-    unsafe { tier.flush(class, chain) };
+    timed!("flushed", vdso::now_ns, class.index(), chain.count * class.size(), {
+        // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
+        unsafe { tier.flush(class, chain) }
+    });
     true
 }
 
