@@ -161,6 +161,10 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     if is_full || cache.avoids_cow() || cache.budget(class) > 0 {
         return false;
     }
+    if cache.popped(class) >= limit {
+        // A thread that does not sample would have refilled or flushed by now, and its limit grown.
+        sizing::grow(&cache, class);
+    }
     // SAFETY: the caller gives up `object`, which is one of `class`.
     (cache.renew_budget(counter, class) || make_room_aside(&cache, counter, class))
         && unsafe { cache.push(class, object) }
