@@ -76,7 +76,7 @@ impl Stratalloc {
 /// [`options`](crate::options) tells of the defaults. What the environment says
 /// (`STRATALLOC_OPTIONS`) outweighs them, and so does what was set before. They cost no instruction
 /// where a thread's cache serves an allocation. With [`Options::sample_interval`] among them,
-/// `dealloc` has two instructions more, and spares a slow path that it takes otherwise in a process
+/// `dealloc` has three instructions more, and spares a slow path that it takes otherwise in a process
 /// that samples.
 ///
 /// There is one heap and one set of options per process: if a program has several values of this

@@ -119,7 +119,7 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// As [`deallocate_layout`], for a program that was compiled to sample: two instructions look at the
+/// As [`deallocate_layout`], for a program that was compiled to sample: three instructions look at the
 /// address of the block, in the place of a slow path for each.
 ///
 /// # Safety
