@@ -30,28 +30,28 @@ unsafe impl<A: GlobalAlloc> GlobalAlloc for Watched<A> {
     #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are those that the allocator inside asks for.
-        let call = || unsafe { self.0.alloc(layout) };
+        let call = move || unsafe { self.0.alloc(layout) };
         if WATCHING.load(Relaxed) { timed(layout.size() as i64, call) } else { call() }
     }
 
     #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         // SAFETY: the caller's promises are those that the allocator inside asks for.
-        let call = || unsafe { self.0.dealloc(block, layout) };
+        let call = move || unsafe { self.0.dealloc(block, layout) };
         if WATCHING.load(Relaxed) { timed(-(layout.size() as i64), call) } else { call() }
     }
 
     #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: the caller's promises are those that the allocator inside asks for.
-        let call = || unsafe { self.0.alloc_zeroed(layout) };
+        let call = move || unsafe { self.0.alloc_zeroed(layout) };
         if WATCHING.load(Relaxed) { timed(layout.size() as i64, call) } else { call() }
     }
 
     #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the caller's promises are those that the allocator inside asks for.
-        let call = || unsafe { self.0.realloc(block, layout, size) };
+        let call = move || unsafe { self.0.realloc(block, layout, size) };
         let growth = size as i64 - layout.size() as i64;
         if WATCHING.load(Relaxed) { timed(growth, call) } else { call() }
     }

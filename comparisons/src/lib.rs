@@ -7,5 +7,6 @@
 //! which `ci/bench` builds one by one, so that one that does not build costs its column only.
 
 mod mimalloc;
+pub mod ours;
 pub mod registry;
 pub mod system;

@@ -8,7 +8,7 @@ use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use bench_harness::scenarios::Tuning;
+use bench_harness::{driver, scenarios::Tuning};
 
 type Counters = unsafe extern "C" fn() -> libc::mallinfo2;
 
@@ -101,6 +101,26 @@ type Mallctl = unsafe extern "C" fn(
     *mut libc::c_void,
     usize,
 ) -> libc::c_int;
+
+/// What a proof has to say of sampling, where this process was told to sample: that it does, by
+/// `samples`, or else why the proof fails. Nothing where it was not.
+pub fn sampling_proof(samples: impl Fn() -> bool) -> Result<&'static str, String> {
+    let (option, value) = driver::INTERVAL;
+    match std::env::var_os(option) {
+        None => Ok(""),
+        Some(_) if samples() => Ok("; it samples"),
+        Some(_) => Err(format!("it does not sample, although {option} is {value}")),
+    }
+}
+
+/// Whether the preloaded library is ours, and samples: it has a profile only then.
+pub fn library_samples() -> bool {
+    type Write = unsafe extern "C" fn(*const libc::c_char) -> libc::c_int;
+    let Some(symbol) = function(c"stratalloc_write_profile") else { return false };
+    // SAFETY: our function of this name takes the name of a file, and returns 0 where it was
+    // written; the name is a C string.
+    unsafe { std::mem::transmute::<*mut libc::c_void, Write>(symbol)(c"/dev/null".as_ptr()) == 0 }
+}
 
 /// mimalloc's number of its version as people write it: 20403 and 243 are both 2.4.3.
 pub fn mimalloc_version(number: i32) -> String {

@@ -225,3 +225,62 @@ fn uprobes_see_every_call() {
     }
     assert_eq!(complete, calls, "stacks with both callers\n{said}\n{trace}");
 }
+
+/// What each of bpftrace's scripts says, a line for an event.
+const SCRIPT: &str = r#"
+usdt:LIBRARY:otel_memory:alloc { printf("alloc %lx %d %d\n", arg0, arg1, arg2); }
+usdt:LIBRARY:otel_memory:free { printf("free %lx\n", arg0); }
+usdt:LIBRARY:stratalloc:refilled { printf("refilled %d %d %d\n", arg0, arg1, arg2); }
+interval:ms:200 { printf("looking\n"); }
+"#;
+
+/// bpftrace reads the static probes of a running process, those that take time included: it counts
+/// up the word that tells the allocator to look at the clock.
+#[test]
+fn bpftrace_reads_the_static_probes() {
+    if Tracing::start().is_none() || Command::new("bpftrace").arg("--version").output().is_err() {
+        eprintln!("left out: no tracefs here that this user may add uprobes to, or no bpftrace");
+        return;
+    }
+    let mut program = command("probed.c", Link::Preload);
+    program.env("STRATALLOC_LEAK_REPORT", "trace").stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = program.spawn().expect("the program");
+    let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    assert_eq!(line, "ready\n");
+
+    let script = SCRIPT.replace("LIBRARY", library::shared().to_str().expect("a path in UTF-8"));
+    let mut look = Command::new("bpftrace");
+    look.args(["-p", &child.id().to_string(), "-e", &script]).stdout(Stdio::piped());
+    let mut look = look.spawn().expect("bpftrace");
+    let mut seen = BufReader::new(look.stdout.take().expect("stdout is piped"));
+    let mut text = String::new();
+    while text.matches("looking").count() < 2 {
+        let read = seen.read_line(&mut text).expect("a line");
+        assert!(read > 0, "bpftrace has ended: {text}");
+    }
+    child.stdin.take().expect("stdin is piped").write_all(b"\n").expect("a byte");
+    assert!(child.wait().expect("the program").success());
+    // It ends with the process.
+    seen.read_to_string(&mut text).expect("its output");
+    look.wait().expect("bpftrace");
+
+    let of = |event: &str| -> Vec<Vec<&str>> {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(event));
+        lines.map(|line| line.split_whitespace().collect()).collect()
+    };
+    let (allocated, freed, refilled) = (of("alloc "), of("free "), of("refilled "));
+    assert_eq!((allocated.len(), freed.len()), (100, 75), "{text}");
+    assert!(allocated.iter().all(|event| event[1..] == ["777", "777"]), "{text}");
+    let known: HashSet<&str> = allocated.iter().map(|event| event[0]).collect();
+    assert!(freed.iter().all(|event| known.contains(event[0])), "{text}");
+    // Where each call is traced, each is a refill.
+    assert_eq!(refilled.len(), 100, "{text}");
+    for event in &refilled {
+        let [size, object, took] = event[..] else { panic!("{event:?}") };
+        let (object, took): (usize, u64) = (object.parse().unwrap(), took.parse().unwrap());
+        assert!(size == "777" && object >= 777, "{event:?}");
+        assert!((1..1_000_000_000).contains(&took), "{event:?}");
+    }
+}

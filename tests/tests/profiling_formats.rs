@@ -259,7 +259,8 @@ fn static_probes_are_listed_in_the_library() {
     readelf.arg("--notes").arg(library::shared());
     let text = run(readelf, LIMIT).expect_success().text();
     let own = ["refill", "give_back", "flush", "span_allocate", "span_free", "grow"];
-    let more = ["release", "large_allocate", "large_free", "reclaim", "record"];
+    let more =
+        ["refilled", "flushed", "release", "large_allocate", "large_free", "reclaim", "record"];
     for (provider, names) in
         [("stratalloc", [own.as_slice(), &more].concat()), ("otel_memory", vec!["alloc", "free"])]
     {
@@ -275,7 +276,13 @@ fn static_probes_are_listed_in_the_library() {
         let found = text.match_indices(&wanted);
         found.map(|(at, _)| !of(at).starts_with("0x0000000000000000")).collect()
     };
-    for (name, wanted) in [("release", true), ("refill", false), ("alloc", false)] {
+    for (name, wanted) in [
+        ("release", true),
+        ("refilled", true),
+        ("flushed", true),
+        ("refill", false),
+        ("alloc", false),
+    ] {
         let found = semaphores(name);
         assert!(!found.is_empty() && found.iter().all(|&is| is == wanted), "{name}:\n{text}");
     }

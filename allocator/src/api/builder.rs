@@ -311,6 +311,12 @@ impl Options {
         }
     }
 
+    /// Whether these say that the program samples. In a `static` the compiler knows.
+    #[inline(always)]
+    pub(super) const fn sample(&self) -> bool {
+        self.values.names(Id::SampleInterval)
+    }
+
     /// Makes these the values of all options that nobody has set, unless that was done before.
     #[inline]
     pub(super) fn apply_once(&self) {

@@ -4,8 +4,9 @@
 use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};
 use crate::base::hint::unlikely;
-use crate::base::probe::probe;
+use crate::base::probe::{probe, timed};
 use crate::config::{MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
+use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::page::units::Length;
 use crate::thread_cache::{cache_for_alloc, refill};
@@ -79,7 +80,8 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 #[inline(never)]
 fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
-    let object = refill::pop_slow(class, size);
+    let object =
+        timed!("refilled", vdso::now_ns, size, class.size(), refill::pop_slow(class, size));
     init::after_first_allocation();
     background::attend(Call::Allocate);
     memory_pressure::relieve_if_wanted(0);

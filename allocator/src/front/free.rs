@@ -119,6 +119,46 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
+/// As [`deallocate_layout`], for a program that was compiled to sample: three instructions look at the
+/// address of the block, in the place of a slow path for each.
+///
+/// # Safety
+/// As [`deallocate_sized_aligned`].
+#[inline(always)]
+pub unsafe fn deallocate_layout_sampled(block: *mut u8, size: usize, align: usize) {
+    match SizeClass::of_aligned(size, align) {
+        Some(class) if !HARDENED => {
+            // SAFETY: the caller gives `block` up. `allocate_aligned` chose the same class for the
+            // same size and alignment, and never class 0.
+            if unlikely(!unsafe { caching::take_back_trusted(class, block) }) {
+                // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that
+                // of the layout.
+                unsafe { deallocate_sampled_slow(block, size, align, class.into()) }
+            }
+        }
+        // SAFETY: the duties are the same.
+        _ => unsafe { deallocate_layout(block, size, align) },
+    }
+}
+
+/// Cold, unless the process does not sample after all: puts a block, of `class` as its owner says,
+/// into the cache.
+///
+/// # Safety
+/// The caller gives `block` up; `class` is the one that `size` and `align` lead to, and not 0.
+#[cold]
+#[inline(never)]
+unsafe fn deallocate_sampled_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
+    // SAFETY: the caller gives `block` up, which is one of `class`. In threads that count this takes
+    // nothing.
+    if unsafe { take_back_sized(class.class(), block) } {
+        return;
+    }
+    // SAFETY: the caller gives `block` up, and no push took it; size, alignment and class are the
+    // caller's.
+    unsafe { deallocate_sized_looked_up(block, size, align, class) }
+}
+
 /// Cold, unless the thread counts: puts a block, of `class` as its owner says, into the cache if
 /// its address says that it is not a sampled one.
 ///

@@ -80,9 +80,10 @@ use plain as caching;
 #[cfg(feature = "valgrind")]
 pub use memcheck::{
     allocate, allocate_after_hot, allocate_aligned, allocate_aligned_zeroed, allocate_class,
-    allocate_hot, allocate_zeroed, deallocate, deallocate_layout, deallocate_sized,
-    deallocate_sized_aligned, deallocate_told, good_size, reallocate, reallocate_aligned,
-    reallocate_same_layout, resize_in_place, usable_size,
+    allocate_hot, allocate_zeroed, deallocate, deallocate_layout,
+    deallocate_layout as deallocate_layout_sampled, deallocate_sized, deallocate_sized_aligned,
+    deallocate_told, good_size, reallocate, reallocate_aligned, reallocate_same_layout,
+    resize_in_place, usable_size,
 };
 #[cfg(not(feature = "valgrind"))]
 pub use {
@@ -91,7 +92,8 @@ pub use {
         allocate_hot, allocate_zeroed, good_size,
     },
     free::{
-        deallocate, deallocate_layout, deallocate_sized, deallocate_sized_aligned, deallocate_told,
+        deallocate, deallocate_layout, deallocate_layout_sampled, deallocate_sized,
+        deallocate_sized_aligned, deallocate_told,
     },
     lookup::usable_size,
     realloc::{reallocate, reallocate_aligned, reallocate_same_layout, resize_in_place},

@@ -36,6 +36,12 @@ impl Compiled {
         Some(self)
     }
 
+    /// Whether there is a value for the parameter `id`.
+    #[inline(always)]
+    pub const fn names(&self, id: Id) -> bool {
+        self.named & id.bit() != 0
+    }
+
     /// The value for a parameter, if there is one.
     pub fn value(&self, parameter: &Parameter) -> Option<Value> {
         let number = self.numbers[parameter.id as usize];

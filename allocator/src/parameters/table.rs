@@ -220,8 +220,8 @@ static ALL: [Parameter; 20] = [
         meaning: "Mean bytes between two sampled allocations, for heap profiles; 512KiB is a good \
                   value; never: no thread counts. Must be set at the start to be changed later.",
         cost: "Not never: about 2 instructions more for an allocation and its free together, 16 \
-               where the caller of free says the size, and some 1,700 for each sample: \
-               5 % of the harness's workloads in the mean in C, 12 % in Rust. Shorter: more \
+               where the caller of free says the size, and some 2,000 for each sample: \
+               3 % of the harness's workloads in the mean in C, 11 % in Rust. Shorter: more \
                stacks walked, and a page for each sampled block.",
         clause: "C6.2",
     },

@@ -5,6 +5,7 @@
 use super::sampler::COUNT_UNIT;
 use super::stacks::{self, StackRef};
 use crate::base::scale::scale;
+use crate::config::OS_PAGE;
 use crate::os::Lock;
 use crate::page::metadata::{Kind, METADATA, note_used};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
@@ -61,8 +62,15 @@ const POOL_CHUNK: usize = 1 << 20;
 /// Most blocks that one shard holds: 8 million in all, in half a gibibyte.
 const MAX_BLOCKS: usize = 1 << 20;
 
+/// Chains whose heads share an OS page.
+const CHAINS_PER_PAGE: usize = OS_PAGE / size_of::<*mut Node>();
+/// OS pages of a shard's chains.
+const CHAIN_PAGES: usize = CHAINS / CHAINS_PER_PAGE;
+
 struct Shard {
     chains: *mut [*mut Node; CHAINS],
+    /// A bit for each OS page of `chains` that was written to, which statistics count.
+    touched: [u64; CHAIN_PAGES / 64],
     unused: *mut Node,
     pool: usize,
     pool_end: usize,
@@ -75,7 +83,14 @@ unsafe impl Send for Shard {}
 static TABLE: [Lock<Shard>; SHARDS] = [const {
     Lock::new(
         Rank::Profile,
-        Shard { chains: ptr::null_mut(), unused: ptr::null_mut(), pool: 0, pool_end: 0, count: 0 },
+        Shard {
+            chains: ptr::null_mut(),
+            touched: [0; CHAIN_PAGES / 64],
+            unused: ptr::null_mut(),
+            pool: 0,
+            pool_end: 0,
+            count: 0,
+        },
     )
 }; SHARDS];
 
@@ -101,6 +116,17 @@ impl Shard {
                 link = &raw mut (**link).next;
             }
             link
+        }
+    }
+
+    /// Counts the OS page of the head of `chain`, which is about to be written to, unless that was
+    /// done.
+    fn touch(&mut self, chain: usize) {
+        let page = chain / CHAINS_PER_PAGE;
+        let (word, bit) = (&mut self.touched[page / 64], 1 << (page % 64));
+        if *word & bit == 0 {
+            *word |= bit;
+            note_used(Kind::Watching, OS_PAGE);
         }
     }
 
@@ -132,7 +158,6 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
     let mut shard = TABLE[shard].lock();
     if shard.chains.is_null() {
         let table = METADATA.allocate_table(CHAINS * size_of::<*mut Node>()).ok_or(Full)?;
-        note_used(Kind::Watching, CHAINS * size_of::<*mut Node>());
         shard.chains = table as *mut _;
     }
     let link = shard.link_to(chain, addr);
@@ -143,6 +168,7 @@ pub fn insert(addr: usize, block: Block) -> Result<Option<Block>, Full> {
             return Ok(Some(core::mem::replace(&mut (**link).block, block)));
         }
         let node = shard.new_node().ok_or(Full)?;
+        shard.touch(chain);
         node.write(Node { next: ptr::null_mut(), addr, block });
         *link = node;
     }
@@ -229,4 +255,30 @@ fn copy_chain(shard: usize, chain: usize, skip: usize, to: &mut [Entry]) {
 /// Every lock, for `fork`.
 pub fn fork_locks() -> impl Iterator<Item = &'static dyn ForkLock> {
     TABLE.iter().map(|shard| -> &dyn ForkLock { shard })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::labels::Labels;
+    use super::*;
+    use crate::page::metadata::used;
+
+    /// A profile of a few hundred blocks must not be shown as the eight mebibytes that its tables
+    /// could need.
+    #[test]
+    fn tables_count_as_far_as_they_are_touched() {
+        const BLOCKS: usize = 64;
+        let before = used(Kind::Watching);
+        let stack = stacks::intern(&[1, 2, 3], Labels::default()).expect("there is room");
+        let block = Block { size: 10, count: COUNT_UNIT, stack, born_ms: 0 };
+        // Addresses that no other test's allocations have.
+        let addresses = (1..=BLOCKS).map(|number| number << 48 | 0x40);
+        for addr in addresses.clone() {
+            assert!(insert(addr, block).expect("there is room").is_none());
+        }
+        let counted = used(Kind::Watching) - before;
+        assert!(counted >= BLOCKS * size_of::<Node>(), "{counted}");
+        assert!(counted < BLOCKS * (size_of::<Node>() + 2 * OS_PAGE), "{counted}");
+        assert!(addresses.map(remove).all(|block| block.is_some()));
+    }
 }

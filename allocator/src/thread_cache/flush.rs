@@ -7,12 +7,14 @@
 
 use super::cache::{ThreadCache, current};
 use super::enter::{enter, enter_if_live};
-use super::sampling::{make_room_before_sample, put_aside, put_chain_aside};
+use super::sampling::{make_room_aside, make_room_before_sample, put_aside, put_chain_aside};
 use super::{clear, cow, drain, shared_blocks, sizing};
 use crate::base::hint::unlikely;
+use crate::base::probe::timed;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::central::{CentralTier, SharedTier};
 use crate::config::MAGAZINE_MAX_COUNT;
+use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
 use core::ptr;
@@ -135,8 +137,10 @@ unsafe fn flush_magazine(
         return false;
     }
     sizing::note_central_call(tier, cache, class);
-    // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-    unsafe { tier.flush(class, chain) };
+    timed!("flushed", vdso::now_ns, class.index(), chain.count * class.size(), {
+        // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
+        unsafe { tier.flush(class, chain) }
+    });
     true
 }
 
@@ -152,12 +156,18 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);
-    // A class without a limit takes the whole slow path.
-    if limit == 0 || cache.avoids_cow() || cache.budget(class) > 0 {
+    // A class without a limit takes the whole slow path, and so does a full magazine.
+    let is_full = cache.loaded_count(class) >= limit;
+    if is_full || cache.avoids_cow() || cache.budget(class) > 0 {
         return false;
     }
+    if cache.popped(class) >= limit {
+        // A thread that does not sample would have refilled or flushed by now, and its limit grown.
+        sizing::grow(&cache, class);
+    }
     // SAFETY: the caller gives up `object`, which is one of `class`.
-    cache.renew_budget(counter, class) && unsafe { cache.push(class, object) }
+    (cache.renew_budget(counter, class) || make_room_aside(&cache, counter, class))
+        && unsafe { cache.push(class, object) }
 }
 
 /// Takes back a whole chain, whose last object is `tail`, from the calling thread's quarantine.

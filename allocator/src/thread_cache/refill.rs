@@ -86,6 +86,9 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
     let Some(counter) = cache.counter() else {
         return cache.set_loaded(class, chain, capacity);
     };
+    // Room to push without a look at once; a class that was never freed has none.
+    let limit = cache.limit(class);
+    let capacity = if limit > 0 { capacity.max(chain.count + limit / 2) } else { capacity };
     counter.took(class, cache.popped(class) + 1);
     let most = counter.most(class, capacity);
     if most < chain.count {

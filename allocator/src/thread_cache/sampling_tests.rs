@@ -3,7 +3,7 @@
 
 use super::cache::{KINDS, Kind, SampleCounter, ThreadCache};
 use super::refill::load;
-use super::sampling::{self, make_room_before_sample, put_aside};
+use super::sampling::{self, make_room_aside, make_room_before_sample, put_aside};
 use super::scripted_tier::{Objects, strike_out};
 use crate::central::chain::{Chain, FreeObject};
 use crate::page::size_class::SizeClass;
@@ -139,7 +139,9 @@ impl Model {
             return;
         }
         assert_eq!(self.cache.budget(class), 0);
-        if !self.cache.renew_budget(&self.counter, class) {
+        if !self.cache.renew_budget(&self.counter, class)
+            && !make_room_aside(&self.cache, &self.counter, class)
+        {
             let mut limit = self.cache.limit(class);
             if limit == 0 {
                 // The first that is freed of the class.

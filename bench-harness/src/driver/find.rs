@@ -5,6 +5,7 @@
 
 use super::installed::unpacked;
 use super::runner::{Preload, Runner, Start};
+use super::sampled::SAMPLED;
 use crate::results::{Failure, Origin};
 use std::fs;
 use std::io;
@@ -86,8 +87,10 @@ fn programs(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let metadata = entry.metadata()?;
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-        // Cargo writes lists of sources beside its programs: `run-x.d`.
-        if name.starts_with(PREFIX) && executable && !name.contains('.') {
+        // Cargo writes lists of sources beside its programs: `run-x.d`. What samples is a column only
+        // beside the one that does not (`add_sampled`).
+        let is_runner = name.starts_with(PREFIX) && !name.contains('.') && !name.ends_with(SAMPLED);
+        if is_runner && executable {
             programs.push(entry.path());
         }
     }

@@ -12,6 +12,7 @@ mod latency;
 mod programs;
 mod quiet;
 mod runner;
+mod sampled;
 mod scenarios;
 mod spawn;
 
@@ -24,6 +25,7 @@ pub use programs::{
     Asked, Column, Heard, LEAST_ROUNDS_OF_PROGRAMS, columns, run_programs, system_library,
 };
 pub use runner::{Loader, Preload, Runner, is_c_library};
+pub use sampled::{INTERVAL, SAMPLED, add_sampled};
 pub use scenarios::{Manner, Show, estimate, lanes, plan, show_all};
 pub use spawn::SpawnError;
 

@@ -2,6 +2,7 @@
 //! asked.
 
 use super::instructions::collected;
+use super::sampled::{INTERVAL, SAMPLED};
 use super::spawn::{self, SpawnError};
 use crate::child::{Answer, Description, LIBRARIES, PRELOADED_NAME, PRELOADED_PATH, PROTOCOL};
 use crate::results::Origin;
@@ -155,6 +156,29 @@ impl Runner {
         }
     }
 
+    /// The same allocator once more, with a sample for each 512 KiB: by a program that was compiled
+    /// to sample where it has one of its own, by the environment elsewhere.
+    pub(super) fn sampled(&self) -> Result<Self, String> {
+        let (option, value) = INTERVAL;
+        let mut start = self.start.clone();
+        let mut compiled = start.program.clone().into_os_string();
+        compiled.push(SAMPLED);
+        if self.library.is_none() && Path::new(&compiled).is_file() {
+            start.program = compiled.into();
+        } else {
+            start.environment.push((option, value.into()));
+        }
+        let mut runner = Self::introduce(start, self.library.clone(), None)?;
+        runner.description.name = format!("{}{SAMPLED}", self.name());
+        runner.description.title += &format!(", with a sample for each {value}");
+        let named = |origin: &Origin| Origin {
+            allocator: runner.description.name.clone(),
+            ..origin.clone()
+        };
+        runner.origin = self.origin.as_ref().map(named);
+        Ok(runner)
+    }
+
     /// Tells the program where the traces are that were named on the command line, each with its
     /// name as a workload.
     pub fn set_traces(&mut self, traces: &[(String, PathBuf)]) {
@@ -176,11 +200,7 @@ impl Runner {
     /// The library that serves `malloc` in place of the system's, if one does, and the variables
     /// that set the allocator: what it takes to put the same allocator under any other program.
     pub fn preloaded(&self) -> Option<(&Path, Vec<(String, String)>)> {
-        let settings = self
-            .start
-            .environment
-            .iter()
-            .filter(|(name, _)| SETTINGS.iter().any(|setting| name.starts_with(setting)));
+        let settings = self.start.environment.iter().filter(|(name, _)| is_setting(name));
         let text = |value: &OsString| value.to_string_lossy().into_owned();
         let settings = settings.map(|(name, value)| ((*name).to_owned(), text(value))).collect();
         Some((self.library.as_deref()?, settings))
@@ -264,9 +284,17 @@ const SETTINGS: [&str; 8] = [
     "TCMALLOC_",
     "SNMALLOC_",
     "RPMALLOC_",
-    "STRATALLOC_OPTIONS",
+    "STRATALLOC_",
     "GLIBC_TUNABLES",
 ];
+
+/// How the names of variables begin that driver and runners speak by.
+const OWN: &str = "STRATALLOC_BENCH_";
+
+/// Whether a variable sets an allocator.
+fn is_setting(name: &str) -> bool {
+    SETTINGS.iter().any(|setting| name.starts_with(setting)) && !name.starts_with(OWN)
+}
 
 /// `command` with a runner's environment and none of the settings that this process has.
 fn prepared(
@@ -277,7 +305,7 @@ fn prepared(
     command.args(arguments).env_remove("LD_PRELOAD");
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if SETTINGS.iter().any(|setting| text.starts_with(setting)) {
+        if is_setting(&text) {
             command.env_remove(&name);
         }
     }

@@ -3,8 +3,11 @@
 //! from; where it is one, the figure has no interval, and another run may give another one.
 
 use super::format::{count, memory, nanoseconds as ns, plural, seconds, two, with_range};
+use crate::child::Description;
+use crate::driver::SAMPLED;
 use crate::results::{Results, WatchedRun};
-use crate::statistics::of_values;
+use crate::statistics::{Estimate, of_values};
+use crate::summary::{Measure, Summary};
 
 /// A table of texts.
 pub struct Table {
@@ -22,7 +25,12 @@ pub struct Table {
 
 /// All tables that have rows.
 pub fn tables(results: &Results) -> Vec<Table> {
-    let tables = [start_up(results), latency_of(results, |_| true), instructions(results)];
+    let tables = [
+        sampling(results),
+        start_up(results),
+        latency_of(results, |_| true),
+        instructions(results),
+    ];
     tables.into_iter().filter(|table| !table.rows.is_empty()).collect()
 }
 
@@ -35,6 +43,54 @@ pub(super) fn table(title: &str, note: &str, names: usize, heads: &[&str]) -> Ta
         names,
         rows: Vec::new(),
     }
+}
+
+/// What sampling costs, where columns were run without and with it: the sampled one over the other,
+/// within each round.
+pub fn sampling(results: &Results) -> Table {
+    let place = |name: &str| results.allocators.iter().position(|known| known.name == name);
+    let pair = |(sampled, allocator): (usize, &Description)| {
+        Some((sampled, place(allocator.name.strip_suffix(SAMPLED)?)?))
+    };
+    let pairs: Vec<_> = results.allocators.iter().enumerate().filter_map(pair).collect();
+    let mut heads = vec!["workload".to_owned()];
+    for (_, plain) in &pairs {
+        let name = &results.allocators[*plain].name;
+        heads.extend(SAMPLING_MEASURES.map(|(_, title)| format!("{name}, {title}")));
+    }
+    let mut table = table("Cost of sampling", SAMPLING_NOTE, 1, &[]);
+    table.heads = heads;
+    let Some(summary) = Summary::new(results).filter(|_| !pairs.is_empty()) else { return table };
+    let row = |name: &str, ratio: &dyn Fn(usize, usize, Measure) -> Option<Estimate>| {
+        let cells = pairs.iter().flat_map(|&(sampled, plain)| {
+            SAMPLING_MEASURES.map(|(measure, _)| {
+                let ratio = ratio(sampled, plain, measure);
+                ratio.map_or("-".to_owned(), |ratio| with_range(&ratio, thousandths))
+            })
+        });
+        std::iter::once(name.to_owned()).chain(cells).collect::<Vec<_>>()
+    };
+    for (index, workload) in results.workloads.iter().enumerate() {
+        let ratio = |sampled, plain, measure| summary.against(sampled, plain, index, measure);
+        table.rows.push(row(&workload.name, &ratio));
+    }
+    if !results.workloads.is_empty() {
+        let mean = |sampled, plain, measure| summary.overall(sampled, plain, measure);
+        table.rows.push(row("geometric mean", &mean));
+    }
+    table
+}
+
+/// What sampling may cost.
+const SAMPLING_MEASURES: [(Measure, &str); 2] =
+    [(Measure::Cpu, "processor time"), (Measure::Peak, "peak memory")];
+
+const SAMPLING_NOTE: &str = "The column with a sample for each 512 KiB over the one without, round \
+                             by round: medians, with 95 % intervals. 1 is no cost.";
+
+/// A ratio near 1, to a tenth of a per cent.
+fn thousandths(ratio: f64) -> String {
+    format!("{ratio:.3}")
 }
 
 /// What starting costs.

@@ -88,6 +88,10 @@ pub fn summary(results: &Results) -> String {
         });
         text += &format!("| {} | {} |\n", cell(&allocator.name), cells.join(" | "));
     }
+    let sampling = extras::sampling(results);
+    if !sampling.rows.is_empty() {
+        text += &format!("\n{}:\n\n{}", sampling.note, plain(&sampling));
+    }
     text + &best_peers(results, &summary)
 }
 

@@ -143,6 +143,33 @@ fn a_short_look_has_the_newest_of_each_allocator_and_a_full_report_has_all() {
     assert_eq!(run(&["--peers", "mimalloc2"]).0, "mimalloc2");
 }
 
+/// What sampling costs is a ratio of two columns of the same run; whoever does not ask for it has no
+/// column that samples.
+#[test]
+fn sampling_is_held_against_the_same_allocator_without() {
+    let folder = Folder::new("sampling");
+    folder.add_runner("stratalloc", 0, &measured(0.5, 7));
+    folder.add_runner("stratalloc-sampled", 0, &measured(0.6, 7));
+    folder.add_runner("ptmalloc", 1, &measured(0.5, 7));
+    let (bin, out) = (path(&folder.0), folder.0.join("out"));
+    let run = |more: &[&str]| {
+        let fixed = ["run", "--bin-dir", bin, "--out", path(&out), NO, OWN, "-w", "trees"];
+        let output = bench(&[&fixed[..], &["-r", "1"], more].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let results = Results::load(&out.join("results.json")).expect("it was written");
+        let names: Vec<_> = results.allocators.into_iter().map(|one| one.name).collect();
+        (names.join(" "), text(&output.stdout))
+    };
+    let (plain, said) = run(&[]);
+    assert_eq!(plain, "stratalloc ptmalloc");
+    assert!(!said.contains("geometric mean |"), "{said}");
+    let (sampled, said) = run(&["--sampling", "--peers", "stratalloc,ptmalloc"]);
+    assert_eq!(sampled, "stratalloc stratalloc-sampled ptmalloc");
+    for row in ["| trees | 1.200 (1 run) | 1.000 (1 run) |", "| geometric mean | 1.200 (1 run) |"] {
+        assert!(said.contains(row), "{row}: {said}");
+    }
+}
+
 /// Whoever repeats what the page shows must not get a short look in the place of a full report.
 #[test]
 fn the_page_names_the_command_that_makes_it_again() {

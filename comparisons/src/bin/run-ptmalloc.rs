@@ -59,5 +59,6 @@ fn preloaded_version() -> String {
 
 fn told_library_serves() -> Result<String, String> {
     let (_, library) = child::preloaded().ok_or("it was not told which library is preloaded")?;
-    system::malloc_comes_from(&library)
+    let sampling = system::sampling_proof(system::library_samples)?;
+    Ok(system::malloc_comes_from(&library)? + sampling)
 }

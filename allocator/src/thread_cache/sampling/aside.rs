@@ -46,25 +46,42 @@ pub fn own_counter() -> Option<&'static SampleCounter> {
     unsafe { own.as_ref() }.and_then(ThreadCache::counter)
 }
 
-/// Makes room in a loaded magazine that has as many objects as may be allocated before the next
-/// sample, so that none may be pushed: half of them move to the spare magazine, and as many may be
-/// pushed then. Returns what `put_chain_aside` returns; `None` if the magazine is empty.
+/// Makes room in a loaded magazine that has about as many objects as may be allocated before the
+/// next sample, so that hardly any may be pushed: most of them move to the spare magazine. A thread
+/// that frees is likely to go on as it did, so that it takes what it gives; so a quarter of what may
+/// be allocated is left in the magazine, and the others may be pushed. Returns what
+/// `put_chain_aside` returns; `None` if the magazine is empty.
 #[cold]
 pub fn make_room_before_sample(
     cache: &ThreadCache,
     counter: &SampleCounter,
     class: SizeClass,
 ) -> Option<Chain> {
+    cache.count_popped(counter, class);
     let loaded = cache.loaded(class);
-    debug_assert!(counter.most(class, loaded.count) == loaded.count);
     if loaded.is_empty() {
         return None;
     }
-    let (few, rest) = split(loaded, loaded.count / 2);
-    cache.store_head(class, few.head);
-    cache.set_budget(counter, class, few.count, loaded.count.max(cache.limit(class)));
+    let most = counter.most(class, loaded.count.max(cache.limit(class)));
+    let few = (most / 4).min(loaded.count / 2);
+    let (few, rest) = split(loaded, few);
+    cache.set_loaded_counted(class, few, most - few.count);
     // SAFETY: the rest was the magazine's, whose owner calls this, and is in none now.
     Some(unsafe { put_chain_aside(cache, class, rest, nth(rest, rest.count)) })
+}
+
+/// `make_room_before_sample`, if the magazine is neither full nor empty, and nothing has to leave
+/// the spare magazine for it. Returns whether it did.
+#[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
+#[cold]
+pub fn make_room_aside(cache: &ThreadCache, counter: &SampleCounter, class: SizeClass) -> bool {
+    let (limit, count) = (cache.limit(class), cache.loaded_count(class));
+    if count == 0 || count >= limit || count + cache.spare_count(class) > 2 * limit {
+        return false;
+    }
+    let over = make_room_before_sample(cache, counter, class);
+    debug_assert!(over.is_some_and(|over| over.is_empty()), "there was room for it");
+    true
 }
 
 /// Puts an object into the spare magazine. Returns what `put_chain_aside` returns.

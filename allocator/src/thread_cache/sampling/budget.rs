@@ -72,12 +72,13 @@ impl ThreadCache {
     }
 
     /// Counts the objects that were popped, and renews the budget, which is used up. Returns
-    /// whether it did: not if the magazine is full or the next sample is near.
+    /// whether it did: not if the magazine is full, or if it has all that may be allocated before
+    /// the next sample.
     ///
     /// A thread that allocates about as much as it frees may push more than the limit leaves room
-    /// for: eight times what it popped since the last look. So it soon looks seldom, though its
-    /// magazines are small. They hold no more for that, unless the thread changes its ways, and
-    /// then by no more than a magazine's worth.
+    /// for: eight times what it popped since the last look, or half of the limit. So it soon looks
+    /// seldom, though its magazines are small. They hold no more for that, unless the thread
+    /// changes its ways, and then by no more than a magazine's worth.
     #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
     #[inline]
     pub(in super::super) fn renew_budget(&self, counter: &SampleCounter, class: SizeClass) -> bool {
@@ -88,9 +89,17 @@ impl ThreadCache {
         if count >= limit {
             return false;
         }
-        let budget = (8 * popped).min(info.most_budget as usize).max(limit - count);
-        if (popped + count + budget) * info.size as usize >= counter.least_left(class) {
-            return false;
+        // A thread that only frees gets what the limit leaves.
+        let least = if popped > 0 { limit / 2 } else { 0 };
+        let mut budget = (8 * popped).min(info.most_budget as usize).max(least).max(limit - count);
+        let (size, left) = (info.size as usize, counter.least_left(class));
+        if (popped + count + budget) * size >= left {
+            // The sample is near: up to it, unless it would be a look for a few pushes.
+            let before = (left - 1) / size - popped - count;
+            if before <= count / 4 {
+                return false;
+            }
+            budget = before;
         }
         counter.took(class, popped);
         self.store_budget(class, count, budget);

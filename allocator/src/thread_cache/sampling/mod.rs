@@ -7,8 +7,8 @@
 //! what it may push. Both together are never more than the blocks that may be allocated before the
 //! next *sample point*. So the allocation that a sample falls on finds the magazine empty. That
 //! costs a look for every magazine's worth of frees, and a few more near a sample: of the blocks
-//! that are left until then, half may be in the magazine and half may be pushed, and so on, until
-//! none is left.
+//! that are left until then, a part may be in the magazine and the others may be pushed, and so on,
+//! until none is left.
 //!
 //! Each class counts its own bytes, and so do large blocks, under class 0. Distances drawn from the
 //! exponential distribution have no memory, so many counts are as good as one.
@@ -31,5 +31,8 @@ mod budget;
 
 mod aside;
 
-pub use aside::{is_due, make_room_before_sample, own_counter, put_aside, put_chain_aside, split};
+pub use aside::{
+    is_due, make_room_aside, make_room_before_sample, own_counter, put_aside, put_chain_aside,
+    split,
+};
 pub use counter::{Draw, falls_on_uncounted, reset_in_child, set_draws, shared_random};

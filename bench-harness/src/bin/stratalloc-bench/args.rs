@@ -130,6 +130,10 @@ pub struct Run {
     /// heap/WORKLOAD.html in the folder of the report
     #[arg(long)]
     pub heap_pages: bool,
+    /// What sampling costs: stratalloc and stratalloc.so, or ours among --peers, each without and
+    /// with a sample for every 512 KiB, and a table of the one over the other
+    #[arg(long)]
+    pub sampling: bool,
     /// Seconds to wait for memory to go back after a run that was watched
     #[arg(long, value_name = "SECONDS", default_value_t = 0.5, value_parser = positive)]
     pub rest: f64,
@@ -262,6 +266,15 @@ impl Run {
         !self.full && self.only.is_empty() && self.rounds.is_none()
     }
 
+    /// The allocators that are named, or those that sampling is to be looked at in; none where all
+    /// that are there are meant.
+    pub fn allocators(&self) -> Vec<String> {
+        match &self.allocators[..] {
+            [] if self.sampling => ["stratalloc", "stratalloc.so"].map(str::to_owned).to_vec(),
+            named => named.to_vec(),
+        }
+    }
+
     /// Whether every workload is run once more to time its calls.
     pub fn times_calls(&self) -> bool {
         self.full || self.latency
@@ -294,6 +307,7 @@ impl Run {
             ("--no-installed", self.peers.no_installed),
             ("--latency", self.latency),
             ("--instructions", self.instructions),
+            ("--sampling", self.sampling),
         ];
         others
             .extend(flags.into_iter().filter(|(_, given)| *given).map(|(flag, _)| flag.to_owned()));

@@ -22,9 +22,13 @@ pub fn run(arguments: &Run) -> Result<(), Problem> {
     if arguments.check {
         return Ok(());
     }
-    let (mut runners, mut failures) = choose_runners(&arguments.allocators, &arguments.peers)?;
-    if !arguments.full && arguments.allocators.is_empty() {
+    let names = arguments.allocators();
+    let (mut runners, mut failures) = choose_runners(&names, &arguments.peers)?;
+    if !arguments.full && names.is_empty() {
         keep_newest(&mut runners, &mut failures);
+    }
+    if arguments.sampling {
+        driver::add_sampled(&mut runners, &mut failures);
     }
     let files: Vec<_> = traces.into_iter().map(|trace| (trace.facts.name, trace.path)).collect();
     runners.iter_mut().for_each(|runner| runner.set_traces(&files));
@@ -286,7 +290,8 @@ pub fn tell_failures(told: &mut usize, results: &Results, tell: impl Fn(&str)) {
 /// Fails where an allocator that was asked for by name has not given all its rows.
 fn missing(arguments: &Run, results: &Results) -> Result<(), Problem> {
     let asked = |failure: &&Failure| {
-        arguments.allocators.contains(&failure.allocator)
+        let plain = failure.allocator.strip_suffix(driver::SAMPLED).unwrap_or(&failure.allocator);
+        arguments.allocators().iter().any(|name| name == plain)
             || arguments.peers.preload.iter().any(|preload| preload.name == failure.allocator)
     };
     let unexpected = |failure: &&Failure| !failure.reason.contains(UNABLE);

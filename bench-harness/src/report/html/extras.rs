@@ -1,6 +1,6 @@
 //! The tables of what was measured once.
 
-use super::super::extras::{Table, instructions, start_up};
+use super::super::extras::{Table, instructions, sampling, start_up};
 use super::again;
 use super::part::Part;
 use crate::results::Results;
@@ -9,6 +9,7 @@ use report_style::escape;
 /// The parts of those that have rows.
 pub fn parts(results: &Results) -> Vec<Part> {
     let parts = [
+        ("sampling", sampling(results), "runs.csv", results.repeat()),
         ("starting", start_up(results), "starts.csv", results.repeat()),
         ("instructions", instructions(results), "instructions.csv", again::instructions(results)),
     ];
