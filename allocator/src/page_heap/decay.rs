@@ -17,8 +17,8 @@ const STEP_LEAST: usize = PAGES_PER_HUGE;
 /// (`central::growth`). A program that frees and allocates in waves keeps what it needs in one of
 /// them.
 const IDLE_LOOKS: usize = 4;
-/// The same, whatever the time, for a program whose waves are deep: at some moment of these looks no
-/// more than one [`DEEP`]-th of what is held was in use. Such waves need different amounts. The
+/// The same, whatever the time, for a program whose waves are deep: at some moment of these looks
+/// no more than one [`DEEP`]-th of what is held was in use. Such waves need different amounts. The
 /// largest of the last few is kept, so that the next one does not fault in what the last one gave
 /// back.
 const WAVE_LOOKS: usize = 32;
@@ -81,8 +81,8 @@ impl Decay {
 
     /// Of the pages that were free and resident throughout the last [`IDLE_LOOKS`] calls, or for
     /// [`IDLE_MS`], whichever is shorter, those to release: `most` at most, and none of the last
-    /// `kept`. In deep waves, of those that were so throughout the last [`WAVE_LOOKS`]. `free` is the number of free resident pages
-    /// now, `used` of those in use.
+    /// `kept`. In deep waves, of those that were so throughout the last [`WAVE_LOOKS`]. `free` is
+    /// the number of free resident pages now, `used` of those in use.
     pub fn take_idle(
         &mut self,
         free: usize,
