@@ -10,7 +10,9 @@ const LIMIT: usize = 256 << 20;
 /// Address space of the process, in bytes.
 fn mapped() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    statm.split(' ').next().unwrap().parse::<usize>().unwrap() * 4096
+    // SAFETY: asks for a number.
+    let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
+    statm.split(' ').next().unwrap().parse::<usize>().unwrap() * page
 }
 
 fn limit(bytes: libc::rlim_t) {

@@ -27,6 +27,19 @@
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 
+/* How many times slower an emulator is than a machine: STRATALLOC_EMULATED, which ci/aarch64 sets, or 1. */
+static inline unsigned slowness(void) {
+    const char *text = getenv("STRATALLOC_EMULATED");
+    int times = text ? atoi(text) : 1;
+    return times > 1 ? (unsigned)times : 1;
+}
+
+/* How often to do what a machine would do `full` times. */
+static inline int amount(int full) {
+    int reduced = full / (int)slowness();
+    return reduced > 1 ? reduced : 1;
+}
+
 /* Hides where a pointer comes from and that it escapes, so that no call is optimised away. */
 static inline void *opaque(void *pointer) {
     __asm__ volatile("" : "+r"(pointer) : : "memory");
@@ -106,6 +119,12 @@ static inline size_t resident_bytes(void) {
     text[length] = 0;
     CHECK(sscanf(text, "%lu %lu", &total, &resident) == 2, "odd statm: %s", text);
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Whether the resident bytes became less than `most` more in the life of many threads. An emulator adds some 300 KiB of its
+ * own for each thread that ever was, whatever allocates: there nothing can be said. */
+static inline int grew_by_less(size_t before, size_t now, size_t most) {
+    return slowness() > 1 || now < before + most;
 }
 
 /* The number behind `name` in a file of /proc/self, in KiB. Without stdio, which would allocate. */

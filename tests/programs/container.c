@@ -85,6 +85,32 @@ static void limit(void) {
     say_bytes("memory.current", 900 * MIB);
 }
 
+/* The number in a file of the group, or 0 if there is none. */
+static size_t limit_of(const char *name) {
+    char path[1000], text[32] = "";
+    int file;
+    CHECK(getenv("CONTAINER"), "CONTAINER names no folder");
+    snprintf(path, sizeof path, "%.900s/%.50s", getenv("CONTAINER"), name);
+    file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return 0;
+    CHECK(read(file, text, sizeof text - 1) > 0, "%s", path);
+    close(file);
+    return strtoull(text, NULL, 10);
+}
+
+/* As `limit`, with limits that somebody else wrote before. */
+static void given(void) {
+    size_t high = limit_of("memory.high"), max = limit_of("memory.max"), full;
+    size_t lowest = high && (!max || high < max) ? high : max;
+    CHECK(lowest >= 300 * MIB, "the lowest limit is %zu", lowest);
+    say_bytes("memory.current", lowest / 2);
+    full = burst(1);
+    expect_none_returned(full, 3000);
+    say_bytes("memory.current", lowest - MIB);
+    expect_return(full, 8 * MIB);
+    say_bytes("memory.current", lowest / 2);
+}
+
 /* As `limit`, but never because of a limit. */
 static void nothing(void) {
     size_t full;
@@ -195,7 +221,7 @@ static void misuse(void) {
 }
 
 static const struct test_case CASES[] = {
-    {"limit", limit},   {"nothing", nothing}, {"growth", growth}, {"pressure", pressure},
+    {"limit", limit},   {"given", given},     {"nothing", nothing}, {"growth", growth}, {"pressure", pressure},
     {"files", files},   {"misuse", misuse},   {"lowered", lowered},
     {NULL, NULL},
 };

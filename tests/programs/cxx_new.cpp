@@ -23,7 +23,7 @@ void check_block(void *block, std::size_t size, std::size_t alignment) {
 }
 
 void plain_forms() {
-    for (int round = 0; round < 50; round++) {
+    for (int round = 0; round < amount(50); round++) {
         for (std::size_t size : kSizes) {
             std::size_t natural = size > 8 ? 16 : 8;
             void *blocks[8];
@@ -106,7 +106,7 @@ template <typename Allocate> void expect_bad_alloc(const char *form, Allocate al
 
 void throwing_forms() {
     auto al = std::align_val_t(128);
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < amount(200); round++) {
         expect_bad_alloc("new", [] { return ::operator new(impossible()); });
         expect_bad_alloc("new[]", [] { return ::operator new[](impossible()); });
         expect_bad_alloc("new aligned", [=] { return ::operator new(impossible(), al); });
@@ -189,6 +189,10 @@ void handler_frees_reserve() {
 
 // Under a limit of the address space, a handler that frees memory makes the request succeed.
 void handler_frees_memory() {
+    if (slowness() > 1) {
+        puts("left out: the emulator keeps no limit that a process sets itself");
+        return;
+    }
     rlimit limit{600 * MIB, 600 * MIB};
     CHECK(setrlimit(RLIMIT_AS, &limit) == 0, "setrlimit");
     reserve = ::operator new(128 * MIB);

@@ -62,7 +62,7 @@ static void *sweep(void *argument) {
 static void live_in_child(int number) {
     pthread_t threads[2];
     size_t i;
-    alarm(60);
+    alarm(60 * slowness());
     for (i = 0; i < 2; i++)
         CHECK(pthread_create(&threads[i], NULL, sweep, (void *)(i + 1)) == 0, "thread in child");
     sweep((void *)0);
@@ -105,14 +105,14 @@ static void fork_many(int count) {
 static void threads_and_forks(void) {
     pthread_t threads[WORKERS];
     start_workers(threads);
-    fork_many(300);
+    fork_many(amount(300));
     stop_workers(threads);
 }
 
 static void *fork_from_thread(void *argument) {
     uint64_t state = (uint64_t)(uintptr_t)argument;
     void *mine = make(&state);
-    fork_many(40);
+    fork_many(amount(40));
     check_and_free(mine);
     return NULL;
 }
@@ -144,7 +144,7 @@ static void generations(void) {
             if (generation > 0) exit(0);
             return;
         }
-        alarm(60);
+        alarm(60 * slowness());
     }
     exit(0);
 }
@@ -160,7 +160,7 @@ static void many_children(void) {
     for (c = 0; c < 20; c++) {
         CHECK((children[c] = fork()) >= 0, "fork");
         if (children[c] == 0) {
-            alarm(60);
+            alarm(60 * slowness());
             for (i = (size_t)c; i < 5000; i += 2) {
                 check_and_free(blocks[i]);
                 blocks[i] = make(&state);

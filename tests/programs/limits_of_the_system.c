@@ -232,6 +232,33 @@ static void refused_calls(void) {
     }
 }
 
+/* As a unit of systemd refuses them (`SystemCallFilter=@system-service` and `~@privileged @resources`, which Debian's
+ * redis-server.service has): whoever calls one is ended. The heap grows to where the kernel is asked what is resident,
+ * and the thread that gives memory back comes and does its work. */
+static void filter_of_a_service(void) {
+    static const int numbers[] = {SYS_ioprio_set, SYS_mbind, SYS_migrate_pages, SYS_move_pages, SYS_sched_setaffinity,
+                                  SYS_sched_setattr, SYS_sched_setparam, SYS_sched_setscheduler, SYS_set_mempolicy,
+                                  SYS_setpriority, SYS_setrlimit, SYS_capset, SYS_chroot, SYS_setns, SYS_bpf,
+                                  SYS_mincore, SYS_pidfd_getfd};
+    struct sock_filter code[2 + 2 * sizeof numbers / sizeof *numbers] = {LOAD};
+    size_t count = 1;
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        struct sock_filter end[] = {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)numbers[i], 0, 1),
+                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
+        code[count++] = end[0];
+        code[count++] = end[1];
+    }
+    code[count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
+    filter(code, count);
+    work_in_threads();
+    static void *blocks[100000];
+    for (size_t i = 0; i < 100000; i++) CHECK(blocks[i] = memset(malloc(500), 1, 500), "500 bytes");
+    for (size_t i = 0; i < 100000; i++) free(blocks[i]);
+    /* The thread, if the library has one, has looked at its schedule by then. */
+    usleep(300000);
+    work_in_threads();
+}
+
 /* An empty root: no /proc, no /sys, no files at all. */
 static void no_proc(void) {
     char folder[] = "/tmp/stratalloc-root-XXXXXX";
@@ -286,6 +313,7 @@ static const struct test_case cases[] = {
     {"locked_memory", locked_memory},
     {"seccomp_strict", seccomp_strict},
     {"seccomp_filter_of_glibc", seccomp_filter_of_glibc},
+    {"filter_of_a_service", filter_of_a_service},
     {"refused_calls", refused_calls},
     {"no_proc", no_proc},
     {"no_cancellation_points", no_cancellation_points},

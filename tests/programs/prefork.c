@@ -3,6 +3,7 @@
  * workers' numbers, and ends when its input does.
  *
  *   workers N    N workers; they end with the server
+ *   users N      the same; each gives up its rights, as nginx's do: first the group, then the user
  *   daemon       one child that leaves its session and its parent, which ends
  *   leaks        a child that leaks and exits; then the parent leaks and exits
  *   kinds        children that make no socket: what they see goes to stdout
@@ -45,7 +46,16 @@ static void serve(int number, int end) {
     _exit(0);
 }
 
-static void workers(int count) {
+/* The group a moment before the user: a name service may be asked in between. */
+static void give_up_rights(void) {
+    held[98] = malloc(100);
+    int is_root = geteuid() == 0;
+    CHECK(setgid(is_root ? 65534 : getegid()) == 0, "the group");
+    usleep(5000);
+    CHECK(setuid(is_root ? 65534 : geteuid()) == 0, "the user");
+}
+
+static void workers(int count, int change) {
     int end[2];
     CHECK(pipe(end) == 0, "a pipe");
     pid_t pids[100];
@@ -56,6 +66,9 @@ static void workers(int count) {
             close(end[1]);
             close(0);
             close(1);
+            if (change) {
+                give_up_rights();
+            }
             serve(i + 1, end[0]);
         }
     }
@@ -142,7 +155,9 @@ static void kinds(void) {
 int main(int argc, char **argv) {
     held[99] = malloc(16);
     if (argc == 3 && strcmp(argv[1], "workers") == 0) {
-        workers(atoi(argv[2]));
+        workers(atoi(argv[2]), 0);
+    } else if (argc == 3 && strcmp(argv[1], "users") == 0) {
+        workers(atoi(argv[2]), 1);
     } else if (argc == 2 && strcmp(argv[1], "daemon") == 0) {
         daemonize();
     } else if (argc == 2 && strcmp(argv[1], "leaks") == 0) {

@@ -219,7 +219,7 @@ static void *work(void *argument) {
 static void check_all_in_child(void) {
     uint64_t random = 5;
     size_t i;
-    alarm(60);
+    alarm(60 * slowness());
     for (i = 0; i < 8192; i++) check_and_free(atomic_exchange(&slots[i], NULL));
     for (i = 0; i < BLOCKS; i += 5) {
         check_and_free(blocks[i]);

@@ -41,7 +41,7 @@ int main(void) {
     expect_library();
     for (t = 0; t < 2; t++)
         CHECK(pthread_create(&threads[t], NULL, allocate_until_stopped, (void *)t) == 0, "thread");
-    for (i = 0; i < 60; i++) {
+    for (i = 0; i < amount(60); i++) {
         char line[64] = "";
         pid_t child = -1;
         FILE *pipe;

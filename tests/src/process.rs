@@ -81,6 +81,13 @@ fn slowness() -> Option<u32> {
     Some(text.parse().unwrap_or_else(|e| panic!("STRATALLOC_EMULATED={text}: {e}")))
 }
 
+/// Address space in MiB that an emulator takes of what a limit leaves to a program: its buffer for
+/// translated code has 128.
+#[must_use]
+pub fn emulator_mib() -> u64 {
+    if slowness().is_some() { 192 } else { 0 }
+}
+
 /// Takes out the lines of an emulator, which has a word of its own on each fatal signal.
 fn without_emulator(errors: Vec<u8>) -> Vec<u8> {
     let lines = errors.split_inclusive(|&byte| byte == b'\n');

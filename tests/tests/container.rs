@@ -9,29 +9,15 @@
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command};
+use stratalloc_tests::container::MadeUp;
 use stratalloc_tests::misuse;
 use stratalloc_tests::process::{exclusive, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 const MOUNTS: &str = "/sys/fs/cgroup";
-
-/// `unshare` with a mount namespace, as this user may have it; `None` if not.
-fn namespace() -> Option<Command> {
-    for flags in [&["--mount"][..], &["--user", "--map-root-user", "--mount"]] {
-        let mut probe = Command::new("unshare");
-        probe.args(flags).args(["mount", "--bind", "/", MOUNTS]).stderr(Stdio::null());
-        if probe.status().is_ok_and(|status| status.success()) {
-            let mut command = Command::new("unshare");
-            command.args(flags);
-            return Some(command);
-        }
-    }
-    None
-}
 
 /// Runs a case with a folder as the control groups of the kernel, in the group `/pod/app`, which
 /// has no files: what it finds is the limits above it.
@@ -41,35 +27,17 @@ fn run_in_made_up_container(case: &str, options: &str) {
 
 /// The same in a program without threads, which calls ten times a second.
 fn run_by_calls(case: &str, options: &str) {
-    run_case(case, options, &["CALLS=1"]);
+    run_case(case, options, &[("CALLS", "1")]);
 }
 
-fn run_case(case: &str, options: &str, variables: &[&str]) {
+fn run_case(case: &str, options: &str, variables: &[(&str, &str)]) {
     let _alone = exclusive();
-    let Some(mut wrapped) = namespace() else {
-        eprintln!("left out: this user may make no mount namespace here");
-        return;
-    };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let groups = folder.path().join("groups");
-    let own = folder.path().join("own");
-    fs::create_dir_all(groups.join("pod/app")).expect("folders");
-    fs::write(&own, "1:name=systemd:/\n0::/pod/app\n").expect("a write");
-    let program = command("container.c", Link::Preload);
-    let script = "mount --bind \"$0\" /proc/$$/cgroup && mount --bind \"$1\" /sys/fs/cgroup && shift && \
-                  exec env \"$@\"";
-    wrapped.args(["sh", "-c", script]).arg(&own).arg(&groups);
-    for (name, value) in program.get_envs() {
-        let mut pair = name.to_os_string();
-        pair.push("=");
-        pair.push(value.expect("a variable that is set"));
-        wrapped.arg(pair);
-    }
-    let folder_of_limits = if case == "pressure" { "pod/app" } else { "pod" };
-    wrapped.arg(format!("CONTAINER={}", groups.join(folder_of_limits).display()));
-    wrapped.arg(format!("STRATALLOC_OPTIONS=decay_ms=3600s,{options}"));
-    wrapped.args(variables);
-    wrapped.arg(program.get_program()).arg(case);
+    let Some(groups) = MadeUp::new() else { return };
+    let mut program = command("container.c", Link::Preload);
+    program.arg(case).env("STRATALLOC_OPTIONS", format!("decay_ms=3600s,{options}"));
+    program.envs(variables.iter().copied());
+    let limits = if case == "pressure" { groups.group().join("app") } else { groups.group() };
+    let wrapped = groups.command(&program, &limits);
     run(wrapped, LIMIT).expect_success();
 }
 

@@ -2,6 +2,7 @@
 //! And the children that must have none: those that do not allocate, and those that share memory.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command};
 use std::thread::sleep;
@@ -42,13 +43,14 @@ struct Server {
 }
 
 impl Server {
-    /// With sockets at `socket` in a folder of their own.
+    /// With sockets at `socket` in a folder of their own; `1`: where they are if nobody says it.
     fn start(arguments: &[&str], socket: &str, link: Link) -> Self {
         let folder = ctl::private_folder();
+        let place = if socket == "1" { socket.into() } else { folder.path().join(socket) };
         let (mut child, line) = start_service(
             command("prefork.c", link)
                 .args(arguments)
-                .env("STRATALLOC_CONTROL", folder.path().join(socket))
+                .env("STRATALLOC_CONTROL", place)
                 .env("STRATALLOC_LEAK_REPORT", "trace"),
         );
         let mut words = line.split_whitespace().map(str::to_owned);
@@ -92,6 +94,23 @@ fn every_worker_of_a_server_answers_for_itself() {
         assert_eq!(server.sockets().len(), 4, "{:?}", server.sockets());
         server.stop();
     }
+}
+
+/// As nginx's workers do: group and user are given up one after the other, and the socket is made
+/// as whom the worker became, though each of the two calls wakes the thread that makes it.
+#[test]
+fn workers_that_give_up_their_rights_have_sockets_of_their_own_user() {
+    let server = Server::start(&["users", "3"], "1", Link::Preload);
+    for worker in &server.forked {
+        ask_patiently(worker, &["stats"]);
+        let user = fs::metadata(format!("/proc/{worker}")).expect("it runs").uid();
+        let socket = format!("/tmp/stratalloc-{user}/{worker}.sock");
+        let owner = fs::metadata(&socket).unwrap_or_else(|e| panic!("{socket}: {e}")).uid();
+        assert_eq!(owner, user);
+        // SAFETY: reads a number of the process.
+        assert!(user != 0 || unsafe { libc::geteuid() } != 0, "it gave up being root");
+    }
+    server.stop();
 }
 
 /// A daemon is followed after its parent has ended, and its socket goes with it.

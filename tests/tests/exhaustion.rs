@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command};
-use stratalloc_tests::process::{exclusive, run};
+use stratalloc_tests::process::{emulator_mib, exclusive, run};
 
 const LIMIT: Duration = Duration::from_secs(90);
 
@@ -14,7 +14,8 @@ fn run_limited(source: &str, case: &str, more: &[&str]) {
     let _alone = exclusive();
     let program = command(source, Link::Preload);
     let mut limited = Command::new("/bin/sh");
-    limited.arg("-c").arg("ulimit -v 1048576 && exec \"$@\"").arg("sh");
+    let limit = (1024 + emulator_mib()) * 1024;
+    limited.arg("-c").arg(format!("ulimit -v {limit} && exec \"$@\"")).arg("sh");
     limited.arg(program.get_program()).arg(case).args(more);
     for (name, value) in program.get_envs() {
         limited.env(name, value.expect("variables are set, not removed"));

@@ -59,3 +59,16 @@ pub unsafe fn raw(number: libc::c_long, args: [usize; 6]) -> isize {
 pub fn failed(result: isize) -> bool {
     (-4095..0).contains(&result)
 }
+
+/// Whether a filter of system calls (seccomp) is in force for the calling thread. Filters of
+/// services end a process by calls that it could do without. One may come at any time, so this is
+/// asked before each such call.
+#[cold]
+#[inline(never)]
+pub fn is_filtered() -> bool {
+    /// The kernel's number of the mode.
+    const FILTER: isize = 2;
+    // SAFETY: no memory is involved.
+    let mode = unsafe { raw(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0, 0, 0]) };
+    mode == FILTER
+}

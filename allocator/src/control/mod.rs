@@ -12,7 +12,8 @@
 //! A forked child closes what it has of its parent's, and gets a thread of its own by its first
 //! call that allocates, which the handler of `fork` sends by a slow path. A child that calls `exec`
 //! at once makes none, and one that shares its parent's memory (`vfork`) never does. The socket
-//! comes `CHILD_MS` later: a child that is gone by then leaves no file behind.
+//! comes `CHILD_MS` later: a child that is gone by then leaves no file behind, and a worker that
+//! gives up its rights first makes the socket as whom it became.
 //!
 //! * `socket`: the socket in its private folder, and who may talk.
 //! * `requests`: one request, one answer.
@@ -37,8 +38,12 @@ static THREAD: OwnThread = OwnThread::new();
 /// Where a profile goes when a signal asks for it and `profile_file` says nothing.
 const PROFILE_FILE: &[u8] = b"stratalloc-%p.dump";
 
-/// Milliseconds that a forked child lives before it makes a socket.
+/// Milliseconds that a forked child lives, and that pass since it last changed user or groups,
+/// before it makes a socket.
 const CHILD_MS: u64 = 20;
+
+/// Changes of user or groups that are waited for.
+const MOST_CHANGES: usize = 50;
 
 /// Run by the loader before `main`, in C programs and in Rust ones.
 #[used]
@@ -117,7 +122,14 @@ fn start_in_child() -> bool {
 
 extern "C" fn serve_in_child(nothing: *mut c_void) -> *mut c_void {
     settle_in();
-    THREAD.sleep(Some(CHILD_MS), THREAD.wakes());
+    // Servers change groups and user by one call after the other. Each interrupts the sleep; a
+    // socket made between two of them would be in a folder that the child loses the right to.
+    let seen = THREAD.wakes();
+    for _ in 0..MOST_CHANGES {
+        if !THREAD.sleep(Some(CHILD_MS), seen) {
+            break;
+        }
+    }
     own_thread::keep_no_more_rights_than_the_process();
     if let Some(wake) = make_counter() {
         THREAD.set_wake_fd(wake);

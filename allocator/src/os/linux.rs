@@ -4,7 +4,7 @@ use super::auxv::{Fact, fact};
 use super::contract::Os;
 use super::files::{File, write_all};
 use super::syscall::{call, failed};
-use super::{thread_slot, vdso};
+use super::{residency, thread_slot, vdso};
 use crate::base::probe::timed;
 use crate::sync::{AtomicU32, Futex, Ordering, Rank};
 use core::num::NonZeroUsize;
@@ -110,15 +110,18 @@ pub fn set_forking(forking: bool) {
 }
 
 impl Linux {
-    /// As `Futex::wait`, for at most `ms` milliseconds (`None`: for ever).
-    pub fn wait_for(word: &AtomicU32, expected: u32, ms: Option<u64>) {
+    /// As `Futex::wait`, for at most `ms` milliseconds (`None`: for ever). Returns whether a signal
+    /// ended it.
+    pub fn wait_for(word: &AtomicU32, expected: u32, ms: Option<u64>) -> bool {
         let operation = (libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG) as usize;
         let addr = core::ptr::from_ref(word) as usize;
         let time = ms.map(time_of_ms);
         let time = time.as_ref().map_or(0, |time| core::ptr::from_ref(time) as usize);
         // SAFETY: the kernel reads the word, which outlives the call, and the time, and sleeps if
         // the word is `expected`.
-        unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, time, 0, 0]) };
+        let result =
+            unsafe { call(libc::SYS_futex, [addr, operation, expected as usize, time, 0, 0]) };
+        result == -(libc::EINTR as isize)
     }
 
     /// Unlocks `[addr, addr + bytes)` if it was locked (`mlockall`). The content stays.
@@ -209,11 +212,7 @@ impl Os for Linux {
     }
 
     fn residency(&self, addr: usize, flags: &mut [u8]) -> bool {
-        let bytes = flags.len() * self.page_size();
-        // SAFETY: writes a byte for each page; an address where nothing is mapped is refused.
-        !failed(unsafe {
-            call(libc::SYS_mincore, [addr, bytes, flags.as_mut_ptr().addr(), 0, 0, 0])
-        })
+        residency::ask(addr, flags, self.page_size())
     }
 
     unsafe fn resize(&self, addr: usize, old: usize, new: usize) -> bool {

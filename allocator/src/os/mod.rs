@@ -28,6 +28,7 @@ pub mod vdso;
 
 pub mod files;
 pub mod protect;
+mod residency;
 
 pub mod cgroup;
 pub mod sockets;

@@ -241,9 +241,10 @@ impl OwnThread {
     }
 
     /// Sleeps for `ms` milliseconds (`None`: for ever), or until `wake` was called since `wakes`
-    /// returned `seen`. For the thread itself.
-    pub fn sleep(&self, ms: Option<u64>, seen: u32) {
-        Linux::wait_for(&self.wakes, seen, ms);
+    /// returned `seen`, or until the C library sends its signal for calls such as `setresuid`.
+    /// Returns whether that came. For the thread itself.
+    pub fn sleep(&self, ms: Option<u64>, seen: u32) -> bool {
+        Linux::wait_for(&self.wakes, seen, ms)
     }
 
     /// In a forked child, which has no such thread.
@@ -307,11 +308,14 @@ pub fn settle_in(thread: &OwnThread, name: &CStr, placeholder: *mut u8) {
 /// Gives the calling thread the ordinary policy, and the processors and the nice value of the main
 /// thread. The kernel may refuse a nice value below that of whoever started this thread
 /// (`RLIMIT_NICE`): then that stays.
+///
+/// What is so already is not set: filters of services (systemd's `SystemCallFilter=~@resources`)
+/// end a process that calls one of these, whatever it asks for.
 fn schedule_as_the_process() {
-    let mut processors = [0_usize; 128];
+    let (mut processors, mut own) = ([0_usize; 128], [0_usize; 128]);
     let bytes = size_of_val(&processors);
     let ordinary = 0_i32;
-    // SAFETY: the kernel writes at most as many bytes to the set as it has, and reads it; the
+    // SAFETY: the kernel writes at most as many bytes to a set as it has, and reads one; the
     // parameter of the policy is one number, and nice values are numbers. Only the calling thread
     // (0) is changed.
     unsafe {
@@ -319,17 +323,18 @@ fn schedule_as_the_process() {
             let policy = libc::SCHED_OTHER as usize;
             call(libc::SYS_sched_setscheduler, [0, policy, &raw const ordinary as usize, 0, 0, 0]);
         }
-        let set = processors.as_mut_ptr() as usize;
+        let (set, own_set) = (processors.as_mut_ptr() as usize, own.as_mut_ptr() as usize);
         let main = process_number() as usize;
         let read = call(libc::SYS_sched_getaffinity, [main, bytes, set, 0, 0, 0]);
-        if !failed(read) {
+        let own_read = call(libc::SYS_sched_getaffinity, [0, bytes, own_set, 0, 0, 0]);
+        if !failed(read) && !failed(own_read) && own != processors {
             call(libc::SYS_sched_setaffinity, [0, read as usize, set, 0, 0, 0]);
         }
         // The call itself counts from 40 down to 1, so that no value looks like an error.
         let one_thread = libc::PRIO_PROCESS as usize;
-        let [own, wanted] =
+        let [held, wanted] =
             [0, main].map(|thread| call(libc::SYS_getpriority, [one_thread, thread, 0, 0, 0, 0]));
-        if !failed(own) && !failed(wanted) && own != wanted {
+        if !failed(held) && !failed(wanted) && held != wanted {
             let nice = (20 - wanted) as usize;
             call(libc::SYS_setpriority, [one_thread, 0, nice, 0, 0, 0]);
         }

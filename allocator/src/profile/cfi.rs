@@ -15,10 +15,10 @@
 use super::cfi_row::{Cfa, Row, Saved, row_at};
 use super::readable::Reader;
 use super::registers::Registers;
+use crate::os::elf::weak_address;
 use crate::os::own_libc::Function;
 use crate::os::reentry::{self, Calls};
 use crate::sync::{AtomicUsize, Ordering};
-use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char, c_void};
 use core::slice;
 use gimli::{
@@ -154,22 +154,6 @@ struct FoundObject {
     reserved: [u64; 7],
 }
 
-global_asm!(".weak _dl_find_object");
-
-/// The address of `_dl_find_object`; 0 where the C library has none.
-fn find_object_address() -> usize {
-    let address: usize;
-    // SAFETY: reads a word of the global offset table.
-    unsafe {
-        asm!(
-            "mov {}, qword ptr [rip + _dl_find_object@GOTPCREL]",
-            out(reg) address,
-            options(pure, readonly, nostack, preserves_flags),
-        );
-    }
-    address
-}
-
 /// Threads that are in `_dl_find_object`: a function of the program's in its place may allocate,
 /// and so ask for the stack that it is called from.
 static CALLS: Calls = Calls::new();
@@ -178,7 +162,7 @@ static CALLS: Calls = Calls::new();
 fn find_object(pc: usize) -> Option<FoundObject> {
     type Find = unsafe extern "C" fn(*mut c_void, *mut FoundObject) -> libc::c_int;
     static FIND: Function = Function::new(c"_dl_find_object");
-    let address = FIND.address(find_object_address());
+    let address = FIND.address(weak_address!("_dl_find_object"));
     if address == 0 {
         return None;
     }
