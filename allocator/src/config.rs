@@ -148,6 +148,12 @@ pub const DECAY_AT_ONCE_HUGE: usize = 4;
 /// program's own calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;
 
+/// Bytes in spans from which on a heap is to be lean (`central::lean`). A smaller one has little to
+/// give, and programs that free all they have and begin anew are mostly smaller.
+pub const LEAN_FROM: usize = 16 << 20;
+/// The share of a heap that may lie idle where a bound in bytes would be more than that.
+pub const LEAN_SHARE: usize = 32;
+
 /// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
 /// or more (`GROWTH_PRICE`).
 pub const GROWTH_STEP: usize = 1 << 20;
@@ -157,19 +163,20 @@ pub const GROWTH_MOST: usize = 4 << 20;
 pub const GROWTH_PRICE: usize = 2;
 /// Such releases between two drains of the magazines in the transfer caches that were not used.
 pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
-/// Unused bytes in spans that are not released for growth.
-pub const GROWTH_TOLERATED: usize = 4 << 20;
+/// Unused bytes in spans that are not released for growth, at least.
+pub const GROWTH_TOLERATED: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of the bytes in spans.
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
-/// Bytes handed out between two releases of what lies idle for them (`central::growth`), at least.
+/// Bytes handed out between two releases of what lies idle for them (`central::growth`), at least,
+/// in heaps below `LEAN_FROM`. In larger ones the share alone counts.
 pub const VOLUME_STEP: usize = 16 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_SHARE: usize = 8;
 /// One so-many-th of the bytes handed out is released, at most.
 pub const VOLUME_PRICE: usize = 2;
-/// Idle bytes that are not released for that.
-pub const VOLUME_TOLERATED: usize = 4 << 20;
+/// Idle bytes that are not released for that, at least.
+pub const VOLUME_TOLERATED: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_TOLERATED_SHARE: usize = 128;
 /// Larger blocks do not count.
@@ -179,9 +186,9 @@ pub const VOLUME_MAX_BLOCK: usize = 256 << 10;
 /// (`central::convert`), at least and at most.
 pub const CONVERT_STEP: core::ops::Range<usize> = 128 << 10..4 << 20;
 /// The same as a share of the bytes in spans.
-pub const CONVERT_STEP_SHARE: usize = 16;
-/// Idle bytes in spans that are not converted.
-pub const CONVERT_LEAST: usize = 4 << 20;
+pub const CONVERT_STEP_SHARE: usize = 64;
+/// Idle bytes in spans that are not converted, at least.
+pub const CONVERT_LEAST: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of the bytes in spans.
 pub const CONVERT_SHARE: usize = 64;
 /// Idle bytes converted for each byte of spans taken.

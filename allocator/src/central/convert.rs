@@ -15,6 +15,7 @@ use super::all_classes::Central;
 use super::cow::state;
 use super::free_list::CentralFreeList;
 use super::idle_look::{IdleLook, IdlePages};
+use super::lean;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::shards::ShardSet;
@@ -139,7 +140,8 @@ impl Conversion {
     fn finish_look(&mut self) {
         let used = PAGE_HEAP.used_bytes();
         self.idle = self.look.found;
-        let is_much = self.look.bytes >= CONVERT_LEAST.max(used / CONVERT_SHARE);
+        let least = lean::tolerated(used, &CONVERT_LEAST).max(used / CONVERT_SHARE);
+        let is_much = self.look.bytes >= least;
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
         self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
         // Relaxed, for all of them: see `TAKEN`.

@@ -18,13 +18,14 @@
 use super::all_classes::Central;
 use super::decay::Drain;
 use super::idle_look::IdleLook;
+use super::lean;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use crate::config::{
     GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
-    GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, VOLUME_MAX_BLOCK, VOLUME_PRICE, VOLUME_SHARE,
-    VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
+    GROWTH_TOLERATED_SHARE, LEAN_FROM, PAGES_PER_HUGE, VOLUME_MAX_BLOCK, VOLUME_PRICE,
+    VOLUME_SHARE, VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
 use crate::os::Linux;
 use crate::page_heap::PAGE_HEAP;
@@ -136,7 +137,9 @@ impl Central {
 
 /// Bytes to be handed out before the next release by volume.
 fn next_distance() -> usize {
-    VOLUME_STEP.max(PAGE_HEAP.resident_bytes() / VOLUME_SHARE)
+    let held = PAGE_HEAP.resident_bytes();
+    let least = if held < LEAN_FROM { VOLUME_STEP } else { 0 };
+    least.max(held / VOLUME_SHARE)
 }
 
 impl IdleRelease {
@@ -162,7 +165,9 @@ impl IdleRelease {
         self.bytes = grown;
         self.pages = GROWTH_PRICE * grown.min(GROWTH_MOST) / OS_PAGE;
         self.is_known = false;
-        self.tolerated = GROWTH_TOLERATED.max(PAGE_HEAP.used_bytes() / GROWTH_TOLERATED_SHARE);
+        let used = PAGE_HEAP.used_bytes();
+        self.tolerated =
+            lean::tolerated(used, &GROWTH_TOLERATED).max(used / GROWTH_TOLERATED_SHARE);
         let drains = self.count.is_multiple_of(GROWTH_STEPS_TO_DRAIN);
         self.drain = if drains { Drain::new() } else { Drain::over() };
         self.count = self.count.wrapping_add(1);
@@ -177,7 +182,9 @@ impl IdleRelease {
         if parameters::get(Id::DecayMs) == NEVER {
             return;
         }
-        self.tolerated = VOLUME_TOLERATED.max(PAGE_HEAP.resident_bytes() / VOLUME_TOLERATED_SHARE);
+        let held = PAGE_HEAP.resident_bytes();
+        self.tolerated =
+            lean::tolerated(held, &VOLUME_TOLERATED).max(held / VOLUME_TOLERATED_SHARE);
         self.is_heap_due = PAGE_HEAP.owe_idle(volume / VOLUME_PRICE, self.tolerated) > 0;
         self.count = self.count.wrapping_add(1);
         if self.count.is_multiple_of(VOLUME_SHARE) {

@@ -81,6 +81,7 @@ mod release;
 mod all_classes;
 
 mod idle_look;
+mod lean;
 
 mod decay;
 mod growth;

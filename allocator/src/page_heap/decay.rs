@@ -17,6 +17,13 @@ const STEP_LEAST: usize = PAGES_PER_HUGE;
 /// (`central::growth`). A program that frees and allocates in waves keeps what it needs in one of
 /// them.
 const IDLE_LOOKS: usize = 4;
+/// The same, whatever the time, for a program whose waves are deep: at some moment of these looks
+/// no more than one [`DEEP`]-th of what is held was in use. Such waves need different amounts. The
+/// largest of the last few is kept, so that the next one does not fault in what the last one gave
+/// back.
+const WAVE_LOOKS: usize = 32;
+/// See [`WAVE_LOOKS`].
+const DEEP: usize = 2;
 /// Milliseconds for which it must have been idle where that is shorter.
 const IDLE_MS: u64 = 50;
 /// Pages that are not released for each page that large requests took meanwhile and that was not
@@ -36,9 +43,11 @@ pub(super) struct Decay {
     pub freed: usize,
     /// Fewest free resident pages since `take_idle` was last called, and between the calls before
     /// that, the latest first; and when each of these times began.
-    lows: [(usize, u64); IDLE_LOOKS],
+    lows: [(usize, u64); WAVE_LOOKS],
     /// Pages that large requests took and that were not resident, in each of these times.
-    missed: [usize; IDLE_LOOKS],
+    missed: [usize; WAVE_LOOKS],
+    /// Most free resident pages in each of these times.
+    highs: [usize; WAVE_LOOKS],
 }
 
 impl Decay {
@@ -48,8 +57,9 @@ impl Decay {
             last_ms: None,
             due: 0,
             freed: 0,
-            lows: [(0, 0); IDLE_LOOKS],
-            missed: [0; IDLE_LOOKS],
+            lows: [(0, 0); WAVE_LOOKS],
+            missed: [0; WAVE_LOOKS],
+            highs: [0; WAVE_LOOKS],
         }
     }
 
@@ -59,6 +69,11 @@ impl Decay {
         self.lows[0].0 = self.lows[0].0.min(free);
     }
 
+    /// Notes that `free` pages are free and resident, after some were freed.
+    pub fn note_high(&mut self, free: usize) {
+        self.highs[0] = self.highs[0].max(free);
+    }
+
     /// Notes that a large request took `pages` pages that were not resident.
     pub fn note_missed(&mut self, pages: usize) {
         self.missed[0] += pages;
@@ -66,18 +81,32 @@ impl Decay {
 
     /// Of the pages that were free and resident throughout the last [`IDLE_LOOKS`] calls, or for
     /// [`IDLE_MS`], whichever is shorter, those to release: `most` at most, and none of the last
-    /// `kept`. `free` is the number of free resident pages now.
-    pub fn take_idle(&mut self, free: usize, kept: usize, most: usize, now_ms: u64) -> usize {
+    /// `kept`. In deep waves, of those that were so throughout the last [`WAVE_LOOKS`]. `free` is
+    /// the number of free resident pages now, `used` of those in use.
+    pub fn take_idle(
+        &mut self,
+        free: usize,
+        used: usize,
+        kept: usize,
+        most: usize,
+        now_ms: u64,
+    ) -> usize {
+        let high = self.highs.into_iter().fold(0, usize::max);
+        let held = free + used;
+        let in_waves = held.saturating_sub(high) <= held / DEEP;
+        let looks = if in_waves { WAVE_LOOKS } else { IDLE_LOOKS };
         let (mut idle, mut missed) = (free, 0);
-        for ((low, begun_ms), missed_then) in self.lows.into_iter().zip(self.missed) {
+        for ((low, begun_ms), missed_then) in self.lows.into_iter().zip(self.missed).take(looks) {
             idle = idle.min(low);
             missed += missed_then;
-            if begun_ms + IDLE_MS <= now_ms {
+            if begun_ms + IDLE_MS <= now_ms && !in_waves {
                 break;
             }
         }
         self.lows.rotate_right(1);
         self.lows[0] = (free, now_ms);
+        self.highs.rotate_right(1);
+        self.highs[0] = free;
         self.missed.rotate_right(1);
         self.missed[0] = 0;
         idle.saturating_sub(kept).min(most.saturating_sub(PER_MISSED * missed))
@@ -125,9 +154,34 @@ mod tests {
         let wave = [700, 500, 300, 500];
         for (round, free) in (100..).zip(wave.iter().cycle().take(64)) {
             decay.note_free(*free);
-            let idle = decay.take_idle(*free, 0, usize::MAX, round);
+            let idle = decay.take_idle(*free, 10_000, 0, usize::MAX, round);
             // Before the fourth look it is not known since when.
             assert_eq!(idle, if round < 100 + 4 { 0 } else { 300 }, "round {round}");
+        }
+    }
+
+    /// A program that frees nearly all it has and begins anew keeps what the largest of its last
+    /// waves needed, however long they take; what none needed goes once they were seen.
+    #[test]
+    fn deep_waves_keep_what_the_largest_needs() {
+        let mut decay = Decay::new();
+        // 1,000 pages are held. Each wave ends with 900 of them free, and leaves so many unused.
+        let unused = [400, 100, 300, 250];
+        for (round, &left) in (0..).zip(unused.iter().cycle().take(200)) {
+            let now_ms = 1_000 + round * 2 * IDLE_MS;
+            decay.note_free(left);
+            assert!(decay.take_idle(left, 1_000 - left, 0, usize::MAX, now_ms) <= 100);
+            decay.note_high(900);
+            let idle = decay.take_idle(900, 100, 0, usize::MAX, now_ms + IDLE_MS);
+            assert_eq!(idle, if 2 * round + 1 < WAVE_LOOKS as u64 { 0 } else { 100 }, "{round}");
+        }
+        // The waves are over: what is idle is told by the last looks again.
+        for round in 0..2 * WAVE_LOOKS as u64 {
+            let now_ms = 100_000 + round * 2 * IDLE_MS;
+            let idle = decay.take_idle(400, 600, 0, usize::MAX, now_ms);
+            if round > WAVE_LOOKS as u64 {
+                assert_eq!(idle, 400);
+            }
         }
     }
 
@@ -136,12 +190,12 @@ mod tests {
     fn slow_waves_give_up_what_they_need_later() {
         let mut decay = Decay::new();
         decay.note_free(0);
-        decay.take_idle(900, 0, usize::MAX, 1_000);
+        decay.take_idle(900, 10_000, 0, usize::MAX, 1_000);
         decay.note_free(700);
-        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + IDLE_MS - 1), 0);
+        assert_eq!(decay.take_idle(900, 10_000, 0, usize::MAX, 1_000 + IDLE_MS - 1), 0);
         decay.note_free(800);
-        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + IDLE_MS), 700);
-        assert_eq!(decay.take_idle(900, 0, usize::MAX, 1_000 + 2 * IDLE_MS), 900);
+        assert_eq!(decay.take_idle(900, 10_000, 0, usize::MAX, 1_000 + IDLE_MS), 700);
+        assert_eq!(decay.take_idle(900, 10_000, 0, usize::MAX, 1_000 + 2 * IDLE_MS), 900);
     }
 
     /// What is free is of no use to large requests that have to take other pages. It stays until
@@ -150,16 +204,16 @@ mod tests {
     fn what_is_too_scattered_for_large_requests_stays() {
         let mut decay = Decay::new();
         for round in 0..IDLE_LOOKS as u64 {
-            decay.take_idle(900, 100, 500, round);
+            decay.take_idle(900, 10_000, 100, 500, round);
         }
-        assert_eq!(decay.take_idle(900, 100, 500, 10), 500);
+        assert_eq!(decay.take_idle(900, 10_000, 100, 500, 10), 500);
         decay.note_missed(10);
         for round in 11..11 + IDLE_LOOKS as u64 {
-            assert_eq!(decay.take_idle(900, 100, 500, round), 500 - 10 * PER_MISSED);
+            assert_eq!(decay.take_idle(900, 10_000, 100, 500, round), 500 - 10 * PER_MISSED);
         }
-        assert_eq!(decay.take_idle(900, 100, 500, 20), 500);
+        assert_eq!(decay.take_idle(900, 10_000, 100, 500, 20), 500);
         decay.note_missed(usize::MAX / PER_MISSED);
-        assert_eq!(decay.take_idle(900, 100, 500, 21), 0);
+        assert_eq!(decay.take_idle(900, 10_000, 100, 500, 21), 0);
     }
 
     /// A decay time that is shortened at run time counts at once, not after the long wait that was

@@ -138,9 +138,9 @@ impl<O: Os> PageHeap<O> {
     /// of the last `tolerated` bytes. Returns the bytes.
     pub fn owe_idle(&self, most: usize, tolerated: usize) -> usize {
         let mut inner = self.lock();
-        let free = inner.free_resident;
+        let (free, used) = (inner.free_resident, inner.in_spans());
         let (kept, most) = (tolerated / PAGE_SIZE, most / PAGE_SIZE);
-        let pages = inner.decay.take_idle(free, kept, most, self.os.now_ms());
+        let pages = inner.decay.take_idle(free, used, kept, most, self.os.now_ms());
         inner.decay.due = inner.decay.due.max(pages).min(free);
         pages * PAGE_SIZE
     }

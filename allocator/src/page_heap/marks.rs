@@ -69,6 +69,7 @@ impl Inner {
             at = at.plus(here);
             left -= here;
         }
+        self.decay.note_high(self.free_resident);
     }
 
     /// Lets `change` edit the record of a huge page that is in the filler or in no list, and files
