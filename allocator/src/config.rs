@@ -185,8 +185,10 @@ pub const VOLUME_MAX_BLOCK: usize = 256 << 10;
 /// Bytes of spans taken between two looks at what could be converted into shared pages
 /// (`central::convert`), at least and at most.
 pub const CONVERT_STEP: core::ops::Range<usize> = 128 << 10..4 << 20;
-/// The same as a share of the bytes in spans.
-pub const CONVERT_STEP_SHARE: usize = 64;
+/// The same as a share of the bytes in spans, where the last look found little.
+pub const CONVERT_STEP_SHARE: usize = 16;
+/// The same where it found at least half of what is converted.
+pub const CONVERT_SHORT_STEP_SHARE: usize = 64;
 /// Idle bytes in spans that are not converted, at least.
 pub const CONVERT_LEAST: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of the bytes in spans.

@@ -251,9 +251,10 @@ static void filter_of_a_service(void) {
     code[count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
     filter(code, count);
     work_in_threads();
-    static void *blocks[100000];
+    void **blocks = calloc(100000, sizeof *blocks);
     for (size_t i = 0; i < 100000; i++) CHECK(blocks[i] = memset(malloc(500), 1, 500), "500 bytes");
     for (size_t i = 0; i < 100000; i++) free(blocks[i]);
+    free(blocks);
     /* The thread, if the library has one, has looked at its schedule by then. */
     usleep(300000);
     work_in_threads();

@@ -24,8 +24,8 @@ use super::span_lists::SpanLists;
 use super::spans_by_shard::UNSHARED;
 use crate::base::steps;
 use crate::config::{
-    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_STEP, CONVERT_STEP_SHARE,
-    SHARED_MAX_BYTES,
+    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_SHORT_STEP_SHARE,
+    CONVERT_STEP, CONVERT_STEP_SHARE, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -144,12 +144,13 @@ impl Conversion {
         let is_much = self.look.bytes >= least;
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
         self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
+        // A program that builds has little idle, and looks seldom.
+        let is_near = 2 * self.look.bytes >= least;
+        let share = if is_near { CONVERT_SHORT_STEP_SHARE } else { CONVERT_STEP_SHARE };
         // Relaxed, for all of them: see `TAKEN`.
         IS_DUE.store(usize::from(self.budget > 0), Ordering::Relaxed);
-        DISTANCE.store(
-            (used / CONVERT_STEP_SHARE).clamp(CONVERT_STEP.start, CONVERT_STEP.end),
-            Ordering::Relaxed,
-        );
+        let distance = (used / share).clamp(CONVERT_STEP.start, CONVERT_STEP.end);
+        DISTANCE.store(distance, Ordering::Relaxed);
         TAKEN.fetch_sub(self.taken, Ordering::Relaxed);
     }
 

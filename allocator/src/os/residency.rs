@@ -8,8 +8,9 @@ use super::files::File;
 use super::syscall::{call, failed};
 use crate::base::syscall::is_filtered;
 
-/// Bytes of `/proc/self/pagemap` that are read at once: the caller's stack may be small.
-const PIECE: usize = 512;
+/// Bytes of `/proc/self/pagemap` that are read at once: the caller's stack may be small, and few
+/// pages are asked for.
+const PIECE: usize = 32;
 
 /// Writes for each page of `page` bytes from `addr` on whether it is resident. Whether the kernel
 /// told.
