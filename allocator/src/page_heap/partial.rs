@@ -24,6 +24,8 @@ const TRIED: [usize; 3] = [128, 32, 8];
 impl Inner {
     /// Maps as much as there is room for, until there are `pages` pages in a row at a multiple of
     /// `align`. Returns their huge page and the first page.
+    #[cold]
+    #[inline(never)]
     pub(super) fn grow_partly<O: Os>(
         &mut self,
         os: &O,
