@@ -2,10 +2,10 @@
 //!
 //! [`blocks`] reads them. A comment before a block says what cannot be seen from it:
 //! `<!-- not run: WHY -->`, or `<!-- file: PATH -->` where the block is the text of a file. A
-//! [`Runner`] has a folder in which it writes such files and runs the others: commands by one shell,
-//! line by line; in a block with lines that begin with `$ `, the others are the output, and each must
-//! come, whatever its numbers are. A block of Rust is compiled and run. What a document's commands
-//! need beside the library, its test puts into the folder; programs into `bin`, by
+//! [`Runner`] has a folder in which it writes such files and runs the others: commands by one
+//! shell, line by line; in a block with lines that begin with `$ `, the others are the output, and
+//! each must come, whatever its numbers are. A block of Rust is compiled and run. What a document's
+//! commands need beside the library, its test puts into the folder; programs into `bin`, by
 //! [`Runner::link`].
 
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
 //! Every command and snippet of `docs/recipes` runs, as far as one machine has what they are for:
-//! units are checked by systemd and run without it, Dockerfiles are built by Buildah from images that
-//! are made here, and manifests are checked against Kubernetes' schemas and run as processes. The
-//! tables of `moving.md` are `recipes_moving.rs`'s, the pages of services `recipes_services.rs`'s.
+//! units are checked by systemd and run without it, Dockerfiles are built by Buildah from images
+//! that are made here, and manifests are checked against Kubernetes' schemas and run as processes.
+//! The tables of `moving.md` are `recipes_moving.rs`'s, the pages of services
+//! `recipes_services.rs`'s.
 
 use std::fs::{self, File};
 use std::net::TcpListener;

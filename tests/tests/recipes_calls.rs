@@ -1,6 +1,6 @@
-//! A service under systemd's `SystemCallFilter=@system-service` is ended by the system calls that the
-//! set lacks. The library names two, and makes neither where a filter is in force; each of their
-//! files asks whether one is.
+//! A service under systemd's `SystemCallFilter=@system-service` is ended by the system calls that
+//! the set lacks. The library names two, and makes neither where a filter is in force; each of
+//! their files asks whether one is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

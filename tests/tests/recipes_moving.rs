@@ -1,5 +1,6 @@
 //! The tables of `docs/recipes/moving.md`, row by row: each option of ours is taken with its value,
-//! each variable of others is read or ignored as the page says, each call is served or is not there.
+//! each variable of others is read or ignored as the page says, each call is served or is not
+//! there.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

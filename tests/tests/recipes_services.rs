@@ -1,5 +1,5 @@
-//! Every command of the recipes for services runs: `docs/recipes/redis.md` and the others below, with
-//! the services as Debian packages them.
+//! Every command of the recipes for services runs: `docs/recipes/redis.md` and the others below,
+//! with the services as Debian packages them.
 //!
 //! A recipe's blocks run one after the other in a folder of its own, in which the library is
 //! installed (`usr/local`). PostgreSQL refuses to run as root: there root's shells become the user

@@ -37,21 +37,10 @@ fn small_blocks_exchanged_between_threads_keep_their_contents() {
 /// Two threads that write to one cache line slow each other down several times. So those that
 /// exchange nothing have lines of their own: of ten thousand that hold blocks at most 50 hold
 /// blocks of several threads. (One in ten did, when what a thread freed went to any other.)
-///
-/// A thread that gets no processor for long counts as asleep, so that others get its lines. That is
-/// so in one run of some hundreds on a busy machine; so the best of three counts.
 #[test]
 fn threads_that_exchange_nothing_share_no_cache_lines() {
     for threads in ["2", "8", "64"] {
-        let _alone = exclusive();
-        let once = || {
-            let mut program = command("lines.c", Link::Preload);
-            program.args([threads, "50"]);
-            run(program, LIMIT)
-        };
-        if !(once().succeeded() || once().succeeded()) {
-            once().expect_success();
-        }
+        run_alone("lines.c", Link::Preload, &[threads, "50"]);
     }
 }
 

@@ -76,8 +76,8 @@ impl Stratalloc {
 /// [`options`](crate::options) tells of the defaults. What the environment says
 /// (`STRATALLOC_OPTIONS`) outweighs them, and so does what was set before. They cost no instruction
 /// where a thread's cache serves an allocation. With [`Options::sample_interval`] among them,
-/// `dealloc` has three instructions more, and spares a slow path that it takes otherwise in a process
-/// that samples.
+/// `dealloc` has three instructions more, and spares a slow path that it takes otherwise in a
+/// process that samples.
 ///
 /// There is one heap and one set of options per process: if a program has several values of this
 /// type, the options of the one that allocates first count.

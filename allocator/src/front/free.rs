@@ -119,8 +119,8 @@ pub unsafe fn deallocate_layout(block: *mut u8, size: usize, align: usize) {
     unsafe { deallocate_checked_slow(block, size, align) }
 }
 
-/// As [`deallocate_layout`], for a program that was compiled to sample: three instructions look at the
-/// address of the block, in the place of a slow path for each.
+/// As [`deallocate_layout`], for a program that was compiled to sample: three instructions look at
+/// the address of the block, in the place of a slow path for each.
 ///
 /// # Safety
 /// As [`deallocate_sized_aligned`].
@@ -131,8 +131,8 @@ pub unsafe fn deallocate_layout_sampled(block: *mut u8, size: usize, align: usiz
             // SAFETY: the caller gives `block` up. `allocate_aligned` chose the same class for the
             // same size and alignment, and never class 0.
             if unlikely(!unsafe { caching::take_back_trusted(class, block) }) {
-                // SAFETY: the caller gives `block` up, and the push did not take it; `class` is that
-                // of the layout.
+                // SAFETY: the caller gives `block` up, and the push did not take it; `class` is
+                // that of the layout.
                 unsafe { deallocate_sampled_slow(block, size, align, class.into()) }
             }
         }
@@ -149,8 +149,8 @@ pub unsafe fn deallocate_layout_sampled(block: *mut u8, size: usize, align: usiz
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_sampled_slow(block: *mut u8, size: usize, align: usize, class: Wide) {
-    // SAFETY: the caller gives `block` up, which is one of `class`. In threads that count this takes
-    // nothing.
+    // SAFETY: the caller gives `block` up, which is one of `class`. In threads that count this
+    // takes nothing.
     if unsafe { take_back_sized(class.class(), block) } {
         return;
     }

@@ -87,8 +87,8 @@ fn programs(folder: &Path) -> io::Result<Vec<PathBuf>> {
         let name = entry.file_name().to_string_lossy().into_owned();
         let metadata = entry.metadata()?;
         let executable = metadata.is_file() && metadata.permissions().mode() & 0o111 != 0;
-        // Cargo writes lists of sources beside its programs: `run-x.d`. What samples is a column only
-        // beside the one that does not (`add_sampled`).
+        // Cargo writes lists of sources beside its programs: `run-x.d`. What samples is a column
+        // only beside the one that does not (`add_sampled`).
         let is_runner = name.starts_with(PREFIX) && !name.contains('.') && !name.ends_with(SAMPLED);
         if is_runner && executable {
             programs.push(entry.path());

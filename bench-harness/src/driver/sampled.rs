@@ -2,8 +2,8 @@
 //! 512 KiB, beside those that they are held against.
 //!
 //! A library is told by a variable of the environment. The program that has ours linked has a twin
-//! that was compiled to sample, as a service would be: its `dealloc` knows then. A runner that is to
-//! sample proves that it does, or has no column.
+//! that was compiled to sample, as a service would be: its `dealloc` knows then. A runner that is
+//! to sample proves that it does, or has no column.
 
 use super::Runner;
 use crate::results::Failure;

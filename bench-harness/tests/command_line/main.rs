@@ -143,8 +143,8 @@ fn a_short_look_has_the_newest_of_each_allocator_and_a_full_report_has_all() {
     assert_eq!(run(&["--peers", "mimalloc2"]).0, "mimalloc2");
 }
 
-/// What sampling costs is a ratio of two columns of the same run; whoever does not ask for it has no
-/// column that samples.
+/// What sampling costs is a ratio of two columns of the same run; whoever does not ask for it has
+/// no column that samples.
 #[test]
 fn sampling_is_held_against_the_same_allocator_without() {
     let folder = Folder::new("sampling");

@@ -1,5 +1,5 @@
-//! Runs a workload under stratalloc in a program that was compiled to sample, with the usual interval
-//! of an always-on profiler. `ci/bench --sampling` holds it against `run-stratalloc`.
+//! Runs a workload under stratalloc in a program that was compiled to sample, with the usual
+//! interval of an always-on profiler. `ci/bench --sampling` holds it against `run-stratalloc`.
 
 use bench_harness::child;
 use bench_harness::watch::Watched;

@@ -48,8 +48,8 @@ pub fn own_counter() -> Option<&'static SampleCounter> {
 
 /// Makes room in a loaded magazine that has about as many objects as may be allocated before the
 /// next sample, so that hardly any may be pushed: most of them move to the spare magazine. A thread
-/// that frees is likely to go on as it did, so that it takes what it gives; so a quarter of what may
-/// be allocated is left in the magazine, and the others may be pushed. Returns what
+/// that frees is likely to go on as it did, so that it takes what it gives; so a quarter of what
+/// may be allocated is left in the magazine, and the others may be pushed. Returns what
 /// `put_chain_aside` returns; `None` if the magazine is empty.
 #[cold]
 pub fn make_room_before_sample(
