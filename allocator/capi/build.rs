@@ -61,7 +61,7 @@ const MEMORY: [(&str, &str); 6] = [
 ];
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 5] = [
+const FLAGS: [(&str, &str); 6] = [
     (
         "-Wl,-z,nodelete",
         "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",
@@ -73,6 +73,10 @@ const FLAGS: [(&str, &str); 5] = [
     (
         "-Wl,-z,initfirst",
         "our fork handlers are registered before any constructor of the program can register one",
+    ),
+    (
+        "-nostartfiles",
+        "what the C compiler adds at start and end does nothing here, on pages of its own",
     ),
     ("-lc", "the libc crate leaves this to std once another crate of the build turns its `std` on"),
     ("-Wl,-z,defs", "a name that nobody defines fails the build, not the first preloaded program"),

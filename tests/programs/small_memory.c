@@ -1,5 +1,7 @@
 /* Prints how much memory a program holds, in KiB, for a test that compares two allocators. The first argument says
  * what the program does. */
+#include <sys/resource.h>
+
 #include "check.h"
 
 /* A figure of /proc/self/smaps_rollup. */
@@ -35,12 +37,77 @@ static long freed(size_t size) {
     return rollup("Rss:") - before;
 }
 
+/* Sixteen zeroed blocks of 1 to 4 MiB at a time, and then others, in which one page of `share` is written to. */
+static void zeroed(size_t share) {
+    static char *blocks[16];
+    unsigned seed = 1;
+    size_t i, page;
+    for (i = 0; i < 1500; i++) {
+        size_t size = MIB + (seed = seed * 1103515245 + 12345) % (3 * MIB);
+        char *block = opaque(calloc(1, opaque_size(size)));
+        CHECK(block != NULL, "%zu", i);
+        for (page = 0; page + 1 < size / 4096 / share; page++) {
+            char *at = block + (page * share + (seed >> 8) % share) * 4096;
+            CHECK(*at == 0, "%zu", page);
+            *at = 1;
+        }
+        free(blocks[i % 16]);
+        blocks[i % 16] = block;
+    }
+}
+
+/* What they took at most. */
+static long zeroed_peak(size_t share) {
+    long before = kib_of("/proc/self/status", "VmHWM:");
+    zeroed(share);
+    return (long)kib_of("/proc/self/status", "VmHWM:") - before;
+}
+
+static long zeroed_faults(size_t share) {
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    zeroed(share);
+    getrusage(RUSAGE_SELF, &after);
+    return after.ru_minflt - before.ru_minflt;
+}
+
+/* How much of this allocator's code is there, after a bit of what most programs do. */
+static long code(void) {
+    static void *blocks[2000];
+    char line[512];
+    int is_ours = 0;
+    long kib = 0, found = 0;
+    size_t i, round;
+    FILE *maps;
+    for (round = 0; round < 3; round++) {
+        for (i = 0; i < 2000; i++) memset(blocks[i] = opaque(malloc(opaque_size(16 + i * 37 % 3000))), 1, 16);
+        for (i = 0; i < 2000; i += 3) blocks[i] = opaque(realloc(blocks[i], opaque_size(100 + i)));
+        for (i = 0; i < 2000; i++) free(blocks[i]);
+        free(opaque(calloc(1, opaque_size(300000))));
+    }
+    maps = fopen("/proc/self/smaps", "r");
+    CHECK(maps != NULL, "smaps");
+    while (fgets(line, sizeof line, maps)) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) == 3)
+            is_ours = strcmp(rights, "r-xp") == 0 && strstr(line, "libstratalloc") != NULL, found |= is_ours;
+        else if (is_ours && strncmp(line, "Rss:", 4) == 0) kib += atol(line + 4);
+    }
+    fclose(maps);
+    CHECK(found, "no code of this allocator");
+    return kib;
+}
+
 int main(int argc, char **argv) {
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     CHECK(argc > 1, "what to do");
     if (strcmp(argv[1], "small") == 0) dprintf(1, "%ld\n", small());
     else if (strcmp(argv[1], "aligned") == 0) dprintf(1, "%ld\n", aligned(size));
     else if (strcmp(argv[1], "freed") == 0) dprintf(1, "%ld\n", freed(size));
+    else if (strcmp(argv[1], "zeroed_peak") == 0) dprintf(1, "%ld\n", zeroed_peak(size));
+    else if (strcmp(argv[1], "zeroed_faults") == 0) dprintf(1, "%ld\n", zeroed_faults(size));
+    else if (strcmp(argv[1], "code") == 0) dprintf(1, "%ld\n", code());
     else CHECK(0, "%s", argv[1]);
     return 0;
 }

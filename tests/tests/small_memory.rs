@@ -28,6 +28,14 @@ fn a_small_program_has_at_most_150_kib_more_of_its_own() {
     assert!(ours <= systems + 150, "{ours} KiB, {systems} without");
 }
 
+/// The kernel maps a file's pages in pieces of 64 KiB around each that is used. The library has more
+/// than 500 KiB of code; what most programs run is less than 200, and lies together.
+#[test]
+fn of_the_code_little_more_is_there_than_what_runs() {
+    let kib = kib(compile::command("small_memory.c", Link::Preload), &["code"]);
+    assert!(kib <= 280, "{kib} KiB of code");
+}
+
 /// Most of the memory between such blocks is never touched, and must not become resident.
 #[test]
 fn aligned_blocks_take_no_more_memory_than_what_they_touch() {
@@ -35,6 +43,16 @@ fn aligned_blocks_take_no_more_memory_than_what_they_touch() {
         let (ours, systems) = ours_and_the_systems(&["aligned", size]);
         assert!(ours * 10 <= systems * 13, "{size} bytes: {ours} KiB, {systems} without");
     }
+}
+
+/// Large tables are zeroed by giving their memory back where little of them is used, and by writing
+/// to them where much is.
+#[test]
+fn zeroed_blocks_take_what_is_used_of_them_and_no_more_faults_than_that_is_worth() {
+    let (ours, systems) = ours_and_the_systems(&["zeroed_peak", "16"]);
+    assert!(ours * 2 <= systems, "{ours} KiB at most, {systems} without");
+    let (ours, systems) = ours_and_the_systems(&["zeroed_faults", "1"]);
+    assert!(ours * 2 <= systems, "{ours} faults, {systems} without");
 }
 
 /// A program without threads that makes no call afterwards would keep it for good.

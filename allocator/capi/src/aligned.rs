@@ -106,6 +106,7 @@ fn page_size() -> usize {
 /// `out` is valid for writing one pointer.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_posix_memalign"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn posix_memalign(
     out: *mut *mut c_void,
     alignment: usize,
@@ -120,6 +121,7 @@ pub unsafe extern "C" fn posix_memalign(
 /// process does so, which is glibc before 2.38.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_aligned_alloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {
         return allocate_odd(alignment, size);
@@ -140,6 +142,7 @@ fn allocate_odd(alignment: usize, size: usize) -> *mut c_void {
 /// The old SunOS `memalign`. See [`allocate_rounded`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_memalign"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
     allocate_rounded(alignment, size)
 }
@@ -147,6 +150,7 @@ pub extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
 /// The old BSD `valloc`: page-aligned.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_valloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
     allocate_page_aligned(size)
 }
@@ -154,6 +158,7 @@ pub extern "C" fn valloc(size: usize) -> *mut c_void {
 /// `valloc` with the size rounded up to whole pages.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_pvalloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     allocate_whole_pages(size)
 }

@@ -13,12 +13,14 @@ use crate::{aligned, standard};
 
 /// `malloc`.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
     standard::allocate(size)
 }
 
 /// `calloc`.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
     standard::allocate_zeroed(count, size)
 }
@@ -28,6 +30,7 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 /// # Safety
 /// As [`standard::realloc`].
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the duties are the same.
     unsafe { standard::reallocate(block, size) }
@@ -38,6 +41,7 @@ pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut
 /// # Safety
 /// As [`standard::free`].
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -48,6 +52,7 @@ pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
 /// # Safety
 /// As [`standard::free`].
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn __libc_cfree(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -55,18 +60,21 @@ pub unsafe extern "C" fn __libc_cfree(block: *mut c_void) {
 
 /// `memalign`.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void {
     aligned::allocate_rounded(alignment, size)
 }
 
 /// `valloc`.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
     aligned::allocate_page_aligned(size)
 }
 
 /// `pvalloc`.
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
     aligned::allocate_whole_pages(size)
 }
@@ -76,6 +84,7 @@ pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
 /// # Safety
 /// As [`aligned::posix_memalign`].
 #[unsafe(no_mangle)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn __posix_memalign(
     out: *mut *mut c_void,
     alignment: usize,

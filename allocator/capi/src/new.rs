@@ -25,6 +25,7 @@ pub fn new(size: usize) -> *mut c_void {
 /// Cold: the loaded magazine is empty, or the request is large.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_slow(size: usize) -> *mut c_void {
     let block = front::allocate(size);
     if block.is_null() {
@@ -47,6 +48,7 @@ pub fn new_nothrow(size: usize) -> *mut c_void {
 /// Cold: the loaded magazine is empty, or the request is large.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_nothrow_slow(size: usize) -> *mut c_void {
     let block = front::allocate(size);
     if block.is_null() {

@@ -71,6 +71,7 @@ unsafe fn function<F: Copy>(address: *mut c_void) -> F {
 /// `new[]`.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_through(size: usize, form: Form) -> *mut c_void {
     match find(form) {
         // SAFETY: a form of `new` without an alignment.
@@ -82,6 +83,7 @@ extern "C" fn new_through(size: usize, form: Form) -> *mut c_void {
 /// `new` and `new[]`, `nothrow`.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
     match find(form) {
         Some(found) => replaced::call_nothrow(found, size, DEFAULT_ALIGNMENT),
@@ -92,6 +94,7 @@ extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
 /// `new[]` with an alignment.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> *mut c_void {
     type Function = extern "C" fn(usize, usize) -> *mut c_void;
     match find(form) {
@@ -104,6 +107,7 @@ extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> 
 /// `new` and `new[]` with an alignment, `nothrow`.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_aligned_nothrow_through(
     size: usize,
     alignment: usize,
@@ -118,6 +122,7 @@ extern "C" fn new_aligned_nothrow_through(
 /// `delete[]`, and the `nothrow` forms.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
     match find(form) {
         // SAFETY: a form of `delete` without an alignment.
@@ -130,6 +135,7 @@ unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
 /// The sized forms of `delete`.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form: Form) {
     match find(form) {
         // SAFETY: a form of `delete` without an alignment.
@@ -142,6 +148,7 @@ unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form:
 /// `delete[]` with an alignment, and the `nothrow` forms.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize, form: Form) {
     match find(form) {
         // SAFETY: a form of `delete` with an alignment.
@@ -156,6 +163,7 @@ unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize
 /// The sized forms of `delete` with an alignment.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_sized_aligned_through(
     block: *mut c_void,
     size: usize,
@@ -174,12 +182,14 @@ unsafe extern "C" fn delete_sized_aligned_through(
 
 /// `operator new(size_t)`.
 #[unsafe(export_name = "_Znwm")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new(size: usize) -> *mut c_void {
     new(size)
 }
 
 /// `operator new[](size_t)`.
 #[unsafe(export_name = "_Znam")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_array(size: usize) -> *mut c_void {
     if replaced::any() {
         return new_through(size, Form::New);
@@ -189,6 +199,7 @@ pub extern "C" fn operator_new_array(size: usize) -> *mut c_void {
 
 /// `operator new(size_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnwmRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
     if replaced::any() {
         return new_nothrow_through(size, Form::New);
@@ -198,6 +209,7 @@ pub extern "C" fn operator_new_nothrow(size: usize, _tag: *const c_void) -> *mut
 
 /// `operator new[](size_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnamRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_array_nothrow(size: usize, _tag: *const c_void) -> *mut c_void {
     if replaced::any() {
         return new_nothrow_through(size, Form::NewArray);
@@ -207,12 +219,14 @@ pub extern "C" fn operator_new_array_nothrow(size: usize, _tag: *const c_void) -
 
 /// `operator new(size_t, align_val_t)`.
 #[unsafe(export_name = "_ZnwmSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_aligned(size: usize, alignment: usize) -> *mut c_void {
     new_aligned(size, alignment)
 }
 
 /// `operator new[](size_t, align_val_t)`.
 #[unsafe(export_name = "_ZnamSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_array_aligned(size: usize, alignment: usize) -> *mut c_void {
     if replaced::any() {
         return new_aligned_through(size, alignment, Form::NewAligned);
@@ -222,6 +236,7 @@ pub extern "C" fn operator_new_array_aligned(size: usize, alignment: usize) -> *
 
 /// `operator new(size_t, align_val_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnwmSt11align_val_tRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_aligned_nothrow(
     size: usize,
     alignment: usize,
@@ -235,6 +250,7 @@ pub extern "C" fn operator_new_aligned_nothrow(
 
 /// `operator new[](size_t, align_val_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnamSt11align_val_tRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_array_aligned_nothrow(
     size: usize,
     alignment: usize,
@@ -251,6 +267,7 @@ pub extern "C" fn operator_new_array_aligned_nothrow(
 /// # Safety
 /// `block` is null or a live block of this allocator; it is not used again.
 #[unsafe(export_name = "_ZdlPv")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -261,6 +278,7 @@ pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPv")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -275,6 +293,7 @@ pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -289,6 +308,7 @@ pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *cons
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -304,6 +324,7 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
 /// As [`operator_delete`]; hardened builds abort if `size` is of another class than the size that
 /// was asked for.
 #[unsafe(export_name = "_ZdlPvm")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -318,6 +339,7 @@ pub unsafe extern "C" fn operator_delete_sized(block: *mut c_void, size: usize) 
 /// # Safety
 /// As [`operator_delete_sized`].
 #[unsafe(export_name = "_ZdaPvm")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: usize) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -332,6 +354,7 @@ pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: u
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_aligned(block: *mut c_void, _alignment: usize) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -342,6 +365,7 @@ pub unsafe extern "C" fn operator_delete_aligned(block: *mut c_void, _alignment:
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, alignment: usize) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -356,6 +380,7 @@ pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, align
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_aligned_nothrow(
     block: *mut c_void,
     alignment: usize,
@@ -374,6 +399,7 @@ pub unsafe extern "C" fn operator_delete_aligned_nothrow(
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_tRKSt9nothrow_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
     block: *mut c_void,
     alignment: usize,
@@ -392,6 +418,7 @@ pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
 /// # Safety
 /// As [`operator_delete_sized`], with the alignment.
 #[unsafe(export_name = "_ZdlPvmSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_sized_aligned(
     block: *mut c_void,
     size: usize,
@@ -412,6 +439,7 @@ pub unsafe extern "C" fn operator_delete_sized_aligned(
 /// # Safety
 /// As [`operator_delete_sized_aligned`].
 #[unsafe(export_name = "_ZdaPvmSt11align_val_t")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_sized_aligned(
     block: *mut c_void,
     size: usize,

@@ -22,7 +22,7 @@ type Destructor = unsafe extern "C" fn(*mut c_void);
 macro_rules! wrapper {
     ($wrapper:literal, $function:path, $jump:literal) => {
         global_asm!(
-            ".pushsection .text.stratalloc_wrappers, \"ax\", %progbits",
+            ".pushsection .text.hot.stratalloc, \"ax\", %progbits",
             concat!(".weak ", $wrapper),
             concat!(".hidden ", $wrapper),
             concat!(".type ", $wrapper, ", %function"),
@@ -52,6 +52,7 @@ wrappers!("b");
 
 /// # Safety
 /// As POSIX has it for `pthread_key_create`.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn key_create(
     key: *mut libc::pthread_key_t,
     destructor: Option<Destructor>,
@@ -69,6 +70,7 @@ unsafe extern "C" fn key_create(
 
 /// # Safety
 /// As POSIX has it for `pthread_key_delete`.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn key_delete(key: libc::pthread_key_t) -> c_int {
     type KeyDelete = unsafe extern "C" fn(libc::pthread_key_t) -> c_int;
     let real = weak_address!("__real_pthread_key_delete");
@@ -83,6 +85,7 @@ unsafe extern "C" fn key_delete(key: libc::pthread_key_t) -> c_int {
 
 /// # Safety
 /// As POSIX has it for `pthread_setspecific`.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn set_specific(key: libc::pthread_key_t, value: *const c_void) -> c_int {
     type SetSpecific = unsafe extern "C" fn(libc::pthread_key_t, *const c_void) -> c_int;
     let real = weak_address!("__real_pthread_setspecific");

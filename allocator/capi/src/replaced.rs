@@ -92,6 +92,7 @@ pub fn any() -> bool {
 /// Cold: almost no program has any.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn find(form: Form, look: fn() -> bool) -> Option<*mut c_void> {
     // Acquire: pairs with the Release below; what was found is there.
     if STATE.load(Ordering::Acquire) == UNKNOWN {
@@ -112,6 +113,7 @@ pub fn find(form: Form, look: fn() -> bool) -> Option<*mut c_void> {
 /// Looks for what the program has as `form`, called `name`; `own` is ours, and ends in `base` if
 /// that is another form, which was looked for before. Whether it is not ours.
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn look_for(form: Form, name: &CStr, own: *const (), base: Form) -> bool {
     let global = cxx_runtime::global(name).map_or(ptr::null_mut(), ptr::NonNull::as_ptr);
     let is_own = global.is_null() || ptr::eq(global.cast(), own);

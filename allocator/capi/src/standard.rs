@@ -25,6 +25,7 @@ pub fn allocate(size: usize) -> *mut c_void {
 /// Cold: once per magazine, and for blocks so large that the call does not show.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn allocate_slow(size: usize) -> *mut c_void {
     let block = front::allocate_after_hot(size);
     if block.is_null() {
@@ -73,6 +74,7 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
 /// C's `malloc`. See [`allocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     allocate(size)
 }
@@ -80,6 +82,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 /// C's `calloc`. See [`allocate_zeroed`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_calloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     allocate_zeroed(count, size)
 }
@@ -90,6 +93,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// As [`reallocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_realloc"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the duties are the same.
     unsafe { reallocate(block, size) }
@@ -102,6 +106,7 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
 /// As [`reallocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_reallocarray"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn reallocarray(
     block: *mut c_void,
     count: usize,
@@ -121,6 +126,7 @@ pub unsafe extern "C" fn reallocarray(
 /// `block` is null or a live block of this allocator; it is not used again.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn free(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -132,6 +138,7 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 /// As [`free`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_cfree"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -145,6 +152,7 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
 /// As [`free`]; `size` is the size that was asked for.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free_sized"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -157,6 +165,7 @@ pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
 /// As [`free`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free_aligned_sized"))]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn free_aligned_sized(block: *mut c_void, alignment: usize, size: usize) {
     // SAFETY: the caller gives the block up.
     unsafe { crate::aligned::deallocate_told(block, size, alignment) }

@@ -66,6 +66,7 @@ impl Watch {
     }
 
     /// The same on little stack: what is read is put into `scratch`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn look_if_due_in(&mut self, scratch: &mut Scratch, now_ms: u64) -> Option<Found> {
         if now_ms < self.due_ms || !self.may_open() {
             return None;

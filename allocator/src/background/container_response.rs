@@ -35,6 +35,7 @@ impl ContainerResponse {
     }
 
     /// Acts on what a look found.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn act(&mut self, found: Found) {
         self.pressed = found.pressed;
         match found.room {

@@ -45,6 +45,7 @@ pub fn attend(call: Call) {
 
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn attend_slow(call: Call) {
     if call == Call::Allocate {
         own_thread::start_what_waits();

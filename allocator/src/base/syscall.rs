@@ -65,6 +65,7 @@ pub fn failed(result: isize) -> bool {
 /// asked before each such call.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn is_filtered() -> bool {
     /// The kernel's number of the mode.
     const FILTER: isize = 2;

@@ -118,6 +118,7 @@ impl Central {
 
     /// Returns the chains of `batch`, which came out of transfer caches, and empties it.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn release_batch(&self, batch: &mut FlushBatch) {
         // SAFETY: a transfer cache holds magazines of its class, whose objects are free and linked.
         // They belong to the caller, who took them out. `walk` reports each object once, when it
@@ -198,6 +199,7 @@ impl Central {
     }
 
     /// Releases OS pages of partly used spans of `class` within `budget`. Returns the bytes.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn release_within(&self, class: SizeClass, budget: &mut Budget) -> usize {
         self.lists[class.index()].release_pages(&PageHeapSource::new(), &Linux, class, budget)
     }
@@ -222,6 +224,7 @@ impl Central {
     }
 
     /// Whether the object at `addr` is free in a span of its class.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn holds_in_span(&self, class: SizeClass, addr: usize) -> bool {
         self.lists[class.index()].holds(addr)
     }

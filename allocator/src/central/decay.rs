@@ -43,6 +43,7 @@ impl Central {
     }
 
     /// Releases idle pages of a class, unless a search found none a moment ago. Returns the bytes.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn release_idle(&self, class: SizeClass, budget: &mut Budget) -> usize {
         let list = &self.lists[class.index()];
         if budget.is_spent() {
@@ -104,6 +105,7 @@ impl Drain {
 
     /// Returns some of the magazines to their spans that lay in the transfer caches since
     /// `consumer` last went through them.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn take_part(&mut self, central: &Central, consumer: Consumer) {
         for _ in 0..PART_LOOKS {
             steps::add(1);

@@ -14,7 +14,6 @@ use super::chain::{Chain, FreeObject};
 use super::span_cursor::RecordPrefetch;
 use crate::config::MAGAZINE_MAX_COUNT;
 use crate::page::size_class::SizeClass;
-use core::cmp::Reverse;
 use core::ptr;
 
 /// Chains at once.
@@ -70,6 +69,12 @@ impl FlushBatch {
         debug_assert!(!self.is_full() && chain.count <= u16::MAX as usize);
         let walker = &mut self.walkers[self.count];
         (walker.class, walker.at, walker.ahead) = (class, chain.head, chain.count as u16);
+        // The longest first, so that those which are not at their end yet come first.
+        let mut place = self.count;
+        while place > 0 && self.walkers[place - 1].ahead < self.walkers[place].ahead {
+            self.walkers.swap(place - 1, place);
+            place -= 1;
+        }
         self.count += 1;
     }
 
@@ -81,8 +86,6 @@ impl FlushBatch {
     /// The caller owns the objects of the chains, which are linked, and as many as the chains say.
     pub unsafe fn walk(&mut self, mut arrive: impl FnMut(SizeClass, Chain)) {
         let walkers = &mut self.walkers[..core::mem::take(&mut self.count)];
-        // So that those which are not at their end yet come first.
-        walkers.sort_unstable_by_key(|walker| Reverse(walker.ahead));
         loop {
             // SAFETY: the caller owns the chains' objects, which are linked. `arrive` was told of
             // objects behind `at` alone, so it cannot have changed those ahead.

@@ -57,6 +57,7 @@ impl CentralFreeList {
     /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not
     /// be that of both.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn fetch<S: SpanSource>(
         &self,
         source: &S,
@@ -131,6 +132,7 @@ impl CentralFreeList {
     ///
     /// # Safety
     /// As `release` if `strict`, else as `salvage`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     unsafe fn release_chain<S: SpanSource>(
         &self,
         source: &S,
@@ -154,6 +156,7 @@ impl CentralFreeList {
     /// # Safety
     /// The first `count` objects are linked, and the caller gives them up. If `strict`, they are of
     /// `class` and not free here.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn release_part<S: SpanSource>(
         &self,
         source: &S,

@@ -87,6 +87,7 @@ impl Central {
     /// Releases a part of the idle memory that is to go for what the process has grown by.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn release_for_growth(&self) {
         BY_GROWTH.try_use(|release| {
             // Relaxed, for both: see `GROWTH`.
@@ -120,6 +121,7 @@ impl Central {
     /// Releases a part of what is to go for the bytes that were handed out.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn release_for_volume(&self) {
         BY_VOLUME.try_use(|release| {
             if !release.is_going_on() {
@@ -193,6 +195,7 @@ impl IdleRelease {
         }
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn do_a_part(&mut self, central: &Central) {
         if self.is_heap_due {
             self.is_heap_due = PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS);

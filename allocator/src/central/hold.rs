@@ -71,6 +71,7 @@ impl SpanLists {
     /// Never inlined, as `end_hold`: the stack frame of the caller lies below that of either, but
     /// not of both.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn look_further(&mut self, budget: &mut Budget) -> Look {
         let Some(place) = self.held.iter().position(|held| held.span.is_null()) else {
             return Look::End;
@@ -115,6 +116,7 @@ impl SpanLists {
 
     /// Ends the hold of the span at `place` of `held`, whose pages were released if `released`.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn end_hold(
         &mut self,
         class: SizeClass,

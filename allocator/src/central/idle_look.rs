@@ -66,6 +66,7 @@ impl IdleLook {
     }
 
     /// Looks at the next classes. Returns whether those were the last.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn take_part(&mut self, central: &Central) -> bool {
         if self.class == 0 {
             self.bytes = 0;

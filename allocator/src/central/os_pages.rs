@@ -43,6 +43,7 @@ pub(super) fn without_objects_on(span: &Span, mut objects: Objects, pages: OsPag
 
 /// The free objects of `span` to be handed out first: those on resident pages; if there are none,
 /// those of one released page.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub(super) fn offer(span: &Span) -> Objects {
     let resident = resident_objects(span);
     if resident.count() > 0 {

@@ -149,6 +149,7 @@ impl SpanLists {
     /// As `take_own`, not inlined.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn take_own_cold(
         &mut self,
         class: SizeClass,
@@ -178,6 +179,7 @@ impl SpanLists {
     /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
     /// `shard` or the first of the emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn take_apart(
         &mut self,
         class: SizeClass,
@@ -199,6 +201,7 @@ impl SpanLists {
 
     /// Takes objects of those cache lines of `span`, a node of one of the lists, on which nothing
     /// lives.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn take_whole_lines(
         &mut self,
         class: SizeClass,
@@ -303,6 +306,7 @@ impl SpanLists {
 
     /// Notes that objects of `span` between `first` and `last`, no longer marked as free, are about
     /// to be used. Pages between them on which everything is free stay released.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn note_use(&mut self, span: &mut Span, first: usize, last: usize) {
         let used = released_in_use(span, self.granule, first, last);
         let count = used.count_ones() as usize;

@@ -285,6 +285,7 @@ impl SpanLists {
     /// `span` is in the list of its owner and its `group`.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn take_over(&mut self, span: *mut Span, shard: Shard) {
         // SAFETY: the caller says that the span is in its list, hence live; the lock guards it. It
         // is in none while its owner changes.
@@ -366,6 +367,7 @@ impl SpanLists {
 
     /// Puts a span that objects returned to where it belongs now: into the list of its group, or,
     /// if all of its objects are free, out of these lists and into `emptied`. Null is a no-op.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn refile(&mut self, class: SizeClass, span: *mut Span, emptied: &mut List<Span>) {
         // SAFETY: null or a live span of this class; the lock guards it. Once it is unlisted, it is
         // in no list and may enter another.

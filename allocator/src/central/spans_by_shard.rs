@@ -308,6 +308,7 @@ impl SpansByShard {
 /// Empty lists for the shards of a row; null without memory.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn make_row(row: usize) -> *mut SpanGroups {
     fn make<const N: usize>() -> *mut SpanGroups {
         // Zeroed, which are empty lists.

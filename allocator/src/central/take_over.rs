@@ -47,6 +47,7 @@ impl SpanLists {
     /// between (`tier`), and a fresh span after them (`free_list`).
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn pick_of_others(
         &mut self,
         class: SizeClass,
@@ -101,6 +102,7 @@ impl SpanLists {
 
     /// Takes objects of the spans of `shard`, and of those of the shards `asleep`, which it takes
     /// over. Those of `hidden` groups stay.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn take_of_asleep(
         &mut self,
         class: SizeClass,
@@ -121,6 +123,7 @@ impl SpanLists {
     /// As `take_apart`, of the first of these shards that has any. Looks at so many of them.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn take_apart_of(
         &mut self,
         class: SizeClass,
@@ -140,6 +143,7 @@ impl SpanLists {
     /// whether there was one.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn take_over_fullest(&mut self, shards: ShardSet, shard: Shard, hidden: u16) -> bool {
         let from = self.by_shard.with_fullest(shards, hidden);
         let span = from.map_or(ptr::null_mut(), |from| self.by_shard.of(from).fullest(hidden));
@@ -170,6 +174,7 @@ impl SpanLists {
     /// step of the decay: two threads would take them from each other by turns.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn take_lines(
         &mut self,
         class: SizeClass,

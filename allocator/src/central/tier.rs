@@ -110,6 +110,7 @@ impl Central {
     /// exhausted.
     ///
     /// The order is that of `docs/decisions/019-owned-lines-and-shared-pages.md`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn refill(
         &self,
         class: SizeClass,
@@ -193,6 +194,7 @@ impl Central {
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn note(&self, pages: &PageHeapSource) {
         if pages.grown() > 0 {
             self.note_growth(pages.grown());
@@ -238,6 +240,7 @@ impl Central {
     /// thread that would take fresh memory otherwise. Empty if there is none.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn pop_too_many(&self, class: SizeClass) -> Chain {
         self.transfer[class.index()].pop_too_many(class, &self.transfer_budget)
     }
@@ -246,6 +249,7 @@ impl Central {
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
         if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
@@ -273,6 +277,7 @@ impl Central {
     /// Returns magazines that have waited longest to their spans, of one class after the other. A
     /// function of its own, so that the chains are not part of the stack frame of each flush.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn make_room(&self) {
         let mut left = flush_batch::SIDE_BY_SIDE;
         self.release_magazines(|| {

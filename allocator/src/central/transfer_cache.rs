@@ -160,6 +160,7 @@ impl TransferCache {
     /// Of the magazines of `shards` the one that came last, or an empty chain. Where threads only
     /// allocate, every refill would take the lock in vain: a caller on the way to objects looks at
     /// `filled` before.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn pop(&self, class: SizeClass, budget: &TransferBudget, shards: ShardSet) -> Chain {
         let mut ring = self.ring.lock();
         let len = ring.len;
@@ -198,6 +199,7 @@ impl TransferCache {
     }
 
     /// The magazine that has waited longest, if there are more than `keep`; else an empty chain.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn pop_oldest(&self, class: SizeClass, budget: &TransferBudget, keep: usize) -> Chain {
         let mut ring = self.ring.lock();
         let len = ring.len;

@@ -33,7 +33,10 @@ pub fn register() -> bool {
     pthread::at_fork(Some(prepare), Some(parent), Some(child))
 }
 
-/// Calls `visit` for every lock, in rank order.
+/// Calls `visit` for every lock, in rank order. Not inlined: what each handler does with a lock would
+/// be there once for each lock, 45 KiB of code.
+#[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     visit(registry::fork_lock());
     CENTRAL.for_each_lock(visit);
@@ -48,6 +51,7 @@ fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
     visit(METADATA.fork_lock());
 }
 
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn prepare() {
     stdio_lock::acquire();
     let mut interrupted = false;
@@ -62,6 +66,7 @@ unsafe extern "C" fn prepare() {
     }
 }
 
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn parent() {
     let room = ROOM.load(Ordering::Relaxed);
     if room > 0 {
@@ -80,6 +85,7 @@ unsafe extern "C" fn parent() {
     }
 }
 
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn child() {
     libc_calls::reset_in_child();
     background::reset_in_child();

@@ -27,6 +27,7 @@ enum Purpose {
 /// `size` bytes at a multiple of `align`; null without memory.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn allocate(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Any)
 }
@@ -35,6 +36,7 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
 /// grow again.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn allocate_growing(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Growing)
 }
@@ -58,6 +60,7 @@ pub fn allocate_for_heap(size: usize, align: usize, number: u32) -> Option<NonNu
 /// As `allocate`, zeroed; memory known to be zero is not touched.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     let Some(span) = span_for(size, align, Purpose::Zeroed) else {
         return ptr::null_mut();
@@ -65,13 +68,17 @@ pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     // SAFETY: a span that is ours, of at least `size` bytes.
     unsafe {
         let block = span.as_ref().addr() as *mut u8;
-        if !span.as_ref().fresh {
-            ptr::write_bytes(block, 0, size);
+        if span.as_ref().fresh {
+            PAGE_HEAP.note_zero(span, size);
+        } else {
+            let done = PAGE_HEAP.zero(span, size);
+            ptr::write_bytes(block.add(done), 0, size - done);
         }
         block
     }
 }
 
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return None;
@@ -104,6 +111,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
 }
 
 /// A span for the block; in hardened builds one between guard pages.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if !HARDENED {
         return bare_span_for(size, align, purpose);
@@ -142,11 +150,14 @@ const NONE_OF_LIBCS: usize = 256 << 10;
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };
     probe!("large_free", record.addr(), record.bytes());
     let is_large = record.bytes() >= NONE_OF_LIBCS;
+    // SAFETY: by this function's contract it is live.
+    unsafe { PAGE_HEAP.look_at_zeroed(span) };
     alloc_hooks::forget(record.addr() as *mut u8);
     // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
     unsafe { if HARDENED { guard_pages::free_fenced(span) } else { give_back(span) } };
@@ -184,6 +195,7 @@ unsafe fn give_back(span: NonNull<Span>) {
 ///
 /// # Safety
 /// `span` is that of a live large block of the caller's.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe fn resize(span: NonNull<Span>, size: usize, may_move: bool) -> *mut u8 {
     // SAFETY: by this function's contract `span` is that of a live large block of the caller's, so
     // its record stays valid and no other thread changes it; the two functions called have the same

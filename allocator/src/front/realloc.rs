@@ -19,6 +19,7 @@ use core::ptr;
 /// # Safety
 /// `block` is a live block of this allocator (anything else aborts); if the result is not null, it
 /// takes the block's place.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe fn reallocate(block: *mut u8, new_size: usize) -> *mut u8 {
     // SAFETY: `block` is a live block of the caller's, and the result takes its place: this
     // function has the same contract.

@@ -82,6 +82,7 @@ impl<'a> Group<'a> {
     }
 
     /// Microseconds for which some task of the group waited for memory, since it exists.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn stalled(&mut self) -> Option<u64> {
         stalled(self.read(self.scratch.group.as_bytes().len(), b"/memory.pressure")?)
     }
@@ -106,10 +107,12 @@ impl<'a> Group<'a> {
     }
 
     /// The number in a file; `None` if there is none, `UNLIMITED` for `max`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn limit(&mut self, group: usize, file: &[u8]) -> Option<usize> {
         limit(self.read(group, file)?)
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn read(&mut self, group: usize, file: &[u8]) -> Option<&[u8]> {
         let Scratch { group: own, path, text } = &mut *self.scratch;
         read([self.root, b"/sys/fs/cgroup", &own.as_bytes()[..group], file], path, text)
@@ -124,6 +127,7 @@ pub fn stalled_anywhere(root: &[u8], scratch: &mut Scratch) -> Option<u64> {
 
 /// The start of the file whose path the parts make up; `None` if there is no such file, or it is
 /// empty.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn read<'a>(
     parts: [&[u8]; 4],
     path: &mut FixedBuf<PATH>,
@@ -181,6 +185,7 @@ fn difference(a: usize, b: usize) -> isize {
 }
 
 /// A file that holds a number, or `max`. What is too large for any memory is no limit either.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn limit(text: &[u8]) -> Option<usize> {
     let text = text.trim_ascii();
     if text == b"max" {
@@ -198,6 +203,7 @@ fn idle_files(text: &[u8]) -> Option<usize> {
 }
 
 /// `memory.pressure`: the total of the line `some`.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn stalled(text: &[u8]) -> Option<u64> {
     let mut lines = text.split(|&byte| byte == b'\n');
     let some = lines.find_map(|line| line.strip_prefix(b"some "))?;

@@ -196,6 +196,7 @@ impl Os for Linux {
         }
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     unsafe fn release(&self, addr: usize, bytes: usize) -> bool {
         let advice = libc::MADV_DONTNEED as usize;
         timed!("release", vdso::now_ns, addr, bytes, {
@@ -211,6 +212,7 @@ impl Os for Linux {
         unsafe { call(libc::SYS_madvise, [addr, bytes, advice, 0, 0, 0]) };
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn residency(&self, addr: usize, flags: &mut [u8]) -> bool {
         residency::ask(addr, flags, self.page_size())
     }
@@ -238,15 +240,20 @@ impl Os for Linux {
         /// What the kernel begins with.
         const USUAL: NonZeroUsize = NonZeroUsize::new(65_530).unwrap();
         static READ: OnceNonZeroUsize = OnceNonZeroUsize::new();
-        let read = || {
-            let mut text = [0_u8; 24];
-            let file = File::open(c"/proc/sys/vm/max_map_count", libc::O_RDONLY);
-            let len = file.map_or(0, |file| file.read(&mut text));
-            let digits = text[..len].trim_ascii();
-            let number = core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            number.unwrap_or(USUAL)
-        };
-        READ.get_or_init(read).get()
+        READ.get()
+            .unwrap_or_else(|| {
+                let mut text = [0_u8; 24];
+                let file = File::open(c"/proc/sys/vm/max_map_count", libc::O_RDONLY);
+                let len = file.map_or(0, |file| file.read(&mut text));
+                let digits = text[..len].trim_ascii();
+                let number =
+                    core::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
+                let number = number.unwrap_or(USUAL);
+                // Of threads that read at once either is right.
+                let _ = READ.set(number);
+                number
+            })
+            .get()
     }
 
     fn now_ms(&self) -> u64 {

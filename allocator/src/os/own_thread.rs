@@ -66,6 +66,7 @@ pub fn start_at_next_allocation(start: Start) {
 /// holds no lock.
 #[cold]
 #[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn start_what_waits() {
     let waiting = WAITING.load(Ordering::Relaxed);
     if waiting.is_null() {

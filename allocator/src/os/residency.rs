@@ -14,6 +14,7 @@ const PIECE: usize = 32;
 
 /// Writes for each page of `page` bytes from `addr` on whether it is resident. Whether the kernel
 /// told.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn ask(addr: usize, flags: &mut [u8], page: usize) -> bool {
     if is_filtered() {
         return by_pagemap(addr, flags, page);

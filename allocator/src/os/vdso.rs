@@ -32,8 +32,7 @@ static FUNCTION: OnceNonZeroUsize = OnceNonZeroUsize::new();
 /// The time on one of the kernel's own clocks, which cannot fail.
 pub fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    let found = || find().and_then(NonZeroUsize::new).unwrap_or(MISSING);
-    let function = FUNCTION.get_or_init(found);
+    let function = FUNCTION.get().unwrap_or_else(find);
     if function != MISSING {
         // SAFETY: the kernel's function of that name, which has the type of the system call.
         let gettime = unsafe { transmute::<usize, ClockGettime>(function.get()) };
@@ -58,10 +57,18 @@ const FIRST: usize = 4096;
 /// Most bytes that a vDSO is taken to have; it has two or three pages.
 const MOST: usize = 1 << 20;
 
-/// Cold: once in the life of a process.
+/// Finds the function, or that there is none, and notes it. Cold: once in the life of a process.
 #[cold]
 #[inline(never)]
-fn find() -> Option<usize> {
+#[unsafe(link_section = ".text.hot.stratalloc")]
+fn find() -> NonZeroUsize {
+    let found = search().and_then(NonZeroUsize::new).unwrap_or(MISSING);
+    // Of threads that search at once each finds the same.
+    let _ = FUNCTION.set(found);
+    found
+}
+
+fn search() -> Option<usize> {
     let start = fact(Fact::Vdso);
     if start == 0 {
         return None;

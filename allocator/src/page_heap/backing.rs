@@ -44,6 +44,7 @@ pub(super) fn is_border(addr: usize) -> bool {
 
 /// The borders at either end of the `len` huge pages from `addr` on. The caller holds the page
 /// heap's lock.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn borders_around(addr: usize, len: usize) -> usize {
     usize::from(is_border(addr)) + usize::from(is_border(addr + len * HUGE_SIZE))
 }
@@ -147,6 +148,7 @@ impl<O: Os> PageHeap<O> {
     /// Advises the kernel not to back the huge page around `addr` with one page any more, before
     /// parts of it are released. Otherwise the kernel would make all of it resident again at some
     /// time.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn break_up(&self, addr: usize) {
         let huge = record(addr);
         if huge.is_null() {

@@ -28,6 +28,7 @@ const TORN_DOWN_OWN: usize = TORN_DOWN_SHARE;
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
     /// `decay_ms` is 0. Requests a step if one is due.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
         let freed = core::mem::take(&mut self.decay.freed);
         match parameters::get(Id::DecayMs) {
@@ -55,6 +56,7 @@ impl Inner {
 
     /// How many free pages a call that freed `own` pages should release because next to nothing is
     /// left in use (`teardown`). Small heaps keep what they have, as they do from the decay.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn torn_down<O: Os>(&mut self, os: &O, own: usize) -> usize {
         let free = self.free_resident;
         if free < TORN_DOWN_LEAST || self.in_spans() * TORN_DOWN_SHARE > free {
@@ -100,6 +102,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Takes a step of the decay, if it is time for one: the pages that it should release are due
     /// then.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn decay_step(&self) {
         let time_ms = parameters::get(Id::DecayMs);
         let mut inner = self.lock();
@@ -122,6 +125,7 @@ impl<O: Os> PageHeap<O> {
 
     /// Releases pages that are due, `most` of them or a few more, by about `calls` system calls at
     /// most. Returns whether to call it again: more may be due, and can be released.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn release_owed(&self, most: usize, calls: usize) -> bool {
         let request = self.lock().decay.due.min(most);
         if request == 0 {

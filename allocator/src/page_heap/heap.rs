@@ -10,6 +10,7 @@ use super::huge_ranges::HugeRanges;
 use super::large_sizes::{DirectStats, LargeSizes};
 use super::pending_release::PendingRelease;
 use super::teardown::Teardown;
+use super::zeroed_use::ZeroedUse;
 use crate::base::list::List;
 use crate::config::PAGES_PER_HUGE;
 use crate::os::{Guard, Linux, Lock, Os};
@@ -26,6 +27,7 @@ pub struct PageHeap<O: Os> {
     pub(super) os: O,
     /// When `tick` last checked the decay, in milliseconds.
     pub(super) looked: AtomicUsize,
+    pub(super) zeroed_use: ZeroedUse,
     pub(super) inner: Lock<Inner>,
 }
 
@@ -119,6 +121,7 @@ impl<O: Os> PageHeap<O> {
         Self {
             os,
             looked: AtomicUsize::new(usize::MAX),
+            zeroed_use: ZeroedUse::new(),
             inner: Lock::new(
                 Rank::PageHeap,
                 Inner {
@@ -218,6 +221,7 @@ impl Inner {
     }
 
     /// An unused span record.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn new_record(&mut self) -> Option<NonNull<Span>> {
         let record = match NonNull::new(self.records.pop_front()) {
             Some(record) => record,

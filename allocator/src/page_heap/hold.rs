@@ -18,6 +18,7 @@ use crate::sync::Futex;
 
 impl Inner {
     /// Takes up to `most` resident free huge pages out of the ranges.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn hold_range(&mut self, most: usize) -> Held {
         let held = self.ranges.take_held(most);
         if let Held::Taken(first, len) = held {
@@ -36,6 +37,7 @@ impl Inner {
     ///
     /// # Safety
     /// `hold_range` returned `first`, and the range is held since.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) unsafe fn unhold_range(&mut self, first: *mut HugePage, released: bool) -> usize {
         // SAFETY: `hold_range` put the range into that list, and into no other. Records are never
         // freed.
@@ -59,6 +61,7 @@ impl Inner {
     /// Takes up to `runs` runs of resident free pages of one partly used huge page. Returns the
     /// place where they are noted. `None` if no huge page has any, or if as many threads as can are
     /// releasing pages.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn hold_part(&mut self, runs: usize) -> Option<usize> {
         let place = self.pending.parts.iter().position(|part| part.huge.is_null())?;
         let huge = self.fillers[0].first()?;
@@ -71,6 +74,7 @@ impl Inner {
 
     /// Ends `hold_part` for the pages noted at `place`, which are not resident any more if
     /// `released`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn unhold_part(&mut self, place: usize, released: bool) {
         let Part { huge, pages, .. } =
             core::mem::replace(&mut self.pending.parts[place], Part::NONE);

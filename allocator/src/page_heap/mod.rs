@@ -12,6 +12,7 @@
 //! * `filler`: huge pages that are partly used, ordered by their longest free run.
 //! * `large_sizes`: figures of large blocks. `decay`: how much a step of the decay releases.
 //! * `density`: whether what the heap grew by is touched densely.
+//! * `zeroed_use`: how zeroed large blocks were used, which says how to zero the next.
 //! * `teardown`: whether free pages go back at once when next to nothing is left in use.
 //! * `pending_release`: what is being released at the moment.
 //! * `heap`: the data that the lock guards.
@@ -28,6 +29,7 @@
 //! * `relocate`: moving a block by its page tables, within the heap and out of it.
 //! * `resize`: changing a block's length where it is, and places with room to grow.
 //! * `direct`: blocks with mappings of their own.
+//! * `zeroing`: large blocks that are to be zero, by giving their memory back.
 //! * `verify`: checking the records of the huge pages. `huge_use`: how full each
 //!   is, for a map, and which addresses are the heap's.
 //! * `guard_pages`: pages around large blocks that cannot be accessed, in the hardened build.
@@ -46,6 +48,7 @@ mod decay;
 mod density;
 mod pending_release;
 mod teardown;
+mod zeroed_use;
 
 mod heap;
 
@@ -71,6 +74,7 @@ mod resize;
 
 mod direct;
 mod verify;
+mod zeroing;
 
 mod huge_use;
 

@@ -61,6 +61,7 @@ impl<O: Os> PageHeap<O> {
     }
 
     /// `release` within the bounds of `effort`.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn release_by(&self, pages: usize, effort: Effort) -> Outcome {
         let mut done = 0;
         let mut calls = effort.calls;

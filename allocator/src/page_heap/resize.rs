@@ -116,6 +116,7 @@ impl Inner {
 
 /// Whether the `pages` pages from `start` on are free, in a huge page that others use too. One
 /// without any used page is in a range, or is being released.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn is_free_behind(start: PageId, pages: usize) -> bool {
     // SAFETY: null or a record; they are never freed.
     unsafe { record(start.addr()).as_ref() }.is_some_and(|huge| {

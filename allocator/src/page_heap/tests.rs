@@ -8,6 +8,7 @@ mod growth;
 mod hold;
 mod model;
 mod scripted_os;
+mod zeroing;
 
 use super::heap::PageHeap;
 use crate::config::{DECAY_MS, DECAY_STEPS, HUGE_SIZE, MOVED_MOST, PAGE_SIZE, PAGES_PER_HUGE};

@@ -143,6 +143,7 @@ impl<T, F: Futex> Lock<T, F> {
     /// `acquire`.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn acquire_slow(&self) -> bool {
         if F::is_forking() {
             return false;
@@ -237,12 +238,14 @@ pub trait ForkLock {
 
 #[cfg(not(loom))]
 impl<T, F: Futex> ForkLock for Lock<T, F> {
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn is_callers(&self) -> bool {
         // Relaxed: a thread looks for its own number, which only it writes, and which a forked
         // child has inherited.
         self.word.load(Ordering::Relaxed) & !(SLEEPERS | INTERRUPTED) == F::thread()
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn acquire_for_fork(&self, interrupted: bool) {
         if !interrupted {
             if !self.try_acquire() {
@@ -262,6 +265,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         }
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     unsafe fn release_for_fork(&self) {
         if self.is_interrupted() {
             // Relaxed: only this thread reads the bit, and it keeps the lock.
@@ -274,6 +278,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         }
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     unsafe fn reset_in_child(&self) {
         // Nobody sleeps, and only this thread can hold the lock.
         let word = if self.is_interrupted() { F::thread() } else { FREE };
@@ -281,6 +286,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         self.word.store(word, Ordering::Relaxed);
     }
 
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn is_interrupted(&self) -> bool {
         // Relaxed: only the holder writes the bit, and only the holder's answer can be yes.
         self.word.load(Ordering::Relaxed) & INTERRUPTED != 0 && self.is_callers()

@@ -96,6 +96,7 @@ pub fn register() -> bool {
 
 /// The key whose destructor is `thread_exit`, made now if it does not exist; `None` if all keys are
 /// taken.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn exit_key() -> Option<libc::pthread_key_t> {
     // Relaxed: the key is a number, and making it twice is harmless.
     let key = EXIT_KEY.load(Ordering::Relaxed);
@@ -151,6 +152,7 @@ fn never_park(cache: *mut ThreadCache) {
 ///
 /// # Safety
 /// None: it does nothing unless `cache` is the calling thread's.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn thread_exit(cache: *mut c_void) {
     let cache = cache.cast::<ThreadCache>();
     if !ptr::eq(thread_slot::own(), cache.cast()) {
@@ -173,6 +175,7 @@ enum Retirement {
 }
 
 /// Takes the calling thread's cache down: from here on it uses the central tier.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn retire(cache: *mut ThreadCache, how: Retirement) {
     steps::add(1);
     // The cache leaves the list first, so that nobody begins to park it any more.

@@ -54,6 +54,7 @@ const PART_LOOKS: usize = 32;
 ///
 /// # Safety
 /// The calling thread owns the cache.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub(super) unsafe fn flush_a_part(
     tier: impl CentralTier,
     cache: &ThreadCache,

@@ -38,6 +38,7 @@ impl Drop for Entered {
 
 /// The calling thread's cache for a slow path, made now if it has none; `None` after it was taken
 /// down, or without memory for one.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn enter() -> Option<Entered> {
     let mut is_new = false;
     loop {
@@ -87,6 +88,7 @@ pub fn enter_if_live() -> Option<Entered> {
 
 /// Gives the calling thread, whose slot names `PARKED`, its cache back.
 #[cold]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn resume() {
     // Waits for a thread that is at a part of parking.
     let mut registry = registry::lock();

@@ -99,6 +99,7 @@ pub(super) unsafe fn push_or_flush(
 }
 
 /// Gives a class that had no limit its first.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 fn open(cache: &ThreadCache, class: SizeClass) {
     sizing::grow(cache, class);
     cache.set_capacity(class, cache.limit(class).max(cache.loaded_count(class) + 1));
@@ -127,6 +128,7 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 ///
 /// # Safety
 /// The chain's objects are of `class`, free and linked, and the caller gives them up.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe fn flush_magazine(
     tier: impl CentralTier,
     cache: &ThreadCache,
@@ -152,6 +154,7 @@ unsafe fn flush_magazine(
 /// As `push_slow`.
 #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
 #[inline]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };

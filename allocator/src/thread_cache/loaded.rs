@@ -33,6 +33,7 @@ impl ThreadCache {
     }
 
     /// Takes the loaded magazine out, and leaves an empty one with room for `capacity` objects.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn take_loaded(&self, class: SizeClass, capacity: usize) -> Chain {
         let chain = self.loaded(class);
         self.set_loaded(class, Chain::EMPTY, capacity);
@@ -40,6 +41,7 @@ impl ThreadCache {
     }
 
     /// Gives the loaded magazine room for `capacity` objects in all.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
         let count = self.loaded_count(class);
         debug_assert!(capacity >= count);

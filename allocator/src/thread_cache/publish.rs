@@ -17,6 +17,7 @@ use core::ptr;
 
 /// Lets the calling thread's slot name what belongs there while `cache`, its own, is not parked.
 /// The caller holds the lock.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub(super) fn publish_cache(cache: &ThreadCache) {
     let counts = registry::counts();
     if counts && cache.counter().is_none() {
@@ -94,6 +95,7 @@ pub(super) unsafe fn publish_parked(registry: &mut Registry, cache: &ThreadCache
 /// Repairs the classes of `cache` that were taken, and notes that it is not parked any more. For
 /// the owner, with no operation under way, who holds the registry's lock: nobody is parking the
 /// cache.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn repair(cache: &ThreadCache) {
     // Relaxed, here and below: the lock orders.
     if cache.parked.load(Ordering::Relaxed) >= EMPTIED {

@@ -107,6 +107,7 @@ pub fn is_active(cache: &ThreadCache, class: SizeClass) -> bool {
 }
 
 /// Notes a refill or a flush of `class`, and scavenges when it is time.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     note_use(cache, class);
     // Relaxed, here and below: only the owner uses these.
@@ -125,6 +126,7 @@ pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: Siz
 /// Flushes a magazine of each class that was neither refilled nor flushed since the last scavenge:
 /// first the spare one, the next time the loaded one.
 #[cold]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn scavenge(tier: impl CentralTier, cache: &ThreadCache) {
     for class in SizeClass::cached() {
         let limit = cache.limit(class);
