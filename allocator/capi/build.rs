@@ -16,7 +16,7 @@ fn main() {
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
-    for (name, body) in MEMORY {
+    for (name, body) in NAMES {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
     }
 }
@@ -50,14 +50,16 @@ fn link_beside(file: &str, link: &str) {
     }
 }
 
-/// Names that the compiler calls, and what they mean inside of the library (`src/memory.rs`).
-const MEMORY: [(&str, &str); 6] = [
+/// Names that the compiler uses, and what they mean inside of the library (`src/memory.rs`,
+/// `src/own_pthread.rs`).
+const NAMES: [(&str, &str); 7] = [
     ("memset", "stratalloc_memset"),
     ("memcpy", "stratalloc_memmove"),
     ("memmove", "stratalloc_memmove"),
     ("memcmp", "stratalloc_memcmp"),
     ("bcmp", "stratalloc_memcmp"),
     ("strlen", "stratalloc_strlen"),
+    ("__dso_handle", "stratalloc_handle"),
 ];
 
 /// Each flag with the reason why it is there.

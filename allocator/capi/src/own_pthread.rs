@@ -18,6 +18,21 @@ use allocator::internal::elf::weak_address;
 
 type Destructor = unsafe extern "C" fn(*mut c_void);
 
+// The word by which the C library tells this object from others, which has its own address. The
+// compiler's start files have it elsewhere (`__dso_handle`); the shared library does without them
+// (`build.rs`).
+global_asm!(
+    ".pushsection .data.rel.ro.stratalloc_handle, \"aw\", %progbits",
+    ".p2align 3",
+    ".globl stratalloc_handle",
+    ".hidden stratalloc_handle",
+    ".type stratalloc_handle, %object",
+    "stratalloc_handle:",
+    ".quad stratalloc_handle",
+    ".size stratalloc_handle, 8",
+    ".popsection",
+);
+
 /// Defines the name `$wrapper`, hidden, as a jump to `$function`.
 macro_rules! wrapper {
     ($wrapper:literal, $function:path, $jump:literal) => {
