@@ -87,6 +87,7 @@ mod decay;
 mod growth;
 
 mod convert;
+pub use convert::is_shifting;
 
 mod fork;
 mod tier;

@@ -269,7 +269,7 @@ impl Central {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
             unsafe { self.flush_to_spans(class, rejected) }
-        } else if self.transfer_budget.is_too_much(parameters::get(Id::TransferCacheBytes)) {
+        } else if self.transfer_budget.is_too_much(super::convert::transfer_bytes(parameters::get(Id::TransferCacheBytes))) {
             self.make_room();
         }
     }

@@ -41,7 +41,9 @@ pub fn refill_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize 
 
 /// The limit that a class grows to at most.
 pub fn max_limit(class: SizeClass) -> usize {
-    (parameters::get(Id::MagazineMaxBytes) / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
+    let most = parameters::get(Id::MagazineMaxBytes);
+    let most = if crate::central::is_shifting() { most.min(8 << 10) } else { most };
+    (most / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
 /// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
@@ -49,6 +51,9 @@ pub fn grow(cache: &ThreadCache, class: SizeClass) {
     let old = cache.limit(class);
     let new = (old * 2).max(start_limit(class)).min(max_limit(class));
     if new <= old {
+        if new < old {
+            shrink(cache, class, new);
+        }
         return;
     }
     let more = (new - old) * class.size();
