@@ -25,7 +25,7 @@ use super::spans_by_shard::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_SHORT_STEP_SHARE,
-    CONVERT_STEP, CONVERT_STEP_SHARE, SHARED_MAX_BYTES,
+    CONVERT_STEP, CONVERT_STEP_SHARE, MAX_SMALL, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -44,9 +44,6 @@ static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 /// Whether anything may be converted now: the budget is not 0.
 static IS_DUE: AtomicUsize = AtomicUsize::new(0);
-
-/// Bytes that may wait in the transfer caches of a program whose sizes shift; 0 of any other.
-static LEAN_TRANSFER: AtomicUsize = AtomicUsize::new(0);
 
 static CONVERSION: Turns<Conversion, Linux> = Turns::new(Conversion::new());
 
@@ -68,11 +65,7 @@ struct Conversion {
     idle: IdlePages,
     /// Free bytes in spans that may still be converted.
     budget: usize,
-    /// Looks for which caches stay lean.
-    looks_lean: usize,
 }
-const LEAN_LOOKS: usize = 64;
-const LEAN_TRANSFER_SHARE: usize = 128;
 
 /// In a forked child: no look is going on, whatever the parent was at.
 pub(super) fn reset_in_child() {
@@ -86,24 +79,6 @@ pub(super) fn reset_in_child() {
 #[inline]
 pub(super) fn may_share(class: SizeClass) -> bool {
     !HARDENED && !MEMCHECK && class.size() <= SHARED_MAX_BYTES && state::since() == 0
-}
-
-/// Whether the program's sizes shift, so that what lies in caches keeps pages from others.
-#[inline]
-pub fn is_shifting() -> bool {
-    // Relaxed: see `TAKEN`.
-    LEAN_TRANSFER.load(Ordering::Relaxed) != 0
-}
-
-/// Bytes that may wait in the transfer caches, where `usual` may in a program whose sizes do not
-/// shift.
-#[inline]
-pub(super) fn transfer_bytes(usual: usize) -> usize {
-    // Relaxed: see `TAKEN`.
-    match LEAN_TRANSFER.load(Ordering::Relaxed) {
-        0 => usual,
-        lean => usual.min(lean),
-    }
 }
 
 /// Whether anything may be converted now.
@@ -144,11 +119,10 @@ impl Central {
 impl Conversion {
     const fn new() -> Self {
         Self {
-            look: IdleLook::new(Consumer::Convert, crate::config::MAX_SMALL, SPARE_SPANS),
+            look: IdleLook::new(Consumer::Convert, MAX_SMALL, SPARE_SPANS),
             taken: 0,
             idle: IdlePages::NONE,
             budget: 0,
-            looks_lean: 0,
         }
     }
 
@@ -159,20 +133,18 @@ impl Conversion {
             self.taken = TAKEN.load(Ordering::Relaxed);
         }
         if self.look.take_part(central) {
-            self.finish_look();
+            self.finish_look(central);
         }
     }
 
-    fn finish_look(&mut self) {
+    fn finish_look(&mut self, central: &Central) {
         let used = PAGE_HEAP.used_bytes();
         self.idle = self.look.found;
         let least = lean::tolerated(used, &CONVERT_LEAST).max(used / CONVERT_SHARE);
         let is_much = self.look.bytes >= least;
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
         self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
-        self.looks_lean = if wanted { LEAN_LOOKS } else { self.looks_lean.saturating_sub(1) };
-        let lean = if self.looks_lean > 0 { (used / LEAN_TRANSFER_SHARE).max(64 << 10) } else { 0 };
-        LEAN_TRANSFER.store(lean, Ordering::Relaxed);
+        central.lean_caches.note_look(wanted, used);
         // A program that builds has little idle, and looks seldom.
         let is_near = 2 * self.look.bytes >= least;
         let share = if is_near { CONVERT_SHORT_STEP_SHARE } else { CONVERT_STEP_SHARE };
