@@ -153,6 +153,16 @@ pub const BACKGROUND_MIN_HUGE: usize = 4;
 pub const LEAN_FROM: usize = 16 << 20;
 /// The share of a heap that may lie idle where a bound in bytes would be more than that.
 pub const LEAN_SHARE: usize = 32;
+/// Looks at what lies idle (`CONVERT_STEP` bytes of spans from one to the next, at least) that find
+/// little before caches hold as much again as in programs whose sizes do not shift
+/// (`central::lean_caches`).
+pub const LEAN_LOOKS: usize = 64;
+/// Most bytes in a magazine while sizes shift.
+pub const LEAN_MAGAZINE_BYTES: usize = 8 << 10;
+/// Bytes that may wait in transfer caches while sizes shift, at least.
+pub const LEAN_TRANSFER_LEAST: usize = 64 << 10;
+/// The same as a share of the bytes in spans.
+pub const LEAN_TRANSFER_SHARE: usize = 128;
 
 /// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
 /// or more (`GROWTH_PRICE`).

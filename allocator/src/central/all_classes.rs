@@ -8,6 +8,7 @@ use super::chain::{Chain, Search};
 use super::cow::{self, FlushOutcome};
 use super::flush_batch::FlushBatch;
 use super::free_list::CentralFreeList;
+use super::lean_caches::LeanCaches;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use super::shards::ShardSet;
@@ -30,6 +31,7 @@ pub struct Central {
     pub(super) transfer: [TransferCache; CLASS_COUNT],
     pub(super) transfer_budget: TransferBudget,
     pub(super) lists: [CentralFreeList; CLASS_COUNT],
+    pub(super) lean_caches: LeanCaches,
 }
 
 /// The one instance.
@@ -37,6 +39,7 @@ pub static CENTRAL: Central = Central {
     transfer: [const { TransferCache::new() }; CLASS_COUNT],
     transfer_budget: TransferBudget::new(),
     lists: [const { CentralFreeList::new() }; CLASS_COUNT],
+    lean_caches: LeanCaches::new(),
 };
 
 /// Figures of a class.

@@ -25,7 +25,7 @@ use super::spans_by_shard::UNSHARED;
 use crate::base::steps;
 use crate::config::{
     CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_SHORT_STEP_SHARE,
-    CONVERT_STEP, CONVERT_STEP_SHARE, SHARED_MAX_BYTES,
+    CONVERT_STEP, CONVERT_STEP_SHARE, MAX_SMALL, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
@@ -119,7 +119,7 @@ impl Central {
 impl Conversion {
     const fn new() -> Self {
         Self {
-            look: IdleLook::new(Consumer::Convert, SHARED_MAX_BYTES, SPARE_SPANS),
+            look: IdleLook::new(Consumer::Convert, MAX_SMALL, SPARE_SPANS),
             taken: 0,
             idle: IdlePages::NONE,
             budget: 0,
@@ -133,17 +133,18 @@ impl Conversion {
             self.taken = TAKEN.load(Ordering::Relaxed);
         }
         if self.look.take_part(central) {
-            self.finish_look();
+            self.finish_look(central);
         }
     }
 
-    fn finish_look(&mut self) {
+    fn finish_look(&mut self, central: &Central) {
         let used = PAGE_HEAP.used_bytes();
         self.idle = self.look.found;
         let least = lean::tolerated(used, &CONVERT_LEAST).max(used / CONVERT_SHARE);
         let is_much = self.look.bytes >= least;
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
         self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
+        central.lean_caches.note_look(wanted, used);
         // A program that builds has little idle, and looks seldom.
         let is_near = 2 * self.look.bytes >= least;
         let share = if is_near { CONVERT_SHORT_STEP_SHARE } else { CONVERT_STEP_SHARE };

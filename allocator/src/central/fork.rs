@@ -27,6 +27,7 @@ impl Central {
     pub unsafe fn reset_in_child(&self, own: u32) {
         growth::reset_in_child();
         convert::reset_in_child();
+        self.lean_caches.reset_in_child();
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];
             // A frame that a signal interrupted may have left a list half changed, and goes on with

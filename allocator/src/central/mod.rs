@@ -26,7 +26,8 @@
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
 //! * `all_classes`: the tier of the process.
-//! * `idle_look`: looking at what lies idle, some classes at a time.
+//! * `idle_look`: looking at what lies idle, some classes at a time. `lean`: how much may;
+//!   `lean_caches`: how much may lie in caches.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
 //! * `convert`: making spans into shared pages.
@@ -82,6 +83,7 @@ mod all_classes;
 
 mod idle_look;
 mod lean;
+mod lean_caches;
 
 mod decay;
 mod growth;

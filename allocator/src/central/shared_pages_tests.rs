@@ -3,7 +3,7 @@
 use super::shards::ShardSet;
 use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
 use super::tests::objects;
-use crate::config::{MIN_ALIGN, SHARED_MAX_BYTES};
+use crate::config::{MAX_SMALL, MIN_ALIGN, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
 use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
@@ -43,9 +43,11 @@ fn step() -> impl Strategy<Value = Step> {
     let size = (1..=SHARED_MAX_BYTES / MIN_ALIGN).prop_map(|granules| granules * MIN_ALIGN);
     let small = (1..=20_usize).prop_map(|granules| granules * MIN_ALIGN);
     let size = prop_oneof![size, small];
+    // Spans of any class are taken in, whose blocks may be longer than a page.
+    let large = (1..=MAX_SMALL / MIN_ALIGN).prop_map(|granules| granules * MIN_ALIGN);
+    let taken_in = prop_oneof![2 => size.clone(), 1 => large];
     prop_oneof![
-        (size.clone(), any::<u64>(), any::<u64>())
-            .prop_map(|(size, a, b)| Step::TakeIn(size, a & b)),
+        (taken_in, any::<u64>(), any::<u64>()).prop_map(|(size, a, b)| Step::TakeIn(size, a & b)),
         (size, 1..100_usize).prop_map(|(size, count)| Step::Fetch(size, count)),
         (1..6_usize, any::<bool>()).prop_map(|(every, sized)| Step::Release(every, sized)),
     ]

@@ -60,6 +60,9 @@ pub trait CentralTier: Copy {
     /// Looks at the clock of the decay. A thread cache calls this now and then, for programs whose
     /// other calls never reach the page heap.
     fn tick(self);
+
+    /// Bytes that a magazine may hold at the moment.
+    fn magazine_bytes(self) -> usize;
 }
 
 /// [`CENTRAL`], the tier of the process.
@@ -102,6 +105,11 @@ impl CentralTier for SharedTier {
     #[inline(always)]
     fn tick(self) {
         PAGE_HEAP.tick();
+    }
+
+    #[inline(always)]
+    fn magazine_bytes(self) -> usize {
+        CENTRAL.lean_caches.magazine_bytes(parameters::get(Id::MagazineMaxBytes))
     }
 }
 
@@ -269,9 +277,14 @@ impl Central {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
             unsafe { self.flush_to_spans(class, rejected) }
-        } else if self.transfer_budget.is_too_much(parameters::get(Id::TransferCacheBytes)) {
+        } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
             self.make_room();
         }
+    }
+
+    /// Bytes that may wait in the transfer caches where there is one thread.
+    fn transfer_bytes(&self) -> usize {
+        self.lean_caches.transfer_bytes(parameters::get(Id::TransferCacheBytes))
     }
 
     /// Returns magazines that have waited longest to their spans, of one class after the other. A

@@ -54,13 +54,13 @@ pub(super) unsafe fn push_or_flush(
         // A thread that frees before it has allocated frees what others have made, perhaps beside
         // objects that others still use. If it were handed out here again, two threads would write
         // to one cache line.
-        open(cache, class);
+        open(tier, cache, class);
         // SAFETY: the caller gives up `object`, which is one of `class`.
         unsafe { tier.flush_to_spans(class, Chain::single(object.cast())) };
         return;
     }
     if cache.limit(class) == 0 {
-        open(cache, class);
+        open(tier, cache, class);
     } else if cache.loaded_count(class) >= cache.limit(class) {
         make_room(tier, cache, class);
     } else {
@@ -100,8 +100,8 @@ pub(super) unsafe fn push_or_flush(
 
 /// Gives a class that had no limit its first.
 #[unsafe(link_section = ".text.hot.stratalloc")]
-fn open(cache: &ThreadCache, class: SizeClass) {
-    sizing::grow(cache, class);
+fn open(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
+    sizing::grow(tier, cache, class);
     cache.set_capacity(class, cache.limit(class).max(cache.loaded_count(class) + 1));
 }
 
@@ -110,14 +110,14 @@ fn open(cache: &ThreadCache, class: SizeClass) {
 fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if class == SizeClass::SHARED {
         sizing::note_central_call(tier, cache, class);
-        sizing::grow(cache, class);
+        sizing::grow(tier, cache, class);
         return shared_blocks::distribute(tier, cache);
     }
     let spare = cache.take_spare(class);
     // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the
     // cache, whose owner calls this.
     if unsafe { flush_magazine(tier, cache, class, spare) } {
-        sizing::grow(cache, class);
+        sizing::grow(tier, cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
     cache.set_spare(class, loaded);
@@ -166,7 +166,7 @@ pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
     }
     if cache.popped(class) >= limit {
         // A thread that does not sample would have refilled or flushed by now, and its limit grown.
-        sizing::grow(&cache, class);
+        sizing::grow(SharedTier, &cache, class);
     }
     // SAFETY: the caller gives up `object`, which is one of `class`.
     (cache.renew_budget(counter, class) || make_room_aside(&cache, counter, class))

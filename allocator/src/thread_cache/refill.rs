@@ -57,13 +57,13 @@ pub(super) fn refill(
         let limit = cache.limit(class);
         // The first objects come from cache lines of their own: the thread gets again what it
         // frees.
-        let request = sizing::refill_size(cache, class, first);
+        let request = sizing::refill_size(tier, cache, class, first);
         chain = tier.refill(class, size, request, first, cache.member.shard());
         if chain.is_empty() {
             return ptr::null_mut();
         }
         if limit > 0 {
-            sizing::grow(cache, class);
+            sizing::grow(tier, cache, class);
         }
     }
     // The first object goes to the caller, so that a class without a limit yet has no room.

@@ -8,6 +8,7 @@ use crate::page::allocation_bitmap::ALLOCATION_BITMAP;
 use crate::page::link_encoding;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
 use crate::policy::HARDENED;
 use std::boxed::Box;
 use std::cell::{Cell, RefCell};
@@ -89,6 +90,8 @@ pub struct ScriptedTier {
     calls: RefCell<Vec<Call>>,
     /// A refill finds no memory.
     pub is_exhausted: Cell<bool>,
+    /// What a magazine may hold.
+    pub magazine_bytes: Cell<usize>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
     pub least: Cell<usize>,
 }
@@ -101,6 +104,7 @@ impl ScriptedTier {
             objects: RefCell::new(objects),
             calls: RefCell::default(),
             is_exhausted: Cell::new(false),
+            magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
         }
     }
@@ -164,5 +168,9 @@ impl CentralTier for &ScriptedTier {
 
     fn tick(self) {
         self.calls.borrow_mut().push(Call::Tick);
+    }
+
+    fn magazine_bytes(self) -> usize {
+        self.magazine_bytes.get()
     }
 }

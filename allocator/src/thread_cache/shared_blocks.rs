@@ -80,7 +80,7 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         let bit = 1 << class.index();
         if seen & bit == 0 {
             seen |= bit;
-            is_open |= if opens(cache, class) { bit } else { 0 };
+            is_open |= if opens(tier, cache, class) { bit } else { 0 };
         }
         let loaded = cache.loaded(class);
         // SAFETY: the block is free and ours, and was linked.
@@ -117,14 +117,14 @@ pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
 }
 
 /// Whether the magazine of `class` is nearly empty. If so, it may grow: what comes is in use.
-fn opens(cache: &ThreadCache, class: SizeClass) -> bool {
+fn opens(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) -> bool {
     // A thread that counts what it allocates keeps its budgets apart (`sample_counter`).
     let is_nearly_empty = class != SizeClass::NONE
         && cache.counter().is_none()
         && cache.loaded_count(class) <= cache.limit(class) / NEARLY_EMPTY;
     if is_nearly_empty {
         sizing::note_use(cache, class);
-        sizing::grow(cache, class);
+        sizing::grow(tier, cache, class);
     }
     is_nearly_empty
 }

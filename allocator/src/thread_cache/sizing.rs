@@ -29,26 +29,35 @@ pub fn start_limit(class: SizeClass) -> usize {
 /// has no limit, these are twice as many as the last time, unless this is the `first` time: the
 /// thread may be building something. They count for no bound, and need not: the thread uses what it
 /// takes.
-pub fn refill_size(cache: &ThreadCache, class: SizeClass, first: bool) -> usize {
+pub fn refill_size(
+    tier: impl CentralTier,
+    cache: &ThreadCache,
+    class: SizeClass,
+    first: bool,
+) -> usize {
     let least = start_limit(class);
     match cache.limit(class) {
         0 if first => least,
         // The capacity leaves out the object that the thread got at once.
-        0 => ((cache.capacity(class) + 1) * 2).clamp(least, max_limit(class).max(least)),
+        0 => ((cache.capacity(class) + 1) * 2).clamp(least, max_limit(tier, class).max(least)),
         limit => limit.max(least),
     }
 }
 
 /// The limit that a class grows to at most.
-pub fn max_limit(class: SizeClass) -> usize {
-    (parameters::get(Id::MagazineMaxBytes) / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
+pub fn max_limit(tier: impl CentralTier, class: SizeClass) -> usize {
+    (tier.magazine_bytes() / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
-/// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
-pub fn grow(cache: &ThreadCache, class: SizeClass) {
+/// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it. Where
+/// the maximum is lower than the limit by now, the limit becomes that.
+pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     let old = cache.limit(class);
-    let new = (old * 2).max(start_limit(class)).min(max_limit(class));
+    let new = (old * 2).max(start_limit(class)).min(max_limit(tier, class));
     if new <= old {
+        if new < old {
+            shrink(cache, class, new);
+        }
         return;
     }
     let more = (new - old) * class.size();

@@ -150,7 +150,7 @@ fn a_thread_that_only_allocates_asks_for_twice_as_many_each_time() {
         assert!(thread.allocate(class));
     }
     let calls = thread.tier.calls();
-    let (start, most) = (sizing::start_limit(class), sizing::max_limit(class));
+    let (start, most) = (sizing::start_limit(class), sizing::max_limit(&thread.tier, class));
     assert!(calls.len() > 4 && start < most);
     for (at, call) in calls.into_iter().enumerate() {
         let request = (start << at).min(most);
@@ -210,6 +210,26 @@ fn a_thread_that_frees_before_it_allocates_keeps_all_but_the_first_object() {
     assert_eq!(thread.cache.limit(class), sizing::start_limit(class));
 }
 
+/// While sizes shift a magazine may hold less than it has grown to.
+#[test]
+fn a_magazine_that_may_hold_less_by_now_does_so_from_its_next_flush_on() {
+    let class = class(64);
+    let mut thread = Thread::new(&[64]);
+    thread.fill(class);
+    while thread.cache.limit(class) < sizing::max_limit(&thread.tier, class) {
+        thread.free_foreign(class, 1);
+    }
+    thread.tier.magazine_bytes.set(1024);
+    let limit = thread.cache.limit(class);
+    thread.free_foreign(class, limit + 1);
+    assert_eq!(thread.cache.limit(class), 16);
+    thread.tier.calls();
+    thread.free_foreign(class, 3 * limit);
+    let flushed = thread.tier.calls();
+    assert!(flushed.contains(&Call::Flush { class, count: 16 }), "{flushed:?}");
+    thread.check();
+}
+
 /// The tier gets whole magazines, so that another thread's refill costs one lock. Each flush
 /// doubles the limit, up to the maximum of the class.
 #[test]
@@ -217,7 +237,7 @@ fn a_thread_that_frees_much_flushes_whole_magazines_that_double() {
     let class = class(64);
     let mut thread = Thread::new(&[64]);
     let limit = thread.fill(class);
-    let most = sizing::max_limit(class);
+    let most = sizing::max_limit(&thread.tier, class);
     assert!(limit < most);
     let mut flushed = Vec::new();
     while flushed.last() != Some(&most) {
