@@ -8,7 +8,7 @@
 //! No lock: two numbers that decide how much is cached. Every access is relaxed; nothing is reached
 //! by them.
 
-use crate::config::{LEAN_LOOKS, LEAN_MAGAZINE_BYTES, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE};
+use crate::config::{EBB_MAGAZINE_BYTES, LEAN_LOOKS, LEAN_MAGAZINE_BYTES, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How much caches may hold.
@@ -17,12 +17,14 @@ pub struct LeanCaches {
     transfer_bytes: AtomicUsize,
     /// Looks after which sizes count as not shifting any more.
     looks: AtomicUsize,
+    /// 1 while caches ebb (`ebb`).
+    is_ebbing: AtomicUsize,
 }
 
 impl LeanCaches {
     /// Sizes do not shift.
     pub const fn new() -> Self {
-        Self { transfer_bytes: AtomicUsize::new(0), looks: AtomicUsize::new(0) }
+        Self { transfer_bytes: AtomicUsize::new(0), looks: AtomicUsize::new(0), is_ebbing: AtomicUsize::new(0) }
     }
 
     /// Notes a look in a heap of which `used` bytes are in spans: whether it found so much idle that
@@ -36,10 +38,22 @@ impl LeanCaches {
         self.transfer_bytes.store(if left > 0 { bytes } else { 0 }, Ordering::Relaxed);
     }
 
+    /// Whether caches ebb: next to nothing is in use any more.
+    #[inline]
+    pub(super) fn is_ebbing(&self) -> bool {
+        self.is_ebbing.load(Ordering::Relaxed) != 0
+    }
+
+    /// Lets caches ebb, or ends that.
+    pub(super) fn set_ebbing(&self, is_ebbing: bool) {
+        self.is_ebbing.store(is_ebbing.into(), Ordering::Relaxed);
+    }
+
     /// In a forked child: sizes do not shift, for all that is known of it.
     pub(super) fn reset_in_child(&self) {
         self.transfer_bytes.store(0, Ordering::Relaxed);
         self.looks.store(0, Ordering::Relaxed);
+        self.is_ebbing.store(0, Ordering::Relaxed);
     }
 
     /// Bytes that may wait in transfer caches, of `most`.
@@ -54,6 +68,9 @@ impl LeanCaches {
     /// Bytes that a magazine may hold, of `most`.
     #[inline]
     pub(super) fn magazine_bytes(&self, most: usize) -> usize {
+        if self.is_ebbing() {
+            return most.min(EBB_MAGAZINE_BYTES);
+        }
         match self.transfer_bytes.load(Ordering::Relaxed) {
             0 => most,
             _ => most.min(LEAN_MAGAZINE_BYTES),

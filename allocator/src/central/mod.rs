@@ -31,6 +31,7 @@
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
 //! * `convert`: making spans into shared pages.
+//! * `ebb`: emptying caches where a program frees nearly all it had.
 //! * `fork`: what a forked child undoes.
 //! * `tier`: refill and flush, as the thread caches see them.
 
@@ -89,6 +90,7 @@ mod decay;
 mod growth;
 
 mod convert;
+mod ebb;
 
 mod fork;
 mod tier;

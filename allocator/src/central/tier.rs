@@ -63,6 +63,9 @@ pub trait CentralTier: Copy {
 
     /// Bytes that a magazine may hold at the moment.
     fn magazine_bytes(self) -> usize;
+
+    /// Whether next to nothing is in use any more, so that caches should be emptied.
+    fn is_ebbing(self) -> bool;
 }
 
 /// [`CENTRAL`], the tier of the process.
@@ -111,6 +114,11 @@ impl CentralTier for SharedTier {
     fn magazine_bytes(self) -> usize {
         CENTRAL.lean_caches.magazine_bytes(parameters::get(Id::MagazineMaxBytes))
     }
+
+    #[inline(always)]
+    fn is_ebbing(self) -> bool {
+        CENTRAL.lean_caches.is_ebbing()
+    }
 }
 
 impl Central {
@@ -151,6 +159,9 @@ impl Central {
         }
         if unlikely(source.has_news()) {
             self.note(&source);
+        }
+        if unlikely(self.lean_caches.is_ebbing()) {
+            self.note_flow(chain.count * class.size());
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
@@ -260,11 +271,14 @@ impl Central {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
-        if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
+        let bytes = chain.count * class.size();
+        let goes_home = state::since() != 0 || class == SizeClass::SHARED;
+        if unlikely(goes_home || self.lean_caches.is_ebbing()) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
-            return unsafe { self.flush_to_spans(class, chain) };
+            unsafe { self.flush_to_spans(class, chain) };
+            return self.note_home(bytes);
         }
         // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
         let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
@@ -276,9 +290,11 @@ impl Central {
         if let Some(rejected) = cache.push(class, &self.transfer_budget, chain, shard) {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
-            unsafe { self.flush_to_spans(class, rejected) }
+            unsafe { self.flush_to_spans(class, rejected) };
+            self.note_home(bytes);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
             self.make_room();
+            self.note_home(bytes);
         }
     }
 

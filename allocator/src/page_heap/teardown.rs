@@ -49,9 +49,14 @@ impl Teardown {
         self.faulted += pages;
     }
 
+    /// Whether memory may be given back at `now_ms`, for all that is known.
+    pub fn may_begin(&self, now_ms: u64) -> bool {
+        now_ms >= self.until_ms
+    }
+
     /// Whether `pages` pages shall be given back at `now_ms`; notes that they are, if so.
     pub fn begin(&mut self, pages: usize, now_ms: u64) -> bool {
-        if now_ms < self.until_ms {
+        if !self.may_begin(now_ms) {
             return false;
         }
         if self.released > 0 && self.faulted >= self.released / 2 {

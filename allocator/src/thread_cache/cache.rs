@@ -94,6 +94,8 @@ pub struct ThreadCache {
     /// The number of the last time that the owner's slot was made to name the placeholder, counted
     /// over all caches. Under the registry's lock.
     pub(super) naming: AtomicUsize,
+    /// While caches ebb: the number of the next class that the owner empties.
+    pub(super) ebbed: AtomicU32,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
     /// Looks in a row at which the owner had hardly called the central tier.
@@ -195,6 +197,7 @@ impl ThreadCache {
             emptied: AtomicU32::new(0),
             naming: AtomicUsize::new(0),
             seen: AtomicU32::new(0),
+            ebbed: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),
             cow_budget: AtomicU32::new(0),
