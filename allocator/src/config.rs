@@ -165,12 +165,12 @@ pub const LEAN_TRANSFER_LEAST: usize = 64 << 10;
 pub const LEAN_TRANSFER_SHARE: usize = 128;
 
 /// Bytes in spans from which on caches ebb where nearly all of them are free (`central::ebb`).
-pub const EBB_LEAST: usize = 4 << 20;
+pub const EBB_LEAST: usize = 1 << 20;
 /// The share of the bytes in spans that is still in use then, at most.
 pub const EBB_SHARE: usize = 4;
 /// Bytes that come home between two looks at that, at least; also those that are handed out before
 /// it ends.
-pub const EBB_STEP: usize = 256 << 10;
+pub const EBB_STEP: usize = 128 << 10;
 /// The same as a share of the bytes in spans.
 pub const EBB_STEP_SHARE: usize = 16;
 /// Most bytes in a magazine meanwhile.

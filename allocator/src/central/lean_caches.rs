@@ -8,7 +8,9 @@
 //! No lock: two numbers that decide how much is cached. Every access is relaxed; nothing is reached
 //! by them.
 
-use crate::config::{EBB_MAGAZINE_BYTES, LEAN_LOOKS, LEAN_MAGAZINE_BYTES, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE};
+use crate::config::{
+    EBB_MAGAZINE_BYTES, LEAN_LOOKS, LEAN_MAGAZINE_BYTES, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE,
+};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How much caches may hold.
@@ -24,7 +26,11 @@ pub struct LeanCaches {
 impl LeanCaches {
     /// Sizes do not shift.
     pub const fn new() -> Self {
-        Self { transfer_bytes: AtomicUsize::new(0), looks: AtomicUsize::new(0), is_ebbing: AtomicUsize::new(0) }
+        Self {
+            transfer_bytes: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
+            is_ebbing: AtomicUsize::new(0),
+        }
     }
 
     /// Notes a look in a heap of which `used` bytes are in spans: whether it found so much idle that

@@ -96,7 +96,8 @@ impl CentralTier for SharedTier {
     #[inline(always)]
     unsafe fn flush_to_spans(self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.flush_to_spans(class, chain) }
+        unsafe { CENTRAL.flush_to_spans(class, chain) };
+        CENTRAL.note_home(chain.count * class.size());
     }
 
     #[inline(always)]
