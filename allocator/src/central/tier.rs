@@ -295,7 +295,6 @@ impl Central {
             self.note_home(bytes);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
             self.make_room();
-            self.note_home(bytes);
         }
     }
 
@@ -310,12 +309,16 @@ impl Central {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn make_room(&self) {
         let mut left = flush_batch::SIDE_BY_SIDE;
+        let mut bytes = 0;
         self.release_magazines(|| {
             left = left.checked_sub(1)?;
             let class = self.transfer_budget.next_to_give()?;
             let cache = &self.transfer[class.index()];
-            Some((class, cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW)))
+            let chain = cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW);
+            bytes += chain.count * class.size();
+            Some((class, chain))
         });
+        self.note_home(bytes);
     }
 }
 
