@@ -102,6 +102,9 @@
 #[cfg(all(test, not(loom)))]
 extern crate std;
 
+// Functions that most programs run have the attribute `link_section = ".text.hot.stratalloc"`: they
+// lie next to each other, so that little of the code is resident (docs/performance.md, "Start-up").
+//
 // In layer order, and apart, so that the formatter does not sort them.
 mod config;
 

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CHECK(condition, ...)                                                            \
@@ -119,6 +120,13 @@ static inline size_t resident_bytes(void) {
     text[length] = 0;
     CHECK(sscanf(text, "%lu %lu", &total, &resident) == 2, "odd statm: %s", text);
     return (size_t)resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* Page faults of this process so far for which nothing was read. */
+static inline size_t faults(void) {
+    struct rusage usage;
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
+    return (size_t)usage.ru_minflt;
 }
 
 /* Whether the resident bytes became less than `most` more in the life of many threads. An emulator adds some 300 KiB of its

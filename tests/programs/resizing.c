@@ -11,12 +11,6 @@
 /* Where the kernel's pages are larger than the allocator's, a block that moves is copied: its page tables are not moved. */
 static int moves_copy(void) { return sysconf(_SC_PAGESIZE) > 8192; }
 
-static size_t faults(void) {
-    struct rusage usage;
-    CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");
-    return (size_t)usage.ru_minflt;
-}
-
 static size_t most_resident(void) {
     struct rusage usage;
     CHECK(getrusage(RUSAGE_SELF, &usage) == 0, "getrusage");

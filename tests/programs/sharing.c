@@ -65,12 +65,6 @@ static void end_child(pid_t child) {
     CHECK(waitpid(child, &status, 0) == child, "waitpid");
 }
 
-static long faults(void) {
-    struct rusage usage;
-    getrusage(RUSAGE_SELF, &usage);
-    return usage.ru_minflt;
-}
-
 /* Whether a block from before the fork is handed out again once it was freed. */
 static int reuses(size_t place) {
     struct block *old = blocks[place];

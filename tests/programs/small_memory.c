@@ -1,7 +1,5 @@
 /* Prints how much memory a program holds, in KiB, for a test that compares two allocators. The first argument says
  * what the program does. */
-#include <sys/resource.h>
-
 #include "check.h"
 
 /* A figure of /proc/self/smaps_rollup. */
@@ -62,14 +60,14 @@ static long freed_small(size_t mib, size_t most, int in_order) {
 /* Sixteen zeroed blocks of 1 to 4 MiB at a time, and then others, in which one page of `share` is written to. */
 static void zeroed(size_t share) {
     static char *blocks[16];
-    unsigned seed = 1;
+    uint64_t state = 1;
     size_t i, page;
     for (i = 0; i < 1500; i++) {
-        size_t size = MIB + (seed = seed * 1103515245 + 12345) % (3 * MIB);
+        size_t size = MIB + next_random(&state) % (3 * MIB);
         char *block = opaque(calloc(1, opaque_size(size)));
         CHECK(block != NULL, "%zu", i);
         for (page = 0; page + 1 < size / 4096 / share; page++) {
-            char *at = block + (page * share + (seed >> 8) % share) * 4096;
+            char *at = block + (page * share + next_random(&state) % share) * 4096;
             CHECK(*at == 0, "%zu", page);
             *at = 1;
         }
@@ -86,11 +84,9 @@ static long zeroed_peak(size_t share) {
 }
 
 static long zeroed_faults(size_t share) {
-    struct rusage before, after;
-    getrusage(RUSAGE_SELF, &before);
+    size_t before = faults();
     zeroed(share);
-    getrusage(RUSAGE_SELF, &after);
-    return after.ru_minflt - before.ru_minflt;
+    return (long)(faults() - before);
 }
 
 /* How much of this allocator's code is there, after a bit of what most programs do. */

@@ -28,8 +28,8 @@ fn a_small_program_has_at_most_150_kib_more_of_its_own() {
     assert!(ours <= systems + 150, "{ours} KiB, {systems} without");
 }
 
-/// The kernel maps a file's pages in pieces of 64 KiB around each that is used. The library has more
-/// than 500 KiB of code; what most programs run is less than 200, and lies together.
+/// The kernel maps a file's pages in pieces of 64 KiB around each that is used. The library has
+/// more than 500 KiB of code; what most programs run is less than 200, and lies together.
 #[test]
 fn of_the_code_little_more_is_there_than_what_runs() {
     let kib = kib(compile::command("small_memory.c", Link::Preload), &["code"]);

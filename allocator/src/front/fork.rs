@@ -33,8 +33,8 @@ pub fn register() -> bool {
     pthread::at_fork(Some(prepare), Some(parent), Some(child))
 }
 
-/// Calls `visit` for every lock, in rank order. Not inlined: what each handler does with a lock would
-/// be there once for each lock, 45 KiB of code.
+/// Calls `visit` for every lock, in rank order. Not inlined: what each handler does with a lock
+/// would be there once for each lock, 45 KiB of code.
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
 fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {

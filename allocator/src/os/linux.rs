@@ -240,6 +240,7 @@ impl Os for Linux {
         /// What the kernel begins with.
         const USUAL: NonZeroUsize = NonZeroUsize::new(65_530).unwrap();
         static READ: OnceNonZeroUsize = OnceNonZeroUsize::new();
+        // Not `get_or_init`, as in `vdso`.
         READ.get()
             .unwrap_or_else(|| {
                 let mut text = [0_u8; 24];

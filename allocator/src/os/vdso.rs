@@ -32,6 +32,7 @@ static FUNCTION: OnceNonZeroUsize = OnceNonZeroUsize::new();
 /// The time on one of the kernel's own clocks, which cannot fail.
 pub fn now(clock: libc::clockid_t) -> libc::timespec {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // Not `get_or_init`, whose code would not lie in the section of `find`.
     let function = FUNCTION.get().unwrap_or_else(find);
     if function != MISSING {
         // SAFETY: the kernel's function of that name, which has the type of the system call.

@@ -144,15 +144,22 @@ pub(super) fn is_touched_densely<O: Os>(os: &O, addr: usize, bytes: usize) -> bo
     let (mut used, mut resident) = (0, 0);
     for sample in 0..samples {
         let mut flags = [0; MOST_PAGES];
-        if !os.residency(first + sample * count / samples * HUGE_SIZE, &mut flags[..pages]) {
+        let huge = first + sample * count / samples * HUGE_SIZE;
+        let Some(found) = count_resident(os, huge, &mut flags[..pages]) else {
             // As most programs do.
             return true;
-        }
-        let found: usize = flags.iter().map(|flag| usize::from(flag & 1)).sum();
+        };
         if found > 0 {
             used += pages;
             resident += found;
         }
     }
     used > 0 && (used - resident) * SPARSE_SHARE <= used
+}
+
+/// How many of as many pages of the kernel from `addr` on as there are `flags` are resident, which
+/// are set to that; `None` if the kernel does not say.
+#[unsafe(link_section = ".text.hot.stratalloc")]
+pub(super) fn count_resident<O: Os>(os: &O, addr: usize, flags: &mut [u8]) -> Option<usize> {
+    os.residency(addr, flags).then(|| flags.iter().map(|flag| usize::from(flag & 1)).sum())
 }

@@ -72,7 +72,8 @@ impl Kind {
         true
     }
 
-    /// Makes the block at `addr`, which was zero, the probe while there is none and nothing is known.
+    /// Makes the block at `addr`, which was zero, the probe while there is none and nothing is
+    /// known.
     pub fn watch(&self, addr: usize) {
         // Relaxed, all: see the type.
         let is_known = self.distance.load(Ordering::Relaxed) != 0

@@ -5,6 +5,7 @@
 //! times what it costs to write zeroes to it. This pays for tables, bitmaps and arenas that are
 //! used in part, and for nothing else: `zeroed_use` knows which the program has.
 
+use super::density::count_resident;
 use super::heap::PageHeap;
 use crate::config::{HUGE_SIZE, PAGE_SIZE};
 use crate::os::Os;
@@ -48,8 +49,8 @@ impl<O: Os> PageHeap<O> {
         if unsafe { self.os.release(addr, whole) } { whole } else { 0 }
     }
 
-    /// Notes that a large block was handed out zeroed because it was zero. While nothing is known of
-    /// such blocks, it is a probe.
+    /// Notes that a large block was handed out zeroed because it was zero. While nothing is known
+    /// of such blocks, it is a probe.
     ///
     /// # Safety
     /// `span` is that of a live large block of the caller's, of at least `bytes` bytes.
@@ -86,11 +87,11 @@ impl<O: Os> PageHeap<O> {
             let first = sample * pages / SAMPLES;
             let mut flags = [0; SAMPLE_PAGES];
             let flags = &mut flags[..SAMPLE_PAGES.min(pages / SAMPLES)];
-            if !self.os.residency(addr + first * page, flags) {
+            let Some(found) = count_resident(&self.os, addr + first * page, flags) else {
                 return false;
-            }
+            };
             seen += flags.len();
-            resident += flags.iter().map(|flag| usize::from(flag & 1)).sum::<usize>();
+            resident += found;
         }
         resident * SPARSE_SHARE <= seen
     }
