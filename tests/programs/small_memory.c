@@ -39,16 +39,16 @@ static long freed(size_t size) {
  * they were made, or in any. */
 static long freed_small(size_t mib, size_t most, int in_order) {
     static void *blocks[1 << 20];
-    unsigned seed = 1;
+    uint64_t state = 1;
     size_t i, count = 0, bytes = 0;
     long before = rollup("Rss:");
     while (bytes < mib * MIB) {
-        size_t size = 16 + (seed = seed * 1103515245 + 12345) / 65536 % (most - 15);
+        size_t size = 16 + next_random(&state) % (most - 15);
         memset(blocks[count++] = opaque(malloc(opaque_size(size))), 1, size);
         bytes += size;
     }
     for (i = count; !in_order && i > 1; i--) {
-        size_t other = (seed = seed * 1103515245 + 12345) / 16 % i;
+        size_t other = next_random(&state) % i;
         void *block = blocks[other];
         blocks[other] = blocks[i - 1];
         blocks[i - 1] = block;

@@ -25,9 +25,9 @@
 //!   `take_over`: from those of other shards.
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
+//! * `lean_caches`: how much may lie in caches.
 //! * `all_classes`: the tier of the process.
-//! * `idle_look`: looking at what lies idle, some classes at a time. `lean`: how much may;
-//!   `lean_caches`: how much may lie in caches.
+//! * `idle_look`: looking at what lies idle, some classes at a time. `lean`: how much may.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
 //! * `convert`: making spans into shared pages.
@@ -80,11 +80,12 @@ mod hold;
 mod free_list;
 mod release;
 
+mod lean_caches;
+
 mod all_classes;
 
 mod idle_look;
 mod lean;
-mod lean_caches;
 
 mod decay;
 mod growth;

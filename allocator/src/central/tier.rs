@@ -97,7 +97,7 @@ impl CentralTier for SharedTier {
     unsafe fn flush_to_spans(self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
         unsafe { CENTRAL.flush_to_spans(class, chain) };
-        CENTRAL.note_home(chain.count * class.size());
+        CENTRAL.note_home(class, chain.count);
     }
 
     #[inline(always)]
@@ -161,9 +161,6 @@ impl Central {
         if unlikely(source.has_news()) {
             self.note(&source);
         }
-        if unlikely(self.lean_caches.is_ebbing()) {
-            self.note_flow(chain.count * class.size());
-        }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
             return self.pop_any(class);
@@ -221,6 +218,7 @@ impl Central {
         }
         if pages.volume() > 0 {
             self.note_volume(pages.volume());
+            self.note_flow(pages.volume());
         }
         if pages.taken() > 0 {
             self.note_taken(pages.taken());
@@ -272,14 +270,13 @@ impl Central {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
-        let bytes = chain.count * class.size();
         let goes_home = state::since() != 0 || class == SizeClass::SHARED;
         if unlikely(goes_home || self.lean_caches.is_ebbing()) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
             unsafe { self.flush_to_spans(class, chain) };
-            return self.note_home(bytes);
+            return self.note_home(class, chain.count);
         }
         // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
         let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
@@ -292,7 +289,7 @@ impl Central {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
             unsafe { self.flush_to_spans(class, rejected) };
-            self.note_home(bytes);
+            self.note_home(class, rejected.count);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
             self.make_room();
         }
@@ -315,10 +312,10 @@ impl Central {
             let class = self.transfer_budget.next_to_give()?;
             let cache = &self.transfer[class.index()];
             let chain = cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW);
-            bytes += chain.count * class.size();
+            bytes += self.count_home(class, chain.count);
             Some((class, chain))
         });
-        self.note_home(bytes);
+        self.note_reported(bytes);
     }
 }
 

@@ -138,18 +138,22 @@ unsafe impl Sync for ThreadCache {}
 
 /// Named by the slot of every new thread (see `os::thread_slot`). Never written to.
 #[unsafe(export_name = "stratalloc_empty_cache_0_1")]
+#[unsafe(link_section = ".data.stratalloc_constant")]
 static EMPTY: ThreadCache = ThreadCache::new(Kind::Empty);
 
 /// Named by the slot of threads whose cache was taken down. Never written to.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// Named by the slot of threads whose cache is parked. Never written to.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
 /// A cache that is always full. The fourth word of a thread's slot names it in threads that sample,
 /// where a block is looked up though the caller says its size. The third and fourth words name it
 /// in threads that avoid writes to shared pages (`publish::publish_cache`). Never written to;
 /// nobody asks for its kind.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// The calling thread's cache, or a placeholder. Whatever takes longer than one `pop` goes through
