@@ -157,12 +157,27 @@ pub const LEAN_SHARE: usize = 32;
 /// little before caches hold as much again as in programs whose sizes do not shift
 /// (`central::lean_caches`).
 pub const LEAN_LOOKS: usize = 64;
-/// Most bytes in a magazine while sizes shift.
-pub const LEAN_MAGAZINE_BYTES: usize = 8 << 10;
+/// How often what a magazine may hold is halved while sizes shift.
+pub const LEAN_HALVINGS: usize = 1;
 /// Bytes that may wait in transfer caches while sizes shift, at least.
 pub const LEAN_TRANSFER_LEAST: usize = 64 << 10;
 /// The same as a share of the bytes in spans.
 pub const LEAN_TRANSFER_SHARE: usize = 128;
+
+/// Bytes of small blocks from which on caches ebb where nearly all of them are freed
+/// (`central::ebb`).
+pub const EBB_LEAST: usize = 8 << 20;
+/// The share of them that is still in use then, at most.
+pub const EBB_SHARE: usize = 4;
+/// The share by which what was in use fades with each look.
+pub const EBB_FADING: usize = 64;
+/// The share of the bytes in spans, or of `EBB_LEAST` if that is more, that comes home between two
+/// looks at that.
+pub const EBB_STEP_SHARE: usize = 16;
+/// Bytes that are handed out before it ends, about.
+pub const EBB_END: usize = 128 << 10;
+/// How often what a magazine may hold is halved meanwhile.
+pub const EBB_HALVINGS: usize = 4;
 
 /// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
 /// or more (`GROWTH_PRICE`).

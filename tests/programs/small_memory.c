@@ -35,6 +35,28 @@ static long freed(size_t size) {
     return rollup("Rss:") - before;
 }
 
+/* What is left, right after the last `free`, of `mib` MiB in blocks of 16 to `most` bytes, freed in the order in which
+ * they were made, or in any. */
+static long freed_small(size_t mib, size_t most, int in_order) {
+    static void *blocks[1 << 20];
+    uint64_t state = 1;
+    size_t i, count = 0, bytes = 0;
+    long before = rollup("Rss:");
+    while (bytes < mib * MIB) {
+        size_t size = 16 + next_random(&state) % (most - 15);
+        memset(blocks[count++] = opaque(malloc(opaque_size(size))), 1, size);
+        bytes += size;
+    }
+    for (i = count; !in_order && i > 1; i--) {
+        size_t other = next_random(&state) % i;
+        void *block = blocks[other];
+        blocks[other] = blocks[i - 1];
+        blocks[i - 1] = block;
+    }
+    for (i = 0; i < count; i++) free(blocks[i]);
+    return rollup("Rss:") - before - (long)(count * sizeof *blocks / KIB);
+}
+
 /* Sixteen zeroed blocks of 1 to 4 MiB at a time, and then others, in which one page of `share` is written to. */
 static void zeroed(size_t share) {
     static char *blocks[16];
@@ -101,6 +123,8 @@ int main(int argc, char **argv) {
     if (strcmp(argv[1], "small") == 0) dprintf(1, "%ld\n", small());
     else if (strcmp(argv[1], "aligned") == 0) dprintf(1, "%ld\n", aligned(size));
     else if (strcmp(argv[1], "freed") == 0) dprintf(1, "%ld\n", freed(size));
+    else if (strcmp(argv[1], "freed_small") == 0)
+        dprintf(1, "%ld\n", freed_small(size, strtoul(argv[3], NULL, 10), argc > 4));
     else if (strcmp(argv[1], "zeroed_peak") == 0) dprintf(1, "%ld\n", zeroed_peak(size));
     else if (strcmp(argv[1], "zeroed_faults") == 0) dprintf(1, "%ld\n", zeroed_faults(size));
     else if (strcmp(argv[1], "code") == 0) dprintf(1, "%ld\n", code());

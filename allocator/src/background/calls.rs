@@ -98,6 +98,7 @@ static STATE: Turns<State, Linux> = Turns::new(State::new());
 /// Memory for looks at the container, for the thread that has `STATE`. It is not on the stack, of
 /// which a call may take 2 KiB. It is not part of the state, so that it is all zero and takes no
 /// memory before the first look.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static SCRATCH: Room = Room(UnsafeCell::new(Scratch::new()));
 
 /// See [`SCRATCH`].

@@ -28,18 +28,19 @@ pub(super) const PART_LOOKS: usize = 32;
 
 /// The shared tier of the process: everything is indexed by class.
 pub struct Central {
-    pub(super) transfer: [TransferCache; CLASS_COUNT],
     pub(super) transfer_budget: TransferBudget,
-    pub(super) lists: [CentralFreeList; CLASS_COUNT],
     pub(super) lean_caches: LeanCaches,
+    pub(super) lists: [CentralFreeList; CLASS_COUNT],
+    pub(super) transfer: [TransferCache; CLASS_COUNT],
 }
 
 /// The one instance.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 pub static CENTRAL: Central = Central {
-    transfer: [const { TransferCache::new() }; CLASS_COUNT],
     transfer_budget: TransferBudget::new(),
-    lists: [const { CentralFreeList::new() }; CLASS_COUNT],
     lean_caches: LeanCaches::new(),
+    lists: [const { CentralFreeList::new() }; CLASS_COUNT],
+    transfer: [const { TransferCache::new() }; CLASS_COUNT],
 };
 
 /// Figures of a class.

@@ -6,6 +6,7 @@
 
 use super::all_classes::Central;
 use super::convert;
+use super::ebb;
 use super::growth;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, free_spans};
@@ -27,6 +28,7 @@ impl Central {
     pub unsafe fn reset_in_child(&self, own: u32) {
         growth::reset_in_child();
         convert::reset_in_child();
+        ebb::reset_in_child();
         self.lean_caches.reset_in_child();
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];

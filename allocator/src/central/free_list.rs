@@ -25,12 +25,15 @@ use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
-use crate::config::MAGAZINE_MAX_OBJECTS;
+use crate::config::{EBB_END, MAGAZINE_MAX_OBJECTS};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
-use crate::sync::{ForkLock, Rank};
+use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
+
+/// The part of `EBB_END` that a class reports at a time.
+const CLASSES_IN_A_STEP: usize = 8;
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
@@ -38,6 +41,8 @@ pub struct CentralFreeList {
     /// How much requests are rounded up for which objects are taken from here. Beside the lock,
     /// whose cache line such requests take anyway.
     pub(super) internal_fragmentation: InternalFragmentation,
+    /// Bytes that came home and were not reported yet.
+    home: AtomicUsize,
 }
 
 impl CentralFreeList {
@@ -46,7 +51,20 @@ impl CentralFreeList {
         Self {
             lists: Lock::new(Rank::Central, SpanLists::new()),
             internal_fragmentation: InternalFragmentation::new(),
+            home: AtomicUsize::new(0),
         }
+    }
+
+    /// Notes that `bytes` came home. Returns what is to be reported: 0 until it is much, so that
+    /// threads which free blocks of other classes do not write to the same line each time.
+    #[inline]
+    pub(super) fn home_to_report(&self, bytes: usize) -> usize {
+        // Relaxed, all: a number that decides when something is looked at. Two threads at once may
+        // lose what one of them has.
+        let home = self.home.load(Ordering::Relaxed) + bytes;
+        let is_much = home >= EBB_END / CLASSES_IN_A_STEP;
+        self.home.store(if is_much { 0 } else { home }, Ordering::Relaxed);
+        if is_much { home } else { 0 }
     }
 
     /// Up to `request` objects (a few more where a cache line would be split), at least one unless

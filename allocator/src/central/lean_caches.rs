@@ -5,41 +5,77 @@
 //! may not, and in a heap of a few dozen MiB that is a tenth. So while looks find much that is idle
 //! in spans (`convert`), both kinds of caches hold less.
 //!
-//! No lock: two numbers that decide how much is cached. Every access is relaxed; nothing is reached
-//! by them.
+//! No lock: numbers that decide how much is cached. Every access is relaxed; nothing is reached by
+//! them.
 
-use crate::config::{LEAN_LOOKS, LEAN_MAGAZINE_BYTES, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE};
+use crate::config::{
+    EBB_HALVINGS, LEAN_HALVINGS, LEAN_LOOKS, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE,
+};
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How much caches may hold.
 pub struct LeanCaches {
     /// Bytes that may wait in transfer caches; 0 while sizes do not shift.
     transfer_bytes: AtomicUsize,
+    /// How often what a magazine may hold is halved.
+    halvings: AtomicUsize,
     /// Looks after which sizes count as not shifting any more.
     looks: AtomicUsize,
+    /// 1 while caches ebb (`ebb`).
+    is_ebbing: AtomicUsize,
 }
 
 impl LeanCaches {
     /// Sizes do not shift.
     pub const fn new() -> Self {
-        Self { transfer_bytes: AtomicUsize::new(0), looks: AtomicUsize::new(0) }
+        Self {
+            transfer_bytes: AtomicUsize::new(0),
+            halvings: AtomicUsize::new(0),
+            looks: AtomicUsize::new(0),
+            is_ebbing: AtomicUsize::new(0),
+        }
     }
 
     /// Notes a look in a heap of which `used` bytes are in spans: whether it found so much idle that
     /// spans are converted.
     pub(super) fn note_look(&self, is_much: bool, used: usize) {
-        // Relaxed, here and below: see the type. One thread looks at a time.
+        // Relaxed, here and below: see the file. One thread looks at a time.
         let left = self.looks.load(Ordering::Relaxed);
         let left = if is_much { LEAN_LOOKS } else { left.saturating_sub(1) };
         self.looks.store(left, Ordering::Relaxed);
         let bytes = (used / LEAN_TRANSFER_SHARE).max(LEAN_TRANSFER_LEAST);
         self.transfer_bytes.store(if left > 0 { bytes } else { 0 }, Ordering::Relaxed);
+        self.bound_magazines();
+    }
+
+    /// Whether caches ebb: next to nothing is in use any more.
+    #[inline]
+    pub(super) fn is_ebbing(&self) -> bool {
+        self.is_ebbing.load(Ordering::Relaxed) != 0
+    }
+
+    /// Lets caches ebb, or ends that.
+    pub(super) fn set_ebbing(&self, is_ebbing: bool) {
+        self.is_ebbing.store(is_ebbing.into(), Ordering::Relaxed);
+        self.bound_magazines();
+    }
+
+    /// Two threads may do so at once, and the older figure win: until the next look.
+    fn bound_magazines(&self) {
+        let is_shifting = self.looks.load(Ordering::Relaxed) > 0;
+        let halvings = match self.is_ebbing() {
+            true => EBB_HALVINGS,
+            false if is_shifting => LEAN_HALVINGS,
+            false => 0,
+        };
+        self.halvings.store(halvings, Ordering::Relaxed);
     }
 
     /// In a forked child: sizes do not shift, for all that is known of it.
     pub(super) fn reset_in_child(&self) {
-        self.transfer_bytes.store(0, Ordering::Relaxed);
         self.looks.store(0, Ordering::Relaxed);
+        self.transfer_bytes.store(0, Ordering::Relaxed);
+        self.set_ebbing(false);
     }
 
     /// Bytes that may wait in transfer caches, of `most`.
@@ -54,10 +90,7 @@ impl LeanCaches {
     /// Bytes that a magazine may hold, of `most`.
     #[inline]
     pub(super) fn magazine_bytes(&self, most: usize) -> usize {
-        match self.transfer_bytes.load(Ordering::Relaxed) {
-            0 => most,
-            _ => most.min(LEAN_MAGAZINE_BYTES),
-        }
+        most >> self.halvings.load(Ordering::Relaxed)
     }
 }
 
@@ -76,7 +109,7 @@ mod tests {
         for _ in 0..2 {
             caches.note_look(true, 32 << 20);
             for _ in 1..LEAN_LOOKS {
-                assert_eq!(both(), (256 << 10, LEAN_MAGAZINE_BYTES));
+                assert_eq!(both(), (256 << 10, MOST >> LEAN_HALVINGS));
                 caches.note_look(false, 32 << 20);
             }
         }
@@ -84,10 +117,25 @@ mod tests {
         assert_eq!(both(), (MOST, MOST));
     }
 
+    #[test]
+    fn magazines_are_short_while_caches_ebb_whatever_else_there_is() {
+        let caches = LeanCaches::new();
+        caches.set_ebbing(true);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> EBB_HALVINGS);
+        caches.note_look(true, 32 << 20);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> EBB_HALVINGS);
+        caches.set_ebbing(false);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> LEAN_HALVINGS);
+        caches.set_ebbing(true);
+        caches.reset_in_child();
+        assert_eq!(caches.magazine_bytes(MOST), MOST);
+    }
+
     /// Who sets an option to less has less.
     #[test]
     fn caches_never_hold_more_for_it() {
         let caches = LeanCaches::new();
+        caches.set_ebbing(true);
         for used in [0, 1 << 20, 1 << 40] {
             caches.note_look(true, used);
             for most in [0, 1 << 10, 64 << 10, MOST] {

@@ -63,6 +63,9 @@ pub trait CentralTier: Copy {
 
     /// Bytes that a magazine may hold at the moment.
     fn magazine_bytes(self) -> usize;
+
+    /// Whether next to nothing is in use any more, so that caches should be emptied.
+    fn is_ebbing(self) -> bool;
 }
 
 /// [`CENTRAL`], the tier of the process.
@@ -93,7 +96,8 @@ impl CentralTier for SharedTier {
     #[inline(always)]
     unsafe fn flush_to_spans(self, class: SizeClass, chain: Chain) {
         // SAFETY: the caller gives up the chain's objects, which are of `class`, free and linked.
-        unsafe { CENTRAL.flush_to_spans(class, chain) }
+        unsafe { CENTRAL.flush_to_spans(class, chain) };
+        CENTRAL.note_home(class, chain.count);
     }
 
     #[inline(always)]
@@ -110,6 +114,11 @@ impl CentralTier for SharedTier {
     #[inline(always)]
     fn magazine_bytes(self) -> usize {
         CENTRAL.lean_caches.magazine_bytes(parameters::get(Id::MagazineMaxBytes))
+    }
+
+    #[inline(always)]
+    fn is_ebbing(self) -> bool {
+        CENTRAL.lean_caches.is_ebbing()
     }
 }
 
@@ -209,6 +218,7 @@ impl Central {
         }
         if pages.volume() > 0 {
             self.note_volume(pages.volume());
+            self.note_flow(pages.volume());
         }
         if pages.taken() > 0 {
             self.note_taken(pages.taken());
@@ -260,11 +270,13 @@ impl Central {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
-        if unlikely(state::since() != 0 || class == SizeClass::SHARED) {
+        let goes_home = state::since() != 0 || class == SizeClass::SHARED;
+        if unlikely(goes_home || self.lean_caches.is_ebbing()) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
-            return unsafe { self.flush_to_spans(class, chain) };
+            unsafe { self.flush_to_spans(class, chain) };
+            return self.note_home(class, chain.count);
         }
         // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
         let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
@@ -276,7 +288,8 @@ impl Central {
         if let Some(rejected) = cache.push(class, &self.transfer_budget, chain, shard) {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of
             // `class`, free and linked.
-            unsafe { self.flush_to_spans(class, rejected) }
+            unsafe { self.flush_to_spans(class, rejected) };
+            self.note_home(class, rejected.count);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
             self.make_room();
         }
@@ -293,12 +306,16 @@ impl Central {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn make_room(&self) {
         let mut left = flush_batch::SIDE_BY_SIDE;
+        let mut bytes = 0;
         self.release_magazines(|| {
             left = left.checked_sub(1)?;
             let class = self.transfer_budget.next_to_give()?;
             let cache = &self.transfer[class.index()];
-            Some((class, cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW)))
+            let chain = cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW);
+            bytes += self.count_home(class, chain.count);
+            Some((class, chain))
         });
+        self.note_reported(bytes);
     }
 }
 

@@ -58,6 +58,7 @@ struct Pool {
     random: u64,
 }
 
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static POOL: Lock<Pool> = Lock::new(
     Rank::Profile,
     Pool { begun: 0, live: 0, queue: [0; GUARD_PLACES], first: 0, queued: 0, random: 0 },

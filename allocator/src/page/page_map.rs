@@ -76,6 +76,7 @@ const _: () = assert!(
 );
 
 /// The map of the process: 1 MiB of zeros in `.bss`, of which only what is used becomes resident.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 pub static PAGE_MAP: PageMap = PageMap {
     root: [const { AtomicUsize::new(0) }; ROOT_LEN],
     zero_leaf: [const { AtomicU8::new(0) }; LEAF_PAGES],

@@ -85,6 +85,15 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
+    /// Whether what is free because next to nothing is left in use would be given back.
+    pub fn may_tear_down(&self) -> bool {
+        let time_ms = parameters::get(Id::DecayMs);
+        time_ms != 0 && time_ms <= DECAY_MS as usize && {
+            let now = self.os.now_ms();
+            self.lock().teardown.may_begin(now)
+        }
+    }
+
     /// Requests a step of the decay if one is due: for callers that come by now and then without
     /// pages to allocate or free. All threads together check once for each value of the clock;
     /// without that, most acquisitions of the heap's lock were for this.

@@ -47,7 +47,7 @@ mod large_sizes;
 mod decay;
 mod density;
 mod pending_release;
-mod teardown;
+pub mod teardown;
 mod zeroed_use;
 
 mod heap;

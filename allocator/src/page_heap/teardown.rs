@@ -8,7 +8,7 @@
 //! A program that tears all down and builds it up again, over and over, would pay for each round
 //! with page faults. It pays once: where what was given back is needed again, the next teardowns
 //! only leave it to the decay, for [`ROUNDS`] times as long as that took. Guarded by the page
-//! heap's lock.
+//! heap's lock. Caches that are emptied for the same reason (`central::ebb`) count their own rounds.
 
 /// How many rounds go by without giving back after one that was in vain.
 const ROUNDS: u64 = 32;
@@ -19,11 +19,11 @@ const DOUBLINGS: u32 = 8;
 /// Milliseconds from which on a round is so long that page faults do not count.
 const LONG_ROUND_MS: u64 = 10_000;
 
-/// What is known of the last teardown.
-pub(super) struct Teardown {
-    /// Pages that it gave back; 0 if there was none.
+/// What is known of the last teardown. Amounts are pages, or any other unit.
+pub struct Teardown {
+    /// What it gave back; 0 if there was none.
     released: usize,
-    /// Pages that were taken since and were not resident.
+    /// What was needed again since.
     faulted: usize,
     /// When it last gave back.
     last_ms: u64,
@@ -44,14 +44,19 @@ impl Teardown {
         Self { until_ms: u64::MAX, ..Self::new() }
     }
 
-    /// Notes that `pages` pages were taken that were not resident.
-    pub fn note_taken(&mut self, pages: usize) {
-        self.faulted += pages;
+    /// Notes that `amount` was taken that had been given back, or was never there.
+    pub fn note_taken(&mut self, amount: usize) {
+        self.faulted += amount;
     }
 
-    /// Whether `pages` pages shall be given back at `now_ms`; notes that they are, if so.
-    pub fn begin(&mut self, pages: usize, now_ms: u64) -> bool {
-        if now_ms < self.until_ms {
+    /// Whether memory may be given back at `now_ms`, for all that is known.
+    pub fn may_begin(&self, now_ms: u64) -> bool {
+        now_ms >= self.until_ms
+    }
+
+    /// Whether `amount` shall be given back at `now_ms`; notes that it is, if so.
+    pub fn begin(&mut self, amount: usize, now_ms: u64) -> bool {
+        if !self.may_begin(now_ms) {
             return false;
         }
         if self.released > 0 && self.faulted >= self.released / 2 {
@@ -63,7 +68,7 @@ impl Teardown {
                 return false;
             }
         }
-        self.released += pages;
+        self.released += amount;
         self.faulted = 0;
         self.last_ms = now_ms;
         true

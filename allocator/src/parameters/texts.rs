@@ -114,6 +114,7 @@ struct Slot {
 // threads read them only once `len` is not 0.
 unsafe impl Sync for Slot {}
 
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static SLOTS: [Slot; COUNT] =
     [const { Slot { len: AtomicUsize::new(0), bytes: UnsafeCell::new([0; LONGEST]) } }; COUNT];
 

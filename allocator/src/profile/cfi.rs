@@ -117,6 +117,7 @@ struct Entry {
 }
 
 /// Relaxed throughout: an entry that is seen half or late is not found, or found later.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static CACHE: [Entry; CACHE_LEN] =
     [const { Entry { tag: AtomicUsize::new(0), rule: AtomicUsize::new(0) } }; CACHE_LEN];
 

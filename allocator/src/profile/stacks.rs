@@ -77,6 +77,7 @@ struct Shard {
 // change.
 unsafe impl Send for Shard {}
 
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
     Lock::new(
         Rank::Profile,
@@ -91,6 +92,7 @@ static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
 
 /// First record of every chain. Written under the shard's lock, by Release; readers walk without it
 /// (Acquire), as records are complete before they are linked and stay for ever.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static HEADS: [[AtomicPtr<Stack>; CHAINS]; SHARDS] =
     [const { [const { AtomicPtr::new(ptr::null_mut()) }; CHAINS] }; SHARDS];
 

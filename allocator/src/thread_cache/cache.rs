@@ -94,6 +94,8 @@ pub struct ThreadCache {
     /// The number of the last time that the owner's slot was made to name the placeholder, counted
     /// over all caches. Under the registry's lock.
     pub(super) naming: AtomicUsize,
+    /// While caches ebb: the number of the next class that the owner empties.
+    pub(super) ebbed: AtomicU32,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
     /// Looks in a row at which the owner had hardly called the central tier.
@@ -136,18 +138,22 @@ unsafe impl Sync for ThreadCache {}
 
 /// Named by the slot of every new thread (see `os::thread_slot`). Never written to.
 #[unsafe(export_name = "stratalloc_empty_cache_0_1")]
+#[unsafe(link_section = ".data.stratalloc_constant")]
 static EMPTY: ThreadCache = ThreadCache::new(Kind::Empty);
 
 /// Named by the slot of threads whose cache was taken down. Never written to.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static EXITED: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// Named by the slot of threads whose cache is parked. Never written to.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static PARKED: ThreadCache = ThreadCache::new(Kind::Parked);
 
 /// A cache that is always full. The fourth word of a thread's slot names it in threads that sample,
 /// where a block is looked up though the caller says its size. The third and fourth words name it
 /// in threads that avoid writes to shared pages (`publish::publish_cache`). Never written to;
 /// nobody asks for its kind.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 pub static FULL: ThreadCache = ThreadCache::new(Kind::Exited);
 
 /// The calling thread's cache, or a placeholder. Whatever takes longer than one `pop` goes through
@@ -195,6 +201,7 @@ impl ThreadCache {
             emptied: AtomicU32::new(0),
             naming: AtomicUsize::new(0),
             seen: AtomicU32::new(0),
+            ebbed: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),
             cow_budget: AtomicU32::new(0),

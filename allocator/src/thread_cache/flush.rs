@@ -17,6 +17,7 @@ use crate::config::MAGAZINE_MAX_COUNT;
 use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
+use crate::sync::Ordering;
 use core::ptr;
 
 /// Takes an object back from a thread whose loaded magazine has no room for it.
@@ -121,6 +122,24 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
     cache.set_spare(class, loaded);
+    // Relaxed, here and below: only the owner uses it.
+    let ebbed = cache.ebbed.load(Ordering::Relaxed);
+    if unlikely(tier.is_ebbing()) {
+        ebb(tier, cache, ebbed as usize);
+    } else if unlikely(ebbed != 0) {
+        cache.ebbed.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Empties some magazines, from the class with the number `next` on: next to nothing is in use any
+/// more, and each object keeps a span.
+#[cold]
+#[inline(never)]
+fn ebb(tier: impl CentralTier, cache: &ThreadCache, mut next: usize) {
+    // SAFETY: the calling thread owns the cache.
+    let is_left = unsafe { drain::flush_a_part(tier, cache, &mut next) };
+    // Relaxed: only the owner uses it.
+    cache.ebbed.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
 }
 
 /// Gives a chain to the central tier, unless it is empty. Returns whether there was anything to

@@ -92,6 +92,8 @@ pub struct ScriptedTier {
     pub is_exhausted: Cell<bool>,
     /// What a magazine may hold.
     pub magazine_bytes: Cell<usize>,
+    /// Whether caches are to be emptied.
+    pub is_ebbing: Cell<bool>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
     pub least: Cell<usize>,
 }
@@ -104,6 +106,7 @@ impl ScriptedTier {
             objects: RefCell::new(objects),
             calls: RefCell::default(),
             is_exhausted: Cell::new(false),
+            is_ebbing: Cell::new(false),
             magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
         }
@@ -172,5 +175,9 @@ impl CentralTier for &ScriptedTier {
 
     fn magazine_bytes(self) -> usize {
         self.magazine_bytes.get()
+    }
+
+    fn is_ebbing(self) -> bool {
+        self.is_ebbing.get()
     }
 }

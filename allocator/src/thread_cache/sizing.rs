@@ -39,7 +39,9 @@ pub fn refill_size(
     match cache.limit(class) {
         0 if first => least,
         // The capacity leaves out the object that the thread got at once.
-        0 => ((cache.capacity(class) + 1) * 2).clamp(least, max_limit(tier, class).max(least)),
+        0 => ((cache.capacity(class) + 1) * 2)
+            .min(tier.magazine_bytes() / class.size())
+            .clamp(least, MAGAZINE_MAX_OBJECTS),
         limit => limit.max(least),
     }
 }

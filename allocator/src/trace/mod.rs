@@ -68,6 +68,7 @@ struct Recorder {
     current: u64,
 }
 
+#[unsafe(link_section = ".data.stratalloc_constant")]
 static RECORDER: Lock<Recorder> = Lock::new(
     Rank::Profile,
     Recorder {

@@ -26,6 +26,7 @@ static CREATED: Numbers<WORDS> = Numbers::new();
 
 /// Blocks in each of them. Relaxed throughout: sums of additions that need no order. Whoever
 /// destroys an arena knows that no other thread uses it, and ordered that before.
+#[unsafe(link_section = ".bss.stratalloc_large")]
 static BLOCKS: [AtomicIsize; MOST] = [const { AtomicIsize::new(0) }; MOST];
 
 /// Why an arena cannot be destroyed or reset.

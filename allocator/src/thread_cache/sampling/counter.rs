@@ -29,6 +29,7 @@ impl Record for SampleCounter {
 
 /// The counter of threads that got no memory for one of their own: no sample ever comes. What
 /// several threads count here at the same time may be lost, and does not matter.
+#[unsafe(link_section = ".data.stratalloc_constant")]
 static NEVER: SampleCounter = SampleCounter::new::<{ usize::MAX / 2 }>(0);
 
 impl SampleCounter {

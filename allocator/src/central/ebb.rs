@@ -1,0 +1,241 @@
+//! Emptying caches where a program frees nearly all it had.
+//!
+//! A span goes back when all of its objects are home, and then `page_heap::teardown` gives its pages
+//! back to the system. A program that frees all its small blocks leaves the last of them in
+//! magazines and transfer caches, each of which keeps a span, and may make no call any more that
+//! would bring them home. So when much has come home, and a quarter of what was in use recently is
+//! still in use, caches ebb: magazines become short, what waits in transfer caches goes home, and what is
+//! flushed does so at once. When objects are handed out again, it ends.
+//!
+//! A program that fills and empties its heap in rounds does without: rounds in vain are counted as
+//! `page_heap::teardown` counts its own, of which both know. Looks and drains are parts, one with
+//! each flush; threads take turns ([`Turns`]), and nobody waits.
+
+use super::all_classes::{Central, PART_LOOKS};
+use super::shared_pages::SHARED_PAGES;
+use crate::base::hint::unlikely;
+use crate::base::steps;
+use crate::config::{EBB_END, EBB_FADING, EBB_LEAST, EBB_SHARE, EBB_STEP_SHARE};
+use crate::os::{Linux, Os};
+use crate::page::size_class::SizeClass;
+use crate::page_heap::PAGE_HEAP;
+use crate::page_heap::teardown::Teardown;
+use crate::policy::HARDENED;
+use crate::sync::{AtomicUsize, Ordering, Turns};
+
+/// Bytes that came home since the last look, or, while caches ebb, that were handed out since then.
+///
+/// Relaxed, here and below: numbers that decide when something is done, and reach nothing.
+static MOVED: AtomicUsize = AtomicUsize::new(0);
+/// Bytes that are to come home before the next look; a share of `EBB_LEAST` at least.
+static DISTANCE: AtomicUsize = AtomicUsize::new(0);
+
+static EBB: Turns<Ebb, Linux> = Turns::new(Ebb::new());
+
+/// A look at what is free, or a drain of what waits, and how far it is.
+struct Ebb {
+    /// The class that it is at.
+    class: usize,
+    /// Free bytes in the classes before.
+    free: usize,
+    /// It is a drain.
+    is_draining: bool,
+    /// Bytes that were in use recently, at most; since caches last ebbed, if that is less.
+    recent: usize,
+    /// What is known of the times that caches ebbed, in bytes.
+    rounds: Teardown,
+}
+
+/// In a forked child: nothing is going on, whatever the parent was at.
+pub(super) fn reset_in_child() {
+    EBB.reset_in_child(Ebb::new());
+    // Relaxed: there is no other thread.
+    MOVED.store(0, Ordering::Relaxed);
+    DISTANCE.store(0, Ordering::Relaxed);
+}
+
+impl Central {
+    /// Notes that `objects` of `class` came home to their spans. The caller holds no lock.
+    #[inline]
+    pub(super) fn note_home(&self, class: SizeClass, objects: usize) {
+        self.note_reported(self.count_home(class, objects));
+    }
+
+    /// Counts `objects` of `class` that come home, and returns the bytes that are to be noted.
+    #[inline]
+    pub(super) fn count_home(&self, class: SizeClass, objects: usize) -> usize {
+        if HARDENED { 0 } else { self.lists[class.index()].home_to_report(objects * class.size()) }
+    }
+
+    /// Notes what [`count_home`](Self::count_home) returned. The caller holds no lock.
+    #[inline]
+    pub(super) fn note_reported(&self, bytes: usize) {
+        if !HARDENED && unlikely(bytes > 0 || self.lean_caches.is_ebbing()) {
+            self.look_or_drain(bytes);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn look_or_drain(&self, bytes: usize) {
+        let is_ebbing = self.lean_caches.is_ebbing();
+        // Relaxed, all: see `MOVED`.
+        let moved = if is_ebbing { 0 } else { MOVED.fetch_add(bytes, Ordering::Relaxed) + bytes };
+        if is_ebbing || moved >= DISTANCE.load(Ordering::Relaxed).max(EBB_LEAST / EBB_STEP_SHARE) {
+            EBB.try_use(|ebb| ebb.take_part(self, is_ebbing));
+        }
+    }
+
+    /// Notes that `bytes` were handed out. While caches ebb, that ends it.
+    pub(super) fn note_flow(&self, bytes: usize) {
+        if !self.lean_caches.is_ebbing() {
+            return;
+        }
+        // Relaxed, all: see `MOVED`.
+        let moved = MOVED.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        if moved >= EBB_END {
+            self.lean_caches.set_ebbing(false);
+            MOVED.store(0, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Ebb {
+    const fn new() -> Self {
+        Self { class: 0, free: 0, is_draining: false, recent: 0, rounds: Teardown::new() }
+    }
+
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn take_part(&mut self, central: &Central, is_ebbing: bool) {
+        if is_ebbing {
+            if self.is_draining {
+                self.is_draining = central.drain_a_part(&mut self.class);
+            }
+            return;
+        }
+        self.is_draining = false;
+        // Nothing of the classes is read in a small heap: their pages are not there yet.
+        if self.class == 0 && PAGE_HEAP.used_bytes().max(self.recent) < EBB_LEAST {
+            // Relaxed: see `MOVED`.
+            return MOVED.store(0, Ordering::Relaxed);
+        }
+        for _ in 0..PART_LOOKS {
+            steps::add(1);
+            let Some(class) = SizeClass::from_index(self.class + 1) else {
+                return self.decide(central);
+            };
+            self.class = class.index();
+            let in_spans = central.lists[class.index()].stats().0;
+            let waiting = central.transfer[class.index()].objects();
+            self.free += (in_spans + waiting) * class.size();
+        }
+    }
+
+    /// The look is over: decides whether caches ebb from now on.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn decide(&mut self, central: &Central) {
+        let used = PAGE_HEAP.used_bytes();
+        let in_use = used.saturating_sub(self.free + SHARED_PAGES.stats().free);
+        (self.class, self.free) = (0, 0);
+        if self.is_little(in_use) && PAGE_HEAP.may_tear_down() && self.begin(in_use, Linux.now_ms())
+        {
+            self.is_draining = true;
+            central.lean_caches.set_ebbing(true);
+        }
+        // Relaxed, both: see `MOVED`.
+        MOVED.store(0, Ordering::Relaxed);
+        DISTANCE.store(used / EBB_STEP_SHARE, Ordering::Relaxed);
+    }
+
+    /// Notes that `in_use` bytes are in use. Returns whether that is little of what was.
+    fn is_little(&mut self, in_use: usize) -> bool {
+        // What is more than before was filled again, if caches ebbed.
+        self.rounds.note_taken(in_use.saturating_sub(self.recent));
+        self.recent = in_use.max(self.recent - self.recent / EBB_FADING);
+        self.recent >= EBB_LEAST && in_use * EBB_SHARE <= self.recent
+    }
+
+    /// Whether caches may ebb, which they have not done in vain.
+    fn begin(&mut self, in_use: usize, now_ms: u64) -> bool {
+        let had = core::mem::replace(&mut self.recent, in_use);
+        self.rounds.begin(had - in_use, now_ms)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// Looks at what is in use, and how often caches ebbed.
+    struct Program {
+        ebb: Ebb,
+        now_ms: u64,
+        ebbs: usize,
+    }
+
+    impl Program {
+        fn new() -> Self {
+            Self { ebb: Ebb::new(), now_ms: 0, ebbs: 0 }
+        }
+
+        fn look(&mut self, in_use: usize) {
+            self.now_ms += 1;
+            if self.ebb.is_little(in_use) && self.ebb.begin(in_use, self.now_ms) {
+                self.ebbs += 1;
+            }
+        }
+
+        /// Frees all but `least` bytes, with looks as far apart as they are.
+        fn free_from(&mut self, mut in_use: usize, least: usize) {
+            while in_use > least {
+                self.look(in_use);
+                in_use -= (in_use.max(EBB_LEAST) / EBB_STEP_SHARE).min(in_use);
+            }
+        }
+    }
+
+    #[test]
+    fn caches_ebb_where_a_program_frees_nearly_all_and_a_few_times_at_most() {
+        for most in [2 * EBB_LEAST, 20 * MIB, 100 * MIB, 10_000 * MIB] {
+            let mut program = Program::new();
+            program.free_from(most, MIB / 2);
+            assert!((1..=6).contains(&program.ebbs), "{} from {most} bytes", program.ebbs);
+        }
+    }
+
+    #[test]
+    fn caches_never_ebb_in_a_small_heap_or_while_a_good_part_is_in_use() {
+        for (most, least) in [(EBB_LEAST - 1, MIB / 2), (100 * MIB, 25 * MIB)] {
+            let mut program = Program::new();
+            for _ in 0..100 {
+                program.free_from(most, least);
+            }
+            assert_eq!(program.ebbs, 0, "{least} bytes of {most}");
+        }
+    }
+
+    /// Each time would cost what is cached.
+    #[test]
+    fn a_program_that_goes_on_with_little_ebbs_once() {
+        let mut program = Program::new();
+        program.free_from(1_000 * MIB, 60 * MIB);
+        for round in 0..10_000 {
+            program.look(60 * MIB + round % 7 * MIB);
+        }
+        assert_eq!(program.ebbs, 1);
+    }
+
+    /// Caches that were emptied in vain have to be filled again.
+    #[test]
+    fn rounds_that_fill_the_heap_again_ebb_once_or_twice_in_a_long_time() {
+        let mut program = Program::new();
+        for _ in 0..100 {
+            program.free_from(100 * MIB, MIB);
+        }
+        let (ebbs, seconds) = (program.ebbs, program.now_ms / 1000);
+        assert!((1..=4).contains(&ebbs), "{ebbs} times in {seconds} s");
+    }
+}
