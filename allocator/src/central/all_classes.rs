@@ -35,7 +35,11 @@ pub struct Central {
 }
 
 /// The one instance.
-#[unsafe(link_section = ".bss.stratalloc_large")]
+// With ranks in its locks it is not all zero.
+#[cfg_attr(
+    not(any(debug_assertions, feature = "counts")),
+    unsafe(link_section = ".bss.stratalloc_large")
+)]
 pub static CENTRAL: Central = Central {
     transfer_budget: TransferBudget::new(),
     lean_caches: LeanCaches::new(),

@@ -58,7 +58,11 @@ struct Pool {
     random: u64,
 }
 
-#[unsafe(link_section = ".bss.stratalloc_large")]
+// With ranks in its locks it is not all zero.
+#[cfg_attr(
+    not(any(debug_assertions, feature = "counts")),
+    unsafe(link_section = ".bss.stratalloc_large")
+)]
 static POOL: Lock<Pool> = Lock::new(
     Rank::Profile,
     Pool { begun: 0, live: 0, queue: [0; GUARD_PLACES], first: 0, queued: 0, random: 0 },

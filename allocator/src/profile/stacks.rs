@@ -77,7 +77,11 @@ struct Shard {
 // change.
 unsafe impl Send for Shard {}
 
-#[unsafe(link_section = ".bss.stratalloc_large")]
+// With ranks in its locks it is not all zero.
+#[cfg_attr(
+    not(any(debug_assertions, feature = "counts")),
+    unsafe(link_section = ".bss.stratalloc_large")
+)]
 static SHARDS_OF_STACKS: [Lock<Shard>; SHARDS] = [const {
     Lock::new(
         Rank::Profile,
