@@ -119,8 +119,12 @@ pub const GROWTH_FRACTION: usize = 8;
 /// against 2 us per 4 KiB; but up to 8 on a virtual machine whose host has to find the huge page
 /// first).
 pub const THP_MIN_HUGE_LARGE: usize = 4;
-/// The same for growth on behalf of smaller ones. Later, because they are touched bit by bit, and
-/// up to 2 MiB more are resident.
+/// Huge pages by which the heap must grow for a block that has become longer to ask for them: the
+/// first touch of what was added makes up to 2 MiB resident, which is half of a block that grew
+/// from 2 to 4 MiB.
+pub const THP_MIN_HUGE_LONGER: usize = 4;
+/// Heap size in huge pages as for large blocks, for growth on behalf of smaller ones. Later, because
+/// they are touched bit by bit, and up to 2 MiB more are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.

@@ -24,6 +24,22 @@ pub(super) enum Use {
     Spans,
     /// Large blocks.
     Blocks,
+    /// A large block that has become longer. Nobody knows how much of what was added will be
+    /// touched: a buffer that doubles is half empty.
+    LongerBlock,
+}
+
+/// Kinds of use whose density is known apart.
+pub(super) const KINDS: usize = 2;
+
+impl Use {
+    /// Whose density counts for it.
+    pub fn kind(self) -> usize {
+        match self {
+            Self::Spans => 0,
+            Self::Blocks | Self::LongerBlock => 1,
+        }
+    }
 }
 
 /// Places of a probe at which it is looked at.
@@ -81,7 +97,7 @@ impl Density {
         if !may_probe {
             return count;
         }
-        if count >= MOST_WHOLE && purpose == Use::Blocks {
+        if count >= MOST_WHOLE && purpose != Use::Spans {
             return count - 1;
         }
         if self.left > 0 {
@@ -90,7 +106,7 @@ impl Density {
         }
         self.left = match purpose {
             Use::Spans => DISTANCE_OF_SPANS,
-            Use::Blocks => DISTANCE_OF_BLOCKS,
+            Use::Blocks | Use::LongerBlock => DISTANCE_OF_BLOCKS,
         };
         0
     }

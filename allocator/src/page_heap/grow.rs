@@ -11,7 +11,7 @@ use super::huge_ranges::record;
 use crate::base::probe::probe;
 use crate::config::{
     DECAY_AT_ONCE_HUGE, DECAY_MIN_HUGE, GROWTH_FRACTION, GROWTH_MAX_HUGE, HUGE_SIZE, PAGE_SIZE,
-    PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_SMALL,
+    PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_LONGER, THP_MIN_HUGE_SMALL,
 };
 use crate::os::{Os, libc_calls, map_aligned, release_request};
 use crate::page::metadata::METADATA;
@@ -44,7 +44,7 @@ impl Inner {
     fn huge_of<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> usize {
         let threshold = match purpose {
             Use::Spans => THP_MIN_HUGE_SMALL,
-            Use::Blocks => THP_MIN_HUGE_LARGE,
+            Use::Blocks | Use::LongerBlock => THP_MIN_HUGE_LARGE,
         };
         match parameters::huge_pages() {
             HugePages::Never => 0,
@@ -53,8 +53,9 @@ impl Inner {
             // Memory is released page by page at once, which would break huge pages up as soon as
             // they are made.
             HugePages::Auto if parameters::get(Id::DecayMs) == 0 => 0,
+            HugePages::Auto if purpose == Use::LongerBlock && count < THP_MIN_HUGE_LONGER => 0,
             HugePages::Auto => {
-                self.densities[purpose as usize].huge_of(os, count, purpose, self.borders < FEW)
+                self.densities[purpose.kind()].huge_of(os, count, purpose, self.borders < FEW)
             }
         }
     }
@@ -83,7 +84,7 @@ impl Inner {
             }
         }
         if entered > backed {
-            self.densities[purpose as usize].note_probe(probe, entered - backed);
+            self.densities[purpose.kind()].note_probe(probe, entered - backed);
         }
         self.lowest = addr;
         (entered == count).then_some(())

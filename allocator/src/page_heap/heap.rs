@@ -4,7 +4,7 @@
 //! span records. It is generic over the OS, so that tests can make any system call fail.
 
 use super::decay::Decay;
-use super::density::Density;
+use super::density::{Density, KINDS};
 use super::filler::Filler;
 use super::huge_ranges::HugeRanges;
 use super::large_sizes::{DirectStats, LargeSizes};
@@ -69,7 +69,7 @@ pub(super) struct Inner {
     pub large_sizes: LargeSizes,
     pub decay: Decay,
     /// How densely what the heap grew by is used, for each `Use`.
-    pub densities: [Density; 2],
+    pub densities: [Density; KINDS],
     pub teardown: Teardown,
     /// Most bytes that a call asked for since the last `excess`.
     pub asked: usize,
@@ -144,7 +144,7 @@ impl<O: Os> PageHeap<O> {
                     direct: DirectStats::new(),
                     large_sizes: LargeSizes::new(),
                     decay: Decay::new(),
-                    densities: [const { Density::new() }; 2],
+                    densities: [const { Density::new() }; KINDS],
                     teardown: Teardown::new(),
                     asked: 0,
                     pending: PendingRelease::new(),

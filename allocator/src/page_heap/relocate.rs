@@ -200,7 +200,7 @@ impl Inner {
         }
         let first = match self.ranges.take_with_room(count) {
             Some(first) => first,
-            None => self.take_range(os, count, Use::Blocks)?,
+            None => self.take_range(os, count, Use::LongerBlock)?,
         };
         // SAFETY: records are never freed.
         let start = unsafe { (*first).page(index) };

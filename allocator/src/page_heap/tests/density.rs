@@ -160,3 +160,25 @@ fn a_direct_block_that_becomes_five_times_as_long_at_once_gets_none() {
     assert_eq!(longer(&mut model, 5), (false, false));
     model.drain();
 }
+
+/// A buffer that doubles is half empty: its next huge page may hold a few bytes.
+#[test]
+fn a_block_that_becomes_longer_has_huge_pages_once_a_half_empty_one_is_little_of_it() {
+    for (pages, is_huge) in [(PAGES_PER_HUGE * 3 / 2, false), (5 * PAGES_PER_HUGE, true)] {
+        let mut model = Model::new();
+        // A small heap that is known to be dense.
+        huge_ones(&mut model, TO_LEARN / 2);
+        let mut huge = 0;
+        for _ in 0..4 {
+            assert!(model.allocate(pages, 1));
+            let index = model.blocks.len() - 1;
+            assert!(model.move_longer(index, pages, false), "{pages} pages");
+            let block = &model.blocks[index];
+            let added = block.addr + pages * PAGE_SIZE..block.addr + block.bytes;
+            huge += usize::from(added.step_by(HUGE_SIZE).any(|at| model.os().wants_huge(at)));
+        }
+        assert!(if is_huge { huge >= 2 } else { huge == 0 }, "{huge} of 4 with {pages} pages");
+        model.check();
+        model.drain();
+    }
+}
