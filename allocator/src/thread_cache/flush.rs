@@ -125,19 +125,22 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     // Relaxed, here and below: only the owner uses it.
     let ebbed = cache.ebbed.load(Ordering::Relaxed);
     if unlikely(tier.is_ebbing()) {
-        ebb(tier, cache, ebbed as usize);
+        ebb(tier, cache, class, ebbed as usize);
     } else if unlikely(ebbed != 0) {
         cache.ebbed.store(0, Ordering::Relaxed);
     }
 }
 
 /// Empties some magazines, from the class with the number `next` on: next to nothing is in use any
-/// more, and each object keeps a span.
+/// more, and each object keeps a span. There is room for one of `class` afterwards, too.
 #[cold]
 #[inline(never)]
-fn ebb(tier: impl CentralTier, cache: &ThreadCache, mut next: usize) {
+fn ebb(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: usize) {
     // SAFETY: the calling thread owns the cache.
     let is_left = unsafe { drain::flush_a_part(tier, cache, &mut next) };
+    if cache.limit(class) == 0 {
+        open(tier, cache, class);
+    }
     // Relaxed: only the owner uses it.
     cache.ebbed.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
 }

@@ -230,6 +230,31 @@ fn a_magazine_that_may_hold_less_by_now_does_so_from_its_next_flush_on() {
     thread.check();
 }
 
+/// Next to nothing is in use: each free empties some magazines, among them at times the one that
+/// the object comes to.
+#[test]
+fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
+    let sizes = [16, 64, 256, 1024];
+    let mut thread = Thread::new(&sizes);
+    for size in sizes {
+        thread.fill(class(size));
+    }
+    let full: usize = sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum();
+    thread.tier.is_ebbing.set(true);
+    thread.tier.magazine_bytes.set(1024);
+    for round in 0..400 {
+        thread.free_foreign(class(sizes[round % sizes.len()]), 1);
+        let calls = thread.tier.calls();
+        assert!(calls.iter().all(|call| matches!(
+            call,
+            Call::Flush { .. } | Call::FlushToSpans { .. } | Call::Tick
+        )));
+        thread.check();
+    }
+    let left: usize = sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum();
+    assert!(left * 2 < full, "{left} objects of {full}");
+}
+
 /// The tier gets whole magazines, so that another thread's refill costs one lock. Each flush
 /// doubles the limit, up to the maximum of the class.
 #[test]
