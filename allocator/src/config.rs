@@ -88,6 +88,13 @@ pub const TRANSFER_SLOTS: usize = 256;
 /// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
 
+/// Threads from which on it matters how often each of them comes to the central tier: those that
+/// come rarely do not let their magazines grow (`thread_cache::sizing`).
+pub const RARE_THREADS: usize = 8;
+/// Nanoseconds for 64 refills and flushes of a thread from which on it comes rarely. They take some
+/// 20 microseconds, a fiftieth of that.
+pub const RARE_NS: usize = 1_000_000;
+
 /// Slow-path events of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 

@@ -18,6 +18,8 @@ use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
+use crate::config::RARE_THREADS;
+use crate::os::vdso;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
@@ -60,6 +62,9 @@ pub trait CentralTier: Copy {
     /// Looks at the clock of the decay. A thread cache calls this now and then, for programs whose
     /// other calls never reach the page heap.
     fn tick(self);
+
+    /// Nanoseconds on a clock, if there are so many threads that it matters how often each comes.
+    fn clock_of_many(self) -> Option<usize>;
 
     /// Bytes that a magazine may hold at the moment.
     fn magazine_bytes(self) -> usize;
@@ -109,6 +114,12 @@ impl CentralTier for SharedTier {
     #[inline(always)]
     fn tick(self) {
         PAGE_HEAP.tick();
+    }
+
+    #[inline(always)]
+    fn clock_of_many(self) -> Option<usize> {
+        let are_many = CENTRAL.transfer_budget.threads() >= RARE_THREADS;
+        if unlikely(are_many) { Some(vdso::now_ns() as usize) } else { None }
     }
 
     #[inline(always)]

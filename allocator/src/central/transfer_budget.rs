@@ -79,11 +79,16 @@ impl TransferBudget {
         self.threads.store(threads, Ordering::Relaxed);
     }
 
+    /// How many threads have a cache.
+    pub fn threads(&self) -> usize {
+        // Relaxed: see the type.
+        self.threads.load(Ordering::Relaxed)
+    }
+
     /// Whether more waits than may, where one thread alone may have `least`.
     pub fn is_too_much(&self, least: usize) -> bool {
-        // Relaxed: see the type.
-        let threads = self.threads.load(Ordering::Relaxed);
-        self.bytes() > least.saturating_add((least / THREADS_TO_DOUBLE).saturating_mul(threads))
+        let more = (least / THREADS_TO_DOUBLE).saturating_mul(self.threads());
+        self.bytes() > least.saturating_add(more)
     }
 
     /// The class to give up a magazine next, each in its turn; `None` if none has many.

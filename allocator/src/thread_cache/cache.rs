@@ -94,6 +94,11 @@ pub struct ThreadCache {
     /// The number of the last time that the owner's slot was made to name the placeholder, counted
     /// over all caches. Under the registry's lock.
     pub(super) naming: AtomicUsize,
+    /// When the owner last looked how often it comes (`sizing`), in nanoseconds of `os::vdso`'s
+    /// clock; 0: not lately.
+    pub(super) tick_ns: AtomicUsize,
+    /// 1 if it came rarely then.
+    pub(super) is_rare: AtomicU32,
     /// While caches ebb: the number of the next class that the owner empties.
     pub(super) ebbed: AtomicU32,
     /// What `countdown` was when `park` last looked.
@@ -201,6 +206,8 @@ impl ThreadCache {
             emptied: AtomicU32::new(0),
             naming: AtomicUsize::new(0),
             seen: AtomicU32::new(0),
+            tick_ns: AtomicUsize::new(0),
+            is_rare: AtomicU32::new(0),
             ebbed: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),

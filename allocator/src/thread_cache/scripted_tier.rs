@@ -94,6 +94,8 @@ pub struct ScriptedTier {
     pub magazine_bytes: Cell<usize>,
     /// Whether caches are to be emptied.
     pub is_ebbing: Cell<bool>,
+    /// What the clock says, if there are many threads.
+    pub clock_of_many: Cell<Option<usize>>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
     pub least: Cell<usize>,
 }
@@ -107,6 +109,7 @@ impl ScriptedTier {
             calls: RefCell::default(),
             is_exhausted: Cell::new(false),
             is_ebbing: Cell::new(false),
+            clock_of_many: Cell::new(None),
             magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
         }
@@ -175,6 +178,10 @@ impl CentralTier for &ScriptedTier {
 
     fn magazine_bytes(self) -> usize {
         self.magazine_bytes.get()
+    }
+
+    fn clock_of_many(self) -> Option<usize> {
+        self.clock_of_many.get()
     }
 
     fn is_ebbing(self) -> bool {

@@ -4,14 +4,16 @@
 //! slow path, which checks the pointer thoroughly and opens a small magazine. Every flush to the
 //! central tier doubles the limit, as does a refill, up to a number that depends on the object
 //! size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
-//! thousand threads do not hold a thousand full caches. A scavenge, every so many refills and
-//! flushes, takes magazines from classes that had none since the last one, and halves their limits.
+//! thousand threads do not hold a thousand full caches. Where there are many threads, those that
+//! come rarely keep the magazines that they have: larger ones would save them little, and hold
+//! memory while they sleep. A scavenge, every so many refills and flushes, takes magazines from
+//! classes that had none since the last one, and halves their limits.
 //!
 //! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
 use super::cache::ThreadCache;
 use crate::central::CentralTier;
-use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, SCAVENGE_INTERVAL};
+use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
@@ -60,6 +62,10 @@ pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         if new < old {
             shrink(cache, class, new);
         }
+        return;
+    }
+    // Relaxed: only the owner uses it.
+    if old > 0 && cache.is_rare.load(Ordering::Relaxed) != 0 {
         return;
     }
     let more = (new - old) * class.size();
@@ -126,12 +132,26 @@ pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: Siz
     cache.countdown.store(left, Ordering::Relaxed);
     if left.is_multiple_of(TICK_INTERVAL) {
         tier.tick();
+        note_rate(tier, cache);
         // One compare for both in most calls: 0 is a multiple, too.
         if left == 0 {
             cache.countdown.store(SCAVENGE_INTERVAL, Ordering::Relaxed);
             scavenge(tier, cache);
         }
     }
+}
+
+/// Notes whether the thread comes rarely: whether its last [`TICK_INTERVAL`] refills and flushes
+/// took longer than [`RARE_NS`], or were its first. One of few threads does not, whatever it does.
+/// Time asleep counts, and time without a processor: of a thread that is interrupted now and then,
+/// few intervals are so long, and in the others its limits grow.
+fn note_rate(tier: impl CentralTier, cache: &ThreadCache) {
+    let now = tier.clock_of_many().unwrap_or(0);
+    // Relaxed, for all: only the owner uses these.
+    let before = cache.tick_ns.load(Ordering::Relaxed);
+    cache.tick_ns.store(now, Ordering::Relaxed);
+    let is_rare = now.saturating_sub(before) > RARE_NS;
+    cache.is_rare.store(is_rare.into(), Ordering::Relaxed);
 }
 
 /// Flushes a magazine of each class that was neither refilled nor flushed since the last scavenge:

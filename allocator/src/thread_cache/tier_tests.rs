@@ -8,7 +8,7 @@ use super::refill::{pop_uncached, refill};
 use super::scripted_tier::{Call, ScriptedTier, strike_out};
 use super::{drain, flush, publish, sizing};
 use crate::central::chain::FreeObject;
-use crate::config::SCAVENGE_INTERVAL;
+use crate::config::{RARE_NS, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
@@ -228,6 +228,28 @@ fn a_magazine_that_may_hold_less_by_now_does_so_from_its_next_flush_on() {
     let flushed = thread.tier.calls();
     assert!(flushed.contains(&Call::Flush { class, count: 16 }), "{flushed:?}");
     thread.check();
+}
+
+/// The memory that its magazines hold lies idle while it sleeps, and there are many like it.
+#[test]
+fn limits_of_one_of_many_threads_grow_while_it_comes_often_and_only_then() {
+    let [old, new] = [64, 128].map(class);
+    let mut thread = Thread::new(&[64, 128]);
+    let mut now = 100 * RARE_NS;
+    // Frees until the cache has looked at the clock again, which says `passed` more by then.
+    let mut look = |thread: &mut Thread, class, passed| {
+        now += passed;
+        thread.tier.clock_of_many.set(Some(now));
+        while thread.cache.tick_ns.load(Ordering::Relaxed) != now {
+            thread.free_foreign(class, 1);
+        }
+    };
+    look(&mut thread, old, 0);
+    let start = thread.fill(new);
+    (0..4).for_each(|_| look(&mut thread, new, 2 * RARE_NS));
+    assert_eq!(thread.cache.limit(new), start);
+    (0..2).for_each(|_| look(&mut thread, new, RARE_NS / 2));
+    assert_eq!(thread.cache.limit(new), sizing::max_limit(&thread.tier, new));
 }
 
 /// Next to nothing is in use: each free empties some magazines, among them at times the one that
