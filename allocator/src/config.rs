@@ -185,6 +185,8 @@ pub const EBB_FADING: usize = 64;
 /// The share of the bytes in spans, or of `EBB_LEAST` if that is more, that comes home between two
 /// looks at that.
 pub const EBB_STEP_SHARE: usize = 16;
+/// Bytes that come home to a class before it reports them.
+pub const EBB_REPORT: usize = 16 << 10;
 /// Bytes that are handed out before it ends, about.
 pub const EBB_END: usize = 128 << 10;
 /// How often what a magazine may hold is halved meanwhile.

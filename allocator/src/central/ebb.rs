@@ -3,9 +3,9 @@
 //! A span goes back when all of its objects are home, and then `page_heap::teardown` gives its pages
 //! back to the system. A program that frees all its small blocks leaves the last of them in
 //! magazines and transfer caches, each of which keeps a span, and may make no call any more that
-//! would bring them home. So when much has come home, and a quarter of what was in use recently is
-//! still in use, caches ebb: magazines become short, what waits in transfer caches goes home, and what is
-//! flushed does so at once. When objects are handed out again, it ends.
+//! would bring them home. So when much has come home, and at most a quarter of what was in use
+//! recently is still in use, caches ebb: magazines become short, what waits in transfer caches goes
+//! home, and what is flushed does so at once. When objects are handed out again, it ends.
 //!
 //! A program that fills and empties its heap in rounds does without: rounds in vain are counted as
 //! `page_heap::teardown` counts its own, of which both know. Looks and drains are parts, one with
@@ -27,7 +27,7 @@ use crate::sync::{AtomicUsize, Ordering, Turns};
 ///
 /// Relaxed, here and below: numbers that decide when something is done, and reach nothing.
 static MOVED: AtomicUsize = AtomicUsize::new(0);
-/// Bytes that are to come home before the next look; a share of `EBB_LEAST` at least.
+/// Bytes that are to come home before the next look, if that is more than a share of `EBB_LEAST`.
 static DISTANCE: AtomicUsize = AtomicUsize::new(0);
 
 static EBB: Turns<Ebb, Linux> = Turns::new(Ebb::new());

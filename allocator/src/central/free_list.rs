@@ -25,15 +25,12 @@ use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
-use crate::config::{EBB_END, MAGAZINE_MAX_OBJECTS};
+use crate::config::{EBB_REPORT, MAGAZINE_MAX_OBJECTS};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
-
-/// The part of `EBB_END` that a class reports at a time.
-const CLASSES_IN_A_STEP: usize = 8;
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
@@ -62,7 +59,7 @@ impl CentralFreeList {
         // Relaxed, all: a number that decides when something is looked at. Two threads at once may
         // lose what one of them has.
         let home = self.home.load(Ordering::Relaxed) + bytes;
-        let is_much = home >= EBB_END / CLASSES_IN_A_STEP;
+        let is_much = home >= EBB_REPORT;
         self.home.store(if is_much { 0 } else { home }, Ordering::Relaxed);
         if is_much { home } else { 0 }
     }

@@ -261,7 +261,10 @@ fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
     for size in sizes {
         thread.fill(class(size));
     }
-    let full: usize = sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum();
+    let objects = |thread: &Thread| -> usize {
+        sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum()
+    };
+    let full = objects(&thread);
     thread.tier.is_ebbing.set(true);
     thread.tier.magazine_bytes.set(1024);
     for round in 0..400 {
@@ -273,7 +276,7 @@ fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
         )));
         thread.check();
     }
-    let left: usize = sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum();
+    let left = objects(&thread);
     assert!(left * 2 < full, "{left} objects of {full}");
 }
 
