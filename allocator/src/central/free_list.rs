@@ -179,6 +179,11 @@ impl CentralFreeList {
         part: Chain,
         strict: bool,
     ) {
+        if unlikely(class == SizeClass::SHARED) {
+            // SAFETY: the objects are the caller's, who gives them up, and linked.
+            SHARED_PAGES.release(unsafe { part.addrs() }, class, strict);
+            return;
+        }
         let mut on_shared_pages = Chain::EMPTY;
         self.change(source, |lists, emptied| {
             steps::add_objects(part.count);

@@ -6,8 +6,10 @@
 //! what it freed, and a bounded part of what others left.
 //!
 //! A program that tears all down and builds it up again, over and over, would pay for each round
-//! with page faults. It pays once: where what was given back is needed again, the next teardowns
-//! only leave it to the decay, for [`ROUNDS`] times as long as that took. Guarded by the page
+//! with page faults. It pays for a few: where half of what was given back is needed again, the next
+//! teardowns only leave it to the decay, for [`ROUNDS`] times as long as a round took. What was
+//! long ago, or more than [`WEIGHT`] times as much as goes back now, counts less and less, so that
+//! a program whose rounds are small after a large one is noticed as well. Guarded by the page
 //! heap's lock. Caches that are emptied for the same reason (`central::ebb`) count their own rounds.
 
 /// How many rounds go by without giving back after one that was in vain.
@@ -18,12 +20,14 @@ const PAUSE_MS: u64 = 10_000;
 const DOUBLINGS: u32 = 8;
 /// Milliseconds from which on a round is so long that page faults do not count.
 const LONG_ROUND_MS: u64 = 10_000;
+/// What was given back before counts as so many times what goes back now, if it was more.
+const WEIGHT: usize = 4;
 
-/// What is known of the last teardown. Amounts are pages, or any other unit.
+/// What is known of the last teardowns. Amounts are pages, or any other unit.
 pub struct Teardown {
-    /// What it gave back; 0 if there was none.
+    /// What they gave back; 0 if there was none.
     released: usize,
-    /// What was needed again since.
+    /// What was needed again of it.
     faulted: usize,
     /// When it last gave back.
     last_ms: u64,
@@ -59,17 +63,20 @@ impl Teardown {
         if !self.may_begin(now_ms) {
             return false;
         }
-        if self.released > 0 && self.faulted >= self.released / 2 {
-            let round = now_ms.saturating_sub(self.last_ms);
+        let round = now_ms.saturating_sub(self.last_ms);
+        if round >= LONG_ROUND_MS || self.released == 0 {
+            (self.released, self.faulted) = (0, 0);
+        } else if self.faulted >= self.released / 2 {
             self.released = 0;
-            if round < LONG_ROUND_MS {
-                self.until_ms = now_ms + ((ROUNDS * round).max(PAUSE_MS) << self.in_vain);
-                self.in_vain = (self.in_vain + 1).min(DOUBLINGS);
-                return false;
-            }
+            self.until_ms = now_ms + ((ROUNDS * round).max(PAUSE_MS) << self.in_vain);
+            self.in_vain = (self.in_vain + 1).min(DOUBLINGS);
+            return false;
+        }
+        if self.released / WEIGHT > amount {
+            // Their ratio stays.
+            (self.released, self.faulted) = (self.released / 2, self.faulted / 2);
         }
         self.released += amount;
-        self.faulted = 0;
         self.last_ms = now_ms;
         true
     }
@@ -98,6 +105,27 @@ mod tests {
             }
         }
         assert!((1..=4).contains(&given_back), "{given_back} in a minute and a half");
+    }
+
+    /// As of a service after its largest request, or of the last worker of many.
+    #[test]
+    fn small_rounds_after_a_large_one_keep_the_memory() {
+        for large in [1_000, 10_000, 10_000_000] {
+            let mut teardown = Teardown::new();
+            assert!((0..100).all(|part| teardown.begin(large / 100, 1_000 + part)));
+            let rounds = (0..1_000).filter(|round| {
+                // In two parts, as memory goes back in pieces.
+                let now = 2_000 + round * 3;
+                let is_begun = teardown.begin(500, now);
+                let is_over = teardown.begin(500, now) || is_begun;
+                if is_over {
+                    teardown.note_taken(1_000);
+                }
+                is_over
+            });
+            let rounds = rounds.count();
+            assert!((1..=16).contains(&rounds), "{rounds} of 1,000 after {large}");
+        }
     }
 
     /// What is needed again after a long time costs little in comparison.

@@ -15,10 +15,9 @@ use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::{Chain, FreeObject};
-use crate::central::shared_pages::{class_at, prefetch_record};
+use crate::central::shared_pages::{class_at, prefetch_record_of};
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
-use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 
 /// Blocks in the magazine from which on it is worth a look whether they are of the class that is
@@ -27,7 +26,13 @@ const LEAST: usize = 32;
 /// A magazine is nearly empty with one so-many-th of what it may hold.
 const NEARLY_EMPTY: usize = 8;
 
-const _: () = assert!(CLASS_COUNT <= u128::BITS as usize);
+/// Whether a magazine takes blocks of shared pages.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Magazine {
+    NotSeen,
+    Open,
+    Closed,
+}
 
 /// Distributes the blocks that the cache has of shared pages, if there are enough of them to be
 /// worth it. Returns whether there were.
@@ -62,13 +67,13 @@ pub(super) fn distribute(tier: impl CentralTier, cache: &ThreadCache) {
 unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: Chain) {
     let mut object = chain.head;
     for _ in 0..chain.count {
-        prefetch_record(PAGE_MAP.span(object as usize));
+        prefetch_record_of(object as usize);
         // SAFETY: a block of the chain, which is linked.
         object = unsafe { FreeObject::next(object) };
     }
     let mut rest = Chain::EMPTY;
-    // A bit for each class: whether it was looked at, and whether its magazine takes blocks.
-    let (mut seen, mut is_open) = (0u128, 0u128);
+    // What was found out about the magazine of each class.
+    let mut magazines = [Magazine::NotSeen; CLASS_COUNT];
     let mut object = chain.head;
     steps::add_objects(chain.count);
     for _ in 0..chain.count {
@@ -77,19 +82,10 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         // elsewhere.
         object = unsafe { FreeObject::next(this) };
         let class = class_at(this as usize);
-        let bit = 1 << class.index();
-        if seen & bit == 0 {
-            seen |= bit;
-            is_open |= if opens(tier, cache, class) { bit } else { 0 };
-        }
-        let loaded = cache.loaded(class);
+        let magazine = &mut magazines[class.index()];
         // SAFETY: the block is free and ours, and was linked.
         unsafe {
-            if is_open & bit != 0 && loaded.count < cache.limit(class) {
-                let mut more = loaded;
-                more.push_linked(this);
-                cache.set_loaded(class, more, cache.capacity(class).max(more.count));
-            } else {
+            if *magazine == Magazine::Closed || !takes(tier, cache, class, magazine, this) {
                 rest.push_linked(this);
             }
         }
@@ -98,6 +94,32 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         // SAFETY: the blocks are the caller's.
         unsafe { tier.flush_to_spans(SizeClass::SHARED, rest) };
     }
+}
+
+/// Puts a block into the magazine of `class` if that is open. Returns whether it was.
+///
+/// # Safety
+/// The block is free, was linked, and is the caller's. It is no longer if the result is true.
+#[inline(never)]
+unsafe fn takes(
+    tier: impl CentralTier,
+    cache: &ThreadCache,
+    class: SizeClass,
+    magazine: &mut Magazine,
+    block: *mut FreeObject,
+) -> bool {
+    let is_open = *magazine == Magazine::Open || opens(tier, cache, class);
+    let loaded = cache.loaded(class);
+    if !is_open || loaded.count >= cache.limit(class) {
+        *magazine = Magazine::Closed;
+        return false;
+    }
+    *magazine = Magazine::Open;
+    let mut more = loaded;
+    // SAFETY: the caller gives the block up, which is free and was linked.
+    unsafe { more.push_linked(block) };
+    cache.set_loaded(class, more, cache.capacity(class).max(more.count));
+    true
 }
 
 /// Calls `visit` with the size class of each block of a shared page that the calling thread has

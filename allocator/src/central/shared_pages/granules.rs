@@ -72,17 +72,23 @@ impl GranuleSet {
     /// Adds the `len` granules from `start` on. For the lock's holder.
     pub fn insert(&self, start: usize, len: usize) {
         for (index, more) in words_of_range(start, len) {
-            // Relaxed: there is one writer, and see `word`.
-            self.0[index].store(self.word(index) | more, Ordering::Relaxed);
+            self.insert_word(index, more);
         }
     }
 
-    /// Takes the `len` granules from `start` on away. For the lock's holder.
-    pub fn remove(&self, start: usize, len: usize) {
-        for (index, less) in words_of_range(start, len) {
-            // Relaxed: there is one writer, and see `word`.
-            self.0[index].store(self.word(index) & !less, Ordering::Relaxed);
-        }
+    /// Adds those of the granules `index * 64 ..` that are set in `more`. For the lock's holder.
+    #[inline(always)]
+    pub fn insert_word(&self, index: usize, more: u64) {
+        // Relaxed: there is one writer, and see `word`.
+        self.0[index].store(self.word(index) | more, Ordering::Relaxed);
+    }
+
+    /// Takes those of the granules `index * 64 ..` away that are set in `less`. For the lock's
+    /// holder.
+    #[inline(always)]
+    pub fn remove_word(&self, index: usize, less: u64) {
+        // Relaxed: there is one writer, and see `word`.
+        self.0[index].store(self.word(index) & !less, Ordering::Relaxed);
     }
 }
 
@@ -114,7 +120,9 @@ mod tests {
             prop_assert_eq!(set.next_without(from), wanted.next_clear(from));
             prop_assert_eq!(set.last_without(from), (0..=from).rev().find(|&at| !wanted.get(at)));
             let len = len.min(GRANULES - start);
-            set.remove(start, len);
+            for (index, less) in words_of_range(start, len) {
+                set.remove_word(index, less);
+            }
             wanted.clear_range(start, len);
             prop_assert_eq!(set.snapshot(), wanted);
         }

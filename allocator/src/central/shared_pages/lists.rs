@@ -15,7 +15,7 @@
 //! that list is not empty.
 
 use super::granules::GRANULES;
-use super::record::{SharedPage, granule_of, prefetch_record, size_at};
+use super::record::{SharedPage, granule_of, prefetch_record};
 use crate::base::fatal::fatal;
 use crate::base::list::List;
 use crate::base::steps;
@@ -164,25 +164,41 @@ impl Lists {
     /// which nothing lives any more goes to `emptied`. Aborts if there is no such block, if
     /// `strict`; passes over it otherwise.
     pub fn put(&mut self, addr: usize, class: SizeClass, strict: bool, emptied: &mut List<Span>) {
-        let size = size_at(addr);
-        if size == 0 || class != SizeClass::SHARED && class.size() != size {
+        let page = SharedPage::of_object(addr);
+        let size = page.map_or(0, |page| page.size_at(addr));
+        let (Some(page), true) =
+            (page, size > 0 && (class == SizeClass::SHARED || class.size() == size))
+        else {
             if strict {
                 not_a_block(addr, class, size);
             }
             return;
+        };
+        let len = size / MIN_ALIGN;
+        self.blocks[class_of(len).index()] -= 1;
+        self.free += len;
+        let at = granule_of(addr);
+        let here = len.min(GRANULES - at);
+        page.release(at, here);
+        // SAFETY: the page's record; the lock guards it.
+        unsafe { self.note_freed(page, at, here, len > here, emptied) };
+        if len > here {
+            self.put_rest(addr + here * MIN_ALIGN, len - here, emptied);
         }
-        self.blocks[class_of(size / MIN_ALIGN).index()] -= 1;
-        self.free += size / MIN_ALIGN;
-        let mut left = size / MIN_ALIGN;
-        let (mut at, mut page_addr) = (granule_of(addr), addr & !(PAGE_SIZE - 1));
+    }
+
+    /// Marks the granules of a block as free that do not lie on its first page.
+    #[cold]
+    #[inline(never)]
+    fn put_rest(&mut self, addr: usize, len: usize, emptied: &mut List<Span>) {
+        let (mut page_addr, mut left) = (addr, len);
         while left > 0 {
-            let here = left.min(GRANULES - at);
+            let here = left.min(GRANULES);
             let Some(page) = SharedPage::at(page_addr) else { return };
-            page.release(at, here);
+            page.release(0, here);
             // SAFETY: the page's record; the lock guards it.
-            unsafe { self.note_freed(page, at, here, left > here, emptied) };
+            unsafe { self.note_freed(page, 0, here, left > here, emptied) };
             left -= here;
-            at = 0;
             page_addr += PAGE_SIZE;
         }
     }

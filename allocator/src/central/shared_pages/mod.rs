@@ -33,4 +33,4 @@ mod pool;
 pub use pool::SharedPages;
 
 pub use pool::SHARED_PAGES;
-pub use record::{SharedPage, block_around, class_at, prefetch_record, size_at};
+pub use record::{SharedPage, block_around, class_at, prefetch_record_of, size_at};

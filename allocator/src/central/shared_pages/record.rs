@@ -31,6 +31,7 @@
 //! | `free` | free granules |
 
 use super::granules::{GRANULES, GranuleSet};
+use crate::base::bitmap::words_of_range;
 use crate::base::hint::prefetch;
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
 use crate::page::metadata::{Kind, Record};
@@ -96,10 +97,18 @@ impl SharedPage {
         }
     }
 
-    /// The record of the page that `addr` lies on, if it is a shared one.
+    /// The record of the page that `addr` lies on, if it is a shared one. Any address may be asked
+    /// for.
     pub fn at<'a>(addr: usize) -> Option<&'a Self> {
         // SAFETY: what the page map holds.
         unsafe { Self::of(PAGE_MAP.span(addr)) }
+    }
+
+    /// The same for the address of a small object, in a few instructions.
+    #[inline(always)]
+    pub fn of_object<'a>(addr: usize) -> Option<&'a Self> {
+        // SAFETY: what the page map holds. Small objects lie in huge pages of the page heap.
+        unsafe { Self::of(PAGE_MAP.span_in_huge(addr)) }
     }
 
     /// Address of the first byte.
@@ -139,30 +148,82 @@ impl SharedPage {
     /// which the first one begins the block unless it goes on here from the page before
     /// (`is_rest`). `continues`: it goes on to the next page.
     pub fn enter(&mut self, first: usize, len: usize, continues: bool, is_rest: bool) {
-        let begins = usize::from(!is_rest);
-        self.boundaries.remove(first + begins, len - begins);
-        self.free().remove(first, len);
+        for (index, granules) in words_of_range(first, len) {
+            let begins = if !is_rest && index == first / 64 { 1 << (first % 64) } else { 0 };
+            self.boundaries.remove_word(index, granules & !begins);
+            self.free().remove_word(index, granules);
+        }
         self.span.allocated += len as u16;
         self.span.searched |= continues;
     }
 
     /// Marks `count` blocks of `len` granules each as in use, which lie side by side from the free
     /// granule `start` on. For the lock's holder.
+    #[inline]
     pub fn allocate(&self, start: usize, count: usize, len: usize) {
-        for block in (start..start + count * len).step_by(len) {
-            self.boundaries.remove(block + 1, len - 1);
+        let mut block = start;
+        for _ in 0..count {
+            for (index, granules) in words_of_range(block, len) {
+                let first = if index == block / 64 { 1 << (block % 64) } else { 0 };
+                self.boundaries.remove_word(index, granules & !first);
+                self.free().remove_word(index, granules);
+            }
+            block += len;
         }
-        self.free().remove(start, count * len);
     }
 
     /// Marks the `len` granules from `start` on as free. For the lock's holder.
+    #[inline]
     pub fn release(&self, start: usize, len: usize) {
-        self.boundaries.insert(start, len);
-        self.free().insert(start, len);
+        for (index, granules) in words_of_range(start, len) {
+            self.boundaries.insert_word(index, granules);
+            self.free().insert_word(index, granules);
+        }
+    }
+
+    /// Bytes of the block that starts at `addr`, which lies on this page; 0 if none does. Exact for
+    /// the owner of a live block, who needs no lock, and for the lock's holder.
+    #[inline]
+    pub fn size_at(&self, addr: usize) -> usize {
+        let first = granule_of(addr);
+        if !addr.is_multiple_of(MIN_ALIGN) || !self.has_block(first) {
+            return 0;
+        }
+        let end = self.boundaries.next(first + 1);
+        if end == GRANULES && self.continues() {
+            return self.size_of_last(first);
+        }
+        (end - first) * MIN_ALIGN
+    }
+
+    /// Bytes of the last block, which goes from `first` to the end of the page and beyond.
+    #[cold]
+    #[inline(never)]
+    fn size_of_last(&self, first: usize) -> usize {
+        let mut count = GRANULES - first;
+        let mut page = self;
+        while page.continues() {
+            // The block lies on that page, too, which is shared as long as the block lives.
+            let Some(next) = Self::at(page.addr() + PAGE_SIZE) else { break };
+            page = next;
+            let end = page.boundaries.next(0);
+            count += end;
+            if end < GRANULES {
+                break;
+            }
+        }
+        count * MIN_ALIGN
     }
 }
 
+/// Prefetches all of the record of the page that a small object lies on.
+#[inline]
+pub fn prefetch_record_of(object: usize) {
+    prefetch_record(PAGE_MAP.span_in_huge(object));
+}
+
 /// Prefetches all of a page's record.
+#[inline]
 pub fn prefetch_record(page: *const Span) {
     for line in 0..size_of::<SharedPage>() / 64 {
         prefetch(page.cast::<u8>().wrapping_add(64 * line));
@@ -175,30 +236,16 @@ pub fn granule_of(addr: usize) -> usize {
 }
 
 /// Bytes of the block that starts at `addr`, on a shared page; 0 if none does. Exact for the owner
-/// of a live block, who needs no lock, and for the lock's holder.
+/// of a live block, who needs no lock, and for the lock's holder. Any address may be asked for.
 pub fn size_at(addr: usize) -> usize {
-    let Some(page) = SharedPage::at(addr) else { return 0 };
-    let first = granule_of(addr);
-    if !addr.is_multiple_of(MIN_ALIGN) || !page.has_block(first) {
-        return 0;
-    }
-    let mut end = page.boundaries.next(first + 1);
-    let mut count = end - first;
-    let mut page = page;
-    while end == GRANULES && page.continues() {
-        // The block lies on that page, too, which is shared as long as the block lives.
-        let Some(next) = SharedPage::at(page.addr() + PAGE_SIZE) else { break };
-        page = next;
-        end = page.boundaries.next(0);
-        count += end;
-    }
-    count * MIN_ALIGN
+    SharedPage::at(addr).map_or(0, |page| page.size_at(addr))
 }
 
-/// The size class of the block that starts at `addr`, on a shared page; `NONE` if none does. Exact
+/// The size class of the small object at `addr`, on a shared page; `NONE` if there is none. Exact
 /// as `size_at` is.
+#[inline]
 pub fn class_at(addr: usize) -> SizeClass {
-    SizeClass::at_most(size_at(addr))
+    SizeClass::at_most(SharedPage::of_object(addr).map_or(0, |page| page.size_at(addr)))
 }
 
 /// Start and size of the block in which `addr` lies, on a shared page; `None` if it lies in none.
