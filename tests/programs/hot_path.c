@@ -25,6 +25,18 @@ int main(int argc, char **argv) {
         LOOP(calloc(1, 48), free(block))
     } else if (!strcmp(operation, "aligned_alloc")) {
         LOOP(aligned_alloc(64, 64 + ((size_t)i & 64)), free(block))
+    } else if (!strcmp(operation, "realloc")) {
+        /* Of a block that stays where it is. */
+        void *block = malloc(48);
+        for (i = 0; i < rounds; i++) {
+            block = realloc(block, 36 + ((size_t)i & 8));
+            *(volatile char *)block = 1;
+        }
+    } else if (!strcmp(operation, "realloc_longer")) {
+        LOOP(realloc(malloc(40), 100), free(block))
+    } else if (!strcmp(operation, "free_null")) {
+        void *volatile nothing = NULL;
+        for (i = 0; i < rounds; i++) free(nothing);
     } else if (!strcmp(operation, "build_small")) {
         /* Nothing is freed. */
         LOOP(malloc(16 + ((size_t)i & 48)), (void)0)

@@ -55,6 +55,26 @@ pub fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
 /// or `size` is 0.
 #[inline(always)]
 pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
+    let known = front::known_size(block.cast());
+    // Size 0 is less than half of any.
+    if known > 0 && front::stays(known, size) {
+        return block;
+    }
+    // SAFETY: the duties are the same, and `known` was found out just now.
+    unsafe { reallocate_slow(block, size, known) }
+}
+
+/// `reallocate` where the block does not simply stay as it is.
+///
+/// # Safety
+/// As [`reallocate`]; `known` is what `front::known_size` said of `block`.
+#[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
+unsafe extern "C" fn reallocate_slow(
+    block: *mut c_void,
+    size: usize,
+    known: usize,
+) -> *mut c_void {
     if block.is_null() {
         return allocate(size);
     }
@@ -63,8 +83,13 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
         unsafe { front::deallocate(block.cast()) };
         return ptr::null_mut();
     }
-    // SAFETY: `block` is live and not null, `size` is not 0.
-    let moved = unsafe { front::reallocate(block.cast(), size) };
+    // SAFETY: `block` is live and not null, `size` is not 0; what is known of it was asked for.
+    let moved = unsafe {
+        match known {
+            0 => front::reallocate(block.cast(), size),
+            _ => front::reallocate_known(block.cast(), known, size),
+        }
+    };
     if moved.is_null() {
         return errno::out_of_memory();
     }

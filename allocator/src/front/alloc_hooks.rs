@@ -29,6 +29,12 @@ pub fn trace(object: *mut u8, size: usize) {
     }
 }
 
+/// Whether anybody watches what is allocated.
+#[inline(always)]
+pub fn is_watched() -> bool {
+    profile::mode() != Mode::Off
+}
+
 /// Whether a trace is recorded.
 #[inline]
 fn recording() -> bool {

@@ -276,7 +276,8 @@ unsafe extern "C" fn deallocate_told_from(
 /// Defines `$name` as a way into `$target`, which has one more argument: the return address, in the
 /// given register. Functions that end with a call of `$name` leave their own return address there,
 /// which lies in the code that called `free`. Where the compiler made a call instead of a jump, it
-/// lies in this object, which `os::caller` knows.
+/// lies in this object, which `os::caller` knows. Null is nothing to free; programs in C free it as
+/// often as anything else, so it goes no further.
 macro_rules! with_return_address {
     ($name:ident($($argument:ident: $type:ty),+) => $target:ident, $x86_64:literal, $aarch64:literal) => {
         #[cold]
@@ -285,12 +286,23 @@ macro_rules! with_return_address {
         unsafe extern "C" fn $name($($argument: $type),+) {
             #[cfg(target_arch = "x86_64")]
             core::arch::naked_asm!(
+                "test rdi, rdi",
+                "je 2f",
                 concat!("mov ", $x86_64, ", qword ptr [rsp]"),
                 "jmp {}",
+                "2:",
+                "ret",
                 sym $target,
             );
             #[cfg(target_arch = "aarch64")]
-            core::arch::naked_asm!(concat!("mov ", $aarch64, ", x30"), "b {}", sym $target);
+            core::arch::naked_asm!(
+                "cbz x0, 2f",
+                concat!("mov ", $aarch64, ", x30"),
+                "b {}",
+                "2:",
+                "ret",
+                sym $target,
+            );
         }
     };
 }

@@ -3,10 +3,65 @@
 
 use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;
+use crate::central::shared_pages;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::guard::{self, CallerLayout};
+use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
+use crate::page::span::{Place, SpanState};
+use crate::policy::{HARDENED, MEMCHECK};
 use core::ptr;
+
+/// Bytes of the small block that starts at `block`, as far as that is known in a few instructions;
+/// 0 for anything else, and while somebody watches what is allocated. For [`reallocate_known`], and
+/// for blocks that stay where they are (`stays`).
+#[inline(always)]
+pub fn known_size(block: *mut u8) -> usize {
+    if HARDENED || MEMCHECK {
+        return 0;
+    }
+    let addr = block as usize;
+    // SAFETY: null or a record that the page map has; records are never unmapped.
+    let Some(record) = (unsafe { PAGE_MAP.span_in_huge(addr).as_ref() }) else { return 0 };
+    let size = match record.state {
+        SpanState::Small => match record.place_of(addr) {
+            Place::Object(_) => record.class.size(),
+            Place::Inside => return 0,
+        },
+        SpanState::Shared => shared_pages::size_at(addr),
+        _ => return 0,
+    };
+    if alloc_hooks::is_watched() { 0 } else { size }
+}
+
+/// Whether a block of `old` bytes that is resized to `new` stays where it is: if it keeps half of
+/// its size.
+#[inline(always)]
+pub fn stays(old: usize, new: usize) -> bool {
+    new <= old && new >= old / 2
+}
+
+/// As [`reallocate`], for a block that does not stay, and of which [`known_size`] has said that it
+/// has `old` bytes.
+///
+/// # Safety
+/// As [`reallocate`].
+#[inline(always)]
+pub unsafe fn reallocate_known(block: *mut u8, old: usize, new_size: usize) -> *mut u8 {
+    let new = if new_size > MAX_SMALL {
+        large::allocate_growing(new_size, MIN_ALIGN)
+    } else {
+        alloc::allocate(new_size)
+    };
+    if !new.is_null() {
+        // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
+        unsafe {
+            ptr::copy_nonoverlapping(block, new, old.min(new_size));
+            free::deallocate(block);
+        }
+    }
+    new
+}
 
 /// C's `realloc` for a block and a size that are not null and zero: the new block, with the content
 /// up to the smaller of both sizes, or null without memory, in which case the old block is as it
@@ -66,7 +121,7 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
         }
         alloc_hooks::not_resized(block);
     }
-    if may_stay && new_size <= old && new_size >= old / 2 {
+    if may_stay && stays(old, new_size) {
         alloc_hooks::resized(block, block, new_size);
         return block;
     }
