@@ -3,10 +3,9 @@
 //!
 //! A `free` does not know the size of such a block, so it puts it into the magazine of
 //! `SizeClass::SHARED`, from which nothing is allocated. When that is full, or an allocation finds
-//! nothing in its own magazine, the blocks are distributed here: to magazines that are nearly
-//! empty, so that a thread that allocates and frees in turn gets again what it freed. The others
-//! return to their pages: were all of them kept, their holes would be used by the same sizes for
-//! ever.
+//! nothing in its own magazine, the blocks are distributed here: to magazines that hold little, so
+//! that a thread that allocates and frees in turn gets again what it freed. The others return to
+//! their pages: were all of them kept, their holes would be used by the same sizes for ever.
 //!
 //! For the owner of the cache. No lock is held but that of the shared pages, by those that return.
 
@@ -23,8 +22,8 @@ use crate::page::size_class::SizeClass;
 /// Blocks in the magazine from which on it is worth a look whether they are of the class that is
 /// wanted.
 const LEAST: usize = 32;
-/// A magazine is nearly empty with one so-many-th of what it may hold.
-const NEARLY_EMPTY: usize = 8;
+/// A magazine takes blocks if it has one so-many-th of what it may hold, at most.
+const LITTLE: usize = 3;
 
 /// Whether a magazine takes blocks of shared pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -138,15 +137,15 @@ pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
     }
 }
 
-/// Whether the magazine of `class` is nearly empty. If so, it may grow: what comes is in use.
+/// Whether the magazine of `class` holds little. If so, it may grow: what comes is in use.
 fn opens(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) -> bool {
     // A thread that counts what it allocates keeps its budgets apart (`sample_counter`).
-    let is_nearly_empty = class != SizeClass::NONE
+    let holds_little = class != SizeClass::NONE
         && cache.counter().is_none()
-        && cache.loaded_count(class) <= cache.limit(class) / NEARLY_EMPTY;
-    if is_nearly_empty {
+        && cache.loaded_count(class) <= cache.limit(class) / LITTLE;
+    if holds_little {
         sizing::note_use(cache, class);
         sizing::grow(tier, cache, class);
     }
-    is_nearly_empty
+    holds_little
 }

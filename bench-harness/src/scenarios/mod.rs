@@ -10,6 +10,7 @@ pub(crate) mod address_limit;
 mod claims;
 mod first_touch;
 mod fork_snapshot;
+mod half_day;
 mod holes;
 mod idle_burst;
 mod idle_threads;
@@ -173,6 +174,7 @@ pub const ALL: &[&Scenario] = &[
     &trim::SCENARIO,
     &shifting_mix::SCENARIO,
     &shifting_streams::SCENARIO,
+    &half_day::SCENARIO,
     &idle_burst::SCENARIO,
     &idle_threads::SCENARIO,
     &service_idle::SCENARIO,
