@@ -29,7 +29,8 @@ fn free(block: *mut u8, size: usize, align: usize) {
 
 fn touch(block: *mut u8, offset: isize) {
     let at = black_box(block.wrapping_offset(offset));
-    // SAFETY: none, as above.
+    // SAFETY: the byte lies beside a block or in a freed one, in memory that is mapped. To change it
+    // is the misuse that is looked for.
     unsafe { at.write_volatile(at.read_volatile() ^ 0x5a) };
 }
 
@@ -78,7 +79,8 @@ fn main() {
             let (block, other) = (fresh(64, 8), fresh(64, 8));
             free(other, 64, 8);
             free(block, 64, 8);
-            // SAFETY: none, as above.
+            // SAFETY: a block that is free, and whose memory is still mapped. To write to it is the
+            // misuse.
             unsafe { black_box(block).write_bytes(0, 64) };
             free(block, 64, 8);
         }
@@ -87,7 +89,7 @@ fn main() {
         "layout_of_another_alignment" => free(fresh(64, 8), 64, 1),
         "realloc_of_another_layout" => {
             let block = fresh(400, 8);
-            // SAFETY: none, as above.
+            // SAFETY: a live block, of another layout than is claimed here: that is the misuse.
             free(unsafe { realloc(block, layout(40, 8), 800) }, 800, 8);
         }
         _ => panic!("no case called {case}"),

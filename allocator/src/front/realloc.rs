@@ -3,7 +3,7 @@
 
 use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;
-use crate::central::shared_pages;
+use crate::central::shared_pages::SharedPage;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::guard::{self, CallerLayout};
 use crate::page::page_map::PAGE_MAP;
@@ -21,14 +21,16 @@ pub fn known_size(block: *mut u8) -> usize {
         return 0;
     }
     let addr = block as usize;
+    let span = PAGE_MAP.span_in_huge(addr);
     // SAFETY: null or a record that the page map has; records are never unmapped.
-    let Some(record) = (unsafe { PAGE_MAP.span_in_huge(addr).as_ref() }) else { return 0 };
+    let Some(record) = (unsafe { span.as_ref() }) else { return 0 };
     let size = match record.state {
         SpanState::Small => match record.place_of(addr) {
             Place::Object(_) => record.class.size(),
             Place::Inside => return 0,
         },
-        SpanState::Shared => shared_pages::size_at(addr),
+        // SAFETY: a record that the page map has.
+        SpanState::Shared => unsafe { SharedPage::of(span) }.map_or(0, |page| page.size_at(addr)),
         _ => return 0,
     };
     if alloc_hooks::is_watched() { 0 } else { size }
@@ -48,10 +50,23 @@ pub fn stays(old: usize, new: usize) -> bool {
 /// As [`reallocate`].
 #[inline(always)]
 pub unsafe fn reallocate_known(block: *mut u8, old: usize, new_size: usize) -> *mut u8 {
-    let new = if new_size > MAX_SMALL {
-        large::allocate_growing(new_size, MIN_ALIGN)
-    } else {
+    // SAFETY: a live block of `old` bytes, whose place the result takes.
+    unsafe { copy_to_new(block, old, new_size, MIN_ALIGN) }
+}
+
+/// A copy of a block of `old` bytes in a new one of `new_size`, instead of the old one; null
+/// without memory, and then the old one is as it was.
+///
+/// # Safety
+/// `block` is a live block of `old` bytes; if the result is not null, it takes the block's place.
+#[inline(always)]
+unsafe fn copy_to_new(block: *mut u8, old: usize, new_size: usize, align: usize) -> *mut u8 {
+    let new = if new_size > old && new_size > MAX_SMALL {
+        large::allocate_growing(new_size, align)
+    } else if align == MIN_ALIGN {
         alloc::allocate(new_size)
+    } else {
+        alloc::allocate_aligned(new_size, align)
     };
     if !new.is_null() {
         // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
@@ -126,21 +141,10 @@ unsafe fn reallocate_at(block: *mut u8, new_size: usize, align: usize) -> *mut u
         return block;
     }
     alloc_hooks::resizing(block);
-    let new = if new_size > old && new_size > MAX_SMALL {
-        large::allocate_growing(new_size, align)
-    } else if align == MIN_ALIGN {
-        alloc::allocate(new_size)
-    } else {
-        alloc::allocate_aligned(new_size, align)
-    };
+    // SAFETY: a live block of `old` bytes, whose place the result takes.
+    let new = unsafe { copy_to_new(block, old, new_size, align) };
     if new.is_null() {
         alloc_hooks::not_resized(block);
-    } else {
-        // SAFETY: both blocks have at least the smaller size, and do not overlap, as both are live.
-        unsafe {
-            ptr::copy_nonoverlapping(block, new, old.min(new_size));
-            free::deallocate(block);
-        }
     }
     new
 }
@@ -211,7 +215,7 @@ pub unsafe fn reallocate_same_layout(
         _ => {}
     }
     // SAFETY: `block` is a live block with this size and alignment, and the result takes its place.
-    unsafe { copy_to_new(block, old_size, new_size, align) }
+    unsafe { copy_by_layout(block, old_size, new_size, align) }
 }
 
 /// A guarded block never grows or shrinks where it is: it is to end where its pages do.
@@ -240,7 +244,12 @@ unsafe fn reallocate_guarded(
 /// # Safety
 /// As `reallocate_same_layout`.
 #[inline(never)]
-unsafe fn copy_to_new(block: *mut u8, old_size: usize, new_size: usize, align: usize) -> *mut u8 {
+unsafe fn copy_by_layout(
+    block: *mut u8,
+    old_size: usize,
+    new_size: usize,
+    align: usize,
+) -> *mut u8 {
     alloc_hooks::resizing(block);
     let new = if new_size > old_size && SizeClass::of_aligned(new_size, align).is_none() {
         large::allocate_growing(new_size, align)

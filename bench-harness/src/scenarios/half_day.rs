@@ -3,7 +3,8 @@
 //! Two workers answer requests: each makes a few blocks that end with it and two that stay, of a
 //! session, a cache entry or a queue. What is in use follows the load of the hour, and the sizes of
 //! what stays are those of the hour; after four hours both begin anew. One block in 16 that ends is
-//! freed by the other worker, one in 256 stays for four hours, and workers are replaced each hour.
+//! left for the other worker to free (or for itself, if that comes first), one in 256 stays for four
+//! hours, and workers are replaced each hour.
 //! The clock is that of the allocations: the service answers 140 requests in a second of its day,
 //! and as fast as it can here. With `--scale 100` it answers 14,000, and makes as many allocations
 //! as such a service makes in half a day.
@@ -56,8 +57,8 @@ fn stays_flat(figures: &Figures<'_>) -> Option<Finding> {
     Some(Finding {
         holds: last <= FLAT * before,
         figures: format!(
-            "{before:.2} resident bytes for each byte in use in hours 5 to 8, {last:.2} in hours 9 to \
-             12, {worst:.2} in the worst hour"
+            "{before:.2} resident bytes for each byte in use in hours 5 to 8, {last:.2} in hours 9 \
+             to 12, {worst:.2} in the worst hour"
         ),
     })
 }
@@ -76,7 +77,7 @@ const REQUESTS: usize = 140 * 3600;
 const WORKERS: usize = 2;
 /// Blocks of a request that end with it.
 const BRIEF: usize = 4;
-/// Of so many blocks that end, the other worker frees one.
+/// Of so many blocks that end, one is left for whichever worker comes when enough are waiting.
 const HANDED_OVER: usize = 16;
 /// Of so many blocks that stay, one stays for a round; of more if more are made in an hour, so that
 /// these are as much memory.
@@ -97,19 +98,13 @@ struct Worker {
 
 impl Worker {
     fn new(seed: u64, index: usize, long_share: usize) -> Self {
-        // With room from the beginning, so that the tables count as touched before the first hour.
-        let table = |len: usize| {
-            let mut table = Vec::with_capacity(len);
-            table.resize_with(len, || None);
-            table.clear();
-            table
-        };
+        let long = || Block::touched_table(LIVE / LONG / MIDDLES[2]);
         Self {
             random: Random::stream(seed, index),
             long_share,
             live: 0,
-            blocks: table(LIVE / WORKERS / MIDDLES[2]),
-            long: [table(LIVE / LONG / MIDDLES[2]), table(LIVE / LONG / MIDDLES[2])],
+            blocks: Block::touched_table(LIVE / WORKERS / MIDDLES[2]),
+            long: [long(), long()],
         }
     }
 
@@ -155,7 +150,8 @@ impl Worker {
     }
 }
 
-/// Leaves a block to whichever worker comes when enough are waiting.
+/// Leaves a block for whichever worker comes when enough are waiting, and frees them all if that is
+/// this one.
 fn hand_over(block: Block, mail: &Mutex<Vec<Block>>) {
     let mut waiting = mail.lock().unwrap_or_else(PoisonError::into_inner);
     waiting.push(block);
@@ -172,7 +168,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     let mut workers: Vec<Worker> =
         (0..WORKERS).map(|index| Worker::new(context.seed, index, long_share)).collect();
     let mail = Mutex::new(Vec::with_capacity(WAITING));
-    let start = Reading::now()?.rss_kib;
+    let start = Reading::now()?;
     let mut points = Vec::with_capacity(HOURS);
     for hour in 0..HOURS {
         let target = most / 100 * LOAD[hour % ROUND];
@@ -182,9 +178,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
                 scope.spawn(move || worker.work(hour, requests, target, mail));
             }
         });
-        let grown = Reading::now()?.rss_kib.saturating_sub(start) as f64;
-        let ratio = grown * 1024.0 / in_use(&workers) as f64;
-        points.push(((hour + 1) as f64, (ratio * 1e4).round() / 1e4));
+        points.push(((hour + 1) as f64, Reading::now()?.over_need(start, in_use(&workers))));
     }
     let mean =
         |hours: &[(f64, f64)]| hours.iter().map(|hour| hour.1).sum::<f64>() / hours.len() as f64;

@@ -84,7 +84,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     });
     let clock = Instant::now();
     let mut points = Vec::with_capacity(4096);
-    let grown = |reading: Reading| reading.rss_kib.saturating_sub(start.rss_kib);
+    let grown = |reading: Reading| reading.grown_kib(start);
     let freed = grown(Reading::now()?);
     points.push((0.0, mib(freed)));
     let mut end = freed;

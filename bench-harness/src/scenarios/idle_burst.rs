@@ -89,13 +89,10 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     let watched = context.rest * RESTS;
     let mut random = Random::new(context.seed);
     let mut points = Vec::with_capacity(1024);
-    // Touched beforehand and kept to the end, so that the table is not counted. The mean size of a
-    // block is 1,008 bytes.
-    let mut blocks: Vec<Option<Block>> = Vec::new();
-    blocks.resize_with(wanted / 800, || None);
-    blocks.clear();
+    // Kept to the end. The mean size of a block is 1,008 bytes.
+    let mut blocks = Block::touched_table(wanted / 800);
     let start = Reading::now()?;
-    let grown = |reading: Reading| reading.rss_kib.saturating_sub(start.rss_kib);
+    let grown = |reading: Reading| reading.grown_kib(start);
     let mut bytes = 0;
     while bytes < wanted {
         let block = Block::filled(random.log_between(64, 4096), 1);

@@ -92,7 +92,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
         faults(second, last) / cycles as f64,
         elapsed / cycles as f64,
         used.system_s / (used.user_s + used.system_s).max(1e-9),
-        end.rss_kib.saturating_sub(start.rss_kib) as f64,
+        end.grown_kib(start) as f64,
         end.vsz_kib.saturating_sub(start.vsz_kib) as f64,
     ];
     Ok(Observed { rows: vec![Row::new(context.case, &figures)], curves: Vec::new() })

@@ -29,6 +29,17 @@ impl Reading {
         Self::from(&format!("/proc/{process}/smaps_rollup"), &format!("/proc/{process}/statm"))
     }
 
+    /// What has become resident since `start`, in KiB.
+    pub fn grown_kib(self, start: Self) -> u64 {
+        self.rss_kib.saturating_sub(start.rss_kib)
+    }
+
+    /// What has become resident since `start`, over `live` bytes in use; as a curve has it, in four
+    /// decimals.
+    pub fn over_need(self, start: Self, live: usize) -> f64 {
+        (self.grown_kib(start) as f64 * 1024.0 / live as f64 * 1e4).round() / 1e4
+    }
+
     fn from(rollup: &str, statm: &str) -> io::Result<Self> {
         let mut room = [0_u8; 2048];
         let text = contents(statm, &mut room)?;

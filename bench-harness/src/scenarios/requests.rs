@@ -97,7 +97,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     serve(&last);
     let elapsed = clock.elapsed().as_secs_f64();
     let used = Usage::of_process()?.since(before);
-    let grown = |reading: Reading| reading.rss_kib.saturating_sub(start.rss_kib) as f64;
+    let grown = |reading: Reading| reading.grown_kib(start) as f64;
     let load = grown(Reading::now()?);
     drop(last);
 

@@ -84,7 +84,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
     put(WORKERS, 2)?;
     let mut points = Vec::with_capacity(512);
     let start = Reading::now()?;
-    let grown = |reading: Reading| reading.rss_kib.saturating_sub(start.rss_kib);
+    let grown = |reading: Reading| reading.grown_kib(start);
     let ended = AtomicBool::new(false);
     let most = thread::scope(|scope| {
         let look = scope.spawn(|| {

@@ -102,14 +102,10 @@ const STEP: usize = 7;
 fn run(context: &Context<'_>) -> io::Result<Observed> {
     let target = context.scaled(LIVE, 1 << 20);
     let mut random = Random::new(context.seed);
-    // Touched beforehand, so that the table is not counted: the smallest mean size of a phase is
-    // about 90 bytes.
-    let mut blocks: Vec<Option<Block>> = Vec::new();
-    blocks.resize_with(target / 64, || None);
-    blocks.clear();
+    // The smallest mean size of a phase is about 90 bytes.
+    let mut blocks = Block::touched_table(target / 64);
     let mut points = Vec::with_capacity(PHASES);
-    let start = Reading::now()?.rss_kib;
-    let grown = |reading: Reading| reading.rss_kib.saturating_sub(start) as f64;
+    let start = Reading::now()?;
     let mut live = 0;
     for phase in 0..PHASES {
         let mut left = if phase == 0 { target } else { target / 100 * REPLACED_PERCENT };
@@ -123,12 +119,11 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
             live += size;
             left = left.saturating_sub(size);
         }
-        let ratio = grown(Reading::now()?) * 1024.0 / live as f64;
-        points.push(((phase + 1) as f64, (ratio * 1e4).round() / 1e4));
+        points.push(((phase + 1) as f64, Reading::now()?.over_need(start, live)));
     }
     let in_use = live as f64 / 1024.0;
     blocks.clear();
-    let freed = grown(Reading::now()?);
+    let freed = Reading::now()?.grown_kib(start) as f64;
     let ratios = || points.iter().map(|point| point.1);
     let mean = ratios().sum::<f64>() / PHASES as f64;
     let worst = ratios().fold(0.0, f64::max);

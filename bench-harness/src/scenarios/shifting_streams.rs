@@ -90,19 +90,16 @@ struct Heap {
     target: usize,
     live: usize,
     blocks: Vec<Option<Block>>,
-    start_kib: u64,
+    start: Reading,
     points: Vec<(f64, f64)>,
 }
 
 impl Heap {
     fn new(seed: u64, target: usize) -> io::Result<Self> {
-        // Touched beforehand, so that the table is not counted.
-        let mut blocks = Vec::new();
-        blocks.resize_with(target / 48, || None);
-        blocks.clear();
-        let start_kib = Reading::now()?.rss_kib;
+        let blocks = Block::touched_table(target / 48);
+        let start = Reading::now()?;
         let random = Random::new(seed);
-        Ok(Self { random, target, live: 0, blocks, start_kib, points: Vec::with_capacity(64) })
+        Ok(Self { random, target, live: 0, blocks, start, points: Vec::with_capacity(64) })
     }
 
     fn allocate(&mut self, size: usize) -> Block {
@@ -138,9 +135,8 @@ impl Heap {
 
     /// Ends a phase.
     fn note_phase(&mut self) -> io::Result<()> {
-        let grown = Reading::now()?.rss_kib.saturating_sub(self.start_kib) as f64;
-        let ratio = grown * 1024.0 / self.live as f64;
-        self.points.push(((self.points.len() + 1) as f64, (ratio * 1e4).round() / 1e4));
+        let ratio = Reading::now()?.over_need(self.start, self.live);
+        self.points.push(((self.points.len() + 1) as f64, ratio));
         Ok(())
     }
 }

@@ -72,7 +72,7 @@ fn run(context: &Context<'_>) -> io::Result<Observed> {
         bytes += block.size();
         blocks.push(block);
     }
-    let grown = || Ok::<_, io::Error>(Reading::now()?.rss_kib.saturating_sub(start.rss_kib) as f64);
+    let grown = || Ok::<_, io::Error>(Reading::now()?.grown_kib(start) as f64);
     let full = grown()?;
     let mut index = 0;
     blocks.retain(|_| {

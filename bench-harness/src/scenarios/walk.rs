@@ -115,7 +115,7 @@ pub(super) fn observed(steps: &[&str], readings: &[Reading]) -> Observed {
             change(now.vsz_kib, before.vsz_kib),
         ];
         rows.push(Row::new(step, &figures));
-        resident.push((index as f64, mib(now.rss_kib.saturating_sub(start.rss_kib))));
+        resident.push((index as f64, mib(now.grown_kib(start))));
         mapped.push((index as f64, mib(now.vsz_kib.saturating_sub(start.vsz_kib))));
     }
     let curve = |label: &str, points| Curve { label: label.to_owned(), points };

@@ -148,11 +148,7 @@ impl SharedPage {
     /// which the first one begins the block unless it goes on here from the page before
     /// (`is_rest`). `continues`: it goes on to the next page.
     pub fn enter(&mut self, first: usize, len: usize, continues: bool, is_rest: bool) {
-        for (index, granules) in words_of_range(first, len) {
-            let begins = if !is_rest && index == first / 64 { 1 << (first % 64) } else { 0 };
-            self.boundaries.remove_word(index, granules & !begins);
-            self.free().remove_word(index, granules);
-        }
+        self.occupy(first, len, !is_rest);
         self.span.allocated += len as u16;
         self.span.searched |= continues;
     }
@@ -163,12 +159,19 @@ impl SharedPage {
     pub fn allocate(&self, start: usize, count: usize, len: usize) {
         let mut block = start;
         for _ in 0..count {
-            for (index, granules) in words_of_range(block, len) {
-                let first = if index == block / 64 { 1 << (block % 64) } else { 0 };
-                self.boundaries.remove_word(index, granules & !first);
-                self.free().remove_word(index, granules);
-            }
+            self.occupy(block, len, true);
             block += len;
+        }
+    }
+
+    /// Marks the `len` granules from `first` on as in use by one block, which begins there or on a
+    /// page before.
+    #[inline(always)]
+    fn occupy(&self, first: usize, len: usize, begins: bool) {
+        for (index, granules) in words_of_range(first, len) {
+            let boundary = if begins && index == first / 64 { 1 << (first % 64) } else { 0 };
+            self.boundaries.remove_word(index, granules & !boundary);
+            self.free().remove_word(index, granules);
         }
     }
 
