@@ -37,7 +37,8 @@ fn a_small_span_is_found_from_each_of_its_pages_until_removed_also_across_leaves
     }
 }
 
-/// Whatever is in its upper bits, a block's address is not taken for the block's then.
+/// Whatever is in its upper bits, a block's address is not taken for the block's then. It leads to
+/// another entry, which has no classes unless other addresses in use have a leaf there.
 #[test]
 fn upper_bits_lead_away_from_a_block() {
     let start = PageId::containing(border(0xA100) + HUGE_SIZE);
@@ -48,7 +49,12 @@ fn upper_bits_lead_away_from_a_block() {
     let upper = (ADDRESS_BITS..64).map(|bit| 1 << bit).chain((1..1 << 16).map(|top| top << 48));
     for bits in upper {
         let addr = start.addr() | bits;
-        assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE, "{addr:#x}");
+        let found = PAGE_MAP.class(addr);
+        let other = root_index(addr) != root_index(start.addr());
+        assert!(other || cfg!(not(target_arch = "x86_64")), "{addr:#x}");
+        // Asked for after the class was: leaves come, when other tests run, and never go.
+        let others_leaf = other && PAGE_MAP.leaf_at(root_index(addr)).is_some();
+        assert!(others_leaf || found == SizeClass::NONE, "{addr:#x}");
         assert!(PAGE_MAP.span(addr).is_null(), "{addr:#x}");
         assert!(!PAGE_MAP.ensure_large(addr), "{addr:#x}");
     }
