@@ -14,16 +14,19 @@ use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::{Chain, FreeObject};
-use crate::central::shared_pages::{class_at, prefetch_record_of};
+use crate::central::shared_pages::{Found, SHARED_PAGES, SharedPage, class_at, prefetch_record_of};
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
+use core::{iter, mem};
 
 /// Blocks in the magazine from which on it is worth a look whether they are of the class that is
 /// wanted.
 const LEAST: usize = 32;
 /// A magazine takes blocks if it has one so-many-th of what it may hold, at most.
 const LITTLE: usize = 3;
+/// Blocks that return while the lock of the shared pages is held once: 16 bytes of stack each.
+const AT_A_TIME: usize = 32;
 
 /// Whether a magazine takes blocks of shared pages.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,28 +73,60 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         // SAFETY: a block of the chain, which is linked.
         object = unsafe { FreeObject::next(object) };
     }
-    let mut rest = Chain::EMPTY;
+    let mut returning = Returning::new();
     // What was found out about the magazine of each class.
     let mut magazines = [Magazine::NotSeen; CLASS_COUNT];
     let mut object = chain.head;
     steps::add_objects(chain.count);
     for _ in 0..chain.count {
-        let this = object;
+        let (this, addr) = (object, object as usize);
         // SAFETY: a block of the chain, which is linked. The link is read before the block goes
         // elsewhere.
         object = unsafe { FreeObject::next(this) };
-        let class = class_at(this as usize);
+        let Some(page) = SharedPage::of_object(addr) else {
+            // No block: this says so, and ends the process.
+            SHARED_PAGES.release(iter::once(addr), SizeClass::SHARED, true);
+            continue;
+        };
+        let class = SizeClass::at_most(page.size_at(addr));
         let magazine = &mut magazines[class.index()];
         // SAFETY: the block is free and ours, and was linked.
-        unsafe {
-            if *magazine == Magazine::Closed || !takes(tier, cache, class, magazine, this) {
-                rest.push_linked(this);
-            }
+        if *magazine == Magazine::Closed || !unsafe { takes(tier, cache, class, magazine, this) } {
+            returning.push(Found { page, addr });
         }
     }
-    if !rest.is_empty() {
-        // SAFETY: the blocks are the caller's.
-        unsafe { tier.flush_to_spans(SizeClass::SHARED, rest) };
+    returning.finish();
+}
+
+/// Blocks that return to their pages, some at a time.
+struct Returning<'a> {
+    blocks: [Option<Found<'a>>; AT_A_TIME],
+    count: usize,
+}
+
+impl<'a> Returning<'a> {
+    /// No blocks.
+    const fn new() -> Self {
+        Self { blocks: [None; AT_A_TIME], count: 0 }
+    }
+
+    /// Adds a block, which the caller gives up.
+    #[inline(always)]
+    fn push(&mut self, block: Found<'a>) {
+        self.blocks[self.count] = Some(block);
+        self.count += 1;
+        if self.count == AT_A_TIME {
+            self.finish();
+        }
+    }
+
+    /// Returns the blocks that were added.
+    #[inline(never)]
+    fn finish(&mut self) {
+        let count = mem::take(&mut self.count);
+        if count > 0 {
+            SHARED_PAGES.release_found(self.blocks[..count].iter().copied().flatten());
+        }
     }
 }
 

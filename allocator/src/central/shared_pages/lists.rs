@@ -17,6 +17,7 @@
 use super::granules::GRANULES;
 use super::record::{SharedPage, granule_of, prefetch_record};
 use crate::base::fatal::fatal;
+use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
 use crate::central::picks::Picks;
@@ -164,16 +165,30 @@ impl Lists {
     /// which nothing lives any more goes to `emptied`. Aborts if there is no such block, if
     /// `strict`; passes over it otherwise.
     pub fn put(&mut self, addr: usize, class: SizeClass, strict: bool, emptied: &mut List<Span>) {
-        let page = SharedPage::of_object(addr);
-        let size = page.map_or(0, |page| page.size_at(addr));
-        let (Some(page), true) =
-            (page, size > 0 && (class == SizeClass::SHARED || class.size() == size))
-        else {
+        match SharedPage::of_object(addr) {
+            Some(page) => self.put_on(page, addr, class, strict, emptied),
+            None if strict => not_a_block(addr, class, 0),
+            None => {}
+        }
+    }
+
+    /// The same for an address on `page`.
+    #[inline(always)]
+    pub fn put_on(
+        &mut self,
+        page: &SharedPage,
+        addr: usize,
+        class: SizeClass,
+        strict: bool,
+        emptied: &mut List<Span>,
+    ) {
+        let size = page.size_at(addr);
+        if unlikely(size == 0 || (class != SizeClass::SHARED && class.size() != size)) {
             if strict {
                 not_a_block(addr, class, size);
             }
             return;
-        };
+        }
         let len = size / MIN_ALIGN;
         self.blocks[class_of(len).index()] -= 1;
         self.free += len;
@@ -182,7 +197,7 @@ impl Lists {
         page.release(at, here);
         // SAFETY: the page's record; the lock guards it.
         unsafe { self.note_freed(page, at, here, len > here, emptied) };
-        if len > here {
+        if unlikely(len > here) {
             self.put_rest(addr + here * MIN_ALIGN, len - here, emptied);
         }
     }

@@ -32,5 +32,5 @@ mod pool;
 #[cfg(test)]
 pub use pool::SharedPages;
 
-pub use pool::SHARED_PAGES;
+pub use pool::{Found, SHARED_PAGES};
 pub use record::{SharedPage, block_around, class_at, prefetch_record_of, size_at};

@@ -6,7 +6,7 @@
 
 use super::granules::GRANULES;
 use super::lists::Lists;
-use super::record::{SharedPage, size_at};
+use super::record::{SharedPage, granule_of, size_at};
 use crate::base::list::List;
 use crate::base::steps;
 use crate::central::chain::Chain;
@@ -40,6 +40,13 @@ pub struct SharedPages {
 
 /// The one instance.
 pub static SHARED_PAGES: SharedPages = SharedPages::new();
+
+/// A block, and the shared page that it lies on.
+#[derive(Clone, Copy)]
+pub struct Found<'a> {
+    pub page: &'a SharedPage,
+    pub addr: usize,
+}
 
 /// Figures of the shared pages.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,12 +113,31 @@ impl SharedPages {
     /// such block, or free already, ends the process if `strict`, and is passed over otherwise. The
     /// caller gives the blocks up.
     pub fn release(&self, blocks: impl Iterator<Item = usize>, class: SizeClass, strict: bool) {
+        self.return_blocks(|lists, emptied| {
+            for addr in blocks {
+                steps::add_objects(1);
+                lists.put(addr, class, strict, emptied);
+            }
+        });
+    }
+
+    /// Returns blocks of any class whose pages are known. What is no block, or free already, ends
+    /// the process. The caller gives the blocks up.
+    pub fn release_found<'a>(&self, blocks: impl Iterator<Item = Found<'a>>) {
+        self.return_blocks(|lists, emptied| {
+            for found in blocks {
+                steps::add_objects(1);
+                lists.put_on(found.page, found.addr, SizeClass::SHARED, true, emptied);
+            }
+        });
+    }
+
+    /// Calls `put` under the lock, and gives the pages back after it that it emptied.
+    #[inline(always)]
+    fn return_blocks(&self, put: impl FnOnce(&mut Lists, &mut List<Span>)) {
         let mut emptied = List::new();
         let mut lists = self.lists.lock();
-        for addr in blocks {
-            steps::add_objects(1);
-            lists.put(addr, class, strict, &mut emptied);
-        }
+        put(&mut lists, &mut emptied);
         self.note_largest(&lists);
         drop(lists);
         self.free_pages(emptied);
@@ -135,26 +161,16 @@ impl SharedPages {
             // SAFETY: a record that is not in use.
             unsafe { record.write(SharedPage::new(donor.start.plus(index), span)) };
         }
-        let mut enter = |addr: usize, size: usize| {
-            let (mut at, end) = (addr - donor.addr(), addr - donor.addr() + size);
-            while at < end {
-                let here = (PAGE_SIZE - at % PAGE_SIZE).min(end - at);
-                // SAFETY: ours, and not in the page map yet.
-                let page = unsafe { &mut *records[at / PAGE_SIZE] };
-                let first = at % PAGE_SIZE / MIN_ALIGN;
-                page.enter(first, here / MIN_ALIGN, at + here < end, at > addr - donor.addr());
-                at += here;
-            }
-        };
         let (size, objects) = (donor.class.size(), donor.class.info().objects as usize);
-        let mut next = donor.free.next_clear(0);
-        let mut blocks = 0;
-        while next < objects {
-            enter(donor.addr() + next * size, size);
-            next = donor.free.next_clear(next + 1);
-            blocks += 1;
+        let (mut blocks, mut next) = (0, 0);
+        while let Some(run) = donor.free.clear_run(next).filter(|run| run.start < objects) {
+            next = run.start + run.len;
+            let end = next.min(objects);
+            // SAFETY: ours, and not in the page map yet.
+            unsafe { enter_blocks(&records, run.start * size, end * size, size) };
+            blocks += end - run.start;
         }
-        lists.blocks[donor.class.index()] += blocks;
+        lists.blocks[donor.class.index()] += blocks as u32;
         // From here on the record says how many of its pages are left.
         donor.allocated = count as u16;
         PAGE_HEAP.enter_shared(records[..count].iter().map(|record| record.cast::<Span>()));
@@ -215,6 +231,29 @@ impl SharedPages {
     /// The lock, for `fork`.
     pub fn fork_lock(&self) -> &dyn ForkLock {
         &self.lists
+    }
+}
+
+/// Enters the blocks of `size` bytes that lie side by side between two offsets from the start of the
+/// span whose pages `records` are.
+///
+/// # Safety
+/// The records of these pages are complete, nobody else uses them, and nothing is entered there.
+unsafe fn enter_blocks(records: &[*mut SharedPage; MOST], start: usize, end: usize, size: usize) {
+    let mut at = start;
+    while at < end {
+        let here = end.min((at / PAGE_SIZE + 1) * PAGE_SIZE);
+        // SAFETY: the caller's.
+        let page = unsafe { &mut *records[at / PAGE_SIZE] };
+        let continues = here < end && !here.is_multiple_of(size);
+        page.enter(granule_of(at), (here - at) / MIN_ALIGN, continues);
+        at = here;
+    }
+    let mut block = start;
+    while block < end {
+        // SAFETY: the caller's.
+        unsafe { (*records[block / PAGE_SIZE]).begin_block(granule_of(block)) };
+        block += size;
     }
 }
 

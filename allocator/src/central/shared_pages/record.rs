@@ -144,13 +144,18 @@ impl SharedPage {
         self.boundaries.has(granule) && !self.free().has(granule)
     }
 
-    /// Enters a block of a span that becomes a shared page: its `len` granules from `first` on, of
-    /// which the first one begins the block unless it goes on here from the page before
-    /// (`is_rest`). `continues`: it goes on to the next page.
-    pub fn enter(&mut self, first: usize, len: usize, continues: bool, is_rest: bool) {
-        self.occupy(first, len, !is_rest);
+    /// Enters the `len` granules from `first` on of a span that becomes a shared page, which are in
+    /// use: `begin_block` says by how many blocks. `continues`: the last one goes on to the next
+    /// page.
+    pub fn enter(&mut self, first: usize, len: usize, continues: bool) {
+        self.occupy(first, len, false);
         self.span.allocated += len as u16;
         self.span.searched |= continues;
+    }
+
+    /// Enters that a block begins at `granule`. For the lock's holder.
+    pub fn begin_block(&self, granule: usize) {
+        self.boundaries.insert_word(granule / 64, 1 << (granule % 64));
     }
 
     /// Marks `count` blocks of `len` granules each as in use, which lie side by side from the free
