@@ -4,7 +4,7 @@
 //!
 //! * `snapshot`: what the control socket answers. `process`: what `/proc` says.
 //! * `parts`: one moment, taken apart. `watch`: all moments.
-//! * `growth`: leak candidates. `advice`: sentences from figures.
+//! * `growth`: leak candidates. `facts`: what was seen, as numbers. `advice`: sentences from them.
 //! * `format`, `chart`, `tables`, `map`, `flame`: how it is shown.
 //!
 //! Tables and charts can be read without JavaScript; the script sorts, and zooms the flame graph.
@@ -12,6 +12,7 @@
 
 mod advice;
 mod chart;
+mod facts;
 mod flame;
 mod format;
 mod growth;
@@ -176,7 +177,7 @@ fn memory(seen: &Watched) -> Section {
 }
 
 fn advised(seen: &Watched) -> Section {
-    let said = advice::advice(&advice::Facts::of(seen));
+    let said = advice::advice(&facts::Facts::of(seen));
     let content = if said.is_empty() {
         "<p class=\"note\">Nothing stands out. The rules, with their thresholds, are in \
          <code>docs/profiling.md</code>.</p>\n"
