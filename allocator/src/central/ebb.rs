@@ -138,7 +138,9 @@ impl Ebb {
         let used = PAGE_HEAP.used_bytes();
         let in_use = used.saturating_sub(self.free + SHARED_PAGES.stats().free);
         (self.class, self.free) = (0, 0);
-        if self.is_little(in_use) && PAGE_HEAP.may_tear_down() && self.begin(in_use, Linux.now_ms())
+        if self.is_little(in_use)
+            && PAGE_HEAP.may_tear_down(self.recent - in_use)
+            && self.begin(in_use, Linux.now_ms())
         {
             self.is_draining = true;
             central.lean_caches.set_ebbing(true);
@@ -158,8 +160,8 @@ impl Ebb {
 
     /// Whether caches may ebb, which they have not done in vain.
     fn begin(&mut self, in_use: usize, now_ms: u64) -> bool {
-        let had = core::mem::replace(&mut self.recent, in_use);
-        self.rounds.begin(had - in_use, now_ms)
+        let freed = core::mem::replace(&mut self.recent, in_use) - in_use;
+        self.rounds.begin(freed, freed, now_ms)
     }
 }
 

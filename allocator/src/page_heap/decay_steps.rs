@@ -23,7 +23,7 @@ const TORN_DOWN_SHARE: usize = 3;
 /// Free resident pages that a heap keeps which is torn down: 2 MiB.
 const TORN_DOWN_LEAST: usize = PAGES_PER_HUGE;
 /// How many times what it freed a call releases then, so that few frees of large blocks suffice.
-const TORN_DOWN_OWN: usize = TORN_DOWN_SHARE;
+const TORN_DOWN_OWN: usize = 8;
 
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
@@ -68,7 +68,7 @@ impl Inner {
             return 0;
         }
         let pages = free.min(TORN_DOWN_OWN * own + OF_OTHERS);
-        if self.teardown.begin(pages, os.now_ms()) { pages } else { 0 }
+        if self.teardown.begin(pages, free, os.now_ms()) { pages } else { 0 }
     }
 
     /// How many of the `all` pages that should be released a call releases that allocated or freed
@@ -85,12 +85,12 @@ impl Inner {
 }
 
 impl<O: Os> PageHeap<O> {
-    /// Whether what is free because next to nothing is left in use would be given back.
-    pub fn may_tear_down(&self) -> bool {
+    /// Whether `bytes` would be given back that become free because next to nothing is left in use.
+    pub fn may_tear_down(&self, bytes: usize) -> bool {
         let time_ms = parameters::get(Id::DecayMs);
         time_ms != 0 && time_ms <= DECAY_MS as usize && {
             let now = self.os.now_ms();
-            self.lock().teardown.may_begin(now)
+            self.lock().teardown.may_begin(bytes / PAGE_SIZE, now)
         }
     }
 

@@ -22,8 +22,10 @@ pub(super) const AT_ONCE: usize = 8;
 pub(super) const AT_ONCE_IN_CALL: usize = 2;
 /// Most pages that such a call releases of what others left.
 pub(super) const OF_OTHERS: usize = AT_ONCE_IN_CALL * PAGES_PER_HUGE;
-/// Most system calls that it makes for that.
+/// Most system calls that it makes for that, and one more for so many pages: runs of free pages in
+/// partly used huge pages are short.
 const CALLS_FOR_OTHERS: usize = 4;
+const PAGES_FOR_A_CALL: usize = 64;
 /// Runs of pages in one huge page that are released between two acquisitions of the lock.
 pub(super) const RUNS: usize = 16;
 
@@ -99,7 +101,7 @@ impl<O: Os> PageHeap<O> {
         if pages == 0 {
             return 0;
         }
-        let calls = CALLS_FOR_OTHERS + 2 * pages.div_ceil(AT_ONCE_IN_CALL * PAGES_PER_HUGE);
+        let calls = CALLS_FOR_OTHERS + pages.div_ceil(PAGES_FOR_A_CALL);
         self.release_by(pages, Effort { at_once: AT_ONCE_IN_CALL, calls }).pages
     }
 

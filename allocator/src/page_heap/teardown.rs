@@ -9,8 +9,12 @@
 //! with page faults. It pays for a few: where half of what was given back is needed again, the next
 //! teardowns only leave it to the decay, for [`ROUNDS`] times as long as a round took. What was
 //! long ago, or more than [`WEIGHT`] times as much as goes back now, counts less and less, so that
-//! a program whose rounds are small after a large one is noticed as well. Guarded by the page
-//! heap's lock. Caches that are emptied for the same reason (`central::ebb`) count their own rounds.
+//! a program whose rounds are small after a large one is noticed as well. Where more than
+//! [`LARGER`] times as much is free as was ever given back in vain, it goes back all the same: this
+//! may be the last teardown. Those in vain grow so fast then that all of them together cost less
+//! than one and a half of the largest.
+//! Guarded by the page heap's lock. Caches that are emptied for the same reason (`central::ebb`)
+//! count their own rounds.
 
 /// How many rounds go by without giving back after one that was in vain.
 const ROUNDS: u64 = 32;
@@ -22,6 +26,8 @@ const DOUBLINGS: u32 = 8;
 const LONG_ROUND_MS: u64 = 10_000;
 /// What was given back before counts as so many times what goes back now, if it was more.
 const WEIGHT: usize = 4;
+/// A pause does not count where so many times as much is free as was given back in vain so far.
+const LARGER: usize = 2;
 
 /// What is known of the last teardowns. Amounts are pages, or any other unit.
 pub struct Teardown {
@@ -35,17 +41,19 @@ pub struct Teardown {
     until_ms: u64,
     /// How often what was given back was needed again.
     in_vain: u32,
+    /// How much that was, all together.
+    wasted: usize,
 }
 
 impl Teardown {
     pub const fn new() -> Self {
-        Self { released: 0, faulted: 0, last_ms: 0, until_ms: 0, in_vain: 0 }
+        Self { released: 0, faulted: 0, last_ms: 0, until_ms: 0, in_vain: 0, wasted: 0 }
     }
 
     /// Never gives anything back, for tests of what else does.
     #[cfg(test)]
     pub const fn never() -> Self {
-        Self { until_ms: u64::MAX, ..Self::new() }
+        Self { until_ms: u64::MAX, wasted: usize::MAX, ..Self::new() }
     }
 
     /// Notes that `amount` was taken that had been given back, or was never there.
@@ -53,24 +61,30 @@ impl Teardown {
         self.faulted += amount;
     }
 
-    /// Whether memory may be given back at `now_ms`, for all that is known.
-    pub fn may_begin(&self, now_ms: u64) -> bool {
-        now_ms >= self.until_ms
+    /// Whether memory may be given back at `now_ms`, for all that is known, of which `free` is free.
+    pub fn may_begin(&self, free: usize, now_ms: u64) -> bool {
+        now_ms >= self.until_ms || free / LARGER > self.wasted
     }
 
-    /// Whether `amount` shall be given back at `now_ms`; notes that it is, if so.
-    pub fn begin(&mut self, amount: usize, now_ms: u64) -> bool {
-        if !self.may_begin(now_ms) {
+    /// Whether `amount` of what is `free` shall be given back at `now_ms`; notes that it is, if so.
+    pub fn begin(&mut self, amount: usize, free: usize, now_ms: u64) -> bool {
+        if now_ms >= self.until_ms {
+            let round = now_ms.saturating_sub(self.last_ms);
+            if round >= LONG_ROUND_MS || self.released == 0 {
+                (self.released, self.faulted) = (0, 0);
+            } else if self.faulted >= self.released / 2 {
+                self.wasted = self.wasted.saturating_add(self.released.min(self.faulted));
+                self.released = 0;
+                self.until_ms = now_ms + ((ROUNDS * round).max(PAUSE_MS) << self.in_vain);
+                self.in_vain = (self.in_vain + 1).min(DOUBLINGS);
+            }
+        }
+        if !self.may_begin(free, now_ms) {
             return false;
         }
-        let round = now_ms.saturating_sub(self.last_ms);
-        if round >= LONG_ROUND_MS || self.released == 0 {
-            (self.released, self.faulted) = (0, 0);
-        } else if self.faulted >= self.released / 2 {
-            self.released = 0;
-            self.until_ms = now_ms + ((ROUNDS * round).max(PAUSE_MS) << self.in_vain);
-            self.in_vain = (self.in_vain + 1).min(DOUBLINGS);
-            return false;
+        if now_ms < self.until_ms {
+            // One that is so much larger than those in vain is the first of its kind.
+            (self.released, self.faulted, self.until_ms) = (0, 0, now_ms);
         }
         if self.released / WEIGHT > amount {
             // Their ratio stays.
@@ -90,7 +104,7 @@ mod tests {
     #[test]
     fn the_first_teardown_gives_back_at_once_in_as_many_parts_as_it_takes() {
         let mut teardown = Teardown::new();
-        assert!((0..10).all(|_| teardown.begin(500, 1_000)));
+        assert!((0..10).all(|_| teardown.begin(500, 5_000, 1_000)));
     }
 
     /// Page faults would cost each round more than it gains.
@@ -99,7 +113,7 @@ mod tests {
         let mut teardown = Teardown::new();
         let mut given_back = 0;
         for round in 0..1_000 {
-            if teardown.begin(1_000, 1_000 + round * 90) {
+            if teardown.begin(1_000, 1_000, 1_000 + round * 90) {
                 given_back += 1;
                 teardown.note_taken(900);
             }
@@ -112,12 +126,12 @@ mod tests {
     fn small_rounds_after_a_large_one_keep_the_memory() {
         for large in [1_000, 10_000, 10_000_000] {
             let mut teardown = Teardown::new();
-            assert!((0..100).all(|part| teardown.begin(large / 100, 1_000 + part)));
+            assert!((0..100).all(|part| teardown.begin(large / 100, large, 1_000 + part)));
             let rounds = (0..1_000).filter(|round| {
                 // In two parts, as memory goes back in pieces.
                 let now = 2_000 + round * 3;
-                let is_begun = teardown.begin(500, now);
-                let is_over = teardown.begin(500, now) || is_begun;
+                let is_begun = teardown.begin(500, 1_000, now);
+                let is_over = teardown.begin(500, 1_000, now) || is_begun;
                 if is_over {
                     teardown.note_taken(1_000);
                 }
@@ -133,7 +147,7 @@ mod tests {
     fn rare_rounds_give_back_each_time() {
         let mut teardown = Teardown::new();
         for round in 0..10 {
-            assert!(teardown.begin(1_000, round * LONG_ROUND_MS));
+            assert!(teardown.begin(1_000, 1_000, round * LONG_ROUND_MS));
             teardown.note_taken(1_000);
         }
     }
@@ -143,8 +157,43 @@ mod tests {
     fn what_is_taken_besides_does_not_end_a_teardown() {
         let mut teardown = Teardown::new();
         for round in 0..10 {
-            assert!(teardown.begin(1_000, round * 90));
+            assert!(teardown.begin(1_000, 1_000, round * 90));
             teardown.note_taken(100);
+        }
+    }
+
+    /// What little rounds needed again says nothing of all that a program has.
+    #[test]
+    fn a_teardown_much_larger_than_the_rounds_before_gives_back() {
+        let mut teardown = Teardown::new();
+        for round in 0..100 {
+            if teardown.begin(1_000, 1_000, 1_000 + round * 90) {
+                teardown.note_taken(900);
+            }
+        }
+        assert!(!teardown.begin(1_000, 1_000, 10_100), "one more of the same");
+        let parts = (0..20).filter(|part| teardown.begin(500, 10_000 - part * 500, 10_100));
+        assert_eq!(parts.count(), 20, "all of ten times as much");
+    }
+
+    /// The page faults are bounded by the heap, whatever the rounds are like.
+    #[test]
+    fn rounds_in_vain_that_grow_cost_less_than_the_heap_filled_twice() {
+        for percent in [101, 110, 150, 210, 400] {
+            let mut teardown = Teardown::new();
+            let (mut size, mut largest, mut given_back) = (1_000_usize, 0, 0);
+            for round in 0..60 {
+                if size > 1 << 40 {
+                    break;
+                }
+                largest = size;
+                if teardown.begin(size, size, 1_000 + round * 9) {
+                    given_back += size;
+                    teardown.note_taken(size);
+                }
+                size += size * (percent - 100) / 100;
+            }
+            assert!(given_back < 2 * largest + 2_000, "{given_back} of {largest} by {percent} %");
         }
     }
 }
