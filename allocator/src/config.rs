@@ -177,7 +177,7 @@ pub const LEAN_TRANSFER_SHARE: usize = 128;
 
 /// Bytes of small blocks from which on caches ebb where nearly all of them are freed
 /// (`central::ebb`).
-pub const EBB_LEAST: usize = 8 << 20;
+pub const EBB_LEAST: usize = 4 << 20;
 /// The share of them that is still in use then, at most.
 pub const EBB_SHARE: usize = 4;
 /// The share by which what was in use fades with each look.

@@ -116,7 +116,7 @@ impl Ebb {
         }
         self.is_draining = false;
         // Nothing of the classes is read in a small heap: their pages are not there yet.
-        if self.class == 0 && PAGE_HEAP.used_bytes().max(self.recent) < EBB_LEAST {
+        if self.class == 0 && PAGE_HEAP.small_bytes().max(self.recent) < EBB_LEAST {
             // Relaxed: see `MOVED`.
             return MOVED.store(0, Ordering::Relaxed);
         }
@@ -135,7 +135,7 @@ impl Ebb {
     /// The look is over: decides whether caches ebb from now on.
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn decide(&mut self, central: &Central) {
-        let used = PAGE_HEAP.used_bytes();
+        let used = PAGE_HEAP.small_bytes();
         let in_use = used.saturating_sub(self.free + SHARED_PAGES.stats().free);
         (self.class, self.free) = (0, 0);
         if self.is_little(in_use)

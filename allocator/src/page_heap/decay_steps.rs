@@ -11,6 +11,7 @@ use super::heap::{Inner, PageHeap};
 use super::release::{AT_ONCE, Effort, OF_OTHERS};
 use crate::config::{DECAY_MIN_HUGE, DECAY_MS, PAGE_SIZE, PAGES_PER_HUGE};
 use crate::os::{Os, libc_calls, release_request};
+use crate::page::units::Length;
 use crate::parameters::{self, Id, NEVER};
 use crate::sync::Ordering;
 
@@ -20,6 +21,9 @@ const MUCH: usize = 8 * PAGES_PER_HUGE;
 const LEAST: usize = PAGES_PER_HUGE / 4;
 /// Next to nothing is left in use where so many times as much is free and resident.
 const TORN_DOWN_SHARE: usize = 3;
+/// What large blocks count more: where some of them are all that a program has, what is in use goes
+/// up and down a lot.
+const TORN_DOWN_MORE_OF_LARGE: usize = 3;
 /// Free resident pages that a heap keeps which is torn down: 2 MiB.
 const TORN_DOWN_LEAST: usize = PAGES_PER_HUGE;
 /// How many times what it freed a call releases then, so that few frees of large blocks suffice.
@@ -59,7 +63,9 @@ impl Inner {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn torn_down<O: Os>(&mut self, os: &O, own: usize) -> usize {
         let free = self.free_resident;
-        if free < TORN_DOWN_LEAST || self.in_spans() * TORN_DOWN_SHARE > free {
+        let large = Length::for_bytes(self.large_bytes).0;
+        let in_use = self.in_spans() * TORN_DOWN_SHARE + large * TORN_DOWN_MORE_OF_LARGE;
+        if free < TORN_DOWN_LEAST || in_use > free {
             return 0;
         }
         // Whoever set a longer time wants memory to stay. With 0 it is gone.

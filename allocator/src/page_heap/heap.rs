@@ -57,7 +57,7 @@ pub(super) struct Inner {
     pub spans: usize,
     /// Large blocks handed out, and their bytes.
     large_count: usize,
-    large_bytes: usize,
+    pub(super) large_bytes: usize,
     /// Bytes of spans with small blocks of heaps with lifetimes.
     in_heaps: usize,
     /// Heaps with lifetimes: unused records, how many records there are, and how many are in use.
@@ -179,6 +179,12 @@ impl<O: Os> PageHeap<O> {
     /// Bytes in spans.
     pub fn used_bytes(&self) -> usize {
         Length(self.lock().in_spans()).bytes()
+    }
+
+    /// Bytes in spans of small blocks.
+    pub fn small_bytes(&self) -> usize {
+        let inner = self.lock();
+        Length(inner.in_spans()).bytes().saturating_sub(inner.large_bytes)
     }
 
     /// Bytes in spans and in blocks with mappings of their own.
