@@ -159,8 +159,13 @@ impl Central {
     /// Does a part of `drain`, from the class with the number `next` on, and moves `next`. Returns
     /// whether anything may be left.
     pub fn drain_a_part(&self, next: &mut usize) -> bool {
+        self.drain_some(next, PART_LOOKS)
+    }
+
+    /// The same with so many `looks` at most.
+    pub(super) fn drain_some(&self, next: &mut usize, looks: usize) -> bool {
         let mut taken = 0;
-        for _ in 0..PART_LOOKS {
+        for _ in 0..looks {
             steps::add(1);
             let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
             if !self.release_oldest(class) {

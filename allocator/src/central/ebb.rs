@@ -11,7 +11,7 @@
 //! `page_heap::teardown` counts its own, of which both know. Looks and drains are parts, one with
 //! each flush; threads take turns ([`Turns`]), and nobody waits.
 
-use super::all_classes::{Central, PART_LOOKS};
+use super::all_classes::Central;
 use super::shared_pages::SHARED_PAGES;
 use crate::base::hint::unlikely;
 use crate::base::steps;
@@ -22,6 +22,9 @@ use crate::page_heap::PAGE_HEAP;
 use crate::page_heap::teardown::Teardown;
 use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, Ordering, Turns};
+
+/// Classes that a part looks at. Few, as parts come with flushes, of which other parts make some.
+const LOOKS: usize = 8;
 
 /// Bytes that came home since the last look, or, while caches ebb, that were handed out since then.
 ///
@@ -110,7 +113,7 @@ impl Ebb {
     fn take_part(&mut self, central: &Central, is_ebbing: bool) {
         if is_ebbing {
             if self.is_draining {
-                self.is_draining = central.drain_a_part(&mut self.class);
+                self.is_draining = central.drain_some(&mut self.class, LOOKS);
             }
             return;
         }
@@ -120,7 +123,7 @@ impl Ebb {
             // Relaxed: see `MOVED`.
             return MOVED.store(0, Ordering::Relaxed);
         }
-        for _ in 0..PART_LOOKS {
+        for _ in 0..LOOKS {
             steps::add(1);
             let Some(class) = SizeClass::from_index(self.class + 1) else {
                 return self.decide(central);

@@ -21,8 +21,9 @@ const MOST_BYTES: usize = 128 * 1024;
 
 /// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {
-    // The hardened build checks every freed block, and does so soon.
-    if HARDENED || cache.held_bytes() > MOST_BYTES {
+    // The hardened build checks every freed block, and does so soon. While caches ebb, what they
+    // hold is to go home.
+    if HARDENED || SharedTier.is_ebbing() || cache.held_bytes() > MOST_BYTES {
         return false;
     }
     let pool = &mut registry::lock().pool;
