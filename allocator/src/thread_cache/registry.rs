@@ -126,9 +126,24 @@ impl CachePool {
     }
 }
 
+#[cfg(test)]
+impl CachePool {
+    /// Whether as many caches and bytes lie here as are counted.
+    pub(super) fn is_sound(&self) -> bool {
+        // SAFETY, both: null or a node of the list, which the caller's lock keeps there.
+        let first = unsafe { self.list.first().as_ref() };
+        let next =
+            |at: &&ThreadCache| unsafe { self.list.next(ptr::from_ref(*at).cast_mut()).as_ref() };
+        // Relaxed: the lock orders.
+        let bytes = successors(first, next).map(|cache| cache.pooled.load(Ordering::Relaxed));
+        let bytes: std::vec::Vec<usize> = bytes.collect();
+        (bytes.len(), bytes.iter().sum()) == (self.count, self.bytes)
+    }
+}
+
 impl Registry {
     /// In a forked child, when the caches of the other threads are orphans: sums up what is left.
-    pub(super) fn note_survivors(&self) {
+    pub(super) fn note_survivors(&mut self) {
         let mut limits = 0;
         for list in [&self.live, &self.pool.list] {
             let mut node = list.first();
@@ -142,6 +157,7 @@ impl Registry {
             }
         }
         sizing::reset_total(limits);
+        self.pool.threads = self.live_count;
         libc_calls::note_threads(self.live_count > 1);
         CENTRAL.note_threads(self.live_count);
     }
