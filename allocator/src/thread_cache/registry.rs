@@ -126,21 +126,6 @@ impl CachePool {
     }
 }
 
-#[cfg(test)]
-impl CachePool {
-    /// Whether as many caches and bytes lie here as are counted.
-    pub(super) fn is_sound(&self) -> bool {
-        // SAFETY, both: null or a node of the list, which the caller's lock keeps there.
-        let first = unsafe { self.list.first().as_ref() };
-        let next =
-            |at: &&ThreadCache| unsafe { self.list.next(ptr::from_ref(*at).cast_mut()).as_ref() };
-        // Relaxed: the lock orders.
-        let bytes = successors(first, next).map(|cache| cache.pooled.load(Ordering::Relaxed));
-        let bytes: std::vec::Vec<usize> = bytes.collect();
-        (bytes.len(), bytes.iter().sum()) == (self.count, self.bytes)
-    }
-}
-
 impl Registry {
     /// In a forked child, when the caches of the other threads are orphans: sums up what is left.
     pub(super) fn note_survivors(&mut self) {
