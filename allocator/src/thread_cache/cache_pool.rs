@@ -31,7 +31,7 @@ const SHARE: usize = 4;
 const SHARE_PER_THREAD: usize = 128;
 
 /// Most bytes in the caches of the pool, where there were `threads` threads lately.
-fn most_bytes(threads: usize) -> usize {
+pub(super) fn most_bytes(threads: usize) -> usize {
     let of_one = parameters::get(Id::TransferCacheBytes);
     (of_one / SHARE).saturating_add((of_one / SHARE_PER_THREAD).saturating_mul(threads))
 }
@@ -161,80 +161,4 @@ pub fn empty_a_part() -> Part {
         unsafe { SharedTier.flush_to_spans(class, chain) };
     }
     part
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::thread_cache::sleepers::fill;
-    use crate::thread_cache::{enter, flush};
-    use std::thread;
-    use std::vec::Vec;
-
-    /// Caches some objects of all classes; returns the bytes, and where the cache is.
-    fn fill_all() -> (usize, usize) {
-        let sizes: Vec<_> = SizeClass::all().map(SizeClass::size).collect();
-        (0..6).for_each(|_| fill(&sizes));
-        let cache = enter::enter().map(|cache| ptr::from_ref(&*cache).addr());
-        (flush::own_bytes(), cache.unwrap_or_default())
-    }
-
-    /// Whether as many caches and bytes lie in the pool as are counted.
-    fn is_sound(pool: &registry::CachePool) -> bool {
-        let (mut count, mut bytes) = (0, 0);
-        let mut node = pool.list.first();
-        while !node.is_null() {
-            // SAFETY: a node of the list, which the caller's lock keeps there; records are never
-            // freed. Relaxed: the lock orders.
-            unsafe {
-                bytes += (*node).pooled.load(Ordering::Relaxed);
-                node = pool.list.next(node);
-            }
-            count += 1;
-        }
-        (count, bytes) == (pool.count, pool.bytes)
-    }
-
-    /// Where threads come and go, the one that comes finds the magazines of the one that went,
-    /// also if that had worked for long. Other tests have threads, which may take the cache first:
-    /// one of many tries is enough.
-    #[test]
-    fn a_large_cache_is_left_to_the_next_thread() {
-        let lies_there = (0..200).any(|_| {
-            let (bytes, cache) = thread::spawn(fill_all).join().unwrap();
-            assert!(bytes > 128 << 10, "{bytes} bytes");
-            let registry = registry::lock();
-            let first = registry.pool.list.first();
-            // SAFETY: null or a node of the list, which the lock keeps there.
-            first.addr() == cache && unsafe { (*first).held_bytes() } >= bytes
-        });
-        assert_eq!(lies_there, !HARDENED);
-    }
-
-    #[test]
-    fn what_is_counted_is_what_lies_there() {
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for round in 0..60 {
-                        let live = move || fill(if round % 3 == 0 { &[16] } else { &[48, 5_000] });
-                        thread::spawn(live).join().unwrap();
-                        assert!(is_sound(&registry::lock().pool));
-                    }
-                });
-            }
-            for _ in 0..20 {
-                empty(true);
-                assert!(is_sound(&registry::lock().pool));
-            }
-        });
-    }
-
-    #[test]
-    fn more_may_lie_there_where_there_were_more_threads() {
-        let of_one = parameters::get(Id::TransferCacheBytes);
-        assert_eq!(most_bytes(0), of_one / 4);
-        assert_eq!(most_bytes(512), of_one / 4 + of_one * 4);
-        assert!(most_bytes(usize::MAX) >= most_bytes(512));
-    }
 }
