@@ -24,6 +24,8 @@ pub struct TransferCache {
     /// The shards that have magazines here, as the holder of the lock last left it: it tells others
     /// whether to take the lock at all.
     filled: AtomicUsize,
+    /// The objects that wait here, likewise: for figures.
+    objects: AtomicUsize,
     ring: Lock<Ring>,
 }
 
@@ -127,7 +129,8 @@ impl TransferCache {
             reported: 0,
             low: LowWater::new(),
         };
-        Self { filled: AtomicUsize::new(0), ring: Lock::new(Rank::Transfer, ring) }
+        let (filled, objects) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { filled, objects, ring: Lock::new(Rank::Transfer, ring) }
     }
 
     /// Takes `chain`, whose objects belong to `shard`, or hands it back if there is no place for
@@ -185,10 +188,12 @@ impl TransferCache {
         }
     }
 
-    /// Lets others know without the lock of which shards there is anything.
+    /// Lets others know without the lock of which shards there is anything, and how much.
     fn publish(&self, ring: &Ring) {
-        // Relaxed: a hint for `pop`. The lock makes it one writer at a time.
+        // Relaxed, both: a hint for `pop`, and a number by itself. The lock makes it one writer at a
+        // time.
         self.filled.store(ring.filled.as_word(), Ordering::Relaxed);
+        self.objects.store(ring.objects, Ordering::Relaxed);
     }
 
     /// Number of magazines that lay here since `consumer` last asked. They are the oldest.
@@ -230,9 +235,11 @@ impl TransferCache {
         self.ring.lock().chains().for_each(|chain| unsafe { chain.check_links() });
     }
 
-    /// Number of objects here.
+    /// Number of objects here, perhaps a moment old. A look at what is in use asks each class for
+    /// it, and needs no lock for that.
     pub fn objects(&self) -> usize {
-        self.ring.lock().objects
+        // Relaxed: a number by itself.
+        self.objects.load(Ordering::Relaxed)
     }
 
     /// Whether every chain holds as many free objects of `class` as it says, and the counts are

@@ -82,6 +82,7 @@ pub fn register() -> bool {
             registry.live.push_front(cache);
         }
         registry.live_count += 1;
+        registry.pool.threads = registry.pool.threads.max(registry.live_count);
         CENTRAL.note_threads(registry.live_count);
         if registry.live_count > 1 {
             libc_calls::note_threads(true);

@@ -111,9 +111,11 @@ pub struct ThreadCache {
     pub(super) cow_budget: AtomicU32,
     /// Number of the `fork` for which the owner gave it up.
     pub(super) cow_declined: AtomicU32,
-    /// The number of the cache among all that came to live in this process; 0 while it does not
-    /// live. Under the registry's lock.
+    /// The number of the cache among all that came to live in this process, or to the pool; 0 while
+    /// it is in neither. Under the registry's lock.
     pub(super) birth: AtomicUsize,
+    /// Bytes that it went to the pool with. Under the registry's lock.
+    pub(super) pooled: AtomicUsize,
     /// Its place among the shards. Changed under the registry's lock.
     pub(super) member: Member,
     /// The owner's number.
@@ -214,6 +216,7 @@ impl ThreadCache {
             cow_budget: AtomicU32::new(0),
             cow_declined: AtomicU32::new(0),
             birth: AtomicUsize::new(0),
+            pooled: AtomicUsize::new(0),
             member: Member::new(),
             thread: AtomicU32::new(0),
             slot: AtomicPtr::new(ptr::null_mut()),

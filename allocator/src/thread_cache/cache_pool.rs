@@ -4,6 +4,11 @@
 //! Where threads live for one small job, filling a cache and flushing it is most of what they cost.
 //! The background thread empties caches that no thread has taken within a second or two. The
 //! registry's lock guards the pool; nothing is flushed under it. The hardened build has no pool.
+//!
+//! The bound is one on the bytes of all caches in the pool, as that of the transfer caches is: a
+//! thread that ends and one that begins exchange a cache whatever its size, and many small caches
+//! fit as well. It grows with the most threads that there lately were, as waves of threads end
+//! together before the next wave begins.
 
 use super::cache::ThreadCache;
 use super::{registry, sizing};
@@ -11,28 +16,47 @@ use crate::base::steps;
 use crate::central::chain::{Chain, Search};
 use crate::central::{CentralTier, SharedTier};
 use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
 use crate::policy::HARDENED;
+use crate::sync::Ordering;
 use core::ptr;
 
 /// Most caches in the pool.
-const MOST: usize = 4;
-/// Most bytes in each of them: half a megabyte in all.
-const MOST_BYTES: usize = 128 * 1024;
+const MOST: usize = 16;
+/// The share of what may wait in the transfer caches of one thread that may lie in the pool: half a
+/// megabyte by default.
+const SHARE: usize = 4;
+/// The share that each thread adds to it: half of what it adds there. With as much as there, 64
+/// threads of brief lives took a twentieth more memory (`docs/decisions/`, 023).
+const SHARE_PER_THREAD: usize = 128;
+
+/// Most bytes in the caches of the pool, where there were `threads` threads lately.
+pub(super) fn most_bytes(threads: usize) -> usize {
+    let of_one = parameters::get(Id::TransferCacheBytes);
+    (of_one / SHARE).saturating_add((of_one / SHARE_PER_THREAD).saturating_mul(threads))
+}
 
 /// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {
     // The hardened build checks every freed block, and does so soon. While caches ebb, what they
     // hold is to go home.
-    if HARDENED || SharedTier.is_ebbing() || cache.held_bytes() > MOST_BYTES {
+    if HARDENED || SharedTier.is_ebbing() {
         return false;
     }
-    let pool = &mut registry::lock().pool;
-    if pool.count >= MOST {
+    let bytes = cache.held_bytes();
+    let registry = &mut *registry::lock();
+    let pool = &mut registry.pool;
+    if pool.count >= MOST || pool.bytes + bytes > most_bytes(pool.threads) {
         return false;
     }
+    registry.births += 1;
+    // Relaxed, both: the lock orders.
+    cache.birth.store(registry.births, Ordering::Relaxed);
+    cache.pooled.store(bytes, Ordering::Relaxed);
     // SAFETY: the caller's cache is in no list any more, and records are never freed.
     unsafe { pool.list.push_front(ptr::from_ref(cache).cast_mut()) };
     pool.count += 1;
+    pool.bytes += bytes;
     pool.emptied = 1;
     true
 }
@@ -74,7 +98,9 @@ pub fn empty(unneeded: bool) -> usize {
 
 /// How many of the caches no thread needed since the last call.
 pub fn unneeded_count() -> usize {
-    let pool = &mut registry::lock().pool;
+    let registry = &mut *registry::lock();
+    let pool = &mut registry.pool;
+    pool.threads = registry.live_count;
     core::mem::replace(&mut pool.low, pool.count)
 }
 

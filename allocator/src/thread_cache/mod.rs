@@ -95,6 +95,8 @@ mod walk_tests;
 
 #[cfg(test)]
 mod orphan_tests;
+#[cfg(test)]
+mod pool_tests;
 
 pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
 pub use push_target::{push_target, push_target_sized};

@@ -31,7 +31,7 @@ pub(super) struct Registry {
     pub(super) orphans: List<ThreadCache>,
     /// The length of `live`.
     pub(super) live_count: usize,
-    /// Caches that came to live, or became orphans, so far.
+    /// Caches that came to live, became orphans or went to the pool, so far.
     pub(super) births: usize,
     /// How many threads of each shard are awake.
     shards: Shards,
@@ -95,6 +95,10 @@ pub(super) struct CachePool {
     pub(super) list: List<ThreadCache>,
     /// The length of `list`.
     pub(super) count: usize,
+    /// Bytes that the caches were put here with.
+    pub(super) bytes: usize,
+    /// The most threads at once since the background thread last looked.
+    pub(super) threads: usize,
     /// The fewest caches since the background thread last looked: nobody needed these.
     pub(super) low: usize,
     /// How far the first cache was emptied: the number of the next class.
@@ -103,13 +107,17 @@ pub(super) struct CachePool {
 
 impl CachePool {
     pub(super) const fn new() -> Self {
-        Self { list: List::new(), count: 0, low: 0, emptied: 1 }
+        Self { list: List::new(), count: 0, bytes: 0, threads: 0, low: 0, emptied: 1 }
     }
 
     /// Takes a cache out; null if there is none.
     pub(super) fn take(&mut self) -> *mut ThreadCache {
         let cache = self.list.pop_front();
-        if !cache.is_null() {
+        // SAFETY: null or a record, which is never freed.
+        if let Some(cache) = unsafe { cache.as_ref() } {
+            // Relaxed, both: the lock orders.
+            cache.birth.store(0, Ordering::Relaxed);
+            self.bytes -= cache.pooled.load(Ordering::Relaxed);
             self.count -= 1;
             self.emptied = 1;
             self.low = self.low.min(self.count);
@@ -120,7 +128,7 @@ impl CachePool {
 
 impl Registry {
     /// In a forked child, when the caches of the other threads are orphans: sums up what is left.
-    pub(super) fn note_survivors(&self) {
+    pub(super) fn note_survivors(&mut self) {
         let mut limits = 0;
         for list in [&self.live, &self.pool.list] {
             let mut node = list.first();
@@ -134,6 +142,7 @@ impl Registry {
             }
         }
         sizing::reset_total(limits);
+        self.pool.threads = self.live_count;
         libc_calls::note_threads(self.live_count > 1);
         CENTRAL.note_threads(self.live_count);
     }
@@ -190,7 +199,7 @@ pub(super) const PART: usize = 24;
 /// The same if the walk looks at all classes of each cache.
 pub(super) const VISITS: usize = 3;
 
-/// A walk through the live caches, or the orphans, from the youngest to the oldest, in parts
+/// A walk through the live caches, the orphans or the pool, from the youngest to the oldest, in parts
 /// between which the lock is free. Each cache that lives throughout comes once, however many there
 /// are and whichever threads begin or end meanwhile.
 pub(super) struct Walk {
@@ -306,16 +315,7 @@ fn caching() -> Caching {
 pub fn for_each(mut visit: impl FnMut(&ThreadCache)) {
     for_each_live(&mut visit);
     for_each_of(|walk, registry| walk.step_in(&registry.orphans), &mut visit);
-    let registry = REGISTRY.lock();
-    let pool = &registry.pool.list;
-    let mut node = pool.first();
-    while !node.is_null() {
-        // SAFETY: a node of the list, which the lock keeps there; records are never freed.
-        unsafe {
-            visit(&*node);
-            node = pool.next(node);
-        }
-    }
+    for_each_of(|walk, registry| walk.step_in(&registry.pool.list), &mut visit);
 }
 
 /// Calls `visit` for the cache of every thread that lives throughout, under the registry's lock,
