@@ -87,6 +87,9 @@ pub const TRANSFER_SLOTS: usize = 256;
 /// Bytes that all transfer caches together hold by default, and as much again for each 64 threads
 /// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
+/// Bytes in them from which on a class that takes memory which was not resident pays for it: as
+/// much of what waits goes home.
+pub const TRANSFER_GROWTH_LEAST: usize = 256 << 10;
 
 /// Threads from which on it matters how often each of them comes to the central tier: those that
 /// come rarely do not let their magazines grow (`thread_cache::sizing`).

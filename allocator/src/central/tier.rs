@@ -18,7 +18,7 @@ use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
-use crate::config::RARE_THREADS;
+use crate::config::{RARE_THREADS, TRANSFER_GROWTH_LEAST};
 use crate::os::vdso;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
@@ -226,6 +226,7 @@ impl Central {
     fn note(&self, pages: &PageHeapSource) {
         if pages.grown() > 0 {
             self.note_growth(pages.grown());
+            self.pay_for_growth(pages.grown());
         }
         if pages.volume() > 0 {
             self.note_volume(pages.volume());
@@ -302,7 +303,14 @@ impl Central {
             unsafe { self.flush_to_spans(class, rejected) };
             self.note_home(class, rejected.count);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
-            self.make_room();
+            self.make_room(usize::MAX);
+        }
+    }
+
+    /// Notes that `bytes` came into use that were not resident: as much of what waits goes home.
+    pub(super) fn pay_for_growth(&self, bytes: usize) {
+        if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
+            self.make_room(bytes);
         }
     }
 
@@ -315,14 +323,18 @@ impl Central {
     /// function of its own, so that the chains are not part of the stack frame of each flush.
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    fn make_room(&self) {
+    fn make_room(&self, most: usize) {
         let mut left = flush_batch::SIDE_BY_SIDE;
-        let mut bytes = 0;
+        let (mut bytes, mut gone) = (0, 0);
         self.release_magazines(|| {
             left = left.checked_sub(1)?;
+            if gone >= most {
+                return None;
+            }
             let class = self.transfer_budget.next_to_give()?;
             let cache = &self.transfer[class.index()];
             let chain = cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW);
+            gone += chain.count * class.size();
             bytes += self.count_home(class, chain.count);
             Some((class, chain))
         });
