@@ -71,6 +71,9 @@ pub const MAGAZINE_MAX_BYTES: usize = 16 * 1024;
 /// before.
 pub const MAGAZINE_START_BYTES: usize = 256;
 
+/// Bytes that a magazine's limit grows by for each refill or flush of the class, about.
+pub const GROW_STEP_BYTES: usize = 512;
+
 /// Bytes that a thread which samples may free between two checks of its magazine
 /// (`thread_cache::sampling`), though its magazine is smaller. A check is some 120
 /// instructions.

@@ -6,7 +6,7 @@
 //! registry's lock guards the pool; nothing is flushed under it. The hardened build has no pool.
 
 use super::cache::ThreadCache;
-use super::{registry, sizing};
+use super::{drain, registry, sizing};
 use crate::base::steps;
 use crate::central::chain::{Chain, Search};
 use crate::central::{CentralTier, SharedTier};
@@ -19,12 +19,19 @@ const MOST: usize = 4;
 /// Most bytes in each of them: half a megabyte in all.
 const MOST_BYTES: usize = 128 * 1024;
 
-/// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
-pub(super) fn put(cache: &ThreadCache) -> bool {
-    // The hardened build checks every freed block, and does so soon.
-    if HARDENED || cache.held_bytes() > MOST_BYTES {
+/// Puts `cache`, whose thread has ended, into the pool, with what it holds, up to [`MOST_BYTES`] of
+/// that. Returns whether it did.
+///
+/// # Safety
+/// The calling thread owns the cache.
+pub(super) unsafe fn put(cache: &ThreadCache) -> bool {
+    // The hardened build checks every freed block, and does so soon. Whether there is a place is
+    // asked again below.
+    if HARDENED || registry::lock().pool.count >= MOST {
         return false;
     }
+    // SAFETY: the calling thread owns the cache.
+    unsafe { drain::trim(SharedTier, cache, MOST_BYTES) };
     let pool = &mut registry::lock().pool;
     if pool.count >= MOST {
         return false;

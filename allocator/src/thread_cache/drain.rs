@@ -6,7 +6,7 @@ use super::{clear, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::Chain;
-use crate::config::MAGAZINE_MAX_COUNT;
+use crate::config::{CLASS_COUNT, MAGAZINE_MAX_COUNT};
 use crate::page::size_class::SizeClass;
 
 /// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches.
@@ -41,6 +41,39 @@ pub(super) unsafe fn flush(tier: impl CentralTier, cache: &ThreadCache) {
     let mut next = 0;
     // SAFETY: the calling thread owns the cache.
     while unsafe { flush_a_part(tier, cache, &mut next) } {}
+}
+
+/// Returns magazines of `cache` to the spans until it holds `most` bytes at most: spare ones first,
+/// and those of the largest objects first, as they save fewest calls. Their limits are halved.
+///
+/// # Safety
+/// The calling thread owns the cache.
+#[unsafe(link_section = ".text.hot.stratalloc")]
+pub(super) unsafe fn trim(tier: impl CentralTier, cache: &ThreadCache, most: usize) {
+    let mut held = cache.held_bytes();
+    for is_spare in [true, false] {
+        for index in (1..CLASS_COUNT).rev() {
+            if held <= most {
+                return;
+            }
+            let Some(class) = SizeClass::from_index(index) else { continue };
+            let limit = cache.limit(class);
+            let chain = match is_spare {
+                true => cache.take_spare(class),
+                false => cache.take_loaded(class, limit / 2),
+            };
+            if chain.is_empty() {
+                continue;
+            }
+            held = held.saturating_sub(chain.count * class.size());
+            // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of
+            // the cache, which the calling thread owns.
+            unsafe { tier.flush_to_spans(class, chain) };
+            if limit > 0 && !is_spare {
+                sizing::shrink(cache, class, limit / 2);
+            }
+        }
+    }
 }
 
 /// Magazines that a part flushes.

@@ -13,7 +13,7 @@
 
 use super::cache::ThreadCache;
 use crate::central::CentralTier;
-use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL};
+use crate::config::{GROW_STEP_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
@@ -69,6 +69,10 @@ pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         return;
     }
     let more = (new - old) * class.size();
+    let calls = (more / GROW_STEP_BYTES).next_power_of_two() as u32;
+    if old > 0 && !cache.countdown.load(Ordering::Relaxed).is_multiple_of(calls) {
+        return;
+    }
     // Relaxed: a sum that decides nothing but sizes; no other memory depends on it. It is read
     // before it is written: where many threads are at the bound, each of their flushes comes here,
     // in vain.
