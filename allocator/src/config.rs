@@ -101,6 +101,9 @@ pub const RARE_THREADS: usize = 8;
 /// 20 microseconds, a fiftieth of that.
 pub const RARE_NS: usize = 1_000_000;
 
+/// Bytes of objects from which on a thread that comes rarely keeps no spare magazine.
+pub const RARE_SINGLE_BYTES: usize = 512;
+
 /// Slow-path events of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 

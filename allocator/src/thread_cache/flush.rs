@@ -13,7 +13,7 @@ use crate::base::hint::unlikely;
 use crate::base::probe::timed;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::central::{CentralTier, SharedTier};
-use crate::config::MAGAZINE_MAX_COUNT;
+use crate::config::{MAGAZINE_MAX_COUNT, RARE_SINGLE_BYTES};
 use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
@@ -121,7 +121,12 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         sizing::grow(tier, cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    cache.set_spare(class, loaded);
+    if unlikely(cache.is_rare.load(Ordering::Relaxed) != 0) && class.size() >= RARE_SINGLE_BYTES {
+        // SAFETY: as above.
+        unsafe { flush_magazine(tier, cache, class, loaded) };
+    } else {
+        cache.set_spare(class, loaded);
+    }
     // Relaxed, here and below: only the owner uses it.
     let ebbed = cache.ebbed.load(Ordering::Relaxed);
     if unlikely(tier.is_ebbing()) {
