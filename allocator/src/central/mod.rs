@@ -54,6 +54,7 @@ pub mod shared_pages;
 
 pub mod verify;
 
+mod places;
 mod transfer_budget;
 mod transfer_cache;
 

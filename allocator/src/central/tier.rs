@@ -308,6 +308,7 @@ impl Central {
     }
 
     /// Notes that `bytes` came into use that were not resident: as much of what waits goes home.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn pay_for_growth(&self, bytes: usize) {
         if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
             self.make_room(bytes);

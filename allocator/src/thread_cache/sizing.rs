@@ -55,6 +55,7 @@ pub fn max_limit(tier: impl CentralTier, class: SizeClass) -> usize {
 
 /// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it. Where
 /// the maximum is lower than the limit by now, the limit becomes that.
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     let old = cache.limit(class);
     let new = (old * 2).max(start_limit(class)).min(max_limit(tier, class));
