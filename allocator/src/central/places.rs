@@ -99,7 +99,10 @@ mod tests {
         let mut places = Places::new();
         assert!(places.extend() && places.extend());
         let content = |place: usize| {
-            (Chain { head: ptr::without_provenance_mut(16 * place), count: place }, Shard::new(place))
+            (
+                Chain { head: ptr::without_provenance_mut(16 * place), count: place },
+                Shard::new(place),
+            )
         };
         (0..TRANSFER_SLOTS).for_each(|place| places.set(place, content(place)));
         for place in 0..TRANSFER_SLOTS {

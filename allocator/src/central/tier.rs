@@ -307,7 +307,9 @@ impl Central {
         }
     }
 
-    /// Notes that `bytes` came into use that were not resident: as much of what waits goes home.
+    /// Pays for `bytes` that came into use and were not resident: as much of what waits goes home, if
+    /// that is much. So a program that grows does not grow by what lies idle in other classes, and
+    /// one that does not pays nothing.
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn pay_for_growth(&self, bytes: usize) {
         if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
@@ -320,8 +322,9 @@ impl Central {
         self.lean_caches.transfer_bytes(parameters::get(Id::TransferCacheBytes))
     }
 
-    /// Returns magazines that have waited longest to their spans, of one class after the other. A
-    /// function of its own, so that the chains are not part of the stack frame of each flush.
+    /// Returns magazines that have waited longest to their spans, of one class after the other: a
+    /// few, or fewer if they have `most` bytes. A function of its own, so that the chains are not
+    /// part of the stack frame of each flush.
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn make_room(&self, most: usize) {
@@ -345,8 +348,48 @@ impl Central {
 
 #[cfg(test)]
 mod tests {
+    use super::super::free_list::CentralFreeList;
+    use super::super::lean_caches::LeanCaches;
+    use super::super::transfer_budget::TransferBudget;
+    use super::super::transfer_cache::TransferCache;
     use super::*;
     use crate::central::verify::chain_is_sound;
+    use crate::config::CLASS_COUNT;
+
+    /// A program whose sizes change would keep what it needed of each size. One that does not grow
+    /// pays nothing.
+    #[test]
+    fn growth_sends_as_much_home_of_what_waits_unless_that_is_little() {
+        static OWN: Central = Central {
+            transfer_budget: TransferBudget::new(),
+            lean_caches: LeanCaches::new(),
+            lists: [const { CentralFreeList::new() }; CLASS_COUNT],
+            transfer: [const { TransferCache::new() }; CLASS_COUNT],
+        };
+        let class = SizeClass::of(256).unwrap();
+        let mut chains = std::vec::Vec::new();
+        while chains.len() < 256 {
+            chains.push(OWN.refill(class, 256, 64, false, Shard::FIRST));
+        }
+        for chain in chains {
+            // SAFETY: each chain came from a refill of the class and is the test's.
+            unsafe { OWN.flush(class, chain) };
+        }
+        let waiting = || OWN.transfer[class.index()].objects() * class.size();
+        assert!(waiting() > 2 * TRANSFER_GROWTH_LEAST, "{}", waiting());
+        while OWN.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
+            let before = waiting();
+            OWN.pay_for_growth(64 << 10);
+            // Eight magazines at most, whatever they hold.
+            let home = before - waiting();
+            assert!((16 << 10..=96 << 10).contains(&home), "{home} of {before}");
+        }
+        let left = waiting();
+        OWN.pay_for_growth(64 << 10);
+        assert!(left > 0 && waiting() == left);
+        OWN.drain();
+        assert!(OWN.is_sound());
+    }
 
     /// Whatever other threads do with the tier meanwhile, a refill hands out free objects of the
     /// class, and takes back what it handed out.

@@ -42,8 +42,7 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
 #[unsafe(link_section = ".text.hot.stratalloc")]
 pub fn allocate_growing(old: usize, size: usize, align: usize) -> *mut u8 {
     let is_by_little = size - old < old / 2;
-    let purpose =
-        if is_by_little || size >= HUGE_SIZE { Purpose::Growing } else { Purpose::Any };
+    let purpose = if is_by_little || size >= HUGE_SIZE { Purpose::Growing } else { Purpose::Any };
     allocate_for(size, align, purpose)
 }
 

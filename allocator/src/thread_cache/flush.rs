@@ -107,7 +107,7 @@ fn open(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 }
 
 /// Empties the loaded magazine: it becomes the spare one, and the spare one goes to the central
-/// tier.
+/// tier. In a thread that comes rarely (`sizing`) both go there if the objects are large.
 fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if class == SizeClass::SHARED {
         sizing::note_central_call(tier, cache, class);
@@ -121,8 +121,11 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         sizing::grow(tier, cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    if unlikely(cache.is_rare.load(Ordering::Relaxed) != 0) && class.size() >= RARE_SINGLE_BYTES {
-        // SAFETY: as above.
+    // Relaxed: only the owner uses it.
+    let is_rare = cache.is_rare.load(Ordering::Relaxed) != 0;
+    if unlikely(is_rare) && class.size() >= RARE_SINGLE_BYTES {
+        // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the
+        // cache, whose owner calls this.
         unsafe { flush_magazine(tier, cache, class, loaded) };
     } else {
         cache.set_spare(class, loaded);

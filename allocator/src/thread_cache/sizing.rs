@@ -2,18 +2,21 @@
 //!
 //! A class that a thread uses for the first time has no capacity at all. Its first `free` takes the
 //! slow path, which checks the pointer thoroughly and opens a small magazine. Every flush to the
-//! central tier doubles the limit, as does a refill, up to a number that depends on the object
-//! size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
+//! central tier doubles the limit, as does a refill, or one of a few of them where that is more than
+//! some hundred bytes, up to a number that depends on the object size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
 //! thousand threads do not hold a thousand full caches. Where there are many threads, those that
-//! come rarely keep the magazines that they have: larger ones would save them little, and hold
-//! memory while they sleep. A scavenge, every so many refills and flushes, takes magazines from
+//! come rarely keep the magazines that they have, and no spare one of large objects: more would save
+//! them little, and hold memory while they sleep. A thread counts as one of these until it is seen
+//! not to be. A scavenge, every so many refills and flushes, takes magazines from
 //! classes that had none since the last one, and halves their limits.
 //!
 //! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
 use super::cache::ThreadCache;
 use crate::central::CentralTier;
-use crate::config::{GROW_STEP_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL};
+use crate::config::{
+    GROW_STEP_BYTES, MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL,
+};
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
@@ -70,8 +73,7 @@ pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         return;
     }
     let more = (new - old) * class.size();
-    let calls = (more / GROW_STEP_BYTES).next_power_of_two() as u32;
-    if old > 0 && !cache.countdown.load(Ordering::Relaxed).is_multiple_of(calls) {
+    if old > 0 && !is_turn(cache, more) {
         return;
     }
     // Relaxed: a sum that decides nothing but sizes; no other memory depends on it. It is read
@@ -86,6 +88,15 @@ pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         return;
     }
     cache.set_limit(class, new);
+}
+
+/// Whether a limit may grow by `more` bytes now. Where that is much, it takes several refills or
+/// flushes: they are to pay for it, and a thread that ends soon never needs it. The countdown, which
+/// each of them moves, stands for chance.
+fn is_turn(cache: &ThreadCache, more: usize) -> bool {
+    let calls = (more / GROW_STEP_BYTES).clamp(1, TICK_INTERVAL as usize).next_power_of_two();
+    // Relaxed: only the owner uses it.
+    (cache.countdown.load(Ordering::Relaxed) as usize).is_multiple_of(calls)
 }
 
 /// Sets the limit of `class` to `new`, which is lower than now.

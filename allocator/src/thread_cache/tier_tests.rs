@@ -8,7 +8,7 @@ use super::refill::{pop_uncached, refill};
 use super::scripted_tier::{Call, ScriptedTier, strike_out};
 use super::{drain, flush, publish, sizing};
 use crate::central::chain::FreeObject;
-use crate::config::{RARE_NS, SCAVENGE_INTERVAL};
+use crate::config::{GROW_STEP_BYTES, RARE_NS, SCAVENGE_INTERVAL};
 use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
@@ -24,15 +24,15 @@ fn class(size: usize) -> SizeClass {
 }
 
 /// A thread: its cache, the tier below, and the blocks that the program has.
-struct Thread {
-    cache: Box<ThreadCache>,
-    tier: ScriptedTier,
+pub(super) struct Thread {
+    pub cache: Box<ThreadCache>,
+    pub tier: ScriptedTier,
     classes: Vec<SizeClass>,
     held: Vec<(SizeClass, *mut u8)>,
 }
 
 impl Thread {
-    fn new(sizes: &[usize]) -> Self {
+    pub fn new(sizes: &[usize]) -> Self {
         let classes: Vec<_> = sizes.iter().map(|&size| class(size)).collect();
         let tier = ScriptedTier::new(&classes, OBJECTS);
         Self { cache: Box::new(ThreadCache::new(Kind::Live)), tier, classes, held: Vec::new() }
@@ -63,7 +63,7 @@ impl Thread {
     }
 
     /// `free` of `count` blocks that another thread has allocated.
-    fn free_foreign(&mut self, class: SizeClass, count: usize) {
+    pub fn free_foreign(&mut self, class: SizeClass, count: usize) {
         for _ in 0..count {
             let object = self.tier.with(class, |objects| objects.free.pop()).expect("an object");
             // SAFETY: an object of the class, which is in no chain now.
@@ -94,7 +94,7 @@ impl Thread {
     }
 
     /// Every object is in one place: with the tier, in the cache or with the program.
-    fn check(&self) {
+    pub fn check(&self) {
         self.cache.check_invariants();
         for &class in &self.classes {
             let held = self.held.iter().filter(|(of, _)| *of == class).map(|(_, object)| object);
@@ -281,7 +281,8 @@ fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
 }
 
 /// The tier gets whole magazines, so that another thread's refill costs one lock. Each flush
-/// doubles the limit, up to the maximum of the class.
+/// doubles the limit while that is little, one of some where it is more, up to the maximum of the
+/// class.
 #[test]
 fn a_thread_that_frees_much_flushes_whole_magazines_that_double() {
     let class = class(64);
@@ -296,7 +297,9 @@ fn a_thread_that_frees_much_flushes_whole_magazines_that_double() {
         for call in thread.tier.calls() {
             let Call::Flush { count, .. } = call else { panic!("{call:?}") };
             flushed.push(count);
-            assert_eq!(thread.cache.limit(class), (2 * before).min(most));
+            let after = thread.cache.limit(class);
+            let may_wait = before * class.size() >= 2 * GROW_STEP_BYTES && after == before;
+            assert!(may_wait || after == (2 * before).min(most), "{before}, {after}");
         }
         thread.check();
     }
