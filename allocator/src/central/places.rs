@@ -48,43 +48,51 @@ impl Places {
     }
 
     /// Makes sure that all places exist. Returns whether they do: not without memory.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[inline]
     pub fn extend(&mut self) -> bool {
-        if self.far.is_none() {
-            // Zeroed memory is a part: empty chains, and `Shard::FIRST`.
-            self.far = METADATA.allocate();
-        }
+        self.far.is_some() || self.allocate()
+    }
+
+    #[cold]
+    #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn allocate(&mut self) -> bool {
+        // Zeroed memory is a part: empty chains, and `Shard::FIRST`.
+        self.far = METADATA.allocate();
         self.far.is_some()
     }
 
+    /// The shard of what is at `place`, which exists.
+    #[inline]
+    pub fn shard(&self, place: usize) -> Shard {
+        if place < NEAR { self.near.shards[place] } else { self.get(place).1 }
+    }
+
     /// What is at `place`, which exists.
+    #[inline]
     pub fn get(&self, place: usize) -> (Chain, Shard) {
-        match (place.checked_sub(NEAR), self.far) {
-            (None, _) => (self.near.chains[place], self.near.shards[place]),
-            (Some(index), Some(far)) => {
-                // SAFETY: a record of the arena, never freed, which `self` owns. Records are
-                // zeroed, and all zeroes are a `Part`.
-                let far = unsafe { far.as_ref() };
-                (far.chains[index], far.shards[index])
-            }
-            (Some(_), None) => (Chain::EMPTY, Shard::FIRST),
+        if place < NEAR {
+            return (self.near.chains[place], self.near.shards[place]);
         }
+        let Some(far) = self.far else { return (Chain::EMPTY, Shard::FIRST) };
+        // SAFETY: a record of the arena, never freed, which `self` owns. Records are zeroed, and
+        // all zeroes are a `Part`.
+        let far = unsafe { far.as_ref() };
+        (far.chains[place - NEAR], far.shards[place - NEAR])
     }
 
     /// Puts `chain` of `shard` at `place`, which exists.
+    #[inline]
     pub fn set(&mut self, place: usize, (chain, shard): (Chain, Shard)) {
-        match (place.checked_sub(NEAR), self.far) {
-            (None, _) => {
-                (self.near.chains[place], self.near.shards[place]) = (chain, shard);
-            }
-            (Some(index), Some(mut far)) => {
-                // SAFETY: a record of the arena, never freed, which `self` owns and the caller has
-                // to itself. Records are zeroed, and all zeroes are a `Part`.
-                let far = unsafe { far.as_mut() };
-                (far.chains[index], far.shards[index]) = (chain, shard);
-            }
-            (Some(_), None) => debug_assert!(false, "the place does not exist"),
+        if place < NEAR {
+            (self.near.chains[place], self.near.shards[place]) = (chain, shard);
+            return;
         }
+        let Some(mut far) = self.far else { return debug_assert!(false, "no such place") };
+        // SAFETY: a record of the arena, never freed, which `self` owns and the caller has to
+        // itself. Records are zeroed, and all zeroes are a `Part`.
+        let far = unsafe { far.as_mut() };
+        (far.chains[place - NEAR], far.shards[place - NEAR]) = (chain, shard);
     }
 }
 

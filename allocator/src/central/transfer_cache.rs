@@ -73,21 +73,20 @@ impl Ring {
         true
     }
 
-    /// Moves the magazines to the first places, if they are so few that this is rare, and the next
-    /// one would lie beyond the near places.
+    /// Moves the magazines to the first places, where the next one would lie beyond the near places.
+    /// They are so few that this is rare, and that the old places and the new ones have none in
+    /// common.
+    #[cold]
+    #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn gather(&mut self) {
-        if self.len > NEAR / 2 || self.first + self.len < NEAR {
+        if self.first + self.len > TRANSFER_SLOTS {
             return;
         }
-        let mut few = [(Chain::EMPTY, Shard::FIRST); NEAR / 2];
         for index in 0..self.len {
-            few[index] = self.places.get(self.at(index));
+            self.places.set(index, self.places.get(self.first + index));
         }
         self.first = 0;
-        for (index, &magazine) in few[..self.len].iter().enumerate() {
-            self.places.set(index, magazine);
-        }
     }
 
     /// Takes the `index`th oldest magazine out. The younger ones, which are few in most cases,
@@ -96,7 +95,7 @@ impl Ring {
     fn remove(&mut self, index: usize) -> Chain {
         let place = self.at(index);
         let (chain, shard) = self.places.get(place);
-        if index == 0 {
+        if index == 0 && self.len > 1 {
             self.first = self.at(1);
         } else {
             for younger in index + 1..self.len {
@@ -110,7 +109,9 @@ impl Ring {
         if self.of_shard[shard.index()] == 0 {
             self.filled.remove(shard);
         }
-        self.gather();
+        if self.first + self.len >= NEAR && self.len <= NEAR / 2 {
+            self.gather();
+        }
         chain
     }
 
@@ -118,7 +119,7 @@ impl Ring {
     fn counts_agree(&self) -> bool {
         let objects: usize = self.chains().map(|chain| chain.count).sum();
         let mut of_shard = [0; SHARDS];
-        let shard = |index| self.places.get(self.at(index)).1;
+        let shard = |index| self.places.shard(self.at(index));
         (0..self.len).for_each(|index| of_shard[shard(index).index()] += 1);
         let mut shards = (0..SHARDS).map(Shard::new);
         objects == self.objects
@@ -193,7 +194,7 @@ impl TransferCache {
         if ring.filled.and(shards).is_empty() {
             return Chain::EMPTY;
         }
-        let is_wanted = |index: &usize| shards.contains(ring.places.get(ring.at(*index)).1);
+        let is_wanted = |index: &usize| shards.contains(ring.places.shard(ring.at(*index)));
         let Some(index) = (0..len).rev().find(is_wanted) else { return Chain::EMPTY };
         let chain = ring.remove(index);
         ring.note_change(class, budget, len);

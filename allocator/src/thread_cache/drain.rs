@@ -48,7 +48,7 @@ pub(super) unsafe fn flush(tier: impl CentralTier, cache: &ThreadCache) {
 ///
 /// # Safety
 /// The calling thread owns the cache.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[inline(never)]
 pub(super) unsafe fn trim(tier: impl CentralTier, cache: &ThreadCache, most: usize) {
     let mut held = cache.held_bytes();
     for is_spare in [true, false] {
