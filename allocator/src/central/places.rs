@@ -55,6 +55,7 @@ impl Places {
 
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn allocate(&mut self) -> bool {
         // Zeroed memory is a part: empty chains, and `Shard::FIRST`.
         self.far = METADATA.allocate();

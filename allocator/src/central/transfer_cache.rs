@@ -78,6 +78,7 @@ impl Ring {
     /// common.
     #[cold]
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn gather(&mut self) {
         if self.first + self.len > TRANSFER_SLOTS {
             return;
