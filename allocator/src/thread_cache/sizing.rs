@@ -3,12 +3,13 @@
 //! A class that a thread uses for the first time has no capacity at all. Its first `free` takes the
 //! slow path, which checks the pointer thoroughly and opens a small magazine. Every flush to the
 //! central tier doubles the limit, as does a refill, or one of a few of them where that is more than
-//! some hundred bytes, up to a number that depends on the object size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
-//! thousand threads do not hold a thousand full caches. Where there are many threads, those that
-//! come rarely keep the magazines that they have, and no spare one of large objects: more would save
-//! them little, and hold memory while they sleep. A thread counts as one of these until it is seen
-//! not to be. A scavenge, every so many refills and flushes, takes magazines from
-//! classes that had none since the last one, and halves their limits.
+//! some hundred bytes, up to a number that depends on the object size. The limits of all threads
+//! together are bounded: beyond the bound each stays as it is, so a thousand threads do not hold a
+//! thousand full caches. Where there are many threads, those that come rarely keep the magazines
+//! that they have, and no spare one of large objects: more would save them little, and hold memory
+//! while they sleep. A thread counts as one of these until it is seen not to be. A scavenge, every so
+//! many refills and flushes, takes magazines from classes that had none since the last one, and
+//! halves their limits.
 //!
 //! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
