@@ -19,7 +19,7 @@ use super::sampling::{self, Draw};
 use super::{cache_pool, drain, park};
 use crate::base::steps;
 use crate::central::{CENTRAL, SharedTier};
-use crate::config::{PAGE_SIZE, RARE_THREADS};
+use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
 use crate::os::{libc_calls, own_thread, pthread, thread_slot};
 use crate::page::metadata::METADATA;
@@ -67,8 +67,6 @@ pub fn register() -> bool {
         // SAFETY: the record was taken out of its list or is fresh, so it is this call's.
         unsafe {
             // Relaxed, here and below: the lock orders.
-            let are_many = registry.live_count + 1 >= RARE_THREADS;
-            (*cache).is_rare.store(are_many.into(), Ordering::Relaxed);
             (*cache).thread.store(thread_number(), Ordering::Relaxed);
             (*cache).slot.store(thread_slot::address(), Ordering::Relaxed);
             (*cache).cow_fork.store(0, Ordering::Relaxed);

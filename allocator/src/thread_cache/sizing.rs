@@ -7,9 +7,8 @@
 //! together are bounded: beyond the bound each stays as it is, so a thousand threads do not hold a
 //! thousand full caches. Where there are many threads, those that come rarely keep the magazines
 //! that they have, and no spare one of large objects: more would save them little, and hold memory
-//! while they sleep. A thread counts as one of these until it is seen not to be. A scavenge, every so
-//! many refills and flushes, takes magazines from classes that had none since the last one, and
-//! halves their limits.
+//! while they sleep. A scavenge, every so many refills and flushes, takes magazines from classes
+//! that had none since the last one, and halves their limits.
 //!
 //! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
