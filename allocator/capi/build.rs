@@ -63,7 +63,7 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 6] = [
+const FLAGS: [(&str, &str); 7] = [
     (
         "-Wl,-z,nodelete",
         "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",
@@ -79,6 +79,10 @@ const FLAGS: [(&str, &str); 6] = [
     (
         "-nostartfiles",
         "what the C compiler adds at start and end does nothing here, on pages of its own",
+    ),
+    (
+        "-Wl,-z,max-page-size=65536",
+        "the kernel maps code in aligned pieces of 64 KiB, which begin at the same functions each time",
     ),
     ("-lc", "the libc crate leaves this to std once another crate of the build turns its `std` on"),
     ("-Wl,-z,defs", "a name that nobody defines fails the build, not the first preloaded program"),

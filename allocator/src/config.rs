@@ -87,6 +87,10 @@ pub const TRANSFER_SLOTS: usize = 256;
 /// Bytes that all transfer caches together hold by default, and as much again for each 64 threads
 /// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
+/// Bytes in all transfer caches from which on a class that takes memory which was not resident pays
+/// for it: as much of what waits goes home. With less, queues between threads are sent home while
+/// they come into being.
+pub const TRANSFER_GROWTH_LEAST: usize = 256 << 10;
 
 /// Threads from which on it matters how often each of them comes to the central tier: those that
 /// come rarely do not let their magazines grow (`thread_cache::sizing`).
@@ -94,6 +98,10 @@ pub const RARE_THREADS: usize = 8;
 /// Nanoseconds for 64 refills and flushes of a thread from which on it comes rarely. They take some
 /// 20 microseconds, a fiftieth of that.
 pub const RARE_NS: usize = 1_000_000;
+
+/// Bytes of an object from which on a thread that comes rarely keeps no spare magazine. With 256 it
+/// takes more instructions, and holds no less.
+pub const RARE_SINGLE_BYTES: usize = 512;
 
 /// Slow-path events of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;

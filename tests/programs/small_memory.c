@@ -2,6 +2,10 @@
  * what the program does. */
 #include "check.h"
 
+#include <math.h>
+#include <pthread.h>
+#include <semaphore.h>
+
 /* A figure of /proc/self/smaps_rollup. */
 static long rollup(const char *name) { return (long)kib_of("/proc/self/smaps_rollup", name); }
 
@@ -117,6 +121,85 @@ static long code(void) {
     return kib;
 }
 
+/* The most that 48 buffers take that grow side by side by doubling, to 256 bytes to 1 MiB each. */
+static long growing(void) {
+    static char *buffers[48];
+    static size_t lengths[48], capacities[48], limits[48];
+    uint64_t state = 1;
+    size_t i, step;
+    long before = kib_of("/proc/self/status", "VmHWM:");
+    for (i = 0; i < 48; i++) limits[i] = (size_t)1 << (8 + next_random(&state) % 13);
+    for (step = 0; step < 300000; step++) {
+        i = next_random(&state) % 48;
+        if (lengths[i] + 1536 > capacities[i]) {
+            capacities[i] = capacities[i] * 2 > 1536 ? capacities[i] * 2 : 1536;
+            buffers[i] = opaque(realloc(buffers[i], opaque_size(capacities[i])));
+        }
+        memset(buffers[i] + lengths[i], 1, 1536);
+        lengths[i] += 1536;
+        if (lengths[i] < limits[i]) continue;
+        free(buffers[i]);
+        buffers[i] = NULL;
+        lengths[i] = capacities[i] = 0;
+        limits[i] = (size_t)1 << (8 + next_random(&state) % 13);
+    }
+    return (long)kib_of("/proc/self/status", "VmHWM:") - before;
+}
+
+/* A thread of a pool: for each job it makes 64 blocks of 32 to 4,096 bytes, of which it leaves eight to whoever asked
+ * for them. */
+struct worker {
+    pthread_t thread;
+    sem_t job;
+    uint64_t state;
+    void *reply[8];
+};
+static sem_t is_done;
+
+static void *work(void *argument) {
+    struct worker *worker = argument;
+    for (;;) {
+        void *blocks[64];
+        int i;
+        CHECK(sem_wait(&worker->job) == 0, "wait");
+        if (worker->state == 0) return NULL;
+        for (i = 0; i < 64; i++) {
+            size_t size = (size_t)(32 * exp2((double)(next_random(&worker->state) % 7000) / 1000));
+            memset(blocks[i] = opaque(malloc(opaque_size(size))), 1, size);
+        }
+        for (i = 0; i < 64; i++)
+            if (i < 8) worker->reply[i] = blocks[i];
+            else free(blocks[i]);
+        sem_post(&is_done);
+    }
+}
+
+/* The most that a pool of 128 threads takes, of which one is busy at a time. */
+static long idle_pool(void) {
+    static struct worker workers[128];
+    uint64_t state = 1;
+    int i, k;
+    long before = kib_of("/proc/self/status", "VmHWM:");
+    CHECK(sem_init(&is_done, 0, 0) == 0, "semaphore");
+    for (i = 0; i < 128; i++) {
+        workers[i].state = (uint64_t)i + 1;
+        CHECK(sem_init(&workers[i].job, 0, 0) == 0, "semaphore");
+        CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0, "thread %d", i);
+    }
+    for (i = 0; i < 8000; i++) {
+        struct worker *worker = &workers[next_random(&state) % 128];
+        sem_post(&worker->job);
+        CHECK(sem_wait(&is_done) == 0, "wait");
+        for (k = 0; k < 8; k++) free(worker->reply[k]);
+    }
+    for (i = 0; i < 128; i++) {
+        workers[i].state = 0;
+        sem_post(&workers[i].job);
+        pthread_join(workers[i].thread, NULL);
+    }
+    return (long)kib_of("/proc/self/status", "VmHWM:") - before;
+}
+
 int main(int argc, char **argv) {
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
     CHECK(argc > 1, "what to do");
@@ -128,6 +211,8 @@ int main(int argc, char **argv) {
     else if (strcmp(argv[1], "zeroed_peak") == 0) dprintf(1, "%ld\n", zeroed_peak(size));
     else if (strcmp(argv[1], "zeroed_faults") == 0) dprintf(1, "%ld\n", zeroed_faults(size));
     else if (strcmp(argv[1], "code") == 0) dprintf(1, "%ld\n", code());
+    else if (strcmp(argv[1], "growing") == 0) dprintf(1, "%ld\n", growing());
+    else if (strcmp(argv[1], "idle_pool") == 0) dprintf(1, "%ld\n", idle_pool());
     else CHECK(0, "%s", argv[1]);
     return 0;
 }

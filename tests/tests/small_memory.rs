@@ -77,3 +77,17 @@ fn what_the_last_frees_of_small_blocks_leave_is_little_in_whatever_order_they_co
         assert!(ours <= 12 << 10, "{ours} KiB are left of {mib} MiB in any order, up to {most}");
     }
 }
+
+/// A place with room behind it for each of them would be free memory between all of them.
+#[test]
+fn buffers_that_grow_side_by_side_lie_close_together() {
+    let (ours, systems) = ours_and_the_systems(&["growing"]);
+    assert!(ours * 10 <= systems * 13, "{ours} KiB at most, {systems} without");
+}
+
+/// Each of them has magazines of the sizes that it uses, and sleeps.
+#[test]
+fn threads_of_which_few_are_busy_at_a_time_hold_little() {
+    let (ours, systems) = ours_and_the_systems(&["idle_pool"]);
+    assert!(ours * 10 <= systems * 18, "{ours} KiB at most, {systems} without");
+}

@@ -70,11 +70,7 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
 /// As [`reallocate`]; `known` is what `front::known_size` said of `block`.
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
-unsafe extern "C" fn reallocate_slow(
-    block: *mut c_void,
-    size: usize,
-    known: usize,
-) -> *mut c_void {
+unsafe extern "C" fn reallocate_slow(block: *mut c_void, size: usize, known: usize) -> *mut c_void {
     if block.is_null() {
         return allocate(size);
     }

@@ -15,7 +15,7 @@
 //! * `chain_builder`, `random_chain_builder`: linking the objects of a fetch; `picks`: noting them
 //!   under the lock.
 //! * `shards`: which threads share memory freely, and which are awake.
-//! * `transfer_budget`, `transfer_cache`: whole magazines on their way between threads.
+//! * `places`, `transfer_budget`, `transfer_cache`: whole magazines on their way between threads.
 //! * `span_cursor`: the spans that objects return to; `flush_batch`: walking several chains at
 //!   once.
 //! * `os_pages`: the OS pages of a span.
@@ -54,6 +54,7 @@ pub mod shared_pages;
 
 pub mod verify;
 
+mod places;
 mod transfer_budget;
 mod transfer_cache;
 

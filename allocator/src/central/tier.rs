@@ -18,7 +18,7 @@ use super::span_source::{PageHeapSource, SpanSource};
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
-use crate::config::RARE_THREADS;
+use crate::config::{RARE_THREADS, TRANSFER_GROWTH_LEAST};
 use crate::os::vdso;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
@@ -226,6 +226,7 @@ impl Central {
     fn note(&self, pages: &PageHeapSource) {
         if pages.grown() > 0 {
             self.note_growth(pages.grown());
+            self.pay_for_growth(pages.grown());
         }
         if pages.volume() > 0 {
             self.note_volume(pages.volume());
@@ -302,7 +303,17 @@ impl Central {
             unsafe { self.flush_to_spans(class, rejected) };
             self.note_home(class, rejected.count);
         } else if self.transfer_budget.is_too_much(self.transfer_bytes()) {
-            self.make_room();
+            self.make_room(usize::MAX);
+        }
+    }
+
+    /// Pays for `bytes` that came into use and were not resident: as much of what waits goes home, if
+    /// that is much. So a program that grows does not grow by what lies idle in other classes, and
+    /// one that does not pays nothing.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    pub(super) fn pay_for_growth(&self, bytes: usize) {
+        if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
+            self.make_room(bytes);
         }
     }
 
@@ -311,18 +322,23 @@ impl Central {
         self.lean_caches.transfer_bytes(parameters::get(Id::TransferCacheBytes))
     }
 
-    /// Returns magazines that have waited longest to their spans, of one class after the other. A
-    /// function of its own, so that the chains are not part of the stack frame of each flush.
+    /// Returns magazines that have waited longest to their spans, of one class after the other: a
+    /// few, or fewer if they have `most` bytes. A function of its own, so that the chains are not
+    /// part of the stack frame of each flush.
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    fn make_room(&self) {
+    fn make_room(&self, most: usize) {
         let mut left = flush_batch::SIDE_BY_SIDE;
-        let mut bytes = 0;
+        let (mut bytes, mut gone) = (0, 0);
         self.release_magazines(|| {
             left = left.checked_sub(1)?;
+            if gone >= most {
+                return None;
+            }
             let class = self.transfer_budget.next_to_give()?;
             let cache = &self.transfer[class.index()];
             let chain = cache.pop_oldest(class, &self.transfer_budget, transfer_budget::FEW);
+            gone += chain.count * class.size();
             bytes += self.count_home(class, chain.count);
             Some((class, chain))
         });
@@ -332,8 +348,48 @@ impl Central {
 
 #[cfg(test)]
 mod tests {
+    use super::super::free_list::CentralFreeList;
+    use super::super::lean_caches::LeanCaches;
+    use super::super::transfer_budget::TransferBudget;
+    use super::super::transfer_cache::TransferCache;
     use super::*;
     use crate::central::verify::chain_is_sound;
+    use crate::config::CLASS_COUNT;
+
+    /// A program whose sizes change would keep what it needed of each size. One that does not grow
+    /// pays nothing.
+    #[test]
+    fn growth_sends_as_much_home_of_what_waits_unless_that_is_little() {
+        static OWN: Central = Central {
+            transfer_budget: TransferBudget::new(),
+            lean_caches: LeanCaches::new(),
+            lists: [const { CentralFreeList::new() }; CLASS_COUNT],
+            transfer: [const { TransferCache::new() }; CLASS_COUNT],
+        };
+        let class = SizeClass::of(256).unwrap();
+        let mut chains = std::vec::Vec::new();
+        while chains.len() < 256 {
+            chains.push(OWN.refill(class, 256, 64, false, Shard::FIRST));
+        }
+        for chain in chains {
+            // SAFETY: each chain came from a refill of the class and is the test's.
+            unsafe { OWN.flush(class, chain) };
+        }
+        let waiting = || OWN.transfer[class.index()].objects() * class.size();
+        assert!(waiting() > 2 * TRANSFER_GROWTH_LEAST, "{}", waiting());
+        while OWN.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
+            let before = waiting();
+            OWN.pay_for_growth(64 << 10);
+            // Eight magazines at most, whatever they hold.
+            let home = before - waiting();
+            assert!((16 << 10..=96 << 10).contains(&home), "{home} of {before}");
+        }
+        let left = waiting();
+        OWN.pay_for_growth(64 << 10);
+        assert!(left > 0 && waiting() == left);
+        OWN.drain();
+        assert!(OWN.is_sound());
+    }
 
     /// Whatever other threads do with the tier meanwhile, a refill hands out free objects of the
     /// class, and takes back what it handed out.

@@ -10,6 +10,7 @@
 
 use super::chain::{Chain, Search};
 use super::low_water::{Consumer, LowWater};
+use super::places::{NEAR, Places};
 use super::shards::ShardSet;
 use super::transfer_budget::{FEW, GRANULE, TransferBudget};
 use super::verify::chain_is_sound;
@@ -30,11 +31,10 @@ pub struct TransferCache {
 }
 
 /// The magazines, in a ring: `len` of them, the oldest at `first`. `objects` is the sum of their
-/// counts, and `of_shard` says how many there are of each shard.
+/// counts, and `of_shard` says how many there are of each shard. The oldest comes to place 0 now and
+/// then, so that few magazines lie in the near places.
 struct Ring {
-    chains: [Chain; TRANSFER_SLOTS],
-    /// The shard of each magazine.
-    shards: [Shard; TRANSFER_SLOTS],
+    places: Places,
     of_shard: [u16; SHARDS],
     /// The shards that have any.
     filled: ShardSet,
@@ -55,30 +55,54 @@ impl Ring {
 
     /// The magazines, the oldest first.
     fn chains(&self) -> impl DoubleEndedIterator<Item = Chain> {
-        (0..self.len).map(|index| self.chains[self.at(index)])
+        (0..self.len).map(|index| self.places.get(self.at(index)).0)
     }
 
-    /// Puts a magazine behind all others. There must be room for it.
-    fn add(&mut self, chain: Chain, shard: Shard) {
-        let place = self.at(self.len);
-        (self.chains[place], self.shards[place]) = (chain, shard);
+    /// Puts a magazine behind all others. Returns whether there was room for it.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn add(&mut self, chain: Chain, shard: Shard) -> bool {
+        if self.len == TRANSFER_SLOTS {
+            return false;
+        }
+        if self.first + self.len >= NEAR && !self.places.extend() {
+            return false;
+        }
+        self.places.set(self.at(self.len), (chain, shard));
         self.len += 1;
         self.objects += chain.count;
         self.of_shard[shard.index()] += 1;
         self.filled.insert(shard);
+        true
+    }
+
+    /// Moves the magazines to the first places, where the next one would lie beyond the near places.
+    /// They are so few that this is rare, and that the old places and the new ones have none in
+    /// common.
+    #[cold]
+    #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    fn gather(&mut self) {
+        if self.first + self.len > TRANSFER_SLOTS {
+            return;
+        }
+        for index in 0..self.len {
+            self.places.set(index, self.places.get(self.first + index));
+        }
+        self.first = 0;
     }
 
     /// Takes the `index`th oldest magazine out. The younger ones, which are few in most cases,
     /// close the gap.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn remove(&mut self, index: usize) -> Chain {
         let place = self.at(index);
-        let (chain, shard) = (self.chains[place], self.shards[place]);
-        if index == 0 {
+        let (chain, shard) = self.places.get(place);
+        if index == 0 && self.len > 1 {
             self.first = self.at(1);
         } else {
             for younger in index + 1..self.len {
                 let (from, to) = (self.at(younger), self.at(younger - 1));
-                (self.chains[to], self.shards[to]) = (self.chains[from], self.shards[from]);
+                self.places.set(to, self.places.get(from));
             }
         }
         self.len -= 1;
@@ -87,6 +111,9 @@ impl Ring {
         if self.of_shard[shard.index()] == 0 {
             self.filled.remove(shard);
         }
+        if self.first + self.len >= NEAR && self.len <= NEAR / 2 {
+            self.gather();
+        }
         chain
     }
 
@@ -94,7 +121,8 @@ impl Ring {
     fn counts_agree(&self) -> bool {
         let objects: usize = self.chains().map(|chain| chain.count).sum();
         let mut of_shard = [0; SHARDS];
-        (0..self.len).for_each(|index| of_shard[self.shards[self.at(index)].index()] += 1);
+        let shard = |index| self.places.shard(self.at(index));
+        (0..self.len).for_each(|index| of_shard[shard(index).index()] += 1);
         let mut shards = (0..SHARDS).map(Shard::new);
         objects == self.objects
             && of_shard == self.of_shard
@@ -102,6 +130,7 @@ impl Ring {
     }
 
     /// Notes that the number of magazines was `before`, and tells the budget what it must know.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn note_change(&mut self, class: SizeClass, budget: &TransferBudget, before: usize) {
         self.low.note(self.len);
         if (before > FEW) != (self.len > FEW) {
@@ -119,8 +148,7 @@ impl TransferCache {
     /// No magazines.
     pub const fn new() -> Self {
         let ring = Ring {
-            chains: [Chain::EMPTY; TRANSFER_SLOTS],
-            shards: [Shard::FIRST; TRANSFER_SLOTS],
+            places: Places::new(),
             of_shard: [0; SHARDS],
             filled: ShardSet::EMPTY,
             first: 0,
@@ -144,10 +172,9 @@ impl TransferCache {
     ) -> Option<Chain> {
         let mut ring = self.ring.lock();
         let len = ring.len;
-        if len == TRANSFER_SLOTS {
+        if !ring.add(chain, shard) {
             return Some(chain);
         }
-        ring.add(chain, shard);
         ring.note_change(class, budget, len);
         self.publish(&ring);
         None
@@ -170,7 +197,7 @@ impl TransferCache {
         if ring.filled.and(shards).is_empty() {
             return Chain::EMPTY;
         }
-        let is_wanted = |index: &usize| shards.contains(ring.shards[ring.at(*index)]);
+        let is_wanted = |index: &usize| shards.contains(ring.places.shard(ring.at(*index)));
         let Some(index) = (0..len).rev().find(is_wanted) else { return Chain::EMPTY };
         let chain = ring.remove(index);
         ring.note_change(class, budget, len);

@@ -32,13 +32,18 @@ pub fn allocate(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Any)
 }
 
-/// As `allocate`, for a block that takes the place of a shorter one, and will most likely have to
-/// grow again.
+/// As `allocate`, for a block that takes the place of one of `old` bytes, and will most likely have
+/// to grow again. One that grows by little each time gets a place with room behind it, so that it
+/// is not copied each time. One that grows by half of itself or more has few copies before it, and
+/// seldom stays where it is: it takes the place that fits best, so that the free memory of the heap
+/// lies in one piece. From a huge page on room costs nothing, as page tables move (`relocate`).
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
-pub fn allocate_growing(size: usize, align: usize) -> *mut u8 {
-    allocate_for(size, align, Purpose::Growing)
+pub fn allocate_growing(old: usize, size: usize, align: usize) -> *mut u8 {
+    let is_by_little = size - old < old / 2;
+    let purpose = if is_by_little || size >= HUGE_SIZE { Purpose::Growing } else { Purpose::Any };
+    allocate_for(size, align, purpose)
 }
 
 fn allocate_for(size: usize, align: usize, purpose: Purpose) -> *mut u8 {

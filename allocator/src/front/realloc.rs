@@ -62,7 +62,7 @@ pub unsafe fn reallocate_known(block: *mut u8, old: usize, new_size: usize) -> *
 #[inline(always)]
 unsafe fn copy_to_new(block: *mut u8, old: usize, new_size: usize, align: usize) -> *mut u8 {
     let new = if new_size > old && new_size > MAX_SMALL {
-        large::allocate_growing(new_size, align)
+        large::allocate_growing(old, new_size, align)
     } else if align == MIN_ALIGN {
         alloc::allocate(new_size)
     } else {
@@ -252,7 +252,7 @@ unsafe fn copy_by_layout(
 ) -> *mut u8 {
     alloc_hooks::resizing(block);
     let new = if new_size > old_size && SizeClass::of_aligned(new_size, align).is_none() {
-        large::allocate_growing(new_size, align)
+        large::allocate_growing(old_size, new_size, align)
     } else {
         alloc::allocate_aligned(new_size, align)
     };

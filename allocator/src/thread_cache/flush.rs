@@ -13,7 +13,7 @@ use crate::base::hint::unlikely;
 use crate::base::probe::timed;
 use crate::central::chain::{Chain, FreeObject, Search};
 use crate::central::{CentralTier, SharedTier};
-use crate::config::MAGAZINE_MAX_COUNT;
+use crate::config::{MAGAZINE_MAX_COUNT, RARE_SINGLE_BYTES};
 use crate::os::vdso;
 use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
@@ -107,7 +107,7 @@ fn open(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 }
 
 /// Empties the loaded magazine: it becomes the spare one, and the spare one goes to the central
-/// tier.
+/// tier. In a thread that comes rarely (`sizing`) both go there if the objects are large.
 fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if class == SizeClass::SHARED {
         sizing::note_central_call(tier, cache, class);
@@ -121,7 +121,16 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         sizing::grow(tier, cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    cache.set_spare(class, loaded);
+    // Relaxed: only the owner uses it. In the hardened build every chain out of the quarantine comes
+    // by here, and most of what a thread holds is there.
+    let is_rare = !HARDENED && cache.is_rare.load(Ordering::Relaxed) != 0;
+    if unlikely(is_rare) && class.size() >= RARE_SINGLE_BYTES {
+        // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the
+        // cache, whose owner calls this.
+        unsafe { flush_magazine(tier, cache, class, loaded) };
+    } else {
+        cache.set_spare(class, loaded);
+    }
     // Relaxed, here and below: only the owner uses it.
     let ebbed = cache.ebbed.load(Ordering::Relaxed);
     if unlikely(tier.is_ebbing()) {

@@ -85,6 +85,9 @@ mod scripted_tier;
 mod tier_tests;
 
 #[cfg(test)]
+mod bounds_tests;
+
+#[cfg(test)]
 mod sampling_tests;
 
 #[cfg(test)]

@@ -24,15 +24,15 @@ fn class(size: usize) -> SizeClass {
 }
 
 /// A thread: its cache, the tier below, and the blocks that the program has.
-struct Thread {
-    cache: Box<ThreadCache>,
-    tier: ScriptedTier,
+pub(super) struct Thread {
+    pub cache: Box<ThreadCache>,
+    pub tier: ScriptedTier,
     classes: Vec<SizeClass>,
     held: Vec<(SizeClass, *mut u8)>,
 }
 
 impl Thread {
-    fn new(sizes: &[usize]) -> Self {
+    pub fn new(sizes: &[usize]) -> Self {
         let classes: Vec<_> = sizes.iter().map(|&size| class(size)).collect();
         let tier = ScriptedTier::new(&classes, OBJECTS);
         Self { cache: Box::new(ThreadCache::new(Kind::Live)), tier, classes, held: Vec::new() }
@@ -63,7 +63,7 @@ impl Thread {
     }
 
     /// `free` of `count` blocks that another thread has allocated.
-    fn free_foreign(&mut self, class: SizeClass, count: usize) {
+    pub fn free_foreign(&mut self, class: SizeClass, count: usize) {
         for _ in 0..count {
             let object = self.tier.with(class, |objects| objects.free.pop()).expect("an object");
             // SAFETY: an object of the class, which is in no chain now.
@@ -94,7 +94,7 @@ impl Thread {
     }
 
     /// Every object is in one place: with the tier, in the cache or with the program.
-    fn check(&self) {
+    pub fn check(&self) {
         self.cache.check_invariants();
         for &class in &self.classes {
             let held = self.held.iter().filter(|(of, _)| *of == class).map(|(_, object)| object);
