@@ -16,6 +16,13 @@ fn main() {
     for (flag, _reason) in FLAGS {
         println!("cargo:rustc-cdylib-link-arg={flag}");
     }
+    // The kernel maps code in aligned pieces of 64 KiB, which are to begin at the same functions
+    // each time. The hardened library has tables that make it longer than 2 MiB, so that the kernel
+    // places it at a multiple of that by itself; there, the gaps would only take memory that may be
+    // locked.
+    if env::var_os("CARGO_FEATURE_HARDENED").is_none() {
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-z,max-page-size=65536");
+    }
     for (name, body) in NAMES {
         println!("cargo:rustc-cdylib-link-arg=-Wl,--defsym={name}={body}");
     }
@@ -63,7 +70,7 @@ const NAMES: [(&str, &str); 7] = [
 ];
 
 /// Each flag with the reason why it is there.
-const FLAGS: [(&str, &str); 7] = [
+const FLAGS: [(&str, &str); 6] = [
     (
         "-Wl,-z,nodelete",
         "blocks, thread exit handlers and fork handlers outlive a dlclose, so it must not unmap",
@@ -79,10 +86,6 @@ const FLAGS: [(&str, &str); 7] = [
     (
         "-nostartfiles",
         "what the C compiler adds at start and end does nothing here, on pages of its own",
-    ),
-    (
-        "-Wl,-z,max-page-size=65536",
-        "the kernel maps code in aligned pieces of 64 KiB, which begin at the same functions each time",
     ),
     ("-lc", "the libc crate leaves this to std once another crate of the build turns its `std` on"),
     ("-Wl,-z,defs", "a name that nobody defines fails the build, not the first preloaded program"),
