@@ -220,7 +220,7 @@ impl Central {
     /// Bytes of free objects in all spans.
     pub fn free_bytes(&self) -> usize {
         let in_spans = |class: SizeClass| self.lists[class.index()].stats().0 * class.size();
-        SizeClass::all().map(in_spans).sum::<usize>() + SHARED_PAGES.stats().free
+        SizeClass::all().map(in_spans).sum::<usize>() + SHARED_PAGES.free_bytes()
     }
 
     /// Bytes of spans that may be taken after the next `fork` so that shared pages are not written

@@ -139,7 +139,7 @@ impl Ebb {
     #[unsafe(link_section = ".text.hot.stratalloc")]
     fn decide(&mut self, central: &Central) {
         let used = PAGE_HEAP.small_bytes();
-        let in_use = used.saturating_sub(self.free + SHARED_PAGES.stats().free);
+        let in_use = used.saturating_sub(self.free + SHARED_PAGES.free_bytes());
         (self.class, self.free) = (0, 0);
         if self.is_little(in_use)
             && PAGE_HEAP.may_tear_down(self.recent - in_use)

@@ -303,6 +303,7 @@ impl CentralFreeList {
     ///
     /// Never inlined: the deepest calls for figures have no room for it.
     #[inline(never)]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn stats(&self) -> (usize, usize, usize) {
         let lists = self.lists.lock();
         (lists.free, lists.spans, lists.released)

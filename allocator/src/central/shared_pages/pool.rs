@@ -208,6 +208,12 @@ impl SharedPages {
         size_at(addr) == 0
     }
 
+    /// Bytes of free granules.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
+    pub fn free_bytes(&self) -> usize {
+        self.lists.lock().free * MIN_ALIGN
+    }
+
     /// Figures at this moment.
     pub fn stats(&self) -> SharedStats {
         let lists = self.lists.lock();
