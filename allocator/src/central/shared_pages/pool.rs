@@ -215,6 +215,9 @@ impl SharedPages {
     }
 
     /// Figures at this moment.
+    ///
+    /// Never inlined: the deepest calls for figures have no room for it.
+    #[inline(never)]
     pub fn stats(&self) -> SharedStats {
         let lists = self.lists.lock();
         SharedStats {
