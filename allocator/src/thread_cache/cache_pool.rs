@@ -1,5 +1,5 @@
 //! A pool of caches that ended threads left as they were, magazines and limits and all, for threads
-//! that begin next. Only what is too much returns to its spans before.
+//! that begin next.
 //!
 //! Where threads live for one small job, filling a cache and flushing it is most of what they cost.
 //! The background thread empties caches that no thread has taken within a second or two. The
