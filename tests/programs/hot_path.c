@@ -32,6 +32,8 @@ int main(int argc, char **argv) {
             block = realloc(block, 36 + ((size_t)i & 8));
             *(volatile char *)block = 1;
         }
+    } else if (!strcmp(operation, "realloc_null")) {
+        LOOP(realloc(NULL, 40), free(block))
     } else if (!strcmp(operation, "realloc_longer")) {
         LOOP(realloc(malloc(40), 100), free(block))
     } else if (!strcmp(operation, "free_null")) {

@@ -55,29 +55,40 @@ pub fn allocate_zeroed(count: usize, size: usize) -> *mut c_void {
 /// or `size` is 0.
 #[inline(always)]
 pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
+    // Programs whose only function for memory is this one allocate with it, as Lua does.
+    if block.is_null() {
+        return allocate(size);
+    }
     let known = front::known_size(block.cast());
     // Size 0 is less than half of any.
     if known > 0 && front::stays(known, size) {
         return block;
     }
-    // SAFETY: the duties are the same, and `known` was found out just now.
+    // SAFETY: the duties are the same, and `known` was found out just now. `block` is not null.
     unsafe { reallocate_slow(block, size, known) }
 }
 
 /// `reallocate` where the block does not simply stay as it is.
 ///
 /// # Safety
-/// As [`reallocate`]; `known` is what `front::known_size` said of `block`.
+/// As [`reallocate`], but `block` is not null; `known` is what `front::known_size` said of it.
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
-unsafe extern "C" fn reallocate_slow(block: *mut c_void, size: usize, known: usize) -> *mut c_void {
-    if block.is_null() {
-        return allocate(size);
-    }
+unsafe extern "C" fn reallocate_slow(
+    block: *mut c_void,
+    size: usize,
+    mut known: usize,
+) -> *mut c_void {
     if size == 0 {
         // SAFETY: the caller hands over a live block.
         unsafe { front::deallocate(block.cast()) };
         return ptr::null_mut();
+    }
+    if known == 0 {
+        known = front::known_size_on_shared_page(block.cast());
+        if known > 0 && front::stays(known, size) {
+            return block;
+        }
     }
     // SAFETY: `block` is live and not null, `size` is not 0; what is known of it was asked for.
     let moved = unsafe {

@@ -69,7 +69,7 @@ mod mark_tests;
 
 pub use at_exit::{verify_at_exit, verify_own_cache};
 pub use memory_pressure::reclaim;
-pub use realloc::{known_size, reallocate_known, stays};
+pub use realloc::{known_size, known_size_on_shared_page, reallocate_known, stays};
 
 // The twin of this build.
 #[cfg(feature = "hardened")]

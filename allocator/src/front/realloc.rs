@@ -3,7 +3,7 @@
 
 use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;
-use crate::central::shared_pages::SharedPage;
+use crate::central::shared_pages;
 use crate::config::{HUGE_SIZE, MAX_REQUEST, MAX_SMALL, MIN_ALIGN};
 use crate::guard::{self, CallerLayout};
 use crate::page::page_map::PAGE_MAP;
@@ -12,9 +12,9 @@ use crate::page::span::{Place, SpanState};
 use crate::policy::{HARDENED, MEMCHECK};
 use core::ptr;
 
-/// Bytes of the small block that starts at `block`, as far as that is known in a few instructions;
-/// 0 for anything else, and while somebody watches what is allocated. For [`reallocate_known`], and
-/// for blocks that stay where they are (`stays`).
+/// Bytes of the block that starts at `block`, if it lies in a span of small blocks; 0 for anything
+/// else, and while somebody watches what is allocated. In a few instructions. For
+/// [`reallocate_known`], and for blocks that stay where they are (`stays`).
 #[inline(always)]
 pub fn known_size(block: *mut u8) -> usize {
     if HARDENED || MEMCHECK {
@@ -24,16 +24,22 @@ pub fn known_size(block: *mut u8) -> usize {
     let span = PAGE_MAP.span_in_huge(addr);
     // SAFETY: null or a record that the page map has; records are never unmapped.
     let Some(record) = (unsafe { span.as_ref() }) else { return 0 };
-    let size = match record.state {
-        SpanState::Small => match record.place_of(addr) {
-            Place::Object(_) => record.class.size(),
-            Place::Inside => return 0,
-        },
-        // SAFETY: a record that the page map has.
-        SpanState::Shared => unsafe { SharedPage::of(span) }.map_or(0, |page| page.size_at(addr)),
-        _ => return 0,
-    };
-    if alloc_hooks::is_watched() { 0 } else { size }
+    if record.state != SpanState::Small {
+        return 0;
+    }
+    match record.place_of(addr) {
+        Place::Object(_) if !alloc_hooks::is_watched() => record.class.size(),
+        _ => 0,
+    }
+}
+
+/// The same for a block on a shared page: apart, as it takes registers that the others do without.
+#[inline]
+pub fn known_size_on_shared_page(block: *mut u8) -> usize {
+    if HARDENED || MEMCHECK || alloc_hooks::is_watched() {
+        return 0;
+    }
+    shared_pages::size_at(block as usize)
 }
 
 /// Whether a block of `old` bytes that is resized to `new` stays where it is: if it keeps half of
