@@ -121,7 +121,7 @@ pub unsafe extern "C" fn posix_memalign(
 /// process does so, which is glibc before 2.38.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_aligned_alloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub extern "C" fn aligned_alloc(alignment: usize, size: usize) -> *mut c_void {
     if !alignment.is_power_of_two() {
         return allocate_odd(alignment, size);

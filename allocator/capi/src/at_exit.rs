@@ -5,7 +5,7 @@
 
 use allocator::internal::{front, profile, trace};
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn verify() {
     front::verify_at_exit();
     profile::report::at_exit();

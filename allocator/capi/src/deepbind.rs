@@ -102,7 +102,7 @@ fn is_wanted() -> bool {
     options::get("deepbind").is_ok_and(|value| value.number != 0)
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn at_start() {
     let Some(look) = dlsym() else { return };
     let find = |name: &CStr| {
@@ -136,7 +136,7 @@ extern "C" fn at_start() {
 /// The name by which the C library is known among the objects.
 const OF_C_LIBRARY: &CStr = c"gnu_get_libc_version";
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn look_for_openers(
     object: &LoadedObject,
     _: usize,
@@ -150,7 +150,7 @@ unsafe extern "C" fn look_for_openers(
     c_int::from(search.opens)
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn redirect_if_c_library(
     object: &LoadedObject,
     _: usize,

@@ -13,14 +13,14 @@ use crate::{aligned, standard};
 
 /// `malloc`.
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub extern "C" fn __libc_malloc(size: usize) -> *mut c_void {
     standard::allocate(size)
 }
 
 /// `calloc`.
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
     standard::allocate_zeroed(count, size)
 }
@@ -30,7 +30,7 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 /// # Safety
 /// As [`standard::realloc`].
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the duties are the same.
     unsafe { standard::reallocate(block, size) }
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut
 /// # Safety
 /// As [`standard::free`].
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
 /// # Safety
 /// As [`standard::free`].
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_cfree(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }

@@ -40,7 +40,7 @@ mod x86_64 {
     #[unsafe(link_section = ".init_array")]
     static START: extern "C" fn() = look_at_processor;
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     extern "C" fn look_at_processor() {
         // Bits of leaf 1 (ecx) and leaf 7 (ebx) of `cpuid`, and of the register XCR0: whether the
         // kernel saves the registers of 16 and 32 bytes.

@@ -4,7 +4,7 @@
 // an aligned target; what stands at the ends is loaded before and stored after it. Whole lines of 64
 // bytes become zero by the instruction for that, where the processor has it for this length.
 
-    .pushsection .text.hot.stratalloc, "ax", %progbits
+    .pushsection .text.hot.stratalloc_small, "ax", %progbits
 
 // void *memset(void *target, int byte, size_t count)
     .globl stratalloc_memset

@@ -21,7 +21,7 @@ stratalloc_string_least:
     .size stratalloc_string_least, 8
     .popsection
 
-    .pushsection .text.hot.stratalloc, "ax", @progbits
+    .pushsection .text.hot.stratalloc_small, "ax", @progbits
 
 # void *memset(void *target, int byte, size_t count)
     .globl stratalloc_memset

@@ -25,7 +25,7 @@ pub fn allocate(size: usize) -> *mut c_void {
 /// Cold: once per magazine, and for blocks so large that the call does not show.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn allocate_slow(size: usize) -> *mut c_void {
     let block = front::allocate_after_hot(size);
     if block.is_null() {
@@ -73,7 +73,7 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
 /// # Safety
 /// As [`reallocate`], but `block` is not null; `known` is what `front::known_size` said of it.
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn reallocate_slow(
     block: *mut c_void,
     size: usize,
@@ -106,7 +106,7 @@ unsafe extern "C" fn reallocate_slow(
 /// C's `malloc`. See [`allocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub extern "C" fn malloc(size: usize) -> *mut c_void {
     allocate(size)
 }
@@ -114,7 +114,7 @@ pub extern "C" fn malloc(size: usize) -> *mut c_void {
 /// C's `calloc`. See [`allocate_zeroed`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_calloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
     allocate_zeroed(count, size)
 }
@@ -125,7 +125,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 /// As [`reallocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_realloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
     // SAFETY: the duties are the same.
     unsafe { reallocate(block, size) }
@@ -138,7 +138,7 @@ pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void
 /// As [`reallocate`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_reallocarray"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn reallocarray(
     block: *mut c_void,
     count: usize,
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn reallocarray(
 /// `block` is null or a live block of this allocator; it is not used again.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn free(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }
@@ -170,7 +170,7 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 /// As [`free`].
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_cfree"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
     // SAFETY: the duties are the same.
     unsafe { front::deallocate(block.cast()) }

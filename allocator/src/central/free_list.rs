@@ -72,7 +72,7 @@ impl CentralFreeList {
     /// Never inlined: `Central::refill` may go on to release memory, and its stack frame must not
     /// be that of both.
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn fetch<S: SpanSource>(
         &self,
         source: &S,

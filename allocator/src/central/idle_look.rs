@@ -66,7 +66,7 @@ impl IdleLook {
     }
 
     /// Looks at the next classes. Returns whether those were the last.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn take_part(&mut self, central: &Central) -> bool {
         if self.class == 0 {
             self.bytes = 0;

@@ -179,7 +179,7 @@ impl SpanLists {
     /// Takes objects of cache lines on which nothing lives, if the first of the fullest spans of
     /// `shard` or the first of the emptiest has such.
     #[cfg_attr(feature = "hardened", inline(never))]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_apart(
         &mut self,
         class: SizeClass,
@@ -201,7 +201,7 @@ impl SpanLists {
 
     /// Takes objects of those cache lines of `span`, a node of one of the lists, on which nothing
     /// lives.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_whole_lines(
         &mut self,
         class: SizeClass,

@@ -138,7 +138,7 @@ impl Central {
     /// exhausted.
     ///
     /// The order is that of `docs/decisions/019-owned-lines-and-shared-pages.md`.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn refill(
         &self,
         class: SizeClass,
@@ -222,7 +222,7 @@ impl Central {
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn note(&self, pages: &PageHeapSource) {
         if pages.grown() > 0 {
             self.note_growth(pages.grown());
@@ -270,7 +270,7 @@ impl Central {
     /// thread that would take fresh memory otherwise. Empty if there is none.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn pop_too_many(&self, class: SizeClass) -> Chain {
         self.transfer[class.index()].pop_too_many(class, &self.transfer_budget)
     }

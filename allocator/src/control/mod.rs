@@ -57,7 +57,7 @@ static WAKE_FD: AtomicUsize = AtomicUsize::new(usize::MAX);
 /// number, and what it stands for is the kernel's.
 static OPENED: AtomicUsize = AtomicUsize::new(0);
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn start() {
     parameters::read_environment_once();
     let (wants_socket, signal) = (wants_socket(), wanted_signal());

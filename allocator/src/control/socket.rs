@@ -154,7 +154,7 @@ fn make_private(path: &CStr) -> Result<(), &'static str> {
 static AT_EXIT: extern "C" fn() = remove;
 
 /// Removes the socket, in the process that made it.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn remove() {
     remove_own();
     report::leave(report::CLOSED);

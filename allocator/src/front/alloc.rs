@@ -50,7 +50,7 @@ pub fn allocate_class(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 /// Cold: once per magazine, unless allocations are recorded.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn allocate_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     init::before_first_allocation();
     if unlikely(refill::is_sample_due(class)) {
@@ -79,7 +79,7 @@ pub fn allocate_after_hot(size: usize) -> *mut u8 {
 /// An object of `class` when the loaded magazine has none.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn refill(class: SizeClass, size: usize) -> *mut u8 {
     probe!("refill", size, class.size());
     let object =
@@ -134,7 +134,7 @@ fn allocate_zeroed_class(class: SizeClass, size: usize, align: usize) -> *mut u8
 /// Cold: as `allocate_class_slow`.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn allocate_zeroed_class_slow(class: SizeClass, size: usize, align: usize) -> *mut u8 {
     alloc_hooks::announce(trace::Call::Zeroed);
     allocate_class_slow(class, size, align)

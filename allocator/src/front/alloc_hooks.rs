@@ -119,7 +119,7 @@ pub fn sample(class: SizeClass, size: usize, align: usize) -> *mut u8 {
 /// Records a large block of `size` bytes in the span `record` where that is wanted, or if its
 /// sample is due. Its chance is that of the span's bytes, as that of a small block is its class's:
 /// so it is known when the block is resized.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn large(record: Option<&Span>, size: usize) {
     let mode = profile::mode();
     let addr = record.map(Span::addr);

@@ -246,7 +246,7 @@ unsafe fn deallocate_checked_slow(block: *mut u8, size: usize, align: usize) {
 ///
 /// # Safety
 /// As [`deallocate`]; `looked_up` was made of what `look_up` said of `block`.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn deallocate_looked_up_from(block: *mut u8, looked_up: Wide, caller: usize) {
     // SAFETY: the caller gives the block up, and `looked_up` was made of what was looked up of it.
     unsafe { deallocate_of_class(block, caching::class_looked_up(block, looked_up.0), caller) }
@@ -281,7 +281,7 @@ unsafe extern "C" fn deallocate_told_from(
 macro_rules! with_return_address {
     ($name:ident($($argument:ident: $type:ty),+) => $target:ident, $x86_64:literal, $aarch64:literal) => {
         #[cold]
-        #[unsafe(link_section = ".text.hot.stratalloc")]
+        #[unsafe(link_section = ".text.hot.stratalloc_small")]
         #[unsafe(naked)]
         unsafe extern "C" fn $name($($argument: $type),+) {
             #[cfg(target_arch = "x86_64")]

@@ -35,7 +35,7 @@ pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usiz
 /// Takes back a block for which the loaded magazine has no room.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn give_back(block: *mut u8, caller: usize) {
     probe!("give_back", block, 0);
     if block.is_null() {

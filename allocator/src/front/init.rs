@@ -21,7 +21,7 @@ pub fn before_first_allocation() {
 
 /// Cold: once per process.
 #[cold]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn decided(mode: Mode) {
     caching::read_options();
     match mode {
@@ -53,7 +53,7 @@ pub fn after_first_allocation() {
 #[unsafe(link_section = ".fini_array")]
 static AT_EXIT: extern "C" fn() = report_at_exit;
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn report_at_exit() {
     // The C library has a hook of its own that looks for misuse first.
     if libc_calls::is_in_c_library() {

@@ -27,7 +27,7 @@ enum Purpose {
 /// `size` bytes at a multiple of `align`; null without memory.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn allocate(size: usize, align: usize) -> *mut u8 {
     allocate_for(size, align, Purpose::Any)
 }
@@ -83,7 +83,7 @@ pub fn allocate_zeroed(size: usize, align: usize) -> *mut u8 {
     }
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if size > MAX_REQUEST || align > MAX_REQUEST {
         return None;
@@ -116,7 +116,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
 }
 
 /// A span for the block; in hardened builds one between guard pages.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn try_span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>> {
     if !HARDENED {
         return bare_span_for(size, align, purpose);
@@ -155,7 +155,7 @@ const NONE_OF_LIBCS: usize = 256 << 10;
 ///
 /// # Safety
 /// `span` is that of a live large block, and the caller gives it up.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     // SAFETY: a live record.
     let record = unsafe { span.as_ref() };

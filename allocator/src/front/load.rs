@@ -18,7 +18,7 @@ use core::ffi::{c_char, c_int};
 #[unsafe(link_section = ".init_array.00001")]
 static LOAD: extern "C" fn(c_int, *const *const c_char, *const *const c_char) = load;
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn load(
     _count: c_int,
     _arguments: *const *const c_char,

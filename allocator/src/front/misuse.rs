@@ -40,7 +40,7 @@ pub fn check_block(block: *mut u8, call: &str) -> NonNull<Span> {
 }
 
 /// As [`check_block`], for blocks of heaps as well.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn find_block(block: *mut u8, call: &str) -> NonNull<Span> {
     let addr = block as usize;
     let Some(span) = NonNull::new(PAGE_MAP.span(addr)) else { not_ours(addr, call) };

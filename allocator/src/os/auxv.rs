@@ -50,7 +50,7 @@ pub fn fact(fact: Fact) -> usize {
 /// Cold: once in the life of a process, or once per thread that comes at that moment.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn read() {
     let vector = stack_start().and_then(|start| vector_behind(start, is_readable));
     for (fact, number) in FACTS {

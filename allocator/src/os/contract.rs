@@ -80,7 +80,7 @@ pub fn map_at_offset<O: Os>(os: &O, bytes: usize, align: usize, offset: usize) -
 
 /// `map`s `bytes`, in whole pages of the kernel, at a multiple of `align` (a power of two), at
 /// `hint` if that works out.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn map_aligned<O: Os>(os: &O, bytes: usize, align: usize, hint: usize) -> Option<usize> {
     let bytes = bytes.checked_next_multiple_of(os.page_size())?;
     let addr = os.map(bytes, hint)?;

@@ -169,7 +169,7 @@ impl Symbols {
     }
 
     /// The symbol of the function that the object defines as `name`, as other objects find it.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn function(&self, name: &CStr) -> Option<*const Symbol> {
         if self.hash.is_null() {
             return None;

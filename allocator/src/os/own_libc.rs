@@ -35,7 +35,7 @@ impl Function {
 
     /// Its address in the C library, or `linked`, the address that the name was linked to, where
     /// the C library cannot be found.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn address(&self, linked: usize) -> usize {
         let known = self.address.load(Ordering::Relaxed);
         if known != 0 {
@@ -109,7 +109,7 @@ fn objects() -> impl Iterator<Item = &'static Object> {
 }
 
 /// glibc, if this object is in the same list as it.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn libc_of_this_object() -> Option<&'static Object> {
     let own = own_dynamic();
     let (mut libc, mut own_seen) = (None, false);

@@ -32,7 +32,7 @@ const DF_1_PIE: usize = 0x0800_0000;
 #[unsafe(link_section = ".init_array")]
 static AT_LOAD: extern "C" fn() = pin;
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn pin() {
     // SAFETY: null, or the dynamic section that the linker made for the object that has this code.
     if unsafe { may_be_unloaded(own_dynamic()) } {

@@ -50,7 +50,7 @@ fn set_specific_function() -> SetSpecific {
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn look() {
     key_create_function();
     key_delete_function();
@@ -165,7 +165,7 @@ mod atfork {
     }
 
     /// Looks for the function.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn look() -> usize {
         REGISTER.address(NOT_GLIBC)
     }

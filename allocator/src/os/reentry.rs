@@ -42,7 +42,7 @@ impl Calls {
     }
 
     /// Notes that the calling thread goes inside.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn enter(&self) -> Entry<'_> {
         let process = process_number();
         let own = (process as usize) << 32 | thread_number() as usize;

@@ -110,7 +110,7 @@ impl DirectMap {
     }
 
     /// The entry of `page` as it is; 0 if there is no way to it.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn value(&self, page: PageId) -> usize {
         let Some(root) = self.root_entry(page) else { return 0 };
         // Acquire, here and below: pairs with the Release in `enter` and `path`, so that what the

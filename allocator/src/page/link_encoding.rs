@@ -42,7 +42,7 @@ pub fn ensure() {
 
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn draw() {
     for key in &KEYS.0[..COUNT] {
         let fresh = protect::random() as usize | 1;

@@ -127,7 +127,7 @@ impl MetadataArena {
     }
 
     /// Zeroed memory for one `T`, never freed; `None` when the OS has no more.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn allocate<T: Record>(&self) -> Option<NonNull<T>> {
         const { assert!(align_of::<T>() <= 4096 && size_of::<T>() <= METADATA_LEAST) };
         let mut inner = self.inner.lock();
@@ -168,7 +168,7 @@ impl MetadataArena {
 
     /// Zeroed memory of `bytes` (a multiple of the OS page) with a mapping of its own, for tables.
     /// The owner calls `note_used` for the parts that it touches.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn allocate_table(&self, bytes: usize) -> Option<usize> {
         let addr = map(bytes)?;
         self.inner.lock().note_mapped(addr, bytes);

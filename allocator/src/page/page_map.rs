@@ -241,7 +241,7 @@ impl PageMap {
 
     /// Makes sure that pages and huge pages in `[addr, addr + bytes)` can be entered. Returns
     /// whether they can.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn ensure(&self, addr: usize, bytes: usize) -> bool {
         if HARDENED && !ALLOCATION_BITMAP.ensure(addr, bytes) {
             return false;
@@ -273,7 +273,7 @@ impl PageMap {
     }
 
     /// Removes what `insert` entered, or what `ensure_large` made room for.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn remove(&self, start: PageId, pages: Length, class: SizeClass) {
         if class == SizeClass::NONE {
             if let Some(table) = self.table(start.addr()) {

@@ -44,7 +44,7 @@ pub(super) fn is_border(addr: usize) -> bool {
 
 /// The borders at either end of the `len` huge pages from `addr` on. The caller holds the page
 /// heap's lock.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn borders_around(addr: usize, len: usize) -> usize {
     usize::from(is_border(addr)) + usize::from(is_border(addr + len * HUGE_SIZE))
 }

@@ -32,7 +32,7 @@ const TORN_DOWN_OWN: usize = 8;
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
     /// `decay_ms` is 0. Requests a step if one is due.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn note_decay<O: Os>(&mut self, os: &O) -> usize {
         let freed = core::mem::take(&mut self.decay.freed);
         match parameters::get(Id::DecayMs) {
@@ -60,7 +60,7 @@ impl Inner {
 
     /// How many free pages a call that freed `own` pages should release because next to nothing is
     /// left in use (`teardown`). Small heaps keep what they have, as they do from the decay.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn torn_down<O: Os>(&mut self, os: &O, own: usize) -> usize {
         let free = self.free_resident;
         let large = Length::for_bytes(self.large_bytes).0;

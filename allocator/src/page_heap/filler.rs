@@ -48,7 +48,7 @@ impl Filler {
     ///
     /// # Safety
     /// `huge` was filed under `longest` and is here since.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub unsafe fn remove(&mut self, huge: *mut HugePage, longest: u16) {
         if longest == 0 {
             return;
@@ -64,7 +64,7 @@ impl Filler {
 
     /// Finds a huge page with room for `pages` pages at a multiple of `align` pages; returns it and
     /// the first page. With an alignment it may miss a run that would do.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn find(&self, pages: usize, align: usize) -> Option<(*mut HugePage, usize)> {
         let mut list = self.occupied.next_set(pages - 1);
         for _ in 0..LISTS_LOOKED_AT {
@@ -80,7 +80,7 @@ impl Filler {
         if sure == PageBits::BITS { None } else { self.find_in(sure, pages, align) }
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn find_in(&self, list: usize, pages: usize, align: usize) -> Option<(*mut HugePage, usize)> {
         let mut best: Option<(*mut HugePage, usize)> = None;
         let mut best_used = 0;

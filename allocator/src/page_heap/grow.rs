@@ -40,7 +40,7 @@ impl Inner {
     /// one page each.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn huge_of<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> usize {
         let threshold = match purpose {
             Use::Spans => THP_MIN_HUGE_SMALL,
@@ -61,7 +61,7 @@ impl Inner {
     }
 
     /// Maps `count` huge pages, of which as many are backed as such as `huge_of` says.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn map_huge<O: Os>(&mut self, os: &O, count: usize, purpose: Use) -> Option<()> {
         let bytes = count.checked_mul(HUGE_SIZE)?;
         let addr = map_aligned(os, bytes, HUGE_SIZE, self.lowest.saturating_sub(bytes))?;
@@ -92,7 +92,7 @@ impl Inner {
 
     /// Makes records for fresh huge pages, the first `backed` of which are backed as such, and adds
     /// them to the ranges. Returns how many there was metadata for.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn enter_records(&mut self, addr: usize, count: usize, backed: usize) -> usize {
         let mut entered = 0;
         while entered < count {

@@ -227,7 +227,7 @@ impl Inner {
     }
 
     /// An unused span record.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn new_record(&mut self) -> Option<NonNull<Span>> {
         let record = match NonNull::new(self.records.pop_front()) {
             Some(record) => record,

@@ -158,7 +158,7 @@ impl HugePage {
 
     /// The shortest free run that holds `pages` pages at a multiple of `align` pages; the first
     /// such.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn best_run(&self, pages: usize, align: usize) -> Option<usize> {
         let mut best: Option<Run> = None;
         let mut at = 0;
@@ -176,7 +176,7 @@ impl HugePage {
     }
 
     /// Takes `pages` unused pages from `start` on. Returns how many of them were released.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn take(&mut self, start: usize, pages: usize) -> usize {
         debug_assert_eq!(self.used.count_range(start, pages), 0, "pages taken twice");
         let released = self.released.count_range(start, pages);
@@ -219,7 +219,7 @@ impl HugePage {
 
     /// Frees `pages` used pages from `start` on, the last `untouched` of which are not resident, as
     /// far as they are whole pages of the kernel.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn give(&mut self, start: usize, pages: usize, untouched: usize, granule: Granule) {
         debug_assert_eq!(self.used.count_range(start, pages), pages, "pages freed twice");
         self.used.clear_range(start, pages);

@@ -84,7 +84,7 @@ impl HugeRanges {
     ///
     /// # Safety
     /// The records are live, in no list, and all their pages are free.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub unsafe fn insert(&mut self, first: *mut HugePage, len: usize) {
         let mut first = first;
         let mut len = len;
@@ -138,7 +138,7 @@ impl HugeRanges {
     ///
     /// # Safety
     /// The records of the range are live and in no list.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     unsafe fn link(&mut self, first: *mut HugePage, len: usize) {
         steps::add(1);
         let list = Self::list_of(len);
@@ -158,7 +158,7 @@ impl HugeRanges {
     ///
     /// # Safety
     /// `first` is the first record of a range here.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     unsafe fn unlink(&mut self, first: *mut HugePage) {
         steps::add(1);
         // SAFETY: the caller says that it heads a range here, so `link` put it into the list of its
@@ -185,7 +185,7 @@ impl HugeRanges {
         self.take_looking_at(len, usize::MAX)
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn take_looking_at(&mut self, len: usize, look: usize) -> Option<*mut HugePage> {
         let list = Self::list_of(len);
         let best = self.best_in(list, len, look).or_else(|| self.first_after(list))?;

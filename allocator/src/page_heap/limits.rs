@@ -152,7 +152,7 @@ impl Inner {
     /// exceeded; 0 almost always. That is as much as the call allocated, and a bounded part of the
     /// rest of the excess, which is left to the background thread and to later calls. If that is
     /// not enough, asks the tiers above to release what they hold.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn excess<O: Os>(&mut self, os: &O) -> usize {
         let own = Length::for_bytes(core::mem::take(&mut self.asked)).0;
         let excess = self.whole_excess(os);
@@ -163,7 +163,7 @@ impl Inner {
     /// exceeded, so that a burst of frees does not leave all to the next allocation. A few pages
     /// stay for that one, so that a program at its limit does not release with every free what it
     /// needs next.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn excess_of_freed(&mut self, own: usize) -> usize {
         let (_, limit) = limits();
         if limit == NEVER {

@@ -27,7 +27,7 @@ impl Inner {
     }
 
     /// Marks free pages of `huge` as used. Returns whether all of them read as zero.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_in(&mut self, huge: *mut HugePage, index: usize, pages: usize) -> bool {
         let (mut released, mut faulted) = (0, 0);
         let granule = self.granule;
@@ -52,7 +52,7 @@ impl Inner {
     ///
     /// # Safety
     /// The pages are used, the caller owns them, and their content is not needed.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) unsafe fn give_pages(&mut self, start: PageId, pages: usize, untouched: usize) {
         let mut at = start;
         let mut left = pages;

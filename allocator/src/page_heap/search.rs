@@ -26,7 +26,7 @@ const fn leaves_holes(pages: usize, align: usize) -> bool {
 impl Inner {
     /// Finds `pages` free pages and marks them used. Returns the first and whether all read as
     /// zero.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_pages<O: Os>(
         &mut self,
         os: &O,
@@ -49,7 +49,7 @@ impl Inner {
     }
 
     /// Finds them in one huge page.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn take_few<O: Os>(
         &mut self,
         os: &O,
@@ -83,7 +83,7 @@ impl Inner {
 
     /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
     /// `purpose` is what they are for.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_range<O: Os>(
         &mut self,
         os: &O,

@@ -16,7 +16,7 @@ use core::ptr::NonNull;
 /// Marks the probe point of a span that is handed out. One place for all callers: those that a
 /// program never calls are left out by its linker, and gold refuses notes about what is left out.
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn note_allocated(addr: usize, bytes: usize, class: SizeClass) {
     probe!("span_allocate", addr, bytes, class.index());
 }
@@ -25,7 +25,7 @@ impl<O: Os> PageHeap<O> {
     /// A span of `pages` pages whose start is a multiple of `align` pages (a power of two, at most
     /// a huge page), entered in the page map. `class` is `NONE` for a large block. `None` without
     /// memory.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
         debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
         self.allocate_by(pages, class, |inner| inner.take_pages(&self.os, pages.0, align.0))
@@ -130,7 +130,7 @@ impl<O: Os> PageHeap<O> {
     ///
     /// # Safety
     /// `span` came from `allocate`, was not freed since, and nothing in it is used any more.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub unsafe fn free_span(&self, span: NonNull<Span>) {
         let mut inner = self.lock();
         // SAFETY: the caller gives up the live span, so nobody else uses its record or its pages.

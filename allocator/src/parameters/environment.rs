@@ -68,7 +68,7 @@ pub fn environment_was_read() -> bool {
 
 /// Cold: once in the life of a process.
 #[cold]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn read_now() {
     // SAFETY: libc defines the variable. The read is volatile because libc changes it meanwhile.
     let mut variables = unsafe { (&raw const __environ).read_volatile() };

@@ -23,7 +23,7 @@ use core::ptr;
 const PLAIN_GROUPS: usize = 20;
 
 /// Writes the report, once in the life of a process, if it was asked for.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn at_exit() {
     static DONE: AtomicU32 = AtomicU32::new(0);
     let format = parameters::get(Id::LeakReport);

@@ -143,7 +143,7 @@ impl<T, F: Futex> Lock<T, F> {
     /// `acquire`.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn acquire_slow(&self) -> bool {
         if F::is_forking() {
             return false;

@@ -97,7 +97,7 @@ pub fn register() -> bool {
 
 /// The key whose destructor is `thread_exit`, made now if it does not exist; `None` if all keys are
 /// taken.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn exit_key() -> Option<libc::pthread_key_t> {
     // Relaxed: the key is a number, and making it twice is harmless.
     let key = EXIT_KEY.load(Ordering::Relaxed);

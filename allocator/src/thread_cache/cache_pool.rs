@@ -121,7 +121,7 @@ const PART_LOOKS: usize = 32;
 const PART_CHAINS: usize = 2;
 
 /// Flushes some of the cache that a thread would take next, or recycles it if it is empty.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn empty_a_part() -> Part {
     let mut chains = [(SizeClass::NONE, Chain::EMPTY); PART_CHAINS];
     let mut count = 0;

@@ -38,7 +38,7 @@ impl Drop for Entered {
 
 /// The calling thread's cache for a slow path, made now if it has none; `None` after it was taken
 /// down, or without memory for one.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn enter() -> Option<Entered> {
     let mut is_new = false;
     loop {

@@ -41,7 +41,7 @@ impl ThreadCache {
     }
 
     /// Gives the loaded magazine room for `capacity` objects in all.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn set_capacity(&self, class: SizeClass, capacity: usize) {
         let count = self.loaded_count(class);
         debug_assert!(capacity >= count);

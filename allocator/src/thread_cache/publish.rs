@@ -17,7 +17,7 @@ use core::ptr;
 
 /// Lets the calling thread's slot name what belongs there while `cache`, its own, is not parked.
 /// The caller holds the lock.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub(super) fn publish_cache(cache: &ThreadCache) {
     let counts = registry::counts();
     if counts && cache.counter().is_none() {

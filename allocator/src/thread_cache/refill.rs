@@ -18,7 +18,7 @@ use core::ptr;
 /// null without memory.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn pop_slow(class: SizeClass, size: usize) -> *mut u8 {
     // Before the cache is entered, because it flushes magazines of other caches.
     orphans::adopt_a_part();

@@ -55,7 +55,7 @@ pub fn max_limit(tier: impl CentralTier, class: SizeClass) -> usize {
 
 /// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it. Where
 /// the maximum is lower than the limit by now, the limit becomes that.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     let old = cache.limit(class);
     let new = (old * 2).max(start_limit(class)).min(max_limit(tier, class));
@@ -125,7 +125,7 @@ pub fn is_active(cache: &ThreadCache, class: SizeClass) -> bool {
 }
 
 /// Notes a refill or a flush of `class`, and scavenges when it is time.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     note_use(cache, class);
     // Relaxed, here and below: only the owner uses these.
