@@ -22,6 +22,8 @@
 // (`docs/linking.md`).
 
 // Each file uses only files above it; apart, so that the formatter does not sort them.
+mod layout;
+
 mod errno;
 
 mod libc_version;

@@ -278,7 +278,7 @@ pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPv")]
-#[unsafe(link_section = ".text.hot.stratalloc_small")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -293,7 +293,7 @@ pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc_small")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -308,7 +308,7 @@ pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *cons
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc_small")]
+#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.

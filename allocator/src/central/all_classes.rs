@@ -38,7 +38,7 @@ pub struct Central {
 // With ranks in its locks it is not all zero.
 #[cfg_attr(
     not(any(debug_assertions, feature = "counts")),
-    unsafe(link_section = ".bss.stratalloc_large")
+    unsafe(link_section = ".bss.stratalloc_tables")
 )]
 pub static CENTRAL: Central = Central {
     transfer_budget: TransferBudget::new(),

@@ -105,7 +105,7 @@ impl Drain {
 
     /// Returns some of the magazines to their spans that lay in the transfer caches since
     /// `consumer` last went through them.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn take_part(&mut self, central: &Central, consumer: Consumer) {
         for _ in 0..PART_LOOKS {
             steps::add(1);

@@ -11,14 +11,14 @@ use super::growth;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, free_spans};
 use crate::page::size_class::SizeClass;
-use crate::sync::ForkLock;
+use crate::sync::LockVisitor;
 
 impl Central {
-    /// Calls `visit` for every lock of the tier, in the order of their ranks.
-    pub fn for_each_lock(&self, visit: &mut dyn FnMut(&dyn ForkLock)) {
-        self.transfer.iter().for_each(|cache| visit(cache.fork_lock()));
-        self.lists.iter().for_each(|list| visit(list.fork_lock()));
-        visit(SHARED_PAGES.fork_lock());
+    /// Visits every lock of the tier, in the order of their ranks.
+    pub fn for_each_lock(&self, visitor: &mut LockVisitor) {
+        self.transfer.iter().for_each(|cache| visitor.visit(cache.fork_lock()));
+        self.lists.iter().for_each(|list| visitor.visit(list.fork_lock()));
+        visitor.visit(SHARED_PAGES.fork_lock());
     }
 
     /// In a forked child, of the thread `own`: undoes what other threads had begun.

@@ -40,6 +40,9 @@ pub struct CentralFreeList {
     pub(super) internal_fragmentation: InternalFragmentation,
     /// Bytes that came home and were not reported yet.
     home: AtomicUsize,
+    /// Not 0 once a span was taken. Relaxed: it is written before the span is added under the lock,
+    /// and who sees the old value looks a moment too early to find the span idle.
+    is_used: AtomicUsize,
 }
 
 impl CentralFreeList {
@@ -49,6 +52,7 @@ impl CentralFreeList {
             lists: Lock::new(Rank::Central, SpanLists::new()),
             internal_fragmentation: InternalFragmentation::new(),
             home: AtomicUsize::new(0),
+            is_used: AtomicUsize::new(0),
         }
     }
 
@@ -114,7 +118,11 @@ impl CentralFreeList {
                 return other;
             }
             match source.allocate(class) {
-                Some(span) => self.lists.lock().add(class, span, fetcher.shard),
+                Some(span) => {
+                    // Relaxed: see the field.
+                    self.is_used.store(1, Ordering::Relaxed);
+                    self.lists.lock().add(class, span, fetcher.shard);
+                }
                 // To copy a page, or to share a line, is better than to fail.
                 None if !choice.last_resort => choice.last_resort = true,
                 None => return Chain::EMPTY,
@@ -270,6 +278,11 @@ impl CentralFreeList {
 
     /// Bytes of objects that were free ever since `consumer` last asked, less the released pages.
     pub fn take_idle(&self, class: SizeClass, consumer: Consumer) -> usize {
+        // To take the lock is to write to it, and few classes of a small program have a page of
+        // this table in use otherwise. Relaxed: see the field.
+        if self.is_used.load(Ordering::Relaxed) == 0 {
+            return 0;
+        }
         let mut lists = self.lists.lock();
         if matches!(consumer, Consumer::Decay) {
             lists.step = lists.step.next();

@@ -87,7 +87,7 @@ impl Central {
     /// Releases a part of the idle memory that is to go for what the process has grown by.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn release_for_growth(&self) {
         BY_GROWTH.try_use(|release| {
             // Relaxed, for both: see `GROWTH`.
@@ -195,7 +195,7 @@ impl IdleRelease {
         }
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn do_a_part(&mut self, central: &Central) {
         if self.is_heap_due {
             self.is_heap_due = PAGE_HEAP.release_owed(PAGES_PER_HUGE, PART_CALLS);

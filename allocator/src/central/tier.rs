@@ -279,7 +279,7 @@ impl Central {
     ///
     /// # Safety
     /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
         let goes_home = state::since() != 0 || class == SizeClass::SHARED;

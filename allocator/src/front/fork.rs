@@ -20,7 +20,7 @@ use crate::page::metadata::METADATA;
 use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
 use crate::policy::HARDENED;
 use crate::profile;
-use crate::sync::{AtomicUsize, ForkLock, Futex, Ordering};
+use crate::sync::{AtomicUsize, ForkLock, Futex, LockVisitor, Ordering};
 use crate::thread_cache::{self, orphans, park, registry};
 use crate::trace;
 
@@ -33,31 +33,60 @@ pub fn register() -> bool {
     pthread::at_fork(Some(prepare), Some(parent), Some(child))
 }
 
-/// Calls `visit` for every lock, in rank order. Not inlined: what each handler does with a lock
-/// would be there once for each lock, 45 KiB of code.
+/// Visits every lock, in rank order. Not inlined: what each handler does with a lock would be there
+/// once for each lock, 45 KiB of code. The actions are functions: closures cannot lie beside this.
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
-fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
-    visit(registry::fork_lock());
-    CENTRAL.for_each_lock(visit);
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+fn for_each_lock(visitor: &mut LockVisitor) {
+    visitor.visit(registry::fork_lock());
+    CENTRAL.for_each_lock(visitor);
     if HARDENED {
-        visit(guard_pages::fork_lock());
+        visitor.visit(guard_pages::fork_lock());
     }
-    visit(PAGE_HEAP.fork_lock());
-    profile::for_each_lock(visit);
-    visit(trace::fork_lock());
-    visit(guard::fork_lock());
-    visit(DIRECT_MAP.fork_lock());
-    visit(METADATA.fork_lock());
+    visitor.visit(PAGE_HEAP.fork_lock());
+    profile::for_each_lock(visitor);
+    visitor.visit(trace::fork_lock());
+    visitor.visit(guard::fork_lock());
+    visitor.visit(DIRECT_MAP.fork_lock());
+    visitor.visit(METADATA.fork_lock());
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+unsafe fn look(lock: &dyn ForkLock, interrupted: &mut bool) {
+    *interrupted |= lock.is_callers();
+}
+
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+unsafe fn acquire(lock: &dyn ForkLock, interrupted: &mut bool) {
+    lock.acquire_for_fork(*interrupted);
+}
+
+/// # Safety
+/// As [`ForkLock::release_for_fork`].
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+unsafe fn release(lock: &dyn ForkLock, _: &mut bool) {
+    // SAFETY: the caller's duties are the same.
+    unsafe { lock.release_for_fork() }
+}
+
+/// # Safety
+/// As [`ForkLock::reset_in_child`].
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+unsafe fn reset(lock: &dyn ForkLock, _: &mut bool) {
+    // SAFETY: the caller's duties are the same.
+    unsafe { lock.reset_in_child() }
+}
+
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn prepare() {
     stdio_lock::acquire();
-    let mut interrupted = false;
-    for_each_lock(&mut |lock| interrupted |= lock.is_callers());
+    // SAFETY: to look requires nothing.
+    let mut look = unsafe { LockVisitor::new(look, false) };
+    for_each_lock(&mut look);
+    let interrupted = look.interrupted;
     let room = if interrupted { 0 } else { cow_state::room() };
-    for_each_lock(&mut |lock| lock.acquire_for_fork(interrupted));
+    // SAFETY: nor does to take a lock.
+    for_each_lock(&mut unsafe { LockVisitor::new(acquire, interrupted) });
     // Relaxed, here and below: the registry's lock orders.
     ROOM.store(room, Ordering::Relaxed);
     set_forking(true);
@@ -66,7 +95,7 @@ unsafe extern "C" fn prepare() {
     }
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn parent() {
     let room = ROOM.load(Ordering::Relaxed);
     if room > 0 {
@@ -75,7 +104,7 @@ unsafe extern "C" fn parent() {
     set_forking(false);
     // SAFETY: `prepare` took every one of these locks in this thread, and the one of the streams.
     unsafe {
-        for_each_lock(&mut |lock| lock.release_for_fork());
+        for_each_lock(&mut LockVisitor::new(release, false));
         stdio_lock::release();
     }
     // After that: it asks the kernel for each thread. What a thread writes to before its turn comes
@@ -85,7 +114,7 @@ unsafe extern "C" fn parent() {
     }
 }
 
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn child() {
     libc_calls::reset_in_child();
     background::reset_in_child();
@@ -105,7 +134,7 @@ unsafe extern "C" fn child() {
         if !trace::fork_lock().is_interrupted() {
             trace::reset_in_child();
         }
-        for_each_lock(&mut |lock| lock.reset_in_child());
+        for_each_lock(&mut LockVisitor::new(reset, false));
         stdio_lock::reset_in_child();
     }
     set_forking(false);

@@ -61,7 +61,7 @@ const MOST: usize = 1 << 20;
 /// Finds the function, or that there is none, and notes it. Cold: once in the life of a process.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 fn find() -> NonZeroUsize {
     let found = search().and_then(NonZeroUsize::new).unwrap_or(MISSING);
     // Of threads that search at once each finds the same.

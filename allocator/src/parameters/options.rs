@@ -59,6 +59,8 @@ pub fn read_value<'a>(parameter: &Parameter, value: &'a [u8]) -> Found<'a> {
 }
 
 /// Reports on stderr what is wrong with something that was found, if anything is.
+#[cold]
+#[inline(never)]
 pub fn complain(found: Found<'_>) {
     match found {
         Found::Set(..) | Found::Help => {}
@@ -83,6 +85,8 @@ pub fn complain(found: Found<'_>) {
 }
 
 /// Prints the table on stderr, with the present values.
+#[cold]
+#[inline(never)]
 pub fn print_help(value_of: impl Fn(Id) -> usize) {
     say(format_args!(
         "stratalloc {} options: STRATALLOC_OPTIONS=\"name=value,name=value\", or a variable each: \

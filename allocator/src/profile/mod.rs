@@ -65,7 +65,7 @@ pub mod export;
 
 use crate::base::probe::probe;
 use crate::os::{Linux, Os};
-use crate::sync::ForkLock;
+use crate::sync::LockVisitor;
 use blocks::Block;
 
 pub use mode::{Mode, decide_once, mode};
@@ -156,8 +156,8 @@ pub fn mark_base() {
     stacks::mark_base();
 }
 
-/// Calls `visit` for every lock, for `fork`.
-pub fn for_each_lock(visit: &mut dyn FnMut(&dyn ForkLock)) {
-    visit(labels::fork_lock());
-    blocks::fork_locks().chain(stacks::fork_locks()).for_each(visit);
+/// Visits every lock, for `fork`.
+pub fn for_each_lock(visitor: &mut LockVisitor) {
+    visitor.visit(labels::fork_lock());
+    blocks::fork_locks().chain(stacks::fork_locks()).for_each(|lock| visitor.visit(lock));
 }

@@ -32,15 +32,23 @@ pub fn at_exit() {
         .any(|wanted| wanted as usize == format);
     // Relaxed: nothing but the answer depends on it.
     if is_wanted && mode() == Mode::Trace && DONE.swap(1, Ordering::Relaxed) == 0 {
-        let append = libc::O_WRONLY | libc::O_APPEND;
-        let file = text(TextId::LeakReportFile).and_then(|name| create(name, append));
-        let output = file.as_ref().map_or(2, File::fd);
-        let has_leaks = by_helper(format, output).unwrap_or_else(|| plain(output));
-        if has_leaks {
-            FOUND.store(1, Ordering::Relaxed);
-        }
+        write(format);
     }
     leave(REPORTED);
+}
+
+/// Writes the report in `format`. Apart from the above, which every process runs.
+#[cold]
+#[inline(never)]
+fn write(format: usize) {
+    let append = libc::O_WRONLY | libc::O_APPEND;
+    let file = text(TextId::LeakReportFile).and_then(|name| create(name, append));
+    let output = file.as_ref().map_or(2, File::fd);
+    let has_leaks = by_helper(format, output).unwrap_or_else(|| plain(output));
+    if has_leaks {
+        // Relaxed: read by the thread that exits, this one.
+        FOUND.store(1, Ordering::Relaxed);
+    }
 }
 
 /// 1 if leaks were reported. Relaxed: written and read by the thread that exits.

@@ -22,6 +22,8 @@ use super::cell::{UnsafeCell, spin_hint};
 use super::rank::Rank;
 use super::{AtomicU32, Ordering, counts};
 use crate::base::steps;
+#[cfg(not(loom))]
+use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
 /// The OS tier's part of a lock: sleeping and waking on a lock word, the number of the calling
@@ -143,7 +145,7 @@ impl<T, F: Futex> Lock<T, F> {
     /// `acquire`.
     #[cold]
     #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     fn acquire_slow(&self) -> bool {
         if F::is_forking() {
             return false;
@@ -238,14 +240,14 @@ pub trait ForkLock {
 
 #[cfg(not(loom))]
 impl<T, F: Futex> ForkLock for Lock<T, F> {
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn is_callers(&self) -> bool {
         // Relaxed: a thread looks for its own number, which only it writes, and which a forked
         // child has inherited.
         self.word.load(Ordering::Relaxed) & !(SLEEPERS | INTERRUPTED) == F::thread()
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn acquire_for_fork(&self, interrupted: bool) {
         if !interrupted {
             if !self.try_acquire() {
@@ -265,7 +267,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         }
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     unsafe fn release_for_fork(&self) {
         if self.is_interrupted() {
             // Relaxed: only this thread reads the bit, and it keeps the lock.
@@ -278,7 +280,7 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         }
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     unsafe fn reset_in_child(&self) {
         // Nobody sleeps, and only this thread can hold the lock.
         let word = if self.is_interrupted() { F::thread() } else { FREE };
@@ -286,10 +288,40 @@ impl<T, F: Futex> ForkLock for Lock<T, F> {
         self.word.store(word, Ordering::Relaxed);
     }
 
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn is_interrupted(&self) -> bool {
         // Relaxed: only the holder writes the bit, and only the holder's answer can be yes.
         self.word.load(Ordering::Relaxed) & INTERRUPTED != 0 && self.is_callers()
+    }
+}
+
+/// What a handler of `fork` does with each lock.
+#[cfg(not(loom))]
+pub struct LockVisitor {
+    action: unsafe fn(&dyn ForkLock, interrupted: &mut bool),
+    /// Whether a signal interrupted a frame of the forking thread that holds a lock. The action may
+    /// set it.
+    pub interrupted: bool,
+}
+
+#[cfg(not(loom))]
+impl LockVisitor {
+    /// A visitor that calls `action` for each lock.
+    ///
+    /// # Safety
+    /// What `action` requires holds for every lock that is visited.
+    pub unsafe fn new(
+        action: unsafe fn(&dyn ForkLock, interrupted: &mut bool),
+        interrupted: bool,
+    ) -> Self {
+        // Where the compiler knows the action, it makes a copy of the walk through all locks.
+        Self { action: black_box(action), interrupted }
+    }
+
+    /// Visits a lock.
+    pub fn visit(&mut self, lock: &dyn ForkLock) {
+        // SAFETY: `new` had the caller see to it.
+        unsafe { (self.action)(lock, &mut self.interrupted) }
     }
 }
 

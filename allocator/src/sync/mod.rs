@@ -27,7 +27,7 @@ mod models;
 
 pub use cell::UnsafeCell;
 #[cfg(not(loom))]
-pub use lock::ForkLock;
+pub use lock::{ForkLock, LockVisitor};
 pub use lock::{Futex, Guard, Lock};
 pub use rank::Rank;
 #[cfg(any(not(loom), test))]

@@ -159,7 +159,7 @@ fn ebb(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: 
 ///
 /// # Safety
 /// The chain's objects are of `class`, free and linked, and the caller gives them up.
-#[unsafe(link_section = ".text.hot.stratalloc")]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn flush_magazine(
     tier: impl CentralTier,
     cache: &ThreadCache,

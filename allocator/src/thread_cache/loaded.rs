@@ -33,7 +33,7 @@ impl ThreadCache {
     }
 
     /// Takes the loaded magazine out, and leaves an empty one with room for `capacity` objects.
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn take_loaded(&self, class: SizeClass, capacity: usize) -> Chain {
         let chain = self.loaded(class);
         self.set_loaded(class, Chain::EMPTY, capacity);

@@ -24,6 +24,7 @@ use crate::os::Lock;
 use crate::os::linux::{process_number, thread_number};
 use crate::parameters::{TextId, text};
 use crate::profile::output_file::with_pid;
+use crate::profile::{Mode, mode};
 use crate::sync::{ForkLock, Rank};
 use encode::{Encoded, Event, MAGIC};
 use sink::{Sink, SinkError};
@@ -182,6 +183,15 @@ pub fn not_resized(addr: usize) {
 
 /// Ends the recording and gives the file its length. For the end of the process.
 pub fn finish() {
+    // The lock would be written to in every process.
+    if mode() == Mode::Record {
+        finish_recording();
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn finish_recording() {
     let mut recorder = RECORDER.lock();
     if recorder.on && recorder.process == process_number() {
         recorder.on = false;
