@@ -29,6 +29,7 @@ impl Central {
 
     /// OS pages of `class` that a step of the decay should release: one `part`-th of what lay idle
     /// since the last step.
+    #[unsafe(link_section = ".text.hot.stratalloc")]
     pub fn decay_share(&self, class: SizeClass, part: usize) -> usize {
         let idle = self.lists[class.index()].take_idle(class, Consumer::Decay);
         (idle / part).max(idle.min(STEP_LEAST_BYTES)) / OS_PAGE
