@@ -105,8 +105,8 @@ extern crate std;
 // Functions that most programs run have the attribute `link_section = ".text.hot.stratalloc"`, and
 // those that nearly every program or a shell runs `".text.hot.stratalloc_small"`: they lie next to
 // each other, so that little of the code is resident (docs/performance.md, "Start-up").
-// Statics that are large or never written to have sections of their own, too, so that the others lie
-// on few pages.
+// Statics that are large or never written to have sections of their own, too, so that the others
+// lie on few pages.
 //
 // In layer order, and apart, so that the formatter does not sort them.
 mod config;
