@@ -8,6 +8,7 @@
 
 mod aligned;
 mod alloc_test;
+mod ascending;
 pub(crate) mod async_service;
 mod batches;
 mod cache_scratch;
@@ -103,6 +104,7 @@ pub const ALL: &[Workload] = &[
     glibc_thread::WORKLOAD,
     batches::WORKLOAD,
     survivors::WORKLOAD,
+    ascending::WORKLOAD,
     alloc_test::WORKLOAD,
     larson::WORKLOAD,
     larson_sized::WORKLOAD,
