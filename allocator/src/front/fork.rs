@@ -65,7 +65,7 @@ unsafe fn acquire(lock: &dyn ForkLock, interrupted: &mut bool) {
 /// As [`ForkLock::release_for_fork`].
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn release(lock: &dyn ForkLock, _: &mut bool) {
-    // SAFETY: the caller's duties are the same.
+    // SAFETY: this thread acquired the lock for its `fork`: the maker of the visitor saw to that.
     unsafe { lock.release_for_fork() }
 }
 
@@ -73,19 +73,19 @@ unsafe fn release(lock: &dyn ForkLock, _: &mut bool) {
 /// As [`ForkLock::reset_in_child`].
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn reset(lock: &dyn ForkLock, _: &mut bool) {
-    // SAFETY: the caller's duties are the same.
+    // SAFETY: the same, in the child, where the maker of the visitor knows of no other thread.
     unsafe { lock.reset_in_child() }
 }
 
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn prepare() {
     stdio_lock::acquire();
-    // SAFETY: to look requires nothing.
+    // SAFETY: `look` reads a word of each lock, and asks nothing of its caller.
     let mut look = unsafe { LockVisitor::new(look, false) };
     for_each_lock(&mut look);
     let interrupted = look.interrupted;
     let room = if interrupted { 0 } else { cow_state::room() };
-    // SAFETY: nor does to take a lock.
+    // SAFETY: `acquire` waits for each lock, and asks nothing of its caller either.
     for_each_lock(&mut unsafe { LockVisitor::new(acquire, interrupted) });
     // Relaxed, here and below: the registry's lock orders.
     ROOM.store(room, Ordering::Relaxed);
