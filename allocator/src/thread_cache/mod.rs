@@ -20,6 +20,7 @@
 //! * `registry`: all caches, under one lock; walks through them, for statistics and `fork`.
 //! * `cache_use`: what each thread has cached, for reports.
 //! * `publish`: what the slot of a thread names.
+//! * `park_batch`: a few caches that are about to be parked.
 //! * `park`: taking what the threads that sleep have cached.
 //! * `cow`: what a thread does while a forked child shares the pages.
 //! * `cache_pool`: caches of ended threads, for the next ones.
@@ -57,6 +58,8 @@ pub mod registry;
 pub mod cache_use;
 
 pub mod publish;
+
+mod park_batch;
 
 pub mod park;
 
