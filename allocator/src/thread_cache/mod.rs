@@ -85,6 +85,9 @@ mod verify;
 mod scripted_tier;
 
 #[cfg(test)]
+mod scripted_thread;
+
+#[cfg(test)]
 mod tier_tests;
 
 #[cfg(test)]
