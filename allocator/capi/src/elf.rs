@@ -38,8 +38,6 @@ impl Relocation {
 }
 
 /// Where an object has the address of a symbol that it imports.
-// Only `first_open` asks, on x86-64.
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub struct Place {
     pub address: usize,
     /// Whether a word there is the address. Else it is a part of it, or a sum.
@@ -88,13 +86,11 @@ impl LoadedObject {
     }
 
     /// Whether `address` lies in one of the object's segments.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub fn contains(&self, address: usize) -> bool {
         self.segments().iter().any(|segment| segment.contains(self.base, address))
     }
 
     /// What the dynamic linker has made read-only since it filled it in.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub fn read_only_after_start(&self) -> Option<Range<usize>> {
         self.segments().iter().find_map(|segment| segment.read_only_after_start(self.base))
     }
