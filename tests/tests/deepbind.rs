@@ -46,18 +46,6 @@ fn a_library_opened_with_deepbind_shares_the_allocator_with_its_program() {
     }
 }
 
-/// Most programs that could open a library never do, and shells start thousands of them.
-#[test]
-fn a_program_pays_for_it_when_it_first_opens_a_library() {
-    for link in [Link::Preload, Link::Shared] {
-        for function in ["dlopen", "dlmopen"] {
-            let mut program = command("first_open.c", link);
-            program.arg(function);
-            run(program, LIMIT).expect_success();
-        }
-    }
-}
-
 /// What the option is for: without, the first block that is passed on ends the process.
 #[test]
 fn without_the_option_allocators_are_mixed() {

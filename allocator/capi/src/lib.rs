@@ -65,12 +65,6 @@ mod libc_names;
 mod elf;
 
 #[cfg(not(feature = "prefixed"))]
-mod redirect;
-
-#[cfg(not(feature = "prefixed"))]
-mod first_open;
-
-#[cfg(not(feature = "prefixed"))]
 mod deepbind;
 
 #[cfg(not(feature = "prefixed"))]

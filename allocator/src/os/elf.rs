@@ -149,8 +149,6 @@ impl Symbols {
     ///
     /// # Safety
     /// As for [`entries`], and the object stays loaded while the symbols are used.
-    #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub unsafe fn of(load_address: usize, dynamic: *const DynamicEntry) -> Option<Self> {
         let (mut symbols, mut names, mut hash) = (0, 0, 0);
         // SAFETY: the caller says that this is the dynamic section of an object that stays loaded.
@@ -171,7 +169,6 @@ impl Symbols {
     }
 
     /// The symbol of the function that the object defines as `name`, as other objects find it.
-    #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn function(&self, name: &CStr) -> Option<*const Symbol> {
         if self.hash.is_null() {
@@ -194,7 +191,7 @@ impl Symbols {
                 let symbol = self.symbols.add(index as usize);
                 if found | 1 == hash | 1
                     && (*symbol).is_defined_function()
-                    && self.is_named(symbol, name)
+                    && self.name(symbol) == name
                 {
                     return Some(symbol);
                 }
@@ -216,19 +213,13 @@ impl Symbols {
         unsafe { self.symbols.add(number) }
     }
 
-    /// Whether a symbol of the object has this name. Most differ in the first byte: this is called
-    /// for every symbol that an object imports, while the process starts.
+    /// The name of a symbol of the object.
     ///
     /// # Safety
     /// `symbol` is one of this object's symbols.
-    #[inline]
-    pub unsafe fn is_named(&self, symbol: *const Symbol, name: &CStr) -> bool {
+    pub unsafe fn name(&self, symbol: *const Symbol) -> &CStr {
         // SAFETY: a symbol's name is a place in the object's table of names, and ends in NUL.
-        let found = unsafe { self.names.add((*symbol).name as usize) };
-        // SAFETY: the bytes up to the first that differs. Each name has a NUL at its end alone, so
-        // a byte behind it is not read.
-        let byte = |index| unsafe { found.add(index).read() as u8 };
-        name.to_bytes_with_nul().iter().enumerate().all(|(index, &wanted)| byte(index) == wanted)
+        unsafe { CStr::from_ptr(self.names.add((*symbol).name as usize)) }
     }
 }
 
@@ -271,21 +262,6 @@ impl Segment {
             && self.flags & EXECUTABLE_OR_WRITABLE == 0
             && first <= start
             && end <= first + self.file_bytes
-    }
-
-    /// The bytes of an object with the load address `base` that the dynamic linker makes read-only
-    /// once it has filled them in, if this is the segment that says so.
-    pub fn read_only_after_start(&self, base: usize) -> Option<Range<usize>> {
-        const PT_GNU_RELRO: u32 = 0x6474_e552;
-        let start = base.wrapping_add(self.address);
-        (self.kind == PT_GNU_RELRO).then(|| start..start + self.memory_bytes)
-    }
-
-    /// Whether `address` lies in this segment, which is mapped, of an object with the load address
-    /// `base`.
-    pub fn contains(&self, base: usize, address: usize) -> bool {
-        let start = base.wrapping_add(self.address);
-        self.kind == PT_LOAD && (start..start + self.memory_bytes).contains(&address)
     }
 
     /// Where the dynamic section lies in an object with the load address `base`, if this is its

@@ -165,7 +165,6 @@ impl Object {
     }
 
     /// The address of the function that the object defines as `name`.
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn function(&self, name: &CStr) -> Option<usize> {
         // SAFETY: the object's own dynamic section; the C library is never unloaded.
         let symbols = unsafe { Symbols::of(self.load_address, self.dynamic) }?;

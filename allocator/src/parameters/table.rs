@@ -314,11 +314,10 @@ static ALL: [Parameter; 20] = [
         name: "deepbind",
         kind: Kind::Switch,
         default: 1,
-        meaning: "Whether the C library sees to it before a program first opens a library that \
-                  those opened with RTLD_DEEPBIND get this allocator, too, instead of a mixture \
-                  with the system's.",
-        cost: "on: some 50 KiB of memory and 20 to 50 us at the first dlopen of a program (at the \
-               start of one that can open libraries, where that call cannot be noticed). off: \
+        meaning: "Whether the C library sees to it at the start that libraries opened with \
+                  RTLD_DEEPBIND get this allocator, too, instead of a mixture with the system's; \
+                  in programs that can open libraries.",
+        cost: "on: some 50 KiB of memory and 20 to 50 us at the start of such a program. off: \
                PHP's extensions and others that are opened so give blocks to the wrong allocator, \
                which ends the process.",
         clause: "C3.1",
