@@ -9,7 +9,9 @@
 //! * Code: what nearly every program runs comes first, before what most run.
 //! * Data: what is never written to comes first, so that nothing lies between what is written to
 //!   and the rest of it.
-//! * Zeroes: large statics come first, then the tables of which small programs use the end.
+//!   What is written to begins a page (`memory_x86_64.s`).
+//! * Zeroes: large statics come first, then the tables of which small programs use the end, then
+//!   all other numbers, which fit a page of their own.
 
 #[cfg(target_arch = "x86_64")]
 macro_rules! sign {
@@ -35,5 +37,10 @@ core::arch::global_asm!(
     concat!(".pushsection .bss.stratalloc_large, \"aw\", ", sign!(), "nobits"),
     ".popsection",
     concat!(".pushsection .bss.stratalloc_tables, \"aw\", ", sign!(), "nobits"),
+    ".popsection",
+    // What comes after it begins a page. R: kept, although nothing refers to it.
+    concat!(".pushsection .bss.stratalloc_numbers, \"awR\", ", sign!(), "nobits"),
+    ".p2align 12",
+    ".zero 1",
     ".popsection",
 );

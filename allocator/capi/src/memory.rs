@@ -15,7 +15,11 @@
 mod x86_64 {
     use core::arch::asm;
     use core::arch::x86_64::{__cpuid, __cpuid_count};
+    use core::ffi::c_void;
+    use core::mem;
     use core::sync::atomic::{AtomicUsize, Ordering};
+
+    use allocator::internal::elf::dlsym;
 
     core::arch::global_asm!(include_str!("memory_x86_64.s"));
 
@@ -35,6 +39,18 @@ mod x86_64 {
     const STRINGS: usize = 2 << 10;
     const STRINGS_BESIDE_VECTORS: usize = 128 << 10;
 
+    /// What the processor has, and the kernel lets programs use.
+    struct Features {
+        /// Moves of 32 bytes (AVX2).
+        vectors: bool,
+        /// String instructions that are fast for many bytes (ERMS).
+        strings: bool,
+    }
+
+    // Bits of leaf 7 (ebx) of `cpuid`.
+    const AVX2: u32 = 1 << 5;
+    const ENHANCED_STRINGS: u32 = 1 << 9;
+
     /// Run by the loader. What comes before does without.
     #[used]
     #[unsafe(link_section = ".init_array")]
@@ -42,24 +58,58 @@ mod x86_64 {
 
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     extern "C" fn look_at_processor() {
-        // Bits of leaf 1 (ecx) and leaf 7 (ebx) of `cpuid`, and of the register XCR0: whether the
-        // kernel saves the registers of 16 and 32 bytes.
+        let features = known_to_c_library().unwrap_or_else(asked_of_processor);
+        if features.vectors {
+            VECTOR_LEAST.store(VECTORS, Ordering::Relaxed);
+        }
+        if features.strings {
+            let least = if features.vectors { STRINGS_BESIDE_VECTORS } else { STRINGS };
+            STRING_LEAST.store(least, Ordering::Relaxed);
+        }
+    }
+
+    /// What glibc found out before (`__x86_get_cpuid_feature_leaf` of its `sys/platform/x86.h`,
+    /// since 2.33). Under a hypervisor each `cpuid` stops the processor for some microseconds.
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
+    fn known_to_c_library() -> Option<Features> {
+        /// `struct cpuid_feature`: each eax, ebx, ecx, edx; what the processor says, and what of it
+        /// programs may use.
+        #[repr(C)]
+        struct Leaf {
+            of_processor: [u32; 4],
+            usable: [u32; 4],
+        }
+        type GetLeaf = unsafe extern "C" fn(u32) -> *const Leaf;
+        const LEAF_7: u32 = 1;
+        let name = c"__x86_get_cpuid_feature_leaf";
+        // SAFETY: the global scope is always there; the name ends in NUL.
+        let found = unsafe { dlsym()?(libc::RTLD_DEFAULT, name.as_ptr()) };
+        // SAFETY: null, which is `None`, or glibc's function of that name, whose type its header
+        // gives.
+        let get = unsafe { mem::transmute::<*mut c_void, Option<GetLeaf>>(found) }?;
+        // SAFETY: it takes any number, and returns null or a leaf that is never written to after
+        // the start of the process.
+        let leaf = unsafe { get(LEAF_7).as_ref() }?;
+        let ebx = leaf.usable[1];
+        Some(Features { vectors: ebx & AVX2 != 0, strings: ebx & ENHANCED_STRINGS != 0 })
+    }
+
+    /// What the processor says itself: static programs, older glibc, musl.
+    #[cold]
+    #[inline(never)]
+    fn asked_of_processor() -> Features {
+        // Bits of leaf 1 (ecx) and of the register XCR0: whether the kernel saves the registers of
+        // 16 and 32 bytes.
         const OSXSAVE_AND_AVX: u32 = 1 << 27 | 1 << 28;
-        const AVX2: u32 = 1 << 5;
-        const ENHANCED_STRINGS: u32 = 1 << 9;
         const SAVED: u32 = 0b110;
         if __cpuid(0).eax < 7 {
-            return;
+            return Features { vectors: false, strings: false };
         }
         let (first, seventh) = (__cpuid(1), __cpuid_count(7, 0));
         let has_avx = first.ecx & OSXSAVE_AND_AVX == OSXSAVE_AND_AVX;
-        let has_vectors = has_avx && saved_registers() & SAVED == SAVED && seventh.ebx & AVX2 != 0;
-        if has_vectors {
-            VECTOR_LEAST.store(VECTORS, Ordering::Relaxed);
-        }
-        if seventh.ebx & ENHANCED_STRINGS != 0 {
-            let least = if has_vectors { STRINGS_BESIDE_VECTORS } else { STRINGS };
-            STRING_LEAST.store(least, Ordering::Relaxed);
+        Features {
+            vectors: has_avx && saved_registers() & SAVED == SAVED && seventh.ebx & AVX2 != 0,
+            strings: seventh.ebx & ENHANCED_STRINGS != 0,
         }
     }
 

@@ -5,7 +5,9 @@
 # bytes on the processor's own string instructions are faster. Both bounds are out of reach until it
 # is known that the processor has the instructions.
 
+    # The first of the library's data that is written to begins a page (src/layout.rs).
     .pushsection .data.stratalloc_memory, "aw", @progbits
+    .p2align 12
     .globl stratalloc_vector_least
     .hidden stratalloc_vector_least
     .type stratalloc_vector_least, @object

@@ -26,7 +26,9 @@ pub(super) const PART_CHAINS: usize = 2;
 /// Classes that such a call looks at for them.
 pub(super) const PART_LOOKS: usize = 32;
 
-/// The shared tier of the process: everything is indexed by class.
+/// The shared tier of the process: everything is indexed by class. In this order: a small program
+/// uses the beginning (`allocator/capi/src/layout.rs`).
+#[repr(C)]
 pub struct Central {
     pub(super) transfer_budget: TransferBudget,
     pub(super) lean_caches: LeanCaches,

@@ -24,6 +24,7 @@ use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
+use crate::sync::{AtomicUsize, Ordering};
 
 /// What a thread cache asks of the tier below. It is passed by value: the one of production has no
 /// size, and that of a test is a reference.
@@ -133,6 +134,10 @@ impl CentralTier for SharedTier {
     }
 }
 
+/// Whether a magazine was ever put into a transfer cache. A small program never does, and need not
+/// look into the table of them, of which each page costs it a fault.
+static HAS_MAGAZINES: AtomicUsize = AtomicUsize::new(0);
+
 impl Central {
     /// A chain of free objects, as [`CentralTier::refill`] says. Empty only when memory is
     /// exhausted.
@@ -156,7 +161,6 @@ impl Central {
                 return magazine;
             }
         }
-        self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
         let may_share =
             SHARED_PAGES.may_have(class) || convert::is_due() || self.lean_caches.is_shifting();
@@ -170,6 +174,9 @@ impl Central {
                 chain = self.fetch_of_spans(&source, class, &fetcher, request, all);
             }
         }
+        // After the first look at the class, which writes to its page: a read before would map the
+        // page of zeroes, only to have it replaced.
+        self.note_request(class, size, class.size());
         if unlikely(source.has_news()) {
             self.note(&source);
         }
@@ -261,6 +268,10 @@ impl Central {
     #[cfg_attr(feature = "hardened", inline(never))]
     #[cfg_attr(not(feature = "hardened"), inline(always))]
     fn pop_magazine(&self, class: SizeClass, fetcher: Fetcher) -> Chain {
+        // Relaxed: a hint, like `filled`.
+        if HAS_MAGAZINES.load(Ordering::Relaxed) == 0 {
+            return Chain::EMPTY;
+        }
         let cache = &self.transfer[class.index()];
         let filled = cache.filled();
         if filled.is_empty() {
@@ -291,6 +302,10 @@ impl Central {
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn pop_too_many(&self, class: SizeClass) -> Chain {
+        // Relaxed: a hint, like `filled`.
+        if HAS_MAGAZINES.load(Ordering::Relaxed) == 0 {
+            return Chain::EMPTY;
+        }
         self.transfer[class.index()].pop_too_many(class, &self.transfer_budget)
     }
 
@@ -315,6 +330,10 @@ impl Central {
             // SAFETY: as before: the objects are free, linked, of `class`, and were given up.
             return unsafe { self.flush_to_spans(class, chain) };
         };
+        // Relaxed, both: a hint, which a refill at the same moment may overlook. Written once.
+        if unlikely(HAS_MAGAZINES.load(Ordering::Relaxed) == 0) {
+            HAS_MAGAZINES.store(1, Ordering::Relaxed);
+        }
         let cache = &self.transfer[class.index()];
         if let Some(rejected) = cache.push(class, &self.transfer_budget, chain, shard) {
             // SAFETY: the transfer cache hands the caller's chain back, whose objects are of

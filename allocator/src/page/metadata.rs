@@ -55,14 +55,16 @@ pub struct MetadataArena {
     inner: Lock<Inner>,
 }
 
+/// In this order: what every program writes to lies at the end, on one page, and the lock with it.
+#[repr(C)]
 struct Inner {
+    /// What is mapped, from start to before end, the first one last; ranges that touch are one.
+    ranges: [(usize, usize); MOST_RANGES],
     next: usize,
     end: usize,
     mapped: usize,
     /// The part of `mapped` that records come from. The rest are tables, which are used sparsely.
     chunks: usize,
-    /// What is mapped, from start to before end; ranges that touch are one.
-    ranges: [(usize, usize); MOST_RANGES],
     /// How many ranges there are, and would be if there were room for all.
     range_count: usize,
 }
@@ -75,7 +77,7 @@ impl Inner {
     fn note_mapped(&mut self, start: usize, bytes: usize) {
         self.mapped += bytes;
         let (end, known) = (start + bytes, self.range_count.min(MOST_RANGES));
-        for range in &mut self.ranges[..known] {
+        for range in self.ranges.iter_mut().rev().take(known) {
             if range.0 == end {
                 range.0 = start;
                 return;
@@ -85,7 +87,7 @@ impl Inner {
                 return;
             }
         }
-        if let Some(range) = self.ranges.get_mut(self.range_count) {
+        if let Some(range) = self.ranges.iter_mut().nth_back(self.range_count) {
             *range = (start, end);
         }
         self.range_count += 1;
@@ -111,6 +113,11 @@ fn map_guarded(bytes: usize) -> Option<usize> {
 }
 
 /// Where all records of the process live.
+// With ranks in its lock it is not all zero.
+#[cfg_attr(
+    not(any(debug_assertions, feature = "counts")),
+    unsafe(link_section = ".bss.stratalloc_tables")
+)]
 pub static METADATA: MetadataArena = MetadataArena::new();
 
 impl MetadataArena {
@@ -187,7 +194,7 @@ impl MetadataArena {
         loop {
             let (range, count) = {
                 let inner = self.inner.lock();
-                (inner.ranges.get(index).copied(), inner.range_count)
+                (inner.ranges.iter().nth_back(index).copied(), inner.range_count)
             };
             match range {
                 Some((start, end)) if index < count => visit(start, end),

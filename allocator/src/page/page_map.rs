@@ -248,6 +248,12 @@ impl PageMap {
         }
         let first = addr & !(HUGE_SIZE - 1);
         (first..addr + bytes).step_by(HUGE_SIZE).all(|at| {
+            // Changes nothing. A read of a page that was never written to would map the page of
+            // zeroes, only to have it replaced.
+            if let Some(entry) = self.root.get(root_index(at)) {
+                // Relaxed: the value is looked at below.
+                entry.fetch_or(0, Ordering::Relaxed);
+            }
             // The second leaf is another one where the huge page lies across a border.
             self.table_or_new(at).is_some() && self.leaf_or_new(at + HUGE_SIZE - 1).is_some()
         })
