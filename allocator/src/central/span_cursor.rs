@@ -76,12 +76,16 @@ const MOST_JUMPS: usize = 3;
 /// first few tell.
 ///
 /// # Safety
-/// The caller owns the objects of the chain, which are linked.
+/// The caller owns the objects of the chain, which are linked. The chain ends where its count says,
+/// or before that at a null link.
 #[inline]
 pub unsafe fn is_close_together(chain: Chain) -> bool {
     let mut object = chain.head;
     let mut jumps = 0;
     for _ in 1..chain.count.min(LOOKED_AT) {
+        if object.is_null() {
+            break;
+        }
         // SAFETY: an object of the chain, hence linked, and the caller owns it.
         let next = unsafe { FreeObject::next(object) };
         jumps += usize::from((object as usize ^ next as usize) >> PAGE_SHIFT != 0);

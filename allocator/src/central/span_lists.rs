@@ -319,7 +319,8 @@ impl SpanLists {
     /// free already, if `strict`; passes over it otherwise.
     ///
     /// # Safety
-    /// The caller gives up the chain's objects, of which all but the last are linked.
+    /// The caller gives up the chain's objects, of which all but the last are linked. The chain ends
+    /// where its count says, or before that at a null link.
     #[inline(always)]
     pub unsafe fn put(
         &mut self,
@@ -338,6 +339,10 @@ impl SpanLists {
                     self.note_returned(class, cursor.span(), count, emptied);
                     continue;
                 }
+            }
+            if addr == 0 {
+                *chain = Chain::EMPTY;
+                return;
             }
             if !is_misplaced(class, addr, strict) {
                 return;

@@ -395,6 +395,20 @@ fn salvage_passes_over_what_is_free_already() {
     model.check();
 }
 
+/// A chain of which only the most is known that it can have ends at a null link.
+#[test]
+fn a_chain_ends_at_a_null_link() {
+    let mut model = Model::new(48);
+    for count in [1, 5, 40] {
+        let got = model.fetch(count);
+        model.held.retain(|addr| !got.contains(addr));
+        let chain = Chain { count: crate::config::MAGAZINE_MAX_COUNT, ..chain(&got) };
+        // SAFETY: the model held the objects and gives them up.
+        unsafe { model.list.release(&model.source, model.class, chain) };
+        model.check();
+    }
+}
+
 /// The locks hold under contention, and no object is ever with two threads.
 #[test]
 fn threads_that_share_a_list_never_share_an_object() {
