@@ -37,8 +37,8 @@ pub const CLASS_COUNT: usize = 1 + 8 + 8 * 8 + 1;
 /// (`central::shared_pages`). It is not one of sizes: no request asks for it.
 pub const SHARED_CLASS: usize = CLASS_COUNT - 1;
 
-/// Largest blocks in bytes that shared pages have. A block of that size fills half a page.
-pub const SHARED_MAX_BYTES: usize = 4096;
+/// Largest blocks in bytes that shared pages have: those of the largest class below a page.
+pub const SHARED_MAX_BYTES: usize = 7680;
 
 /// Most objects in one span: what the free bitmap inside the span's record (one cache line) can
 /// tell apart.

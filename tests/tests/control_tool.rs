@@ -5,9 +5,10 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,10 @@ fn tool(arguments: &[&str]) -> Finished {
     command.args(arguments);
     run(command, LIMIT)
 }
+
+/// Held by tests that have `list` remove what is stale: one would remove what another one expects to
+/// be named to it.
+static LISTS: Mutex<()> = Mutex::new(());
 
 /// A process that ends with this value.
 struct Running(Child);
@@ -173,6 +178,7 @@ fn another_version_is_named() {
 /// Processes that answer are listed, forked ones too, and what is stale is gone afterwards.
 #[test]
 fn the_list_has_who_answers_and_removes_what_is_stale() {
+    let _alone = LISTS.lock();
     let server = Running::of(
         command("prefork.c", Link::Preload).args(["workers", "2"]).env("STRATALLOC_CONTROL", "1"),
     );
@@ -209,6 +215,59 @@ fn the_list_has_who_answers_and_removes_what_is_stale() {
     let finished = tool(&["list"]).expect_success();
     assert!(finished.errors().contains(&socket.display().to_string()), "{finished}");
     assert!(!socket.exists());
+}
+
+/// A worker that a signal ends leaves its socket and, until its parent looks, its number. One that a
+/// signal stops has the kernel take connections for it, a few; the next one would wait for ever.
+#[test]
+fn nobody_waits_for_a_worker_that_a_signal_has_ended_or_stopped() {
+    let _alone = LISTS.lock();
+    let mut service = command("prefork.c", Link::Preload);
+    let (child, line) =
+        start_service(service.args(["workers", "2"]).env("STRATALLOC_CONTROL", "1"));
+    let _server = Running(child);
+    let workers: Vec<i32> =
+        line.split_whitespace().skip(1).map(|word| word.parse().expect("a number")).collect();
+    let [ended, stopped] = workers[..] else { panic!("{line}") };
+    let signal = |pid, signal| {
+        // SAFETY: a child of the server's, which is not waited for before the server ends.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    };
+    let lists = || {
+        let start = Instant::now();
+        let finished = tool(&["list", "--format", "json"]).expect_success();
+        assert!(start.elapsed() < Duration::from_secs(15), "{finished}");
+        let rows: Vec<Value> = serde_json::from_str(&finished.text()).expect("JSON");
+        let has = |pid: i32| rows.iter().find(|row| row["pid"] == pid).cloned();
+        (has(ended), has(stopped), finished.errors())
+    };
+    let start = Instant::now();
+    let [ended_socket, stopped_socket] = loop {
+        if let (Some(one), Some(other), _) = lists() {
+            break [one, other].map(|row| row["socket"].as_str().expect("a path").to_owned());
+        }
+        assert!(start.elapsed() < LIMIT, "no sockets");
+        sleep(Duration::from_millis(20));
+    };
+    sleep(Duration::from_millis(2_100));
+    signal(ended, libc::SIGKILL);
+    signal(stopped, libc::SIGSTOP);
+    let waiting = [(); 8].map(|()| {
+        let socket = stopped_socket.clone();
+        std::thread::spawn(move || drop(UnixStream::connect(socket)))
+    });
+    sleep(Duration::from_millis(200));
+    let (no_one, no_other, errors) = lists();
+    assert!(no_one.is_none() && no_other.is_none(), "{no_one:?} {no_other:?}");
+    assert!(errors.contains(&format!("removed {ended_socket}, which was stale")), "{errors}");
+    assert!(errors.contains(&format!("{stopped_socket}: the process does not answer")), "{errors}");
+    assert!(fs::exists(&stopped_socket).expect("a path"), "it is not stale");
+    signal(stopped, libc::SIGCONT);
+    for thread in waiting {
+        thread.join().expect("a connection");
+    }
+    let (no_one, other, _) = lists();
+    assert!(no_one.is_none() && other.is_some());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that only tests use, beside those whose names or folders say so.
-const FOR_TESTS: [&str; 2] = ["scripted_tier.rs", "sleepers.rs"];
+const FOR_TESTS: [&str; 3] = ["scripted_thread.rs", "scripted_tier.rs", "sleepers.rs"];
 /// Words of the table that name no file: a script, and a phase of `ci/test`.
 const RUNS: [&str; 2] = ["ci/loom", "hardened"];
 

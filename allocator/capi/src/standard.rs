@@ -61,7 +61,7 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
     }
     let known = front::known_size(block.cast());
     // Size 0 is less than half of any.
-    if known > 0 && front::stays(known, size) {
+    if front::stays(known, size) {
         return block;
     }
     // SAFETY: the duties are the same, and `known` was found out just now. `block` is not null.
@@ -86,7 +86,7 @@ unsafe extern "C" fn reallocate_slow(
     }
     if known == 0 {
         known = front::known_size_on_shared_page(block.cast());
-        if known > 0 && front::stays(known, size) {
+        if front::stays(known, size) {
             return block;
         }
     }

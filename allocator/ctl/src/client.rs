@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::process::{Kind, Process};
 
-/// How long a process may take for the next piece of its answer.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// How long a process may take to accept, and for the next piece of its answer.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The protocol that this program speaks: what `info` must answer.
 const PROTOCOL: &str = "1";
@@ -44,6 +45,8 @@ pub enum Refusal {
     NoRights(String, Option<u32>),
     /// A socket where nobody listens.
     Stale(PathBuf),
+    /// A socket of a process that does not accept in time.
+    Silent(PathBuf),
     /// A path with no socket.
     NoSocket(PathBuf),
     /// Another process than it should be listens.
@@ -115,6 +118,11 @@ impl Refusal {
                  the processes that answer, and removes what is stale",
                 path.display()
             ),
+            Self::Silent(path) => write!(
+                out,
+                "{}: the process does not answer; it is stopped, or busy with other requests",
+                path.display()
+            ),
             Self::NoSocket(path) => write!(
                 out,
                 "{}: there is no socket; is the path right, and was the process started with \
@@ -156,7 +164,7 @@ impl Client {
             Ok(pid) => Self::of(Process { pid })?,
             Err(_) => {
                 let socket = PathBuf::from(target);
-                let (_, pid) = connect(&socket)?;
+                let (_, pid) = connect(&socket, PATIENCE)?;
                 Self { socket, process: Process { pid } }
             }
         })
@@ -164,18 +172,24 @@ impl Client {
 
     /// The process with this number.
     pub fn of(process: Process) -> Result<Self, Refusal> {
+        Self::of_within(process, PATIENCE)
+    }
+
+    /// The process with this number, if it accepts within so long.
+    pub fn of_within(process: Process, patience: Duration) -> Result<Self, Refusal> {
         if !process.exists() {
             return Err(Refusal::NoProcess(process.pid));
         }
         let mut refusal = None;
         for socket in process.sockets() {
-            match connect(&socket) {
+            match connect(&socket, patience) {
                 Ok((_, pid)) if pid == process.pid => return Ok(Self { socket, process }),
                 Ok((_, pid)) => refusal = refusal.or(Some(Refusal::Another(socket, pid))),
                 Err(found) => refusal = Some(found),
             }
         }
-        let is_closed = |found: &Refusal| matches!(found, Refusal::NoRights(..));
+        let is_closed =
+            |found: &Refusal| matches!(found, Refusal::NoRights(..) | Refusal::Silent(_));
         if let Some(found) = refusal.clone().filter(is_closed) {
             return Err(found);
         }
@@ -209,7 +223,12 @@ impl Client {
 
     /// What the process says of itself; a [`Refusal`] if it speaks another protocol.
     pub fn info(&self) -> Result<Info> {
-        let answer = self.send("info", PATIENCE)?;
+        self.info_within(PATIENCE)
+    }
+
+    /// As `info`, from a process that may take no longer than `patience` for each piece.
+    pub fn info_within(&self, patience: Duration) -> Result<Info> {
+        let answer = self.send("info", patience)?;
         let (first, rest) = answer.split_once('\n').unwrap_or((answer.as_str(), ""));
         let value = |name: &str| {
             let mut lines = rest.lines().filter_map(|line| line.split_once(' '));
@@ -253,7 +272,7 @@ impl Client {
     }
 
     fn send(&self, request: &str, patience: Duration) -> Result<String> {
-        let (mut stream, pid) = connect(&self.socket)?;
+        let (mut stream, pid) = connect(&self.socket, patience)?;
         if pid != self.process.pid {
             return Err(Refusal::Another(self.socket.clone(), pid).into());
         }
@@ -274,15 +293,21 @@ impl Client {
             let user = self.process.user();
             return Err(Refusal::NoRights(format!("process {pid}"), user).into());
         }
+        if talked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            return Err(Refusal::Silent(self.socket.clone()).into());
+        }
         talked.context("the answer does not come")?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
 }
 
-/// Connects to a socket. Returns the process that listens, too, by its number here.
-pub fn connect(socket: &Path) -> Result<(UnixStream, u32), Refusal> {
+/// Connects to a socket, within so long: a process that is stopped accepts nobody, and after a few
+/// that wait for it the next one would for ever. Returns the process that listens, too, by its
+/// number here.
+pub fn connect(socket: &Path, patience: Duration) -> Result<(UnixStream, u32), Refusal> {
     let user = socket.symlink_metadata().ok().map(|found| found.uid());
-    let stream = connect_anywhere(socket).map_err(|error| match error.kind() {
+    let stream = connect_anywhere(socket, patience).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Refusal::Silent(socket.to_owned()),
         io::ErrorKind::ConnectionRefused if is_socket(socket) => Refusal::Stale(socket.to_owned()),
         io::ErrorKind::PermissionDenied => {
             Refusal::NoRights(socket.display().to_string(), user.or_else(|| owner_above(socket)))
@@ -308,12 +333,19 @@ fn owner_above(path: &Path) -> Option<u32> {
     path.ancestors().skip(1).find_map(|folder| folder.metadata().ok()).map(|found| found.uid())
 }
 
-/// As the standard library connects, and to paths that are too long for an address by way of a
+/// Connects to a path of any length: one that is too long for an address is reached by way of a
 /// descriptor.
-fn connect_anywhere(socket: &Path) -> io::Result<UnixStream> {
+fn connect_anywhere(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
+    let within = |path: &Path| {
+        let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+        // For this family the time to write in is also that to connect in (socket(7)).
+        stream.set_write_timeout(Some(patience))?;
+        stream.connect(&SockAddr::unix(path)?)?;
+        Ok(UnixStream::from(OwnedFd::from(stream)))
+    };
     if socket.as_os_str().as_bytes().len() <= LONGEST_PATH {
-        return UnixStream::connect(socket);
+        return within(socket);
     }
     let place = File::options().read(true).custom_flags(libc::O_PATH).open(socket)?;
-    UnixStream::connect(format!("/proc/self/fd/{}", place.as_raw_fd()))
+    within(Path::new(&format!("/proc/self/fd/{}", place.as_raw_fd())))
 }

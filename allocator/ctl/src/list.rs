@@ -16,6 +16,13 @@ use crate::process::Process;
 /// A socket that nobody answers at is left alone for so long: its process may be about to listen.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// How long a process may take to accept, and for the next piece of its answer: short, as others
+/// wait behind it.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long it may take to find out that nobody listens: the kernel says so at once.
+const AT_ONCE: Duration = Duration::from_millis(1);
+
 /// What `list` is asked for.
 #[derive(Args)]
 pub struct List {
@@ -49,7 +56,7 @@ struct Row {
     socket: String,
 }
 
-/// Removes sockets that nobody listens at, and prints who answers.
+/// Removes sockets that nobody listens at, and prints who answers. Says on stderr who does not.
 pub fn run(list: &List) -> Result<()> {
     for path in remove_stale() {
         eprintln!("stratalloc-ctl: removed {path}, which was stale");
@@ -67,12 +74,16 @@ fn row(process: Process) -> Option<Row> {
     if process.sockets().is_empty() {
         return None;
     }
-    let client = Client::of(process).ok()?;
-    let (version, live_bytes) = match client.info() {
+    let client = Client::of_within(process, PATIENCE).inspect_err(tell_silence).ok()?;
+    let (version, live_bytes) = match client.info_within(PATIENCE) {
         Ok(info) => (info.version, Some(info.live_bytes)),
         Err(error) => match error.downcast::<Refusal>() {
             Ok(Refusal::Version(version, _)) => (version, None),
-            _ => return None,
+            Ok(refusal) => {
+                tell_silence(&refusal);
+                return None;
+            }
+            Err(_) => return None,
         },
     };
     Some(Row {
@@ -85,6 +96,13 @@ fn row(process: Process) -> Option<Row> {
         version,
         socket: client.socket().display().to_string(),
     })
+}
+
+/// A process that is there and does not answer is missed in the table.
+fn tell_silence(refusal: &Refusal) {
+    if matches!(refusal, Refusal::Silent(_)) {
+        eprintln!("stratalloc-ctl: {refusal}");
+    }
 }
 
 /// Removes what processes left behind in the folders of this user (of all, for root).
@@ -118,7 +136,7 @@ fn is_stale(path: &Path) -> bool {
     found.file_type().is_socket()
         && path.extension().is_some_and(|extension| extension == "sock")
         && age.is_some_and(|age| age >= FRESH)
-        && matches!(connect(path), Err(Refusal::Stale(_)))
+        && matches!(connect(path, AT_ONCE), Err(Refusal::Stale(_)))
 }
 
 /// Columns, the numbers on the right.

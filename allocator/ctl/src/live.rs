@@ -60,7 +60,7 @@ enum Command {
     Trim,
     /// Gives free pages back to the system.
     Release {
-        /// Bytes.
+        /// How many bytes; up to 2 MiB more go back, as pages do so in runs.
         bytes: u64,
     },
     /// Sets an option: NAME=VALUE.

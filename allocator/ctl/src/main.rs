@@ -63,8 +63,8 @@ use suppressions::Suppressions;
     stratalloc-ctl report [OPTIONS] FILE"
 )]
 #[command(
-    after_help = "`stratalloc-ctl 1 --help` lists the commands; the process must have been started \
-    with the option control (STRATALLOC_CONTROL=1)."
+    after_help = "`stratalloc-ctl PID --help` lists the commands for a process, which must have been \
+    started with the option control (STRATALLOC_CONTROL=1)."
 )]
 struct Offline {
     #[command(subcommand)]

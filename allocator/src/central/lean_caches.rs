@@ -48,6 +48,12 @@ impl LeanCaches {
         self.bound_magazines();
     }
 
+    /// Whether the program's sizes shift.
+    #[inline]
+    pub(super) fn is_shifting(&self) -> bool {
+        self.looks.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether caches ebb: next to nothing is in use any more.
     #[inline]
     pub(super) fn is_ebbing(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Properties of shared pages, over spans of the process's page heap.
 
+use super::chain::Chain;
 use super::shards::ShardSet;
 use super::shared_pages::{SharedPage, SharedPages, block_around, size_at};
 use super::tests::objects;
-use crate::config::{MAX_SMALL, MIN_ALIGN, SHARED_MAX_BYTES};
+use crate::config::{MAX_SMALL, MIN_ALIGN, PAGE_SIZE, PAGES_PER_HUGE, SHARED_MAX_BYTES};
 use crate::page::link_encoding;
 use crate::page::owner::Shard;
 use crate::page::page_map::PAGE_MAP;
@@ -35,6 +36,8 @@ enum Step {
     TakeIn(usize, u64),
     /// So many blocks of that size are fetched.
     Fetch(usize, usize),
+    /// The same from what lies free between the spans of the page heap.
+    FetchOfLeftovers(usize, usize),
     /// Every so many-th block is released, by its class or not.
     Release(usize, bool),
 }
@@ -48,7 +51,8 @@ fn step() -> impl Strategy<Value = Step> {
     let taken_in = prop_oneof![2 => size.clone(), 1 => large];
     prop_oneof![
         (taken_in, any::<u64>(), any::<u64>()).prop_map(|(size, a, b)| Step::TakeIn(size, a & b)),
-        (size, 1..100_usize).prop_map(|(size, count)| Step::Fetch(size, count)),
+        (size.clone(), 1..100_usize).prop_map(|(size, count)| Step::Fetch(size, count)),
+        (size, 1..40_usize).prop_map(|(size, count)| Step::FetchOfLeftovers(size, count)),
         (1..6_usize, any::<bool>()).prop_map(|(every, sized)| Step::Release(every, sized)),
     ]
 }
@@ -108,7 +112,18 @@ impl Model {
     }
 
     fn fetch(&mut self, class: SizeClass, request: usize) -> usize {
-        let got = objects(self.pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, request));
+        let chain = self.pages.fetch(class, Shard::FIRST, ShardSet::EMPTY, request);
+        self.add_all(class, chain, request)
+    }
+
+    /// Returns how many blocks, and on how many pages.
+    fn fetch_of_leftovers(&mut self, class: SizeClass, request: usize) -> (usize, usize) {
+        let (chain, pages) = self.pages.fetch_of_leftovers(class, Shard::FIRST, request);
+        (self.add_all(class, chain, request), pages.0)
+    }
+
+    fn add_all(&mut self, class: SizeClass, chain: Chain, request: usize) -> usize {
+        let got = if chain.is_empty() { Vec::new() } else { objects(chain) };
         assert!(got.len() <= request);
         for &addr in &got {
             let align = 1 << class.size().trailing_zeros();
@@ -161,6 +176,9 @@ impl Model {
             Step::TakeIn(size, bits) => self.take_in(SizeClass::of(size).unwrap(), bits),
             Step::Fetch(size, request) => {
                 self.fetch(SizeClass::of(size).unwrap(), request);
+            }
+            Step::FetchOfLeftovers(size, request) => {
+                self.fetch_of_leftovers(SizeClass::of(size).unwrap(), request);
             }
             Step::Release(every, sized) => {
                 let addrs: Vec<usize> = self.live.keys().copied().step_by(every).collect();
@@ -219,6 +237,71 @@ fn holes_of_one_size_serve_another() {
     assert!(model.fetch(large, 4) == 4);
     model.check();
     model.end();
+}
+
+/// Pages on which nothing lives, between spans of one page that are in use.
+struct Leftovers(Vec<NonNull<Span>>);
+
+impl Leftovers {
+    /// So many at least, unless other tests take them first.
+    fn new(count: usize) -> Self {
+        let class = SizeClass::of(16).unwrap();
+        let one = |_| PAGE_HEAP.allocate(Length(1), Length(1), class).unwrap();
+        // Whole huge pages are filled: one with a long run of free pages has no leftovers.
+        let spans: Vec<NonNull<Span>> = (0..2 * count.max(PAGES_PER_HUGE)).map(one).collect();
+        let (kept, freed): (Vec<_>, Vec<_>) = spans
+            .into_iter()
+            // SAFETY: the test's.
+            .partition(|span| unsafe { span.as_ref() }.start.0.is_multiple_of(2));
+        for span in freed {
+            // SAFETY: the test's, and nothing is in use in it. It counts as touched.
+            unsafe {
+                (*span.as_ptr()).carved = class.info().objects;
+                PAGE_HEAP.free_span(span);
+            }
+        }
+        Self(kept)
+    }
+}
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        for span in self.0.drain(..) {
+            // SAFETY: the test's, and nothing is in use in it.
+            unsafe { PAGE_HEAP.free_span(span) };
+        }
+    }
+}
+
+/// Where shared pages were emptied one by one, no span of several pages finds room. Blocks do, and
+/// the pages go back as others.
+#[test]
+fn what_lies_free_between_spans_is_filled() {
+    if !APPLIES {
+        return;
+    }
+    let _leftovers = Leftovers::new(1000);
+    let mut model = Model::new();
+    let class = SizeClass::of(1024).unwrap();
+    let per_page = PAGE_SIZE / class.size();
+    let (mut blocks, mut pages) = (0, 0);
+    while blocks < 30 * per_page {
+        let (more, of_pages) = model.fetch_of_leftovers(class, 20);
+        assert!(more > 0, "nothing found after {blocks}");
+        blocks += more;
+        pages += of_pages;
+        // What is left of the last page is a hole as any other.
+        if blocks % per_page > 0 {
+            blocks += model.fetch(class, per_page - blocks % per_page);
+        }
+        model.check();
+    }
+    assert_eq!(blocks, pages * per_page);
+    assert_eq!(model.pages.stats().bytes, pages * PAGE_SIZE);
+    let addr = *model.live.keys().next().unwrap();
+    assert_eq!(SharedPage::at(addr).unwrap().donor(), None);
+    model.end();
+    assert_eq!(PAGE_MAP.class(addr), SizeClass::NONE);
 }
 
 /// A page is the shard's that its span was of, until blocks of it are handed to another one. A
@@ -333,7 +416,7 @@ fn the_record_of_the_span_outlives_its_pages() {
     let class = SizeClass::of(512).unwrap();
     model.take_in(class, u64::MAX);
     let addrs: Vec<usize> = model.live.keys().copied().collect();
-    let donor: NonNull<Span> = SharedPage::at(addrs[0]).unwrap().donor();
+    let donor: NonNull<Span> = SharedPage::at(addrs[0]).unwrap().donor().unwrap();
     for &addr in &addrs {
         // SAFETY: records are never unmapped.
         let record = unsafe { donor.as_ref() };

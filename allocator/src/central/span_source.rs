@@ -78,6 +78,13 @@ impl PageHeapSource {
         self.taken.get()
     }
 
+    /// Notes that `bytes` of pages came into use on which nothing lived, though resident. That is
+    /// growth: the idle bytes of other classes would stay otherwise, as nothing else grows.
+    pub fn grown_by_leftovers(&self, bytes: usize) {
+        self.taken.set(self.taken.get() + bytes);
+        self.grown.set(self.grown.get() + bytes);
+    }
+
     /// Bytes that came into use and were not resident.
     pub fn grown(&self) -> usize {
         self.grown.get()

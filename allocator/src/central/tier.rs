@@ -158,7 +158,8 @@ impl Central {
         }
         self.note_request(class, size, class.size());
         let source = PageHeapSource::new();
-        let may_share = SHARED_PAGES.may_have(class) || convert::is_due();
+        let may_share =
+            SHARED_PAGES.may_have(class) || convert::is_due() || self.lean_caches.is_shifting();
         let is_shared = unlikely(may_share) && convert::may_share(class);
         let near = Choice::new(apart, if is_shared { Reach::Near } else { Reach::All });
         let mut chain = self.fetch_of_spans(&source, class, &fetcher, request, near);
@@ -194,9 +195,9 @@ impl Central {
         self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
     }
 
-    /// Fills holes for `class` on pages that several classes share, and converts spans to such
-    /// pages for it: before lines of other threads' spans are taken, and before anything becomes
-    /// resident. Empty if there is neither a hole nor a span to convert.
+    /// Fills holes for `class` on pages that several classes share, converts spans to such pages
+    /// for it, and uses up what lies free between spans: before lines of other threads' spans are
+    /// taken, and before anything becomes resident. Empty if there is nothing of it.
     #[cold]
     #[inline(never)]
     fn fetch_shared(
@@ -214,9 +215,27 @@ impl Central {
                 return chain;
             }
             if !self.convert_some(class, strangers) {
-                return Chain::EMPTY;
+                return self.fetch_leftovers(source, class, fetcher, request);
             }
         }
+    }
+
+    /// Fills pages that lie free between used ones, where no span of the class finds room, if the
+    /// program's sizes shift. Such pages stay behind where shared pages are emptied, one by one.
+    fn fetch_leftovers(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+    ) -> Chain {
+        if !self.lean_caches.is_shifting() {
+            return Chain::EMPTY;
+        }
+        let (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
+        source.grown_by_leftovers(pages.bytes());
+        source.handed_out(chain.count * class.size());
+        chain
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.

@@ -43,10 +43,10 @@ pub fn known_size_on_shared_page(block: *mut u8) -> usize {
 }
 
 /// Whether a block of `old` bytes that is resized to `new` stays where it is: if it keeps half of
-/// its size.
+/// its size. Not if `old` is 0, that is not known.
 #[inline(always)]
 pub fn stays(old: usize, new: usize) -> bool {
-    new <= old && new >= old / 2
+    old > 0 && new <= old && new >= old / 2
 }
 
 /// As [`reallocate`], for a block that does not stay, and of which [`known_size`] has said that it

@@ -105,6 +105,19 @@ impl Filler {
         best
     }
 
+    /// Finds a page that is free and resident in a huge page without a run of `pages` pages.
+    /// Returns the huge page and the page. For the filler of huge pages that have such pages.
+    pub fn find_leftover(&self, pages: usize) -> Option<(*mut HugePage, usize)> {
+        let list = self.occupied.next_set(0);
+        if list + 1 >= pages {
+            return None;
+        }
+        let huge = self.lists[list].first();
+        // SAFETY: nodes of the list are live.
+        let index = unsafe { (*huge).first_free_resident() }?;
+        Some((huge, index))
+    }
+
     /// A huge page with the longest run here.
     pub fn first(&self) -> Option<*mut HugePage> {
         self.occupied.last_set().map(|list| self.lists[list].first())

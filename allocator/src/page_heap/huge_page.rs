@@ -260,6 +260,11 @@ impl HugePage {
         found
     }
 
+    /// The first page that is free and resident.
+    pub fn first_free_resident(&self) -> Option<usize> {
+        self.used.neither(&self.released).set_run(0).map(|run| run.start)
+    }
+
     /// The page with number `index`.
     pub const fn page(&self, index: usize) -> PageId {
         PageId::containing(self.page_addr(index))

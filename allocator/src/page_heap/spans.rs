@@ -88,8 +88,8 @@ impl<O: Os> PageHeap<O> {
         PAGE_MAP.use_class_aliases(inner.spans > 0);
     }
 
-    /// Enters pages of a small span by records of their own, as pages that size classes share. The
-    /// span's own record stays in use.
+    /// Enters pages by records of their own, as pages that size classes share: those of a small
+    /// span, whose own record stays in use, or one that `take_leftover` returned.
     pub fn enter_shared(&self, records: impl Iterator<Item = *mut Span>) {
         let _inner = self.lock();
         for record in records {
@@ -99,13 +99,30 @@ impl<O: Os> PageHeap<O> {
         }
     }
 
+    /// Takes a page that is free and resident in a huge page without a free run of `pages` pages.
+    /// It becomes a shared page by `enter_shared`. `None` if there is no such page, or the hard
+    /// limit does not allow it.
+    ///
+    /// Nothing is released here: no memory came into being, and the caller may hold a lock.
+    pub fn take_leftover(&self, pages: Length) -> Option<PageId> {
+        let mut inner = self.lock();
+        let (huge, index) = inner.fillers[0].find_leftover(pages.0)?;
+        if !inner.admits(Length(1).bytes()) {
+            return None;
+        }
+        inner.take_in(huge, index, 1);
+        // SAFETY: records are never freed.
+        Some(unsafe { (*huge).page(index) })
+    }
+
     /// Frees a page that `enter_shared` entered, and with the last one of its span the record of
     /// that.
     ///
     /// # Safety
     /// Nothing on the page is used any more, and nothing else refers to `record`. `donor` is the
-    /// record of the span that it was part of, whose `allocated` counts its pages.
-    pub unsafe fn free_shared(&self, record: NonNull<Span>, donor: NonNull<Span>) {
+    /// record of the span that it was part of, if it was of one, whose `allocated` counts its
+    /// pages.
+    pub unsafe fn free_shared(&self, record: NonNull<Span>, donor: Option<NonNull<Span>>) {
         let mut inner = self.lock();
         // SAFETY: the caller gives up the page and its record. The donor's record is guarded by
         // this heap's lock since its pages have records of their own.
@@ -114,9 +131,11 @@ impl<O: Os> PageHeap<O> {
             PAGE_MAP.remove(page.start, page.pages, SizeClass::SHARED);
             inner.give_pages(page.start, 1, usize::from(page.fresh));
             page.state = SpanState::Free;
-            (*donor.as_ptr()).allocated -= 1;
-            if donor.as_ref().allocated == 0 {
-                inner.recycle_record(donor);
+            if let Some(donor) = donor {
+                (*donor.as_ptr()).allocated -= 1;
+                if donor.as_ref().allocated == 0 {
+                    inner.recycle_record(donor);
+                }
             }
         }
         let at_once = inner.note_decay(&self.os).max(inner.torn_down(&self.os, 1));

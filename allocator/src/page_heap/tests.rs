@@ -6,6 +6,7 @@ mod decay_steps;
 mod density;
 mod growth;
 mod hold;
+mod leftovers;
 mod model;
 mod scripted_os;
 mod zeroing;

@@ -22,7 +22,7 @@
 //! * `blocks`: the outstanding blocks, by address.
 //! * `mode`: which of the ways of watching is on.
 //! * `output_file`: the files that the options name.
-//! * `build_ids`: the build-ids of the mapped files.
+//! * `elf_file`, `build_ids`: the build-ids of the mapped files.
 //! * `dump`: all of it as text, with raw addresses and the process's mappings.
 //! * `report`: the report at exit.
 //! * `export`: profiles in the forms of other tools, written by the process itself.
@@ -54,6 +54,8 @@ mod blocks;
 mod mode;
 
 pub mod output_file;
+
+mod elf_file;
 
 mod build_ids;
 

@@ -16,14 +16,13 @@
 //! A lock knows its holder for the sake of `fork` alone. Between the handlers of a `fork` the
 //! forking thread holds every lock, and `lock` lets it pass each of them: a handler of the
 //! program's may allocate whenever it runs. And a signal handler that forks may have interrupted a
-//! holder. Such a lock stays with the frame that was interrupted, in the parent and in the child.
+//! holder. Such a lock stays with the frame that was interrupted, in the parent and in the child
+//! (`fork_lock`).
 
 use super::cell::{UnsafeCell, spin_hint};
 use super::rank::Rank;
 use super::{AtomicU32, Ordering, counts};
 use crate::base::steps;
-#[cfg(not(loom))]
-use core::hint::black_box;
 use core::ops::{Deref, DerefMut};
 
 /// The OS tier's part of a lock: sleeping and waking on a lock word, the number of the calling
@@ -48,16 +47,11 @@ pub trait Futex {
     fn released(rank: Rank);
 }
 
-/// Naps that a forking thread takes for a lock of another thread, while it has interrupted a holder
-/// of another lock: that lock may be what the other thread waits for.
-#[cfg(not(loom))]
-const NAPS: u32 = 50;
-
 // States of the word: see the table at the head of this file.
-const FREE: u32 = 0;
-const SLEEPERS: u32 = 1;
+pub(super) const FREE: u32 = 0;
+pub(super) const SLEEPERS: u32 = 1;
 #[cfg(not(loom))]
-const INTERRUPTED: u32 = 2;
+pub(super) const INTERRUPTED: u32 = 2;
 
 /// Rounds of spinning before a thread sleeps. Sections under these locks take well under a
 /// microsecond, and a sleep and wake-up about ten.
@@ -65,7 +59,7 @@ const SPINS: u32 = if cfg!(loom) { 1 } else { 100 };
 
 /// `T` behind a lock of rank `rank`.
 pub struct Lock<T, F: Futex> {
-    word: AtomicU32,
+    pub(super) word: AtomicU32,
     /// Only builds that check or count ranks have it. So in all others a static lock over zeroes is
     /// all zero, takes no room in the file, and is resident only where it is used.
     #[cfg(any(debug_assertions, feature = "counts"))]
@@ -135,7 +129,7 @@ impl<T, F: Futex> Lock<T, F> {
 
     /// Takes the lock if it is free.
     #[inline]
-    fn try_acquire(&self) -> bool {
+    pub(super) fn try_acquire(&self) -> bool {
         // Acquire on success: pairs with the Release of `release`, so that what the last holder
         // wrote to the data is visible. Relaxed on failure: the data is not read then.
         self.word.compare_exchange(FREE, F::thread(), Ordering::Acquire, Ordering::Relaxed).is_ok()
@@ -146,7 +140,7 @@ impl<T, F: Futex> Lock<T, F> {
     #[cold]
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    fn acquire_slow(&self) -> bool {
+    pub(super) fn acquire_slow(&self) -> bool {
         if F::is_forking() {
             return false;
         }
@@ -207,124 +201,6 @@ impl<T, F: Futex> Lock<T, F> {
     }
 }
 
-/// A lock as `fork` handlers see it: they take all locks in one call and give them up in another.
-#[cfg(not(loom))]
-pub trait ForkLock {
-    /// Whether the calling thread holds the lock. Without a guard of its own in sight it runs in a
-    /// signal handler that interrupted the holder.
-    fn is_callers(&self) -> bool;
-
-    /// Takes the lock for the calling thread, which is about to fork. A lock that it holds already
-    /// stays with the frame that was interrupted. If `interrupted`, some lock is of that kind, and
-    /// the thread must not wait for long: it goes on without a lock that another thread keeps.
-    fn acquire_for_fork(&self, interrupted: bool);
-
-    /// Undoes `acquire_for_fork` in the parent.
-    ///
-    /// # Safety
-    /// The calling thread called it, and uses no reference to the data any more.
-    unsafe fn release_for_fork(&self);
-
-    /// Undoes `acquire_for_fork` in the child, where the threads that may sleep on the lock are
-    /// gone.
-    ///
-    /// # Safety
-    /// The forking thread called it, no other thread exists, and the caller uses no reference to
-    /// the data any more.
-    unsafe fn reset_in_child(&self);
-
-    /// Between these calls: whether a frame that was interrupted holds the lock, so that what it
-    /// guards may be half changed.
-    fn is_interrupted(&self) -> bool;
-}
-
-#[cfg(not(loom))]
-impl<T, F: Futex> ForkLock for Lock<T, F> {
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    fn is_callers(&self) -> bool {
-        // Relaxed: a thread looks for its own number, which only it writes, and which a forked
-        // child has inherited.
-        self.word.load(Ordering::Relaxed) & !(SLEEPERS | INTERRUPTED) == F::thread()
-    }
-
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    fn acquire_for_fork(&self, interrupted: bool) {
-        if !interrupted {
-            if !self.try_acquire() {
-                self.acquire_slow();
-            }
-            return;
-        }
-        if self.is_callers() {
-            // Relaxed: only this thread, and its child, read the bit.
-            self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
-            return;
-        }
-        let mut naps = 0;
-        while !self.try_acquire() && naps < NAPS {
-            naps += 1;
-            F::nap();
-        }
-    }
-
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    unsafe fn release_for_fork(&self) {
-        if self.is_interrupted() {
-            // Relaxed: only this thread reads the bit, and it keeps the lock.
-            self.word.fetch_and(!INTERRUPTED, Ordering::Relaxed);
-        } else if self.is_callers() {
-            // Release: pairs with the Acquire in `try_acquire`; publishes the writes to the data.
-            if self.word.swap(FREE, Ordering::Release) & SLEEPERS != 0 {
-                F::wake_one(&self.word);
-            }
-        }
-    }
-
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    unsafe fn reset_in_child(&self) {
-        // Nobody sleeps, and only this thread can hold the lock.
-        let word = if self.is_interrupted() { F::thread() } else { FREE };
-        // Relaxed: there is no other thread.
-        self.word.store(word, Ordering::Relaxed);
-    }
-
-    #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    fn is_interrupted(&self) -> bool {
-        // Relaxed: only the holder writes the bit, and only the holder's answer can be yes.
-        self.word.load(Ordering::Relaxed) & INTERRUPTED != 0 && self.is_callers()
-    }
-}
-
-/// What a handler of `fork` does with each lock.
-#[cfg(not(loom))]
-pub struct LockVisitor {
-    action: unsafe fn(&dyn ForkLock, interrupted: &mut bool),
-    /// Whether a signal interrupted a frame of the forking thread that holds a lock. The action may
-    /// set it.
-    pub interrupted: bool,
-}
-
-#[cfg(not(loom))]
-impl LockVisitor {
-    /// A visitor that calls `action` for each lock.
-    ///
-    /// # Safety
-    /// What `action` requires holds for every lock that is visited.
-    pub unsafe fn new(
-        action: unsafe fn(&dyn ForkLock, interrupted: &mut bool),
-        interrupted: bool,
-    ) -> Self {
-        // Where the compiler knows the action, it makes a copy of the walk through all locks.
-        Self { action: black_box(action), interrupted }
-    }
-
-    /// Visits a lock.
-    pub fn visit(&mut self, lock: &dyn ForkLock) {
-        // SAFETY: `new` had the caller see to it.
-        unsafe { (self.action)(lock, &mut self.interrupted) }
-    }
-}
-
 /// Exclusive access to the data of a [`Lock`].
 pub struct Guard<'a, T, F: Futex> {
     lock: &'a Lock<T, F>,
@@ -363,9 +239,6 @@ impl<T, F: Futex> Drop for Guard<'_, T, F> {
         }
     }
 }
-
-#[cfg(all(test, not(loom)))]
-mod fork_tests;
 
 #[cfg(all(test, loom))]
 pub(super) mod models {

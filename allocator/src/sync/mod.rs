@@ -8,6 +8,7 @@
 //! * `rank`: the ranks of the locks.
 //! * `counts`: how often locks are taken, and atomics read and written in one step.
 //! * `lock`: the lock of every shared tier.
+//! * `fork_lock`: the same as the handlers of `fork` take it and give it up.
 //! * `turns`: a state that threads use by turns, without waiting.
 //!
 //! Sleeping and waking is the OS tier's (`Futex`). What a lock guards, and every atomic, is listed
@@ -20,6 +21,9 @@ pub mod counts;
 
 mod lock;
 
+#[cfg(not(loom))]
+mod fork_lock;
+
 mod turns;
 
 #[cfg(all(test, loom))]
@@ -27,7 +31,7 @@ mod models;
 
 pub use cell::UnsafeCell;
 #[cfg(not(loom))]
-pub use lock::{ForkLock, LockVisitor};
+pub use fork_lock::{ForkLock, LockVisitor};
 pub use lock::{Futex, Guard, Lock};
 pub use rank::Rank;
 #[cfg(any(not(loom), test))]

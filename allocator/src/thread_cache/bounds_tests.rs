@@ -1,15 +1,10 @@
 //! What a thread's cache holds at most, against a scripted central tier: of large objects, in threads
 //! that come rarely.
 
-use super::tier_tests::Thread;
+use super::scripted_thread::{Thread, class};
 use crate::config::RARE_SINGLE_BYTES;
-use crate::page::size_class::SizeClass;
 use crate::policy::HARDENED;
 use crate::sync::Ordering;
-
-fn class(size: usize) -> SizeClass {
-    SizeClass::of(size).unwrap()
-}
 
 /// It would hold two magazines of each class that it ever used while it sleeps.
 #[test]

@@ -20,6 +20,7 @@
 //! * `registry`: all caches, under one lock; walks through them, for statistics and `fork`.
 //! * `cache_use`: what each thread has cached, for reports.
 //! * `publish`: what the slot of a thread names.
+//! * `park_batch`: a few caches that are about to be parked.
 //! * `park`: taking what the threads that sleep have cached.
 //! * `cow`: what a thread does while a forked child shares the pages.
 //! * `cache_pool`: caches of ended threads, for the next ones.
@@ -58,6 +59,8 @@ pub mod cache_use;
 
 pub mod publish;
 
+mod park_batch;
+
 pub mod park;
 
 mod cow;
@@ -80,6 +83,9 @@ mod verify;
 
 #[cfg(test)]
 mod scripted_tier;
+
+#[cfg(test)]
+mod scripted_thread;
 
 #[cfg(test)]
 mod tier_tests;

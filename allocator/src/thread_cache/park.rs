@@ -37,10 +37,11 @@
 //! microseconds and its magazines, and leaves it with the few that it needs.
 
 use super::cache::ThreadCache;
-use super::parked_state::{ALL_EMPTIED, EMPTIED, INTACT, NOT};
-use super::publish::{publish_parked, slot_of};
-use super::registry::{PART, Registry, Step, VISITS, Walk};
-use super::{clear, registry, sizing};
+use super::park_batch::Batch;
+use super::parked_state::{ALL_EMPTIED, EMPTIED, NOT};
+use super::publish::publish_parked;
+use super::registry::{self, Registry, Step, Walk};
+use super::{clear, sizing};
 use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::{CentralTier, SharedTier};
@@ -54,9 +55,6 @@ use core::ptr;
 
 /// Value of `rounds_asleep`: a thread is about to park this cache.
 const CHOSEN: u32 = u32::MAX;
-
-/// Most caches that one barrier parks.
-const BATCH: usize = VISITS;
 
 /// Magazines from which on a part takes no further class.
 const TAKEN: usize = 2;
@@ -137,115 +135,6 @@ pub fn park_sleepers(rounds: u32) -> Look {
     }
     // Relaxed: written by this thread, or by one that saw the same.
     if REFUSED.load(Ordering::Relaxed) != 0 { Look::default() } else { look }
-}
-
-/// A cache that a walk came to.
-#[derive(Clone, Copy)]
-struct Candidate {
-    cache: Option<&'static ThreadCache>,
-    /// Its birth; after its slot was made to name the placeholder, the number of that. Each number
-    /// is given once.
-    number: usize,
-}
-
-/// A few caches that a walk came to; their threads may have ended since.
-struct Batch {
-    candidates: [Candidate; BATCH],
-    len: usize,
-}
-
-impl Batch {
-    const fn new() -> Self {
-        Self { candidates: [Candidate { cache: None, number: 0 }; BATCH], len: 0 }
-    }
-
-    /// Collects the next caches of a walk that are `wanted`, among a bounded number. Returns
-    /// whether the walk is over.
-    fn collect(
-        &mut self,
-        walk: &mut Walk,
-        mut wanted: impl FnMut(&'static ThreadCache) -> bool,
-    ) -> bool {
-        self.len = 0;
-        let registry = registry::lock();
-        for _ in 0..PART {
-            let cache = match walk.step(&registry) {
-                Step::Cache(cache) => cache,
-                Step::Passed => continue,
-                Step::Over => return true,
-            };
-            if wanted(cache) {
-                // Relaxed, throughout: the registry's lock orders.
-                let number = cache.birth.load(Ordering::Relaxed);
-                self.candidates[self.len] = Candidate { cache: Some(cache), number };
-                self.len += 1;
-                if self.len == BATCH {
-                    break;
-                }
-            }
-        }
-        false
-    }
-
-    /// Keeps the caches for which `keep` says yes. Without the lock, because `keep` may make system
-    /// calls.
-    fn retain(&mut self, mut keep: impl FnMut(&'static ThreadCache) -> bool) {
-        let mut len = 0;
-        for at in 0..self.len {
-            if self.candidates[at].cache.is_some_and(&mut keep) {
-                self.candidates[len] = self.candidates[at];
-                len += 1;
-            }
-        }
-        self.len = len;
-    }
-
-    /// Makes slots name `PARKED`: those of threads that did not end meanwhile, and whose caches are
-    /// not emptied.
-    fn publish_parked(&mut self) {
-        let mut registry = registry::lock();
-        for candidate in &mut self.candidates[..self.len] {
-            steps::add(1);
-            let Some(cache) = candidate.cache else { continue };
-            let lives = cache.birth.load(Ordering::Relaxed) == candidate.number;
-            // A slot that names the placeholder is written once more: that of a diverted thread
-            // does so in one word only.
-            if lives && cache.parked.load(Ordering::Relaxed) < EMPTIED {
-                // SAFETY: the thread existed when `retain` asked, and has not taken its cache down
-                // since: the cache still has its birth. The lock is held.
-                unsafe { publish_parked(&mut registry, cache) };
-            }
-            candidate.number = if lives { cache.naming.load(Ordering::Relaxed) } else { 0 };
-        }
-    }
-
-    /// After the barrier: marks the caches to be emptied whose owners did not come back since and
-    /// are not busy.
-    fn begin_to_empty(&mut self) {
-        let mut registry = registry::lock();
-        for candidate in &mut self.candidates[..self.len] {
-            steps::add(1);
-            let Some(cache) = candidate.cache else { continue };
-            let is_same = cache.naming.load(Ordering::Relaxed) == candidate.number;
-            let parked = cache.parked.load(Ordering::Relaxed);
-            if is_same && parked >= EMPTIED {
-                // Another thread began to empty it.
-                continue;
-            }
-            // Acquire: pairs with the Release of `Entered::drop`.
-            if is_same && parked == INTACT && cache.busy.load(Ordering::Acquire) == 0 {
-                // SAFETY: the owner cannot end without the lock, so its thread-local words are
-                // there. It may write the byte at any time. Only what it wrote before the barrier
-                // matters, and one byte is read whole.
-                let announced = unsafe { slot_of(cache).add(1).cast::<u8>().read_volatile() };
-                cache.emptied.store(1, Ordering::Relaxed);
-                cache.parked.store(EMPTIED + u32::from(announced), Ordering::Relaxed);
-                registry.count_out(cache);
-            } else {
-                candidate.cache = None;
-            }
-        }
-    }
 }
 
 /// Parking of caches, part by part.

@@ -3,8 +3,9 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::fd::AsRawFd;
-use std::os::unix::net::UnixStream;
+use std::path::Path;
+
+use crate::client::{PATIENCE, connect};
 
 /// A process by its number in this namespace.
 pub struct Process {
@@ -25,7 +26,7 @@ impl Process {
     pub fn of(target: &str, inner: u32) -> Option<Self> {
         let pid = match target.parse() {
             Ok(pid) => pid,
-            Err(_) => peer(&UnixStream::connect(target).ok()?)?,
+            Err(_) => connect(Path::new(target), PATIENCE).ok()?.1,
         };
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         (own_number(&status)? == inner).then_some(Self { pid })
@@ -79,23 +80,6 @@ fn own_number(status: &str) -> Option<u32> {
 fn kilobytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.split_ascii_whitespace().next()?.parse::<u64>().ok()? << 10)
-}
-
-/// The process that listens at the other end, by its number in this namespace.
-fn peer(stream: &UnixStream) -> Option<u32> {
-    let mut found = libc::ucred { pid: 0, uid: 0, gid: 0 };
-    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
-    // SAFETY: an open socket, and a target of the length that is said.
-    let result = unsafe {
-        libc::getsockopt(
-            stream.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_PEERCRED,
-            (&raw mut found).cast(),
-            &raw mut length,
-        )
-    };
-    (result == 0 && found.pid > 0).then_some(found.pid as u32)
 }
 
 #[cfg(test)]

@@ -114,10 +114,52 @@ impl Lists {
         out: &mut Picks,
     ) -> bool {
         let found = self.fitting(class, strangers, looks);
-        // SAFETY: null or a record of the list, hence of a shared page.
-        let Some(page) = (unsafe { SharedPage::of(found) }) else { return false };
-        // SAFETY: the page is in a list.
-        prefetch_record(unsafe { self.lists[usize::from((*found).group)].next(found) });
+        if found.is_null() {
+            return false;
+        }
+        // SAFETY: the page is in a list, so it is a shared one.
+        unsafe {
+            prefetch_record(self.lists[usize::from((*found).group)].next(found));
+            self.take_from(found, class, shard, request, out);
+        }
+        true
+    }
+
+    /// Takes blocks of `class` from an entirely free page that is in no list, as `take` does, and
+    /// files it.
+    ///
+    /// # Safety
+    /// `page` is the record of a shared page that is entirely free and in no list.
+    pub unsafe fn take_of_new(
+        &mut self,
+        page: *mut Span,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) {
+        self.pages += 1;
+        self.free += GRANULES;
+        // SAFETY: the caller's. A block of any class fits on a free page, so something lives on it
+        // from here on, as on all pages of these lists.
+        unsafe { self.take_from(page, class, shard, request, out) };
+    }
+
+    /// Takes blocks of `class` from this page, as `take` does.
+    ///
+    /// # Safety
+    /// `found` is the record of a shared page that is in one of these lists or in none.
+    #[inline(always)]
+    unsafe fn take_from(
+        &mut self,
+        found: *mut Span,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+        out: &mut Picks,
+    ) {
+        // SAFETY: the caller's.
+        let Some(page) = (unsafe { SharedPage::of(found) }) else { return };
         let len = class.size() / MIN_ALIGN;
         let align = alignment(len);
         let free = page.free().snapshot();
@@ -158,7 +200,6 @@ impl Lists {
             (*found).allocated += (taken * len) as u16;
             self.file(found, longest, fits as u8);
         }
-        true
     }
 
     /// Marks the block at `addr` as free: one of `class`, or of any if that is `SHARED`. A page on
@@ -356,4 +397,4 @@ fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
     ))
 }
 
-const _: () = assert!(SHARED_MAX_BYTES <= PAGE_SIZE / 2);
+const _: () = assert!(SHARED_MAX_BYTES < PAGE_SIZE);

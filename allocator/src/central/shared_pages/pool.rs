@@ -19,14 +19,18 @@ use crate::page::metadata::METADATA;
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
+use crate::page::units::Length;
 use crate::page_heap::PAGE_HEAP;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
+use core::iter;
 use core::ptr::{self, NonNull};
 
 /// Pages that a fetch looks at, at most.
 const LOOKS: usize = 32;
 /// Pages of strangers that it passes over, at most. Each is a cache miss under the lock.
 const STRANGERS: usize = 8;
+/// Pages of the page heap that a fetch makes shared ones, at most.
+const LEFTOVERS: usize = 16;
 /// Pages of a span of small objects, at most.
 const MOST: usize = MAX_SPAN_OS_PAGES * OS_PAGE / PAGE_SIZE;
 
@@ -109,6 +113,50 @@ impl SharedPages {
         if picks.count() == 0 { Chain::EMPTY } else { builder.finish() }
     }
 
+    /// Up to `request` blocks of `class`, linked, for a thread of `shard`, on pages that lie free
+    /// and resident between used ones, where a span of the class finds no room. They become shared
+    /// pages. Returns the blocks, and how many pages those are.
+    #[cold]
+    #[inline(never)]
+    pub fn fetch_of_leftovers(
+        &self,
+        class: SizeClass,
+        shard: Shard,
+        request: usize,
+    ) -> (Chain, Length) {
+        let span = Length(class.info().pages as usize);
+        let mut picks = Picks::new();
+        let mut pages = Length(0);
+        let mut lists = self.lists.lock();
+        while pages.0 < LEFTOVERS && picks.count() < request && !picks.is_full() {
+            steps::add(1);
+            let Some(record) = lists.new_record() else { break };
+            let record = record.as_ptr();
+            let Some(start) = PAGE_HEAP.take_leftover(span) else {
+                // SAFETY: not in use.
+                unsafe { lists.unused.push_front(record.cast()) };
+                break;
+            };
+            // SAFETY: a record that is not in use, for a page that is this call's. The lock guards
+            // both from the moment on at which the page map has them.
+            unsafe {
+                record.write(SharedPage::of_no_span(start));
+                PAGE_HEAP.enter_shared(iter::once(record.cast()));
+                lists.take_of_new(record.cast(), class, shard, request, &mut picks);
+            }
+            pages.0 += 1;
+        }
+        self.note_largest(&lists);
+        drop(lists);
+        if picks.count() == 0 {
+            return (Chain::EMPTY, pages);
+        }
+        let mut builder = ChainBuilder::new();
+        // SAFETY: the blocks were free, and are marked as in use now. So they are this call's.
+        unsafe { picks.build(class.size(), &mut builder) };
+        (builder.finish(), pages)
+    }
+
     /// Returns the blocks at these addresses, of `class`, or of any if that is `SHARED`. What is no
     /// such block, or free already, ends the process if `strict`, and is passed over otherwise. The
     /// caller gives the blocks up.
@@ -159,7 +207,7 @@ impl SharedPages {
         let records = lists.new_records(count)?;
         for (index, record) in records[..count].iter().enumerate() {
             // SAFETY: a record that is not in use.
-            unsafe { record.write(SharedPage::new(donor.start.plus(index), span)) };
+            unsafe { record.write(SharedPage::of_span(donor.start.plus(index), span)) };
         }
         let (size, objects) = (donor.class.size(), donor.class.info().objects as usize);
         let (mut blocks, mut next) = (0, 0);
@@ -273,16 +321,19 @@ const MASK_OF_OS: u32 = (1 << PAGES_OF_OS) - 1;
 const _: () = assert!(CLASS_COUNT <= 128 && GRANULES <= u16::MAX as usize);
 
 impl Lists {
+    /// A record that is not in use; `None` without memory.
+    fn new_record(&mut self) -> Option<NonNull<SharedPage>> {
+        match NonNull::new(self.unused.pop_front()) {
+            Some(record) => Some(record.cast()),
+            None => METADATA.allocate::<SharedPage>(),
+        }
+    }
+
     /// As many records that are not in use; `None` without memory.
     fn new_records(&mut self, count: usize) -> Option<[*mut SharedPage; MOST]> {
         let mut records: [*mut SharedPage; MOST] = [ptr::null_mut(); MOST];
         for index in 0..count {
-            let unused = self.unused.pop_front();
-            let record = match NonNull::new(unused) {
-                Some(record) => Some(record.cast()),
-                None => METADATA.allocate::<SharedPage>(),
-            };
-            let Some(record) = record else {
+            let Some(record) = self.new_record() else {
                 for &record in &records[..index] {
                     // SAFETY: not in use. Fresh memory is all zero, which is a record in no list.
                     unsafe { self.unused.push_front(record.cast()) };

@@ -27,7 +27,7 @@
 //! | `carved` | length of the longest run of free granules, as far as the filing knows |
 //! | `searched` | `continues` |
 //! | `fresh` | never touched, or not resident: told to the page heap when it is empty |
-//! | `released`, `held` | address of the record of the span that it was part of (`donor`) |
+//! | `released`, `held` | address of the record of the span that it was part of (`donor`), or 0 |
 //! | `free` | free granules |
 
 use super::granules::{GRANULES, GranuleSet};
@@ -57,26 +57,31 @@ impl Record for SharedPage {
 }
 
 impl SharedPage {
-    /// The record of an entirely free page, the first one at `start`, which was part of `donor`.
-    pub fn new(start: PageId, donor: NonNull<Span>) -> Self {
+    /// The record of an entirely free page, the one at `start`, which was part of `donor`.
+    pub fn of_span(start: PageId, donor: NonNull<Span>) -> Self {
+        let mut page = Self::of_no_span(start);
+        // SAFETY: the caller's span, which is live. The owner is atomic.
+        page.span.owner.set(unsafe { (*donor.as_ptr()).owner.shard() });
+        let donor = donor.as_ptr().expose_provenance() as u64;
+        (page.span.released, page.span.held) = (donor as OsPages, (donor >> 32) as OsPages);
+        page
+    }
+
+    /// The record of an entirely free page, the one at `start`, which was part of no span.
+    pub fn of_no_span(start: PageId) -> Self {
         let mut span = Span::new(start, Length(1), SpanState::Shared, SizeClass::NONE);
         span.free.set_range(0, GRANULES);
-        // SAFETY: the caller's span, which is live. The owner is atomic.
-        span.owner.set(unsafe { (*donor.as_ptr()).owner.shard() });
-        let donor = donor.as_ptr().expose_provenance() as u64;
-        (span.released, span.held) = (donor as OsPages, (donor >> 32) as OsPages);
         let boundaries = GranuleSet::new();
         boundaries.insert(0, GRANULES);
         Self { span, boundaries }
     }
 
-    /// The span that the page was part of. Its record stays as it was until all of its pages are
-    /// gone: whoever has looked up a live block by it may go on to use it. Meanwhile its
-    /// `allocated` is the number of its pages that are not gone.
-    pub fn donor(&self) -> NonNull<Span> {
+    /// The span that the page was part of, if it was of one. Its record stays as it was until all
+    /// of its pages are gone: whoever has looked up a live block by it may go on to use it.
+    /// Meanwhile its `allocated` is the number of its pages that are not gone.
+    pub fn donor(&self) -> Option<NonNull<Span>> {
         let addr = u64::from(self.span.released) | u64::from(self.span.held) << 32;
-        // SAFETY: `new` took the address from a pointer that is not null.
-        unsafe { NonNull::new_unchecked(ptr::with_exposed_provenance_mut(addr as usize)) }
+        NonNull::new(ptr::with_exposed_provenance_mut(addr as usize))
     }
 
     /// The record as that of a span.

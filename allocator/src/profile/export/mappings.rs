@@ -1,14 +1,14 @@
 //! The files whose code is mapped, with their build-ids: what turns an address into a place in a
 //! file.
 //!
-//! `/proc/thread-self/maps` says what is mapped where. The ELF header and the note with the
-//! build-id are read from the process's memory through `/proc/thread-self/mem`, where an address
-//! that has gone meanwhile is an error and no fault; where that may not be opened, from the file at
+//! `/proc/thread-self/maps` says what is mapped where. The headers and the note with the build-id
+//! are read from the process's memory (`elf_file`); where that may not be opened, from the file at
 //! the mapping's path.
 
 use super::scratch::Scratch;
 use crate::base::fixed_buf::FixedBuf;
 use crate::os::files::File;
+use crate::profile::elf_file::ElfFile;
 use core::ffi::CStr;
 
 /// Most mappings; the code of further ones has no file.
@@ -178,26 +178,24 @@ impl Mappings {
         // Without a header, addresses are taken as positions in the file.
         mapping.bias = mapping.start.wrapping_sub(mapping.offset);
         self.put(index, mapping);
-        let source = Source::of(base, self.name(index))?;
-        let header: [u64; 8] = source.words(0)?;
-        let (phdr_at, sizes) = (header[4], header[6]);
-        let phdr_size = (sizes >> 48) as u16 as u64;
-        let phdr_count = header[7] & 0xFFFF;
-        if header[0] as u32 != u32::from_le_bytes(*b"\x7fELF") || phdr_size != 56 {
-            return None;
-        }
-        for number in 0..phdr_count {
-            let [kind, offset, address, _, in_file, ..]: [u64; 7] =
-                source.words(phdr_at + number * phdr_size)?;
-            match kind as u32 {
-                // The segment that this mapping shows.
-                1 if offset & !0xFFF <= mapping.offset && mapping.offset < offset + in_file => {
-                    let at_start = address.wrapping_sub(offset).wrapping_add(mapping.offset);
-                    mapping.bias = mapping.start.wrapping_sub(at_start);
-                }
-                4 => source.build_id(offset, in_file, &mut mapping),
-                _ => {}
+        let (source, start) = source(base, self.name(index))?;
+        let file = ElfFile::new(&source, start, usize::MAX)?;
+        let offset = mapping.offset as usize;
+        // The segment that this mapping shows.
+        let is_shown = |position: usize, len: usize| {
+            position & !0xFFF <= offset && offset < position.saturating_add(len)
+        };
+        for segment in file.segments().filter(|segment| segment.is_loaded()) {
+            if is_shown(segment.position, segment.len) {
+                let at_start = segment.address.wrapping_sub(segment.position) as u64;
+                mapping.bias = mapping.start.wrapping_sub(at_start.wrapping_add(mapping.offset));
             }
+        }
+        if let Some(place) = file.build_id()
+            && let Some(id) = mapping.id.get_mut(..place.len())
+            && file.read_to(id, place.start)
+        {
+            mapping.id_len = place.len() as u64;
         }
         self.put(index, mapping);
         Some(())
@@ -240,52 +238,15 @@ fn hex(digits: &[u8]) -> Option<u64> {
     u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
-/// The bytes of a file that is mapped.
-struct Source {
-    file: File,
-    /// What is to be added to a position in the file.
-    base: u64,
-}
-
-impl Source {
-    /// From memory, where the start of the file is mapped at `base`, or from the file at `name`.
-    fn of(base: u64, name: &[u8]) -> Option<Self> {
-        let memory = File::open(c"/proc/thread-self/mem", libc::O_RDONLY).filter(|_| base != 0);
-        if let Some(file) = memory {
-            return Some(Self { file, base });
-        }
-        let mut path = FixedBuf::<640>::new();
-        name.iter().chain(b"\0").for_each(|&byte| path.push(byte));
-        let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
-        Some(Self { file: File::open(path, libc::O_RDONLY)?, base: 0 })
+/// Where the bytes of a file that is mapped are, and where in that it begins: in memory, where its
+/// start is mapped at `base`, or in the file at `name`.
+fn source(base: u64, name: &[u8]) -> Option<(File, usize)> {
+    let memory = File::open(c"/proc/thread-self/mem", libc::O_RDONLY).filter(|_| base != 0);
+    if let Some(memory) = memory {
+        return Some((memory, base as usize));
     }
-
-    /// Words from a position of the file on.
-    fn words<const N: usize>(&self, at: u64) -> Option<[u64; N]> {
-        let mut words = [0; N];
-        let bytes = N * 8;
-        // SAFETY: the words as bytes, borrowed mutably; any bytes are words.
-        let buffer = unsafe { core::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), bytes) };
-        let found = self.file.read_at(buffer, (self.base + at) as usize);
-        (found == bytes).then_some(words)
-    }
-
-    /// Looks for the build-id among the notes at a position of the file.
-    fn build_id(&self, at: u64, bytes: u64, mapping: &mut Mapping) {
-        const BUILD_ID: u32 = 3;
-        let (mut at, end) = (at, at.saturating_add(bytes));
-        while at < end {
-            let Some([sizes, kind_and_name]) = self.words::<2>(at) else { return };
-            let (name, id) = (sizes & 0xFFFF_FFFF, sizes >> 32);
-            let is_gnu = name == 4 && (kind_and_name >> 32) as u32 == u32::from_le_bytes(*b"GNU\0");
-            if is_gnu && kind_and_name as u32 == BUILD_ID && id <= LONGEST_ID as u64 {
-                let target = &mut mapping.id[..id as usize];
-                if self.file.read_at(target, (self.base + at + 16) as usize) == id as usize {
-                    mapping.id_len = id;
-                }
-                return;
-            }
-            at += 12 + name.next_multiple_of(4) + id.next_multiple_of(4);
-        }
-    }
+    let mut path = FixedBuf::<640>::new();
+    name.iter().chain(b"\0").for_each(|&byte| path.push(byte));
+    let path = CStr::from_bytes_until_nul(path.as_bytes()).ok()?;
+    Some((File::open(path, libc::O_RDONLY)?, 0))
 }

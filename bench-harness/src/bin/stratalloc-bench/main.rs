@@ -19,6 +19,8 @@ use bench_harness::results::{Failure, Results};
 use bench_harness::{driver, report, workloads};
 use clap::Parser;
 use std::error::Error;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -68,8 +70,10 @@ fn judge(arguments: &Compare) -> ExitCode {
     });
     match compared {
         Ok(compared) => {
-            let print = if arguments.markdown { markdown } else { table };
-            print!("{}", print(&compared, arguments.all));
+            let text = if arguments.markdown { markdown } else { table }(&compared, arguments.all);
+            if let Err(Problem::Failed(error)) = print(&text) {
+                eprintln!("error: {error}");
+            }
             ExitCode::from(u8::from(compared.is_worse()))
         }
         Err(reason) => {
@@ -80,37 +84,46 @@ fn judge(arguments: &Compare) -> ExitCode {
 }
 
 fn list(peers: &Peers) -> Result<(), Problem> {
-    println!("Workloads:");
+    let mut out = String::from("Workloads:\n");
     for workload in workloads::ALL {
         let threads = if workload.threaded { "threads" } else { "one thread" };
-        println!("  {:18} {} ({threads})", workload.name, workload.stands_for);
+        writeln!(out, "  {:18} {} ({threads})", workload.name, workload.stands_for)?;
     }
-    println!("\nReal programs:");
+    out += "\nReal programs:\n";
     for program in bench_harness::programs::catalogue::ALL {
-        println!("  {:18} {}", program.name, program.stands_for);
+        writeln!(out, "  {:18} {}", program.name, program.stands_for)?;
     }
-    println!("\nScenarios:");
+    out += "\nScenarios:\n";
     for scenario in bench_harness::scenarios::ALL {
-        println!("  {:18} {}", scenario.name, scenario.title);
+        writeln!(out, "  {:18} {}", scenario.name, scenario.title)?;
     }
-    println!("\nLatency loads:");
+    out += "\nLatency loads:\n";
     for load in bench_harness::latency::ALL {
-        println!("  {:18} {}", load.name, load.title);
+        writeln!(out, "  {:18} {}", load.name, load.title)?;
     }
-    println!("\nAllocators:");
+    out += "\nAllocators:\n";
     let (runners, failures) = driver::find(&runner_folder(peers)?, &preloads(peers)?, |_| true)?;
     for runner in &runners {
         let description = &runner.description;
-        println!("  {:18} {} {}", description.name, description.title, description.version);
-        println!("  {:18}   {}", "", description.proof);
+        let (name, title) = (&description.name, &description.title);
+        writeln!(out, "  {name:18} {title} {}", description.version)?;
+        writeln!(out, "  {:18}   {}", "", description.proof)?;
         if let Some(origin) = &runner.origin {
-            println!("  {:18}   {origin}", "");
+            writeln!(out, "  {:18}   {origin}", "")?;
         }
     }
     for failure in &failures {
-        println!("  {:18} refused: {}", failure.allocator, failure.reason);
+        writeln!(out, "  {:18} refused: {}", failure.allocator, failure.reason)?;
     }
-    Ok(())
+    print(&out)
+}
+
+/// Prints to the standard output, whose reader may have seen enough: `list | head`.
+fn print(text: &str) -> Result<(), Problem> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(()),
+    }
 }
 
 fn rewrite(arguments: &Report) -> Result<(), Problem> {
@@ -132,23 +145,23 @@ fn show(arguments: &Show) -> Result<(), Problem> {
         None => run::default_folder()?.join("results.json"),
     };
     let results = Results::load(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    println!("Commit {}, {} rounds\n", results.machine.commit, results.rounds());
+    let mut out = format!("Commit {}, {} rounds\n\n", results.machine.commit, results.rounds());
     for allocator in &results.allocators {
-        println!("{:24} {}", allocator.name, allocator.version);
+        writeln!(out, "{:24} {}", allocator.name, allocator.version)?;
         if let Some(origin) = results.origin(&allocator.name) {
-            println!("{:24}   {origin}", "");
+            writeln!(out, "{:24}   {origin}", "")?;
         }
     }
     for Failure { allocator, workload, reason } in &results.failures {
         let of = workload.as_ref().map(|name| format!(" on {name}")).unwrap_or_default();
-        println!("{:24} {reason}", format!("{allocator}{of}"));
+        writeln!(out, "{:24} {reason}", format!("{allocator}{of}"))?;
     }
-    println!("\n{}", report::summary_text(&results));
+    writeln!(out, "\n{}", report::summary_text(&results))?;
     let page = path.with_file_name("report.html");
     if page.is_file() {
-        println!("Page:    {}", page.display());
+        writeln!(out, "Page:    {}", page.display())?;
     }
-    Ok(())
+    print(&out)
 }
 
 /// Writes the report to `folder`, prints its summary and names it.

@@ -2,6 +2,7 @@
 //! test gives them.
 
 use super::*;
+use crate::sync::{AtomicU32, Rank};
 use std::cell::Cell;
 
 std::thread_local! {
