@@ -55,6 +55,21 @@ impl Chain {
         *self = Self { head: object, count: self.count + 1 };
     }
 
+    /// Takes the first object off the chain, which has one, and returns it.
+    ///
+    /// # Safety
+    /// The chain owns its objects, of which all but the last are linked.
+    #[inline(always)]
+    pub unsafe fn pop(&mut self) -> *mut FreeObject {
+        let object = self.head;
+        self.count -= 1;
+        if self.count > 0 {
+            // SAFETY: an object of the chain and not the last one, hence linked.
+            self.head = unsafe { FreeObject::next(object) };
+        }
+        object
+    }
+
     /// The addresses of the objects, each of which is read before its address is returned.
     ///
     /// # Safety

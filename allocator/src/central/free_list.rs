@@ -3,8 +3,8 @@
 //! Its lock guards the class's spans (`span_lists`). The lock is not held while the page heap is
 //! asked, nor while the memory of objects is touched. A chain that returns is walked before the
 //! lock is taken, because reading an object's link is often a cache miss, and once more while it is
-//! held, from the processor's caches. The list keeps no array of the addresses: that would take a
-//! kilobyte of the caller's stack.
+//! held, from the processor's caches. (A short one whose objects lie close together is walked once.)
+//! The list keeps no array of the addresses: that would take a kilobyte of the caller's stack.
 //!
 //! What is released to the system, and when, is the business of `release` and of the files below
 //! it. Whole magazines on their way between threads do not come here (`transfer_cache`).
@@ -19,7 +19,7 @@ use super::picks::{ChainBuilder, Picks};
 use super::shards::{self, Fetcher};
 use super::shared_pages::SHARED_PAGES;
 use super::span_alloc::{Choice, Reach};
-use super::span_cursor::{self, SpanCursor};
+use super::span_cursor;
 use super::span_lists::{Position, SpanLists};
 use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
@@ -163,6 +163,13 @@ impl CentralFreeList {
         chain: Chain,
         strict: bool,
     ) {
+        // SAFETY: the caller owns the objects of the chain, which are linked.
+        if strict && unsafe { span_cursor::is_close_together(chain) } {
+            // There are few records to bring into the processor's caches, and what a thread gives
+            // up is there: one walk will do.
+            // SAFETY: the caller gives up the chain's objects, which are of `class` and linked.
+            return unsafe { self.release_part(source, class, chain, strict) };
+        }
         let mut left = chain;
         while !left.is_empty() {
             // SAFETY: the caller owns the objects of the chain, which are linked.
@@ -195,19 +202,16 @@ impl CentralFreeList {
         let mut on_shared_pages = Chain::EMPTY;
         self.change(source, |lists, emptied| {
             steps::add_objects(part.count);
-            let mut cursor = SpanCursor::NOWHERE;
-            let mut object = part.head;
-            for _ in 0..part.count {
-                let this = object;
-                // SAFETY: the caller owns the object, which is linked. It is read before `put`,
-                // after which another thread may get it.
-                object = unsafe { FreeObject::next(this) };
-                if unlikely(!lists.put(class, this as usize, &mut cursor, emptied, strict)) {
-                    // SAFETY: the object is still the caller's, and was linked.
-                    unsafe { on_shared_pages.push_linked(this) };
+            let mut left = part;
+            loop {
+                // SAFETY: the caller gives up the objects, which are linked.
+                unsafe { lists.put(class, &mut left, emptied, strict) };
+                if left.is_empty() {
+                    break;
                 }
+                // SAFETY: the objects that are left are still the caller's, and linked.
+                unsafe { on_shared_pages.push_linked(left.pop()) };
             }
-            lists.finish_cursor(class, &cursor, emptied);
         });
         if unlikely(!on_shared_pages.is_empty()) {
             // SAFETY: the objects are the caller's, and were linked a moment ago.
@@ -232,9 +236,10 @@ impl CentralFreeList {
             let outcome = unsafe { cow::outcome_of(class, addr, lists.since) };
             let mut is_done = true;
             if outcome != FlushOutcome::Unshared {
-                let mut cursor = SpanCursor::NOWHERE;
-                is_done = lists.put(class, addr, &mut cursor, emptied, true);
-                lists.finish_cursor(class, &cursor, emptied);
+                let mut object = Chain { head: addr as *mut FreeObject, count: 1 };
+                // SAFETY: the caller gives up the object.
+                unsafe { lists.put(class, &mut object, emptied, true) };
+                is_done = object.is_empty();
             }
             (outcome, is_done)
         });

@@ -296,7 +296,7 @@ pub unsafe fn shard_of(class: SizeClass, chain: Chain) -> Option<Shard> {
     let mut object = chain.head;
     let (mut found, mut of_shared_page) = (None, None);
     for _ in 0..chain.count.min(LOOKED_AT) {
-        let span = PAGE_MAP.span(object as usize);
+        let span = PAGE_MAP.span_in_huge(object as usize);
         // SAFETY: null or a record, which is never unmapped. Of the record, which others may be
         // changing under the lock of the class, the atomic owner is read, and the state, which
         // stays while one of its blocks is the caller's.

@@ -14,6 +14,7 @@
 //! and `allocate` of the source, to which a span belongs outside of these lists. Nothing here
 //! touches the memory of an object, or calls another tier.
 
+use super::chain::Chain;
 use super::cow;
 use super::low_water::{LowWater, SearchBackoff};
 use super::os_pages::{OS_PAGE, resident_objects};
@@ -118,22 +119,24 @@ fn group_of(span: &Span, since: u32) -> Option<usize> {
     if span.released != 0 && resident_objects(span).count() == 0 {
         return Some(0);
     }
-    // Rounded down, eighths of less than all objects are at most 7.
-    Some(1 + ((u32::from(span.allocated) * info.eighths) >> 16) as usize)
+    Some(info.group(span.allocated))
 }
 
-/// Whether `addr`, at which no object of a span of `class` starts, lies on no shared page. If so,
+/// Whether `addr`, which is no object in use of a span of `class`, lies on no shared page. If so,
 /// aborts if `strict`.
 #[cold]
 #[inline(never)]
-fn is_not_on_shared_page(class: SizeClass, addr: usize, strict: bool) -> bool {
+fn is_misplaced(class: SizeClass, addr: usize, strict: bool) -> bool {
     if SharedPage::at(addr).is_some() {
         return false;
     }
     if strict {
+        let size = class.size();
+        if SpanCursor::at(class, addr).is_some_and(|span| span.is_object(addr)) {
+            fatal(format_args!("double free: {addr:#x}, a block of {size} bytes"));
+        }
         fatal(format_args!(
-            "invalid free: {addr:#x} does not point to the start of a block of {} bytes",
-            class.size()
+            "invalid free: {addr:#x} does not point to the start of a block of {size} bytes"
         ));
     }
     true
@@ -311,58 +314,64 @@ impl SpanLists {
         }
     }
 
-    /// Marks the object at `addr` as free in its span, which `cursor` remembers. Accounts for the
-    /// span before, if that was another one. Aborts for what is not an object, or free already, if
-    /// `strict`; passes over it otherwise. Returns false, and has done nothing, if the object lies
-    /// on a shared page.
+    /// Marks objects of a chain of `class` as free in their spans, up to the first one that lies on a
+    /// shared page: that one and all behind it stay in `chain`. Aborts for what is not an object, or
+    /// free already, if `strict`; passes over it otherwise.
+    ///
+    /// # Safety
+    /// The caller gives up the chain's objects, of which all but the last are linked. The chain ends
+    /// where its count says, or before that at a null link.
     #[inline(always)]
-    pub fn put(
+    pub unsafe fn put(
         &mut self,
         class: SizeClass,
-        addr: usize,
-        cursor: &mut SpanCursor,
+        chain: &mut Chain,
         emptied: &mut List<Span>,
         strict: bool,
-    ) -> bool {
-        if addr.wrapping_sub(cursor.addr) >= cursor.bytes {
-            self.finish_cursor(class, cursor, emptied);
-            *cursor = SpanCursor::at(class, addr);
-        }
-        // SAFETY: the cursor's span is null or a live span of this class, whose record the lock
-        // guards. No other reference to it exists.
-        let record = unsafe { cursor.span.as_mut() };
-        let index = cursor.index_of(addr);
-        let (Some(record), Some(index)) = (record, index) else {
-            return is_not_on_shared_page(class, addr, strict);
-        };
-        if record.free.set(index) {
-            if strict {
-                fatal(format_args!("double free: {addr:#x}, a block of {} bytes", class.size()));
+    ) {
+        while !chain.is_empty() {
+            let addr = chain.head as usize;
+            if let Some(cursor) = SpanCursor::at(class, addr) {
+                // SAFETY: the caller gives up the objects, which are linked but for the last; the
+                // lock is held, and no reference to the span's record exists.
+                let count = unsafe { cursor.put_run(chain) };
+                if count > 0 {
+                    self.note_returned(class, cursor.span(), count, emptied);
+                    continue;
+                }
             }
-            return true;
+            if addr == 0 {
+                *chain = Chain::EMPTY;
+                return;
+            }
+            if !is_misplaced(class, addr, strict) {
+                return;
+            }
+            // SAFETY: the caller gives up the chain's objects, which are linked but for the last.
+            unsafe { chain.pop() };
         }
-        cursor.count += 1;
-        true
     }
 
-    /// Accounts for the objects that returned to the span of `cursor`.
-    pub fn finish_cursor(
+    /// Accounts for `count` objects, at least one, that returned to `span`.
+    #[inline(always)]
+    fn note_returned(
         &mut self,
         class: SizeClass,
-        cursor: &SpanCursor,
+        span: *mut Span,
+        count: usize,
         emptied: &mut List<Span>,
     ) {
-        // A span that no object returned to was accounted for before, and may be gone.
-        if cursor.count == 0 {
-            return;
-        }
-        // SAFETY: an object has just returned to the span, so it is a live span of this class; the
+        // SAFETY: objects have just returned to the span, so it is a live span of this class; the
         // lock guards its record. No other reference to it exists.
-        let record = unsafe { &mut *cursor.span };
-        record.allocated -= cursor.count as u16;
+        let record = unsafe { &mut *span };
+        record.allocated -= count as u16;
         record.searched = false;
-        self.free += cursor.count;
-        self.refile(class, cursor.span, emptied);
+        self.free += count;
+        // Most spans stay in their group, as `group_of` would say.
+        let is_plain = record.released == 0 && self.since == 0 && record.allocated > 0;
+        if !is_plain || usize::from(record.group) != class.info().group(record.allocated) {
+            self.refile(class, span, emptied);
+        }
     }
 
     /// Puts a span that objects returned to where it belongs now: into the list of its group, or,

@@ -257,6 +257,37 @@ proptest! {
         prop_assert_eq!(model.source.spans(), 0);
     }
 
+    /// In whatever order they come: what is in use returns, and what is free already, or in the
+    /// middle of an object, counts for nothing.
+    #[test]
+    fn what_is_free_or_no_object_counts_for_nothing(
+        size in prop::sample::select(&[48, 64, 112, 240, 1024][..]),
+        kinds in prop::collection::vec(0..3, 1..120),
+        order: u64,
+    ) {
+        let mut model = Model::new(size);
+        let got = model.fetch(kinds.len());
+        let mut kinds = kinds;
+        kinds.resize(got.len(), 0);
+        let of = |kind| got.iter().zip(&kinds).filter(move |&(_, &found)| found == kind);
+        let free: Vec<usize> = of(1).map(|(&addr, _)| addr).collect();
+        let kept: Vec<usize> = of(2).map(|(&addr, _)| addr).collect();
+        model.release(&free);
+        let mut addrs: Vec<usize> = got
+            .iter()
+            .filter(|&&addr| model.source.has(addr))
+            .map(|addr| if kept.contains(addr) { addr + 16 } else { *addr })
+            .collect();
+        let len = addrs.len().max(1);
+        addrs.rotate_left(order as usize % len);
+        addrs.sort_by_key(|addr| addr.wrapping_mul(order as usize | 1) >> 60);
+        // SAFETY: all are objects of spans that live, or lie in `kept` ones, and the test uses none
+        // of them any more; odd links overwrite the content of `kept`.
+        unsafe { model.list.salvage(&model.source, model.class, chain(&addrs)) };
+        model.held = kept;
+        model.check();
+    }
+
     /// Two threads that write to their own blocks must not fight for a cache line: what is carved
     /// out of fresh memory goes to one thread line by line.
     #[test]
@@ -362,6 +393,20 @@ fn salvage_passes_over_what_is_free_already() {
     model.check();
     model.release(&[keep]);
     model.check();
+}
+
+/// A chain of which only the most is known that it can have ends at a null link.
+#[test]
+fn a_chain_ends_at_a_null_link() {
+    let mut model = Model::new(48);
+    for count in [1, 5, 40] {
+        let got = model.fetch(count);
+        model.held.retain(|addr| !got.contains(addr));
+        let chain = Chain { count: crate::config::MAGAZINE_MAX_COUNT, ..chain(&got) };
+        // SAFETY: the model held the objects and gives them up.
+        unsafe { model.list.release(&model.source, model.class, chain) };
+        model.check();
+    }
 }
 
 /// The locks hold under contention, and no object is ever with two threads.

@@ -53,6 +53,14 @@ impl ClassInfo {
             None
         }
     }
+
+    /// The group of spans (`central::spans_by_shard`) of which `allocated` objects are allocated,
+    /// less than all, and none of whose pages is released: 1 to 8.
+    #[inline(always)]
+    pub const fn group(&self, allocated: u16) -> usize {
+        // Rounded down, eighths of less than all objects are at most 7.
+        1 + ((allocated as u32 * self.eighths) >> 16) as usize
+    }
 }
 
 const STEP: usize = MIN_ALIGN;
