@@ -150,7 +150,6 @@ pub extern "C" fn memalign(alignment: usize, size: usize) -> *mut c_void {
 /// The old BSD `valloc`: page-aligned.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_valloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn valloc(size: usize) -> *mut c_void {
     allocate_page_aligned(size)
 }
@@ -158,7 +157,6 @@ pub extern "C" fn valloc(size: usize) -> *mut c_void {
 /// `valloc` with the size rounded up to whole pages.
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_pvalloc"))]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn pvalloc(size: usize) -> *mut c_void {
     allocate_whole_pages(size)
 }

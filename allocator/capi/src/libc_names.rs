@@ -67,14 +67,12 @@ pub extern "C" fn __libc_memalign(alignment: usize, size: usize) -> *mut c_void 
 
 /// `valloc`.
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_valloc(size: usize) -> *mut c_void {
     aligned::allocate_page_aligned(size)
 }
 
 /// `pvalloc`.
 #[unsafe(no_mangle)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn __libc_pvalloc(size: usize) -> *mut c_void {
     aligned::allocate_whole_pages(size)
 }

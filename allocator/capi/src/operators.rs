@@ -94,7 +94,6 @@ extern "C" fn new_nothrow_through(size: usize, form: Form) -> *mut c_void {
 /// `new[]` with an alignment.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> *mut c_void {
     type Function = extern "C" fn(usize, usize) -> *mut c_void;
     match find(form) {
@@ -107,7 +106,6 @@ extern "C" fn new_aligned_through(size: usize, alignment: usize, form: Form) -> 
 /// `new` and `new[]` with an alignment, `nothrow`.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 extern "C" fn new_aligned_nothrow_through(
     size: usize,
     alignment: usize,
@@ -148,7 +146,6 @@ unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form:
 /// `delete[]` with an alignment, and the `nothrow` forms.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize, form: Form) {
     match find(form) {
         // SAFETY: a form of `delete` with an alignment.
@@ -163,7 +160,6 @@ unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize
 /// The sized forms of `delete` with an alignment.
 #[cold]
 #[inline(never)]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 unsafe extern "C" fn delete_sized_aligned_through(
     block: *mut c_void,
     size: usize,
@@ -236,7 +232,6 @@ pub extern "C" fn operator_new_array_aligned(size: usize, alignment: usize) -> *
 
 /// `operator new(size_t, align_val_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnwmSt11align_val_tRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_aligned_nothrow(
     size: usize,
     alignment: usize,
@@ -250,7 +245,6 @@ pub extern "C" fn operator_new_aligned_nothrow(
 
 /// `operator new[](size_t, align_val_t, nothrow_t const&)`.
 #[unsafe(export_name = "_ZnamSt11align_val_tRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub extern "C" fn operator_new_array_aligned_nothrow(
     size: usize,
     alignment: usize,
