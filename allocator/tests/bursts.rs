@@ -2,6 +2,9 @@
 //! them, and goes on with another range: what is left between survivors is used by the next range,
 //! whatever its sizes are. So the heap holds little more than the largest burst.
 
+mod random;
+
+use random::Random;
 use stratalloc::{MallocExtension, Stratalloc, stats};
 
 #[global_allocator]
@@ -15,19 +18,13 @@ const BURSTS: usize = 24;
 
 #[test]
 fn bursts_of_other_sizes_use_what_lies_between_survivors() {
-    let mut state = 88_172_645_463_325_252_u64;
-    let mut random = move |end: usize| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state % end as u64) as usize
-    };
+    let mut random = Random(88_172_645_463_325_252);
     let mut blocks: Vec<Box<[u8]>> = Vec::with_capacity(LIVE / 16);
     let (mut live, mut most_held) = (0, 0);
     for burst in 0..BURSTS {
         let base = 16 << (burst * 3 % 8);
         while live < LIVE && blocks.len() < blocks.capacity() {
-            let size = base + random(3 * base);
+            let size = base + random.below(3 * base);
             blocks.push(vec![burst as u8; size].into_boxed_slice());
             live += size;
         }
@@ -36,7 +33,7 @@ fn bursts_of_other_sizes_use_what_lies_between_survivors() {
             .max(now.in_use + now.central_free - now.central_released + now.page_heap_free);
         blocks.retain(|block| {
             assert!(block.iter().all(|&byte| byte == block[0]), "a block was overwritten");
-            let survives = random(SURVIVORS) == 0;
+            let survives = random.below(SURVIVORS) == 0;
             live -= if survives { 0 } else { block.len() };
             survives
         });

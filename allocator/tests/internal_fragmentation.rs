@@ -3,22 +3,18 @@
 //!
 //! A process of its own, because the figures are the process's.
 
+mod random;
+
+use random::Random;
 use std::alloc::{Layout, alloc, dealloc};
 use stratalloc::{MallocExtension, Stratalloc};
 
 #[global_allocator]
 static GLOBAL: Stratalloc = Stratalloc;
 
-/// Numbers without a pattern that could coincide with how magazines are filled (xorshift).
-struct Random(u64);
-
-impl Random {
-    fn in_range(&mut self, least: usize, most: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        least + (self.0 >> 11) as usize % (most - least + 1)
-    }
+/// A number without a pattern that could coincide with how magazines are filled.
+fn in_range(random: &mut Random, least: usize, most: usize) -> usize {
+    least + (random.next() >> 11) as usize % (most - least + 1)
 }
 
 fn estimated() -> usize {
@@ -32,9 +28,9 @@ fn rounding_is_estimated_and_falls_with_what_is_freed() {
     let sizes: Vec<usize> = (0..40_060)
         .map(|i| {
             if i < 40_000 {
-                random.in_range(1, 1 << 10)
+                in_range(&mut random, 1, 1 << 10)
             } else {
-                random.in_range(40 << 10, 1 << 20)
+                in_range(&mut random, 40 << 10, 1 << 20)
             }
         })
         .collect();

@@ -2,6 +2,9 @@
 //! its content and its alignment, whichever thread frees it, and the heap does
 //! not grow by every size's peak.
 
+mod random;
+
+use random::Random;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
@@ -14,22 +17,6 @@ static GLOBAL: Stratalloc = Stratalloc;
 const LIVE: usize = 6 << 20;
 const PHASES: usize = 16;
 const THREADS: u64 = 3;
-
-/// Numbers without a library: xorshift.
-struct Random(u64);
-
-impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % end as u64) as usize
-    }
-}
 
 /// A block that is filled with a tag of its own.
 struct Block {

@@ -4,6 +4,9 @@
 //! Every block is filled with a pattern of its own, which whoever frees it checks: two owners of
 //! one byte cannot both find what they wrote.
 
+mod random;
+
+use random::Random;
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use std::sync::mpsc;
@@ -17,25 +20,7 @@ static GLOBAL: Stratalloc = Stratalloc;
 /// How long each scenario runs.
 const SECONDS: u64 = 2;
 
-/// Numbers without a library: xorshift.
-struct Random(u64);
-
 impl Random {
-    fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, end: u64) -> usize {
-        (self.next() % end) as usize
-    }
-
     /// Mostly small, every order of magnitude up to a few hundred KiB.
     fn layout(&mut self) -> Layout {
         let bits = self.below(16) + self.below(4);
@@ -137,7 +122,7 @@ fn blocks_exchanged_through_slots_stay_intact() {
                         if random.below(8) == 0 {
                             block.resize(&mut random);
                         }
-                        let slot = &SLOTS[random.below(SLOTS.len() as u64)];
+                        let slot = &SLOTS[random.below(SLOTS.len())];
                         let old = slot.swap(Box::into_raw(block), Ordering::AcqRel);
                         if !old.is_null() {
                             // SAFETY: whoever takes a pointer out of a slot owns it.
@@ -242,7 +227,7 @@ fn memory_is_released_while_threads_allocate() {
                         blocks.push(Block::new(&mut random));
                     }
                     while blocks.len() > 300 {
-                        let index = random.below(blocks.len() as u64);
+                        let index = random.below(blocks.len());
                         drop(blocks.swap_remove(index));
                     }
                 }
