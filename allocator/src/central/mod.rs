@@ -30,7 +30,7 @@
 //! * `idle_look`: looking at what lies idle, some classes at a time. `lean`: how much may.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
-//! * `convert`: making spans into shared pages.
+//! * `convert`: making spans into shared pages; `fetch_shared`: fetching from those.
 //! * `ebb`: emptying caches where a program frees nearly all it had.
 //! * `fork`: what a forked child undoes.
 //! * `tier`: refill and flush, as the thread caches see them.
@@ -93,6 +93,7 @@ mod growth;
 
 mod convert;
 mod ebb;
+mod fetch_shared;
 
 mod fork;
 mod tier;

@@ -14,7 +14,7 @@ use super::cow::{FlushOutcome, state};
 use super::shards::{self, Fetcher, ShardSet};
 use super::shared_pages::SHARED_PAGES;
 use super::span_alloc::{Choice, Reach};
-use super::span_source::{PageHeapSource, SpanSource};
+use super::span_source::PageHeapSource;
 use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
@@ -200,49 +200,6 @@ impl Central {
     ) -> Chain {
         let instead = || self.pop_too_many(class);
         self.lists[class.index()].fetch(source, class, fetcher, request, choice, instead)
-    }
-
-    /// Fills holes for `class` on pages that several classes share, converts spans to such pages
-    /// for it, and uses up what lies free between spans: before lines of other threads' spans are
-    /// taken, and before anything becomes resident. Empty if there is nothing of it.
-    #[cold]
-    #[inline(never)]
-    fn fetch_shared(
-        &self,
-        source: &PageHeapSource,
-        class: SizeClass,
-        fetcher: &Fetcher,
-        request: usize,
-    ) -> Chain {
-        let strangers = fetcher.strangers(class);
-        loop {
-            let chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
-            if !chain.is_empty() {
-                source.handed_out(chain.count * class.size());
-                return chain;
-            }
-            if !self.convert_some(class, strangers) {
-                return self.fetch_leftovers(source, class, fetcher, request);
-            }
-        }
-    }
-
-    /// Fills pages that lie free between used ones, where no span of the class finds room, if the
-    /// program's sizes shift. Such pages stay behind where shared pages are emptied, one by one.
-    fn fetch_leftovers(
-        &self,
-        source: &PageHeapSource,
-        class: SizeClass,
-        fetcher: &Fetcher,
-        request: usize,
-    ) -> Chain {
-        if !self.lean_caches.is_shifting() {
-            return Chain::EMPTY;
-        }
-        let (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
-        source.grown_by_leftovers(pages.bytes());
-        source.handed_out(chain.count * class.size());
-        chain
     }
 
     /// Notes what a refill did to memory, beyond handing out objects of spans that were there.

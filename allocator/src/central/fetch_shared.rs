@@ -1,0 +1,39 @@
+//! Fetching from shared pages, for a refill that finds nothing near: holes, spans that are converted
+//! for it, and what lies free between used pages.
+//!
+//! Before lines of other threads' spans are taken, and before anything becomes resident (`tier`).
+
+use super::all_classes::Central;
+use super::chain::Chain;
+use super::shards::Fetcher;
+use super::shared_pages::SHARED_PAGES;
+use super::span_source::{PageHeapSource, SpanSource};
+use crate::page::size_class::SizeClass;
+
+impl Central {
+    /// Fills holes for `class` on pages that several classes share, and converts spans to such
+    /// pages for it. If there is neither, and the program's sizes shift, fills pages that lie free
+    /// between used ones, where no span of the class finds room. Empty if there is nothing of it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fetch_shared(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+    ) -> Chain {
+        let strangers = fetcher.strangers(class);
+        let mut chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        while chain.is_empty() && self.convert_some(class, strangers) {
+            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        }
+        if chain.is_empty() && self.lean_caches.is_shifting() {
+            let pages;
+            (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
+            source.grown_by_leftovers(pages.bytes());
+        }
+        source.handed_out(chain.count * class.size());
+        chain
+    }
+}
