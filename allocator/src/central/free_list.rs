@@ -3,7 +3,7 @@
 //! Its lock guards the class's spans (`span_lists`). The lock is not held while the page heap is
 //! asked, nor while the memory of objects is touched. A chain that returns is walked before the
 //! lock is taken, because reading an object's link is often a cache miss, and once more while it is
-//! held, from the processor's caches. (A short one whose objects lie close together is walked once.)
+//! held, from the processor's caches; a short one whose objects lie close together is walked once.
 //! The list keeps no array of the addresses: that would take a kilobyte of the caller's stack.
 //!
 //! What is released to the system, and when, is the business of `release` and of the files below

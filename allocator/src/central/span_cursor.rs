@@ -2,9 +2,10 @@
 //!
 //! [`SpanCursor`] takes back as many objects in a row as lie in one span, so that neighbours are
 //! not looked up again. [`RecordPrefetch`] and [`cut_off`] bring what the lookup reads into the
-//! processor's caches before the lock is taken: where blocks die in no order, each lies in a span of
-//! its own, whose record nobody looked at lately. Read one after the other, under the lock, these
-//! records were most of what a free costs. [`is_close_together`] tells chains that need none of it.
+//! processor's caches before the lock is taken: where blocks die in no order, each lies in a span
+//! of its own, whose record nobody looked at lately. Read one after the other, under the lock,
+//! these records were most of what a free costs. [`is_close_together`] tells chains that need none
+//! of it.
 //!
 //! A cursor belongs to one call and lies on its stack. It reads and writes records that the lock of
 //! the class guards; the rest needs no lock.
@@ -132,12 +133,6 @@ impl SpanCursor {
         addr.wrapping_sub(self.addr)
     }
 
-    /// The number of the object that `addr` lies in. Means nothing unless that is in the span.
-    #[inline(always)]
-    fn number(&self, addr: usize) -> usize {
-        ((self.offset(addr) as u64).wrapping_mul(self.info.reciprocal) >> 40) as usize
-    }
-
     /// Whether an object begins at `addr`, which lies in the span.
     pub fn is_object(&self, addr: usize) -> bool {
         self.info.object_at(self.offset(addr)).is_some()
@@ -159,12 +154,13 @@ impl SpanCursor {
         let size = self.info.size as usize;
         // SAFETY: the lock guards the record, and nobody else has a reference to it.
         let free = unsafe { &mut (*self.span).free };
-        let mut number = self.number(chain.head as usize) / 64 % WORDS;
+        let first = self.info.object_around(self.offset(chain.head as usize));
+        let mut number = first / 64 % WORDS;
         let mut word = free.word(number);
         let before = chain.count;
         loop {
-            let (offset, index) =
-                (self.offset(chain.head as usize), self.number(chain.head as usize));
+            let offset = self.offset(chain.head as usize);
+            let index = self.info.object_around(offset);
             if offset >= self.bytes || index * size != offset {
                 break;
             }

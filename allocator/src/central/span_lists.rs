@@ -314,13 +314,13 @@ impl SpanLists {
         }
     }
 
-    /// Marks objects of a chain of `class` as free in their spans, up to the first one that lies on a
-    /// shared page: that one and all behind it stay in `chain`. Aborts for what is not an object, or
-    /// free already, if `strict`; passes over it otherwise.
+    /// Marks objects of a chain of `class` as free in their spans, up to the first one that lies on
+    /// a shared page: that one and all behind it stay in `chain`. Aborts for what is not an object,
+    /// or free already, if `strict`; passes over it otherwise.
     ///
     /// # Safety
-    /// The caller gives up the chain's objects, of which all but the last are linked. The chain ends
-    /// where its count says, or before that at a null link.
+    /// The caller gives up the chain's objects, of which all but the last are linked. The chain
+    /// ends where its count says, or before that at a null link.
     #[inline(always)]
     pub unsafe fn put(
         &mut self,

@@ -42,11 +42,18 @@ pub struct ClassInfo {
 }
 
 impl ClassInfo {
+    /// The number of the object that lies `offset` bytes behind the start of its span. Means nothing
+    /// unless that is in the span.
+    #[inline(always)]
+    pub const fn object_around(&self, offset: usize) -> usize {
+        ((offset as u64).wrapping_mul(self.reciprocal) >> 40) as usize
+    }
+
     /// The number of the object that begins `offset` bytes behind the start of its span; `None` if
     /// none does.
     #[inline(always)]
     pub const fn object_at(&self, offset: usize) -> Option<usize> {
-        let index = ((offset as u64 * self.reciprocal) >> 40) as usize;
+        let index = self.object_around(offset);
         if index * self.size as usize == offset && index < self.objects as usize {
             Some(index)
         } else {

@@ -140,8 +140,9 @@ impl Lists {
     ) {
         self.pages += 1;
         self.free += GRANULES;
-        // SAFETY: the caller's. A block of any class fits on a free page, so something lives on it
-        // from here on, as on all pages of these lists.
+        // SAFETY: the caller says that this is the record of a shared page in no list. A block of
+        // any class fits on a free page, so something lives on it from here on, as on all pages of
+        // these lists.
         unsafe { self.take_from(page, class, shard, request, out) };
     }
 
@@ -158,7 +159,7 @@ impl Lists {
         request: usize,
         out: &mut Picks,
     ) {
-        // SAFETY: the caller's.
+        // SAFETY: the caller says that this is the record of a shared page; the lock guards it.
         let Some(page) = (unsafe { SharedPage::of(found) }) else { return };
         let len = class.size() / MIN_ALIGN;
         let align = alignment(len);

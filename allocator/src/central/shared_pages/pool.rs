@@ -133,7 +133,7 @@ impl SharedPages {
             let Some(record) = lists.new_record() else { break };
             let record = record.as_ptr();
             let Some(start) = PAGE_HEAP.take_leftover(span) else {
-                // SAFETY: not in use.
+                // SAFETY: the record is this call's since a moment ago, and in no list.
                 unsafe { lists.unused.push_front(record.cast()) };
                 break;
             };
@@ -300,7 +300,7 @@ unsafe fn enter_blocks(records: &[*mut SharedPage; MOST], start: usize, end: usi
     let mut at = start;
     while at < end {
         let here = end.min((at / PAGE_SIZE + 1) * PAGE_SIZE);
-        // SAFETY: the caller's.
+        // SAFETY: the caller says that the record is complete and that nobody else uses it.
         let page = unsafe { &mut *records[at / PAGE_SIZE] };
         let continues = here < end && !here.is_multiple_of(size);
         page.enter(granule_of(at), (here - at) / MIN_ALIGN, continues);
@@ -308,7 +308,7 @@ unsafe fn enter_blocks(records: &[*mut SharedPage; MOST], start: usize, end: usi
     }
     let mut block = start;
     while block < end {
-        // SAFETY: the caller's.
+        // SAFETY: as above, and the block begins within these pages.
         unsafe { (*records[block / PAGE_SIZE]).begin_block(granule_of(block)) };
         block += size;
     }
