@@ -3,7 +3,8 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use std::{ptr, thread};
 
 use stratalloc_tests::compile::{self, Link};
 use stratalloc_tests::library;
@@ -24,6 +25,32 @@ fn ours_and_the_systems(arguments: &[&str]) -> (i64, i64) {
     (kib(compile::command("small_memory.c", Link::Preload), arguments), kib(system, arguments))
 }
 
+/// Has the kernel forget what it knows of a file that is on the disk, and waits until it has: what
+/// it is still at work with stays at first.
+fn forget(file: &File) {
+    let len = file.metadata().expect("the file").len() as usize;
+    let (fd, none) = (file.as_raw_fd(), ptr::null_mut());
+    // SAFETY: a new mapping, which is only asked about.
+    let mapping = unsafe { libc::mmap(none, len, libc::PROT_READ, libc::MAP_SHARED, fd, 0) };
+    assert_ne!(mapping, libc::MAP_FAILED);
+    let mut pages = vec![0; len.div_ceil(4096)];
+    let end = Instant::now() + LIMIT;
+    loop {
+        // SAFETY: a call of the system on a file that is open.
+        let advised = unsafe { libc::posix_fadvise(fd, 0, 0, libc::POSIX_FADV_DONTNEED) };
+        // SAFETY: the mapping, and a byte for each of its pages, which are not smaller than 4 KiB.
+        let asked = unsafe { libc::mincore(mapping, len, pages.as_mut_ptr()) };
+        assert_eq!((advised, asked), (0, 0));
+        if pages.iter().all(|page| page & 1 == 0) {
+            break;
+        }
+        assert!(Instant::now() < end, "the file stays in the kernel's memory");
+        thread::sleep(Duration::from_millis(10));
+    }
+    // SAFETY: the mapping, which nothing refers to any more.
+    unsafe { libc::munmap(mapping, len) };
+}
+
 /// How much of the library's code is there. Of a copy that no process has and that is read from the
 /// file: what was written a moment ago lies in larger pieces in the kernel's memory, and is mapped
 /// in those.
@@ -33,9 +60,7 @@ fn code(what: &str) -> i64 {
     fs::copy(library::shared(), &copy).expect("a copy of the library");
     let file = File::open(&copy).expect("the copy");
     file.sync_all().expect("it is on the disk");
-    // SAFETY: a call of the system on a file that is open.
-    let advised = unsafe { libc::posix_fadvise(file.as_raw_fd(), 0, 0, libc::POSIX_FADV_DONTNEED) };
-    assert_eq!(advised, 0);
+    forget(&file);
     let mut program = compile::command("small_memory.c", Link::Preload);
     // That variable is none of the library's options, which it would say.
     program.env("LD_PRELOAD", &copy).env_remove("STRATALLOC_EXPECT");
