@@ -64,6 +64,14 @@ impl Central {
         self.note_reported(self.count_home(class, objects));
     }
 
+    /// Notes that blocks of shared pages returned to these, of `bytes` together. The caller holds no
+    /// lock.
+    pub(super) fn note_shared_home(&self, bytes: usize) {
+        if !HARDENED {
+            self.note_reported(self.lists[SizeClass::SHARED.index()].home_to_report(bytes));
+        }
+    }
+
     /// Counts `objects` of `class` that come home, and returns the bytes that are to be noted.
     #[inline]
     pub(super) fn count_home(&self, class: SizeClass, objects: usize) -> usize {

@@ -5,10 +5,12 @@
 
 use super::all_classes::Central;
 use super::chain::Chain;
+use super::convert;
 use super::shards::Fetcher;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, SpanSource};
 use crate::page::size_class::SizeClass;
+use crate::parameters::{self, Id};
 
 impl Central {
     /// Fills holes for `class` on pages that several classes share, and converts spans to such
@@ -24,15 +26,41 @@ impl Central {
         request: usize,
     ) -> Chain {
         let strangers = fetcher.strangers(class);
-        let mut chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        let mut chain = Chain::EMPTY;
+        if SHARED_PAGES.may_have(class) {
+            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        }
         while chain.is_empty() && self.convert_some(class, strangers) {
             chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
         }
+        source.handed_out(chain.count * class.size());
         if chain.is_empty() && self.lean_caches.is_shifting() {
-            let pages;
-            (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
-            source.grown_by_leftovers(pages.bytes());
+            chain = self.fetch_of_leftovers(source, class, fetcher, request);
         }
+        chain
+    }
+
+    /// Makes pages shared ones that lie free and resident between used ones, where a span of
+    /// `class` finds no room, and fetches from them. Empty if there is none, or pages are not to be
+    /// shared.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fetch_of_leftovers(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+    ) -> Chain {
+        // A span of one page goes wherever such a page would.
+        let is_of_use = class.info().pages > 1
+            && convert::may_share(class)
+            && parameters::get(Id::SharePages) != 0;
+        if !is_of_use {
+            return Chain::EMPTY;
+        }
+        let (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
+        source.grown_by_leftovers(pages.bytes());
         source.handed_out(chain.count * class.size());
         chain
     }

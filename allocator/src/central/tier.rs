@@ -72,6 +72,9 @@ pub trait CentralTier: Copy {
 
     /// Whether next to nothing is in use any more, so that caches should be emptied.
     fn is_ebbing(self) -> bool;
+
+    /// Notes that blocks of shared pages returned to these, of `bytes` together.
+    fn note_shared_home(self, bytes: usize);
 }
 
 /// [`CENTRAL`], the tier of the process.
@@ -132,6 +135,11 @@ impl CentralTier for SharedTier {
     fn is_ebbing(self) -> bool {
         CENTRAL.lean_caches.is_ebbing()
     }
+
+    #[inline(always)]
+    fn note_shared_home(self, bytes: usize) {
+        CENTRAL.note_shared_home(bytes);
+    }
 }
 
 /// Whether a magazine was ever put into a transfer cache. A small program never does, and need not
@@ -182,7 +190,7 @@ impl Central {
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
-            return self.pop_any(class);
+            return self.fetch_last(&source, class, &fetcher, request);
         }
         chain
     }
@@ -246,11 +254,22 @@ impl Central {
         Chain::EMPTY
     }
 
-    /// Any magazine of the transfer cache. Empty if there is none.
+    /// Where no span can be had: any magazine of the transfer cache, or else what lies free between
+    /// used pages. Empty if there is neither.
     #[cold]
     #[inline(never)]
-    fn pop_any(&self, class: SizeClass) -> Chain {
-        self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL)
+    fn fetch_last(
+        &self,
+        source: &PageHeapSource,
+        class: SizeClass,
+        fetcher: &Fetcher,
+        request: usize,
+    ) -> Chain {
+        let any = self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL);
+        if !any.is_empty() {
+            return any;
+        }
+        self.fetch_of_leftovers(source, class, fetcher, request)
     }
 
     /// A magazine of the transfer cache that is one too many for its shard to fetch it, for a

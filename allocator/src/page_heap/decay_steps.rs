@@ -28,6 +28,9 @@ const TORN_DOWN_MORE_OF_LARGE: usize = 3;
 const TORN_DOWN_LEAST: usize = PAGES_PER_HUGE;
 /// How many times what it freed a call releases then, so that few frees of large blocks suffice.
 const TORN_DOWN_OWN: usize = 8;
+/// A teardown that has begun goes on until what is free is less than one so-many-th of what is in
+/// use: its last calls may be the program's last ones.
+const TORN_DOWN_LEFT: usize = 2;
 
 impl Inner {
     /// For operations that allocate or free pages: the pages to release at once, 0 unless
@@ -65,7 +68,8 @@ impl Inner {
         let free = self.free_resident;
         let large = Length::for_bytes(self.large_bytes).0;
         let in_use = self.in_spans() * TORN_DOWN_SHARE + large * TORN_DOWN_MORE_OF_LARGE;
-        if free < TORN_DOWN_LEAST || in_use > free {
+        let begins = in_use <= free;
+        if free < TORN_DOWN_LEAST || !begins && self.in_spans() > free * TORN_DOWN_LEFT {
             return 0;
         }
         // Whoever set a longer time wants memory to stay. With 0 it is gone.
@@ -73,8 +77,12 @@ impl Inner {
         if self.huge_pages < DECAY_MIN_HUGE || time_ms == 0 || time_ms > DECAY_MS as usize {
             return 0;
         }
+        let now_ms = os.now_ms();
+        if !begins && !self.teardown.is_going_on(now_ms) {
+            return 0;
+        }
         let pages = free.min(TORN_DOWN_OWN * own + OF_OTHERS);
-        if self.teardown.begin(pages, free, os.now_ms()) { pages } else { 0 }
+        if self.teardown.begin(pages, free, now_ms) { pages } else { 0 }
     }
 
     /// How many of the `all` pages that should be released a call releases that allocated or freed

@@ -27,6 +27,10 @@ const LONG_ROUND_MS: u64 = 10_000;
 const WEIGHT: usize = 4;
 /// A pause does not count where so many times as much is free as was given back in vain so far.
 const LARGER: usize = 2;
+/// Milliseconds without giving back after which a teardown is over.
+const OVER_MS: u64 = 1_000;
+/// It is over as well when one so-many-th of what it gave back is needed again.
+const OVER_SHARE: usize = 8;
 
 /// What is known of the last teardowns. Amounts are pages, or any other unit.
 pub struct Teardown {
@@ -63,6 +67,14 @@ impl Teardown {
     /// Whether memory may be given back at `now_ms`, for all that is known, of which `free` is free.
     pub fn may_begin(&self, free: usize, now_ms: u64) -> bool {
         now_ms >= self.until_ms || free / LARGER > self.wasted
+    }
+
+    /// Whether a teardown that has begun goes on at `now_ms`: it gave back a moment ago, and little
+    /// of that was needed since.
+    pub fn is_going_on(&self, now_ms: u64) -> bool {
+        self.released > 0
+            && now_ms.saturating_sub(self.last_ms) < OVER_MS
+            && self.faulted <= self.released / OVER_SHARE
     }
 
     /// Whether `amount` of what is `free` shall be given back at `now_ms`; notes that it is, if so.
@@ -104,6 +116,20 @@ mod tests {
     fn the_first_teardown_gives_back_at_once_in_as_many_parts_as_it_takes() {
         let mut teardown = Teardown::new();
         assert!((0..10).all(|_| teardown.begin(500, 5_000, 1_000)));
+    }
+
+    /// What is in use at its end must not decide when it ends: it may be all that the program has.
+    #[test]
+    fn a_teardown_goes_on_until_it_is_quiet_or_its_memory_is_needed() {
+        let mut teardown = Teardown::new();
+        assert!(!teardown.is_going_on(0), "it has not begun");
+        assert!(teardown.begin(800, 5_000, 1_000));
+        assert!(teardown.is_going_on(1_000) && teardown.is_going_on(1_999));
+        assert!(!teardown.is_going_on(1_000 + OVER_MS), "it was quiet");
+        teardown.note_taken(100);
+        assert!(teardown.is_going_on(1_000));
+        teardown.note_taken(1);
+        assert!(!teardown.is_going_on(1_000), "an eighth was needed again");
     }
 
     /// Page faults would cost each round more than it gains.

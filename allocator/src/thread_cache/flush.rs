@@ -112,8 +112,22 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if class == SizeClass::SHARED {
         sizing::note_central_call(tier, cache, class);
         sizing::grow(tier, cache, class);
-        return shared_blocks::distribute(tier, cache);
+        shared_blocks::distribute(tier, cache);
+    } else {
+        exchange(tier, cache, class);
     }
+    // Relaxed, here and below: only the owner uses it.
+    let ebbed = cache.ebbed.load(Ordering::Relaxed);
+    if unlikely(tier.is_ebbing()) {
+        ebb(tier, cache, class, ebbed as usize);
+    } else if unlikely(ebbed != 0) {
+        cache.ebbed.store(0, Ordering::Relaxed);
+    }
+}
+
+/// `make_room` for a class whose magazines are exchanged with the central tier.
+#[inline(always)]
+fn exchange(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     let spare = cache.take_spare(class);
     // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the
     // cache, whose owner calls this.
@@ -130,13 +144,6 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         unsafe { flush_magazine(tier, cache, class, loaded) };
     } else {
         cache.set_spare(class, loaded);
-    }
-    // Relaxed, here and below: only the owner uses it.
-    let ebbed = cache.ebbed.load(Ordering::Relaxed);
-    if unlikely(tier.is_ebbing()) {
-        ebb(tier, cache, class, ebbed as usize);
-    } else if unlikely(ebbed != 0) {
-        cache.ebbed.store(0, Ordering::Relaxed);
     }
 }
 

@@ -187,4 +187,6 @@ impl CentralTier for &ScriptedTier {
     fn is_ebbing(self) -> bool {
         self.is_ebbing.get()
     }
+
+    fn note_shared_home(self, _bytes: usize) {}
 }

@@ -54,19 +54,22 @@ pub(super) fn distribute_if_many(tier: impl CentralTier, cache: &ThreadCache) ->
 pub(super) fn distribute(tier: impl CentralTier, cache: &ThreadCache) {
     let class = SizeClass::SHARED;
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
+    let mut returned = 0;
     for chain in [loaded, cache.take_spare(class)] {
         if !chain.is_empty() {
             // SAFETY: the magazine was this cache's, and now is ours.
-            unsafe { distribute_chain(tier, cache, chain) };
+            returned += unsafe { distribute_chain(tier, cache, chain) };
         }
     }
+    tier.note_shared_home(returned);
 }
 
-/// Distributes the blocks of a chain.
+/// Distributes the blocks of a chain. Returns the bytes of those that returned to their pages.
 ///
 /// # Safety
 /// The chain's blocks are free and linked, lie on shared pages, and the caller gives them up.
-unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: Chain) {
+#[inline(never)]
+unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: Chain) -> usize {
     let mut object = chain.head;
     for _ in 0..chain.count {
         prefetch_record_of(object as usize);
@@ -74,6 +77,7 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         object = unsafe { FreeObject::next(object) };
     }
     let mut returning = Returning::new();
+    let mut bytes = 0;
     // What was found out about the magazine of each class.
     let mut magazines = [Magazine::NotSeen; CLASS_COUNT];
     let mut object = chain.head;
@@ -92,10 +96,12 @@ unsafe fn distribute_chain(tier: impl CentralTier, cache: &ThreadCache, chain: C
         let magazine = &mut magazines[class.index()];
         // SAFETY: the block is free and ours, and was linked.
         if *magazine == Magazine::Closed || !unsafe { takes(tier, cache, class, magazine, this) } {
+            bytes += class.size();
             returning.push(Found { page, addr });
         }
     }
     returning.finish();
+    bytes
 }
 
 /// Blocks that return to their pages, some at a time.
@@ -174,8 +180,10 @@ pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
 
 /// Whether the magazine of `class` holds little. If so, it may grow: what comes is in use.
 fn opens(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) -> bool {
-    // A thread that counts what it allocates keeps its budgets apart (`sample_counter`).
+    // A thread that counts what it allocates keeps its budgets apart (`sample_counter`). And each
+    // block keeps a page, where next to nothing is in use any more.
     let holds_little = class != SizeClass::NONE
+        && !tier.is_ebbing()
         && cache.counter().is_none()
         && cache.loaded_count(class) <= cache.limit(class) / LITTLE;
     if holds_little {

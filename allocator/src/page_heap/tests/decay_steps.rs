@@ -48,6 +48,27 @@ fn the_last_frees_of_a_teardown_give_back_what_is_free() {
     }
 }
 
+/// It began when far more was free than in use: what then stays in use must not keep what is free.
+#[test]
+fn a_teardown_goes_on_until_less_is_free_than_in_use() {
+    for left in [1, 2, 4] {
+        for pages in [3, 100, PAGES_PER_HUGE] {
+            let mut model = Model::with_teardown();
+            assert!(model.allocate(left * PAGES_PER_HUGE, 1));
+            while model.blocks.len() * pages < 64 * PAGES_PER_HUGE {
+                assert!(model.allocate(pages, 1));
+            }
+            while model.blocks.len() > 1 {
+                model.free(1);
+            }
+            let kept = model.heap.lock().free_resident;
+            let most = (left * PAGES_PER_HUGE).max(2 * PAGES_PER_HUGE);
+            assert!(kept <= most, "{kept} pages after blocks of {pages} beside {left} huge pages");
+            model.check();
+        }
+    }
+}
+
 /// Page faults would take more time than all else that such a program does.
 #[test]
 fn memory_that_is_torn_down_and_needed_again_and_again_stays() {
