@@ -109,6 +109,10 @@ fn open(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 /// Empties the loaded magazine: it becomes the spare one, and the spare one goes to the central
 /// tier. In a thread that comes rarely (`sizing`) both go there if the objects are large.
 fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
+    if HARDENED {
+        // It shares no pages, and its caches do not ebb.
+        return exchange(tier, cache, class);
+    }
     if class == SizeClass::SHARED {
         sizing::note_central_call(tier, cache, class);
         sizing::grow(tier, cache, class);
