@@ -13,8 +13,9 @@ use stratalloc_tests::{ctl, library};
 const MOST_PER_HARDENED_ROUND: f64 = 88.0;
 
 /// All pairs of the normal library: the program, its operation, and the most instructions per
-/// round: what was counted and two more, or ten where the C library's `memset` is part of it, which
-/// differs between processors. `malloc` has no allowance.
+/// round: what was counted when it was set and two more, or ten where the C library's `memset` is
+/// part of it, which differs between processors. `malloc`, `free_sized`, `aligned_alloc` and both
+/// forms of `delete` have no allowance.
 const MOST_PER_PAIR: [(&str, &str, f64); 11] = [
     ("hot_path.c", "malloc", 51.0),
     ("hot_path.c", "free_sized", 52.0),
