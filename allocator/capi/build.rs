@@ -23,8 +23,8 @@ fn main() {
     if env::var_os("CARGO_FEATURE_HARDENED").is_none() {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,max-page-size=65536");
         // And the code begins with such a piece: what nearly every program runs comes first
-        // (`src/layout.rs`), and is less than two of them. GNU's linker does not know this, and does
-        // the same by default on x86-64.
+        // (`src/layout.rs`), and is less than two of them. GNU's linker does not know this, and
+        // does the same by default on x86-64.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,separate-loadable-segments");
     }
     for (name, body) in NAMES {

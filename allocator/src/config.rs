@@ -103,7 +103,7 @@ pub const RARE_NS: usize = 1_000_000;
 /// takes more instructions, and holds no less.
 pub const RARE_SINGLE_BYTES: usize = 512;
 
-/// Slow-path events of one thread between two searches for magazines that it does not use.
+/// Refills and flushes of one thread between two searches for magazines that it does not use.
 pub const SCAVENGE_INTERVAL: u32 = 512;
 
 /// By default a block of more than this many bytes gets a mapping of its own, which `realloc` can
@@ -138,8 +138,8 @@ pub const THP_MIN_HUGE_LARGE: usize = 4;
 /// first touch of what was added makes up to 2 MiB resident, which is half of a block that grew
 /// from 2 to 4 MiB.
 pub const THP_MIN_HUGE_LONGER: usize = 4;
-/// Heap size in huge pages as for large blocks, for growth on behalf of smaller ones. Later, because
-/// they are touched bit by bit, and up to 2 MiB more are resident.
+/// Heap size in huge pages as for large blocks, for growth on behalf of smaller ones. Later,
+/// because they are touched bit by bit, and up to 2 MiB more are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.

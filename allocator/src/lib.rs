@@ -77,18 +77,18 @@
 //!
 //! | feature | what it does |
 //! |---|---|
-//! | `allocator-api2` | [`Heap`] implements the `Allocator` of that crate, which `hashbrown` knows as well |
+//! | `allocator-api2` | [`Heap`] implements that crate's `Allocator`, which `hashbrown` knows |
 //! | `nightly` | [`Heap`] implements the standard library's `Allocator`; for nightly compilers |
-//! | `serde` | [`Stats`] and [`ClassUsage`] implement `Serialize` and `Deserialize`; without `std` |
+//! | `serde` | [`Stats`], [`ClassUsage`] implement `Serialize` and `Deserialize`; without `std` |
 //! | `hardened` | finds more misuse, and makes it harder to exploit, at a cost in time and memory |
 //! | `valgrind` | tells valgrind's memcheck of every block; for tests of programs, as it is slow |
 //! | `counts`, `faults` | for tests of this crate alone |
 //!
 //! # Where it runs
 //!
-//! On Linux, on x86-64. The crate is `no_std` and takes its memory from the system by `mmap`; it
-//! needs the C library that Rust's `std` is linked with. C and C++ programs use the library that
-//! the crate `stratalloc-capi` builds.
+//! On Linux, on x86-64; on aarch64 from source, tested under emulators alone. The crate is `no_std`
+//! and takes its memory from the system by `mmap`; it needs the C library that Rust's `std` is
+//! linked with. C and C++ programs use the library that the crate `stratalloc-capi` builds.
 // The modules are the tiers, lowest first; a module uses only what stands above it in this list.
 // `docs/architecture.md` follows one `malloc(16)` all the way down.
 #![cfg_attr(not(any(test, loom)), no_std)]

@@ -42,8 +42,8 @@ impl Block {
         block
     }
 
-    /// An empty table with room for `len` blocks, all of which is touched, so that it does not count
-    /// as what the blocks take.
+    /// An empty table with room for `len` blocks, all of which is touched, so that it does not
+    /// count as what the blocks take.
     pub fn touched_table(len: usize) -> Vec<Option<Self>> {
         let mut table = Vec::with_capacity(len);
         table.resize_with(len, || None);

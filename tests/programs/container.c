@@ -166,7 +166,7 @@ static void lowered(void) {
     expect_return(full, 64 * MIB);
 }
 
-/* The number of the allocator's thread. */
+/* The number of the background thread. */
 static long background_thread(void) {
     char path[300], name[32];
     struct dirent *entry;

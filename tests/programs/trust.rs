@@ -29,8 +29,8 @@ fn free(block: *mut u8, size: usize, align: usize) {
 
 fn touch(block: *mut u8, offset: isize) {
     let at = black_box(block.wrapping_offset(offset));
-    // SAFETY: the byte lies beside a block or in a freed one, in memory that is mapped. To change it
-    // is the misuse that is looked for.
+    // SAFETY: the byte lies beside a block or in a freed one, in memory that is mapped. To change
+    // it is the misuse that is looked for.
     unsafe { at.write_volatile(at.read_volatile() ^ 0x5a) };
 }
 

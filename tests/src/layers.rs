@@ -1,4 +1,4 @@
-//! Checks that the layers of the allocator point one way (`STYLE.md` rule 1).
+//! Checks that the layers of the allocator point one way (`CONTRIBUTING.md`, "Layout").
 //!
 //! [`check`] looks at the layers themselves. The order of the `mod` lines in the crate's `lib.rs`
 //! is the order of the layers: a file may name `crate::X` only if `X` is its own layer or stands

@@ -25,8 +25,8 @@ fn tool(arguments: &[&str]) -> Finished {
     run(command, LIMIT)
 }
 
-/// Held by tests that have `list` remove what is stale: one would remove what another one expects to
-/// be named to it.
+/// Held by tests that have `list` remove what is stale: one would remove what another one expects
+/// to be named to it.
 static LISTS: Mutex<()> = Mutex::new(());
 
 /// A process that ends with this value.
@@ -217,8 +217,8 @@ fn the_list_has_who_answers_and_removes_what_is_stale() {
     assert!(!socket.exists());
 }
 
-/// A worker that a signal ends leaves its socket and, until its parent looks, its number. One that a
-/// signal stops has the kernel take connections for it, a few; the next one would wait for ever.
+/// A worker that a signal ends leaves its socket and, until its parent looks, its number. One that
+/// a signal stops has the kernel take connections for it, a few; the next one would wait for ever.
 #[test]
 fn nobody_waits_for_a_worker_that_a_signal_has_ended_or_stopped() {
     let _alone = LISTS.lock();

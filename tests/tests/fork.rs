@@ -64,8 +64,8 @@ fn double_frees_are_found_while_pages_are_shared() {
     }
 }
 
-/// Threads that count what they allocate take from twins of their caches, and those of a traced
-/// process have none.
+/// Threads that sample push by class aliases; with `background=off` the program's own calls release
+/// memory meanwhile.
 #[test]
 fn threads_replace_blocks_while_one_forks() {
     for options in ["", "sample_interval=64KiB", "decay_ms=0,background=off"] {

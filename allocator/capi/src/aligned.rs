@@ -112,7 +112,7 @@ pub unsafe extern "C" fn posix_memalign(
     alignment: usize,
     size: usize,
 ) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: `out` is valid for writing one pointer, as the caller says.
     unsafe { allocate_posix(out, alignment, size) }
 }
 

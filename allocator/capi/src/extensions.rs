@@ -13,7 +13,7 @@ use crate::aligned::DEFAULT_ALIGNMENT;
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_usable_size"))]
 pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
-    // SAFETY: the duties are the same.
+    // SAFETY: `block` is null or a live block of this allocator, as the caller says.
     unsafe { front::usable_size(block.cast()) }
 }
 
@@ -24,7 +24,7 @@ pub unsafe extern "C" fn malloc_usable_size(block: *mut c_void) -> usize {
 #[cfg_attr(not(feature = "prefixed"), unsafe(no_mangle))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_malloc_size"))]
 pub unsafe extern "C" fn malloc_size(block: *const c_void) -> usize {
-    // SAFETY: the duties are the same.
+    // SAFETY: `block` is null or a live block of this allocator, as the caller says.
     unsafe { front::usable_size(block.cast_mut().cast()) }
 }
 

@@ -32,7 +32,7 @@ pub extern "C" fn __libc_calloc(count: usize, size: usize) -> *mut c_void {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block of the caller's, whose place the result takes.
     unsafe { standard::reallocate(block, size) }
 }
 
@@ -43,7 +43,7 @@ pub unsafe extern "C" fn __libc_realloc(block: *mut c_void, size: usize) -> *mut
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -54,7 +54,7 @@ pub unsafe extern "C" fn __libc_free(block: *mut c_void) {
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn __libc_cfree(block: *mut c_void) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -88,6 +88,6 @@ pub unsafe extern "C" fn __posix_memalign(
     alignment: usize,
     size: usize,
 ) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: `out` is valid for writing one pointer, as the caller says.
     unsafe { aligned::allocate_posix(out, alignment, size) }
 }

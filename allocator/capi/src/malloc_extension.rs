@@ -191,7 +191,7 @@ pub extern "C" fn estimated_allocated_size(size: usize) -> usize {
 #[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_GetAllocatedSize"))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_GetAllocatedSize"))]
 pub unsafe extern "C" fn allocated_size(block: *const c_void) -> usize {
-    // SAFETY: the duties are the same.
+    // SAFETY: `block` is null or a live block of this allocator, as the caller says.
     unsafe { MallocExtension::allocated_size(block.cast()) }
 }
 
@@ -217,7 +217,7 @@ pub extern "C" fn verify_all_memory() -> c_int {
 /// # Safety
 /// As [`MallocExtension::verify_malloc_memory`].
 unsafe fn is_live(block: *const c_void) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: the caller says that `block` came from this allocator, freed or not, or never did.
     c_int::from(block.is_null() || unsafe { MallocExtension::verify_malloc_memory(block.cast()) })
 }
 
@@ -229,7 +229,7 @@ unsafe fn is_live(block: *const c_void) -> c_int {
 #[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyNewMemory"))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyNewMemory"))]
 pub unsafe extern "C" fn verify_new_memory(block: *const c_void) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: the caller says that some allocator gave `block` out: this one, or another.
     unsafe { is_live(block) }
 }
 
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn verify_new_memory(block: *const c_void) -> c_int {
 #[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyArrayNewMemory"))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyArrayNewMemory"))]
 pub unsafe extern "C" fn verify_array_new_memory(block: *const c_void) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: the caller says that some allocator gave `block` out: this one, or another.
     unsafe { is_live(block) }
 }
 
@@ -251,7 +251,7 @@ pub unsafe extern "C" fn verify_array_new_memory(block: *const c_void) -> c_int 
 #[cfg_attr(not(feature = "prefixed"), unsafe(export_name = "MallocExtension_VerifyMallocMemory"))]
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_MallocExtension_VerifyMallocMemory"))]
 pub unsafe extern "C" fn verify_malloc_memory(block: *const c_void) -> c_int {
-    // SAFETY: the duties are the same.
+    // SAFETY: the caller says that some allocator gave `block` out: this one, or another.
     unsafe { is_live(block) }
 }
 

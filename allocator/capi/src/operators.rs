@@ -118,6 +118,9 @@ extern "C" fn new_aligned_nothrow_through(
 }
 
 /// `delete[]`, and the `nothrow` forms.
+///
+/// # Safety
+/// The caller gives `block` up.
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
@@ -131,6 +134,9 @@ unsafe extern "C" fn delete_through(block: *mut c_void, form: Form) {
 }
 
 /// The sized forms of `delete`.
+///
+/// # Safety
+/// The caller gives `block` up.
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
@@ -144,6 +150,9 @@ unsafe extern "C" fn delete_sized_through(block: *mut c_void, size: usize, form:
 }
 
 /// `delete[]` with an alignment, and the `nothrow` forms.
+///
+/// # Safety
+/// The caller gives `block` up.
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize, form: Form) {
@@ -158,6 +167,9 @@ unsafe extern "C" fn delete_aligned_through(block: *mut c_void, alignment: usize
 }
 
 /// The sized forms of `delete` with an alignment.
+///
+/// # Safety
+/// The caller gives `block` up.
 #[cold]
 #[inline(never)]
 unsafe extern "C" fn delete_sized_aligned_through(
@@ -263,7 +275,7 @@ pub extern "C" fn operator_new_array_aligned_nothrow(
 #[unsafe(export_name = "_ZdlPv")]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn operator_delete(block: *mut c_void) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -278,7 +290,7 @@ pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
         // SAFETY: the caller gives the block up.
         return unsafe { delete_through(block, Form::Delete) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -293,7 +305,7 @@ pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *cons
         // SAFETY: the caller gives the block up.
         return unsafe { delete_through(block, Form::Delete) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -308,7 +320,7 @@ pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag:
         // SAFETY: the caller gives the block up.
         return unsafe { delete_through(block, Form::DeleteArray) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -350,7 +362,7 @@ pub unsafe extern "C" fn operator_delete_array_sized(block: *mut c_void, size: u
 #[unsafe(export_name = "_ZdlPvSt11align_val_t")]
 #[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_aligned(block: *mut c_void, _alignment: usize) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -365,7 +377,7 @@ pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, align
         // SAFETY: the caller gives the block up.
         return unsafe { delete_aligned_through(block, alignment, Form::DeleteAligned) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -384,7 +396,7 @@ pub unsafe extern "C" fn operator_delete_aligned_nothrow(
         // SAFETY: the caller gives the block up.
         return unsafe { delete_aligned_through(block, alignment, Form::DeleteAligned) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -403,7 +415,7 @@ pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
         // SAFETY: the caller gives the block up.
         return unsafe { delete_aligned_through(block, alignment, Form::DeleteArrayAligned) };
     }
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 

@@ -64,7 +64,8 @@ pub unsafe fn reallocate(block: *mut c_void, size: usize) -> *mut c_void {
     if front::stays(known, size) {
         return block;
     }
-    // SAFETY: the duties are the same, and `known` was found out just now. `block` is not null.
+    // SAFETY: a live block of the caller's, whose place the result takes. It is not null, and
+    // `known` was found out just now.
     unsafe { reallocate_slow(block, size, known) }
 }
 
@@ -127,7 +128,7 @@ pub extern "C" fn calloc(count: usize, size: usize) -> *mut c_void {
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_realloc"))]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn realloc(block: *mut c_void, size: usize) -> *mut c_void {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block of the caller's, whose place the result takes.
     unsafe { reallocate(block, size) }
 }
 
@@ -145,7 +146,7 @@ pub unsafe extern "C" fn reallocarray(
     size: usize,
 ) -> *mut c_void {
     match count.checked_mul(size) {
-        // SAFETY: the duties are the same.
+        // SAFETY: null, or a live block of the caller's, whose place the result takes.
         Some(total) => unsafe { reallocate(block, total) },
         None => errno::out_of_memory(),
     }
@@ -160,7 +161,7 @@ pub unsafe extern "C" fn reallocarray(
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free"))]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn free(block: *mut c_void) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -172,7 +173,7 @@ pub unsafe extern "C" fn free(block: *mut c_void) {
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_cfree"))]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub unsafe extern "C" fn cfree(block: *mut c_void) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 
@@ -186,7 +187,7 @@ pub unsafe extern "C" fn cfree(block: *mut c_void) {
 #[cfg_attr(feature = "prefixed", unsafe(export_name = "st_free_sized"))]
 #[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn free_sized(block: *mut c_void, _size: usize) {
-    // SAFETY: the duties are the same.
+    // SAFETY: null, or a live block that the caller gives up.
     unsafe { front::deallocate(block.cast()) }
 }
 

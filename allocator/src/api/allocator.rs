@@ -1,4 +1,8 @@
 //! Rust's global allocator, with the default options and with options of the program's own.
+//!
+//! [`Stratalloc`] has no size, and [`Configured`] holds options alone: the heap is the process's,
+//! and all values of both types stand for it. The calls are those of `front`, by the class that
+//! follows from the layout. Thread-safe, without a lock of its own.
 
 use super::builder::Options;
 use crate::base::hint::unlikely;
@@ -177,21 +181,23 @@ unsafe impl GlobalAlloc for Configured {
                 front::deallocate_layout_sampled(block, layout.size(), layout.align())
             };
         }
-        // SAFETY: the duties are the same, and the block is `Stratalloc`'s.
+        // SAFETY: a live block with this layout, which the caller gives up. It is `Stratalloc`'s,
+        // as all blocks are.
         unsafe { Stratalloc.dealloc(block, layout) }
     }
 
     #[inline]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         self.options.apply_once();
-        // SAFETY: the duties are the same.
+        // SAFETY: the caller says that the layout has a size that is not 0.
         unsafe { Stratalloc.alloc_zeroed(layout) }
     }
 
     #[inline]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
-        // SAFETY: the duties are the same, and the block is `Stratalloc`'s. It is there, so the
-        // options have taken effect.
+        // SAFETY: a live block of `Stratalloc`'s with this layout, and a new size that is not 0 and
+        // fits the alignment, as the caller says. The block is there, so the options have taken
+        // effect.
         unsafe { Stratalloc.realloc(block, layout, new_size) }
     }
 }

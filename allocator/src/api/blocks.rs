@@ -1,4 +1,8 @@
 //! Questions about one block, or about one that might be.
+//!
+//! They are answered by reading the page map and the records of spans, at any time and in any
+//! thread; nothing is changed. `usable_size` ends the process for what is no block; the others only
+//! answer.
 
 use crate::config::MIN_ALIGN;
 use crate::front;

@@ -1,4 +1,9 @@
 //! Options that are compiled into a program.
+//!
+//! [`Options`] is a value that the compiler makes: it checks every number while it compiles, and
+//! holds no more than the values that were named. They take effect with the first allocation,
+//! unless the environment or the program has set the same option (`parameters::compiled`). What the
+//! options mean is in `parameters::table`; those that are changed at run time are in `options`.
 
 use crate::parameters::{Background, Compiled, HugePages, Id, LeakReport, TABLE};
 use core::fmt;

@@ -1,4 +1,7 @@
 //! The one error type of the Rust interface.
+//!
+//! Plain data, without memory of its own: an error can be made, copied and printed anywhere, also
+//! when there is no memory. Whoever adds a cause adds its text below.
 
 use crate::parameters::Kind;
 use core::fmt;

@@ -1,4 +1,9 @@
 //! Heaps with lifetimes: [`Heap`], and what it says of itself, [`HeapStats`].
+//!
+//! A `Heap` owns its record and everything that the record leads to, and gives all of it back when
+//! it is dropped; blocks are borrows of it. One thread at a time uses it, which the compiler sees
+//! to, so nothing here takes a lock. The work is done in `heaps`; this file is Rust's face of it,
+//! as `allocator/capi` is C's.
 
 use super::error::Error;
 use crate::heaps;

@@ -1,4 +1,7 @@
 //! The controls by the names that gperftools gave them, for code and readers that come from there.
+//!
+//! The functions of the root and of `options` do the work; what differs here is the names and a few
+//! units. This file holds no state. All functions are thread-safe, and may be called at any time.
 
 use super::error::Error;
 use super::property::Property;
@@ -210,7 +213,7 @@ impl MallocExtension {
     /// assert_eq!(unsafe { stratalloc::MallocExtension::allocated_size(std::ptr::null()) }, 0);
     /// ```
     pub unsafe fn allocated_size(block: *const u8) -> usize {
-        // SAFETY: the duties are the same.
+        // SAFETY: `block` is null or a live block of this allocator, as the caller says.
         unsafe { blocks::usable_size(block) }
     }
 
@@ -296,7 +299,7 @@ impl MallocExtension {
     /// assert!(!unsafe { stratalloc::MallocExtension::verify_malloc_memory(&local) });
     /// ```
     pub unsafe fn verify_malloc_memory(block: *const u8) -> bool {
-        // SAFETY: the duties are the same.
+        // SAFETY: as the caller says, `block` came from this allocator, freed or not, or never did.
         unsafe { blocks::is_live(block) }
     }
 }

@@ -1,4 +1,8 @@
 //! Heap profiles and metrics, on demand.
+//!
+//! The forms are written by `profile::export`, `profile::dump` and `stats`; this file opens what
+//! they are written to, and turns failures into [`Error`]. It allocates nothing and holds no lock
+//! while the caller's function runs. All functions are thread-safe.
 
 use super::error::Error;
 use crate::os::files::{File, write_all};
@@ -94,8 +98,8 @@ fn write_pieces(
 ///
 /// ```
 /// # use stratalloc::{Error, ProfileFormat, ProfileKind};
-/// let result =
-///     stratalloc::write_profile_file(ProfileKind::Peak, ProfileFormat::Folded, "/tmp/heap-%p.folded");
+/// let (kind, format) = (ProfileKind::Peak, ProfileFormat::Folded);
+/// let result = stratalloc::write_profile_file(kind, format, "/tmp/heap-%p.folded");
 /// assert_eq!(result, Err(Error::NotProfiling), "no option was set");
 /// ```
 pub fn write_profile_file(

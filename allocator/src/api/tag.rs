@@ -1,4 +1,9 @@
 //! Tags: what the program says its allocations are for.
+//!
+//! A [`Tag`] is the number of a name, which lasts as long as the process (`profile::labels`, whose
+//! lock is taken for a name that is new). Which tag a thread is in is a word of that thread's own,
+//! so to enter and to leave takes no lock and no atomic. A guard belongs to the thread that made
+//! it. What blocks of a tag there are is counted where they are sampled; this file only reads it.
 
 use crate::profile::{COUNT_UNIT, labels};
 use core::fmt;

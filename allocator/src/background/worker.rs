@@ -1,4 +1,4 @@
-//! The allocator's own thread: when it is started, what it does, and when it ends.
+//! The background thread: when it is started, what it does, and when it ends.
 //!
 //! It takes the steps of the decay, looks which threads sleep, and watches the container's limits.
 //! It is started once the heap has some size and a step is due. While much is in use and nothing is
@@ -28,12 +28,12 @@ use crate::thread_cache::{EXITED, cache_pool, park, registry};
 use core::ffi::c_void;
 use core::ptr;
 
-/// The thread that gives memory back.
+/// The background thread.
 static WORKER: OwnThread = OwnThread::new();
 
-/// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending;
-/// starts another thread of the allocator's own that waits for such a place (`own_thread`). For the
-/// ends of slow paths; the caller holds no lock.
+/// Wakes or starts the background thread, or takes part in a step, if a request to release memory
+/// is pending; starts another thread of the allocator's own that waits for such a place
+/// (`own_thread`). For the ends of slow paths; the caller holds no lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
@@ -56,15 +56,15 @@ fn attend_slow(call: Call) {
     if parameters::get(Id::DecayMs) == NEVER {
         release_request::withdraw();
     } else if WORKER.exists() {
-        // The thread may be asleep until somebody asks.
+        // The background thread may be asleep until somebody asks.
         WORKER.wake();
     } else if !start(call) {
         calls::take_part(call);
     }
 }
 
-/// Starts the thread if it may exist and if this call is a safe place for that. Returns whether it
-/// exists.
+/// Starts the background thread if it may exist and if this call is a safe place for that. Returns
+/// whether it exists.
 ///
 /// Any call that asks for memory is safe: the C library holds none of the locks then that it takes
 /// to make a thread. It does hold one in some calls of `free`, when it unmaps the stacks of threads
@@ -90,15 +90,16 @@ fn start(call: Call) -> bool {
         && WORKER.start(run)
 }
 
-/// Whether the coarse clock has moved since a call last looked whether to start the thread. Looking
-/// takes the locks of all classes, and in a small heap every slow path would look.
+/// Whether the coarse clock has moved since a call last looked whether to start the background
+/// thread. Looking takes the locks of all classes, and in a small heap every slow path would look.
 fn may_look_again() -> bool {
     let now = Linux.now_ms() as u32;
     // Relaxed: a hint. A thread that sees an old time looks once more, which does no harm.
     LOOKED.load(Ordering::Relaxed) != now && LOOKED.swap(now, Ordering::Relaxed) != now
 }
 
-/// When a call looked last whether to start the thread, in milliseconds of the coarse clock.
+/// When a call looked last whether to start the background thread, in milliseconds of the coarse
+/// clock.
 static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether there is, or soon may be, more to release than a few calls of the program can.
@@ -119,13 +120,14 @@ extern "C" fn run(_: *mut c_void) -> *mut c_void {
     ptr::null_mut()
 }
 
-/// Sleeps until the next step is due, unless the thread is woken. In between, looks whether a
-/// forked child still shares the process's pages, if one may. Returns the milliseconds.
+/// Sleeps until the next step is due, unless the background thread is woken. In between, looks
+/// whether a forked child still shares the process's pages, if one may. Returns the milliseconds.
 fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     let step_ms = step_ms();
     let mut left = step_ms;
     while left > 0 {
-        // Read before the thread looks, so that it does not sleep over what it was woken for.
+        // Read before the background thread looks, so that it does not sleep over what it was woken
+        // for.
         let seen = WORKER.wakes();
         if registry::last_has_ended() {
             break;
@@ -137,7 +139,7 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     step_ms
 }
 
-/// What the thread does until there is nothing left to do.
+/// What the background thread does until there is nothing left to do.
 fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
@@ -145,7 +147,8 @@ fn serve() {
     while parameters::background() != Background::Off && !registry::last_has_ended() {
         since_look += sleep_for_a_step(&mut watch);
         let seen = WORKER.wakes();
-        // Withdrawn before the thread looks, so that a request that comes later is not lost.
+        // Withdrawn before the background thread looks, so that a request that comes later is not
+        // lost.
         release_request::withdraw();
         own_thread::keep_no_more_rights_than_the_process();
         if parameters::get(Id::Container) == 0 {
@@ -197,8 +200,8 @@ fn decay_of_guard_pages() -> usize {
     }
 }
 
-/// Sleeps until somebody asks. `seen` was read before the thread last looked, so that it does not
-/// sleep through a request.
+/// Sleeps until somebody asks. `seen` was read before the background thread last looked, so that it
+/// does not sleep through a request.
 ///
 /// A thread that asks writes the request and then reads whether it is served; this one does the
 /// same the other way round. Neither order is the processor's, so every thread is made to pass a
@@ -214,7 +217,7 @@ fn sleep_until_asked(seen: u32) {
     release_request::set_served(true);
 }
 
-/// In a forked child, which does not have the thread.
+/// In a forked child, which does not have the background thread.
 pub fn reset_in_child() {
     WORKER.reset_in_child();
     release_request::set_served(false);

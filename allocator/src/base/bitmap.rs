@@ -1,4 +1,9 @@
 //! Fixed-size bitmaps with the range operations that spans and huge pages need.
+//!
+//! A [`Bitmap`] is an array of words without a lock: whoever owns it guards it. Bits are numbered
+//! from 0, the lowest of the first word first, and a [`Run`] is some equal bits in a row. The
+//! searches that take words from a function serve sets of atomics as well
+//! (`central::shared_pages`). Nothing here allocates.
 
 /// `WORDS * 64` bits, numbered from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

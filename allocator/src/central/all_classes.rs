@@ -102,8 +102,8 @@ impl Central {
         unsafe { list.release_if_shared(&PageHeapSource::new(), class, object as usize) }
     }
 
-    /// Returns a chain to their spans that a thread left which did not survive a `fork`. Objects
-    /// that are free already are passed over.
+    /// Returns to its spans a chain left by a thread that did not survive a `fork`. Objects that
+    /// are free already are passed over.
     ///
     /// # Safety
     /// The objects up to the first null link are linked and in nobody's use, and the caller gives

@@ -61,8 +61,8 @@ impl Central {
         bytes
     }
 
-    /// Returns the magazines to their spans that lay in the transfer caches since `consumer` last
-    /// asked.
+    /// Returns to their spans the magazines of the transfer caches that lay idle since `consumer`
+    /// last asked.
     #[inline(never)]
     pub fn drain_idle(&self, consumer: Consumer) {
         let mut classes = SizeClass::all();

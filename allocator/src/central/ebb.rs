@@ -1,7 +1,7 @@
 //! Emptying caches where a program frees nearly all it had.
 //!
-//! A span goes back when all of its objects are home, and then `page_heap::teardown` gives its pages
-//! back to the system. A program that frees all its small blocks leaves the last of them in
+//! A span goes back when all of its objects are home, and then `page_heap::teardown` gives its
+//! pages back to the system. A program that frees all its small blocks leaves the last of them in
 //! magazines and transfer caches, each of which keeps a span, and may make no call any more that
 //! would bring them home. So when much has come home, and at most a quarter of what was in use
 //! recently is still in use, caches ebb: magazines become short, what waits in transfer caches goes

@@ -1,5 +1,5 @@
-//! Fetching from shared pages, for a refill that finds nothing near: holes, spans that are converted
-//! for it, and what lies free between used pages.
+//! Fetching from shared pages, for a refill that finds nothing near: holes, spans that are
+//! converted for it, and what lies free between used pages.
 //!
 //! Before lines of other threads' spans are taken, and before anything becomes resident (`tier`).
 

@@ -36,8 +36,8 @@ impl LeanCaches {
         }
     }
 
-    /// Notes a look in a heap of which `used` bytes are in spans: whether it found so much idle that
-    /// spans are converted.
+    /// Notes a look in a heap of which `used` bytes are in spans: whether it found so much idle
+    /// that spans are converted.
     pub(super) fn note_look(&self, is_much: bool, used: usize) {
         // Relaxed, here and below: see the file. One thread looks at a time.
         let left = self.looks.load(Ordering::Relaxed);

@@ -133,7 +133,7 @@ impl SpanSource for PageHeapSource {
     }
 }
 
-/// Gives spans back to their source of which nothing is in use. The caller has given up the lock.
+/// Gives spans without live objects back to their source. The caller has given up the lock.
 pub(super) fn free_spans<S: SpanSource>(source: &S, mut emptied: List<Span>) {
     while let Some(span) = NonNull::new(emptied.pop_front()) {
         // SAFETY: the list of the class has put the span into `emptied` and into no other list,

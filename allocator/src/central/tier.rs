@@ -303,7 +303,7 @@ impl Central {
         // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
         let Some(shard) = (unsafe { shards::shard_of(class, chain) }) else {
             // The lines of some are shared with what other threads use.
-            // SAFETY: as before: the objects are free, linked, of `class`, and were given up.
+            // SAFETY: the caller gives up the objects, which are of `class`, free and linked.
             return unsafe { self.flush_to_spans(class, chain) };
         };
         // Relaxed, both: a hint, which a refill at the same moment may overlook. Written once.
@@ -321,9 +321,9 @@ impl Central {
         }
     }
 
-    /// Pays for `bytes` that came into use and were not resident: as much of what waits goes home, if
-    /// that is much. So a program that grows does not grow by what lies idle in other classes, and
-    /// one that does not pays nothing.
+    /// Pays for `bytes` that came into use and were not resident: as much of what waits goes home,
+    /// if that is much. So a program that grows does not grow by what lies idle in other classes,
+    /// and one that does not pays nothing.
     #[unsafe(link_section = ".text.hot.stratalloc")]
     pub(super) fn pay_for_growth(&self, bytes: usize) {
         if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {

@@ -31,8 +31,8 @@ pub struct TransferCache {
 }
 
 /// The magazines, in a ring: `len` of them, the oldest at `first`. `objects` is the sum of their
-/// counts, and `of_shard` says how many there are of each shard. The oldest comes to place 0 now and
-/// then, so that few magazines lie in the near places.
+/// counts, and `of_shard` says how many there are of each shard. The oldest comes to place 0 now
+/// and then, so that few magazines lie in the near places.
 struct Ring {
     places: Places,
     of_shard: [u16; SHARDS],
@@ -75,9 +75,9 @@ impl Ring {
         true
     }
 
-    /// Moves the magazines to the first places, where the next one would lie beyond the near places.
-    /// They are so few that this is rare, and that the old places and the new ones have none in
-    /// common.
+    /// Moves the magazines to the first places, where the next one would lie beyond the near
+    /// places. They are so few that this is rare, and that the old places and the new ones have
+    /// none in common.
     #[cold]
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
@@ -217,8 +217,8 @@ impl TransferCache {
 
     /// Lets others know without the lock of which shards there is anything, and how much.
     fn publish(&self, ring: &Ring) {
-        // Relaxed, both: a hint for `pop`, and a number by itself. The lock makes it one writer at a
-        // time.
+        // Relaxed, both: a hint for `pop`, and a number by itself. The lock makes it one writer at
+        // a time.
         self.filled.store(ring.filled.as_word(), Ordering::Relaxed);
         self.objects.store(ring.objects, Ordering::Relaxed);
     }

@@ -1,5 +1,10 @@
 //! Allocation: the hot path, and where it leads when the magazine is empty or the request is not
 //! small.
+//!
+//! The hot path takes an object from the loaded magazine of the calling thread. The cold functions
+//! here ask whether a sample is due, refill the magazine (`thread_cache::refill`), and try again
+//! after what can be released was released (`memory_pressure`). Larger requests are `large`'s. The
+//! block is the caller's until it is freed. This file holds no state and takes no lock.
 
 use super::{alloc_hooks, init, large, memory_pressure};
 use crate::background::{self, Call, LastResort};

@@ -73,7 +73,7 @@ unsafe fn release(lock: &dyn ForkLock, _: &mut bool) {
 /// As [`ForkLock::reset_in_child`].
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn reset(lock: &dyn ForkLock, _: &mut bool) {
-    // SAFETY: the same, in the child, where the maker of the visitor knows of no other thread.
+    // SAFETY: this thread acquired the lock for its `fork`; the child has no other thread.
     unsafe { lock.reset_in_child() }
 }
 

@@ -136,7 +136,7 @@ pub unsafe fn deallocate_layout_sampled(block: *mut u8, size: usize, align: usiz
                 unsafe { deallocate_sampled_slow(block, size, align, class.into()) }
             }
         }
-        // SAFETY: the duties are the same.
+        // SAFETY: the caller gives `block` up, and says that it has this size and alignment.
         _ => unsafe { deallocate_layout(block, size, align) },
     }
 }

@@ -33,6 +33,9 @@ pub unsafe fn deallocate_of_class(block: *mut u8, class: SizeClass, caller: usiz
 }
 
 /// Takes back a block for which the loaded magazine has no room.
+///
+/// # Safety
+/// The caller gives `block` up.
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]

@@ -1,4 +1,10 @@
-//! Blocks beyond the size classes: whole pages from the page heap, or a mapping of their own.
+//! Blocks beyond the size classes: runs of pages of the page heap, or a mapping of their own beyond
+//! `direct_bytes`.
+//!
+//! The program owns such a block and its record until it is freed. This file decides where a block
+//! comes from, gives it back there, and changes its size without a copy where that can be done. It
+//! holds no state and takes no lock; the page heap takes its own. Guard pages are
+//! `page_heap::guard_pages`', and what is recorded of a block is `alloc_hooks`'.
 
 use super::{alloc_hooks, init, memory_pressure};
 use crate::background::{self, LastResort};

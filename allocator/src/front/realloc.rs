@@ -1,5 +1,10 @@
 //! Changing a block's size: in place where it fits, by moving page tables for the biggest, by
 //! copying otherwise.
+//!
+//! A small block that keeps half of its size stays. A large one is resized by `large`, which may
+//! move its pages. What is left is copied into a new block, and the old one is freed. The caller
+//! owns the block, and the result takes its place; without memory the old block is as it was. This
+//! file holds no state and takes no lock.
 
 use super::{alloc, alloc_hooks, free, large, layout_check, misuse};
 use crate::base::hint::unlikely;

@@ -215,6 +215,9 @@ pub unsafe fn deallocate_any(heap: &mut HeapRecord, block: *mut u8) {
 }
 
 /// Cold: for large blocks, null, and everything suspect.
+///
+/// # Safety
+/// The caller gives `block` up: a block of this heap, null, or none at all.
 #[cold]
 #[inline(never)]
 unsafe fn deallocate_any_slow(heap: &mut HeapRecord, block: *mut u8) {

@@ -1,4 +1,13 @@
 //! Linux's virtual memory, futexes and clock.
+//!
+//! [`Linux`] is the production body of [`Os`] and [`Futex`]; beside it stand the calls that no test
+//! needs another body for: barriers, numbers of threads and processes, tables of files. All are raw
+//! system calls or the vDSO (`vdso`): none changes `errno`, is a cancellation point or goes by a
+//! name that a program can define. Every function may be called from any thread.
+//!
+//! The state is three words, each by itself: whether the kernel refused memory because more would
+//! be locked than may be, which thread forks at the moment, and how many mappings a process may
+//! have. No locks. What is mapped belongs to the callers.
 
 use super::auxv::{Fact, fact};
 use super::contract::Os;

@@ -1,4 +1,9 @@
 //! Running a program and waiting for it, without the C library: no memory, no handlers of `fork`.
+//!
+//! For the report at exit, which `stratalloc-ctl` writes where it is there. The child does nothing
+//! but system calls until it becomes that program; the caller's signals wait meanwhile. Beside that
+//! stand a few questions to the kernel about the calling thread: its mask of signals, its name, and
+//! whether a word of memory can be read. No state, no locks; nothing here changes `errno`.
 
 use super::syscall::{call, failed};
 use core::ffi::{CStr, c_char};

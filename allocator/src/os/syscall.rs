@@ -19,6 +19,7 @@ pub unsafe fn call(number: libc::c_long, args: [usize; 6]) -> isize {
     if number != libc::SYS_futex {
         crate::base::steps::system_call();
     }
-    // SAFETY: the caller's duties are the same.
+    // SAFETY: the arguments fit the call, and its effect on memory is one that the caller may have:
+    // so says the caller.
     unsafe { raw(number, args) }
 }

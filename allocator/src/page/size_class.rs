@@ -42,8 +42,8 @@ pub struct ClassInfo {
 }
 
 impl ClassInfo {
-    /// The number of the object that lies `offset` bytes behind the start of its span. Means nothing
-    /// unless that is in the span.
+    /// The number of the object that lies `offset` bytes behind the start of its span. Means
+    /// nothing unless that is in the span.
     #[inline(always)]
     pub const fn object_around(&self, offset: usize) -> usize {
         ((offset as u64).wrapping_mul(self.reciprocal) >> 40) as usize

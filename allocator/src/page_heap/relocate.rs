@@ -100,8 +100,8 @@ impl<O: Os> PageHeap<O> {
             // In one call there is one mapping. But what is added is not to be backed by huge pages
             // because the block was: only `advise_longer` says so.
             let in_one = !Backing::of(from, old.0).any
-                // SAFETY: the caller owns the block, and `take_for_move` just took the second
-                // place.
+                // SAFETY: the caller owns the block and does not use it. `target` is the mapping of
+                // `bytes` bytes that `map_at_offset` has just made; nothing refers to it.
                 && unsafe { self.os.relocate(from.addr(), old.bytes(), target, bytes) };
             if in_one {
                 inner.map_anew(&self.os, from, old.0);

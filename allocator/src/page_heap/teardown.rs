@@ -64,7 +64,8 @@ impl Teardown {
         self.faulted += amount;
     }
 
-    /// Whether memory may be given back at `now_ms`, for all that is known, of which `free` is free.
+    /// Whether memory may be given back at `now_ms`, for all that is known, of which `free` is
+    /// free.
     pub fn may_begin(&self, free: usize, now_ms: u64) -> bool {
         now_ms >= self.until_ms || free / LARGER > self.wasted
     }

@@ -1,4 +1,7 @@
 //! Parameters whose values are words: the words as enumerations.
+//!
+//! Each stands in the order of the words in `table`, whose numbers are the values that `values`
+//! stores; what an option means and costs is said there. Types alone: no state.
 
 /// What is traced, and what is said at exit: the option `leak_report`. See `docs/profiling.md`.
 ///

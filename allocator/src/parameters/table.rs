@@ -31,7 +31,7 @@ pub enum Id {
     ThreadCacheTotalBytes,
     /// Divided by the object size.
     MagazineMaxBytes,
-    /// Compared with the bytes of one class.
+    /// Compared with the bytes in all transfer caches together.
     TransferCacheBytes,
     /// 0 or 1.
     VerifyAtExit,
@@ -45,9 +45,9 @@ pub enum Id {
     DumpSignal,
     /// `NEVER` unless some blocks are guarded.
     GuardSample,
-    /// `NEVER` unless there is such a limit.
+    /// `NEVER` unless there is a soft limit.
     SoftLimit,
-    /// The same.
+    /// `NEVER` unless there is a hard limit.
     HardLimit,
     /// 0 or 1.
     Container,
@@ -206,8 +206,8 @@ static ALL: [Parameter; 20] = [
         kind: Kind::Choice { words: &["off", "on", "json", "trace", "unreachable"] },
         default: LeakReport::Off as usize,
         meaning: "Traces every allocation from the start and reports at exit what is outstanding, \
-                  by stack, for people (on) or machines (json); trace: only on demand; unreachable: \
-                  only what no pointer leads to any more.",
+                  by stack, for people (on) or machines (json); trace: only on demand; \
+                  unreachable: only what no pointer leads to any more.",
         cost: "Not off: no thread has a cache, and each call walks the stack: tens of times \
                slower. Changing it later only changes what is said at exit.",
         clause: "C6.2, C6.3",
@@ -301,7 +301,7 @@ static ALL: [Parameter; 20] = [
         kind: Kind::Switch,
         // The hardened build's checks know one size class per page.
         default: (!HARDENED && !MEMCHECK) as usize,
-        meaning: "Whether pages of blocks of up to 4 KiB are shared by all sizes where the mix of \
+        meaning: "Whether blocks of up to 7.5 KiB, of all sizes, share pages where the mix of \
                   sizes in a process has changed, so that the holes which one size left are used \
                   by others.",
         cost: "on: freeing and allocating blocks on such pages takes some more time; processes \

@@ -32,7 +32,7 @@ use gimli::{
 /// |---|---|
 /// | 0..3 | `Kind` |
 /// | 3..32 | offset of the caller's stack pointer from the base register, signed |
-/// | 32..64 | offset of the saved frame pointer from the caller's stack pointer, signed; 0: not saved |
+/// | 32..64 | offset of the saved frame pointer from that stack pointer, signed; 0: not saved |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Rule(usize);
 

@@ -9,7 +9,7 @@
 //! lost 0
 //! live_bytes 100 peak_bytes 200
 //! label NUMBER NAME
-//! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS ...
+//! stack LIVE_COUNT LIVE_BYTES TOTAL_COUNT TOTAL_BYTES PEAK_COUNT PEAK_BYTES LIFETIMES @ ADDRESS...
 //! labels TAG THREAD
 //! mappings
 //! (the lines of /proc/thread-self/maps)

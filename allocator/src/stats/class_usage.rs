@@ -1,4 +1,7 @@
 //! The size classes, and how much of each the program holds: what jemalloc calls bins.
+//!
+//! A view of what `totals` reads of each class; nothing is counted here. Thread-safe: locks are
+//! taken one after the other, and none is held while the caller looks at a class.
 
 use super::totals::for_each_class;
 use crate::config::{MAX_SMALL, PAGE_SIZE, SHARED_CLASS};

@@ -1,4 +1,8 @@
 //! How many blocks of which size the program holds.
+//!
+//! Small blocks come from what `totals` reads of each class, large ones from the page heap's
+//! histogram. Thread-safe: locks are taken one after the other, so two figures may be of different
+//! moments. This file holds no state.
 
 use super::totals::for_each_class;
 use crate::page_heap::PAGE_HEAP;

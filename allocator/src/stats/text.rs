@@ -1,5 +1,9 @@
 //! The figures as text for machines and for a terminal, without memory: OpenMetrics, and a table by
 //! class.
+//!
+//! What a figure is called and what it means stands here; its value is `totals`'. Text goes out
+//! piece by piece to what the caller gives, and no lock is held meanwhile, so it may allocate. This
+//! file holds no state. `docs/stats.md` explains each line.
 
 use super::totals::{Stats, for_each_class};
 use crate::profile;

@@ -1,4 +1,10 @@
 //! Where every byte is, at one moment: [`Stats`].
+//!
+//! The caches of all threads are read first, then each class, then the page heap, one lock after
+//! the other. So the figures are of different moments; what moved meanwhile is put down to where it
+//! balances (`add_page_heap`), and the parts always add up to `mapped`. Reading changes nothing and
+//! allocates nothing. The figures belong to the caller; this file holds no state. `text` writes
+//! them out.
 
 use crate::central::CENTRAL;
 use crate::central::shared_pages::SHARED_PAGES;

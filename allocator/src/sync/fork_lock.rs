@@ -1,9 +1,9 @@
 //! A lock as the handlers of `fork` see it: they take all locks in one call and give them up in
 //! another, so no guard says who has them. The lock's word does (`lock`).
 //!
-//! A signal handler that forks may have interrupted a frame that holds a lock. Such a lock is marked
-//! and stays with that frame, in the parent and in the child. Which locks there are, and in which
-//! order they are taken, is the business of `front::fork`; a tier hands out its locks as
+//! A signal handler that forks may have interrupted a frame that holds a lock. Such a lock is
+//! marked and stays with that frame, in the parent and in the child. Which locks there are, and in
+//! which order they are taken, is the business of `front::fork`; a tier hands out its locks as
 //! [`ForkLock`]s, and so hides what they guard.
 
 use super::Ordering;

@@ -190,7 +190,7 @@ fn retire(cache: *mut ThreadCache, how: Retirement) {
         }
         registry.live_count -= 1;
         CENTRAL.note_threads(registry.live_count);
-        // SAFETY: as above: the calling thread's own cache.
+        // SAFETY: the calling thread's own record; records are never freed.
         registry.count_out(unsafe { &*cache });
         let exited = (&raw const EXITED).cast_mut().cast();
         thread_slot::set(exited, exited, exited);

@@ -1,5 +1,5 @@
-//! What a thread's cache holds at most, against a scripted central tier: of large objects, in threads
-//! that come rarely.
+//! What a thread's cache holds at most, against a scripted central tier: of large objects, in
+//! threads that come rarely.
 
 use super::scripted_thread::{Thread, class};
 use crate::config::RARE_SINGLE_BYTES;

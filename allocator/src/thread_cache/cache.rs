@@ -80,7 +80,7 @@ pub struct ThreadCache {
     pub(super) spare_heads: [AtomicPtr<FreeObject>; CLASS_COUNT],
     /// Objects in each spare magazine.
     pub(super) spare_counts: [AtomicU32; CLASS_COUNT],
-    /// Slow-path samples until the next scavenge.
+    /// Refills and flushes until the next scavenge (`sizing`).
     pub(super) countdown: AtomicU32,
     /// Classes whose slow path ran since the last scavenge, 32 to a word.
     pub(super) active: [AtomicU32; 4],

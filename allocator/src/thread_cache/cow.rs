@@ -58,6 +58,7 @@ fn join(cache: &ThreadCache) {
 /// Lets the calling thread, which owns `cache`, push objects into it again.
 #[cold]
 fn leave(cache: &ThreadCache) {
+    // Relaxed: only the owner uses this number.
     cache.cow_fork.store(0, Ordering::Relaxed);
     publish::republish_cache(cache);
 }
@@ -75,6 +76,7 @@ pub(super) unsafe fn flush_if_shared(
     class: SizeClass,
     object: *mut u8,
 ) -> bool {
+    // Relaxed, here and below: only the owner uses these numbers.
     if cache.cow_fork.load(Ordering::Relaxed) != cow_state::since() {
         leave(cache);
         join_if_wanted(cache);

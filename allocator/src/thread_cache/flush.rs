@@ -139,8 +139,8 @@ fn exchange(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         sizing::grow(tier, cache, class);
     }
     let loaded = cache.take_loaded(class, cache.limit(class).max(1));
-    // Relaxed: only the owner uses it. In the hardened build every chain out of the quarantine comes
-    // by here, and most of what a thread holds is there.
+    // Relaxed: only the owner uses it. In the hardened build every chain out of the quarantine
+    // comes by here, and most of what a thread holds is there.
     let is_rare = !HARDENED && cache.is_rare.load(Ordering::Relaxed) != 0;
     if unlikely(is_rare) && class.size() >= RARE_SINGLE_BYTES {
         // SAFETY: a magazine's objects are of its class, free and linked; it was taken out of the

@@ -35,6 +35,11 @@
 //! Which threads sleep is a guess: those that hardly call the central tier. A thread that lives on
 //! what it has cached looks the same, but is none the worse for it. Parking costs it a few
 //! microseconds and its magazines, and leaves it with the few that it needs.
+//!
+//! Relaxed where nothing else is said: these fields change under the registry's lock, which orders.
+//! The number of a cache's thread alone is read without it, to ask the kernel whether there is such
+//! a thread. If the owner has changed since, so has the birth of the cache, and
+//! `Batch::publish_parked`, which holds the lock, passes it by.
 
 use super::cache::ThreadCache;
 use super::park_batch::Batch;

@@ -4,6 +4,8 @@
 //!
 //! Between two of these calls the registry's lock is free, so a thread may end, or come back. Each
 //! call sees that by a number: the birth of the cache, then that of the naming of its slot.
+//!
+//! Relaxed where nothing else is said: these fields change under the registry's lock, which orders.
 
 use super::cache::ThreadCache;
 use super::parked_state::{EMPTIED, INTACT};
@@ -51,7 +53,6 @@ impl Batch {
                 Step::Over => return true,
             };
             if wanted(cache) {
-                // Relaxed, throughout: the registry's lock orders.
                 let number = cache.birth.load(Ordering::Relaxed);
                 self.candidates[self.len] = Candidate { cache: Some(cache), number };
                 self.len += 1;

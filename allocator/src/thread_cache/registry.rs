@@ -199,9 +199,9 @@ pub(super) const PART: usize = 24;
 /// The same if the walk looks at all classes of each cache.
 pub(super) const VISITS: usize = 3;
 
-/// A walk through the live caches, the orphans or the pool, from the youngest to the oldest, in parts
-/// between which the lock is free. Each cache that lives throughout comes once, however many there
-/// are and whichever threads begin or end meanwhile.
+/// A walk through the live caches, the orphans or the pool, from the youngest to the oldest, in
+/// parts between which the lock is free. Each cache that lives throughout comes once, however many
+/// there are and whichever threads begin or end meanwhile.
 pub(super) struct Walk {
     /// The cache that the walk is at, null before the first, and its birth.
     at: *mut ThreadCache,

@@ -5,9 +5,9 @@
 //! central tier doubles the limit, as does a refill, up to a number that depends on the object
 //! size. The limits of all threads together are bounded: beyond the bound each stays as it is, so a
 //! thousand threads do not hold a thousand full caches. Where there are many threads, those that
-//! come rarely keep the magazines that they have, and no spare one of large objects: more would save
-//! them little, and hold memory while they sleep. A scavenge, every so many refills and flushes,
-//! takes magazines from classes that had none since the last one, and halves their limits.
+//! come rarely keep the magazines that they have, and no spare one of large objects: more would
+//! save them little, and hold memory while they sleep. A scavenge, every so many refills and
+//! flushes, takes magazines from classes that had none since the last one, and halves their limits.
 //!
 //! The owner of a cache calls this on slow paths. The total is the only thing that threads share.
 
@@ -53,8 +53,8 @@ pub fn max_limit(tier: impl CentralTier, class: SizeClass) -> usize {
     (tier.magazine_bytes() / class.size()).clamp(1, MAGAZINE_MAX_OBJECTS)
 }
 
-/// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it. Where
-/// the maximum is lower than the limit by now, the limit becomes that.
+/// Doubles the limit of `class`, if the class's maximum and the bound on all threads allow it.
+/// Where the maximum is lower than the limit by now, the limit becomes that.
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn grow(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     let old = cache.limit(class);

@@ -1,9 +1,9 @@
 //! Real programs as workloads: what they are, what they are given, and how one run is measured.
 //!
 //! ```text
-//!  host          a small process that starts a program, watches all of its processes, and tells what they took
+//!  host          a small process that starts a program, and tells what all its processes took
 //!  catalogue     the programs: packages, commands, inputs, what each stands for
-//!  recorded      live set and share of time in malloc, as `stratalloc-bench-program record` found them
+//!  recorded      live set and share of time in malloc, found by `stratalloc-bench-program record`
 //!  load          clients of the services
 //!  web_service   the service in Rust; the one in C++ is in `services`
 //!  inputs        generators of what programs are given; `scripts` is what interpreters are given

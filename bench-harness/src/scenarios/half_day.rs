@@ -3,11 +3,10 @@
 //! Two workers answer requests: each makes a few blocks that end with it and two that stay, of a
 //! session, a cache entry or a queue. What is in use follows the load of the hour, and the sizes of
 //! what stays are those of the hour; after four hours both begin anew. One block in 16 that ends is
-//! left for the other worker to free (or for itself, if that comes first), one in 256 stays for four
-//! hours, and workers are replaced each hour.
-//! The clock is that of the allocations: the service answers 140 requests in a second of its day,
-//! and as fast as it can here. With `--scale 100` it answers 14,000, and makes as many allocations
-//! as such a service makes in half a day.
+//! left for the other worker to free (or for itself, if that comes first), one in 256 stays for
+//! four hours, and workers are replaced each hour. The clock is that of the allocations: the
+//! service answers 140 requests in a second of its day, and as fast as it can here. With `--scale
+//! 100` it answers 14,000, and makes as many allocations as such a service makes in half a day.
 //!
 //! An hour is like the one four hours before, so memory over need may not rise from one round of
 //! four to the next, whatever it is.

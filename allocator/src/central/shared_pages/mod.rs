@@ -6,8 +6,8 @@
 //! their pages become shared pages. Blocks that live on them stay where they are. From then on a
 //! hole is used by every size that fits, before anything else becomes resident. A page on which
 //! nothing lives any more goes back to the page heap, alone: a span of several pages finds no room
-//! there. So what lies free between used pages becomes shared pages again, of no span. Programs whose sizes do not shift never get
-//! here.
+//! there. So what lies free between used pages becomes shared pages again, of no span. Programs
+//! whose sizes do not shift never get here.
 //!
 //! The page map has these pages as `SizeClass::SHARED`, of which no block is ever asked for. A
 //! `free` puts a block of them into the magazine of that class; when it is full, its blocks go to

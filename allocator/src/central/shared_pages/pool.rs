@@ -180,7 +180,7 @@ impl SharedPages {
         });
     }
 
-    /// Calls `put` under the lock, and gives the pages back after it that it emptied.
+    /// Calls `put` under the lock; then gives back the pages that it emptied.
     #[inline(always)]
     fn return_blocks(&self, put: impl FnOnce(&mut Lists, &mut List<Span>)) {
         let mut emptied = List::new();
@@ -214,7 +214,7 @@ impl SharedPages {
         while let Some(run) = donor.free.clear_run(next).filter(|run| run.start < objects) {
             next = run.start + run.len;
             let end = next.min(objects);
-            // SAFETY: ours, and not in the page map yet.
+            // SAFETY: this call wrote the records, and the page map does not have them yet.
             unsafe { enter_blocks(&records, run.start * size, end * size, size) };
             blocks += end - run.start;
         }
@@ -224,7 +224,8 @@ impl SharedPages {
         PAGE_HEAP.enter_shared(records[..count].iter().map(|record| record.cast::<Span>()));
         let mut emptied = List::new();
         for (index, record) in records[..count].iter().enumerate() {
-            // SAFETY: ours, entered a moment ago, under the lock.
+            // SAFETY: a record that this call entered a moment ago, and that is in no list. The
+            // lock is held.
             unsafe {
                 let span = (**record).as_span();
                 let resident = !donor.released >> (index * PAGES_OF_OS) & MASK_OF_OS;
@@ -236,7 +237,7 @@ impl SharedPages {
         Some(emptied)
     }
 
-    /// Gives pages back to the page heap on which nothing lives. The caller holds no lock.
+    /// Gives pages without live blocks back to the page heap. The caller holds no lock.
     pub fn free_pages(&self, mut emptied: List<Span>) {
         while let Some(record) = NonNull::new(emptied.pop_front()) {
             // SAFETY: a page that left the lists when its last block did. Nothing refers to it: it
@@ -291,8 +292,8 @@ impl SharedPages {
     }
 }
 
-/// Enters the blocks of `size` bytes that lie side by side between two offsets from the start of the
-/// span whose pages `records` are.
+/// Enters the blocks of `size` bytes that lie side by side between two offsets from the start of
+/// the span whose pages `records` are.
 ///
 /// # Safety
 /// The records of these pages are complete, nobody else uses them, and nothing is entered there.
@@ -308,7 +309,8 @@ unsafe fn enter_blocks(records: &[*mut SharedPage; MOST], start: usize, end: usi
     }
     let mut block = start;
     while block < end {
-        // SAFETY: as above, and the block begins within these pages.
+        // SAFETY: `block` lies within the pages of `records`, whose records the caller has to
+        // itself.
         unsafe { (*records[block / PAGE_SIZE]).begin_block(granule_of(block)) };
         block += size;
     }

@@ -105,14 +105,15 @@ impl SharedPage {
     /// The record of the page that `addr` lies on, if it is a shared one. Any address may be asked
     /// for.
     pub fn at<'a>(addr: usize) -> Option<&'a Self> {
-        // SAFETY: what the page map holds.
+        // SAFETY: the page map holds null or a record, and records are never unmapped.
         unsafe { Self::of(PAGE_MAP.span(addr)) }
     }
 
     /// The same for the address of a small object, in a few instructions.
     #[inline(always)]
     pub fn of_object<'a>(addr: usize) -> Option<&'a Self> {
-        // SAFETY: what the page map holds. Small objects lie in huge pages of the page heap.
+        // SAFETY: the page map holds null or a record, and records are never unmapped. Small
+        // objects lie in huge pages of the page heap.
         unsafe { Self::of(PAGE_MAP.span_in_huge(addr)) }
     }
 

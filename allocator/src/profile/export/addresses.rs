@@ -1,4 +1,8 @@
 //! The return addresses that occur in a profile, each once: a hash table in scratch memory.
+//!
+//! The writer of pprof's form makes one, fills it, and drops it when the profile is written, which
+//! gives the memory back. One thread uses it. There is room for a bounded number; what does not fit
+//! is left out, and the caller is told.
 
 use super::scratch::Scratch;
 

@@ -1,4 +1,8 @@
 //! Folded stacks: `outermost;...;innermost value`, a line for each.
+//!
+//! The form of flame graphs. A frame is a file and an address in it, as nothing is looked up in the
+//! process. Stacks are visited by `stacks::for_each`, and each line goes out as it comes, so that
+//! no memory is needed beyond the writer's buffer.
 
 use super::kind::{LIFETIMES, ProfileKind};
 use super::mappings::Mappings;

@@ -1,4 +1,8 @@
 //! What a profile counts, and in which form it is written.
+//!
+//! Two choices of the caller's, and how the first turns the figures of a stack into the values that
+//! are written. Pure functions of one tally: no state, no locks. The forms themselves are in
+//! `pprof`, `folded` and `json`.
 
 use crate::profile::stacks::Tally;
 

@@ -1,5 +1,9 @@
-//! Buffered output to a function, plain or in gzip's frame (RFC 1952) with stored blocks (RFC
-//! 1951, 3.2.4): each buffer is a block with a head of five bytes.
+//! Buffered output to a function, plain or in gzip's frame (RFC 1952) with stored blocks (RFC 1951,
+//! 3.2.4): each buffer is a block with a head of five bytes.
+//!
+//! Nothing is compressed: the frame is what readers of pprof's form expect. The buffer lies on the
+//! caller's stack, and the function that takes the pieces may allocate; no lock is held here. One
+//! thread uses a writer, and calls `finish` at the end.
 
 use core::fmt;
 

@@ -1,5 +1,8 @@
 //! Keeping objects out of the loaded magazine while a sample is near: what the magazine must not
 //! hold before the sample goes to the spare magazine.
+//!
+//! For the owner of the cache, on its slow paths; no lock. What no longer fits into the spare
+//! magazine is handed back to the caller, who flushes it.
 
 use super::super::cache::{SampleCounter, ThreadCache};
 use crate::central::chain::{Chain, FreeObject};

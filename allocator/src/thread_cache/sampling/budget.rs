@@ -1,5 +1,10 @@
 //! The budget of a class in a thread that samples: how many objects may be pushed before the slow
 //! path looks again.
+//!
+//! What the magazine holds and what may still be pushed are together never more than the blocks
+//! that may be allocated before the next sample. So the sample finds the magazine empty. These
+//! functions keep `free_slots`, `budgets` and `capacities` of a class so, together. For the owner
+//! of the cache, on its slow paths; no lock.
 
 use super::super::cache::{SampleCounter, ThreadCache};
 use crate::central::chain::Chain;

@@ -1,4 +1,11 @@
 //! The counter of a thread that samples: the bytes until its next samples.
+//!
+//! It has a distance for each class and each kind of sample, and draws the next one when a sample
+//! falls on a block. How it draws is said from above ([`set_draws`]), once, before any thread
+//! samples. The thread that owns the counter alone uses it, without a lock, or the thread that
+//! empties its cache when it has ended; a counter goes on to the next owner of the cache. Threads
+//! that got no memory for one share [`NEVER`]. What becomes of a sampled block is decided
+//! elsewhere.
 
 use super::super::cache::{KINDS, STACK_PAGES, SampleCounter};
 use crate::config::CLASS_COUNT;
