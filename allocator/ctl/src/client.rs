@@ -259,7 +259,7 @@ impl Client {
     }
 
     /// As `ask`, without the question for the version before; the process may take no longer than
-    /// `patience` for the next piece of its answer. An error of the socket is an `io::Error`.
+    /// `patience` for the next piece of its answer. Otherwise the error is a [`Refusal::Silent`].
     pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
         let answer = self.send(request, patience)?;
         match answer.split_once('\n') {
