@@ -3,7 +3,7 @@
 //! page.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -173,6 +173,28 @@ fn another_version_is_named() {
     fs::write(&dump, "stratalloc profile 2\nend\n").expect("a dump");
     let text = refusal(&["report", &dump.display().to_string()]);
     assert!(text.contains("version 2") && text.contains("reads 1"), "{text}");
+}
+
+/// A process that ends hangs up on whoever asks it, which is no refusal: with the request taken
+/// (its end of the connection is closed) or not (the connection is reset).
+#[test]
+fn a_process_that_ends_while_it_is_asked_does_not_lack_rights() {
+    for mode in ["looks", "reads"] {
+        let folder = ctl::private_folder();
+        let socket = folder.path().join("s").display().to_string();
+        let mut asked = Running::of(
+            Command::new(program("answers.c", Link::Preload)).args([socket.as_str(), mode]),
+        );
+        let tool = std::thread::spawn(move || refusal(&[&socket, "stats"]));
+        let mut line = String::new();
+        let output = asked.0.stdout.as_mut().expect("stdout is piped");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        assert_eq!(line, "asked\n");
+        drop(asked);
+        let text = tool.join().expect("the tool");
+        let is_told = text.contains("hung up before it answered") || text.contains("there is no");
+        assert!(is_told && !text.contains("rights"), "{mode}: {text}");
+    }
 }
 
 /// Processes that answer are listed, forked ones too, and what is stale is gone afterwards.

@@ -43,6 +43,8 @@ pub enum Refusal {
     Hidden(Process),
     /// Another user's; whose, if that is known.
     NoRights(String, Option<u32>),
+    /// It hung up before it answered, though not for want of rights.
+    HungUp(Process),
     /// A socket where nobody listens.
     Stale(PathBuf),
     /// A socket of a process that does not accept in time.
@@ -95,6 +97,12 @@ impl std::fmt::Display for Refusal {
                 process.pid,
                 process.name()
             ),
+            Self::HungUp(process) => write!(
+                out,
+                "process {} ({}) hung up before it answered; it has ended, or is about to",
+                process.pid,
+                process.name()
+            ),
             _ => self.write_other(out),
         }
     }
@@ -141,7 +149,11 @@ impl Refusal {
                  stratalloc-ctl that was built with the process's library",
                 env!("CARGO_PKG_VERSION")
             ),
-            Self::NoProcess(_) | Self::NotOurs(_) | Self::Off(_) | Self::Hidden(_) => Ok(()),
+            Self::NoProcess(_)
+            | Self::NotOurs(_)
+            | Self::Off(_)
+            | Self::Hidden(_)
+            | Self::HungUp(_) => Ok(()),
         }
     }
 }
@@ -193,8 +205,7 @@ impl Client {
         if let Some(found) = refusal.clone().filter(is_closed) {
             return Err(found);
         }
-        // SAFETY: takes nothing and cannot fail.
-        let own = unsafe { libc::geteuid() };
+        let own = own_user();
         match (process.kind(), process.user()) {
             (Kind::Hidden, user) if own == 0 || user == Some(own) => Err(Refusal::Hidden(process)),
             (Kind::Hidden, user) => {
@@ -282,16 +293,14 @@ impl Client {
         let talked = stream
             .write_all(format!("{request}\n").as_bytes())
             .and_then(|()| stream.read_to_end(&mut answer));
-        // Who may not talk is hung up on.
-        let is_refused = match &talked {
+        let has_hung_up = match &talked {
             Ok(_) => answer.is_empty(),
             Err(error) => {
                 [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset].contains(&error.kind())
             }
         };
-        if is_refused && answer.is_empty() {
-            let user = self.process.user();
-            return Err(Refusal::NoRights(format!("process {pid}"), user).into());
+        if has_hung_up && answer.is_empty() {
+            return Err(self.why_it_hung_up().into());
         }
         if talked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return Err(Refusal::Silent(self.socket.clone()).into());
@@ -299,6 +308,24 @@ impl Client {
         talked.context("the answer does not come")?;
         Ok(String::from_utf8_lossy(&answer).into_owned())
     }
+
+    /// A process hangs up on those who may not talk to it, and on all when it ends.
+    fn why_it_hung_up(&self) -> Refusal {
+        if !self.process.exists() {
+            return Refusal::NoProcess(self.process.pid);
+        }
+        let (own, user) = (own_user(), self.process.user());
+        if own == 0 || user == Some(own) {
+            return Refusal::HungUp(self.process);
+        }
+        Refusal::NoRights(format!("process {}", self.process.pid), user)
+    }
+}
+
+/// The user that this program runs as.
+fn own_user() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
 }
 
 /// Connects to a socket, within so long: a process that is stopped accepts nobody, and after a few
