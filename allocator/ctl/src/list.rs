@@ -1,8 +1,9 @@
 //! The processes that have a control socket.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -117,19 +118,26 @@ fn remove_stale() -> Vec<String> {
     let end = Instant::now() + PATIENCE_WITH_ALL;
     let mut removed = Vec::new();
     for folder in fs::read_dir("/tmp").into_iter().flatten().flatten() {
-        let is_named = folder.file_name().to_string_lossy().starts_with("stratalloc-");
-        let found = folder.path().symlink_metadata();
-        // In a folder that others may write to, a name may become another file's at any moment.
-        let is_private = found.is_ok_and(|found| {
-            found.is_dir() && found.mode() & 0o077 == 0 && (found.uid() == own || own == 0)
-        });
-        if !is_named || !is_private {
+        if !folder.file_name().to_string_lossy().starts_with("stratalloc-") {
             continue;
         }
-        let entries = fs::read_dir(folder.path()).into_iter().flatten().flatten();
+        // In a folder that others may write to, a name may become another file's at any moment. And
+        // the folder's own name may come to lead to another folder: this one is held open.
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let Ok(held) = File::options().read(true).custom_flags(flags).open(folder.path()) else {
+            continue;
+        };
+        let is_private = held
+            .metadata()
+            .is_ok_and(|found| found.mode() & 0o077 == 0 && (found.uid() == own || own == 0));
+        if !is_private {
+            continue;
+        }
+        let inside = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let entries = fs::read_dir(inside).into_iter().flatten().flatten();
         for entry in entries.take_while(|_| Instant::now() < end) {
             if is_stale(&entry.path()) && fs::remove_file(entry.path()).is_ok() {
-                removed.push(entry.path().display().to_string());
+                removed.push(folder.path().join(entry.file_name()).display().to_string());
             }
         }
     }
