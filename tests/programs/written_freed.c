@@ -1,6 +1,7 @@
 /* Use after free, for the hardened library: one bit of a freed block is changed, and the block leaves the quarantine by the
  * way that the first argument names. Each try is a process of its own; it must end by a report. With `zero` as the second
- * argument (and the option `zero_on_free`) any bit of the block is changed, else one of the first two words. */
+ * argument (and the option `zero_on_free`) any bit of the block is changed, else one of the first two words. With `late`
+ * the block has left the quarantine before, and lies in a magazine. */
 #include "check.h"
 
 #include <malloc.h>
@@ -19,6 +20,7 @@ static size_t size;
 static int before, after;
 static size_t offset;
 static unsigned char bit;
+static int late;
 
 static void write_to_freed(void) {
     void *blocks[2 * MOST];
@@ -27,8 +29,9 @@ static void write_to_freed(void) {
     char *block = opaque(malloc(size));
     for (i = 0; i < before; i++) free(blocks[i]);
     free(block);
-    ((volatile unsigned char *)opaque(block))[offset] ^= bit;
+    if (!late) ((volatile unsigned char *)opaque(block))[offset] ^= bit;
     for (; i < before + after; i++) free(blocks[i]);
+    if (late) ((volatile unsigned char *)opaque(block))[offset] ^= bit;
 }
 
 static pthread_barrier_t barrier;
@@ -118,6 +121,7 @@ int main(int argc, char **argv) {
     struct rlimit none = {0, 0};
     int any_bit = argc > 2 && !strcmp(argv[2], "zero");
     int tries = 0, missed = 0;
+    late = argc > 2 && !strcmp(argv[2], "late");
     size_t s, w;
     setrlimit(RLIMIT_CORE, &none);
     pthread_barrier_init(&barrier, NULL, 2);
@@ -130,6 +134,8 @@ int main(int argc, char **argv) {
         for (before = 0; before <= 2 * most; before++) {
             /* What a sleeping thread has in the magazine that it used last stays with it, written to or not. */
             after = (int)draw((unsigned)(ways[w].run == thread_sleeps ? most : 2 * most + 2));
+            /* Small blocks wait in two generations, big ones in one ring. */
+            if (late) after = (size > 1024 ? most : 2 * most) + (int)draw(2);
             offset = draw(any_bit ? (unsigned)size : 16);
             bit = (unsigned char)(1 << draw(8));
             tries++;

@@ -3,7 +3,7 @@
 //! page.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
@@ -147,7 +147,11 @@ fn another_version_is_named() {
     let folder = ctl::private_folder();
     let path = folder.path().join("s");
     let listener = UnixListener::bind(&path).expect("a socket");
-    let answers = ["error: unknown request\n", "ok\nprotocol 9\nversion 7.0.0\nlive_bytes 1\n"];
+    let answers = [
+        "error: unknown request\n",
+        "ok\nprotocol 9\nversion 7.0.0\nlive_bytes 1\n",
+        "ok\nprotocol 8\nversion \u{1b}[2J\r\nlive_bytes 1\n",
+    ];
     let server = std::thread::spawn(move || {
         let mut answers = answers.into_iter();
         while answers.len() > 0 {
@@ -163,7 +167,12 @@ fn another_version_is_named() {
     });
     let path = path.display().to_string();
     let version = env!("CARGO_PKG_VERSION");
-    for expected in ["an unknown version", "stratalloc 7.0.0, which speaks protocol 9"] {
+    let expected = [
+        "an unknown version",
+        "stratalloc 7.0.0, which speaks protocol 9",
+        "stratalloc \\u{1b}[2J, which speaks protocol 8",
+    ];
+    for expected in expected {
         let text = refusal(&[&path, "stats"]);
         assert!(text.contains(expected) && text.contains(&format!("ctl {version}")), "{text}");
         assert!(text.contains("use the stratalloc-ctl that was built with"), "{text}");
@@ -173,6 +182,28 @@ fn another_version_is_named() {
     fs::write(&dump, "stratalloc profile 2\nend\n").expect("a dump");
     let text = refusal(&["report", &dump.display().to_string()]);
     assert!(text.contains("version 2") && text.contains("reads 1"), "{text}");
+}
+
+/// A process that ends hangs up on whoever asks it, which is no refusal: with the request taken
+/// (its end of the connection is closed) or not (the connection is reset).
+#[test]
+fn a_process_that_ends_while_it_is_asked_does_not_lack_rights() {
+    for mode in ["looks", "reads"] {
+        let folder = ctl::private_folder();
+        let socket = folder.path().join("s").display().to_string();
+        let mut asked = Running::of(
+            Command::new(program("answers.c", Link::Preload)).args([socket.as_str(), mode]),
+        );
+        let tool = std::thread::spawn(move || refusal(&[&socket, "stats"]));
+        let mut line = String::new();
+        let output = asked.0.stdout.as_mut().expect("stdout is piped");
+        BufReader::new(output).read_line(&mut line).expect("a line");
+        assert_eq!(line, "asked\n");
+        drop(asked);
+        let text = tool.join().expect("the tool");
+        let is_told = text.contains("hung up before it answered") || text.contains("there is no");
+        assert!(is_told && !text.contains("rights"), "{mode}: {text}");
+    }
 }
 
 /// Processes that answer are listed, forked ones too, and what is stale is gone afterwards.
@@ -268,6 +299,117 @@ fn nobody_waits_for_a_worker_that_a_signal_has_ended_or_stopped() {
     }
     let (no_one, other, _) = lists();
     assert!(no_one.is_none() && other.is_some());
+}
+
+/// Listens as this process, where those on the allocator listen, until it ends.
+struct Listener {
+    folder: tempfile::TempDir,
+    server: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Listener {
+    /// `answer` is told of each that has sent a request.
+    fn start(answer: impl Fn(&mut UnixStream) + Send + 'static) -> Self {
+        let folder = tempfile::Builder::new().prefix("stratalloc-").tempdir_in("/tmp");
+        let mut this = Self { folder: folder.expect("a folder"), server: None };
+        let listener = UnixListener::bind(this.socket()).expect("a socket");
+        let serve = move || {
+            for peer in listener.incoming() {
+                let (mut peer, mut request) = (peer.expect("a peer"), [0; 5]);
+                match peer.read_exact(&mut request) {
+                    Ok(()) if &request == b"stop\n" => return,
+                    Ok(()) => answer(&mut peer),
+                    // Some only see who listens.
+                    Err(_) => {}
+                }
+            }
+        };
+        this.server = Some(std::thread::spawn(serve));
+        this
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.sock", std::process::id()))
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let stop = UnixStream::connect(self.socket());
+        stop.and_then(|mut peer| peer.write_all(b"stop\n")).expect("the server");
+        self.server.take().map(std::thread::JoinHandle::join);
+    }
+}
+
+/// Whoever has a process may listen as one of these. It is missed in the list, and nothing else.
+#[test]
+fn an_answer_without_end_holds_up_no_list() {
+    let _alone = LISTS.lock();
+    let slowly = |peer: &mut UnixStream| {
+        while peer.write_all(b"x").is_ok() {
+            sleep(Duration::from_millis(500));
+        }
+    };
+    let fast = |peer: &mut UnixStream| while peer.write_all(&[b'x'; 1 << 16]).is_ok() {};
+    for answer in [slowly, fast] {
+        let listener = Listener::start(answer);
+        let mut limited = Command::new("sh");
+        limited.args(["-c", "ulimit -v 1000000; exec \"$0\" list"]).arg(ctl::program());
+        let finished = run(limited, LIMIT).expect_success();
+        assert!(finished.elapsed < Duration::from_secs(15), "{finished}");
+        let silent = format!("{}: the process does not answer", listener.socket().display());
+        assert!(finished.errors().contains(&silent), "{finished}");
+    }
+}
+
+/// What a process says of itself comes to the terminal of whoever lists all.
+#[test]
+fn control_characters_of_others_are_written_out_in_the_list() {
+    let _alone = LISTS.lock();
+    let answer = "ok\nprotocol 1\nversion \u{1b}[2J\u{9b}1m\nlive_bytes 1\n";
+    let _listener = Listener::start(move |peer| drop(peer.write_all(answer.as_bytes())));
+    let table = tool(&["list"]).expect_success().text();
+    assert!(table.contains("\\u{1b}[2J\\u{9b}1m"), "{table}");
+    assert!(!table.contains(|c: char| c.is_control() && c != '\n'), "{table}");
+}
+
+/// One user's processes, however many, keep nobody from the list of the others.
+#[test]
+fn many_that_do_not_answer_hold_up_the_list_no_longer_than_a_few() {
+    let _alone = LISTS.lock();
+    let mut service = command("prefork.c", Link::Preload);
+    let (child, line) =
+        start_service(service.args(["workers", "12"]).env("STRATALLOC_CONTROL", "1"));
+    let _server = Running(child);
+    let workers: Vec<i32> =
+        line.split_whitespace().skip(1).map(|word| word.parse().expect("a number")).collect();
+    assert_eq!(workers.len(), 12, "{line}");
+    let start = Instant::now();
+    let is_listed = |table: &str, pid: &i32| {
+        table.lines().any(|line| line.split_whitespace().next() == Some(&pid.to_string()))
+    };
+    loop {
+        let table = tool(&["list"]).expect_success().text();
+        if workers.iter().all(|pid| is_listed(&table, pid)) {
+            break;
+        }
+        assert!(start.elapsed() < LIMIT, "{table}");
+        sleep(Duration::from_millis(20));
+    }
+    let signal = |signal| {
+        for &pid in &workers {
+            // SAFETY: a child of the server's, which is not waited for before the server ends.
+            assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        }
+    };
+    signal(libc::SIGSTOP);
+    let finished = tool(&["list"]);
+    signal(libc::SIGCONT);
+    let finished = finished.expect_success();
+    assert!(finished.elapsed < Duration::from_secs(20), "{finished}");
+    let errors = finished.errors();
+    let unnamed = workers.iter().find(|pid| !errors.contains(&format!("/{pid}.sock: the process")));
+    assert_eq!(unnamed, None, "{finished}");
 }
 
 #[test]

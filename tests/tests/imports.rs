@@ -211,6 +211,25 @@ fn functions_of_a_program_are_not_called_by_the_library() {
     run_interposed("ABORT");
 }
 
+/// A program calls `dlerror` to learn of a failure of its own, so nothing that the library looks up
+/// may be missing, or its message is fetched. An older glibc has less to be found; `ci/musl` runs the
+/// program, too.
+#[test]
+fn lookups_leave_no_message_to_the_program() {
+    for source in ["dlerror.c", "dlerror_old.c"] {
+        for link in [Link::Preload, Link::Shared, Link::Static] {
+            run(command(source, link), LIMIT).expect_success();
+        }
+    }
+    let output = output_dir().join("dlerror-cpp");
+    let mut compiler = Command::new("c++");
+    compiler.args(["-O2", "-fno-builtin", "-static-libstdc++", "-pthread"]);
+    compiler.arg(library::programs_dir().join("dlerror.cpp")).arg(library::archive());
+    compiler.arg("-ldl").arg("-o").arg(&output);
+    run(compiler, LIMIT).expect_success();
+    run(Command::new(output), LIMIT).expect_success();
+}
+
 /// `calloc` and `realloc` are as right as these are.
 #[test]
 fn memory_functions_do_what_those_of_c_do() {

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use stratalloc_tests::compile::{Link, command};
+use stratalloc_tests::compile::{Link, command, program};
 use stratalloc_tests::ctl;
 use stratalloc_tests::process::{Finished, run, start_service};
 
@@ -168,6 +168,23 @@ fn a_running_process_is_searched_and_goes_on() {
     assert_eq!(report["groups"][0]["direct"], true, "{report:#}");
     drop(child.stdin.take());
     assert_eq!(child.wait().expect("the program").code(), Some(3), "it goes on, and ends");
+}
+
+/// A thread that was stopped may hold a lock that the answer needs. Then none comes before the
+/// threads go on.
+#[test]
+fn a_search_that_gets_no_answer_begins_anew() {
+    let folder = ctl::private_folder();
+    let socket = folder.path().join("s");
+    let mut answers = Command::new(program("answers.c", Link::Preload));
+    let (mut child, line) = start_service(answers.arg(&socket).arg("silent_once"));
+    assert_eq!(line, "ready\n");
+    let mut command = Command::new(ctl::program());
+    command.arg(&socket).args(["leaks", "--unreachable"]);
+    let report = run(command, LIMIT).expect_success().text();
+    assert!(report.starts_with("stratalloc: 0 bytes in 0 allocations unreachable"), "{report}");
+    drop(child.stdin.take());
+    assert!(child.wait().expect("the program").success());
 }
 
 /// Threads that allocate without a pause are stopped within the allocator now and then: the search

@@ -296,3 +296,19 @@ fn a_write_to_a_freed_block_is_found_whichever_way_it_leaves_the_quarantine() {
     }
     assert!(missed.is_empty(), "{}", missed.join("\n"));
 }
+
+/// And one that was changed after the quarantine, while the block waits in a magazine: when it is
+/// used again, and when the magazine moves on, of however few blocks.
+#[test]
+fn a_write_to_a_freed_block_is_found_after_the_quarantine_too() {
+    let mut missed = Vec::new();
+    for way in ["use_again", "exit", "trim", "thread_ends", "fork"] {
+        let mut command = Command::new(program("written_freed.c", Link::Preload));
+        command.args([way, "late"]).env("LD_PRELOAD", library::hardened());
+        let finished = run(command, LIMIT);
+        if !finished.succeeded() {
+            missed.push(finished.to_string());
+        }
+    }
+    assert!(missed.is_empty(), "{}", missed.join("\n"));
+}

@@ -10,7 +10,8 @@
 //! `dlsym` is weak itself: a static program need not have it. `dlopen` and `dlclose` are found by
 //! it: linkers would warn of a reference to `dlopen` in each static program. All of them may
 //! allocate; they are called only after an allocation has failed, and once for [`crate::replaced`],
-//! under no lock of ours.
+//! under no lock of ours. A lookup in vain leaves a message for `dlerror`, which the program's next
+//! call of that would take for a failure of its own: it is fetched here.
 
 use allocator::internal::elf::{Dlsym, dlsym, weak_address};
 use core::ffi::{CStr, c_char, c_int, c_void};
@@ -72,7 +73,12 @@ fn find(linked: usize, name: &CStr) -> Option<NonNull<c_void>> {
     let linker = Linker::find()?;
     // SAFETY: the global scope is always open; `name` ends in NUL.
     let global = unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) };
-    NonNull::new(global).or_else(|| LIBRARIES.iter().find_map(|file| linker.look_in(file, name)))
+    if global.is_null() {
+        let found = LIBRARIES.iter().find_map(|file| linker.look_in(file, name));
+        linker.fetch_message();
+        return found;
+    }
+    NonNull::new(global)
 }
 
 /// The function `name` that the program's own calls reach, as the dynamic linker knows it.
@@ -80,7 +86,11 @@ fn find(linked: usize, name: &CStr) -> Option<NonNull<c_void>> {
 pub fn global(name: &CStr) -> Option<NonNull<c_void>> {
     let linker = Linker::find()?;
     // SAFETY: the global scope is always open; `name` ends in NUL.
-    NonNull::new(unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) })
+    let found = NonNull::new(unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) });
+    if found.is_none() {
+        linker.fetch_message();
+    }
+    found
 }
 
 /// The functions of the dynamic linker.
@@ -109,6 +119,19 @@ impl Linker {
                     close,
                 ),
             })
+        }
+    }
+
+    /// Fetches the message of a failure, so that it is not there any more.
+    fn fetch_message(&self) {
+        // SAFETY: the global scope is always open, and the name ends in NUL. It is POSIX's, with
+        // the type of `dlfcn.h`; null is `None`.
+        unsafe {
+            let found = (self.symbol)(libc::RTLD_DEFAULT, c"dlerror".as_ptr());
+            type Message = unsafe extern "C" fn() -> *mut c_char;
+            if let Some(message) = mem::transmute::<*mut c_void, Option<Message>>(found) {
+                message();
+            }
         }
     }
 

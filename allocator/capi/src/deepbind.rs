@@ -28,7 +28,7 @@ use allocator::internal::syscall::raw;
 use allocator::options;
 
 use crate::elf::LoadedObject;
-use crate::{aligned, extensions, libc_names, standard};
+use crate::{aligned, extensions, libc_names, libc_version, standard};
 
 /// Run by the dynamic linker once all that the program needs is loaded.
 #[used]
@@ -104,15 +104,19 @@ fn is_wanted() -> bool {
 
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn at_start() {
+    // musl has neither such functions nor such a way of opening. It is not asked for any name: a
+    // lookup in vain would leave a message for the program's next `dlerror`.
+    if !libc_version::is_glibc() {
+        return;
+    }
     let Some(look) = dlsym() else { return };
     let find = |name: &CStr| {
         // SAFETY: the global scope is always there; the name ends in NUL.
         unsafe { look(libc::RTLD_DEFAULT, name.as_ptr()) as usize }
     };
-    // musl has neither such a function nor such a way of opening.
     let is_ours = find(c"malloc") == address_of!(standard::malloc)
         && find(c"free") == address_of!(standard::free);
-    if !is_ours || find(c"gnu_get_libc_version") == 0 || !is_wanted() {
+    if !is_ours || !is_wanted() {
         return;
     }
     let walk = find(c"dl_iterate_phdr");

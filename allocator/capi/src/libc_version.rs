@@ -3,7 +3,14 @@
 use core::arch::asm;
 use core::ffi::{CStr, c_char};
 
-/// The version of glibc, major and minor; `None` of another C library.
+/// Whether it is glibc.
+pub fn is_glibc() -> bool {
+    version_function() != 0
+}
+
+/// The version of glibc, major and minor; `None` of another C library. Neither allocates nor fails,
+/// so that constructors may ask.
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn glibc() -> Option<(u32, u32)> {
     let address = version_function();
     if address == 0 {

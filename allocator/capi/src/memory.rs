@@ -21,6 +21,8 @@ mod x86_64 {
 
     use allocator::internal::elf::dlsym;
 
+    use crate::libc_version;
+
     core::arch::global_asm!(include_str!("memory_x86_64.s"));
 
     unsafe extern "C" {
@@ -81,6 +83,9 @@ mod x86_64 {
         }
         type GetLeaf = unsafe extern "C" fn(u32) -> *const Leaf;
         const LEAF_7: u32 = 1;
+        // A lookup in vain, as in older ones and in musl, would leave a message for `dlerror`: the
+        // program's next call of that would take it for a failure of its own.
+        libc_version::glibc().filter(|&version| version >= (2, 33))?;
         let name = c"__x86_get_cpuid_feature_leaf";
         // SAFETY: the global scope is always there; the name ends in NUL.
         let found = unsafe { dlsym()?(libc::RTLD_DEFAULT, name.as_ptr()) };

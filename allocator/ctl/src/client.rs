@@ -1,7 +1,9 @@
 //! The control socket of a process: where it is, who answers there, and one request over it.
 //!
 //! What keeps a process from answering is told apart (`Refusal`), and each cause says what to do.
+//! Who answers may be anybody's program, which sends what it likes: every answer has bounds.
 
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -9,21 +11,49 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::process::{Kind, Process};
+use crate::process::{Kind, Process, printable};
 
 /// How long a process may take to accept, and for the next piece of its answer.
 pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Shortest time that the kernel is told to wait: it takes zero for ever.
+const LEAST: Duration = Duration::from_millis(1);
+
+/// Most characters of a version, or of another value that a process tells of itself.
+const LONGEST_VALUE: usize = 40;
 
 /// The protocol that this program speaks: what `info` must answer.
 const PROTOCOL: &str = "1";
 
 /// Longest path that fits into a socket's address, without the NUL.
 const LONGEST_PATH: usize = 107;
+
+/// What an answer may take.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// Until the process accepts, and until the next piece comes.
+    piece: Duration,
+    /// Until all of it is there.
+    whole: Duration,
+    bytes: usize,
+}
+
+impl Bounds {
+    /// Of a few lines, for which even those are asked who are only looked for.
+    const fn short(patience: Duration) -> Self {
+        Self { piece: patience, whole: patience, bytes: 64 << 10 }
+    }
+
+    /// Of a dump, which may have a line for each of eight million blocks.
+    const fn long(patience: Duration) -> Self {
+        Self { piece: patience, whole: Duration::from_secs(600), bytes: 2 << 30 }
+    }
+}
 
 /// A process to talk to.
 pub struct Client {
@@ -43,9 +73,12 @@ pub enum Refusal {
     Hidden(Process),
     /// Another user's; whose, if that is known.
     NoRights(String, Option<u32>),
+    /// It hung up before it answered, though not for want of rights.
+    HungUp(Process),
     /// A socket where nobody listens.
     Stale(PathBuf),
-    /// A socket of a process that does not accept in time.
+    /// A socket of a process that does not accept in time, or does not come to the end of its
+    /// answer.
     Silent(PathBuf),
     /// A path with no socket.
     NoSocket(PathBuf),
@@ -59,6 +92,16 @@ impl std::error::Error for Refusal {}
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Paths and names are chosen by whoever listens.
+        let mut text = String::new();
+        self.write(&mut text)?;
+        out.write_str(&printable(&text))
+    }
+}
+
+impl Refusal {
+    /// What has to do with the process.
+    fn write(&self, out: &mut String) -> std::fmt::Result {
         match self {
             Self::NoProcess(pid) => write!(
                 out,
@@ -95,14 +138,18 @@ impl std::fmt::Display for Refusal {
                 process.pid,
                 process.name()
             ),
+            Self::HungUp(process) => write!(
+                out,
+                "process {} ({}) hung up before it answered; it has ended, or is about to",
+                process.pid,
+                process.name()
+            ),
             _ => self.write_other(out),
         }
     }
-}
 
-impl Refusal {
     /// What has to do with rights, sockets and versions.
-    fn write_other(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn write_other(&self, out: &mut String) -> std::fmt::Result {
         match self {
             Self::NoRights(what, Some(user)) => write!(
                 out,
@@ -141,7 +188,11 @@ impl Refusal {
                  stratalloc-ctl that was built with the process's library",
                 env!("CARGO_PKG_VERSION")
             ),
-            Self::NoProcess(_) | Self::NotOurs(_) | Self::Off(_) | Self::Hidden(_) => Ok(()),
+            Self::NoProcess(_)
+            | Self::NotOurs(_)
+            | Self::Off(_)
+            | Self::Hidden(_)
+            | Self::HungUp(_) => Ok(()),
         }
     }
 }
@@ -172,29 +223,19 @@ impl Client {
 
     /// The process with this number.
     pub fn of(process: Process) -> Result<Self, Refusal> {
-        Self::of_within(process, PATIENCE)
-    }
-
-    /// The process with this number, if it accepts within so long.
-    pub fn of_within(process: Process, patience: Duration) -> Result<Self, Refusal> {
         if !process.exists() {
             return Err(Refusal::NoProcess(process.pid));
         }
-        let mut refusal = None;
-        for socket in process.sockets() {
-            match connect(&socket, patience) {
-                Ok((_, pid)) if pid == process.pid => return Ok(Self { socket, process }),
-                Ok((_, pid)) => refusal = refusal.or(Some(Refusal::Another(socket, pid))),
-                Err(found) => refusal = Some(found),
-            }
-        }
+        let refusal = match Self::find(process, PATIENCE) {
+            Ok(client) => return Ok(client),
+            Err(refusal) => refusal,
+        };
         let is_closed =
             |found: &Refusal| matches!(found, Refusal::NoRights(..) | Refusal::Silent(_));
         if let Some(found) = refusal.clone().filter(is_closed) {
             return Err(found);
         }
-        // SAFETY: takes nothing and cannot fail.
-        let own = unsafe { libc::geteuid() };
+        let own = own_user();
         match (process.kind(), process.user()) {
             (Kind::Hidden, user) if own == 0 || user == Some(own) => Err(Refusal::Hidden(process)),
             (Kind::Hidden, user) => {
@@ -209,6 +250,25 @@ impl Client {
                 Err(refusal.filter(is_stale).unwrap_or(Refusal::Off(process)))
             }
         }
+    }
+
+    /// The process with this number, if it accepts at one of its sockets, all of which together get
+    /// so long. If not, what the last of them came to. Nothing is read but what the kernel has.
+    pub fn find(process: Process, patience: Duration) -> Result<Self, Option<Refusal>> {
+        let end = Instant::now() + patience;
+        let mut refusal = None;
+        for socket in process.sockets() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left < LEAST {
+                return Err(Some(Refusal::Silent(socket)));
+            }
+            match connect(&socket, left) {
+                Ok((_, pid)) if pid == process.pid => return Ok(Self { socket, process }),
+                Ok((_, pid)) => refusal = refusal.or(Some(Refusal::Another(socket, pid))),
+                Err(found) => refusal = Some(found),
+            }
+        }
+        Err(refusal)
     }
 
     /// The process.
@@ -226,13 +286,15 @@ impl Client {
         self.info_within(PATIENCE)
     }
 
-    /// As `info`, from a process that may take no longer than `patience` for each piece.
+    /// As `info`, from a process that may take no longer than `patience` for all of it.
     pub fn info_within(&self, patience: Duration) -> Result<Info> {
-        let answer = self.send("info", patience)?;
+        let answer = self.send("info", Bounds::short(patience))?;
         let (first, rest) = answer.split_once('\n').unwrap_or((answer.as_str(), ""));
         let value = |name: &str| {
             let mut lines = rest.lines().filter_map(|line| line.split_once(' '));
-            lines.find(|(key, _)| *key == name).map(|(_, value)| value.to_owned())
+            let (_, value) = lines.find(|(key, _)| *key == name)?;
+            let end = value.char_indices().nth(LONGEST_VALUE).map_or(value.len(), |(at, _)| at);
+            Some(printable(&value[..end]))
         };
         let version = value("version").unwrap_or_else(|| "of an unknown version".to_owned());
         match (first, value("protocol")) {
@@ -259,45 +321,84 @@ impl Client {
     }
 
     /// As `ask`, without the question for the version before; the process may take no longer than
-    /// `patience` for the next piece of its answer. An error of the socket is an `io::Error`.
+    /// `patience` for the next piece of its answer. Otherwise the error is a [`Refusal::Silent`].
     pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
-        let answer = self.send(request, patience)?;
+        let answer = self.send(request, Bounds::long(patience))?;
         match answer.split_once('\n') {
             Some(("ok", rest)) => Ok(rest.to_owned()),
             Some((first, _)) if first.starts_with("error: ") => {
-                bail!("{}", &first["error: ".len()..])
+                bail!("{}", printable(&first["error: ".len()..]))
             }
             _ => bail!("the process gave no answer, or one that makes no sense"),
         }
     }
 
-    fn send(&self, request: &str, patience: Duration) -> Result<String> {
-        let (mut stream, pid) = connect(&self.socket, patience)?;
+    fn send(&self, request: &str, bounds: Bounds) -> Result<String> {
+        let end = Instant::now() + bounds.whole;
+        let (mut stream, pid) = connect(&self.socket, bounds.piece)?;
         if pid != self.process.pid {
             return Err(Refusal::Another(self.socket.clone(), pid).into());
         }
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
         let mut answer = Vec::new();
         let talked = stream
             .write_all(format!("{request}\n").as_bytes())
-            .and_then(|()| stream.read_to_end(&mut answer));
-        // Who may not talk is hung up on.
-        let is_refused = match &talked {
-            Ok(_) => answer.is_empty(),
+            .and_then(|()| read_within(&mut stream, bounds, end, &mut answer));
+        let has_hung_up = match &talked {
+            Ok(()) => answer.is_empty(),
             Err(error) => {
                 [io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset].contains(&error.kind())
             }
         };
-        if is_refused && answer.is_empty() {
-            let user = self.process.user();
-            return Err(Refusal::NoRights(format!("process {pid}"), user).into());
+        if has_hung_up && answer.is_empty() {
+            return Err(self.why_it_hung_up().into());
         }
         if talked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             return Err(Refusal::Silent(self.socket.clone()).into());
         }
         talked.context("the answer does not come")?;
-        Ok(String::from_utf8_lossy(&answer).into_owned())
+        let text = String::from_utf8(answer);
+        Ok(text.unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// A process hangs up on those who may not talk to it, and on all when it ends.
+    fn why_it_hung_up(&self) -> Refusal {
+        if !self.process.exists() {
+            return Refusal::NoProcess(self.process.pid);
+        }
+        let (own, user) = (own_user(), self.process.user());
+        if own == 0 || user == Some(own) {
+            return Refusal::HungUp(self.process);
+        }
+        Refusal::NoRights(format!("process {}", self.process.pid), user)
+    }
+}
+
+/// The user that this program runs as.
+fn own_user() -> u32 {
+    // SAFETY: takes nothing and cannot fail.
+    unsafe { libc::geteuid() }
+}
+
+/// Reads an answer up to its end. One that takes too long, or is too long, ends in `WouldBlock`.
+fn read_within(
+    stream: &mut UnixStream,
+    bounds: Bounds,
+    end: Instant,
+    answer: &mut Vec<u8>,
+) -> io::Result<()> {
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let left = bounds.piece.min(end.saturating_duration_since(Instant::now()));
+        if left < LEAST || answer.len() > bounds.bytes {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) => answer.extend_from_slice(&piece[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -1,24 +1,29 @@
 //! The processes that have a control socket.
 
 use std::fmt::Write as _;
-use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::fs::{self, File};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use crate::client::{Client, Refusal, connect};
-use crate::process::Process;
+use crate::process::{Process, printable};
 
 /// A socket that nobody answers at is left alone for so long: its process may be about to listen.
 const FRESH: Duration = Duration::from_secs(2);
 
-/// How long a process may take to accept, and for the next piece of its answer: short, as others
-/// wait behind it.
+/// How long a process may take to accept, and for its answer: short, as others wait behind it.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How long all of them may take together, before none gets more than `HASTE`: anybody may have many
+/// processes that do not answer.
+const PATIENCE_WITH_ALL: Duration = Duration::from_secs(10);
+const HASTE: Duration = Duration::from_millis(50);
 
 /// How long it may take to find out that nobody listens: the kernel says so at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -59,9 +64,12 @@ struct Row {
 /// Removes sockets that nobody listens at, and prints who answers. Says on stderr who does not.
 pub fn run(list: &List) -> Result<()> {
     for path in remove_stale() {
-        eprintln!("stratalloc-ctl: removed {path}, which was stale");
+        eprintln!("stratalloc-ctl: removed {}, which was stale", printable(&path));
     }
-    let rows: Vec<Row> = Process::all().into_iter().filter_map(row).collect();
+    let end = Instant::now() + PATIENCE_WITH_ALL;
+    let patience = || PATIENCE.min(end.saturating_duration_since(Instant::now())).max(HASTE);
+    let all = Process::all().into_iter();
+    let rows: Vec<Row> = all.filter_map(|process| row(process, patience())).collect();
     let text = match list.format {
         Form::Json => serde_json::to_string_pretty(&rows)? + "\n",
         Form::Text => table(&rows),
@@ -70,12 +78,10 @@ pub fn run(list: &List) -> Result<()> {
 }
 
 /// A row for a process that answers, or would if it had the same version.
-fn row(process: Process) -> Option<Row> {
-    if process.sockets().is_empty() {
-        return None;
-    }
-    let client = Client::of_within(process, PATIENCE).inspect_err(tell_silence).ok()?;
-    let (version, live_bytes) = match client.info_within(PATIENCE) {
+fn row(process: Process, patience: Duration) -> Option<Row> {
+    let found = Client::find(process, patience);
+    let client = found.inspect_err(|refusal| refusal.iter().for_each(tell_silence)).ok()?;
+    let (version, live_bytes) = match client.info_within(patience) {
         Ok(info) => (info.version, Some(info.live_bytes)),
         Err(error) => match error.downcast::<Refusal>() {
             Ok(Refusal::Version(version, _)) => (version, None),
@@ -109,20 +115,29 @@ fn tell_silence(refusal: &Refusal) {
 fn remove_stale() -> Vec<String> {
     // SAFETY: takes nothing and cannot fail.
     let own = unsafe { libc::geteuid() };
+    let end = Instant::now() + PATIENCE_WITH_ALL;
     let mut removed = Vec::new();
     for folder in fs::read_dir("/tmp").into_iter().flatten().flatten() {
-        let is_named = folder.file_name().to_string_lossy().starts_with("stratalloc-");
-        let found = folder.path().symlink_metadata();
-        // In a folder that others may write to, a name may become another file's at any moment.
-        let is_private = found.is_ok_and(|found| {
-            found.is_dir() && found.mode() & 0o077 == 0 && (found.uid() == own || own == 0)
-        });
-        if !is_named || !is_private {
+        if !folder.file_name().to_string_lossy().starts_with("stratalloc-") {
             continue;
         }
-        for entry in fs::read_dir(folder.path()).into_iter().flatten().flatten() {
+        // In a folder that others may write to, a name may become another file's at any moment. And
+        // the folder's own name may come to lead to another folder: this one is held open.
+        let flags = libc::O_DIRECTORY | libc::O_NOFOLLOW;
+        let Ok(held) = File::options().read(true).custom_flags(flags).open(folder.path()) else {
+            continue;
+        };
+        let is_private = held
+            .metadata()
+            .is_ok_and(|found| found.mode() & 0o077 == 0 && (found.uid() == own || own == 0));
+        if !is_private {
+            continue;
+        }
+        let inside = format!("/proc/self/fd/{}", held.as_raw_fd());
+        let entries = fs::read_dir(inside).into_iter().flatten().flatten();
+        for entry in entries.take_while(|_| Instant::now() < end) {
             if is_stale(&entry.path()) && fs::remove_file(entry.path()).is_ok() {
-                removed.push(entry.path().display().to_string());
+                removed.push(folder.path().join(entry.file_name()).display().to_string());
             }
         }
     }

@@ -11,14 +11,13 @@
 //! and their debug information in the folders that `--debug-dir` names and in `/usr/lib/debug`, by
 //! build-id (`.build-id/ab/cdef.debug`), or as debuginfod's clients keep it (`abcdef/debuginfo`).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use addr2line::Loader;
 use object::{Object as _, ObjectSegment as _};
 
 use crate::dump::{BuildId, Dump, Mapping};
-use crate::process::Process;
+use crate::process::{Process, read_file};
 
 /// Where files are looked for.
 #[derive(Clone, Debug, Default)]
@@ -138,7 +137,7 @@ struct Object {
 
 impl Object {
     fn read(path: PathBuf) -> Option<Self> {
-        let bytes = fs::read(&path).ok()?;
+        let bytes = read_file(&path).ok()?;
         let file = object::File::parse(&*bytes).ok()?;
         let segments = file.segments().map(|segment| {
             let (position, length) = segment.file_range();

@@ -2,14 +2,21 @@
 //! own namespace, and where its control socket may be. Files are looked for in the process's own
 //! root, so that containers are seen as well.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Text that is in every file that the allocator is linked into, stripped or not.
 const MARK: &[u8] = b"stratalloc: no control socket: ";
+
+/// Most bytes that are read of a file of `/proc`, of which some are as long as the process makes
+/// them: the kernel lets programs start with an environment of 6 MiB.
+const MOST_OF_PROC: u64 = 8 << 20;
+
+/// Most bytes of a file that is read because a process has it mapped.
+const MOST_OF_FILE: u64 = 4 << 30;
 
 /// A process, by its number here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +53,9 @@ impl Process {
     }
 
     fn text(self, name: &str) -> Option<String> {
-        let bytes = fs::read(self.path(name)).ok()?;
+        let mut bytes = Vec::new();
+        let file = File::open(self.path(name)).ok()?;
+        file.take(MOST_OF_PROC).read_to_end(&mut bytes).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
@@ -69,9 +78,9 @@ impl Process {
         own.and_then(|number| number.parse().ok()).unwrap_or(self.pid)
     }
 
-    /// The program's name, as `ps` shows it.
+    /// The program's name, as it can be shown.
     pub fn name(self) -> String {
-        self.text("comm").map_or_else(|| "?".to_owned(), |name| name.trim_end().to_owned())
+        self.text("comm").map_or_else(|| "?".to_owned(), |name| printable(name.trim_end()))
     }
 
     /// For how long it has been running.
@@ -199,10 +208,10 @@ impl Process {
         let mut files: Vec<&str> = maps.lines().filter_map(executable).collect();
         files.dedup();
         let is_ours = |path: &str| {
-            let bytes = fs::read(self.in_root(Path::new(path)));
+            let bytes = read_file(&self.in_root(Path::new(path)));
             bytes.is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK).is_some())
         };
-        let exe = fs::read(self.path("exe"));
+        let exe = read_file(&self.path("exe"));
         let is_in_exe = exe.is_ok_and(|bytes| memchr::memmem::find(&bytes, MARK).is_some());
         let named = |path: &str| path.contains("libstratalloc");
         if is_in_exe || files.iter().any(|path| named(path) || is_ours(path)) {
@@ -211,6 +220,34 @@ impl Process {
             Kind::NotOurs
         }
     }
+}
+
+/// Reads a file that a process chose: what is no file, as a pipe that nobody writes to, is not
+/// waited for, and what would take all memory is not read.
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    let found = file.metadata()?;
+    if !found.is_file() || found.len() > MOST_OF_FILE {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(usize::try_from(found.len()).unwrap_or(usize::MAX))?;
+    file.take(MOST_OF_FILE).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A text that somebody else chose, for a terminal: control characters, which could change what
+/// else is shown there, are written out.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            out.extend(character.escape_default());
+        } else {
+            out.push(character);
+        }
+    }
+    out
 }
 
 /// The file of a line of `/proc/PID/maps`, if code in it may run.
@@ -235,6 +272,31 @@ mod tests {
         assert!(own.uptime().is_some_and(|time| time < Duration::from_secs(3_600)));
         // The mark is in this program, as the module has it.
         assert_eq!(own.kind(), Kind::Ours);
+    }
+
+    /// A pipe would be waited for, and a file of zeroes without end take all memory.
+    #[test]
+    fn what_is_no_file_or_has_no_end_is_not_read() {
+        let name = format!("stratalloc-ctl-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, "text").expect("a file");
+        assert_eq!(read_file(&path).expect("what was written"), b"text");
+        let file = File::options().write(true).open(&path).expect("the file");
+        file.set_len(MOST_OF_FILE + 1).expect("a longer one");
+        assert!(read_file(&path).is_err());
+        fs::remove_file(&path).expect("the file");
+        let name = std::ffi::CString::new(path.as_os_str().as_encoded_bytes()).expect("a path");
+        // SAFETY: a path that ends in NUL.
+        assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+        assert!(read_file(&path).is_err());
+        fs::remove_file(&path).expect("the pipe");
+    }
+
+    /// A text of another user's must not move the cursor, nor look like a line of ours.
+    #[test]
+    fn control_characters_are_written_out() {
+        assert_eq!(printable("0.1.0 \u{e9}"), "0.1.0 \u{e9}");
+        assert_eq!(printable("a\u{1b}[2J\nb\r\u{7f}\u{9b}"), "a\\u{1b}[2J\\nb\\r\\u{7f}\\u{9b}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-use crate::client::Client;
+use crate::client::{Client, Refusal};
 use crate::dump::Dump;
 use crate::group;
 use crate::leaks;
@@ -77,7 +77,7 @@ pub fn of_running(client: &Client, how: &How) -> Result<()> {
                 stopped.stop_answering()?;
                 break (dump, stopped);
             }
-            Err(error) if error.is::<std::io::Error>() && tries < TRIES => {
+            Err(error) if is_silence(&error) && tries < TRIES => {
                 drop(stopped);
                 thread::sleep(Duration::from_millis(20) * tries);
             }
@@ -101,6 +101,11 @@ pub fn at_exit(text: &str, how: &How) -> Result<bool> {
     }
     how.deliver(&report.write(how)?)?;
     Ok(true)
+}
+
+/// Whether the process did not come to answer, or to the end of its answer.
+fn is_silence(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(Refusal::Silent(_))) || error.is::<std::io::Error>()
 }
 
 fn is_known(format: Format) -> bool {

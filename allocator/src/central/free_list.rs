@@ -4,6 +4,7 @@
 //! asked, nor while the memory of objects is touched. A chain that returns is walked before the
 //! lock is taken, because reading an object's link is often a cache miss, and once more while it is
 //! held, from the processor's caches; a short one whose objects lie close together is walked once.
+//! The hardened build walks all chains twice: its first walk finds an object that was written to.
 //! The list keeps no array of the addresses: that would take a kilobyte of the caller's stack.
 //!
 //! What is released to the system, and when, is the business of `release` and of the files below
@@ -30,6 +31,7 @@ use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
+use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 
 /// The central free list of one class. Thread-safe.
@@ -164,9 +166,10 @@ impl CentralFreeList {
         strict: bool,
     ) {
         // SAFETY: the caller owns the objects of the chain, which are linked.
-        if strict && unsafe { span_cursor::is_close_together(chain) } {
+        if strict && !HARDENED && unsafe { span_cursor::is_close_together(chain) } {
             // There are few records to bring into the processor's caches, and what a thread gives
-            // up is there: one walk will do.
+            // up is there: one walk will do. Not where the walk also checks the objects: the second
+            // one reads no link of the last object.
             // SAFETY: the caller gives up the chain's objects, which are of `class` and linked.
             return unsafe { self.release_part(source, class, chain, strict) };
         }

@@ -409,6 +409,39 @@ fn a_chain_ends_at_a_null_link() {
     }
 }
 
+/// The hardened build looks at every object before it goes home, the last one of a chain as well,
+/// whose link leads nowhere: its spans do not notice what the program writes to it. (A process that
+/// is to end tries each.)
+#[cfg(feature = "hardened")]
+#[test]
+fn no_object_goes_home_that_was_written_to() {
+    for (size, request) in [(16, 40), (48, 1), (48, 2), (48, 5), (1024, 8), (32 * 1024, 1)] {
+        let mut model = Model::new(size);
+        let got = model.fetch(request);
+        let whole = chain(&got);
+        for (object, word) in got.iter().flat_map(|&object| [(object, 0), (object, 1)]) {
+            let mut status = 0;
+            // SAFETY: the child changes a word of its copy of an object, all of which the test
+            // holds, and gives them up. If that does not end it, it ends itself.
+            unsafe {
+                let child = libc::fork();
+                if child == 0 {
+                    libc::close(libc::STDERR_FILENO);
+                    *(object as *mut usize).add(word) ^= 1 << 20;
+                    model.list.release(&model.source, model.class, whole);
+                    libc::_exit(0);
+                }
+                assert_eq!(libc::waitpid(child, &raw mut status, 0), child);
+            }
+            let place = got.iter().position(|&other| other == object);
+            let is_found = libc::WIFSIGNALED(status) && libc::WTERMSIG(status) == libc::SIGABRT;
+            assert!(is_found, "{size} bytes, {place:?} of {}, word {word}: {status}", got.len());
+        }
+        model.release(&got);
+        model.check();
+    }
+}
+
 /// The locks hold under contention, and no object is ever with two threads.
 #[test]
 fn threads_that_share_a_list_never_share_an_object() {
