@@ -17,7 +17,7 @@
 //! * `push_target`: where objects are put, on the hot paths.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `drain`: flushing what a whole cache holds.
-//! * `registry`: all caches, under one lock; walks through them, for statistics and `fork`.
+//! * `registry`: all caches, under one lock. `walk`: walks through them, for statistics and `fork`.
 //! * `cache_use`: what each thread has cached, for reports.
 //! * `publish`: what the slot of a thread names.
 //! * `park_batch`: a few caches that are about to be parked.
@@ -54,6 +54,8 @@ mod sizing;
 mod drain;
 
 pub mod registry;
+
+pub mod walk;
 
 pub mod cache_use;
 

@@ -40,7 +40,8 @@ use super::cache::ThreadCache;
 use super::park_batch::Batch;
 use super::parked_state::{ALL_EMPTIED, EMPTIED, NOT};
 use super::publish::publish_parked;
-use super::registry::{self, Registry, Step, Walk};
+use super::registry::{self, Registry};
+use super::walk::{self, Step, Walk};
 use super::{clear, sizing};
 use crate::base::steps;
 use crate::central::chain::Chain;
@@ -109,7 +110,7 @@ pub fn park_sleepers(rounds: u32) -> Look {
     if REFUSED.load(Ordering::Relaxed) != 0 {
         return look;
     }
-    registry::for_each_live(|cache| {
+    walk::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
         let held = cache.parkable_bytes();
         if cache.is_all_emptied() || held < LEAST_BYTES {
