@@ -289,6 +289,7 @@ pub const MAX_REQUEST: usize = isize::MAX as usize;
 const _: () = assert!(MAX_SMALL.is_power_of_two() && MAX_SMALL >= PAGE_SIZE);
 const _: () =
     assert!(CLASS_COUNT <= 128, "a class fits seven bits, and the unused-set fits a u128");
+const _: () = assert!(SHARED_MAX_BYTES < PAGE_SIZE);
 const _: () = assert!(PAGES_PER_HUGE == 256, "huge-page bitmaps are four words");
 const _: () = assert!(MAX_SPAN_OBJECTS.is_multiple_of(64));
 const _: () = assert!(DIRECT_BYTES.is_multiple_of(HUGE_SIZE));

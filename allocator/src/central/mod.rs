@@ -10,11 +10,11 @@
 //!
 //! * `internal_fragmentation`: how much requests are rounded up, an estimate.
 //! * `low_water`: how long memory lies idle.
-//! * `free_object`: the first two words of a free object; `chain`: free objects, linked; `verify`:
-//!   checking chains.
+//! * `free_object`: the first two words of a free object; `chain`: free objects, linked.
 //! * `chain_builder`, `random_chain_builder`: linking the objects of a fetch; `picks`: noting them
 //!   under the lock.
 //! * `shards`: which threads share memory freely, and which are awake.
+//! * `shared_pages`: pages that several size classes share. `verify`: checking chains.
 //! * `places`, `transfer_budget`, `transfer_cache`: whole magazines on their way between threads.
 //! * `span_cursor`: the spans that objects return to; `flush_batch`: walking several chains at
 //!   once.

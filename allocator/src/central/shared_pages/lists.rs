@@ -22,7 +22,7 @@ use crate::base::list::List;
 use crate::base::steps;
 use crate::central::picks::Picks;
 use crate::central::shards::ShardSet;
-use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS};
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -397,5 +397,3 @@ fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
         class.size()
     ))
 }
-
-const _: () = assert!(SHARED_MAX_BYTES < PAGE_SIZE);
