@@ -233,15 +233,15 @@ impl Central {
 
     /// Whether the object of the search is free in the shared tier, as far as the search may go in
     /// the transfer cache. For the check for double frees.
-    pub fn holds(&self, class: SizeClass, search: &mut Search) -> bool {
-        self.holds_in_span(class, search.addr())
-            || !search.is_over() && self.transfer[class.index()].holds(search)
+    pub fn contains(&self, class: SizeClass, search: &mut Search) -> bool {
+        self.is_free_in_span(class, search.addr())
+            || !search.is_over() && self.transfer[class.index()].contains(search)
     }
 
     /// Whether the object at `addr` is free in a span of its class.
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    pub fn holds_in_span(&self, class: SizeClass, addr: usize) -> bool {
-        self.lists[class.index()].holds(addr)
+    pub fn is_free_in_span(&self, class: SizeClass, addr: usize) -> bool {
+        self.lists[class.index()].contains(addr)
     }
 
     /// Aborts if an object in the transfer caches was written to since it was freed.

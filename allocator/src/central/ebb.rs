@@ -130,8 +130,8 @@ impl Ebb {
             };
             self.class = class.index();
             let in_spans = central.lists[class.index()].stats().0;
-            let waiting = central.transfer[class.index()].objects();
-            self.free += (in_spans + waiting) * class.size();
+            let in_transfer = central.transfer[class.index()].objects();
+            self.free += (in_spans + in_transfer) * class.size();
         }
     }
 

@@ -266,13 +266,13 @@ impl CentralFreeList {
     }
 
     /// Whether the object at `addr`, which lies in a span of this class, is free here.
-    pub fn holds(&self, addr: usize) -> bool {
+    pub fn contains(&self, addr: usize) -> bool {
         let _lists = self.lists.lock();
         let span = PAGE_MAP.span(addr);
         // SAFETY: null or a record, which is never unmapped. The span is of this class, whose lock
         // is held, so its record does not change.
         match unsafe { span.as_ref() } {
-            Some(span) if span.state == SpanState::Shared => SHARED_PAGES.holds(addr),
+            Some(span) if span.state == SpanState::Shared => SHARED_PAGES.is_free(addr),
             Some(span) => match span.place_of(addr) {
                 Place::Object(index) => span.free.get(index),
                 Place::Inside => false,

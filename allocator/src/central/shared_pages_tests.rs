@@ -160,7 +160,7 @@ impl Model {
             let inside = addr + size - 1;
             assert_eq!(block_around(inside), Some((addr, size)));
             assert_eq!(size_at(inside & !(MIN_ALIGN - 1)), if size > MIN_ALIGN { 0 } else { size });
-            assert!(!self.pages.holds(addr));
+            assert!(!self.pages.is_free(addr));
         }
         let live: usize = self.live.values().map(|&(size, _)| size).sum();
         let stats = self.pages.stats();
@@ -356,7 +356,7 @@ fn what_is_no_block_is_found_out() {
         (block, SizeClass::of(80).unwrap()),
         (block + 96 * 3, SizeClass::SHARED),
     ] {
-        assert!(model.pages.holds(addr) == (addr != block));
+        assert!(model.pages.is_free(addr) == (addr != block));
         // Passed over, as from a thread that vanished in a fork.
         model.pages.release(std::iter::once(addr), class, false);
         model.check();

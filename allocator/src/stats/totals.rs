@@ -146,7 +146,7 @@ impl Stats {
         self.metadata_page_map = metadata::used(Kind::PageMap);
         self.metadata_spans = metadata::used(Kind::Spans);
         self.metadata_thread_caches = metadata::used(Kind::ThreadCaches);
-        self.metadata_watching = metadata::used(Kind::Watching);
+        self.metadata_watching = metadata::used(Kind::Profiles);
         self.metadata_used = self.metadata_page_map
             + self.metadata_spans
             + self.metadata_thread_caches

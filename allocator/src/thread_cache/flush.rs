@@ -241,7 +241,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
 
 /// Whether the object of the search is in a magazine of the calling thread, as far as the search
 /// may go. For the check for double frees.
-pub fn holds(class: SizeClass, search: &mut Search) -> bool {
+pub fn contains(class: SizeClass, search: &mut Search) -> bool {
     enter_if_live().is_some_and(|cache| {
         cache.loaded(class).contains(search) || cache.spare(class).contains(search)
     })

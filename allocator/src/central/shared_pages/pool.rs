@@ -251,7 +251,7 @@ impl SharedPages {
     }
 
     /// Whether no block starts at `addr`, which lies on a shared page.
-    pub fn holds(&self, addr: usize) -> bool {
+    pub fn is_free(&self, addr: usize) -> bool {
         let _lists = self.lists.lock();
         size_at(addr) == 0
     }
