@@ -28,7 +28,7 @@ fn decided(mode: Mode) {
         Mode::Sample | Mode::Off => {
             let guards = guard::start_if_wanted();
             if guards || mode == Mode::Sample {
-                birth::count_allocations([sampler::draw, guard::draw], guards);
+                birth::start_sampling([sampler::draw, guard::draw], guards);
             }
         }
         Mode::Record if trace::start() => birth::cache_nothing(),

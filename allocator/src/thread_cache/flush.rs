@@ -186,7 +186,7 @@ unsafe fn flush_magazine(
 #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
 #[inline]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
-pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
+pub unsafe fn push_sampling(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);

@@ -112,5 +112,5 @@ mod pool_tests;
 pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
 pub use push_target::{push_target, push_target_sized};
 pub use quarantine::CacheQuarantine;
-pub use sampling::{falls_on_uncounted, own_counter, reset_in_child, shared_random};
+pub use sampling::{is_due_without_counter, own_counter, reset_in_child, shared_random};
 pub use verify::own_is_sound;

@@ -65,7 +65,7 @@ pub enum Caching {
     Plain,
     /// Each has one, and counts what it takes from it, for samples. Blocks whose size the caller
     /// says take a slow path, which looks up those that are not to be trusted.
-    Counted,
+    Sampling,
     /// None has one: each call takes the slow path and uses the central tier.
     Never,
 }
@@ -191,10 +191,10 @@ impl Registry {
     }
 }
 
-/// Whether threads count what they allocate, for samples.
+/// Whether threads sample what they allocate.
 #[inline]
-pub fn counts() -> bool {
-    caching() == Caching::Counted
+pub fn threads_sample() -> bool {
+    caching() == Caching::Sampling
 }
 
 /// Whether the size that the program says of `block` may be trusted: its address shows that it is
@@ -235,7 +235,7 @@ pub(super) fn set_last_has_ended(has: bool) {
 fn caching() -> Caching {
     // Relaxed: a thread that gets its cache looks under the lock; to others it is a hint.
     match CACHING.load(Ordering::Relaxed) {
-        1 => Caching::Counted,
+        1 => Caching::Sampling,
         2 => Caching::Never,
         _ => Caching::Plain,
     }

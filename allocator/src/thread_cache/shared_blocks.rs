@@ -174,7 +174,7 @@ pub fn for_each_own(mut visit: impl FnMut(SizeClass)) {
 
 /// Whether the magazine of `class` holds little. If so, it may grow: what comes is in use.
 fn opens(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) -> bool {
-    // A thread that counts what it allocates keeps its budgets apart (`sample_counter`).
+    // A thread that samples keeps its budgets apart (`sampling::budget`).
     let holds_little = class != SizeClass::NONE
         && cache.counter().is_none()
         && cache.loaded_count(class) <= cache.limit(class) / LITTLE;
