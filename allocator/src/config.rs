@@ -246,15 +246,15 @@ pub const CONVERT_MOST: usize = 4 << 20;
 
 /// Bytes in spans from which writes to pages that a forked child shares are avoided (copy on
 /// write). A smaller process copies all of its pages in some milliseconds.
-pub const SHARED_LEAST_BYTES: usize = 32 << 20;
+pub const COW_LEAST_BYTES: usize = 32 << 20;
 /// Share of the bytes in spans that free objects may take meanwhile, as free objects on shared
 /// pages are not allocated.
-pub const SHARED_ROOM_SHARE: usize = 4;
+pub const COW_ROOM_SHARE: usize = 4;
 /// Milliseconds after which that ends although pages are still shared: a child may live as long as
 /// its parent.
-pub const SHARED_MOST_MS: usize = 60_000;
+pub const COW_MOST_MS: usize = 60_000;
 /// The same where it is not known whether pages are still shared.
-pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
+pub const COW_UNKNOWN_MOST_MS: usize = 10_000;
 /// Calls of `free` that a thread may make after a `fork` without saving the copy of a page, before
 /// it stops trying. Together they cost less than the `fork` did.
 pub const COW_BUDGET: u32 = 2_048;

@@ -96,10 +96,10 @@ impl Central {
     ///
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up.
-    pub unsafe fn flush_if_shared(&self, class: SizeClass, object: *mut u8) -> FlushOutcome {
+    pub unsafe fn flush_if_cow(&self, class: SizeClass, object: *mut u8) -> FlushOutcome {
         let list = &self.lists[class.index()];
         // SAFETY: the caller gives up the object, which is of `class` and free.
-        unsafe { list.release_if_shared(&PageHeapSource::new(), class, object as usize) }
+        unsafe { list.release_if_cow(&PageHeapSource::new(), class, object as usize) }
     }
 
     /// Returns a chain to their spans that a thread left which did not survive a `fork`. Objects

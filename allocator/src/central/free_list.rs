@@ -90,7 +90,7 @@ impl CentralFreeList {
         let mut picks = Picks::new();
         loop {
             let mut lists = self.lists.lock();
-            lists.since = source.shared_since();
+            lists.since = source.cow_since();
             let may_have_more = lists.pick(class, fetcher, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
             let volume = lists.volume_to_report(class);
@@ -224,14 +224,14 @@ impl CentralFreeList {
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up. It is still the caller's if
     /// the result is `Unshared`.
-    pub unsafe fn release_if_shared<S: SpanSource>(
+    pub unsafe fn release_if_cow<S: SpanSource>(
         &self,
         source: &S,
         class: SizeClass,
         addr: usize,
     ) -> FlushOutcome {
         let (outcome, is_done) = self.change(source, |lists, emptied| {
-            lists.since = source.shared_since();
+            lists.since = source.cow_since();
             // SAFETY: `change` holds the lock of the class.
             let outcome = unsafe { cow::outcome_of(class, addr, lists.since) };
             let mut is_done = true;

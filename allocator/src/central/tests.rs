@@ -86,7 +86,7 @@ impl SpanSource for Source {
         Some(span)
     }
 
-    fn shared_since(&self) -> u32 {
+    fn cow_since(&self) -> u32 {
         self.since.load(Ordering::Relaxed)
     }
 

@@ -58,7 +58,7 @@ pub trait CentralTier: Copy {
     ///
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up.
-    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome;
+    unsafe fn flush_if_cow(self, class: SizeClass, object: *mut u8) -> FlushOutcome;
 
     /// Looks at the clock of the decay. A thread cache calls this now and then, for programs whose
     /// other calls never reach the page heap.
@@ -107,9 +107,9 @@ impl CentralTier for SharedTier {
     }
 
     #[inline(always)]
-    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome {
+    unsafe fn flush_if_cow(self, class: SizeClass, object: *mut u8) -> FlushOutcome {
         // SAFETY: the caller gives up the object, which is of `class` and free.
-        unsafe { CENTRAL.flush_if_shared(class, object) }
+        unsafe { CENTRAL.flush_if_cow(class, object) }
     }
 
     #[inline(always)]

@@ -48,7 +48,7 @@ pub(super) unsafe fn push_or_flush(
 ) {
     // SAFETY: the caller gives up `object`, one of `class`; it is still the caller's if this says
     // no.
-    if unlikely(cache.avoids_cow()) && unsafe { cow::flush_if_shared(tier, cache, class, object) } {
+    if unlikely(cache.avoids_cow()) && unsafe { cow::flush_if_cow(tier, cache, class, object) } {
         return;
     }
     if cache.limit(class) == 0 && !sizing::is_active(cache, class) {

@@ -167,7 +167,7 @@ impl CentralTier for &ScriptedTier {
         self.calls.borrow_mut().push(Call::FlushToSpans { class, count });
     }
 
-    unsafe fn flush_if_shared(self, _class: SizeClass, _object: *mut u8) -> FlushOutcome {
+    unsafe fn flush_if_cow(self, _class: SizeClass, _object: *mut u8) -> FlushOutcome {
         // Tests of caches do not fork: `central::cow_tests` are about this.
         unreachable!("no page is shared")
     }
