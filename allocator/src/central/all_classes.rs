@@ -4,11 +4,11 @@
 //! has what concerns one class at a time, and the return of whole magazines to their spans. When
 //! magazines and pages go back is decided above (`decay`, `growth`, and callers of `drain`).
 
+use super::cache_limits::CacheLimits;
 use super::chain::{Chain, Search};
 use super::cow::{self, FlushOutcome};
 use super::flush_batch::FlushBatch;
 use super::free_list::CentralFreeList;
-use super::lean_caches::LeanCaches;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use super::shards::ShardSet;
@@ -31,7 +31,7 @@ pub(super) const PART_LOOKS: usize = 32;
 #[repr(C)]
 pub struct Central {
     pub(super) transfer_budget: TransferBudget,
-    pub(super) lean_caches: LeanCaches,
+    pub(super) cache_limits: CacheLimits,
     pub(super) lists: [CentralFreeList; CLASS_COUNT],
     pub(super) transfer: [TransferCache; CLASS_COUNT],
 }
@@ -44,7 +44,7 @@ pub struct Central {
 )]
 pub static CENTRAL: Central = Central {
     transfer_budget: TransferBudget::new(),
-    lean_caches: LeanCaches::new(),
+    cache_limits: CacheLimits::new(),
     lists: [const { CentralFreeList::new() }; CLASS_COUNT],
     transfer: [const { TransferCache::new() }; CLASS_COUNT],
 };

@@ -23,12 +23,12 @@ impl Central {
         fetcher: &Fetcher,
         request: usize,
     ) -> Chain {
-        let strangers = fetcher.strangers(class);
-        let mut chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
-        while chain.is_empty() && self.convert_some(class, strangers) {
-            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        let other_awake = fetcher.other_awake(class);
+        let mut chain = SHARED_PAGES.fetch(class, fetcher.shard, other_awake, request);
+        while chain.is_empty() && self.convert_some(class, other_awake) {
+            chain = SHARED_PAGES.fetch(class, fetcher.shard, other_awake, request);
         }
-        if chain.is_empty() && self.lean_caches.is_shifting() {
+        if chain.is_empty() && self.cache_limits.is_shifting() {
             let pages;
             (chain, pages) = SHARED_PAGES.fetch_of_leftovers(class, fetcher.shard, request);
             source.grown_by_leftovers(pages.bytes());

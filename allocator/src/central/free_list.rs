@@ -25,7 +25,7 @@ use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
-use crate::config::{EBB_REPORT, MAGAZINE_MAX_OBJECTS};
+use crate::config::{MAGAZINE_MAX_OBJECTS, WIND_DOWN_REPORT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -63,7 +63,7 @@ impl CentralFreeList {
         // Relaxed, all: a number that decides when something is looked at. Two threads at once may
         // lose what one of them has.
         let home = self.home.load(Ordering::Relaxed) + bytes;
-        let is_much = home >= EBB_REPORT;
+        let is_much = home >= WIND_DOWN_REPORT;
         self.home.store(if is_much { 0 } else { home }, Ordering::Relaxed);
         if is_much { home } else { 0 }
     }

@@ -140,10 +140,10 @@ proptest! {
                         }
                         for line in owned.lines(addr) {
                             let others = before.get(&line).into_iter().flatten();
-                            let strangers = others.filter(|&&other| {
+                            let other_awake = others.filter(|&&other| {
                                 other != shard && owned.awake.contains(Shard::new(other))
                             });
-                            prop_assert_eq!(strangers.count(), 0, "line {:#x}", line);
+                            prop_assert_eq!(other_awake.count(), 0, "line {:#x}", line);
                         }
                     }
                 }

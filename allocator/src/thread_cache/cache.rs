@@ -99,8 +99,8 @@ pub struct ThreadCache {
     pub(super) tick_ns: AtomicUsize,
     /// 1 if it came rarely then.
     pub(super) is_rare: AtomicU32,
-    /// While caches ebb: the number of the next class that the owner empties.
-    pub(super) ebbed: AtomicU32,
+    /// While caches wind down: the number of the next class that the owner empties.
+    pub(super) wind_down_class: AtomicU32,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
     /// Looks in a row at which the owner had hardly called the central tier.
@@ -210,7 +210,7 @@ impl ThreadCache {
             seen: AtomicU32::new(0),
             tick_ns: AtomicUsize::new(0),
             is_rare: AtomicU32::new(0),
-            ebbed: AtomicU32::new(0),
+            wind_down_class: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),
             cow_budget: AtomicU32::new(0),

@@ -38,9 +38,9 @@ pub(super) fn most_bytes(threads: usize) -> usize {
 
 /// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {
-    // The hardened build checks every freed block, and does so soon. While caches ebb, what they
-    // hold is to go home.
-    if HARDENED || SharedTier.is_ebbing() {
+    // The hardened build checks every freed block, and does so soon. While caches wind down, what
+    // they hold is to go home.
+    if HARDENED || SharedTier.is_winding_down() {
         return false;
     }
     let bytes = cache.held_bytes();

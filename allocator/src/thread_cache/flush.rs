@@ -132,11 +132,11 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         cache.set_spare(class, loaded);
     }
     // Relaxed, here and below: only the owner uses it.
-    let ebbed = cache.ebbed.load(Ordering::Relaxed);
-    if unlikely(tier.is_ebbing()) {
-        ebb(tier, cache, class, ebbed as usize);
-    } else if unlikely(ebbed != 0) {
-        cache.ebbed.store(0, Ordering::Relaxed);
+    let wind_down_class = cache.wind_down_class.load(Ordering::Relaxed);
+    if unlikely(tier.is_winding_down()) {
+        wind_down(tier, cache, class, wind_down_class as usize);
+    } else if unlikely(wind_down_class != 0) {
+        cache.wind_down_class.store(0, Ordering::Relaxed);
     }
 }
 
@@ -144,14 +144,14 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 /// more, and each object keeps a span. There is room for one of `class` afterwards, too.
 #[cold]
 #[inline(never)]
-fn ebb(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: usize) {
+fn wind_down(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: usize) {
     // SAFETY: the calling thread owns the cache.
     let is_left = unsafe { drain::flush_a_part(tier, cache, &mut next) };
     if cache.limit(class) == 0 {
         open(tier, cache, class);
     }
     // Relaxed: only the owner uses it.
-    cache.ebbed.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
+    cache.wind_down_class.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
 }
 
 /// Gives a chain to the central tier, unless it is empty. Returns whether there was anything to

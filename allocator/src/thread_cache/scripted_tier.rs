@@ -93,7 +93,7 @@ pub struct ScriptedTier {
     /// What a magazine may hold.
     pub magazine_bytes: Cell<usize>,
     /// Whether caches are to be emptied.
-    pub is_ebbing: Cell<bool>,
+    pub is_winding_down: Cell<bool>,
     /// What the clock says, if there are many threads.
     pub clock_of_many: Cell<Option<usize>>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
@@ -108,7 +108,7 @@ impl ScriptedTier {
             objects: RefCell::new(objects),
             calls: RefCell::default(),
             is_exhausted: Cell::new(false),
-            is_ebbing: Cell::new(false),
+            is_winding_down: Cell::new(false),
             clock_of_many: Cell::new(None),
             magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
@@ -184,7 +184,7 @@ impl CentralTier for &ScriptedTier {
         self.clock_of_many.get()
     }
 
-    fn is_ebbing(self) -> bool {
-        self.is_ebbing.get()
+    fn is_winding_down(self) -> bool {
+        self.is_winding_down.get()
     }
 }
