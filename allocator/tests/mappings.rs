@@ -90,7 +90,7 @@ fn a_process_without_mappings_goes_on() {
     // SAFETY: a live block, given up.
     unsafe { front::deallocate(large) };
     MallocExtension::release_free_memory();
-    // What the allocator's own thread has in its hands counts as in use for that moment.
+    // What the background thread has in its hands counts as in use for that moment.
     let settled = (0..500).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(10));
         MallocExtension::stats().in_use == 0

@@ -94,7 +94,7 @@ static inline long worker(void) {
     return 0;
 }
 
-/* Waits for the allocator's thread, which is made by the burst before this, but has its name a little later. */
+/* Waits for the background thread, which is made by the burst before this, but has its name a little later. */
 static inline long wait_for_worker(void) {
     long thread = 0;
     int waited;
@@ -103,7 +103,7 @@ static inline long wait_for_worker(void) {
     return thread;
 }
 
-/* Waits until the allocator's thread is gone. */
+/* Waits until the background thread is gone. */
 static inline void wait_for_no_worker(int seconds) {
     int waited;
     for (waited = 0; waited < seconds * 10 && worker(); waited++) sleep_ms(100);

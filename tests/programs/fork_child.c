@@ -147,7 +147,7 @@ static void *idle_thread(void *argument) {
     return argument;
 }
 
-/* As above, where the allocator's own thread gives the memory back. The options set a short decay. */
+/* As above, where the background thread gives the memory back. The options set a short decay. */
 static void given_back_without_being_asked(void) {
     static const struct kind *const kinds[] = {&large, &parts, &small};
     pthread_t thread;

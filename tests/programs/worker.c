@@ -17,7 +17,7 @@
 
 static struct burst burst;
 
-/* Takes memory and frees a part of it, on the calling thread, so that the allocator's thread is there and busy. */
+/* Takes memory and frees a part of it, on the calling thread, so that the background thread is there and busy. */
 static void start_worker(void) {
     burst_allocate(&burst, 50, SMALL);
     wait_for_worker();
@@ -73,7 +73,7 @@ static void *start_it_unusually(void *argument) {
             CHECK(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, CAP_NET_BIND_SERVICE, 0, 0) == 0, "ambient");
         }
     }
-    /* Only with the right to go back may the allocator's thread have the main thread's value again. */
+    /* Only with the right to go back may the background thread have the main thread's value again. */
     CHECK(setpriority(PRIO_PROCESS, 0, nice_at_start + 3) == 0, "cannot be nice");
     burst_allocate(&burst, 50, SMALL);
     wait_for_worker();

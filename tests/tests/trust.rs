@@ -206,7 +206,7 @@ fn programs_run_on_the_hardened_library() {
 }
 
 /// The programs that test the C library pass on the hardened one: threads, `fork`, destructors,
-/// new-handlers, the allocator's own thread.
+/// new-handlers, the background thread.
 #[test]
 fn programs_run_on_the_hardened_library_as_on_the_other() {
     let run_on_it = |source: &str, case: &str| {

@@ -1,4 +1,4 @@
-//! Steps of the decay that the program's own calls take, if the allocator has no thread.
+//! Steps of the decay that the program's own calls take, where there is no background thread.
 //!
 //! A call on a slow path does a part of a step: a few dozen steps of the walks, or one system call
 //! for a bounded number of bytes. If the program was silent for long before, the call goes on with
@@ -29,7 +29,7 @@ use crate::policy::HARDENED;
 use crate::sync::{AtomicU32, Ordering, Turns, UnsafeCell};
 use crate::thread_cache::{cache_pool, flush, publish};
 
-/// What led to a slow path: it says whether the allocator's thread may be started there.
+/// What led to a slow path: it says whether the background thread may be started there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// Memory was asked for.

@@ -1,7 +1,7 @@
 //! Looking at the container now and then: how far its memory limit is, and whether its tasks wait
 //! for memory. Reads (`os::cgroup`) and judges; `container_response` acts.
 //!
-//! One `Watch` belongs to the allocator's thread, and lives as long. It opens files, which that
+//! One `Watch` belongs to the background thread, and lives as long. It opens files, which that
 //! thread must not do in the program's table of them (`linux::own_files` says why), so it first
 //! gets the thread a table of its own. If the kernel gives none, nothing is ever found. Another
 //! `Watch` belongs to the calls of a program without threads (`calls`), which no other thread can

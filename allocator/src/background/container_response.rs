@@ -4,7 +4,7 @@
 //! at a soft limit. But nobody chose this limit for the program, and all of the memory may be in
 //! use, by the program or by others. So what turns out to be in vain is not repeated at every look.
 //!
-//! It belongs to the thread that looks: the allocator's thread, or the one that has the state of
+//! It belongs to the thread that looks: the background thread, or the one that has the state of
 //! `calls`. It only begins passes (`reclaim_pass`).
 
 use super::container::Found;

@@ -6,10 +6,10 @@
 //! place in each of them, and between two of its parts no lock is held. A part is a few dozen steps
 //! or one bounded system call.
 //!
-//! All threads share the pass for limits (`begin`, `take_part`). The allocator's thread goes
-//! through it at a stretch. Each call of the program on a slow path does a part meanwhile, or more
-//! parts if it takes many pages itself. Requests that would fail share another pass: each is tried
-//! again whenever a part may have helped. A trim has a pass of its own.
+//! All threads share the pass for limits (`begin`, `take_part`). The background thread goes through
+//! it at a stretch. Each call of the program on a slow path does a part meanwhile, or more parts if
+//! it takes many pages itself. Requests that would fail share another pass: each is tried again
+//! whenever a part may have helped. A trim has a pass of its own.
 
 use crate::central::{CENTRAL, OS_PAGE, cow_state};
 use crate::config::PAGE_SIZE;
@@ -281,7 +281,7 @@ pub fn begin(goal: Goal) {
         if pass.is_over() {
             *pass = Pass::new(goal);
             limits::set_pressure_pending();
-            // The allocator's thread takes part as well, or later calls do.
+            // The background thread takes part as well, or later calls do.
             release_request::request();
         }
     });

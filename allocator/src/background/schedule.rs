@@ -1,4 +1,4 @@
-//! When steps are due, and from how much on they are worth it. Both the allocator's thread
+//! When steps are due, and from how much on they are worth it. Both the background thread
 //! (`worker`) and the program's own calls (`calls`) go by these figures.
 
 use crate::config::{DECAY_STEPS, HUGE_SIZE};
@@ -19,14 +19,14 @@ pub(super) const LOOKS_ASLEEP: u32 = 2;
 pub(super) const LEAST_STEP: usize = 64 * 1024;
 /// Free resident bytes of the page heap from which on the steps go on.
 pub(super) const LEAST_SURPLUS: usize = 1 << 20;
-/// Bytes in caches that were just parked from which on the thread goes on.
+/// Bytes in caches that were just parked from which on the background thread goes on.
 pub(super) const LEAST_PARKED: usize = 64 * 1024;
-/// Bytes in caches of threads that are awake from which on the thread goes on.
+/// Bytes in caches of threads that are awake from which on the background thread goes on.
 pub(super) const LEAST_AWAKE: usize = 256 * 1024;
 /// Looks in a row that find nothing to do, after which the steps end.
 pub(super) const LOOKS_QUIET: u32 = 3;
-/// Bytes in use from which on the thread sleeps rather than ends: a program may free them by calls
-/// that must not start a thread.
+/// Bytes in use from which on the background thread sleeps rather than ends: a program may free
+/// them by calls that must not start a thread.
 pub(super) const LEAST_IN_USE: usize = 4 * HUGE_SIZE;
 
 /// Milliseconds between two steps of the decay.

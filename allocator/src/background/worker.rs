@@ -1,4 +1,4 @@
-//! The allocator's own thread: when it is started, what it does, and when it ends.
+//! The background thread: when it is started, what it does, and when it ends.
 //!
 //! It takes the steps of the decay, looks which threads sleep, and watches the container's limits.
 //! It is started once the heap has some size and a step is due. While much is in use and nothing is
@@ -28,12 +28,12 @@ use crate::thread_cache::{EXITED, cache_pool, park, registry};
 use core::ffi::c_void;
 use core::ptr;
 
-/// The thread that gives memory back.
+/// The background thread.
 static WORKER: OwnThread = OwnThread::new();
 
-/// Wakes or starts the thread, or takes part in a step, if a request to release memory is pending;
-/// starts another thread of the allocator's own that waits for such a place (`own_thread`). For the
-/// ends of slow paths; the caller holds no lock.
+/// Wakes or starts the background thread, or takes part in a step, if a request to release memory
+/// is pending; starts another thread of the allocator's own that waits for such a place
+/// (`own_thread`). For the ends of slow paths; the caller holds no lock.
 #[inline]
 pub fn attend(call: Call) {
     if release_request::needs_attention() {
@@ -63,8 +63,8 @@ fn attend_slow(call: Call) {
     }
 }
 
-/// Starts the thread if it may exist and if this call is a safe place for that. Returns whether it
-/// exists.
+/// Starts the background thread if it may exist and if this call is a safe place for that. Returns
+/// whether it exists.
 ///
 /// Any call that asks for memory is safe: the C library holds none of the locks then that it takes
 /// to make a thread. It does hold one in some calls of `free`, when it unmaps the stacks of threads
@@ -90,15 +90,16 @@ fn start(call: Call) -> bool {
         && WORKER.start(run)
 }
 
-/// Whether the coarse clock has moved since a call last looked whether to start the thread. Looking
-/// takes the locks of all classes, and in a small heap every slow path would look.
+/// Whether the coarse clock has moved since a call last looked whether to start the background
+/// thread. Looking takes the locks of all classes, and in a small heap every slow path would look.
 fn may_look_again() -> bool {
     let now = Linux.now_ms() as u32;
     // Relaxed: a hint. A thread that sees an old time looks once more, which does no harm.
     LOOKED.load(Ordering::Relaxed) != now && LOOKED.swap(now, Ordering::Relaxed) != now
 }
 
-/// When a call looked last whether to start the thread, in milliseconds of the coarse clock.
+/// When a call looked last whether to start the background thread, in milliseconds of the coarse
+/// clock.
 static LOOKED: AtomicU32 = AtomicU32::new(0);
 
 /// Whether there is, or soon may be, more to release than a few calls of the program can.
@@ -137,7 +138,7 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
     step_ms
 }
 
-/// What the thread does until there is nothing left to do.
+/// What the background thread does until there is nothing left to do.
 fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
@@ -214,7 +215,7 @@ fn sleep_until_asked(seen: u32) {
     release_request::set_served(true);
 }
 
-/// In a forked child, which does not have the thread.
+/// In a forked child, which does not have the background thread.
 pub fn reset_in_child() {
     WORKER.reset_in_child();
     release_request::set_served(false);

@@ -62,8 +62,8 @@ fn live(workload: &Workload, first: usize, last: usize) -> Tally {
     told
 }
 
-/// The figures once nothing is in use any more: what the allocator's own thread has in its hands
-/// counts as in use for that moment. What is lost is so for ever.
+/// The figures once nothing is in use any more: what the background thread has in its hands counts
+/// as in use for that moment. What is lost is so for ever.
 fn settled() -> Stats {
     let start = Instant::now();
     loop {

@@ -112,7 +112,7 @@ fn mixed(blocks: &mut Blocks) {
 
 /// Threads that exchange blocks and end, others' caches being taken away meanwhile.
 fn threads(blocks: &mut Blocks) {
-    // Enough for the allocator's own thread to be wanted.
+    // Enough for the background thread to be wanted.
     for _ in 0..20 {
         blocks.allocate(2 << 20);
     }
@@ -179,8 +179,8 @@ fn large(blocks: &mut Blocks) {
 
 /// Runs `body` in a forked child, and fails unless it ends well.
 fn in_child(body: impl FnOnce()) {
-    // SAFETY: the allocator's own thread aside, whose locks its handlers of `fork` care for, the
-    // process has one thread.
+    // SAFETY: the background thread aside, whose locks its handlers of `fork` care for, the process
+    // has one thread.
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "fork");
     if child == 0 {
