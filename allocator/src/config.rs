@@ -76,6 +76,12 @@ pub const MAGAZINE_START_BYTES: usize = 256;
 /// instructions.
 pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
 
+/// Most magazines that a call of the program's returns to their spans where it does a part of a
+/// drain: each object may be a cache miss.
+pub const PART_MAGAZINES: usize = 2;
+/// Most size classes that such a part looks at for them.
+pub const PART_CLASSES: usize = 32;
+
 /// Bytes that the limits of all threads' magazines may add up to by default. What a thousand
 /// threads hold stays small against what they use, and 512 busy threads still have magazines that
 /// are long enough to avoid the locks (`docs/scaling.md`). Parked caches of sleeping threads do not

@@ -17,14 +17,9 @@ use super::span_source::PageHeapSource;
 use super::transfer_budget::TransferBudget;
 use super::transfer_cache::TransferCache;
 use crate::base::steps;
-use crate::config::CLASS_COUNT;
+use crate::config::{CLASS_COUNT, PART_CLASSES, PART_MAGAZINES};
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
-
-/// Magazines of others that a call of the program's returns to their spans.
-pub(super) const PART_CHAINS: usize = 2;
-/// Classes that such a call looks at for them.
-pub(super) const PART_LOOKS: usize = 32;
 
 /// The shared tier of the process: everything is indexed by class. In this order: a small program
 /// uses the beginning (`allocator/capi/src/layout.rs`).
@@ -161,7 +156,7 @@ impl Central {
     /// Does a part of `drain`, from the class with the number `next` on, and moves `next`. Returns
     /// whether anything may be left.
     pub fn drain_a_part(&self, next: &mut usize) -> bool {
-        self.drain_some(next, PART_LOOKS)
+        self.drain_some(next, PART_CLASSES)
     }
 
     /// The same with so many `looks` at most.
@@ -175,7 +170,7 @@ impl Central {
                 continue;
             }
             taken += 1;
-            if taken == PART_CHAINS {
+            if taken == PART_MAGAZINES {
                 break;
             }
         }

@@ -24,8 +24,13 @@ use crate::central::shards::Member;
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use core::ptr;
+
+/// Chains of one class that a cache has: two magazines, and in the hardened build two generations
+/// in quarantine.
+pub(super) const CHAINS_PER_CLASS: usize = if HARDENED { 4 } else { 2 };
 
 /// Kinds of sample points: those of the heap profile, and those of blocks that get guard pages.
 pub const KINDS: usize = 2;
