@@ -8,7 +8,7 @@ use super::cache_limits::CacheLimits;
 use super::chain::{Chain, Search};
 use super::cow::{self, FlushOutcome};
 use super::flush_batch::FlushBatch;
-use super::free_list::CentralFreeList;
+use super::free_list::{CentralFreeList, ListStats};
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use super::shards::ShardSet;
@@ -216,7 +216,7 @@ impl Central {
 
     /// Bytes of free objects in all spans.
     pub fn free_bytes(&self) -> usize {
-        let in_spans = |class: SizeClass| self.lists[class.index()].stats().0 * class.size();
+        let in_spans = |class: SizeClass| self.lists[class.index()].stats().free * class.size();
         SizeClass::all().map(in_spans).sum::<usize>() + SHARED_PAGES.free_bytes()
     }
 
@@ -255,7 +255,7 @@ impl Central {
 
     /// The figures of a class.
     pub fn stats(&self, class: SizeClass) -> CentralStats {
-        let (free, spans, released) = self.lists[class.index()].stats();
+        let ListStats { free, spans, released } = self.lists[class.index()].stats();
         let transfer = self.transfer[class.index()].objects();
         let shared = SHARED_PAGES.blocks(class);
         CentralStats { transfer, free, spans, released: released * OS_PAGE, shared }

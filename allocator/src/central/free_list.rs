@@ -32,6 +32,16 @@ use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
 
+/// Figures of a list.
+pub struct ListStats {
+    /// Free objects in all spans.
+    pub free: usize,
+    /// Spans, those without free objects included.
+    pub spans: usize,
+    /// OS pages of the spans that were released and not used since.
+    pub released: usize,
+}
+
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
     pub(super) lists: Lock<SpanLists>,
@@ -317,14 +327,14 @@ impl CentralFreeList {
         self.lists.lock().position = Position::new();
     }
 
-    /// Free objects, spans, and OS pages of the spans that were released and not used since.
+    /// The figures of the class.
     ///
     /// Never inlined: the deepest calls for figures have no room for it.
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    pub fn stats(&self) -> (usize, usize, usize) {
+    pub fn stats(&self) -> ListStats {
         let lists = self.lists.lock();
-        (lists.free, lists.spans, lists.released)
+        ListStats { free: lists.free, spans: lists.spans, released: lists.released }
     }
 
     /// Whether the invariants of the lists hold.

@@ -137,7 +137,7 @@ impl WindDown {
                 return self.decide(central);
             };
             self.class = class.index();
-            let in_spans = central.lists[class.index()].stats().0;
+            let in_spans = central.lists[class.index()].stats().free;
             let in_transfer = central.transfer[class.index()].objects();
             self.free += (in_spans + in_transfer) * class.size();
         }
