@@ -17,7 +17,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::process::{Kind, Process};
 
 /// How long a process may take to accept, and for the next piece of its answer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The protocol that this program speaks: what `info` must answer.
 const PROTOCOL: &str = "1";
@@ -164,7 +164,7 @@ impl Client {
             Ok(pid) => Self::of(Process { pid })?,
             Err(_) => {
                 let socket = PathBuf::from(target);
-                let (_, pid) = connect(&socket, PATIENCE)?;
+                let (_, pid) = connect(&socket, TIMEOUT)?;
                 Self { socket, process: Process { pid } }
             }
         })
@@ -172,17 +172,17 @@ impl Client {
 
     /// The process with this number.
     pub fn of(process: Process) -> Result<Self, Refusal> {
-        Self::of_within(process, PATIENCE)
+        Self::of_within(process, TIMEOUT)
     }
 
     /// The process with this number, if it accepts within so long.
-    pub fn of_within(process: Process, patience: Duration) -> Result<Self, Refusal> {
+    pub fn of_within(process: Process, timeout: Duration) -> Result<Self, Refusal> {
         if !process.exists() {
             return Err(Refusal::NoProcess(process.pid));
         }
         let mut refusal = None;
         for socket in process.sockets() {
-            match connect(&socket, patience) {
+            match connect(&socket, timeout) {
                 Ok((_, pid)) if pid == process.pid => return Ok(Self { socket, process }),
                 Ok((_, pid)) => refusal = refusal.or(Some(Refusal::Another(socket, pid))),
                 Err(found) => refusal = Some(found),
@@ -223,12 +223,12 @@ impl Client {
 
     /// What the process says of itself; a [`Refusal`] if it speaks another protocol.
     pub fn info(&self) -> Result<Info> {
-        self.info_within(PATIENCE)
+        self.info_within(TIMEOUT)
     }
 
-    /// As `info`, from a process that may take no longer than `patience` for each piece.
-    pub fn info_within(&self, patience: Duration) -> Result<Info> {
-        let answer = self.send("info", patience)?;
+    /// As `info`, from a process that may take no longer than `timeout` for each piece.
+    pub fn info_within(&self, timeout: Duration) -> Result<Info> {
+        let answer = self.send("info", timeout)?;
         let (first, rest) = answer.split_once('\n').unwrap_or((answer.as_str(), ""));
         let value = |name: &str| {
             let mut lines = rest.lines().filter_map(|line| line.split_once(' '));
@@ -255,13 +255,13 @@ impl Client {
     /// worked.
     pub fn ask(&self, request: &str) -> Result<String> {
         self.info()?;
-        self.ask_at_once(request, PATIENCE)
+        self.ask_at_once(request, TIMEOUT)
     }
 
     /// As `ask`, without the question for the version before; the process may take no longer than
-    /// `patience` for the next piece of its answer. An error of the socket is an `io::Error`.
-    pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
-        let answer = self.send(request, patience)?;
+    /// `timeout` for the next piece of its answer. An error of the socket is an `io::Error`.
+    pub fn ask_at_once(&self, request: &str, timeout: Duration) -> Result<String> {
+        let answer = self.send(request, timeout)?;
         match answer.split_once('\n') {
             Some(("ok", rest)) => Ok(rest.to_owned()),
             Some((first, _)) if first.starts_with("error: ") => {
@@ -271,13 +271,13 @@ impl Client {
         }
     }
 
-    fn send(&self, request: &str, patience: Duration) -> Result<String> {
-        let (mut stream, pid) = connect(&self.socket, patience)?;
+    fn send(&self, request: &str, timeout: Duration) -> Result<String> {
+        let (mut stream, pid) = connect(&self.socket, timeout)?;
         if pid != self.process.pid {
             return Err(Refusal::Another(self.socket.clone(), pid).into());
         }
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         let mut answer = Vec::new();
         let talked = stream
             .write_all(format!("{request}\n").as_bytes())
@@ -304,9 +304,9 @@ impl Client {
 /// Connects to a socket, within so long: a process that is stopped accepts nobody, and after a few
 /// that wait for it the next one would for ever. Returns the process that listens, too, by its
 /// number here.
-pub fn connect(socket: &Path, patience: Duration) -> Result<(UnixStream, u32), Refusal> {
+pub fn connect(socket: &Path, timeout: Duration) -> Result<(UnixStream, u32), Refusal> {
     let user = socket.symlink_metadata().ok().map(|found| found.uid());
-    let stream = connect_anywhere(socket, patience).map_err(|error| match error.kind() {
+    let stream = connect_anywhere(socket, timeout).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Refusal::Silent(socket.to_owned()),
         io::ErrorKind::ConnectionRefused if is_socket(socket) => Refusal::Stale(socket.to_owned()),
         io::ErrorKind::PermissionDenied => {
@@ -335,11 +335,11 @@ fn owner_above(path: &Path) -> Option<u32> {
 
 /// Connects to a path of any length: one that is too long for an address is reached by way of a
 /// descriptor.
-fn connect_anywhere(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
+fn connect_anywhere(socket: &Path, timeout: Duration) -> io::Result<UnixStream> {
     let within = |path: &Path| {
         let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // For this family the time to write in is also that to connect in (socket(7)).
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(timeout))?;
         stream.connect(&SockAddr::unix(path)?)?;
         Ok(UnixStream::from(OwnedFd::from(stream)))
     };

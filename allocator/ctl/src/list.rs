@@ -18,7 +18,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// How long a process may take to accept, and for the next piece of its answer: short, as others
 /// wait behind it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long it may take to find out that nobody listens: the kernel says so at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
@@ -74,8 +74,8 @@ fn row(process: Process) -> Option<Row> {
     if process.sockets().is_empty() {
         return None;
     }
-    let client = Client::of_within(process, PATIENCE).inspect_err(tell_silence).ok()?;
-    let (version, live_bytes) = match client.info_within(PATIENCE) {
+    let client = Client::of_within(process, TIMEOUT).inspect_err(tell_silence).ok()?;
+    let (version, live_bytes) = match client.info_within(TIMEOUT) {
         Ok(info) => (info.version, Some(info.live_bytes)),
         Err(error) => match error.downcast::<Refusal>() {
             Ok(Refusal::Version(version, _)) => (version, None),

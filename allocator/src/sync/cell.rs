@@ -1,4 +1,4 @@
-//! The cell of the lock and of `turns`, and the hint of a spin loop.
+//! The cell of the lock, of `turns` and of a few statics, and the hint of a spin loop.
 
 /// A cell whose content is reached through a raw pointer: `core`'s, under the model checker too.
 ///
