@@ -76,6 +76,12 @@ pub const MAGAZINE_START_BYTES: usize = 256;
 /// instructions.
 pub const MOST_BUDGET_BYTES: usize = 32 * 1024;
 
+/// Most magazines that a call of the program's returns to their spans where it does a part of a
+/// drain: each object may be a cache miss.
+pub const PART_MAGAZINES: usize = 2;
+/// Most size classes that such a part looks at for them.
+pub const PART_CLASSES: usize = 32;
+
 /// Bytes that the limits of all threads' magazines may add up to by default. What a thousand
 /// threads hold stays small against what they use, and 512 busy threads still have magazines that
 /// are long enough to avoid the locks (`docs/scaling.md`). Parked caches of sleeping threads do not
@@ -87,9 +93,9 @@ pub const TRANSFER_SLOTS: usize = 256;
 /// Bytes that all transfer caches together hold by default, and as much again for each 64 threads
 /// (two magazines of each class are always admitted).
 pub const TRANSFER_MAX_BYTES: usize = 2 << 20;
-/// Bytes in all transfer caches from which on a class that takes memory which was not resident pays
-/// for it: as much of what waits goes home. With less, queues between threads are sent home while
-/// they come into being.
+/// Bytes in all transfer caches from which on growth drains them: where a class takes memory that
+/// was not resident, as much of what waits goes home. With less, queues between threads are sent
+/// home while they come into being.
 pub const TRANSFER_GROWTH_LEAST: usize = 256 << 10;
 
 /// Threads from which on it matters how often each of them comes to the central tier: those that
@@ -167,46 +173,46 @@ pub const DECAY_AT_ONCE_HUGE: usize = 4;
 /// program's own calls have little to do.
 pub const BACKGROUND_MIN_HUGE: usize = 4;
 
-/// Bytes in spans from which on a heap is to be lean (`central::lean`). A smaller one has little to
-/// give, and programs that free all they have and begin anew are mostly smaller.
-pub const LEAN_FROM: usize = 16 << 20;
+/// Bytes in spans from which on little of a heap may lie idle (`central::tolerance`). A smaller one
+/// has little to give, and programs that free all they have and begin anew are mostly smaller.
+pub const TOLERANCE_FROM: usize = 16 << 20;
 /// The share of a heap that may lie idle where a bound in bytes would be more than that.
-pub const LEAN_SHARE: usize = 32;
+pub const TOLERANCE_SHARE: usize = 32;
 /// Looks at what lies idle (`CONVERT_STEP` bytes of spans from one to the next, at least) that find
 /// little before caches hold as much again as in programs whose sizes do not shift
-/// (`central::lean_caches`).
-pub const LEAN_LOOKS: usize = 64;
+/// (`central::cache_limits`).
+pub const SHIFTING_LOOKS: usize = 64;
 /// How often what a magazine may hold is halved while sizes shift.
-pub const LEAN_HALVINGS: usize = 1;
+pub const SHIFTING_HALVINGS: usize = 1;
 /// Bytes that may wait in transfer caches while sizes shift, at least.
-pub const LEAN_TRANSFER_LEAST: usize = 64 << 10;
+pub const SHIFTING_TRANSFER_LEAST: usize = 64 << 10;
 /// The same as a share of the bytes in spans.
-pub const LEAN_TRANSFER_SHARE: usize = 128;
+pub const SHIFTING_TRANSFER_SHARE: usize = 128;
 
-/// Bytes of small blocks from which on caches ebb where nearly all of them are freed
-/// (`central::ebb`).
-pub const EBB_LEAST: usize = 4 << 20;
+/// Bytes of small blocks from which on caches wind down where nearly all of them are freed
+/// (`central::wind_down`).
+pub const WIND_DOWN_LEAST: usize = 4 << 20;
 /// The share of them that is still in use then, at most.
-pub const EBB_SHARE: usize = 4;
+pub const WIND_DOWN_SHARE: usize = 4;
 /// The share by which what was in use fades with each look.
-pub const EBB_FADING: usize = 64;
-/// The share of the bytes in spans, or of `EBB_LEAST` if that is more, that comes home between two
-/// looks at that.
-pub const EBB_STEP_SHARE: usize = 16;
+pub const WIND_DOWN_FADING: usize = 64;
+/// The share of the bytes in spans, or of `WIND_DOWN_LEAST` if that is more, that comes home
+/// between two looks at that.
+pub const WIND_DOWN_STEP_SHARE: usize = 16;
 /// Bytes that come home to a class before it reports them.
-pub const EBB_REPORT: usize = 16 << 10;
+pub const WIND_DOWN_REPORT: usize = 16 << 10;
 /// Bytes that are handed out before it ends, about.
-pub const EBB_END: usize = 128 << 10;
+pub const WIND_DOWN_END: usize = 128 << 10;
 /// How often what a magazine may hold is halved meanwhile.
-pub const EBB_HALVINGS: usize = 4;
+pub const WIND_DOWN_HALVINGS: usize = 4;
 
 /// Growth of resident memory in bytes after which unused memory inside spans is released: as much,
-/// or more (`GROWTH_PRICE`).
+/// or more (`GROWTH_FACTOR`).
 pub const GROWTH_STEP: usize = 1 << 20;
 /// Most bytes released at once for that: two milliseconds' work.
 pub const GROWTH_MOST: usize = 4 << 20;
 /// Bytes released for each byte of growth. With fewer, an excess from the start would stay.
-pub const GROWTH_PRICE: usize = 2;
+pub const GROWTH_FACTOR: usize = 2;
 /// Such releases between two drains of the magazines in the transfer caches that were not used.
 pub const GROWTH_STEPS_TO_DRAIN: usize = 8;
 /// Unused bytes in spans that are not released for growth, at least.
@@ -215,12 +221,12 @@ pub const GROWTH_TOLERATED: core::ops::Range<usize> = 512 << 10..4 << 20;
 pub const GROWTH_TOLERATED_SHARE: usize = 32;
 
 /// Bytes handed out between two releases of what lies idle for them (`central::growth`), at least,
-/// in heaps below `LEAN_FROM`. In larger ones the share alone counts.
+/// in heaps below `TOLERANCE_FROM`. In larger ones the share alone counts.
 pub const VOLUME_STEP: usize = 16 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_SHARE: usize = 8;
 /// One so-many-th of the bytes handed out is released, at most.
-pub const VOLUME_PRICE: usize = 2;
+pub const VOLUME_RELEASED_SHARE: usize = 2;
 /// Idle bytes that are not released for that, at least.
 pub const VOLUME_TOLERATED: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of what is held.
@@ -240,21 +246,21 @@ pub const CONVERT_LEAST: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of the bytes in spans.
 pub const CONVERT_SHARE: usize = 64;
 /// Idle bytes converted for each byte of spans taken.
-pub const CONVERT_PRICE: usize = 2;
+pub const CONVERT_FACTOR: usize = 2;
 /// Most bytes of spans taken that count for that.
 pub const CONVERT_MOST: usize = 4 << 20;
 
 /// Bytes in spans from which writes to pages that a forked child shares are avoided (copy on
 /// write). A smaller process copies all of its pages in some milliseconds.
-pub const SHARED_LEAST_BYTES: usize = 32 << 20;
+pub const COW_LEAST_BYTES: usize = 32 << 20;
 /// Share of the bytes in spans that free objects may take meanwhile, as free objects on shared
 /// pages are not allocated.
-pub const SHARED_ROOM_SHARE: usize = 4;
+pub const COW_ROOM_SHARE: usize = 4;
 /// Milliseconds after which that ends although pages are still shared: a child may live as long as
 /// its parent.
-pub const SHARED_MOST_MS: usize = 60_000;
+pub const COW_MOST_MS: usize = 60_000;
 /// The same where it is not known whether pages are still shared.
-pub const SHARED_UNKNOWN_MOST_MS: usize = 10_000;
+pub const COW_UNKNOWN_MOST_MS: usize = 10_000;
 /// Calls of `free` that a thread may make after a `fork` without saving the copy of a page, before
 /// it stops trying. Together they cost less than the `fork` did.
 pub const COW_BUDGET: u32 = 2_048;
@@ -289,6 +295,7 @@ pub const MAX_REQUEST: usize = isize::MAX as usize;
 const _: () = assert!(MAX_SMALL.is_power_of_two() && MAX_SMALL >= PAGE_SIZE);
 const _: () =
     assert!(CLASS_COUNT <= 128, "a class fits seven bits, and the unused-set fits a u128");
+const _: () = assert!(SHARED_MAX_BYTES < PAGE_SIZE);
 const _: () = assert!(PAGES_PER_HUGE == 256, "huge-page bitmaps are four words");
 const _: () = assert!(MAX_SPAN_OBJECTS.is_multiple_of(64));
 const _: () = assert!(DIRECT_BYTES.is_multiple_of(HUGE_SIZE));

@@ -32,17 +32,13 @@ fn signature(block: *mut u8) -> usize {
     unsafe { block.cast::<usize>().read() }
 }
 
-/// `NULL` is the answer, in every call, and a later `free` makes room again: nothing aborts, no
-/// block is lost, no content changes, and most of what the system would have given was of use.
-#[test]
-fn exhausted_memory_is_an_answer_and_not_an_end() {
-    // Before the limit: nothing of the test itself may run out of memory.
-    let mut blocks: Vec<(*mut u8, usize)> = Vec::with_capacity(4 << 20);
-    let mut sizes = vec![24, 100, 300, 1_000, 3_000, 10_000, 40_000, 300_000, 3_000_000];
-    limit((mapped() + LIMIT) as libc::rlim_t);
+/// A block, and the number that is signed into it.
+type Signed = (*mut u8, usize);
 
-    let mut total = 0;
-    let mut largest = 0;
+/// Takes blocks of `sizes` by turns until there is no room for any of them. Returns their bytes,
+/// and the place of the last one of 3,000,000.
+fn take_all(blocks: &mut Vec<Signed>, mut sizes: Vec<usize>) -> (usize, usize) {
+    let (mut total, mut largest) = (0, 0);
     for round in 0.. {
         if sizes.is_empty() {
             break;
@@ -60,21 +56,26 @@ fn exhausted_memory_is_an_answer_and_not_an_end() {
         blocks.push((block, blocks.len()));
         total += sizes[index];
     }
-    assert!(total > LIMIT / 10 * 8, "{total} of {LIMIT} bytes were of use");
+    (total, largest)
+}
+
+/// What does not fit is refused, and leaves the block alone that was to grow.
+fn expect_refusals((largest, number): Signed) {
     assert!(front::allocate_zeroed(64 << 20).is_null());
     assert!(front::allocate_zeroed(100 << 20).is_null());
     // More than is left in all: a region that is cut to measure for one aligned block may fit where
     // one for many blocks does not.
     assert!(front::allocate_aligned(64 << 20, 4 << 20).is_null());
-    let (largest, number) = blocks[largest];
     // SAFETY: a live block; it stays ours when the answer is null.
     unsafe {
         assert!(front::reallocate(largest, 200 << 20).is_null());
         assert!(front::reallocate_same_layout(largest, 3_000_000, 100 << 20, 8).is_null());
     }
     assert_eq!(signature(largest), number);
+}
 
-    // Every other block goes; as much can be had again.
+/// Frees every other block. Returns their bytes.
+fn free_every_other(blocks: &mut Vec<Signed>) -> usize {
     let mut freed = 0;
     blocks.retain(|&(block, number)| {
         assert_eq!(signature(block), number, "content changed");
@@ -87,6 +88,24 @@ fn exhausted_memory_is_an_answer_and_not_an_end() {
         }
         number % 2 != 0
     });
+    freed
+}
+
+/// `NULL` is the answer, in every call, and a later `free` makes room again: nothing aborts, no
+/// block is lost, no content changes, and most of what the system would have given was of use.
+#[test]
+fn exhausted_memory_is_an_answer_and_not_an_end() {
+    // Before the limit: nothing of the test itself may run out of memory.
+    let mut blocks: Vec<Signed> = Vec::with_capacity(4 << 20);
+    let sizes = vec![24, 100, 300, 1_000, 3_000, 10_000, 40_000, 300_000, 3_000_000];
+    limit((mapped() + LIMIT) as libc::rlim_t);
+
+    let (total, largest) = take_all(&mut blocks, sizes);
+    assert!(total > LIMIT / 10 * 8, "{total} of {LIMIT} bytes were of use");
+    expect_refusals(blocks[largest]);
+
+    // Every other block goes; as much can be had again.
+    let freed = free_every_other(&mut blocks);
     let mut again = 0;
     let keep = blocks.len();
     while again < freed / 2 {

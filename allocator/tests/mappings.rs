@@ -21,70 +21,73 @@ fn use_up_mappings() -> Vec<*mut libc::c_void> {
     }
 }
 
-/// No call aborts, no block changes, and with mappings to be had again, everything works.
-#[test]
-fn a_process_without_mappings_goes_on() {
-    let fill = |block: *mut u8, len: usize, byte: u8| {
-        assert!(!block.is_null());
-        // SAFETY: a live block of `len` bytes.
-        unsafe { std::ptr::write_bytes(block, byte, len) };
-    };
-    let holds = |block: *mut u8, len: usize, byte: u8| {
-        // SAFETY: a live block of `len` bytes.
-        (0..len).step_by(509).all(|i| unsafe { block.add(i).read() } == byte)
-    };
-    let sizes = |number: usize| 1 + number * 7919 % 60_000;
-    let mut blocks: Vec<_> = (0..2_000)
-        .map(|number| {
-            let block = front::allocate(sizes(number));
-            fill(block, sizes(number), number as u8);
-            (block, sizes(number), number as u8)
-        })
-        .collect();
-    let direct = front::allocate(80 << 20);
-    fill(direct, 1 << 20, 77);
+/// A block, its length, and the byte that it is filled with.
+type Filled = (*mut u8, usize, u8);
 
-    let taken = use_up_mappings();
-    assert!(taken.len() > 1_000, "{} mappings", taken.len());
-    let mut refused = 0;
-    for round in 0..50 {
-        // A mapping of its own that cannot be had, and one that cannot move or be cut.
+fn fill(block: *mut u8, len: usize, byte: u8) -> Filled {
+    assert!(!block.is_null());
+    // SAFETY: a live block of `len` bytes.
+    unsafe { std::ptr::write_bytes(block, byte, len) };
+    (block, len, byte)
+}
+
+fn is_intact(&(block, len, byte): &Filled) -> bool {
+    // SAFETY: a live block of `len` bytes.
+    (0..len).step_by(509).all(|i| unsafe { block.add(i).read() } == byte)
+}
+
+/// A small block, one of many lengths.
+fn small(number: usize) -> Filled {
+    let len = 1 + number * 7919 % 60_000;
+    fill(front::allocate(len), len, number as u8)
+}
+
+fn check_and_free(filled: &Filled) {
+    assert!(is_intact(filled));
+    // SAFETY: a live block, given up.
+    unsafe { front::deallocate(filled.0) };
+}
+
+/// Asks for blocks of 70 MiB and more, each of which needs a mapping of its own. Returns how many
+/// of the 50 were refused.
+fn refused_large_blocks() -> usize {
+    let refused = |round: usize| {
         let block = front::allocate((70 + round) << 20);
-        refused += usize::from(block.is_null());
         if !block.is_null() {
             // SAFETY: a live block.
             unsafe { front::deallocate(block) };
         }
-    }
+        block.is_null()
+    };
+    (0..50).filter(|&round| refused(round)).count()
+}
+
+/// No call aborts, no block changes, and with mappings to be had again, everything works.
+#[test]
+fn a_process_without_mappings_goes_on() {
+    let mut blocks: Vec<_> = (0..2_000).map(small).collect();
+    // A mapping of its own, which soon can neither move nor be cut.
+    let direct = fill(front::allocate(80 << 20), 1 << 20, 77);
+
+    let taken = use_up_mappings();
+    assert!(taken.len() > 1_000, "{} mappings", taken.len());
+    let refused = refused_large_blocks();
     // SAFETY: a live block, ours still if null comes back.
-    let grown = unsafe { front::reallocate(direct, 200 << 20) };
-    let direct = if grown.is_null() { direct } else { grown };
-    assert!(holds(direct, 1 << 20, 77));
+    let grown = unsafe { front::reallocate(direct.0, 200 << 20) };
+    let direct = if grown.is_null() { direct } else { (grown, direct.1, direct.2) };
+    assert!(is_intact(&direct));
     // Small blocks come and go; trims that cannot do all they would.
     for index in (0..blocks.len()).rev().step_by(2) {
-        let (block, len, byte) = blocks.swap_remove(index);
-        assert!(holds(block, len, byte));
-        // SAFETY: a live block, given up.
-        unsafe { front::deallocate(block) };
+        check_and_free(&blocks.swap_remove(index));
     }
     MallocExtension::release_free_memory();
-    for number in 0..500 {
-        let block = front::allocate(sizes(number));
-        fill(block, sizes(number), number as u8);
-        blocks.push((block, sizes(number), number as u8));
-    }
+    blocks.extend((0..500).map(small));
 
     for at in taken {
         // SAFETY: mapped above.
         unsafe { libc::munmap(at, 4096) };
     }
-    for (block, len, byte) in blocks {
-        assert!(holds(block, len, byte));
-        // SAFETY: a live block, given up.
-        unsafe { front::deallocate(block) };
-    }
-    // SAFETY: a live block, given up.
-    unsafe { front::deallocate(direct) };
+    blocks.iter().chain([&direct]).for_each(check_and_free);
     let large = front::allocate(300 << 20);
     assert!(!large.is_null(), "mappings can be had again");
     // SAFETY: a live block, given up.

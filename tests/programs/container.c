@@ -2,8 +2,8 @@
  * are made up: the variable CONTAINER names the folder that stands in for /sys/fs/cgroup, and the program writes there
  * what the kernel would. The decay time is to be an hour, so that nothing goes back for another reason.
  *
- * The program has a second thread, which sleeps, and so there is the allocator's. With the variable CALLS it has none and
- * calls now and then: then its calls look. */
+ * The program has a second thread, which sleeps, and so there is the background thread. With the variable CALLS it has
+ * none and calls now and then: then its calls look. */
 #include "check.h"
 
 #include <dirent.h>
@@ -151,8 +151,8 @@ static void pressure(void) {
 }
 
 /* As `limit`, in a control group of a true kernel, which starts with more room than the burst takes: its limit is
- * lowered while the program runs. Over it, whoever allocates in the kernel is made to wait, the allocator's
- * thread that reads its files too, for two seconds at a time. */
+ * lowered while the program runs. Over it, whoever allocates in the kernel is made to wait, the background thread
+ * that reads its files too, for two seconds at a time. */
 static void lowered(void) {
     char path[1000];
     size_t full = burst(1);

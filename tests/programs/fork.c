@@ -1,6 +1,7 @@
 /* fork while other threads allocate and free without pause: the child must be able to go on as if
  * nothing had happened, verify what it inherited, and free what other threads had allocated. */
 #include "check.h"
+#include "blocks.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -9,30 +10,12 @@
 #define SLOTS 2048
 #define WORKERS 4
 
-struct block {
-    size_t size;
-    uint64_t seed;
-    unsigned char bytes[];
-};
-
 /* A block in here is complete and belongs to whoever takes it out. */
 static _Atomic(struct block *) slots[SLOTS];
 static atomic_int stop;
 
 static struct block *make(uint64_t *state) {
-    size_t size = random_size(state, next_random(state) % 32 ? 13 : 19);
-    struct block *block = malloc(sizeof *block + size);
-    CHECK(block, "no memory for %zu", size);
-    block->size = size;
-    block->seed = next_random(state);
-    fill(block->bytes, size, block->seed);
-    return block;
-}
-
-static void check_and_free(struct block *block) {
-    if (!block) return;
-    CHECK(filled(block->bytes, block->size, block->seed), "a block of %zu changed", block->size);
-    free(block);
+    return make_sized(state, random_size(state, next_random(state) % 32 ? 13 : 19));
 }
 
 static void *work(void *argument) {

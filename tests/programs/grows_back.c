@@ -72,7 +72,7 @@ static void broken_huge_pages(void) {
 }
 
 /* Large blocks in the hardened library, which puts pages beside them that nobody may touch. */
-static void fenced_blocks(void) {
+static void guarded_blocks(void) {
     enum { BLOCKS = 20000 };
     static void *blocks[BLOCKS];
     size_t i, before = mappings(), most;
@@ -127,7 +127,7 @@ static const struct test_case cases[] = {
     {"direct_blocks", direct_blocks},
     {"direct_blocks_at_once", direct_blocks_at_once},
     {"broken_huge_pages", broken_huge_pages},
-    {"fenced_blocks", fenced_blocks},
+    {"guarded_blocks", guarded_blocks},
     {"share_of_records", share_of_records},
     {"threads", threads},
     {NULL, NULL},

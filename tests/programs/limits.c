@@ -73,6 +73,13 @@ static void hard_of(size_t size) {
     }
 }
 
+/* Run by its name alone, with the option hard_limit=64MiB. */
+static void by_an_option(void) {
+    CHECK(MallocExtension_GetMemoryLimit(HARD) == 64 * MIB, "%zu bytes", MallocExtension_GetMemoryLimit(HARD));
+    hard_of(1000);
+    hard_of(3 * MIB);
+}
+
 static void hard(void) {
     CHECK(MallocExtension_SetMemoryLimit(64 * MIB, HARD) == 1, "set");
     hard_of(1000);
@@ -102,5 +109,10 @@ static const struct test_case cases[] = {
 };
 
 int main(int argc, char **argv) {
+    if (argc == 2 && strcmp(argv[1], "by_an_option") == 0) {
+        expect_library();
+        by_an_option();
+        return 0;
+    }
     return run_cases(cases, argc, argv);
 }

@@ -89,7 +89,7 @@ static void address_space(void) { each_size(few_addresses); }
 static void little_data(size_t size) {
     limit(RLIMIT_DATA, used(5) + 2 * MIB);
     size_t bytes = exhaust(size);
-    /* The hardened library keeps a map of live blocks, and fences. */
+    /* The hardened library keeps a map of live blocks, and guard pages. */
     CHECK(bytes >= 3 * MIB / 4, "%zu KiB of 2,048 in blocks of %zu", bytes / KIB, size);
 }
 static void data(void) { each_size(little_data); }

@@ -116,7 +116,7 @@ static void side_by_side(void) {
     }
     now = faults() - before;
     CHECK(now <= least + COUNT * 5 * MIB / PAGE, "%zu faults for %zu pages", now, least);
-    /* Moves leave some behind, fences of the hardened library more; not one for each growth of each. */
+    /* Moves leave some behind, guard pages of the hardened library more; not one for each growth of each. */
     CHECK(mappings() < maps + 400, "%zu mappings", mappings());
     /* What was moved away leaves nothing resident behind: only a copy has both for a moment. */
     CHECK(most_resident() < (COUNT * 80 + 64 + (moves_copy() ? 80 : 0)) * MIB, "%zu MiB", most_resident() / MIB);

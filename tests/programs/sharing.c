@@ -1,6 +1,7 @@
 /* What a process does that has forked, while its child shares its pages (C5.3): how many are copied, when it
  * stops caring, and that nothing else changes. */
 #include "check.h"
+#include "blocks.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -13,32 +14,11 @@
 #define REPLACED 4000
 #define WORKERS 4
 
-struct block {
-    size_t size;
-    uint64_t seed;
-    unsigned char bytes[];
-};
-
 static struct block *blocks[BLOCKS];
 static uint64_t state = 11;
 
-static struct block *make_sized(uint64_t *random, size_t size) {
-    struct block *block = malloc(sizeof *block + size);
-    CHECK(block, "no memory for %zu", size);
-    block->size = size;
-    block->seed = next_random(random);
-    fill(block->bytes, size, block->seed);
-    return block;
-}
-
 static struct block *make(uint64_t *random) {
     return make_sized(random, 48 + next_random(random) % 1937);
-}
-
-static void check_and_free(struct block *block) {
-    if (!block) return;
-    CHECK(filled(block->bytes, block->size, block->seed), "a block of %zu changed", block->size);
-    free(block);
 }
 
 static void fill_heap(void) {

@@ -1,6 +1,7 @@
 /* What no sane program does, all of which a process may do: threads that start, end, are cancelled and
  * fork while others allocate; libraries that come and go. Each case runs TORTURE_SECONDS (2 unless set). */
 #include "check.h"
+#include "blocks.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -12,12 +13,6 @@
 extern char **environ;
 
 #define SLOTS 1024
-
-struct block {
-    size_t size;
-    uint64_t seed;
-    unsigned char bytes[];
-};
 
 /* A block in here is complete and belongs to whoever takes it out. */
 static _Atomic(struct block *) slots[SLOTS];
@@ -38,19 +33,7 @@ static void begin(void) {
 }
 
 static struct block *make(uint64_t *state) {
-    size_t size = random_size(state, next_random(state) % 64 ? 12 : 20);
-    struct block *block = malloc(sizeof *block + size);
-    CHECK(block, "no memory for %zu", size);
-    block->size = size;
-    block->seed = next_random(state);
-    fill(block->bytes, size, block->seed);
-    return block;
-}
-
-static void check_and_free(struct block *block) {
-    if (!block) return;
-    CHECK(filled(block->bytes, block->size, block->seed), "a block of %zu changed", block->size);
-    free(block);
+    return make_sized(state, random_size(state, next_random(state) % 64 ? 12 : 20));
 }
 
 static void exchange(uint64_t *state, int count) {

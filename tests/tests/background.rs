@@ -174,7 +174,8 @@ fn now_ms() -> i64 {
 }
 
 /// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it
-/// would without the allocator's: at once, with status 0, and what it was about to say is said.
+/// would without the background thread: at once, with status 0, and what it was about to say is
+/// said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
     // The socket's folder must be closed to others.

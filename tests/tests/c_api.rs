@@ -12,44 +12,44 @@ use stratalloc_tests::process::run;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn contract_when_preloaded() {
+fn the_contract_holds_when_preloaded() {
     run_cases("api.c", Link::Preload, LIMIT);
 }
 
 #[test]
-fn contract_when_linked() {
+fn the_contract_holds_when_linked() {
     run_cases("api.c", Link::Shared, LIMIT);
 }
 
 #[test]
-fn contract_when_linked_statically() {
+fn the_contract_holds_when_linked_statically() {
     run_cases("api.c", Link::Static, LIMIT);
 }
 
 /// The process runs on glibc's allocator and uses ours beside it: neither may see the
 /// other's blocks.
 #[test]
-fn contract_when_opened_at_run_time() {
+fn the_contract_holds_when_opened_at_run_time() {
     run_cases("api.c", Link::Dlopen, LIMIT);
 }
 
 #[test]
-fn calls_beyond_glibc_when_linked() {
+fn calls_beyond_glibc_work_when_linked() {
     run_cases("extended.c", Link::Shared, LIMIT);
 }
 
 #[test]
-fn calls_beyond_glibc_when_linked_statically() {
+fn calls_beyond_glibc_work_when_linked_statically() {
     run_cases("extended.c", Link::Static, LIMIT);
 }
 
 #[test]
-fn statistics_when_preloaded() {
+fn statistics_follow_the_program_when_preloaded() {
     run_cases("info.c", Link::Preload, LIMIT);
 }
 
 #[test]
-fn statistics_when_linked_statically() {
+fn statistics_follow_the_program_when_linked_statically() {
     run_cases("info.c", Link::Static, LIMIT);
 }
 

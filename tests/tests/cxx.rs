@@ -13,27 +13,27 @@ use stratalloc_tests::process::run;
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn operators_when_preloaded() {
+fn operators_allocate_free_and_throw_when_preloaded() {
     run_cases("cxx_new.cpp", Link::Preload, LIMIT);
 }
 
 #[test]
-fn operators_when_linked() {
+fn operators_allocate_free_and_throw_when_linked() {
     run_cases("cxx_new.cpp", Link::Shared, LIMIT);
 }
 
 #[test]
-fn operators_when_linked_statically() {
+fn operators_allocate_free_and_throw_when_linked_statically() {
     run_cases("cxx_new.cpp", Link::Static, LIMIT);
 }
 
 #[test]
-fn standard_library_when_preloaded() {
+fn the_standard_library_works_on_threads_when_preloaded() {
     run_cases("cxx_stress.cpp", Link::Preload, LIMIT);
 }
 
 #[test]
-fn standard_library_when_linked_statically() {
+fn the_standard_library_works_on_threads_when_linked_statically() {
     run_cases("cxx_stress.cpp", Link::Static, LIMIT);
 }
 
@@ -60,7 +60,7 @@ last destructor
 ";
 
 #[test]
-fn allocation_before_and_after_main() {
+fn allocation_works_before_and_after_main() {
     for link in [Link::Preload, Link::Shared, Link::Static] {
         let finished = run(command("lifetimes.cpp", link), LIMIT).expect_success();
         assert_eq!(finished.text(), LIFETIMES, "{link:?}");

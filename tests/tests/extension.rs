@@ -10,23 +10,23 @@ use stratalloc_tests::process::{exclusive, run};
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
-fn c_names_when_linked() {
+fn c_names_control_and_tell_when_linked() {
     run_cases("extension.c", Link::Shared, LIMIT);
 }
 
 #[test]
-fn c_names_when_linked_statically() {
+fn c_names_control_and_tell_when_linked_statically() {
     run_cases("extension.c", Link::Static, LIMIT);
 }
 
 #[test]
-fn the_class_when_linked() {
+fn the_class_controls_and_tells_when_linked() {
     let _alone = exclusive();
     run_cases("extension.cpp", Link::Shared, LIMIT);
 }
 
 #[test]
-fn the_class_when_linked_statically() {
+fn the_class_controls_and_tells_when_linked_statically() {
     let _alone = exclusive();
     run_cases("extension.cpp", Link::Static, LIMIT);
 }

@@ -10,13 +10,13 @@ use stratalloc_tests::process::{Finished, exclusive, run};
 const LIMIT: Duration = Duration::from_secs(90);
 
 #[test]
-fn fork_while_threads_allocate() {
+fn children_forked_while_threads_allocate_are_whole() {
     let _alone = exclusive();
     run_cases("fork.c", Link::Preload, LIMIT);
 }
 
 #[test]
-fn starting_programs_while_threads_allocate() {
+fn programs_start_while_threads_allocate() {
     let _alone = exclusive();
     for link in [Link::Preload, Link::Static] {
         run(command("spawn.c", link), LIMIT).expect_success();

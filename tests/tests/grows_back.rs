@@ -14,6 +14,6 @@ fn records_and_mappings_grow_back() {
 
 #[test]
 fn records_and_mappings_grow_back_in_the_hardened_library() {
-    let cases = ["direct_blocks", "direct_blocks_at_once", "fenced_blocks", "threads"];
+    let cases = ["direct_blocks", "direct_blocks_at_once", "guarded_blocks", "threads"];
     run_cases_hardened("grows_back.c", &cases, LIMIT);
 }

@@ -47,20 +47,20 @@ const MISUSE: [(&str, &str); 15] = [
 ];
 
 #[test]
-fn heaps_when_preloaded() {
+fn heaps_do_what_they_promise_when_preloaded() {
     let _alone = exclusive();
     run_cases("heaps.c", Link::Preload, LIMIT);
 }
 
 #[test]
-fn heaps_when_linked() {
+fn heaps_do_what_they_promise_when_linked() {
     let _alone = exclusive();
     run_cases("heaps.c", Link::Shared, LIMIT);
     run_cases("heaps.c", Link::Static, LIMIT);
 }
 
 #[test]
-fn heaps_of_the_hardened_library() {
+fn heaps_do_what_they_promise_in_the_hardened_library() {
     let _alone = exclusive();
     let cases = [
         "blocks_keep_their_content",

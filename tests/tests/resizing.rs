@@ -9,7 +9,7 @@ use stratalloc_tests::process::exclusive;
 const LIMIT: Duration = Duration::from_secs(120);
 
 #[test]
-fn resizing_large_blocks() {
+fn resized_blocks_lose_nothing_and_give_back_what_is_cut_off() {
     let _alone = exclusive();
     run_cases("resizing.c", Link::Preload, LIMIT);
 }

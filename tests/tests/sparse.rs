@@ -12,7 +12,7 @@ fn little_of_large_blocks_is_resident_where_little_is_touched() {
 }
 
 #[test]
-fn the_same_holds_for_the_hardened_library() {
+fn untouched_pages_stay_absent_in_the_hardened_library() {
     let cases = ["huge", "less_than_a_huge_page"];
     run_cases_hardened("sparse.c", &cases, LIMIT);
 }

@@ -19,7 +19,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::process::{Kind, Process, printable};
 
 /// How long a process may take to accept, and for the next piece of its answer.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Shortest time that the kernel is told to wait: it takes zero for ever.
 const LEAST: Duration = Duration::from_millis(1);
@@ -45,13 +45,13 @@ struct Bounds {
 
 impl Bounds {
     /// Of a few lines, for which even those are asked who are only looked for.
-    const fn short(patience: Duration) -> Self {
-        Self { piece: patience, whole: patience, bytes: 64 << 10 }
+    const fn short(timeout: Duration) -> Self {
+        Self { piece: timeout, whole: timeout, bytes: 64 << 10 }
     }
 
     /// Of a dump, which may have a line for each of eight million blocks.
-    const fn long(patience: Duration) -> Self {
-        Self { piece: patience, whole: Duration::from_secs(600), bytes: 2 << 30 }
+    const fn long(timeout: Duration) -> Self {
+        Self { piece: timeout, whole: Duration::from_secs(600), bytes: 2 << 30 }
     }
 }
 
@@ -215,7 +215,7 @@ impl Client {
             Ok(pid) => Self::of(Process { pid })?,
             Err(_) => {
                 let socket = PathBuf::from(target);
-                let (_, pid) = connect(&socket, PATIENCE)?;
+                let (_, pid) = connect(&socket, TIMEOUT)?;
                 Self { socket, process: Process { pid } }
             }
         })
@@ -226,7 +226,7 @@ impl Client {
         if !process.exists() {
             return Err(Refusal::NoProcess(process.pid));
         }
-        let refusal = match Self::find(process, PATIENCE) {
+        let refusal = match Self::find(process, TIMEOUT) {
             Ok(client) => return Ok(client),
             Err(refusal) => refusal,
         };
@@ -254,8 +254,8 @@ impl Client {
 
     /// The process with this number, if it accepts at one of its sockets, all of which together get
     /// so long. If not, what the last of them came to. Nothing is read but what the kernel has.
-    pub fn find(process: Process, patience: Duration) -> Result<Self, Option<Refusal>> {
-        let end = Instant::now() + patience;
+    pub fn find(process: Process, timeout: Duration) -> Result<Self, Option<Refusal>> {
+        let end = Instant::now() + timeout;
         let mut refusal = None;
         for socket in process.sockets() {
             let left = end.saturating_duration_since(Instant::now());
@@ -283,12 +283,12 @@ impl Client {
 
     /// What the process says of itself; a [`Refusal`] if it speaks another protocol.
     pub fn info(&self) -> Result<Info> {
-        self.info_within(PATIENCE)
+        self.info_within(TIMEOUT)
     }
 
-    /// As `info`, from a process that may take no longer than `patience` for all of it.
-    pub fn info_within(&self, patience: Duration) -> Result<Info> {
-        let answer = self.send("info", Bounds::short(patience))?;
+    /// As `info`, from a process that may take no longer than `timeout` for all of it.
+    pub fn info_within(&self, timeout: Duration) -> Result<Info> {
+        let answer = self.send("info", Bounds::short(timeout))?;
         let (first, rest) = answer.split_once('\n').unwrap_or((answer.as_str(), ""));
         let value = |name: &str| {
             let mut lines = rest.lines().filter_map(|line| line.split_once(' '));
@@ -317,13 +317,13 @@ impl Client {
     /// worked.
     pub fn ask(&self, request: &str) -> Result<String> {
         self.info()?;
-        self.ask_at_once(request, PATIENCE)
+        self.ask_at_once(request, TIMEOUT)
     }
 
     /// As `ask`, without the question for the version before; the process may take no longer than
-    /// `patience` for the next piece of its answer. Otherwise the error is a [`Refusal::Silent`].
-    pub fn ask_at_once(&self, request: &str, patience: Duration) -> Result<String> {
-        let answer = self.send(request, Bounds::long(patience))?;
+    /// `timeout` for the next piece of its answer. Otherwise the error is a [`Refusal::Silent`].
+    pub fn ask_at_once(&self, request: &str, timeout: Duration) -> Result<String> {
+        let answer = self.send(request, Bounds::long(timeout))?;
         match answer.split_once('\n') {
             Some(("ok", rest)) => Ok(rest.to_owned()),
             Some((first, _)) if first.starts_with("error: ") => {
@@ -405,9 +405,9 @@ fn read_within(
 /// Connects to a socket, within so long: a process that is stopped accepts nobody, and after a few
 /// that wait for it the next one would for ever. Returns the process that listens, too, by its
 /// number here.
-pub fn connect(socket: &Path, patience: Duration) -> Result<(UnixStream, u32), Refusal> {
+pub fn connect(socket: &Path, timeout: Duration) -> Result<(UnixStream, u32), Refusal> {
     let user = socket.symlink_metadata().ok().map(|found| found.uid());
-    let stream = connect_anywhere(socket, patience).map_err(|error| match error.kind() {
+    let stream = connect_anywhere(socket, timeout).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Refusal::Silent(socket.to_owned()),
         io::ErrorKind::ConnectionRefused if is_socket(socket) => Refusal::Stale(socket.to_owned()),
         io::ErrorKind::PermissionDenied => {
@@ -436,11 +436,11 @@ fn owner_above(path: &Path) -> Option<u32> {
 
 /// Connects to a path of any length: one that is too long for an address is reached by way of a
 /// descriptor.
-fn connect_anywhere(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
+fn connect_anywhere(socket: &Path, timeout: Duration) -> io::Result<UnixStream> {
     let within = |path: &Path| {
         let stream = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         // For this family the time to write in is also that to connect in (socket(7)).
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(timeout))?;
         stream.connect(&SockAddr::unix(path)?)?;
         Ok(UnixStream::from(OwnedFd::from(stream)))
     };

@@ -18,11 +18,11 @@ use crate::process::{Process, printable};
 const FRESH: Duration = Duration::from_secs(2);
 
 /// How long a process may take to accept, and for its answer: short, as others wait behind it.
-const PATIENCE: Duration = Duration::from_secs(3);
+const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long all of them may take together, before none gets more than `HASTE`: anybody may have many
 /// processes that do not answer.
-const PATIENCE_WITH_ALL: Duration = Duration::from_secs(10);
+const TIMEOUT_WITH_ALL: Duration = Duration::from_secs(10);
 const HASTE: Duration = Duration::from_millis(50);
 
 /// How long it may take to find out that nobody listens: the kernel says so at once.
@@ -66,10 +66,10 @@ pub fn run(list: &List) -> Result<()> {
     for path in remove_stale() {
         eprintln!("stratalloc-ctl: removed {}, which was stale", printable(&path));
     }
-    let end = Instant::now() + PATIENCE_WITH_ALL;
-    let patience = || PATIENCE.min(end.saturating_duration_since(Instant::now())).max(HASTE);
+    let end = Instant::now() + TIMEOUT_WITH_ALL;
+    let timeout = || TIMEOUT.min(end.saturating_duration_since(Instant::now())).max(HASTE);
     let all = Process::all().into_iter();
-    let rows: Vec<Row> = all.filter_map(|process| row(process, patience())).collect();
+    let rows: Vec<Row> = all.filter_map(|process| row(process, timeout())).collect();
     let text = match list.format {
         Form::Json => serde_json::to_string_pretty(&rows)? + "\n",
         Form::Text => table(&rows),
@@ -78,10 +78,10 @@ pub fn run(list: &List) -> Result<()> {
 }
 
 /// A row for a process that answers, or would if it had the same version.
-fn row(process: Process, patience: Duration) -> Option<Row> {
-    let found = Client::find(process, patience);
+fn row(process: Process, timeout: Duration) -> Option<Row> {
+    let found = Client::find(process, timeout);
     let client = found.inspect_err(|refusal| refusal.iter().for_each(tell_silence)).ok()?;
-    let (version, live_bytes) = match client.info_within(patience) {
+    let (version, live_bytes) = match client.info_within(timeout) {
         Ok(info) => (info.version, Some(info.live_bytes)),
         Err(error) => match error.downcast::<Refusal>() {
             Ok(Refusal::Version(version, _)) => (version, None),
@@ -115,7 +115,7 @@ fn tell_silence(refusal: &Refusal) {
 fn remove_stale() -> Vec<String> {
     // SAFETY: takes nothing and cannot fail.
     let own = unsafe { libc::geteuid() };
-    let end = Instant::now() + PATIENCE_WITH_ALL;
+    let end = Instant::now() + TIMEOUT_WITH_ALL;
     let mut removed = Vec::new();
     for folder in fs::read_dir("/tmp").into_iter().flatten().flatten() {
         if !folder.file_name().to_string_lossy().starts_with("stratalloc-") {

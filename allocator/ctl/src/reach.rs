@@ -21,7 +21,7 @@ const PIECE: u64 = 1 << 20;
 const PAGE: u64 = 4096;
 /// Bytes below the stack pointer that functions may use (the System V ABI of x86-64).
 const RED_ZONE: u64 = 128;
-/// Bytes that the stack of the allocator's own thread has.
+/// Bytes that the stack of a thread of the allocator's own has.
 const OWN_STACK: u64 = 256 << 10;
 
 /// What was found of a block.

@@ -25,7 +25,7 @@ use crate::symbols::{Frame, Symbols};
 use crate::{Format, How};
 
 /// How long the list of blocks may take to begin, and how often it is asked for.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 const TRIES: u32 = 10;
 
 /// Blocks and their bytes.
@@ -71,7 +71,7 @@ pub fn of_running(client: &Client, how: &How) -> Result<()> {
     let (dump, stopped) = loop {
         tries += 1;
         let mut stopped = Stopped::all(client.process())?;
-        match client.ask_at_once("blocks", PATIENCE) {
+        match client.ask_at_once("blocks", TIMEOUT) {
             Ok(text) => {
                 let dump = how.parse(&text, Some(client.process()))?;
                 stopped.stop_answering()?;

@@ -80,12 +80,13 @@ struct State {
     /// Bytes that this step gave back inside spans.
     released: usize,
     /// Whether the step also looks at what lies idle in magazines.
-    has_look: bool,
-    /// Whether something of that is left, and what: transfer caches, caches of threads that have
-    /// ended.
-    is_look: bool,
+    includes_look: bool,
+    /// Whether a look at idle magazines is running.
+    look_is_running: bool,
+    /// How far the transfer caches were drained.
     drain: Drain,
-    kept: usize,
+    /// Pooled caches that are still to be emptied.
+    pool_left: usize,
     /// Whether the look found more than next to nothing.
     found: bool,
     /// Looks in a row, of steps that have ended, at which there was next to nothing.
@@ -156,10 +157,10 @@ impl State {
             pages: 0,
             part: STEP_SHARE,
             released: 0,
-            has_look: false,
-            is_look: false,
+            includes_look: false,
+            look_is_running: false,
             drain: Drain::over(),
-            kept: 0,
+            pool_left: 0,
             found: false,
             quiet: 0,
             watch: Watch::in_program(),
@@ -223,7 +224,11 @@ impl State {
         }
         if self.is_begun || PAGE_HEAP.owes() || reclaim_pass::is_wanted() {
             self.work(silent_ms);
-            if self.is_begun && self.class == CLASS_COUNT && !self.is_look && !PAGE_HEAP.owes() {
+            if self.is_begun
+                && self.class == CLASS_COUNT
+                && !self.look_is_running
+                && !PAGE_HEAP.owes()
+            {
                 self.finish();
             }
         }
@@ -236,12 +241,12 @@ impl State {
         (self.begun_ms, self.is_begun) = (now_ms, true);
         (self.class, self.pages, self.released) = (0, 0, 0);
         PAGE_HEAP.decay_step();
-        self.has_look = now_ms >= self.look_ms;
-        if self.has_look {
+        self.includes_look = now_ms >= self.look_ms;
+        if self.includes_look {
             self.look_ms = now_ms + LOOK_MS;
-            (self.is_look, self.found) = (true, false);
+            (self.look_is_running, self.found) = (true, false);
             self.drain = Drain::new();
-            self.kept = cache_pool::unneeded_count();
+            self.pool_left = cache_pool::unneeded_count();
         }
     }
 
@@ -289,7 +294,7 @@ impl State {
             self.pages = CENTRAL.decay_share(class, self.part);
             return true;
         }
-        self.is_look && self.look_a_part()
+        self.look_is_running && self.look_a_part()
     }
 
     /// Does a part of the look at idle magazines. Returns whether anything is left.
@@ -298,11 +303,11 @@ impl State {
             self.drain.take_part(&CENTRAL, Consumer::Decay);
             return true;
         }
-        if self.kept > 0 {
+        if self.pool_left > 0 {
             match cache_pool::empty_a_part() {
                 cache_pool::Part::Some => {}
-                cache_pool::Part::Last => self.kept -= 1,
-                cache_pool::Part::None => self.kept = 0,
+                cache_pool::Part::Last => self.pool_left -= 1,
+                cache_pool::Part::None => self.pool_left = 0,
             }
             return true;
         }
@@ -314,7 +319,7 @@ impl State {
             }
         }
         flush::give_up_idle();
-        self.is_look = false;
+        self.look_is_running = false;
         false
     }
 
@@ -325,9 +330,9 @@ impl State {
         let left = self.released >= LEAST_STEP
             || cow_state::since() != 0
             || PAGE_HEAP.free_resident_bytes() >= LEAST_SURPLUS.min(16 * PAGE_SIZE);
-        if left || self.has_look && self.found {
+        if left || self.includes_look && self.found {
             self.quiet = 0;
-        } else if self.has_look {
+        } else if self.includes_look {
             self.quiet += 1;
         }
     }

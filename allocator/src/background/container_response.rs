@@ -15,14 +15,14 @@ use crate::page_heap::{PAGE_HEAP, limits};
 /// Bytes that emptying all caches must give back to be tried again at the next look.
 const WORTH_WHILE: usize = 1 << 20;
 /// Most looks between two tries: half a minute.
-const MOST_PATIENCE: u32 = 32;
+const MOST_BACKOFF: u32 = 32;
 
 /// The response, and what it remembers from one look to the next.
 pub struct ContainerResponse {
     /// Looks to skip before all caches are emptied again.
     wait: u32,
     /// How many looks were skipped the last time.
-    patience: u32,
+    backoff: u32,
     /// The bytes that passes had released when the last one was begun; `None` once its result was
     /// looked at.
     tried: Option<usize>,
@@ -31,7 +31,7 @@ pub struct ContainerResponse {
 
 impl ContainerResponse {
     pub const fn new() -> Self {
-        Self { wait: 0, patience: 0, tried: None, pressed: false }
+        Self { wait: 0, backoff: 0, tried: None, pressed: false }
     }
 
     /// Acts on what a look found.
@@ -42,7 +42,7 @@ impl ContainerResponse {
             Some(room) if !limits::is_set() => self.keep_to(room),
             _ => {
                 limits::lift_container_limit();
-                (self.wait, self.patience, self.tried) = (0, 0, None);
+                (self.wait, self.backoff, self.tried) = (0, 0, None);
             }
         }
         if found.pressed {
@@ -62,12 +62,11 @@ impl ContainerResponse {
         PAGE_HEAP.set_container_room(room);
         if let Some(before) = self.tried.take() {
             let was_worth_it = reclaim_pass::released().wrapping_sub(before) >= WORTH_WHILE;
-            self.patience =
-                if was_worth_it { 0 } else { (self.patience * 2 + 1).min(MOST_PATIENCE) };
-            self.wait = self.patience;
+            self.backoff = if was_worth_it { 0 } else { (self.backoff * 2 + 1).min(MOST_BACKOFF) };
+            self.wait = self.backoff;
         }
         if room >= 0 {
-            (self.wait, self.patience) = (0, 0);
+            (self.wait, self.backoff) = (0, 0);
         } else if self.wait == 0 {
             self.tried = Some(reclaim_pass::released());
             reclaim_pass::begin(Goal::Everything);

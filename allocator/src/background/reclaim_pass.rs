@@ -35,7 +35,7 @@ enum Stage {
     /// What other threads have cached.
     Others,
     /// Caches of threads that have ended.
-    Kept,
+    CachePool,
     /// The transfer caches.
     Transfer,
     /// OS pages inside spans that lie idle.
@@ -46,7 +46,7 @@ enum Stage {
     Pages,
 }
 
-use Stage::{Enough, Idle, Kept, Others, Own, Pages, Prepare, Spans, Surplus, Transfer};
+use Stage::{CachePool, Enough, Idle, Others, Own, Pages, Prepare, Spans, Surplus, Transfer};
 
 /// What a pass is to reach.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,10 +66,12 @@ pub enum Goal {
 impl Goal {
     const fn stages(self) -> &'static [Stage] {
         match self {
-            Self::Limit => &[Spans, Enough, Prepare, Own, Others, Kept, Transfer, Spans, Pages],
-            Self::Everything => &[Spans, Prepare, Own, Others, Kept, Transfer, Spans, Pages],
+            Self::Limit => {
+                &[Spans, Enough, Prepare, Own, Others, CachePool, Transfer, Spans, Pages]
+            }
+            Self::Everything => &[Spans, Prepare, Own, Others, CachePool, Transfer, Spans, Pages],
             Self::FreePages => &[Pages],
-            Self::EmptyCaches => &[Prepare, Own, Others, Kept, Transfer],
+            Self::EmptyCaches => &[Prepare, Own, Others, CachePool, Transfer],
             Self::NothingIdle => &[Transfer, Idle, Surplus],
         }
     }
@@ -141,24 +143,25 @@ impl Pass {
             Idle => self.release_idle(),
             Enough => {
                 if !PAGE_HEAP.is_beyond_limit() {
-                    self.stages = &[Pages, Pages];
+                    // The present stage, which ends below, and the last one.
+                    self.stages = &[Enough, Pages];
                 }
                 (false, 0)
             }
             Prepare => (prepare(), 0),
             Own => (flush::flush_a_part_of_own(&mut self.class), 0),
             Others => (self.parking.take_part(), 0),
-            Kept => (cache_pool::empty_a_part() != cache_pool::Part::None, 0),
+            CachePool => (cache_pool::empty_a_part() != cache_pool::Part::None, 0),
             Transfer => (CENTRAL.drain_a_part(&mut self.class), 0),
             Surplus => (PAGE_HEAP.owe_surplus(), 0),
-            Pages => PAGE_HEAP.relieve_a_part(),
+            Pages => PAGE_HEAP.release_a_part_of_excess(),
         };
         if !is_left {
             self.stages = &self.stages[1..];
             (self.class, self.has_begun) = (0, false);
         }
         self.released += bytes;
-        let may_help = bytes > 0 || matches!(stage, Prepare | Own | Others | Kept | Transfer);
+        let may_help = bytes > 0 || matches!(stage, Prepare | Own | Others | CachePool | Transfer);
         Done { bytes, may_help }
     }
 

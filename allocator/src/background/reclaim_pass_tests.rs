@@ -8,7 +8,7 @@ use crate::central::CENTRAL;
 use crate::os::thread_slot;
 use crate::thread_cache::park::{self, Parking};
 use crate::thread_cache::sleepers::{end, sleepers};
-use crate::thread_cache::{enter, flush, registry};
+use crate::thread_cache::{enter, flush, walk};
 use std::vec::Vec;
 
 /// Steps in a part, at most.
@@ -108,7 +108,7 @@ fn looking_at_all_caches_holds_the_lock_for_a_few_at_a_time() {
         let sleepers = sleepers(count);
         steps::take();
         let mut seen = 0;
-        registry::for_each(|_| seen += 1);
+        walk::for_each(|_| seen += 1);
         let visits = steps::take();
         park::park_sleepers(u32::MAX - 2);
         let look = steps::take();

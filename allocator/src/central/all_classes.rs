@@ -4,11 +4,11 @@
 //! has what concerns one class at a time, and the return of whole magazines to their spans. When
 //! magazines and pages go back is decided above (`decay`, `growth`, and callers of `drain`).
 
+use super::cache_limits::CacheLimits;
 use super::chain::{Chain, Search};
 use super::cow::{self, FlushOutcome};
 use super::flush_batch::FlushBatch;
-use super::free_list::CentralFreeList;
-use super::lean_caches::LeanCaches;
+use super::free_list::{CentralFreeList, ListStats};
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use super::shards::ShardSet;
@@ -17,21 +17,16 @@ use super::span_source::PageHeapSource;
 use super::transfer_budget::TransferBudget;
 use super::transfer_cache::TransferCache;
 use crate::base::steps;
-use crate::config::CLASS_COUNT;
+use crate::config::{CLASS_COUNT, PART_CLASSES, PART_MAGAZINES};
 use crate::os::Linux;
 use crate::page::size_class::SizeClass;
-
-/// Magazines of others that a call of the program's returns to their spans.
-pub(super) const PART_CHAINS: usize = 2;
-/// Classes that such a call looks at for them.
-pub(super) const PART_LOOKS: usize = 32;
 
 /// The shared tier of the process: everything is indexed by class. In this order: a small program
 /// uses the beginning (`allocator/capi/src/layout.rs`).
 #[repr(C)]
 pub struct Central {
     pub(super) transfer_budget: TransferBudget,
-    pub(super) lean_caches: LeanCaches,
+    pub(super) cache_limits: CacheLimits,
     pub(super) lists: [CentralFreeList; CLASS_COUNT],
     pub(super) transfer: [TransferCache; CLASS_COUNT],
 }
@@ -44,7 +39,7 @@ pub struct Central {
 )]
 pub static CENTRAL: Central = Central {
     transfer_budget: TransferBudget::new(),
-    lean_caches: LeanCaches::new(),
+    cache_limits: CacheLimits::new(),
     lists: [const { CentralFreeList::new() }; CLASS_COUNT],
     transfer: [const { TransferCache::new() }; CLASS_COUNT],
 };
@@ -96,10 +91,10 @@ impl Central {
     ///
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up.
-    pub unsafe fn flush_if_shared(&self, class: SizeClass, object: *mut u8) -> FlushOutcome {
+    pub unsafe fn flush_if_cow(&self, class: SizeClass, object: *mut u8) -> FlushOutcome {
         let list = &self.lists[class.index()];
         // SAFETY: the caller gives up the object, which is of `class` and free.
-        unsafe { list.release_if_shared(&PageHeapSource::new(), class, object as usize) }
+        unsafe { list.release_if_cow(&PageHeapSource::new(), class, object as usize) }
     }
 
     /// Returns to its spans a chain left by a thread that did not survive a `fork`. Objects that
@@ -161,7 +156,7 @@ impl Central {
     /// Does a part of `drain`, from the class with the number `next` on, and moves `next`. Returns
     /// whether anything may be left.
     pub fn drain_a_part(&self, next: &mut usize) -> bool {
-        self.drain_some(next, PART_LOOKS)
+        self.drain_some(next, PART_CLASSES)
     }
 
     /// The same with so many `looks` at most.
@@ -175,7 +170,7 @@ impl Central {
                 continue;
             }
             taken += 1;
-            if taken == PART_CHAINS {
+            if taken == PART_MAGAZINES {
                 break;
             }
         }
@@ -221,7 +216,7 @@ impl Central {
 
     /// Bytes of free objects in all spans.
     pub fn free_bytes(&self) -> usize {
-        let in_spans = |class: SizeClass| self.lists[class.index()].stats().0 * class.size();
+        let in_spans = |class: SizeClass| self.lists[class.index()].stats().free * class.size();
         SizeClass::all().map(in_spans).sum::<usize>() + SHARED_PAGES.free_bytes()
     }
 
@@ -233,15 +228,15 @@ impl Central {
 
     /// Whether the object of the search is free in the shared tier, as far as the search may go in
     /// the transfer cache. For the check for double frees.
-    pub fn holds(&self, class: SizeClass, search: &mut Search) -> bool {
-        self.holds_in_span(class, search.addr())
-            || !search.is_over() && self.transfer[class.index()].holds(search)
+    pub fn contains(&self, class: SizeClass, search: &mut Search) -> bool {
+        self.is_free_in_span(class, search.addr())
+            || !search.is_over() && self.transfer[class.index()].contains(search)
     }
 
     /// Whether the object at `addr` is free in a span of its class.
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    pub fn holds_in_span(&self, class: SizeClass, addr: usize) -> bool {
-        self.lists[class.index()].holds(addr)
+    pub fn is_free_in_span(&self, class: SizeClass, addr: usize) -> bool {
+        self.lists[class.index()].contains(addr)
     }
 
     /// Aborts if an object in the transfer caches was written to since it was freed.
@@ -260,7 +255,7 @@ impl Central {
 
     /// The figures of a class.
     pub fn stats(&self, class: SizeClass) -> CentralStats {
-        let (free, spans, released) = self.lists[class.index()].stats();
+        let ListStats { free, spans, released } = self.lists[class.index()].stats();
         let transfer = self.transfer[class.index()].objects();
         let shared = SHARED_PAGES.blocks(class);
         CentralStats { transfer, free, spans, released: released * OS_PAGE, shared }

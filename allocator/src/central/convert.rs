@@ -15,16 +15,16 @@ use super::all_classes::Central;
 use super::cow::state;
 use super::free_list::CentralFreeList;
 use super::idle_look::{IdleLook, IdlePages};
-use super::lean;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::shards::ShardSet;
 use super::shared_pages::SHARED_PAGES;
 use super::span_lists::SpanLists;
 use super::spans_by_shard::UNSHARED;
+use super::tolerance;
 use crate::base::steps;
 use crate::config::{
-    CONVERT_LEAST, CONVERT_MOST, CONVERT_PRICE, CONVERT_SHARE, CONVERT_SHORT_STEP_SHARE,
+    CONVERT_FACTOR, CONVERT_LEAST, CONVERT_MOST, CONVERT_SHARE, CONVERT_SHORT_STEP_SHARE,
     CONVERT_STEP, CONVERT_STEP_SHARE, MAX_SMALL, SHARED_MAX_BYTES,
 };
 use crate::os::Linux;
@@ -102,15 +102,15 @@ impl Central {
         CONVERSION.try_use(|conversion| conversion.look(self));
     }
 
-    /// Converts spans of other classes than `class`, as far as that is due. Those of the shards of
-    /// `strangers` stay while there are others. Returns whether it converted any.
+    /// Converts spans of other classes than `class`, as far as that is due. Those of the shards in
+    /// `other_awake` stay while there are others. Returns whether it converted any.
     #[cold]
     #[inline(never)]
-    pub(super) fn convert_some(&self, class: SizeClass, strangers: ShardSet) -> bool {
-        let near = ShardSet::ALL.without(strangers);
+    pub(super) fn convert_some(&self, class: SizeClass, other_awake: ShardSet) -> bool {
+        let near = ShardSet::ALL.without(other_awake);
         let convert = |conversion: &mut Conversion| {
             conversion.convert_some(self, class, near)
-                || !strangers.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
+                || !other_awake.is_empty() && conversion.convert_some(self, class, ShardSet::ALL)
         };
         is_due() && CONVERSION.try_use(convert) == Some(true)
     }
@@ -140,11 +140,11 @@ impl Conversion {
     fn finish_look(&mut self, central: &Central) {
         let used = PAGE_HEAP.used_bytes();
         self.idle = self.look.found;
-        let least = lean::tolerated(used, &CONVERT_LEAST).max(used / CONVERT_SHARE);
+        let least = tolerance::tolerated(used, &CONVERT_LEAST).max(used / CONVERT_SHARE);
         let is_much = self.look.bytes >= least;
         let wanted = is_much && parameters::get(Id::SharePages) != 0;
-        self.budget = if wanted { CONVERT_PRICE * self.taken.min(CONVERT_MOST) } else { 0 };
-        central.lean_caches.note_look(wanted, used);
+        self.budget = if wanted { CONVERT_FACTOR * self.taken.min(CONVERT_MOST) } else { 0 };
+        central.cache_limits.note_look(wanted, used);
         // A program that builds has little idle, and looks seldom.
         let is_near = 2 * self.look.bytes >= least;
         let share = if is_near { CONVERT_SHORT_STEP_SHARE } else { CONVERT_STEP_SHARE };

@@ -25,7 +25,7 @@ impl Model {
     /// Gives the object at `addr` back as a thread does that avoids writes to shared pages.
     fn release_shared(&mut self, addr: usize) -> FlushOutcome {
         // SAFETY: the model holds the object and gives it up.
-        let outcome = unsafe { self.list.release_if_shared(&self.source, self.class, addr) };
+        let outcome = unsafe { self.list.release_if_cow(&self.source, self.class, addr) };
         if outcome == FlushOutcome::Unshared {
             // The magazine's way.
             self.release(&[addr]);

@@ -5,12 +5,12 @@
 //! to their spans, and idle pages inside spans go back to the system. Empty spans are the page
 //! heap's.
 
-use super::all_classes::{Central, PART_CHAINS, PART_LOOKS};
+use super::all_classes::Central;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
 use crate::base::steps;
-use crate::config::{CLASS_COUNT, STEP_LEAST_BYTES, STEP_MOST_CALLS};
+use crate::config::{CLASS_COUNT, PART_CLASSES, PART_MAGAZINES, STEP_LEAST_BYTES, STEP_MOST_CALLS};
 use crate::page::size_class::SizeClass;
 
 impl Central {
@@ -108,14 +108,14 @@ impl Drain {
     /// `consumer` last went through them.
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn take_part(&mut self, central: &Central, consumer: Consumer) {
-        for _ in 0..PART_LOOKS {
+        for _ in 0..PART_CLASSES {
             steps::add(1);
             if self.magazines == 0 {
                 self.class = (self.class + 1).min(CLASS_COUNT);
                 let Some(class) = SizeClass::from_index(self.class) else { return };
                 self.magazines = central.transfer[class.index()].take_idle(consumer);
             }
-            let count = self.magazines.min(PART_CHAINS);
+            let count = self.magazines.min(PART_MAGAZINES);
             if let Some(class) = SizeClass::from_index(self.class)
                 && count > 0
             {

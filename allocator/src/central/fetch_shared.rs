@@ -25,16 +25,16 @@ impl Central {
         fetcher: &Fetcher,
         request: usize,
     ) -> Chain {
-        let strangers = fetcher.strangers(class);
+        let other_awake = fetcher.other_awake(class);
         let mut chain = Chain::EMPTY;
         if SHARED_PAGES.may_have(class) {
-            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+            chain = SHARED_PAGES.fetch(class, fetcher.shard, other_awake, request);
         }
-        while chain.is_empty() && self.convert_some(class, strangers) {
-            chain = SHARED_PAGES.fetch(class, fetcher.shard, strangers, request);
+        while chain.is_empty() && self.convert_some(class, other_awake) {
+            chain = SHARED_PAGES.fetch(class, fetcher.shard, other_awake, request);
         }
         source.handed_out(chain.count * class.size());
-        if chain.is_empty() && self.lean_caches.is_shifting() {
+        if chain.is_empty() && self.cache_limits.is_shifting() {
             chain = self.fetch_of_leftovers(source, class, fetcher, request);
         }
         chain

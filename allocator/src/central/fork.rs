@@ -6,10 +6,10 @@
 
 use super::all_classes::Central;
 use super::convert;
-use super::ebb;
 use super::growth;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, free_spans};
+use super::wind_down;
 use crate::page::size_class::SizeClass;
 use crate::sync::LockVisitor;
 
@@ -28,8 +28,8 @@ impl Central {
     pub unsafe fn reset_in_child(&self, own: u32) {
         growth::reset_in_child();
         convert::reset_in_child();
-        ebb::reset_in_child();
-        self.lean_caches.reset_in_child();
+        wind_down::reset_in_child();
+        self.cache_limits.reset_in_child();
         for class in SizeClass::all() {
             let list = &self.lists[class.index()];
             // A frame that a signal interrupted may have left a list half changed, and goes on with

@@ -26,13 +26,23 @@ use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
-use crate::config::{EBB_REPORT, MAGAZINE_MAX_OBJECTS};
+use crate::config::{MAGAZINE_MAX_OBJECTS, WIND_DOWN_REPORT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
 use crate::page::span::{Place, Span, SpanState};
 use crate::policy::HARDENED;
 use crate::sync::{AtomicUsize, ForkLock, Ordering, Rank};
+
+/// Figures of a list.
+pub struct ListStats {
+    /// Free objects in all spans.
+    pub free: usize,
+    /// Spans, those without free objects included.
+    pub spans: usize,
+    /// OS pages of the spans that were released and not used since.
+    pub released: usize,
+}
 
 /// The central free list of one class. Thread-safe.
 pub struct CentralFreeList {
@@ -65,7 +75,7 @@ impl CentralFreeList {
         // Relaxed, all: a number that decides when something is looked at. Two threads at once may
         // lose what one of them has.
         let home = self.home.load(Ordering::Relaxed) + bytes;
-        let is_much = home >= EBB_REPORT;
+        let is_much = home >= WIND_DOWN_REPORT;
         self.home.store(if is_much { 0 } else { home }, Ordering::Relaxed);
         if is_much { home } else { 0 }
     }
@@ -92,7 +102,7 @@ impl CentralFreeList {
         let mut picks = Picks::new();
         loop {
             let mut lists = self.lists.lock();
-            lists.since = source.shared_since();
+            lists.since = source.cow_since();
             let may_have_more = lists.pick(class, fetcher, request, choice, &mut picks);
             let refaulted = core::mem::take(&mut lists.refaulted);
             let volume = lists.volume_to_report(class);
@@ -227,14 +237,14 @@ impl CentralFreeList {
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up. It is still the caller's if
     /// the result is `Unshared`.
-    pub unsafe fn release_if_shared<S: SpanSource>(
+    pub unsafe fn release_if_cow<S: SpanSource>(
         &self,
         source: &S,
         class: SizeClass,
         addr: usize,
     ) -> FlushOutcome {
         let (outcome, is_done) = self.change(source, |lists, emptied| {
-            lists.since = source.shared_since();
+            lists.since = source.cow_since();
             // SAFETY: `change` holds the lock of the class.
             let outcome = unsafe { cow::outcome_of(class, addr, lists.since) };
             let mut is_done = true;
@@ -269,13 +279,13 @@ impl CentralFreeList {
     }
 
     /// Whether the object at `addr`, which lies in a span of this class, is free here.
-    pub fn holds(&self, addr: usize) -> bool {
+    pub fn contains(&self, addr: usize) -> bool {
         let _lists = self.lists.lock();
         let span = PAGE_MAP.span(addr);
         // SAFETY: null or a record, which is never unmapped. The span is of this class, whose lock
         // is held, so its record does not change.
         match unsafe { span.as_ref() } {
-            Some(span) if span.state == SpanState::Shared => SHARED_PAGES.holds(addr),
+            Some(span) if span.state == SpanState::Shared => SHARED_PAGES.is_free(addr),
             Some(span) => match span.place_of(addr) {
                 Place::Object(index) => span.free.get(index),
                 Place::Inside => false,
@@ -320,14 +330,14 @@ impl CentralFreeList {
         self.lists.lock().position = Position::new();
     }
 
-    /// Free objects, spans, and OS pages of the spans that were released and not used since.
+    /// The figures of the class.
     ///
     /// Never inlined: the deepest calls for figures have no room for it.
     #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    pub fn stats(&self) -> (usize, usize, usize) {
+    pub fn stats(&self) -> ListStats {
         let lists = self.lists.lock();
-        (lists.free, lists.spans, lists.released)
+        ListStats { free: lists.free, spans: lists.spans, released: lists.released }
     }
 
     /// Whether the invariants of the lists hold.

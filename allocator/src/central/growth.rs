@@ -18,14 +18,14 @@
 use super::all_classes::Central;
 use super::decay::Drain;
 use super::idle_look::IdleLook;
-use super::lean;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use super::release_budget::Budget;
+use super::tolerance;
 use crate::config::{
-    GROWTH_MOST, GROWTH_PRICE, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
-    GROWTH_TOLERATED_SHARE, LEAN_FROM, PAGES_PER_HUGE, VOLUME_MAX_BLOCK, VOLUME_PRICE,
-    VOLUME_SHARE, VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
+    GROWTH_FACTOR, GROWTH_MOST, GROWTH_STEP, GROWTH_STEPS_TO_DRAIN, GROWTH_TOLERATED,
+    GROWTH_TOLERATED_SHARE, PAGES_PER_HUGE, TOLERANCE_FROM, VOLUME_MAX_BLOCK,
+    VOLUME_RELEASED_SHARE, VOLUME_SHARE, VOLUME_STEP, VOLUME_TOLERATED, VOLUME_TOLERATED_SHARE,
 };
 use crate::os::Linux;
 use crate::page_heap::PAGE_HEAP;
@@ -140,7 +140,7 @@ impl Central {
 /// Bytes to be handed out before the next release by volume.
 fn next_distance() -> usize {
     let held = PAGE_HEAP.resident_bytes();
-    let least = if held < LEAN_FROM { VOLUME_STEP } else { 0 };
+    let least = if held < TOLERANCE_FROM { VOLUME_STEP } else { 0 };
     least.max(held / VOLUME_SHARE)
 }
 
@@ -165,11 +165,11 @@ impl IdleRelease {
 
     fn begin_for_growth(&mut self, grown: usize) {
         self.bytes = grown;
-        self.pages = GROWTH_PRICE * grown.min(GROWTH_MOST) / OS_PAGE;
+        self.pages = GROWTH_FACTOR * grown.min(GROWTH_MOST) / OS_PAGE;
         self.is_known = false;
         let used = PAGE_HEAP.used_bytes();
         self.tolerated =
-            lean::tolerated(used, &GROWTH_TOLERATED).max(used / GROWTH_TOLERATED_SHARE);
+            tolerance::tolerated(used, &GROWTH_TOLERATED).max(used / GROWTH_TOLERATED_SHARE);
         let drains = self.count.is_multiple_of(GROWTH_STEPS_TO_DRAIN);
         self.drain = if drains { Drain::new() } else { Drain::over() };
         self.count = self.count.wrapping_add(1);
@@ -186,11 +186,11 @@ impl IdleRelease {
         }
         let held = PAGE_HEAP.resident_bytes();
         self.tolerated =
-            lean::tolerated(held, &VOLUME_TOLERATED).max(held / VOLUME_TOLERATED_SHARE);
-        self.is_heap_due = PAGE_HEAP.owe_idle(volume / VOLUME_PRICE, self.tolerated) > 0;
+            tolerance::tolerated(held, &VOLUME_TOLERATED).max(held / VOLUME_TOLERATED_SHARE);
+        self.is_heap_due = PAGE_HEAP.owe_idle(volume / VOLUME_RELEASED_SHARE, self.tolerated) > 0;
         self.count = self.count.wrapping_add(1);
         if self.count.is_multiple_of(VOLUME_SHARE) {
-            self.pages = core::mem::take(&mut self.bytes) / VOLUME_PRICE / OS_PAGE;
+            self.pages = core::mem::take(&mut self.bytes) / VOLUME_RELEASED_SHARE / OS_PAGE;
             self.is_known = false;
         }
     }

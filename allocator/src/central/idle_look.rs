@@ -4,11 +4,11 @@
 //! at more than a few dozen classes. What is found is in OS pages. A look takes the lock of one
 //! class at a time; it decides nothing.
 
-use super::all_classes::{Central, PART_LOOKS};
+use super::all_classes::Central;
 use super::low_water::Consumer;
 use super::os_pages::OS_PAGE;
 use crate::base::steps;
-use crate::config::{CLASS_COUNT, PAGE_SIZE};
+use crate::config::{CLASS_COUNT, PAGE_SIZE, PART_CLASSES};
 use crate::page::size_class::SizeClass;
 
 /// OS pages that lie idle, per class. Four bytes hold what a class can have.
@@ -71,7 +71,7 @@ impl IdleLook {
         if self.class == 0 {
             self.bytes = 0;
         }
-        for _ in 0..PART_LOOKS {
+        for _ in 0..PART_CLASSES {
             steps::add(1);
             let class = SizeClass::from_index(self.class + 1);
             let Some(class) = class.filter(|class| class.size() <= self.largest) else {

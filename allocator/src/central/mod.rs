@@ -25,13 +25,13 @@
 //!   `take_over`: from those of other shards.
 //! * `release_budget`, `hold`: how much is released, and holding pages meanwhile.
 //! * `free_list`: the central free list of a class; `release`: releasing pages inside its spans.
-//! * `lean_caches`: how much may lie in caches.
+//! * `cache_limits`: how much may lie in caches.
 //! * `all_classes`: the tier of the process.
-//! * `idle_look`: looking at what lies idle, some classes at a time. `lean`: how much may.
+//! * `idle_look`: looking at what lies idle, some classes at a time. `tolerance`: how much may.
 //! * `decay`: releasing what lies idle, as time goes by; `growth`: when the process grows
 //!   elsewhere.
 //! * `convert`: making spans into shared pages; `fetch_shared`: fetching from those.
-//! * `ebb`: emptying caches where a program frees nearly all it had.
+//! * `wind_down`: emptying caches where a program frees nearly all it had.
 //! * `fork`: what a forked child undoes.
 //! * `tier`: refill and flush, as the thread caches see them.
 
@@ -81,19 +81,19 @@ mod hold;
 mod free_list;
 mod release;
 
-mod lean_caches;
+mod cache_limits;
 
 mod all_classes;
 
 mod idle_look;
-mod lean;
+mod tolerance;
 
 mod decay;
 mod growth;
 
 mod convert;
-mod ebb;
 mod fetch_shared;
+mod wind_down;
 
 mod fork;
 mod tier;

@@ -17,9 +17,8 @@ pub(super) fn each(pages: OsPages) -> impl Iterator<Item = usize> {
 /// The numbers of the objects of `span` that touch the OS page `page`.
 pub(super) fn objects_on(span: &Span, page: usize) -> Range<usize> {
     let info = span.class.info();
-    let number = |offset: usize| ((offset as u64 * info.reciprocal) >> 40) as usize;
-    let end = number((page + 1) * OS_PAGE - 1) + 1;
-    number(page * OS_PAGE)..end.min(info.objects as usize)
+    let end = info.object_around((page + 1) * OS_PAGE - 1) + 1;
+    info.object_around(page * OS_PAGE)..end.min(info.objects as usize)
 }
 
 /// Whether all of `objects` are free.

@@ -140,10 +140,10 @@ proptest! {
                         }
                         for line in owned.lines(addr) {
                             let others = before.get(&line).into_iter().flatten();
-                            let strangers = others.filter(|&&other| {
+                            let other_awake = others.filter(|&&other| {
                                 other != shard && owned.awake.contains(Shard::new(other))
                             });
-                            prop_assert_eq!(strangers.count(), 0, "line {:#x}", line);
+                            prop_assert_eq!(other_awake.count(), 0, "line {:#x}", line);
                         }
                     }
                 }
@@ -170,7 +170,7 @@ proptest! {
         for call in calls {
             match call {
                 Call::Fetch(shard, count) => {
-                    let (free, ..) = owned.model.list.stats();
+                    let free = owned.model.list.stats().free;
                     let is_much_idle = owned.is_much_idle();
                     let asleep = {
                         let lists = owned.model.list.lists.lock();
@@ -255,7 +255,7 @@ fn without_memory_lines_are_shared() {
     let got = owned.fetch(0, 40);
     owned.model.source.refuse();
     owned.free(0, 2);
-    let free = owned.model.list.stats().0;
+    let free = owned.model.list.stats().free;
     let mut all = Vec::new();
     loop {
         let more = owned.fetch(1, 16);

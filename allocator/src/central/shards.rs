@@ -249,7 +249,7 @@ impl Fetcher {
     /// The shards whose lines it should not get objects of `class` on: all others that are awake;
     /// none if no two objects share a line.
     #[inline]
-    pub fn strangers(self, class: SizeClass) -> ShardSet {
+    pub fn other_awake(self, class: SizeClass) -> ShardSet {
         if splits_lines(class) {
             self.awake.without(ShardSet::of(self.shard))
         } else {

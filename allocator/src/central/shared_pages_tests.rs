@@ -134,8 +134,8 @@ impl Model {
     }
 
     /// A block of `class` for a thread of `shard`.
-    fn fetch_of(&mut self, shard: Shard, strangers: ShardSet, class: SizeClass) -> usize {
-        let addr = objects(self.pages.fetch(class, shard, strangers, 1))[0];
+    fn fetch_of(&mut self, shard: Shard, other_awake: ShardSet, class: SizeClass) -> usize {
+        let addr = objects(self.pages.fetch(class, shard, other_awake, 1))[0];
         self.add(addr, class.size());
         addr
     }
@@ -160,7 +160,7 @@ impl Model {
             let inside = addr + size - 1;
             assert_eq!(block_around(inside), Some((addr, size)));
             assert_eq!(size_at(inside & !(MIN_ALIGN - 1)), if size > MIN_ALIGN { 0 } else { size });
-            assert!(!self.pages.holds(addr));
+            assert!(!self.pages.is_free(addr));
         }
         let live: usize = self.live.values().map(|&(size, _)| size).sum();
         let stats = self.pages.stats();
@@ -305,7 +305,7 @@ fn what_lies_free_between_spans_is_filled() {
 }
 
 /// A page is the shard's that its span was of, until blocks of it are handed to another one. A
-/// thread gets blocks on pages of strangers only if it finds no others.
+/// thread gets blocks on pages of other shards only if it finds no others.
 #[test]
 fn pages_have_owners_whose_they_stay_while_others_have_holes() {
     if !APPLIES {
@@ -325,17 +325,17 @@ fn pages_have_owners_whose_they_stay_while_others_have_holes() {
     };
     let pages = class.info().pages as usize;
     assert_eq!([one, two, three].map(|shard| owned(&model, shard).len()), [pages, pages, 0]);
-    for (shard, stranger) in [(one, two), (two, one), (one, two)] {
+    for (shard, other) in [(one, two), (two, one), (one, two)] {
         let own = owned(&model, shard);
-        let got = model.fetch_of(shard, ShardSet::of(stranger), class);
+        let got = model.fetch_of(shard, ShardSet::of(other), class);
         assert!(own.contains(&page(got)), "of its own page");
     }
     // One that has none gets a page of another one, which is its own then.
-    let mut strangers = ShardSet::of(one);
-    strangers.insert(two);
-    let got = model.fetch_of(three, strangers, class);
+    let mut other_awake = ShardSet::of(one);
+    other_awake.insert(two);
+    let got = model.fetch_of(three, other_awake, class);
     assert_eq!(owned(&model, three), BTreeSet::from([page(got)]));
-    let next = model.fetch_of(three, strangers, class);
+    let next = model.fetch_of(three, other_awake, class);
     assert_eq!(page(next), page(got));
     model.check();
     model.end();
@@ -356,7 +356,7 @@ fn what_is_no_block_is_found_out() {
         (block, SizeClass::of(80).unwrap()),
         (block + 96 * 3, SizeClass::SHARED),
     ] {
-        assert!(model.pages.holds(addr) == (addr != block));
+        assert!(model.pages.is_free(addr) == (addr != block));
         // Passed over, as from a thread that vanished in a fork.
         model.pages.release(std::iter::once(addr), class, false);
         model.check();

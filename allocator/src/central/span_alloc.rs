@@ -73,15 +73,15 @@ impl Choice {
     }
 }
 
-/// How a look at the spans of the own shard ended.
+/// How taking objects from the spans of the own shard ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Own {
+pub(super) enum TakeOutcome {
     /// The notes are full: come again when they are built.
-    Full,
+    NotesFull,
     /// The request is met, or memory that was never touched is in use now.
     Done,
     /// There is no free object left.
-    Exhausted,
+    NoFreeObject,
 }
 
 impl SpanLists {
@@ -118,7 +118,7 @@ impl SpanLists {
         if out.count() == 0 && unlikely(has_others) {
             return self.pick_of_others(class, fetcher, request, choice, out);
         }
-        own == Own::Full
+        own == TakeOutcome::NotesFull
     }
 
     /// Takes objects of the spans of `shard`, the fullest first, but for those of `hidden` groups.
@@ -130,20 +130,20 @@ impl SpanLists {
         request: usize,
         hidden: u16,
         out: &mut Picks,
-    ) -> Own {
+    ) -> TakeOutcome {
         while out.count() < request {
             if out.is_full() {
-                return Own::Full;
+                return TakeOutcome::NotesFull;
             }
             let span = self.by_shard.of(shard).fullest(hidden);
             if span.is_null() {
-                return Own::Exhausted;
+                return TakeOutcome::NoFreeObject;
             }
             if !self.take_from(class, span, request, out) {
                 break;
             }
         }
-        Own::Done
+        TakeOutcome::Done
     }
 
     /// As `take_own`, not inlined.
@@ -157,7 +157,7 @@ impl SpanLists {
         request: usize,
         hidden: u16,
         out: &mut Picks,
-    ) -> Own {
+    ) -> TakeOutcome {
         self.take_own(class, shard, request, hidden, out)
     }
 

@@ -46,7 +46,7 @@ pub(super) struct SpanLists {
     pub by_shard: SpansByShard,
     /// The step of the decay that is under way.
     pub step: Step,
-    /// What `SpanSource::shared_since` said last.
+    /// What `SpanSource::cow_since` said last.
     pub since: u32,
     /// Free objects in all spans.
     pub free: usize,

@@ -42,7 +42,7 @@ pub trait SpanSource {
 
     /// Number of the `fork` whose child may share our pages; 0: none does.
     #[inline]
-    fn shared_since(&self) -> u32 {
+    fn cow_since(&self) -> u32 {
         0
     }
 }
@@ -95,7 +95,7 @@ impl SpanSource for PageHeapSource {
     fn allocate(&self, class: SizeClass) -> Option<NonNull<Span>> {
         let span =
             PAGE_HEAP.allocate(Length(class.info().pages as usize), class.span_align(), class)?;
-        if unlikely(self.shared_since() != 0) {
+        if unlikely(self.cow_since() != 0) {
             state::note_taken(class.info().pages as usize * PAGE_SIZE);
         }
         // SAFETY: the page heap has just handed the span out, so its record is live and nobody
@@ -128,7 +128,7 @@ impl SpanSource for PageHeapSource {
     }
 
     #[inline]
-    fn shared_since(&self) -> u32 {
+    fn cow_since(&self) -> u32 {
         state::since()
     }
 }

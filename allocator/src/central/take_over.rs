@@ -8,7 +8,7 @@
 use super::os_pages::OS_PAGE;
 use super::picks::Picks;
 use super::shards::{Fetcher, ShardSet, splits_lines};
-use super::span_alloc::{Choice, Own, Reach};
+use super::span_alloc::{Choice, Reach, TakeOutcome};
 use super::span_lists::SpanLists;
 use super::spans_by_shard::RELEASED;
 use crate::page::owner::{SHARDS, Shard};
@@ -77,7 +77,7 @@ impl SpanLists {
             self.take_apart_of(class, from, LOOKS, request, out);
         }
         if out.count() > 0 || is_near {
-            return own == Own::Full;
+            return own == TakeOutcome::NotesFull;
         }
         // Of any spans, for the first objects of a class and where much lies idle.
         if splits && (choice.apart || is_much_idle) {
@@ -89,7 +89,7 @@ impl SpanLists {
             own = self.take_own_cold(class, shard, request, RELEASED, out);
         }
         if out.count() > 0 {
-            return own == Own::Full;
+            return own == TakeOutcome::NotesFull;
         }
         // What lies on released pages: of the own spans, of those asleep, and whole lines of
         // others.
@@ -97,7 +97,7 @@ impl SpanLists {
         if out.count() == 0 && splits {
             self.take_lines(class, others, shard, &NOT_RESIDENT, request, out);
         }
-        own == Own::Full
+        own == TakeOutcome::NotesFull
     }
 
     /// Takes objects of the spans of `shard`, and of those of the shards `asleep`, which it takes
@@ -111,10 +111,10 @@ impl SpanLists {
         request: usize,
         hidden: u16,
         out: &mut Picks,
-    ) -> Own {
+    ) -> TakeOutcome {
         loop {
             let own = self.take_own_cold(class, shard, request, hidden, out);
-            if own != Own::Exhausted || !self.take_over_fullest(asleep, shard, hidden) {
+            if own != TakeOutcome::NoFreeObject || !self.take_over_fullest(asleep, shard, hidden) {
                 return own;
             }
         }

@@ -86,7 +86,7 @@ impl SpanSource for Source {
         Some(span)
     }
 
-    fn shared_since(&self) -> u32 {
+    fn cow_since(&self) -> u32 {
         self.since.load(Ordering::Relaxed)
     }
 
@@ -216,8 +216,8 @@ impl Model {
         // A span none of whose objects is out goes back at once.
         assert_eq!(self.source.spans(), spans.len());
         let all = spans.len() * self.class.info().objects as usize;
-        let (free, count, _) = self.list.stats();
-        assert_eq!((free, count), (all - self.held.len(), spans.len()));
+        let stats = self.list.stats();
+        assert_eq!((stats.free, stats.spans), (all - self.held.len(), spans.len()));
     }
 }
 

@@ -58,7 +58,7 @@ pub trait CentralTier: Copy {
     ///
     /// # Safety
     /// The object is of `class` and free, and the caller gives it up.
-    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome;
+    unsafe fn flush_if_cow(self, class: SizeClass, object: *mut u8) -> FlushOutcome;
 
     /// Looks at the clock of the decay. A thread cache calls this now and then, for programs whose
     /// other calls never reach the page heap.
@@ -71,7 +71,7 @@ pub trait CentralTier: Copy {
     fn magazine_bytes(self) -> usize;
 
     /// Whether next to nothing is in use any more, so that caches should be emptied.
-    fn is_ebbing(self) -> bool;
+    fn is_winding_down(self) -> bool;
 
     /// Notes that blocks of shared pages returned to these, of `bytes` together.
     fn note_shared_home(self, bytes: usize);
@@ -110,9 +110,9 @@ impl CentralTier for SharedTier {
     }
 
     #[inline(always)]
-    unsafe fn flush_if_shared(self, class: SizeClass, object: *mut u8) -> FlushOutcome {
+    unsafe fn flush_if_cow(self, class: SizeClass, object: *mut u8) -> FlushOutcome {
         // SAFETY: the caller gives up the object, which is of `class` and free.
-        unsafe { CENTRAL.flush_if_shared(class, object) }
+        unsafe { CENTRAL.flush_if_cow(class, object) }
     }
 
     #[inline(always)]
@@ -128,12 +128,12 @@ impl CentralTier for SharedTier {
 
     #[inline(always)]
     fn magazine_bytes(self) -> usize {
-        CENTRAL.lean_caches.magazine_bytes(parameters::get(Id::MagazineMaxBytes))
+        CENTRAL.cache_limits.magazine_bytes(parameters::get(Id::MagazineMaxBytes))
     }
 
     #[inline(always)]
-    fn is_ebbing(self) -> bool {
-        CENTRAL.lean_caches.is_ebbing()
+    fn is_winding_down(self) -> bool {
+        CENTRAL.cache_limits.is_winding_down()
     }
 
     #[inline(always)]
@@ -171,7 +171,7 @@ impl Central {
         }
         let source = PageHeapSource::new();
         let may_share =
-            SHARED_PAGES.may_have(class) || convert::is_due() || self.lean_caches.is_shifting();
+            SHARED_PAGES.may_have(class) || convert::is_due() || self.cache_limits.is_shifting();
         let is_shared = unlikely(may_share) && convert::may_share(class);
         let near = Choice::new(apart, if is_shared { Reach::Near } else { Reach::All });
         let mut chain = self.fetch_of_spans(&source, class, &fetcher, request, near);
@@ -217,7 +217,7 @@ impl Central {
     fn note(&self, pages: &PageHeapSource) {
         if pages.grown() > 0 {
             self.note_growth(pages.grown());
-            self.pay_for_growth(pages.grown());
+            self.drain_for_growth(pages.grown());
         }
         if pages.volume() > 0 {
             self.note_volume(pages.volume());
@@ -293,7 +293,7 @@ impl Central {
     pub unsafe fn flush(&self, class: SizeClass, chain: Chain) {
         probe!("flush", class.index(), chain.count, chain.count * class.size());
         let goes_home = state::since() != 0 || class == SizeClass::SHARED;
-        if unlikely(goes_home || self.lean_caches.is_ebbing()) {
+        if unlikely(goes_home || self.cache_limits.is_winding_down()) {
             // No refill would take it from the transfer cache.
             // SAFETY: the caller gives up the chain's objects, which are of `class`, free and
             // linked.
@@ -321,11 +321,11 @@ impl Central {
         }
     }
 
-    /// Pays for `bytes` that came into use and were not resident: as much of what waits goes home,
-    /// if that is much. So a program that grows does not grow by what lies idle in other classes,
-    /// and one that does not pays nothing.
+    /// Drains transfer caches for `bytes` that came into use and were not resident: as much of what
+    /// waits there goes home, if that is much. So a program that grows does not grow by what lies
+    /// idle in other classes, and one that does not keeps its caches.
     #[unsafe(link_section = ".text.hot.stratalloc")]
-    pub(super) fn pay_for_growth(&self, bytes: usize) {
+    pub(super) fn drain_for_growth(&self, bytes: usize) {
         if self.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
             self.make_room(bytes);
         }
@@ -333,7 +333,7 @@ impl Central {
 
     /// Bytes that may wait in the transfer caches where there is one thread.
     fn transfer_bytes(&self) -> usize {
-        self.lean_caches.transfer_bytes(parameters::get(Id::TransferCacheBytes))
+        self.cache_limits.transfer_bytes(parameters::get(Id::TransferCacheBytes))
     }
 
     /// Returns magazines that have waited longest to their spans, of one class after the other: a
@@ -362,8 +362,8 @@ impl Central {
 
 #[cfg(test)]
 mod tests {
+    use super::super::cache_limits::CacheLimits;
     use super::super::free_list::CentralFreeList;
-    use super::super::lean_caches::LeanCaches;
     use super::super::transfer_budget::TransferBudget;
     use super::super::transfer_cache::TransferCache;
     use super::*;
@@ -371,12 +371,12 @@ mod tests {
     use crate::config::CLASS_COUNT;
 
     /// A program whose sizes change would keep what it needed of each size. One that does not grow
-    /// pays nothing.
+    /// keeps its caches.
     #[test]
     fn growth_sends_as_much_home_of_what_waits_unless_that_is_little() {
         static OWN: Central = Central {
             transfer_budget: TransferBudget::new(),
-            lean_caches: LeanCaches::new(),
+            cache_limits: CacheLimits::new(),
             lists: [const { CentralFreeList::new() }; CLASS_COUNT],
             transfer: [const { TransferCache::new() }; CLASS_COUNT],
         };
@@ -389,18 +389,18 @@ mod tests {
             // SAFETY: each chain came from a refill of the class and is the test's.
             unsafe { OWN.flush(class, chain) };
         }
-        let waiting = || OWN.transfer[class.index()].objects() * class.size();
-        assert!(waiting() > 2 * TRANSFER_GROWTH_LEAST, "{}", waiting());
+        let in_transfer = || OWN.transfer[class.index()].objects() * class.size();
+        assert!(in_transfer() > 2 * TRANSFER_GROWTH_LEAST, "{}", in_transfer());
         while OWN.transfer_budget.bytes() > TRANSFER_GROWTH_LEAST {
-            let before = waiting();
-            OWN.pay_for_growth(64 << 10);
+            let before = in_transfer();
+            OWN.drain_for_growth(64 << 10);
             // Eight magazines at most, whatever they hold.
-            let home = before - waiting();
+            let home = before - in_transfer();
             assert!((16 << 10..=96 << 10).contains(&home), "{home} of {before}");
         }
-        let left = waiting();
-        OWN.pay_for_growth(64 << 10);
-        assert!(left > 0 && waiting() == left);
+        let left = in_transfer();
+        OWN.drain_for_growth(64 << 10);
+        assert!(left > 0 && in_transfer() == left);
         OWN.drain();
         assert!(OWN.is_sound());
     }

@@ -246,7 +246,7 @@ impl TransferCache {
 
     /// Whether the object of the search waits here, as far as the search may go. The newest
     /// magazine comes first. For the check for double frees.
-    pub fn holds(&self, search: &mut Search) -> bool {
+    pub fn contains(&self, search: &mut Search) -> bool {
         let ring = self.ring.lock();
         ring.chains().rev().any(|chain| chain.contains(search))
     }

@@ -37,16 +37,16 @@ fn the_transfer_cache_is_a_bounded_stack_of_whole_magazines() {
         );
         assert!(waiting.next_to_give() == Some(class) && reported(chains.len() * 200));
         assert_eq!(cache.objects(), chains.len() * 200);
-        let holds = |chain: Chain, steps| {
+        let contains = |chain: Chain, steps| {
             let mut search = Search::new(chain.head as usize, steps);
-            (cache.holds(&mut search), search.left())
+            (cache.contains(&mut search), search.left())
         };
         let [.., before, newest] = chains[..] else { unreachable!() };
-        assert_eq!(holds(newest, 1), (true, 0));
-        assert_eq!(holds(before, 201), (true, 0));
-        assert_eq!(holds(before, 200), (false, 0));
-        assert_eq!(holds(chains[0], chains.len() * 200), (true, 199));
-        assert_eq!(holds(last, chains.len() * 200 + 7), (false, 7));
+        assert_eq!(contains(newest, 1), (true, 0));
+        assert_eq!(contains(before, 201), (true, 0));
+        assert_eq!(contains(before, 200), (false, 0));
+        assert_eq!(contains(chains[0], chains.len() * 200), (true, 199));
+        assert_eq!(contains(last, chains.len() * 200 + 7), (false, 7));
         assert!(is(cache.pop_oldest(class, &waiting, 2), chains[0]));
         // Round the end of the ring.
         assert!(cache.push(class, &waiting, last, shard).is_none());

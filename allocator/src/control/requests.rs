@@ -94,17 +94,7 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
             let released = api::release_pages(bytes);
             let _ = writeln!(out, "ok\n{released} bytes given back");
         }
-        ("set", Some(option)) => {
-            let (name, value) = option.split_once('=').ok_or("set takes NAME=VALUE")?;
-            let parameter = Parameter::by_name(name.as_bytes()).ok_or("no option has this name")?;
-            if parameter.is(Id::SampleInterval) && profile::mode() != Mode::Sample {
-                return Err("sample_interval can only be changed if it was set at the start");
-            }
-            if !parameter.set_text(value.as_bytes()) {
-                return Err("the option does not take this value");
-            }
-            let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
-        }
+        ("set", Some(option)) => set(option, out)?,
         ("release" | "set", None) => return Err("an argument is missing"),
         (
             "info" | "stats" | "top" | "metrics" | "heap" | "threads" | "huge_pages" | "profile"
@@ -113,5 +103,19 @@ fn try_answer(request: &[u8], out: &mut Output) -> Result<(), &'static str> {
         ) => return Err("takes no argument"),
         _ => return Err("unknown request"),
     }
+    Ok(())
+}
+
+/// Sets an option, given as `NAME=VALUE`.
+fn set(option: &str, out: &mut Output) -> Result<(), &'static str> {
+    let (name, value) = option.split_once('=').ok_or("set takes NAME=VALUE")?;
+    let parameter = Parameter::by_name(name.as_bytes()).ok_or("no option has this name")?;
+    if parameter.is(Id::SampleInterval) && profile::mode() != Mode::Sample {
+        return Err("sample_interval can only be changed if it was set at the start");
+    }
+    if !parameter.set_text(value.as_bytes()) {
+        return Err("the option does not take this value");
+    }
+    let _ = writeln!(out, "ok\n{} = {}", parameter.name, parameter.current());
     Ok(())
 }

@@ -23,7 +23,7 @@ use core::fmt::Write;
 const LONGEST_REQUEST: usize = 256;
 
 /// Seconds that a peer may keep us waiting for the next piece.
-const PATIENCE_SECONDS: i64 = 5;
+const TIMEOUT_SECONDS: i64 = 5;
 
 /// Pieces that a request may come in.
 const MOST_PIECES: usize = 16;
@@ -177,7 +177,7 @@ pub fn serve_one() {
         sleep_ms(100);
         return;
     };
-    sockets::set_patience(&peer, PATIENCE_SECONDS);
+    sockets::set_timeout(&peer, TIMEOUT_SECONDS);
     // Whoever runs as the user that started this process, or as root.
     let owner = OWNER_USER.load(Ordering::Relaxed);
     if sockets::peer_user(&peer).is_some_and(|user| user as usize == owner || user == 0) {

@@ -91,7 +91,7 @@ fn refill(class: SizeClass, size: usize) -> *mut u8 {
         timed!("refilled", vdso::now_ns, size, class.size(), refill::pop_slow(class, size));
     init::after_first_allocation();
     background::attend(Call::Allocate);
-    memory_pressure::relieve_if_wanted(0);
+    memory_pressure::release_under_pressure(0);
     if unlikely(object.is_null()) {
         return refill_at_last(class, size);
     }

@@ -15,7 +15,7 @@ use crate::page::span::Span;
 use crate::page::units::Length;
 use crate::page_heap::{PAGE_HEAP, sampled_pages};
 use crate::profile::{self, COUNT_UNIT, Mode, sampler};
-use crate::thread_cache::{falls_on_uncounted, own_counter, shared_random};
+use crate::thread_cache::{is_due_without_counter, own_counter, shared_random};
 use crate::trace::{self, Call};
 use core::ptr;
 
@@ -142,7 +142,7 @@ pub fn large(record: Option<&Span>, size: usize) {
 /// Counts `bytes` bytes of large blocks. Whether a sample is due.
 fn is_due(bytes: usize) -> bool {
     // A thread has no counter before its first small block, and none while it ends.
-    let Some(counter) = own_counter() else { return falls_on_uncounted(bytes) };
+    let Some(counter) = own_counter() else { return is_due_without_counter(bytes) };
     if counter.is_due(SizeClass::NONE, bytes) {
         let [sampled, _] = counter.restart(SizeClass::NONE, bytes);
         return sampled;

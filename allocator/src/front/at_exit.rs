@@ -1,11 +1,30 @@
-//! What is looked at when the process ends.
+//! What is checked and reported when the process ends.
 
 use super::{caching, misuse};
 use crate::central::CENTRAL;
 use crate::central::chain::FreeObject;
+use crate::os::libc_calls;
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
+use crate::profile;
 use crate::thread_cache::{cache_pool, enter};
+use crate::trace;
+
+/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors
+/// of C++ and all that `atexit` was told.
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static AT_EXIT: extern "C" fn() = report_at_exit;
+
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+extern "C" fn report_at_exit() {
+    // The C library has a hook of its own that looks for misuse first.
+    if libc_calls::is_in_c_library() {
+        return;
+    }
+    profile::report::at_exit();
+    trace::finish();
+}
 
 /// What the C library does last: `verify_own_cache`, unless the option `verify_at_exit` is off.
 /// Does not read the environment: where no allocation has done so, there is nothing to check, and

@@ -33,7 +33,7 @@ pub fn allocate_small(pages: Length, class: SizeClass, number: u32) -> Option<No
         resort = next;
         span = PAGE_HEAP.allocate_for_heap(pages, class, number);
     }
-    memory_pressure::relieve_if_wanted(pages.bytes());
+    memory_pressure::release_under_pressure(pages.bytes());
     // SAFETY: a span that belongs to the caller's heap.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });
     alloc_hooks::large(record, pages.bytes());

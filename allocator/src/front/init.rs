@@ -4,7 +4,6 @@
 
 use super::{caching, fork};
 use crate::guard;
-use crate::os::libc_calls;
 use crate::parameters;
 use crate::profile::{self, Mode, sampler};
 use crate::thread_cache::{birth, registry};
@@ -29,7 +28,7 @@ fn decided(mode: Mode) {
         Mode::Sample | Mode::Off => {
             let guards = guard::start_if_wanted();
             if guards || mode == Mode::Sample {
-                birth::count_allocations([sampler::draw, guard::draw], guards);
+                birth::start_sampling([sampler::draw, guard::draw], guards);
             }
         }
         Mode::Record if trace::start() => birth::cache_nothing(),
@@ -45,20 +44,4 @@ pub fn after_first_allocation() {
         // Tried again by the next slow path: memory may be short for a moment only.
         registry::forget_first_call();
     }
-}
-
-/// Run by the loader, or by `exit` in static programs, when the process ends: after the destructors
-/// of C++ and all that `atexit` was told.
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static AT_EXIT: extern "C" fn() = report_at_exit;
-
-#[unsafe(link_section = ".text.hot.stratalloc_small")]
-extern "C" fn report_at_exit() {
-    // The C library has a hook of its own that looks for misuse first.
-    if libc_calls::is_in_c_library() {
-        return;
-    }
-    profile::report::at_exit();
-    trace::finish();
 }

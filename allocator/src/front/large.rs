@@ -108,7 +108,7 @@ fn span_for(size: usize, align: usize, purpose: Purpose) -> Option<NonNull<Span>
         resort = next;
         span = try_span_for(size, align, purpose);
     }
-    memory_pressure::relieve_if_wanted(size);
+    memory_pressure::release_under_pressure(size);
     probe!("large_allocate", size, align);
     // SAFETY: a span that is ours.
     let record = span.as_ref().map(|span| unsafe { span.as_ref() });
@@ -171,7 +171,7 @@ pub unsafe fn free_large(span: NonNull<Span>, caller: usize) {
     unsafe { PAGE_HEAP.look_at_zeroed(span) };
     alloc_hooks::forget(record.addr() as *mut u8);
     // SAFETY: by this function's contract `span` is that of a live large block, which is given up.
-    unsafe { if HARDENED { guard_pages::free_fenced(span) } else { give_back(span) } };
+    unsafe { if HARDENED { guard_pages::free_guarded_span(span) } else { give_back(span) } };
     background::attend(if is_large {
         background::Call::FreeLarge
     } else {

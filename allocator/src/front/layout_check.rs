@@ -39,7 +39,7 @@ pub fn check(block: *mut u8, mapped: SizeClass, caller_layout: CallerLayout) {
     let align = caller_layout.align.unwrap_or(ANY_ALIGN);
     if HARDENED {
         check_if_hardened(block, caller_layout.size, align);
-    } else if registry::counts() {
+    } else if registry::threads_sample() {
         let claimed =
             SizeClass::of_aligned(caller_layout.size, align.max(1)).unwrap_or(SizeClass::NONE);
         if mapped == SizeClass::SHARED && shared_pages::class_at(block as usize) == claimed {

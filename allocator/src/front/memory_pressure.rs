@@ -19,15 +19,15 @@ use core::ptr;
 /// could not meet. The calling request took `own` bytes from the page heap itself. Slow paths call
 /// this, and hold no lock.
 #[inline]
-pub fn relieve_if_wanted(own: usize) {
+pub fn release_under_pressure(own: usize) {
     if unlikely(background::is_wanted()) {
-        relieve(own);
+        release_under_pressure_slow(own);
     }
 }
 
 #[cold]
 #[inline(never)]
-fn relieve(own: usize) {
+fn release_under_pressure_slow(own: usize) {
     background::take_part(own);
 }
 

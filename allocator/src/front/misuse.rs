@@ -163,9 +163,9 @@ pub fn check_not_free(class: SizeClass, object: *mut u8) {
     }
     let most = VAIN_STEPS_LEFT.load(Ordering::Relaxed).max(LEAST_STEPS);
     let mut search = Search::new(object as usize, most);
-    if flush::holds(class, &mut search)
+    if flush::contains(class, &mut search)
         || cache_pool::contains(class, &mut search)
-        || CENTRAL.holds(class, &mut search)
+        || CENTRAL.contains(class, &mut search)
     {
         double_free(class, object);
     }
@@ -191,7 +191,7 @@ std::thread_local! {
 
 /// Aborts if `object`, of `class`, is free in its span.
 pub fn check_not_in_span(class: SizeClass, object: *mut u8) {
-    if CENTRAL.holds_in_span(class, object as usize) {
+    if CENTRAL.is_free_in_span(class, object as usize) {
         double_free(class, object);
     }
 }

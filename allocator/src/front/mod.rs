@@ -14,7 +14,7 @@
 //!   them.
 //! * `alloc`, `free_slow`, `free`: the hot paths and their slow continuations.
 //! * `realloc`: changing a block's size.
-//! * `at_exit`: what is checked when the process ends.
+//! * `at_exit`: what is checked and reported when the process ends.
 //! * `memcheck`: what stands before all of these with the feature `valgrind`.
 //!
 //! Sizes and alignments are in bytes. Failure is a null pointer. Nothing here changes `errno`: the

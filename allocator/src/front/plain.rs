@@ -56,15 +56,15 @@ pub unsafe fn take_back_sized(class: SizeClass, block: *mut u8) -> bool {
     unsafe { push_target_sized().push(MappedClass::first(class), block) }
 }
 
-/// As [`take_back_sized`], in a thread that counts, where the block's address alone says that it is
-/// neither sampled nor guarded.
+/// As [`take_back_sized`], in a thread that samples, where the block's address alone says that it
+/// is neither sampled nor guarded.
 ///
 /// # Safety
 /// As [`take_back_sized`]; `class` is not 0.
 #[inline(always)]
 pub unsafe fn take_back_trusted(class: SizeClass, block: *mut u8) -> bool {
     // SAFETY: the caller gives up `block`, which is one of `class` and not sampled, as its address
-    // says. The push target of a thread that counts takes class aliases.
+    // says. The push target of a thread that samples takes class aliases.
     registry::is_trusted(block) && unsafe { push_target().push_alias(class.index(), block) }
 }
 
@@ -85,7 +85,7 @@ pub unsafe fn take_back_compared(class: SizeClass, block: *mut u8) -> bool {
 }
 
 /// Puts a block of a shared page into the magazine of its own size, as a thread does that does not
-/// count, if the calling one counts, its owner says the right size, and there is room. Returns
+/// sample, if the calling one samples, its owner says the right size, and there is room. Returns
 /// whether it did.
 ///
 /// # Safety
@@ -93,16 +93,16 @@ pub unsafe fn take_back_compared(class: SizeClass, block: *mut u8) -> bool {
 #[cold]
 unsafe fn take_back_shared(class: SizeClass, block: *mut u8) -> bool {
     // SAFETY: `block` is one of `class`, as its page says, and the caller gives it up. The push
-    // target of a thread that counts takes class aliases, those of all others do not.
+    // target of a thread that samples takes class aliases, those of all others do not.
     own_counter().is_some()
         && shared_pages::class_at(block as usize) == class
         && unsafe {
-            push_target().push_alias(class.index(), block) || flush::push_counted(class, block)
+            push_target().push_alias(class.index(), block) || flush::push_sampling(class, block)
         }
 }
 
 /// Puts `block` into the calling thread's cache where the hot path had no room for it: in a thread
-/// that counts, whose budget is renewed, or without its mark where marks say nothing any more.
+/// that samples, whose budget is renewed, or without its mark where marks say nothing any more.
 /// Returns whether it did.
 ///
 /// # Safety
@@ -118,7 +118,7 @@ pub unsafe fn take_back_slow(class: SizeClass, block: *mut u8, _caller: usize) -
     }
     // SAFETY: `block` is a small block of `class` that the caller gives up, and the call above did
     // not take it.
-    unsafe { flush::push_counted(class, block) }
+    unsafe { flush::push_sampling(class, block) }
 }
 
 /// Takes the mark from a block of `class` that carries one, and puts it into the cache, unless it

@@ -41,7 +41,7 @@ fn address() -> usize {
 /// Takes the signal. Returns whether there was memory for the stack.
 pub fn install() -> bool {
     let Some(stack) = METADATA.allocate_table(STACK_BYTES) else { return false };
-    note_used(Kind::Watching, STACK_BYTES);
+    note_used(Kind::Profiles, STACK_BYTES);
     STACK.store(stack, Ordering::Relaxed);
     keep();
     // SAFETY: `keep` has just written the one, and nobody reads the other yet.

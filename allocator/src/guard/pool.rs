@@ -77,7 +77,7 @@ pub fn make() -> bool {
     else {
         return false;
     };
-    note_used(Kind::Watching, GUARD_PLACES * size_of::<Record>());
+    note_used(Kind::Profiles, GUARD_PLACES * size_of::<Record>());
     POOL.lock().random = protect::random() | 1;
     RECORDS.store(records, Ordering::Relaxed);
     BASE.store(base, Ordering::Relaxed);

@@ -123,7 +123,7 @@ unsafe fn put(heap: &mut HeapRecord, span: *mut Span, block: *mut u8, class: Siz
     // SAFETY: the caller says that the span is the heap's, whose one user this thread is.
     unsafe {
         let offset = block as usize - (*span).addr();
-        let index = ((offset as u64 * info.reciprocal) >> 40) as usize;
+        let index = info.object_around(offset);
         if index * info.size as usize != offset || index >= (*span).carved as usize {
             return false;
         }

@@ -69,7 +69,7 @@ pub fn accept(listening: i32) -> Option<File> {
 }
 
 /// Lets reads and writes fail that wait longer than so many seconds.
-pub fn set_patience(socket: &File, seconds: i64) {
+pub fn set_timeout(socket: &File, seconds: i64) {
     let time = libc::timeval { tv_sec: seconds, tv_usec: 0 };
     for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
         let (level, value) = (libc::SOL_SOCKET as usize, &raw const time as usize);

@@ -24,7 +24,7 @@ pub enum Kind {
     /// Thread caches and what belongs to them.
     ThreadCaches,
     /// Recorded stacks and blocks of profiles, and guarded blocks.
-    Watching,
+    Profiles,
 }
 
 /// Number of kinds.

@@ -32,7 +32,7 @@ pub struct ClassInfo {
     /// Objects in a span.
     pub objects: u16,
     /// `ceil(2^40 / size)`: offset in span times this, shifted right by 40, is the object's number.
-    pub reciprocal: u64,
+    reciprocal: u64,
     /// `floor(2^16 * 8 / objects)`: allocated objects times this, shifted right by 16, is how many
     /// eighths of a span are allocated, rounded down.
     pub eighths: u32,

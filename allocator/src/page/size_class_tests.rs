@@ -108,11 +108,11 @@ fn spans_have_small_tails_and_about_the_target_length_on_average() {
 }
 
 #[test]
-fn the_reciprocal_divides_every_offset_in_a_span() {
+fn every_offset_in_a_span_leads_to_the_object_around_it() {
     for class in SizeClass::all() {
         let info = class.info();
-        for offset in 0..info.pages as u64 * PAGE_SIZE as u64 {
-            assert_eq!((offset * info.reciprocal) >> 40, offset / u64::from(info.size));
+        for offset in 0..info.pages as usize * PAGE_SIZE {
+            assert_eq!(info.object_around(offset), offset / info.size as usize);
         }
     }
 }

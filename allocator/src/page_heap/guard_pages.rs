@@ -258,7 +258,7 @@ fn evict(all: bool) -> Option<NonNull<Span>> {
 ///
 /// # Safety
 /// `span` is that of a live large block, which the caller owns and gives up.
-pub unsafe fn free_fenced(span: NonNull<Span>) {
+pub unsafe fn free_guarded_span(span: NonNull<Span>) {
     // SAFETY: the caller owns the live span and gives it up.
     let mut going = unsafe { cache(span) }.or_else(|| evict(false));
     while let Some(span) = going {

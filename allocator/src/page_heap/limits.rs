@@ -203,7 +203,7 @@ impl Inner {
 impl<O: Os> PageHeap<O> {
     /// Releases some of the free pages that exceed the lower limit, by about one system call.
     /// Returns whether there are more, and the bytes.
-    pub fn relieve_a_part(&self) -> (bool, usize) {
+    pub fn release_a_part_of_excess(&self) -> (bool, usize) {
         let inner = self.lock();
         LAST_HELD.store(inner.held(), Ordering::Relaxed);
         let (_, limit) = limits();

@@ -13,7 +13,7 @@
 //! [`LARGER`] times as much is free as was ever given back in vain, it goes back all the same: this
 //! may be the last teardown. Those in vain grow so fast then that all of them together cost less
 //! than one and a half of the largest. Guarded by the page heap's lock. Caches that are emptied for
-//! the same reason (`central::ebb`) count their own rounds.
+//! the same reason (`central::wind_down`) count their own rounds.
 
 /// How many rounds go by without giving back after one that was in vain.
 const ROUNDS: u64 = 32;

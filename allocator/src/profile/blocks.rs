@@ -126,7 +126,7 @@ impl Shard {
         let (word, bit) = (&mut self.touched[page / 64], 1 << (page % 64));
         if *word & bit == 0 {
             *word |= bit;
-            note_used(Kind::Watching, OS_PAGE);
+            note_used(Kind::Profiles, OS_PAGE);
         }
     }
 
@@ -145,7 +145,7 @@ impl Shard {
             self.pool = METADATA.allocate_table(POOL_CHUNK)?;
             self.pool_end = self.pool + POOL_CHUNK;
         }
-        note_used(Kind::Watching, size_of::<Node>());
+        note_used(Kind::Profiles, size_of::<Node>());
         let node = self.pool as *mut Node;
         self.pool += size_of::<Node>();
         Some(node)
@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn tables_count_as_far_as_they_are_touched() {
         const BLOCKS: usize = 64;
-        let before = used(Kind::Watching);
+        let before = used(Kind::Profiles);
         let stack = stacks::intern(&[1, 2, 3], Labels::default()).expect("there is room");
         let block = Block { size: 10, count: COUNT_UNIT, stack, born_ms: 0 };
         // Addresses that no other test's allocations have.
@@ -276,7 +276,7 @@ mod tests {
         for addr in addresses.clone() {
             assert!(insert(addr, block).expect("there is room").is_none());
         }
-        let counted = used(Kind::Watching) - before;
+        let counted = used(Kind::Profiles) - before;
         assert!(counted >= BLOCKS * size_of::<Node>(), "{counted}");
         assert!(counted < BLOCKS * (size_of::<Node>() + 2 * OS_PAGE), "{counted}");
         assert!(addresses.map(remove).all(|block| block.is_some()));

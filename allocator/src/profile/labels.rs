@@ -79,7 +79,7 @@ fn entries_or_new() -> &'static [Entry] {
     if TABLE.load(Ordering::Relaxed).is_null()
         && let Some(table) = METADATA.allocate_table(TABLE_BYTES)
     {
-        note_used(Kind::Watching, TABLE_BYTES);
+        note_used(Kind::Profiles, TABLE_BYTES);
         // Release: pairs with the Acquire in `entries`. Zeroes are free places.
         TABLE.store(table as *mut Entry, Ordering::Release);
     }

@@ -213,7 +213,7 @@ impl Shard {
             self.chunk_end = self.chunk + CHUNK;
             self.chunks += 1;
         }
-        note_used(Kind::Watching, bytes);
+        note_used(Kind::Profiles, bytes);
         let room = self.chunk;
         self.chunk += bytes;
         Some(room as *mut Stack)

@@ -14,7 +14,7 @@ use crate::page::size_class::SizeClass;
 use crate::page_heap::limits::limit_stats;
 use crate::page_heap::{PAGE_HEAP, sampled_pages};
 use crate::policy::HARDENED;
-use crate::thread_cache::{registry, shared_blocks};
+use crate::thread_cache::{registry, shared_blocks, walk};
 use core::fmt;
 
 /// Where every byte taken from the OS is. In bytes unless named `_count`.
@@ -152,7 +152,7 @@ impl Stats {
         self.metadata_page_map = metadata::used(Kind::PageMap);
         self.metadata_spans = metadata::used(Kind::Spans);
         self.metadata_thread_caches = metadata::used(Kind::ThreadCaches);
-        self.metadata_watching = metadata::used(Kind::Watching);
+        self.metadata_watching = metadata::used(Kind::Profiles);
         self.metadata_used = self.metadata_page_map
             + self.metadata_spans
             + self.metadata_thread_caches
@@ -227,7 +227,7 @@ pub(super) struct ClassUse {
 pub(super) fn for_each_class(mut visit: impl FnMut(SizeClass, ClassUse)) -> usize {
     // Four bytes for each, as it lies on the caller's stack.
     let mut cached = [0_u32; crate::config::CLASS_COUNT];
-    registry::for_each(|cache| {
+    walk::for_each(|cache| {
         for class in SizeClass::cached() {
             let count = cache.loaded_count(class) + cache.spare_count(class);
             let sum = &mut cached[class.index()];

@@ -72,7 +72,7 @@ pub fn block_is_live(addr: usize) -> bool {
     let mut search = Search::new(addr, usize::MAX);
     let is_shared = span.state == SpanState::Shared;
     !marked
-        || !(flush::holds(class, &mut search)
-            || is_shared && flush::holds(SizeClass::SHARED, &mut search)
-            || CENTRAL.holds(class, &mut search))
+        || !(flush::contains(class, &mut search)
+            || is_shared && flush::contains(SizeClass::SHARED, &mut search)
+            || CENTRAL.contains(class, &mut search))
 }

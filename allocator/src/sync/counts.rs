@@ -11,7 +11,7 @@
 
 use super::rank::Rank;
 #[cfg(all(feature = "counts", not(loom)))]
-pub use counting::{AtomicPtr, AtomicU8, AtomicUsize, Counts, counts};
+pub use counting::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize, Counts, counts};
 
 /// A lock of `rank` was taken, at once or after waiting.
 #[inline(always)]
@@ -137,6 +137,8 @@ mod counting {
     pub type AtomicUsize = Counted<atomic::AtomicUsize>;
     /// One of them that holds a byte.
     pub type AtomicU8 = Counted<atomic::AtomicU8>;
+    /// One of them that holds a word of 64 bits.
+    pub type AtomicU64 = Counted<atomic::AtomicU64>;
     /// One of them that holds a pointer.
     pub type AtomicPtr<T> = Counted<atomic::AtomicPtr<T>>;
 
@@ -156,6 +158,25 @@ mod counting {
         /// Sets the value.
         #[inline(always)]
         pub fn store(&self, value: u8, order: Ordering) {
+            self.0.store(value, order);
+        }
+    }
+
+    impl AtomicU64 {
+        /// Holds `value`.
+        pub const fn new(value: u64) -> Self {
+            Self(atomic::AtomicU64::new(value))
+        }
+
+        /// The value.
+        #[inline(always)]
+        pub fn load(&self, order: Ordering) -> u64 {
+            self.0.load(order)
+        }
+
+        /// Sets the value.
+        #[inline(always)]
+        pub fn store(&self, value: u64, order: Ordering) {
             self.0.store(value, order);
         }
     }

@@ -1,8 +1,8 @@
 //! Atomics, cells and the lock: the only place that names those of `core`.
 //!
-//! Under `--cfg loom` they are the model checker's, so that loom can explore every order of the
-//! steps of a protocol that is built on them (`models`). With the feature `counts` they count what
-//! threads share.
+//! Under `--cfg loom` the atomics are the model checker's, so that loom can explore every order of
+//! the steps of a protocol that is built on them (`models`). With the feature `counts` they count
+//! what threads share.
 //!
 //! * `cell`: the cell, and what a spin loop does between two looks.
 //! * `rank`: the ranks of the locks.
@@ -38,13 +38,13 @@ pub use rank::Rank;
 pub use turns::Turns;
 
 #[cfg(all(not(loom), not(feature = "counts")))]
-pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicUsize};
+pub use core::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize};
 #[cfg(not(loom))]
 pub use core::sync::atomic::{AtomicU32, Ordering};
 #[cfg(all(not(loom), feature = "counts"))]
-pub use counts::{AtomicPtr, AtomicU8, AtomicUsize};
+pub use counts::{AtomicPtr, AtomicU8, AtomicU64, AtomicUsize};
 #[cfg(loom)]
-pub use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering};
+pub use loom::sync::atomic::{AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 #[cfg(not(loom))]
 pub use core::sync::atomic::compiler_fence;

@@ -220,18 +220,18 @@ pub fn cache_nothing() {
     }
 }
 
-/// Decides that threads count what they allocate from now on, for samples, the calling one
-/// included. `draws` say how far the next sample of each kind is. `checked`: blocks that are freed
-/// are always looked up.
+/// Decides that threads sample what they allocate from now on, the calling one included. `draws`
+/// say how far the next sample of each kind is. `checked`: blocks that are freed are always looked
+/// up.
 ///
 /// Options are not known before the C library has started, so there may be a cache and spans
 /// already: these change their ways. Other threads, if there are any, take a slow path before they
 /// push anything again. One case is not covered: a signal handler that interrupts a `free` at this
 /// very moment.
-pub fn count_allocations(draws: [Draw; KINDS], checked: bool) {
+pub fn start_sampling(draws: [Draw; KINDS], checked: bool) {
     sampling::set_draws(draws);
     let mut registry = registry::lock();
-    registry::set_caching(Caching::Counted);
+    registry::set_caching(Caching::Sampling);
     park::stop_all_at_start(&mut registry);
     if registry.live_count > 1 {
         barrier_everywhere();

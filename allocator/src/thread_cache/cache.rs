@@ -24,8 +24,13 @@ use crate::central::shards::Member;
 use crate::config::CLASS_COUNT;
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
+use crate::policy::HARDENED;
 use crate::sync::{AtomicPtr, AtomicU32, AtomicUsize, Ordering};
 use core::ptr;
+
+/// Chains of one class that a cache has: two magazines, and in the hardened build two generations
+/// in quarantine.
+pub(super) const CHAINS_PER_CLASS: usize = if HARDENED { 4 } else { 2 };
 
 /// Kinds of sample points: those of the heap profile, and those of blocks that get guard pages.
 pub const KINDS: usize = 2;
@@ -99,8 +104,8 @@ pub struct ThreadCache {
     pub(super) tick_ns: AtomicUsize,
     /// 1 if it came rarely then.
     pub(super) is_rare: AtomicU32,
-    /// While caches ebb: the number of the next class that the owner empties.
-    pub(super) ebbed: AtomicU32,
+    /// While caches wind down: the number of the next class that the owner empties.
+    pub(super) wind_down_class: AtomicU32,
     /// What `countdown` was when `park` last looked.
     pub(super) seen: AtomicU32,
     /// Looks in a row at which the owner had hardly called the central tier.
@@ -210,7 +215,7 @@ impl ThreadCache {
             seen: AtomicU32::new(0),
             tick_ns: AtomicUsize::new(0),
             is_rare: AtomicU32::new(0),
-            ebbed: AtomicU32::new(0),
+            wind_down_class: AtomicU32::new(0),
             rounds_asleep: AtomicU32::new(0),
             cow_fork: AtomicU32::new(0),
             cow_budget: AtomicU32::new(0),

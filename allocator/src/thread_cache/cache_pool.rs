@@ -15,6 +15,7 @@ use super::{registry, sizing};
 use crate::base::steps;
 use crate::central::chain::{Chain, Search};
 use crate::central::{CentralTier, SharedTier};
+use crate::config::{PART_CLASSES, PART_MAGAZINES};
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::policy::HARDENED;
@@ -38,9 +39,9 @@ pub(super) fn most_bytes(threads: usize) -> usize {
 
 /// Puts `cache`, whose thread has ended, into the pool, with all it holds. Returns whether it did.
 pub(super) fn put(cache: &ThreadCache) -> bool {
-    // The hardened build checks every freed block, and does so soon. While caches ebb, what they
-    // hold is to go home.
-    if HARDENED || SharedTier.is_ebbing() {
+    // The hardened build checks every freed block, and does so soon. While caches wind down, what
+    // they hold is to go home.
+    if HARDENED || SharedTier.is_winding_down() {
         return false;
     }
     let bytes = cache.held_bytes();
@@ -115,15 +116,10 @@ pub enum Part {
     None,
 }
 
-/// Classes that a part looks at.
-const PART_LOOKS: usize = 32;
-/// Magazines that a part flushes.
-const PART_CHAINS: usize = 2;
-
 /// Flushes some of the cache that a thread would take next, or recycles it if it is empty.
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn empty_a_part() -> Part {
-    let mut chains = [(SizeClass::NONE, Chain::EMPTY); PART_CHAINS];
+    let mut chains = [(SizeClass::NONE, Chain::EMPTY); PART_MAGAZINES];
     let mut count = 0;
     let mut part = Part::Some;
     {
@@ -131,7 +127,7 @@ pub fn empty_a_part() -> Part {
         let pool = &mut registry.pool;
         // SAFETY: null or a node of the list, which the lock keeps there; records are never freed.
         let Some(cache) = (unsafe { pool.list.first().as_ref() }) else { return Part::None };
-        for _ in 0..PART_LOOKS {
+        for _ in 0..PART_CLASSES {
             steps::add(1);
             let Some(class) = SizeClass::from_index(pool.emptied) else {
                 let cache = pool.take();
@@ -151,7 +147,7 @@ pub fn empty_a_part() -> Part {
             if cache.limit(class) > 0 {
                 sizing::shrink(cache, class, 0);
             }
-            if count + 2 > PART_CHAINS {
+            if count + 2 > PART_MAGAZINES {
                 break;
             }
         }

@@ -6,7 +6,8 @@
 
 use super::cache::ThreadCache;
 use super::parked_state::NOT;
-use super::registry::{self, Step, VISITS, Walk};
+use super::registry;
+use super::walk::{Step, VISITS, Walk};
 use crate::sync::Ordering;
 
 /// One thread's cache at one moment.

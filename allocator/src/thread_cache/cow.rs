@@ -6,7 +6,7 @@
 //! (`join_if_wanted`). What it has cached lies on shared pages, and returns to the spans. From then
 //! on it takes from its cache as ever, which gets unshared objects only. But its words for pushes
 //! name a cache that is full: each `free` takes the slow path, which keeps unshared objects and
-//! returns others to their spans without writing to them (`flush_if_shared`). So an allocation
+//! returns others to their spans without writing to them (`flush_if_cow`). So an allocation
 //! costs what it always does, and a `free` some hundred instructions more.
 //!
 //! These pay where they save the copy of a page, and only there. So each thread has a *budget*:
@@ -70,7 +70,7 @@ fn leave(cache: &ThreadCache) {
 /// # Safety
 /// `object` is an object of `class` that the caller gives up.
 #[cold]
-pub(super) unsafe fn flush_if_shared(
+pub(super) unsafe fn flush_if_cow(
     tier: impl CentralTier,
     cache: &ThreadCache,
     class: SizeClass,
@@ -85,7 +85,7 @@ pub(super) unsafe fn flush_if_shared(
         }
     }
     // SAFETY: the caller gives up `object`, which is one of `class`.
-    let outcome = unsafe { tier.flush_if_shared(class, object) };
+    let outcome = unsafe { tier.flush_if_cow(class, object) };
     let budget = cache.cow_budget.load(Ordering::Relaxed);
     let left = match outcome {
         FlushOutcome::FirstOfPage => (budget + COW_BUDGET_GAIN).min(COW_BUDGET_MOST),

@@ -6,7 +6,7 @@ use super::{clear, sizing};
 use crate::base::steps;
 use crate::central::CentralTier;
 use crate::central::chain::Chain;
-use crate::config::MAGAZINE_MAX_COUNT;
+use crate::config::{MAGAZINE_MAX_COUNT, PART_CLASSES, PART_MAGAZINES};
 use crate::page::size_class::SizeClass;
 
 /// Offers everything in `cache` to the threads that go on: whole magazines to the transfer caches.
@@ -43,12 +43,6 @@ pub(super) unsafe fn flush(tier: impl CentralTier, cache: &ThreadCache) {
     while unsafe { flush_a_part(tier, cache, &mut next) } {}
 }
 
-/// Magazines that a part flushes.
-const PART_CHAINS: usize = 2;
-
-/// Classes that a part looks at for them.
-const PART_LOOKS: usize = 32;
-
 /// Returns some of what the magazines of `cache` hold to the spans, from the class with the number
 /// `next` on. Returns whether anything may be left.
 ///
@@ -61,7 +55,7 @@ pub(super) unsafe fn flush_a_part(
     next: &mut usize,
 ) -> bool {
     let mut flushed = 0;
-    for look in 0..PART_LOOKS {
+    for look in 0..PART_CLASSES {
         steps::add(1);
         let Some(class) = SizeClass::from_index((*next).max(1)) else { return false };
         if class == SizeClass::SHARED && look > 0 {
@@ -82,7 +76,7 @@ pub(super) unsafe fn flush_a_part(
         if limit > 0 {
             sizing::shrink(cache, class, 0);
         }
-        if flushed + 2 > PART_CHAINS {
+        if flushed + 2 > PART_MAGAZINES {
             return true;
         }
     }

@@ -48,7 +48,7 @@ pub(super) unsafe fn push_or_flush(
 ) {
     // SAFETY: the caller gives up `object`, one of `class`; it is still the caller's if this says
     // no.
-    if unlikely(cache.avoids_cow()) && unsafe { cow::flush_if_shared(tier, cache, class, object) } {
+    if unlikely(cache.avoids_cow()) && unsafe { cow::flush_if_cow(tier, cache, class, object) } {
         return;
     }
     if cache.limit(class) == 0 && !sizing::is_active(cache, class) {
@@ -110,7 +110,7 @@ fn open(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 /// tier. In a thread that comes rarely (`sizing`) both go there if the objects are large.
 fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
     if HARDENED {
-        // It shares no pages, and its caches do not ebb.
+        // It shares no pages, and its caches do not wind down.
         return exchange(tier, cache, class);
     }
     if class == SizeClass::SHARED {
@@ -121,11 +121,11 @@ fn make_room(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
         exchange(tier, cache, class);
     }
     // Relaxed, here and below: only the owner uses it.
-    let ebbed = cache.ebbed.load(Ordering::Relaxed);
-    if unlikely(tier.is_ebbing()) {
-        ebb(tier, cache, class, ebbed as usize);
-    } else if unlikely(ebbed != 0) {
-        cache.ebbed.store(0, Ordering::Relaxed);
+    let wind_down_class = cache.wind_down_class.load(Ordering::Relaxed);
+    if unlikely(tier.is_winding_down()) {
+        wind_down(tier, cache, class, wind_down_class as usize);
+    } else if unlikely(wind_down_class != 0) {
+        cache.wind_down_class.store(0, Ordering::Relaxed);
     }
 }
 
@@ -155,14 +155,14 @@ fn exchange(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) {
 /// more, and each object keeps a span. There is room for one of `class` afterwards, too.
 #[cold]
 #[inline(never)]
-fn ebb(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: usize) {
+fn wind_down(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass, mut next: usize) {
     // SAFETY: the calling thread owns the cache.
     let is_left = unsafe { drain::flush_a_part(tier, cache, &mut next) };
     if cache.limit(class) == 0 {
         open(tier, cache, class);
     }
     // Relaxed: only the owner uses it.
-    cache.ebbed.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
+    cache.wind_down_class.store(if is_left { next as u32 } else { 1 }, Ordering::Relaxed);
 }
 
 /// Gives a chain to the central tier, unless it is empty. Returns whether there was anything to
@@ -197,7 +197,7 @@ unsafe fn flush_magazine(
 #[allow(dead_code, reason = "the hardened build pushes into the quarantine")]
 #[inline]
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
-pub unsafe fn push_counted(class: SizeClass, object: *mut u8) -> bool {
+pub unsafe fn push_sampling(class: SizeClass, object: *mut u8) -> bool {
     let Some(cache) = enter_if_live() else { return false };
     let Some(counter) = cache.counter() else { return false };
     let limit = cache.limit(class);
@@ -252,7 +252,7 @@ pub unsafe fn push_chain(class: SizeClass, chain: Chain, tail: *mut FreeObject) 
 
 /// Whether the object of the search is in a magazine of the calling thread, as far as the search
 /// may go. For the check for double frees.
-pub fn holds(class: SizeClass, search: &mut Search) -> bool {
+pub fn contains(class: SizeClass, search: &mut Search) -> bool {
     enter_if_live().is_some_and(|cache| {
         cache.loaded(class).contains(search) || cache.spare(class).contains(search)
     })

@@ -17,7 +17,7 @@
 //! * `push_target`: where objects are put, on the hot paths.
 //! * `sizing`: how many objects a magazine may hold, and when it shrinks.
 //! * `drain`: flushing what a whole cache holds.
-//! * `registry`: all caches, under one lock; walks through them, for statistics and `fork`.
+//! * `registry`: all caches, under one lock. `walk`: walks through them, for statistics and `fork`.
 //! * `cache_use`: what each thread has cached, for reports.
 //! * `publish`: what the slot of a thread names.
 //! * `park_batch`: a few caches that are about to be parked.
@@ -54,6 +54,8 @@ mod sizing;
 mod drain;
 
 pub mod registry;
+
+pub mod walk;
 
 pub mod cache_use;
 
@@ -110,5 +112,5 @@ mod pool_tests;
 pub use cache::{EXITED, SampleCounter, cache_for_alloc, quarantine};
 pub use push_target::{push_target, push_target_sized};
 pub use quarantine::CacheQuarantine;
-pub use sampling::{falls_on_uncounted, own_counter, reset_in_child, shared_random};
+pub use sampling::{is_due_without_counter, own_counter, reset_in_child, shared_random};
 pub use verify::own_is_sound;

@@ -4,12 +4,12 @@
 //! *orphans*, and are emptied bit by bit as the child needs memory, so that a child that only calls
 //! `exec` pays nothing. The registry's lock guards the list of them; nothing is flushed under it.
 
-use super::cache::ThreadCache;
+use super::cache::{CHAINS_PER_CLASS, ThreadCache};
 use super::{clear, registry};
 use crate::base::steps;
 use crate::central::CENTRAL;
 use crate::central::chain::{Chain, FreeObject};
-use crate::config::MAGAZINE_MAX_COUNT;
+use crate::config::{MAGAZINE_MAX_COUNT, PART_CLASSES};
 use crate::os::linux::thread_number;
 use crate::os::thread_slot;
 use crate::page::page_map::PAGE_MAP;
@@ -121,9 +121,7 @@ impl Found {
 }
 
 /// Most chains that a part takes: those of one class.
-const MOST: usize = PER_CLASS;
-/// Classes that a part looks at.
-const LOOKS: usize = 32;
+const MOST: usize = CHAINS_PER_CLASS;
 
 /// Takes some of what is left in an orphan, from the class with the number `next` on. Returns how
 /// many chains, and whether these were the last. The caller holds the registry's lock.
@@ -137,7 +135,7 @@ fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -
         count
     };
     *next = (*next).max(1);
-    for _ in 0..LOOKS {
+    for _ in 0..PART_CLASSES {
         steps::add(1);
         let Some(class) = SizeClass::from_index(*next) else {
             while let Some((class, head)) = cache.quarantine.take_big() {
@@ -158,15 +156,12 @@ fn take_some(cache: &ThreadCache, next: &mut usize, found: &mut [Found; MOST]) -
             note(class, head, if emptied { 1 } else { MAGAZINE_MAX_COUNT });
         });
         let count = note(class, ptr::null_mut(), 0);
-        if count + PER_CLASS > MOST {
+        if count + CHAINS_PER_CLASS > MOST {
             return (count, false);
         }
     }
     (note(SizeClass::NONE, ptr::null_mut(), 0), false)
 }
-
-/// Chains of one class: two magazines, and in the hardened build two generations in quarantine.
-const PER_CLASS: usize = if HARDENED { 4 } else { 2 };
 
 /// Returns the objects that can be reached from `head` to their spans, `most` at most. It counts
 /// them anew, because their thread may have stopped between two stores.

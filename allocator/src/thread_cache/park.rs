@@ -41,16 +41,17 @@
 //! a thread. If the owner has changed since, so has the birth of the cache, and
 //! `Batch::publish_parked`, which holds the lock, passes it by.
 
-use super::cache::ThreadCache;
+use super::cache::{CHAINS_PER_CLASS, ThreadCache};
 use super::park_batch::Batch;
 use super::parked_state::{ALL_EMPTIED, EMPTIED, NOT};
 use super::publish::publish_parked;
-use super::registry::{self, Registry, Step, Walk};
+use super::registry::{self, Registry};
+use super::walk::{self, Step, Walk};
 use super::{clear, sizing};
 use crate::base::steps;
 use crate::central::chain::Chain;
 use crate::central::{CentralTier, SharedTier};
-use crate::config::{MAGAZINE_MAX_COUNT, SCAVENGE_INTERVAL};
+use crate::config::{MAGAZINE_MAX_COUNT, PART_CLASSES, PART_MAGAZINES, SCAVENGE_INTERVAL};
 use crate::os::linux::{barrier_everywhere, thread_exists};
 use crate::os::thread_slot;
 use crate::page::size_class::SizeClass;
@@ -60,15 +61,6 @@ use core::ptr;
 
 /// Value of `rounds_asleep`: a thread is about to park this cache.
 const CHOSEN: u32 = u32::MAX;
-
-/// Magazines from which on a part takes no further class.
-const TAKEN: usize = 2;
-
-/// Most classes that a part looks at.
-const LOOKS: usize = 32;
-
-/// Chains of one class: two magazines, and in the hardened build two generations in quarantine.
-const OF_A_CLASS: usize = if HARDENED { 4 } else { 2 };
 
 /// 1 if the kernel refused the last barrier, as some filters of system calls make it do: then no
 /// cache can be emptied.
@@ -114,7 +106,7 @@ pub fn park_sleepers(rounds: u32) -> Look {
     if REFUSED.load(Ordering::Relaxed) != 0 {
         return look;
     }
-    registry::for_each_live(|cache| {
+    walk::for_each_live(|cache| {
         // Relaxed, throughout: the registry's lock orders what only its holders use.
         let held = cache.parkable_bytes();
         if cache.is_all_emptied() || held < LEAST_BYTES {
@@ -233,7 +225,7 @@ impl Parking {
 /// Steps 3 and 4: takes some magazines, if the slot names the placeholder since the time with the
 /// number `naming`, and flushes them. Returns whether anything is left to take.
 pub(super) fn empty_a_part(tier: impl CentralTier, cache: &ThreadCache, naming: usize) -> bool {
-    let mut taken = [(SizeClass::NONE, Chain::EMPTY); TAKEN + OF_A_CLASS];
+    let mut taken = [(SizeClass::NONE, Chain::EMPTY); PART_MAGAZINES + CHAINS_PER_CLASS];
     let mut count = 0;
     let is_left = {
         // The owner comes back under this lock.
@@ -289,12 +281,12 @@ fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usiz
         cache.quarantine.steal(class, |class, head| {
             take(class, Chain { head, count: MAGAZINE_MAX_COUNT });
         });
-        if take(class, Chain::EMPTY) >= TAKEN || looks == LOOKS {
+        if take(class, Chain::EMPTY) >= PART_MAGAZINES || looks == PART_CLASSES {
             return true;
         }
     }
     while let Some((class, head)) = cache.quarantine.take_big() {
-        if take(class, Chain { head, count: 1 }) >= TAKEN {
+        if take(class, Chain { head, count: 1 }) >= PART_MAGAZINES {
             return true;
         }
     }

@@ -10,7 +10,8 @@
 use super::cache::ThreadCache;
 use super::parked_state::{EMPTIED, INTACT};
 use super::publish::{publish_parked, slot_of};
-use super::registry::{self, PART, Step, VISITS, Walk};
+use super::registry;
+use super::walk::{PART, Step, VISITS, Walk};
 use crate::base::steps;
 use crate::sync::Ordering;
 

@@ -19,8 +19,8 @@ use core::ptr;
 /// The caller holds the lock.
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub(super) fn publish_cache(cache: &ThreadCache) {
-    let counts = registry::counts();
-    if counts && cache.counter().is_none() {
+    let samples = registry::threads_sample();
+    if samples && cache.counter().is_none() {
         // The cache came into being before it was decided that threads sample.
         // SAFETY: the calling thread's own cache, which is on a slow path.
         unsafe { drain::flush(SharedTier, cache) };
@@ -31,9 +31,9 @@ pub(super) fn publish_cache(cache: &ThreadCache) {
     let full = PushTarget::of(&FULL).as_word();
     // The hardened build pushes into the quarantine, for which samples need no budget, and does not
     // trust sizes.
-    let (push, sized) = match (cache.avoids_cow(), counts && !HARDENED) {
+    let (push, sized) = match (cache.avoids_cow(), samples && !HARDENED) {
         (true, _) => (full, full),
-        (false, true) => (PushTarget::of_counted(cache).as_word(), full),
+        (false, true) => (PushTarget::of_sampling(cache).as_word(), full),
         (false, false) => (own, own),
     };
     thread_slot::set(own, push, sized);

@@ -78,7 +78,7 @@ impl PushTarget {
 
     /// That of a sampling thread's cache, for class aliases.
     #[inline(always)]
-    pub fn of_counted(cache: &ThreadCache) -> Self {
+    pub fn of_sampling(cache: &ThreadCache) -> Self {
         Self(Self::of(cache).0.wrapping_sub(LOWER))
     }
 
@@ -162,7 +162,7 @@ impl ThreadCache {
         unsafe {
             match self.counter() {
                 None => PushTarget::of(self).push(MappedClass::first(class), object),
-                Some(_) => PushTarget::of_counted(self).push_alias(class.index(), object),
+                Some(_) => PushTarget::of_sampling(self).push_alias(class.index(), object),
             }
         }
     }

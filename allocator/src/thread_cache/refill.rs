@@ -97,7 +97,7 @@ pub(super) fn load(cache: &ThreadCache, class: SizeClass, mut chain: Chain) {
         cache.set_spare(class, rest);
         chain = few;
     }
-    cache.set_loaded_counted(class, chain, most - chain.count);
+    cache.set_loaded_with_budget(class, chain, most - chain.count);
 }
 
 /// An object of `class` for a thread without a cache; null without memory.
@@ -123,20 +123,20 @@ pub(super) fn pop_uncached(tier: impl CentralTier, class: SizeClass, size: usize
 /// magazine is empty then.
 #[inline]
 pub fn is_sample_due(class: SizeClass) -> bool {
-    registry::counts() && is_sample_due_counted(class)
+    registry::threads_sample() && is_due_in_own_cache(class)
 }
 
 /// Once per magazine. The objects that were popped are counted only if a sample is due: their
 /// number also says how many the next refill asks for.
 #[inline]
-fn is_sample_due_counted(class: SizeClass) -> bool {
+fn is_due_in_own_cache(class: SizeClass) -> bool {
     // Placeholders have no counter.
     let cache = current();
     if cache.counter().is_some_and(|counter| !sampling::is_due(cache, counter, class)) {
         return false;
     }
     // A thread that ends, or that got no memory for a cache.
-    let Some(cache) = enter() else { return sampling::falls_on_uncounted(class.size()) };
+    let Some(cache) = enter() else { return sampling::is_due_without_counter(class.size()) };
     cache.counter().is_some_and(|counter| {
         let due = sampling::is_due(&cache, counter, class);
         if due {

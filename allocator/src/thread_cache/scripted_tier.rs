@@ -93,7 +93,7 @@ pub struct ScriptedTier {
     /// What a magazine may hold.
     pub magazine_bytes: Cell<usize>,
     /// Whether caches are to be emptied.
-    pub is_ebbing: Cell<bool>,
+    pub is_winding_down: Cell<bool>,
     /// What the clock says, if there are many threads.
     pub clock_of_many: Cell<Option<usize>>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
@@ -108,7 +108,7 @@ impl ScriptedTier {
             objects: RefCell::new(objects),
             calls: RefCell::default(),
             is_exhausted: Cell::new(false),
-            is_ebbing: Cell::new(false),
+            is_winding_down: Cell::new(false),
             clock_of_many: Cell::new(None),
             magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
@@ -167,7 +167,7 @@ impl CentralTier for &ScriptedTier {
         self.calls.borrow_mut().push(Call::FlushToSpans { class, count });
     }
 
-    unsafe fn flush_if_shared(self, _class: SizeClass, _object: *mut u8) -> FlushOutcome {
+    unsafe fn flush_if_cow(self, _class: SizeClass, _object: *mut u8) -> FlushOutcome {
         // Tests of caches do not fork: `central::cow_tests` are about this.
         unreachable!("no page is shared")
     }
@@ -184,8 +184,8 @@ impl CentralTier for &ScriptedTier {
         self.clock_of_many.get()
     }
 
-    fn is_ebbing(self) -> bool {
-        self.is_ebbing.get()
+    fn is_winding_down(self) -> bool {
+        self.is_winding_down.get()
     }
 
     fn note_shared_home(self, _bytes: usize) {}

@@ -183,7 +183,7 @@ fn opens(tier: impl CentralTier, cache: &ThreadCache, class: SizeClass) -> bool 
     // A thread that counts what it allocates keeps its budgets apart (`sample_counter`). And each
     // block keeps a page, where next to nothing is in use any more.
     let holds_little = class != SizeClass::NONE
-        && !tier.is_ebbing()
+        && !tier.is_winding_down()
         && cache.counter().is_none()
         && cache.loaded_count(class) <= cache.limit(class) / LITTLE;
     if holds_little {

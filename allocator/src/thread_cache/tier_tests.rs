@@ -149,7 +149,7 @@ fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
         sizes.iter().map(|&size| thread.cache.loaded_count(class(size))).sum()
     };
     let full = objects(&thread);
-    thread.tier.is_ebbing.set(true);
+    thread.tier.is_winding_down.set(true);
     thread.tier.magazine_bytes.set(1024);
     for round in 0..400 {
         thread.free_foreign(class(sizes[round % sizes.len()]), 1);

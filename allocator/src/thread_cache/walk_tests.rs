@@ -3,8 +3,9 @@
 
 use super::cache::ThreadCache;
 use super::park::Parking;
-use super::registry::{self, Step, Walk};
+use super::registry;
 use super::sleepers::{end, fill, sleepers};
+use super::walk::{Step, Walk};
 use crate::central::CENTRAL;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -21,7 +21,7 @@ const SYSTEM: &str = "run-ptmalloc";
 const NEEDED: [(&str, &str, &str); 1] =
     [("run-tcmalloc", "GLIBC_TUNABLES", "glibc.pthread.rseq=0")];
 /// A runner that takes longer to say who it is does not work.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 /// A variable that nobody reads, for its length.
 const PADDING: &str = "BENCH_PADDING";
 
@@ -140,7 +140,7 @@ impl Runner {
         library: Option<PathBuf>,
         origin: Option<Origin>,
     ) -> Result<Self, String> {
-        let answer = start.ask(&["--describe"], PATIENCE);
+        let answer = start.ask(&["--describe"], TIMEOUT);
         match answer.map_err(|error| error.to_string())? {
             Answer::Described(mut description) if description.protocol == PROTOCOL => {
                 if let (Some(origin), true) = (&origin, library.is_some()) {

@@ -6,7 +6,7 @@
 
 use super::facts::Facts;
 use super::format::{bytes, percent, plural, time};
-use super::parts::NOT_OURS;
+use super::parts::{FRAGMENTS, NOT_OURS, ROUNDING, THREAD_CACHES};
 
 /// Below this, nothing is worth a sentence.
 const LEAST: u64 = 1 << 20;
@@ -74,7 +74,7 @@ fn sleeping_threads(facts: &Facts) -> Option<Advice> {
 
 /// Caches of threads at work: 8 MiB, and a tenth of the memory.
 fn large_caches(facts: &Facts) -> Option<Advice> {
-    let held = facts.now.parts[2].saturating_sub(facts.asleep_bytes);
+    let held = facts.now.parts[THREAD_CACHES].saturating_sub(facts.asleep_bytes);
     (held >= LEAST_COMMON && facts.is_share(held, 10)).then(|| Advice {
         bytes: held,
         text: format!(
@@ -91,7 +91,7 @@ fn large_caches(facts: &Facts) -> Option<Advice> {
 
 /// Fragments: 8 MiB, and a tenth of the memory.
 fn fragments(facts: &Facts) -> Option<Advice> {
-    let held = facts.now.parts[4];
+    let held = facts.now.parts[FRAGMENTS];
     (held >= LEAST_COMMON && facts.is_share(held, 10)).then(|| {
         let class = &facts.fragments;
         let remedy = if facts.share_pages {
@@ -117,7 +117,7 @@ fn fragments(facts: &Facts) -> Option<Advice> {
 
 /// Rounding: 8 MiB, and an eighth of what is live.
 fn rounding(facts: &Facts) -> Option<Advice> {
-    let held = facts.now.parts[1];
+    let held = facts.now.parts[ROUNDING];
     let class = &facts.rounding;
     (held >= LEAST_COMMON && held * 8 >= facts.live()).then(|| {
         let mean = class.rounding.checked_div(class.in_use).unwrap_or(0);
@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn caches_of_sleeping_threads_are_counted_and_a_bound_is_named() {
         let mut facts = Facts { asleep: 400, asleep_bytes: 62 * MIB, ..healthy() };
-        facts.now.parts[2] = 64 * MIB;
+        facts.now.parts[THREAD_CACHES] = 64 * MIB;
         let said = only(&facts);
         assert!(said.text.starts_with("62 MiB sit in caches of 400 sleeping threads (no processor time in 10 s); STRATALLOC_THREAD_CACHE_TOTAL_BYTES=8MiB would"), "{said:?}");
         facts.asleep_bytes = MIB - 1;
@@ -301,10 +301,10 @@ mod tests {
     #[test]
     fn caches_of_threads_at_work_are_named_from_a_tenth_on() {
         let mut facts = healthy();
-        facts.now.parts[2] = 50 * MIB;
+        facts.now.parts[THREAD_CACHES] = 50 * MIB;
         let said = only(&facts);
         assert!(said.text.contains("STRATALLOC_MAGAZINE_MAX_BYTES=4KiB (now 16KiB)"), "{said:?}");
-        facts.now.parts[2] = 30 * MIB;
+        facts.now.parts[THREAD_CACHES] = 30 * MIB;
         assert_eq!(advice(&facts), []);
     }
 
@@ -319,7 +319,7 @@ mod tests {
             ..Class::default()
         };
         let mut facts = Facts { fragments, ..healthy() };
-        facts.now.parts[4] = 85 * MIB;
+        facts.now.parts[FRAGMENTS] = 85 * MIB;
         let said = only(&facts);
         assert!(said.text.contains("Most of it, 80 MiB, is of blocks of 64 bytes: 10 MiB live in spans for 90 MiB. `stratalloc-ctl"), "{said:?}");
         facts.share_pages = false;
@@ -331,13 +331,13 @@ mod tests {
         let rounding =
             Class { size: 4_608, in_use: 50 * MIB / 512, rounding: 50 * MIB, ..Class::default() };
         let mut facts = Facts { rounding, live_first: 360 * MIB, ..healthy() };
-        facts.now.parts[1] = 60 * MIB;
+        facts.now.parts[ROUNDING] = 60 * MIB;
         let said = only(&facts);
         assert!(
             said.text.contains("Blocks of 4608 bytes alone have 50 MiB: 512 bytes each"),
             "{said:?}"
         );
-        facts.now.parts[1] = 20 * MIB;
+        facts.now.parts[ROUNDING] = 20 * MIB;
         assert_eq!(advice(&facts), []);
     }
 

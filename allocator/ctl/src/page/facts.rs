@@ -1,6 +1,6 @@
 //! What the rules for advice look at: what was seen of a process, as numbers.
 
-use super::parts::Moment;
+use super::parts::{Moment, PAGE_HEAP_FREE};
 use super::snapshot::{Class, PAGE_BYTES};
 use super::watch::Watched;
 
@@ -44,8 +44,8 @@ pub struct Facts {
 impl Facts {
     /// What was seen, as numbers.
     pub fn of(seen: &Watched) -> Self {
-        let live = |moment: &Moment| moment.parts[0] + moment.parts[1];
-        let rises = seen.moments.windows(2).filter(|pair| live(&pair[0]) < live(&pair[1])).count();
+        let rises = |pair: &&[Moment]| pair[0].in_use() < pair[1].in_use();
+        let rises = seen.moments.windows(2).filter(rises).count();
         let time_ms = seen.time_ms();
         let sleeps = |cpu_ns: Option<u64>| {
             cpu_ns.is_some_and(|cpu| cpu as f64 <= ASLEEP * time_ms as f64 * 1e6)
@@ -59,8 +59,13 @@ impl Facts {
         Self {
             time_ms,
             now: seen.moments.last().cloned().unwrap_or_default(),
-            page_heap_least: seen.moments.iter().map(|moment| moment.parts[5]).min().unwrap_or(0),
-            live_first: seen.moments.first().map_or(0, live),
+            page_heap_least: seen
+                .moments
+                .iter()
+                .map(|moment| moment.parts[PAGE_HEAP_FREE])
+                .min()
+                .unwrap_or(0),
+            live_first: seen.moments.first().map_or(0, Moment::in_use),
             rose_steadily: seen.moments.len() > 4 && rises * 3 >= (seen.moments.len() - 1) * 2,
             asleep: sleepers().count() as u64,
             asleep_bytes: sleepers().map(|thread| thread.cache.bytes).sum(),
@@ -86,6 +91,6 @@ impl Facts {
 
     /// Live bytes at the last moment, rounding included.
     pub fn live(&self) -> u64 {
-        self.now.parts[0] + self.now.parts[1]
+        self.now.in_use()
     }
 }

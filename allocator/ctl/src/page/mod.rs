@@ -127,7 +127,7 @@ fn header(seen: &Watched, name: &str, title: &str) -> String {
         "<header>\n<h1>{title}</h1>\n<p><code>{}</code></p>\n<p>{resident} &#183; {} live in {} &#183; {} \
          &#183; watched for {}{end} &#183; <time data-s=\"{}\"></time></p>\n</header>\n",
         escape(&short),
-        bytes(now.parts[0] + now.parts[1]),
+        bytes(now.in_use()),
         plural(seen.heap.figure("in_use_count"), "block"),
         plural(seen.heap.figure("thread_count"), "thread"),
         time(seen.time_ms()),
@@ -229,7 +229,7 @@ fn profile_sections(
         "sample" => format!("Estimated from a sample every {}", bytes(last.dump.interval)),
         _ => "Every block is counted".to_owned(),
     };
-    let in_use = seen.moments.last().map_or(0, |now| now.parts[0] + now.parts[1]);
+    let in_use = seen.moments.last().map_or(0, parts::Moment::in_use);
     let how = format!(
         "{how}: {} live in all, where the allocator itself counts {}.",
         bytes(last.dump.live_bytes),

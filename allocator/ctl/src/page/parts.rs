@@ -50,7 +50,17 @@ pub const PARTS: [Part; 8] = [
     },
 ];
 
-/// The place of `not ours` among the parts.
+/// The place of `live` among the parts.
+pub const LIVE: usize = 0;
+/// The place of `internal rounding`.
+pub const ROUNDING: usize = 1;
+/// The place of `thread caches`.
+pub const THREAD_CACHES: usize = 2;
+/// The place of `fragments`.
+pub const FRAGMENTS: usize = 4;
+/// The place of `page heap, free`.
+pub const PAGE_HEAP_FREE: usize = 5;
+/// The place of `not ours`.
 pub const NOT_OURS: usize = PARTS.len() - 1;
 
 /// One moment.
@@ -86,6 +96,11 @@ impl Moment {
         parts[NOT_OURS] = resident.unwrap_or(0).saturating_sub(ours);
         let released = figure("page_heap_released") + figure("central_released");
         Self { at_ms, parts, released, resident }
+    }
+
+    /// Live bytes, rounding included.
+    pub fn in_use(&self) -> u64 {
+        self.parts[LIVE] + self.parts[ROUNDING]
     }
 
     /// What the allocator accounts for, as if all of it had been touched.
@@ -125,6 +140,14 @@ mod tests {
             ],
             &[],
         )
+    }
+
+    #[test]
+    fn each_place_is_that_of_its_part() {
+        let name = |place: usize| PARTS[place].name;
+        assert_eq!([LIVE, ROUNDING].map(name), ["live", "internal rounding"]);
+        assert_eq!([THREAD_CACHES, FRAGMENTS].map(name), ["thread caches", "fragments"]);
+        assert_eq!([PAGE_HEAP_FREE, NOT_OURS].map(name), ["page heap, free", "not ours"]);
     }
 
     #[test]

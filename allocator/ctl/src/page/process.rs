@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 
-use crate::client::{PATIENCE, connect};
+use crate::client::{TIMEOUT, connect};
 
 /// A process by its number in this namespace.
 pub struct Process {
@@ -26,7 +26,7 @@ impl Process {
     pub fn of(target: &str, inner: u32) -> Option<Self> {
         let pid = match target.parse() {
             Ok(pid) => pid,
-            Err(_) => connect(Path::new(target), PATIENCE).ok()?.1,
+            Err(_) => connect(Path::new(target), TIMEOUT).ok()?.1,
         };
         let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
         (own_number(&status)? == inner).then_some(Self { pid })

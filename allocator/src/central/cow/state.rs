@@ -12,9 +12,7 @@
 
 use super::super::os_pages::OS_PAGE;
 use super::probe_page;
-use crate::config::{
-    SHARED_LEAST_BYTES, SHARED_MOST_MS, SHARED_ROOM_SHARE, SHARED_UNKNOWN_MOST_MS,
-};
+use crate::config::{COW_LEAST_BYTES, COW_MOST_MS, COW_ROOM_SHARE, COW_UNKNOWN_MOST_MS};
 use crate::os::{Linux, Os, release_request};
 use crate::page_heap::PAGE_HEAP;
 use crate::parameters::{self, Id};
@@ -50,10 +48,10 @@ pub fn budget(free_bytes: impl FnOnce() -> usize) -> usize {
         return 0;
     }
     let used = PAGE_HEAP.used_bytes();
-    if used < SHARED_LEAST_BYTES || Linux.page_size() != OS_PAGE {
+    if used < COW_LEAST_BYTES || Linux.page_size() != OS_PAGE {
         return 0;
     }
-    (used / SHARED_ROOM_SHARE).saturating_sub(free_bytes())
+    (used / COW_ROOM_SHARE).saturating_sub(free_bytes())
 }
 
 /// Writes to the probe page, by the thread that holds all locks for a `fork`, before it.
@@ -105,8 +103,8 @@ pub fn look(may_open: impl FnOnce() -> bool) -> bool {
     }
     let most = match may_open().then(probe_page::is_shared).flatten() {
         Some(false) => 0,
-        Some(true) => SHARED_MOST_MS,
-        None => SHARED_UNKNOWN_MOST_MS,
+        Some(true) => COW_MOST_MS,
+        None => COW_UNKNOWN_MOST_MS,
     };
     // Relaxed: a stale number does no harm (head of this file).
     let passed = (Linux.now_ms() as usize).saturating_sub(START_MS.load(Ordering::Relaxed));

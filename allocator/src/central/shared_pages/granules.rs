@@ -6,7 +6,7 @@
 
 use crate::base::bitmap::{Bitmap, last_set_in, next_set_in, words_of_range};
 use crate::config::{MIN_ALIGN, PAGE_SIZE};
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// Granules in a page.
 pub const GRANULES: usize = PAGE_SIZE / MIN_ALIGN;

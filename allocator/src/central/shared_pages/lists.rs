@@ -22,7 +22,7 @@ use crate::base::list::List;
 use crate::base::steps;
 use crate::central::picks::Picks;
 use crate::central::shards::ShardSet;
-use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS, SHARED_MAX_BYTES};
+use crate::config::{MIN_ALIGN, PAGE_SIZE, SHARED_CLASS};
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page::span::Span;
@@ -78,19 +78,19 @@ impl Lists {
     }
 
     /// A page of the list that is just enough for `class`, or null: the first one that is of none
-    /// of the shards of `strangers`, or the first of all if as many as `looks` says have been
+    /// of the shards in `other_awake`, or the first of all if as many as `looks` says have been
     /// passed over.
-    fn fitting(&self, class: SizeClass, strangers: ShardSet, looks: &mut usize) -> *mut Span {
+    fn fitting(&self, class: SizeClass, other_awake: ShardSet, looks: &mut usize) -> *mut Span {
         let fitting = self.occupied >> class.index() << class.index();
         if fitting == 0 {
             return ptr::null_mut();
         }
         let list = &self.lists[fitting.trailing_zeros() as usize];
         let mut node = list.first();
-        while *looks > 0 && !strangers.is_empty() {
+        while *looks > 0 && !other_awake.is_empty() {
             // SAFETY: null or a node of the list, hence the record of a shared page.
             let Some(page) = (unsafe { SharedPage::of(node) }) else { break };
-            if !strangers.contains(page.owner().shard()) {
+            if !other_awake.contains(page.owner().shard()) {
                 return node;
             }
             steps::add(1);
@@ -102,18 +102,18 @@ impl Lists {
     }
 
     /// Takes blocks of `class` from one page, until `out` has `request` or is full, for a thread of
-    /// `shard`. Lets pages of `strangers` be, as far as `looks` allows. Returns whether there was a
-    /// page to look at.
+    /// `shard`. Lets pages of the shards in `other_awake` be, as far as `looks` allows. Returns
+    /// whether there was a page to look at.
     pub fn take(
         &mut self,
         class: SizeClass,
         shard: Shard,
-        strangers: ShardSet,
+        other_awake: ShardSet,
         looks: &mut usize,
         request: usize,
         out: &mut Picks,
     ) -> bool {
-        let found = self.fitting(class, strangers, looks);
+        let found = self.fitting(class, other_awake, looks);
         if found.is_null() {
             return false;
         }
@@ -397,5 +397,3 @@ fn not_a_block(addr: usize, class: SizeClass, size: usize) -> ! {
         class.size()
     ))
 }
-
-const _: () = assert!(SHARED_MAX_BYTES < PAGE_SIZE);

@@ -27,8 +27,8 @@ use core::ptr::{self, NonNull};
 
 /// Pages that a fetch looks at, at most.
 const LOOKS: usize = 32;
-/// Pages of strangers that it passes over, at most. Each is a cache miss under the lock.
-const STRANGERS: usize = 8;
+/// Pages of other shards that it passes over, at most. Each is a cache miss under the lock.
+const PASSED_OVER_MOST: usize = 8;
 /// Pages of the page heap that a fetch makes shared ones, at most.
 const LEFTOVERS: usize = 16;
 /// Pages of a span of small objects, at most.
@@ -83,26 +83,25 @@ impl SharedPages {
     }
 
     /// Up to `request` blocks of `class`, linked, for a thread of `shard`. Empty if there is no
-    /// hole for one. Pages that were last handed to `strangers` come last, as far as a few looks
-    /// tell.
+    /// hole for one. Pages of the shards in `other_awake` come last, as far as a few looks tell.
     #[inline(never)]
     pub fn fetch(
         &self,
         class: SizeClass,
         shard: Shard,
-        strangers: ShardSet,
+        other_awake: ShardSet,
         request: usize,
     ) -> Chain {
         let mut builder = ChainBuilder::new();
         let mut picks = Picks::new();
-        let (mut looks, mut passed_over) = (LOOKS, STRANGERS);
+        let (mut looks, mut passed_over) = (LOOKS, PASSED_OVER_MOST);
         let mut has_more = true;
         while has_more && looks > 0 && picks.count() < request {
             let mut lists = self.lists.lock();
             while has_more && looks > 0 && picks.count() < request && !picks.is_full() {
                 steps::add(1);
                 has_more =
-                    lists.take(class, shard, strangers, &mut passed_over, request, &mut picks);
+                    lists.take(class, shard, other_awake, &mut passed_over, request, &mut picks);
                 looks -= 1;
             }
             self.note_largest(&lists);
@@ -252,7 +251,7 @@ impl SharedPages {
     }
 
     /// Whether no block starts at `addr`, which lies on a shared page.
-    pub fn holds(&self, addr: usize) -> bool {
+    pub fn is_free(&self, addr: usize) -> bool {
         let _lists = self.lists.lock();
         size_at(addr) == 0
     }

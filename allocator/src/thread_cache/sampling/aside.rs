@@ -68,7 +68,7 @@ pub fn make_room_before_sample(
     let most = counter.most(class, loaded.count.max(cache.limit(class)));
     let few = (most / 4).min(loaded.count / 2);
     let (few, rest) = split(loaded, few);
-    cache.set_loaded_counted(class, few, most - few.count);
+    cache.set_loaded_with_budget(class, few, most - few.count);
     // SAFETY: the rest was the magazine's, whose owner calls this, and is in none now.
     Some(unsafe { put_chain_aside(cache, class, rest, nth(rest, rest.count)) })
 }

@@ -60,7 +60,7 @@ impl ThreadCache {
 
     /// Makes `chain` the loaded magazine, with a budget of `budget` objects. The objects that were
     /// popped are counted already.
-    pub(in super::super) fn set_loaded_counted(
+    pub(in super::super) fn set_loaded_with_budget(
         &self,
         class: SizeClass,
         chain: Chain,

@@ -214,7 +214,7 @@ pub fn reset_in_child(own: Option<&SampleCounter>) {
 /// Whether a sample of the heap profile falls on `bytes` bytes that a thread without a counter
 /// allocates. Distances between samples have no memory, so to draw one for each block is as good as
 /// to count.
-pub fn falls_on_uncounted(bytes: usize) -> bool {
+pub fn is_due_without_counter(bytes: usize) -> bool {
     let draw = DRAWS[0].load(Ordering::Relaxed);
     if draw == 0 {
         return false;

@@ -1,5 +1,5 @@
 //! Sampling: counting what a thread allocates (options `sample_interval` and `guard_sample`) on the
-//! hot paths of a thread that does not count. This room has all that such threads need.
+//! hot paths of a thread that does not sample. This room has all that such threads need.
 //!
 //! A `pop` adds to `free_slots` of its class, and a `push` takes from `budgets` (`push_target`). So
 //! `free_slots` is the number of objects popped since the slow path last looked, and the slow path
@@ -35,4 +35,4 @@ pub use aside::{
     is_due, make_room_aside, make_room_before_sample, own_counter, put_aside, put_chain_aside,
     split,
 };
-pub use counter::{Draw, falls_on_uncounted, reset_in_child, set_draws, shared_random};
+pub use counter::{Draw, is_due_without_counter, reset_in_child, set_draws, shared_random};

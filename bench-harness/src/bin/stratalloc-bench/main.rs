@@ -9,6 +9,7 @@ mod chosen;
 mod latency;
 mod programs;
 mod progress;
+mod rounds;
 mod run;
 mod scenarios;
 mod traces;

@@ -3,11 +3,11 @@
 
 use crate::args::{REST, Run};
 use crate::chosen::{Chosen, choose_runners, keep_newest};
-use crate::progress::Progress;
+use crate::rounds::measure_workloads;
 use crate::traces;
 use crate::{Problem, runner_folder, write_report};
 use bench_harness::child::UNABLE;
-use bench_harness::driver::{self, Event, LEAST_ROUNDS, Limits, Manner, Runner};
+use bench_harness::driver::{self, Limits, Manner, Runner};
 use bench_harness::latency::Load;
 use bench_harness::machine::Machine;
 use bench_harness::results::{Failure, LatencyRun, Plan, Results, WorkloadFacts};
@@ -158,125 +158,11 @@ fn measure(
     }
 }
 
-/// Runs the workloads in rounds, and once more for what is looked at once.
-fn measure_workloads(
-    arguments: &Run,
-    results: &mut Results,
-    runners: &[Runner],
-    limits: Limits,
-    begin: Instant,
-    save: &dyn Fn(&Results),
-) {
-    let left = || limits.time.saturating_sub(begin.elapsed());
-    let latency = arguments.times_calls();
-    let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
-    let pairs = runners.len() * names.len();
-    let extras = usize::from(latency) + usize::from(arguments.instructions);
-    let mut progress = Progress::new(limits.rounds, pairs, extras, left());
-    let mut told = results.failures.len();
-    let mut hear = |event: Event<'_>| match event {
-        Event::Starting(step) => {
-            progress.starting(step, &names[step.workload], runners[step.runner].name());
-        }
-        Event::Finished(step, results) => {
-            tell_failures(&mut told, results, |line| progress.note(line));
-            if step.round > 0 {
-                save(results);
-            }
-            progress.finished(step);
-        }
-        Event::Scaled { scale } => progress.note(&format!(
-            "the work is cut to {scale} of its full amount, so that the rounds fit into the time"
-        )),
-        Event::OutOfTime { rounds } => {
-            progress.note(&format!("the time is used up after {rounds} rounds"));
-        }
-    };
-    let mut warm = driver::warm_up(results, runners, limits, &mut hear);
-    // Waiting for memory to go back takes its time whatever the work.
-    let waits = Duration::from_secs_f64(arguments.rest) * pairs as u32;
-    let waits = if latency { waits } else { Duration::ZERO };
-    if results.runs.is_empty() {
-        let share = if latency { WATCHED_WORK } else { 0.0 };
-        let limits = Limits { time: left().saturating_sub(waits), ..limits };
-        let mut plan = results.plan.clone();
-        warm.fit(&mut plan, limits, share, &mut hear);
-        results.plan = plan;
-    }
-    if arguments.is_short() && results.runs.is_empty() {
-        let all = results.workloads.len();
-        let kept = driver::fitting_workloads(all, LEAST_ROUNDS, warm.round(1.0), left());
-        if kept.len() < all {
-            warm.keep(&kept, all);
-            results.workloads = kept.iter().map(|at| results.workloads[*at].clone()).collect();
-            progress.note(&format!(
-                "{} of {all} workloads are left out, as they do not fit into the time; --full has them",
-                all - kept.len()
-            ));
-        }
-    }
-    let names: Vec<String> = results.workloads.iter().map(|known| known.name.clone()).collect();
-    let per_round = warm.round(1.0);
-    let watching = if latency { waits + per_round.mul_f64(WATCHED_WORK) } else { Duration::ZERO };
-    let rounds = left().saturating_sub(watching).as_secs_f64() / per_round.as_secs_f64().max(0.001);
-    progress.note(&format!(
-        "a round takes about {:.0} s{}; there is time for {:.0} of {}",
-        per_round.as_secs_f64(),
-        if latency {
-            format!(", timing every call once about {:.0} s", watching.as_secs_f64())
-        } else {
-            String::new()
-        },
-        rounds.floor().max(LEAST_ROUNDS as f64).min(limits.rounds as f64),
-        limits.rounds
-    ));
-    let mut hear_extra =
-        |what: &str, workload: &str, allocator: &str, results: Option<&Results>| match results {
-            None => progress.extra(what, workload, allocator),
-            Some(results) => {
-                tell_failures(&mut told, results, |line| progress.note(line));
-                save(results);
-                progress.extra_finished();
-            }
-        };
-    if latency {
-        let rest = Duration::from_secs_f64(arguments.rest);
-        driver::watch_all(results, runners, limits, rest, |workload, allocator, done| {
-            hear_extra("latency", workload, allocator, done);
-        });
-    }
-    if arguments.instructions {
-        driver::count_all(results, runners, limits, |workload, allocator, done| {
-            hear_extra("instructions", workload, allocator, done);
-        });
-    }
-    let limits = Limits { time: left(), ..limits };
-    let mut hear = |event: Event<'_>| match event {
-        Event::Starting(step) => {
-            progress.starting(step, &names[step.workload], runners[step.runner].name());
-        }
-        Event::Finished(step, results) => {
-            tell_failures(&mut told, results, |line| progress.note(line));
-            save(results);
-            progress.finished(step);
-        }
-        Event::Scaled { .. } => {}
-        Event::OutOfTime { rounds } => {
-            progress.note(&format!("the time is used up after {rounds} rounds"));
-        }
-    };
-    driver::run_all(results, runners, warm, limits, &mut hear);
-    progress.done();
-}
-
 /// Part of the time that scenarios may take; if they need more, they are left out.
 const SCENARIOS_SHARE: f64 = 0.5;
 
 /// Part of the time that latency loads may take; if they need more, they are left out.
 const LATENCY_SHARE: f64 = 0.25;
-
-/// A watched run costs about as much as this many full ones: it does less, but slower.
-const WATCHED_WORK: f64 = 2.0 * driver::WATCHED_SHARE;
 
 /// Tells the failures that were added since the last time.
 pub fn tell_failures(told: &mut usize, results: &Results, tell: impl Fn(&str)) {

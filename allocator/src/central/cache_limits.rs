@@ -1,4 +1,5 @@
-//! Smaller caches while a program's sizes shift.
+//! How much magazines and transfer caches may hold: less while a program's sizes shift, or while it
+//! frees nearly all it has (`wind_down`).
 //!
 //! What lies in magazines and transfer caches keeps the pages that it lies on from other sizes, and
 //! from going back. A program whose sizes stay gets it out of there again. One whose sizes shift
@@ -9,30 +10,31 @@
 //! them.
 
 use crate::config::{
-    EBB_HALVINGS, LEAN_HALVINGS, LEAN_LOOKS, LEAN_TRANSFER_LEAST, LEAN_TRANSFER_SHARE,
+    SHIFTING_HALVINGS, SHIFTING_LOOKS, SHIFTING_TRANSFER_LEAST, SHIFTING_TRANSFER_SHARE,
+    WIND_DOWN_HALVINGS,
 };
 use crate::sync::{AtomicUsize, Ordering};
 
 /// How much caches may hold.
-pub struct LeanCaches {
+pub struct CacheLimits {
     /// Bytes that may wait in transfer caches; 0 while sizes do not shift.
     transfer_bytes: AtomicUsize,
     /// How often what a magazine may hold is halved.
     halvings: AtomicUsize,
     /// Looks after which sizes count as not shifting any more.
     looks: AtomicUsize,
-    /// 1 while caches ebb (`ebb`).
-    is_ebbing: AtomicUsize,
+    /// 1 while caches wind down (`wind_down`).
+    is_winding_down: AtomicUsize,
 }
 
-impl LeanCaches {
+impl CacheLimits {
     /// Sizes do not shift.
     pub const fn new() -> Self {
         Self {
             transfer_bytes: AtomicUsize::new(0),
             halvings: AtomicUsize::new(0),
             looks: AtomicUsize::new(0),
-            is_ebbing: AtomicUsize::new(0),
+            is_winding_down: AtomicUsize::new(0),
         }
     }
 
@@ -41,9 +43,9 @@ impl LeanCaches {
     pub(super) fn note_look(&self, is_much: bool, used: usize) {
         // Relaxed, here and below: see the file. One thread looks at a time.
         let left = self.looks.load(Ordering::Relaxed);
-        let left = if is_much { LEAN_LOOKS } else { left.saturating_sub(1) };
+        let left = if is_much { SHIFTING_LOOKS } else { left.saturating_sub(1) };
         self.looks.store(left, Ordering::Relaxed);
-        let bytes = (used / LEAN_TRANSFER_SHARE).max(LEAN_TRANSFER_LEAST);
+        let bytes = (used / SHIFTING_TRANSFER_SHARE).max(SHIFTING_TRANSFER_LEAST);
         self.transfer_bytes.store(if left > 0 { bytes } else { 0 }, Ordering::Relaxed);
         self.bound_magazines();
     }
@@ -54,24 +56,24 @@ impl LeanCaches {
         self.looks.load(Ordering::Relaxed) > 0
     }
 
-    /// Whether caches ebb: next to nothing is in use any more.
+    /// Whether caches wind down: next to nothing is in use any more.
     #[inline]
-    pub(super) fn is_ebbing(&self) -> bool {
-        self.is_ebbing.load(Ordering::Relaxed) != 0
+    pub(super) fn is_winding_down(&self) -> bool {
+        self.is_winding_down.load(Ordering::Relaxed) != 0
     }
 
-    /// Lets caches ebb, or ends that.
-    pub(super) fn set_ebbing(&self, is_ebbing: bool) {
-        self.is_ebbing.store(is_ebbing.into(), Ordering::Relaxed);
+    /// Lets caches wind down, or ends that.
+    pub(super) fn set_winding_down(&self, is_winding_down: bool) {
+        self.is_winding_down.store(is_winding_down.into(), Ordering::Relaxed);
         self.bound_magazines();
     }
 
     /// Two threads may do so at once, and the older figure win: until the next look.
     fn bound_magazines(&self) {
         let is_shifting = self.looks.load(Ordering::Relaxed) > 0;
-        let halvings = match self.is_ebbing() {
-            true => EBB_HALVINGS,
-            false if is_shifting => LEAN_HALVINGS,
+        let halvings = match self.is_winding_down() {
+            true => WIND_DOWN_HALVINGS,
+            false if is_shifting => SHIFTING_HALVINGS,
             false => 0,
         };
         self.halvings.store(halvings, Ordering::Relaxed);
@@ -81,7 +83,7 @@ impl LeanCaches {
     pub(super) fn reset_in_child(&self) {
         self.looks.store(0, Ordering::Relaxed);
         self.transfer_bytes.store(0, Ordering::Relaxed);
-        self.set_ebbing(false);
+        self.set_winding_down(false);
     }
 
     /// Bytes that may wait in transfer caches, of `most`.
@@ -108,14 +110,14 @@ mod tests {
 
     #[test]
     fn caches_hold_less_from_a_look_that_finds_much_until_many_have_found_little() {
-        let caches = LeanCaches::new();
+        let caches = CacheLimits::new();
         let both = || (caches.transfer_bytes(MOST), caches.magazine_bytes(MOST));
         caches.note_look(false, 1 << 30);
         assert_eq!(both(), (MOST, MOST));
         for _ in 0..2 {
             caches.note_look(true, 32 << 20);
-            for _ in 1..LEAN_LOOKS {
-                assert_eq!(both(), (256 << 10, MOST >> LEAN_HALVINGS));
+            for _ in 1..SHIFTING_LOOKS {
+                assert_eq!(both(), (256 << 10, MOST >> SHIFTING_HALVINGS));
                 caches.note_look(false, 32 << 20);
             }
         }
@@ -124,15 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn magazines_are_short_while_caches_ebb_whatever_else_there_is() {
-        let caches = LeanCaches::new();
-        caches.set_ebbing(true);
-        assert_eq!(caches.magazine_bytes(MOST), MOST >> EBB_HALVINGS);
+    fn magazines_are_short_while_caches_wind_down_whatever_else_there_is() {
+        let caches = CacheLimits::new();
+        caches.set_winding_down(true);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> WIND_DOWN_HALVINGS);
         caches.note_look(true, 32 << 20);
-        assert_eq!(caches.magazine_bytes(MOST), MOST >> EBB_HALVINGS);
-        caches.set_ebbing(false);
-        assert_eq!(caches.magazine_bytes(MOST), MOST >> LEAN_HALVINGS);
-        caches.set_ebbing(true);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> WIND_DOWN_HALVINGS);
+        caches.set_winding_down(false);
+        assert_eq!(caches.magazine_bytes(MOST), MOST >> SHIFTING_HALVINGS);
+        caches.set_winding_down(true);
         caches.reset_in_child();
         assert_eq!(caches.magazine_bytes(MOST), MOST);
     }
@@ -140,8 +142,8 @@ mod tests {
     /// Who sets an option to less has less.
     #[test]
     fn caches_never_hold_more_for_it() {
-        let caches = LeanCaches::new();
-        caches.set_ebbing(true);
+        let caches = CacheLimits::new();
+        caches.set_winding_down(true);
         for used in [0, 1 << 20, 1 << 40] {
             caches.note_look(true, used);
             for most in [0, 1 << 10, 64 << 10, MOST] {
