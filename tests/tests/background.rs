@@ -48,6 +48,14 @@ fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
+/// A folder for a socket, which must be closed to others.
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+        .expect("a private folder");
+    folder
+}
+
 /// Less than a tenth is left after ten seconds, whoever allocated and freed it, and when: also
 /// where the library is linked. The thread is there while it is needed, in processes that may have
 /// it.
@@ -135,6 +143,28 @@ fn the_thread_is_an_ordinary_one() {
     run_together(commands);
 }
 
+/// A program that puts its threads into a sandbox after its start is not ended for a thread of the
+/// allocator's own: none is started from there, and none makes calls there. Memory goes back all
+/// the same. The filter of a container, which is there from the start, changes nothing.
+#[test]
+fn no_thread_is_started_in_a_sandbox_of_the_programs() {
+    let folder = private_folder();
+    let socket = format!("control={}", folder.path().join("socket").display());
+    let mut commands: Vec<Command> = [
+        "a_thread_under_a_filter_starts_none",
+        "a_process_that_forbids_threads_gets_none",
+        "a_thread_without_a_filter_starts_it",
+        "it_makes_no_call_once_a_filter_reaches_it",
+        "a_filter_from_the_start_is_no_hindrance",
+    ]
+    .map(|name| case("sandbox.c", name, Link::Preload, ""))
+    .into();
+    let child = "a_forked_child_under_a_filter_gets_none";
+    commands.push(case("sandbox.c", child, Link::Preload, &socket));
+    let _alone = exclusive();
+    run_together(commands);
+}
+
 /// A program that preloads, besides, a library with thread-local objects that have destructors.
 fn with_a_thread_local_library() -> Command {
     let output = output_dir().join("thread_locals.so");
@@ -177,10 +207,7 @@ fn now_ms() -> i64 {
 /// would without the allocator's: at once, with status 0, and what it was about to say is said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
-    // The socket's folder must be closed to others.
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
-        .expect("a private folder");
+    let folder = private_folder();
     for name in [
         "it_ends_with_main_which_is_last",
         "it_ends_where_nothing_else_was",

@@ -3,7 +3,8 @@
 //! It takes the steps of the decay, looks which threads sleep, and watches the container's limits.
 //! It is started once the heap has some size and a step is due. While much is in use and nothing is
 //! left to release, it sleeps without a time limit until somebody asks (`os::release_request`). It
-//! ends when next to nothing is in use, or when no other thread is left. It holds no lock between
+//! ends when next to nothing is in use, or when no other thread is left, or when the program has
+//! put it under a filter of system calls: then it makes no further one. It holds no lock between
 //! two steps, and allocates nothing.
 
 use super::calls::{self, Call};
@@ -19,7 +20,7 @@ use crate::central::{CENTRAL, cow_state};
 use crate::config::{BACKGROUND_MIN_HUGE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::linux::barrier_everywhere;
 use crate::os::own_thread::{self, OwnThread};
-use crate::os::{Linux, Os, caller, libc_calls, release_request};
+use crate::os::{Linux, Os, caller, filter, libc_calls, release_request};
 use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
 use crate::parameters::{self, Background, Id, NEVER};
 use crate::policy::HARDENED;
@@ -66,6 +67,9 @@ fn attend_slow(call: Call) {
 /// Starts the thread if it may exist and if this call is a safe place for that. Returns whether it
 /// exists.
 ///
+/// A thread of the program's that is known to be in a sandbox (`os::filter`) is not asked further:
+/// it may be busy, and others are to have their turn at `may_look_again`.
+///
 /// Any call that asks for memory is safe: the C library holds none of the locks then that it takes
 /// to make a thread. It does hold one in some calls of `free`, when it unmaps the stacks of threads
 /// that have ended; the blocks that it frees there are small. So a call that frees a small block
@@ -83,6 +87,7 @@ fn start(call: Call) -> bool {
     };
     allowed
         && is_safe
+        && !filter::is_known_to_have_come()
         && may_look_again()
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
@@ -130,7 +135,8 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
         if registry::last_has_ended() {
             break;
         }
-        let turn = if cow_state::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
+        let may_open = || !filter::came_later() && watch.may_open();
+        let turn = if cow_state::look(may_open) { left.min(SHARING_MS) } else { left };
         WORKER.sleep(Some(turn), seen);
         left -= turn;
     }
@@ -145,6 +151,9 @@ fn serve() {
     while parameters::background() != Background::Off && !registry::last_has_ended() {
         since_look += sleep_for_a_step(&mut watch);
         let seen = WORKER.wakes();
+        if filter::came_later() {
+            return;
+        }
         // Withdrawn before the thread looks, so that a request that comes later is not lost.
         release_request::withdraw();
         own_thread::keep_no_more_rights_than_the_process();

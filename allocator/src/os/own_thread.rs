@@ -10,10 +10,12 @@
 //!
 //! A start calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own
 //! and allocates. The caller makes sure that neither does harm: see `background::worker`. After a
-//! start that failed, the next try waits.
+//! start that failed, the next try waits. None is started from a thread that the program has put
+//! into a sandbox (`filter`).
 
 use super::contract::Os;
 use super::files::{File, write_all};
+use super::filter;
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
@@ -160,18 +162,23 @@ impl OwnThread {
         self.state.load(Ordering::Relaxed) == EXISTS
     }
 
-    /// Starts the thread unless it exists, or a start failed a moment ago, or this is a child that
-    /// shares the memory of the process that it came from (`vfork`). Returns whether the thread
-    /// exists now.
+    /// Starts the thread unless it exists, or a start failed a moment ago, or the calling thread is
+    /// in the program's sandbox (`filter`), or this is a child that shares the memory of the
+    /// process that it came from (`vfork`). Returns whether the thread exists now.
     ///
     /// The caller holds no lock of this crate's, and the C library holds none on its behalf.
     pub fn start(&'static self, body: Body) -> bool {
+        self.start_if(|| !filter::came_later() && libc_calls::is_loading_process(), body)
+    }
+
+    /// As `start`, where `may_start` says whether the calling thread may start one.
+    fn start_if(&'static self, may_start: impl FnOnce() -> bool, body: Body) -> bool {
         if self.exists() {
             return true;
         }
         let now = Linux.now_ms() as usize;
         // Relaxed: a moment that is seen late costs one try.
-        if now < self.retry_at.load(Ordering::Relaxed) || !libc_calls::is_loading_process() {
+        if now < self.retry_at.load(Ordering::Relaxed) || !may_start() {
             return false;
         }
         // Relaxed: only one caller goes on. The thread itself sees what was written before it was
