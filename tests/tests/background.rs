@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command, output_dir, program};
 use stratalloc_tests::library;
-use stratalloc_tests::process::{exclusive, run};
+use stratalloc_tests::process::{Finished, exclusive, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -120,6 +120,29 @@ fn a_process_without_threads_keeps_one_and_its_calls_give_back() {
     run_together(commands);
 }
 
+/// A program whose second threads have all ended is one without threads again, however they ended:
+/// two seconds later it has one, may call what wants that, and its calls give memory back. Threads
+/// that it makes later have the allocator's beside them.
+#[test]
+fn a_program_whose_threads_have_ended_is_one_without_threads() {
+    let mut commands: Vec<Command> = [
+        "a_program_whose_threads_have_ended_keeps_one",
+        "it_wakes_up_for_the_end_of_the_last_one",
+        "calls_for_one_thread_work_again",
+        "threads_made_again_bring_it_back",
+        "what_is_idle_goes_back_before_it_ends",
+        "a_program_that_makes_threads_all_the_time_keeps_it",
+        "an_end_that_nobody_hears_of_is_found",
+        "a_child_by_the_kernel_alone_is_sound",
+    ]
+    .map(|name| case("last_thread.c", name, Link::Preload, ""))
+    .into();
+    let stays = "what_is_to_stay_for_longer_stays";
+    commands.push(case("last_thread.c", stays, Link::Preload, "decay_ms=60s"));
+    let _alone = exclusive();
+    run_together(commands);
+}
+
 /// The thread is an ordinary one, takes nothing after whoever started it, and is tried for rarely
 /// where it fails.
 #[test]
@@ -203,6 +226,29 @@ fn now_ms() -> i64 {
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
+/// Runs a program that says on stderr when its last thread ends. Fails if the process lives on for
+/// `most` milliseconds.
+#[track_caller]
+fn run_to_its_end(program: Command, most: i64) -> Finished {
+    let finished = run(program, LIMIT);
+    let ended = now_ms();
+    let finished = finished.expect_success();
+    let last = finished.errors().trim().parse::<i64>().expect("when the last thread ended");
+    assert!(ended - last < most, "{} ms: {finished}", ended - last);
+    finished
+}
+
+/// A thread may end by the system call alone, so that nobody hears of it. Where the last one does,
+/// a second after the main one, the process ends all the same, while the allocator's thread has
+/// something to do.
+#[test]
+fn the_thread_outlives_no_thread_that_leaves_by_the_system_call() {
+    for options in ["", "background=on"] {
+        let name = "the_last_end_that_nobody_hears_of_ends_the_process";
+        run_to_its_end(case("last_thread.c", name, Link::Preload, options), 5000);
+    }
+}
+
 /// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it
 /// would without the allocator's: at once, with status 0, and what it was about to say is said.
 #[test]
@@ -217,11 +263,7 @@ fn the_thread_keeps_no_process_alive() {
     ] {
         let socket = format!("control={},dump_signal=usr1", folder.path().join("socket").display());
         for options in ["", "background=on", &socket, "control=1,dump_signal=usr1"] {
-            let finished = run(case("worker.c", name, Link::Preload, options), LIMIT);
-            let ended = now_ms();
-            let finished = finished.expect_success();
-            let last = finished.errors().trim().parse::<i64>().expect("when the last thread ended");
-            assert!(ended - last < 3000, "{} ms, {options}: {finished}", ended - last);
+            let finished = run_to_its_end(case("worker.c", name, Link::Preload, options), 3000);
             let said = match name {
                 "it_ends_without_an_allocation" => "",
                 _ => "this waits in a buffer\nthe end is orderly\n",

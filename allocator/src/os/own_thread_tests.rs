@@ -188,6 +188,27 @@ fn a_forked_child_begins_anew() {
     assert_eq!(THREAD.wake_fd.load(Ordering::Relaxed), usize::MAX);
 }
 
+/// What the kernel says is the number of threads: a field of `/proc/self/stat`.
+fn stated_count() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("the kernel's file");
+    let (_, fields) = text.rsplit_once(')').expect("a name in front");
+    fields.split_ascii_whitespace().nth(17).and_then(|field| field.parse().ok())
+}
+
+/// Opening no file says the same. Threads of other tests come and go, so that the two must agree at
+/// some moment, with few threads and with more.
+#[test]
+fn the_links_of_a_folder_count_the_threads() {
+    wait_until(|| thread_count() == stated_count());
+    let more = 20;
+    let sleepers: std::vec::Vec<_> = (0..more)
+        .map(|_| std::thread::spawn(|| std::thread::sleep(Duration::from_millis(300))))
+        .collect();
+    assert!(thread_count().is_some_and(|count| count > more) && !is_one_left());
+    wait_until(|| thread_count() == stated_count());
+    sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("it returns"));
+}
+
 /// The thread keeps no capability that the main thread does not have, and loses none that it has.
 #[test]
 fn capabilities_are_those_of_the_main_thread() {
