@@ -1,20 +1,14 @@
 /* Programs that may do less than others: with few addresses, little memory to lock, hardly any system calls, or without
  * /proc. Whatever is refused, small allocations go on as far as there is memory, and errno is left alone. */
 #include "check.h"
+#include "filter.h"
 
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <grp.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
-#include <stddef.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 static const size_t sizes[] = {16, 100, 1000, 5000, 30000, 100000};
@@ -233,23 +227,17 @@ static void refused_calls(void) {
 }
 
 /* As a unit of systemd refuses them (`SystemCallFilter=@system-service` and `~@privileged @resources`, which Debian's
- * redis-server.service has): whoever calls one is ended. The heap grows to where the kernel is asked what is resident,
- * and the thread that gives memory back comes and does its work. */
-static void filter_of_a_service(void) {
+ * redis-server.service has): whoever calls one is ended. */
+static void put_up_filter_of_a_service(void) {
     static const int numbers[] = {SYS_ioprio_set, SYS_mbind, SYS_migrate_pages, SYS_move_pages, SYS_sched_setaffinity,
                                   SYS_sched_setattr, SYS_sched_setparam, SYS_sched_setscheduler, SYS_set_mempolicy,
                                   SYS_setpriority, SYS_setrlimit, SYS_capset, SYS_chroot, SYS_setns, SYS_bpf,
                                   SYS_mincore, SYS_pidfd_getfd};
-    struct sock_filter code[2 + 2 * sizeof numbers / sizeof *numbers] = {LOAD};
-    size_t count = 1;
-    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
-        struct sock_filter end[] = {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (unsigned)numbers[i], 0, 1),
-                                    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS)};
-        code[count++] = end[0];
-        code[count++] = end[1];
-    }
-    code[count++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
-    filter(code, count);
+    CHECK(filter_calls(numbers, COUNT_OF(numbers), SECCOMP_RET_KILL_PROCESS, 0) == 0, "no filter: %s", strerror(errno));
+}
+
+/* The heap grows to where the kernel is asked what is resident. */
+static void work_with_a_heap(void) {
     work_in_threads();
     void **blocks = calloc(100000, sizeof *blocks);
     for (size_t i = 0; i < 100000; i++) CHECK(blocks[i] = memset(malloc(500), 1, 500), "500 bytes");
@@ -258,6 +246,20 @@ static void filter_of_a_service(void) {
     /* The thread, if the library has one, has looked at its schedule by then. */
     usleep(300000);
     work_in_threads();
+}
+
+static void filter_of_a_service(void) {
+    put_up_filter_of_a_service();
+    work_with_a_heap();
+}
+
+/* As systemd puts it up, before the program begins: so the thread that gives memory back comes and does its work. */
+static void filter_of_a_service_from_the_start(void) {
+    if (!is_started_again()) {
+        put_up_filter_of_a_service();
+        start_again(__func__);
+    }
+    work_with_a_heap();
 }
 
 /* An empty root: no /proc, no /sys, no files at all. */
@@ -315,6 +317,7 @@ static const struct test_case cases[] = {
     {"seccomp_strict", seccomp_strict},
     {"seccomp_filter_of_glibc", seccomp_filter_of_glibc},
     {"filter_of_a_service", filter_of_a_service},
+    {"filter_of_a_service_from_the_start", filter_of_a_service_from_the_start},
     {"refused_calls", refused_calls},
     {"no_proc", no_proc},
     {"no_cancellation_points", no_cancellation_points},

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use stratalloc_tests::compile::{Link, command, output_dir, program};
 use stratalloc_tests::library;
-use stratalloc_tests::process::{exclusive, run};
+use stratalloc_tests::process::{Finished, exclusive, run};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -46,6 +46,14 @@ fn run_together(commands: Vec<Command>) {
 fn is_root() -> bool {
     // SAFETY: the call takes nothing and cannot fail.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// A folder for a socket, which must be closed to others.
+fn private_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
+        .expect("a private folder");
+    folder
 }
 
 /// Less than a tenth is left after ten seconds, whoever allocated and freed it, and when: also
@@ -112,6 +120,29 @@ fn a_process_without_threads_keeps_one_and_its_calls_give_back() {
     run_together(commands);
 }
 
+/// A program whose second threads have all ended is one without threads again, however they ended:
+/// two seconds later it has one, may call what wants that, and its calls give memory back. Threads
+/// that it makes later have the allocator's beside them.
+#[test]
+fn a_program_whose_threads_have_ended_is_one_without_threads() {
+    let mut commands: Vec<Command> = [
+        "a_program_whose_threads_have_ended_keeps_one",
+        "it_wakes_up_for_the_end_of_the_last_one",
+        "calls_for_one_thread_work_again",
+        "threads_made_again_bring_it_back",
+        "what_is_idle_goes_back_before_it_ends",
+        "a_program_that_makes_threads_all_the_time_keeps_it",
+        "an_end_that_nobody_hears_of_is_found",
+        "a_child_by_the_kernel_alone_is_sound",
+    ]
+    .map(|name| case("last_thread.c", name, Link::Preload, ""))
+    .into();
+    let stays = "what_is_to_stay_for_longer_stays";
+    commands.push(case("last_thread.c", stays, Link::Preload, "decay_ms=60s"));
+    let _alone = exclusive();
+    run_together(commands);
+}
+
 /// The thread is an ordinary one, takes nothing after whoever started it, and is tried for rarely
 /// where it fails.
 #[test]
@@ -132,6 +163,28 @@ fn the_thread_is_an_ordinary_one() {
     let run_of = |name: &&str| case("worker.c", name, Link::Preload, "");
     let mut commands: Vec<Command> = names.iter().map(run_of).collect();
     commands.push(with_a_thread_local_library());
+    run_together(commands);
+}
+
+/// A program that puts its threads into a sandbox after its start is not ended for a thread of the
+/// allocator's own: none is started from there, and none makes calls there. Memory goes back all
+/// the same. The filter of a container, which is there from the start, changes nothing.
+#[test]
+fn no_thread_is_started_in_a_sandbox_of_the_programs() {
+    let folder = private_folder();
+    let socket = format!("control={}", folder.path().join("socket").display());
+    let mut commands: Vec<Command> = [
+        "a_thread_under_a_filter_starts_none",
+        "a_process_that_forbids_threads_gets_none",
+        "a_thread_without_a_filter_starts_it",
+        "it_makes_no_call_once_a_filter_reaches_it",
+        "a_filter_from_the_start_is_no_hindrance",
+    ]
+    .map(|name| case("sandbox.c", name, Link::Preload, ""))
+    .into();
+    let child = "a_forked_child_under_a_filter_gets_none";
+    commands.push(case("sandbox.c", child, Link::Preload, &socket));
+    let _alone = exclusive();
     run_together(commands);
 }
 
@@ -173,15 +226,35 @@ fn now_ms() -> i64 {
     time.tv_sec * 1000 + time.tv_nsec / 1_000_000
 }
 
+/// Runs a program that says on stderr when its last thread ends. Fails if the process lives on for
+/// `most` milliseconds.
+#[track_caller]
+fn run_to_its_end(program: Command, most: i64) -> Finished {
+    let finished = run(program, LIMIT);
+    let ended = now_ms();
+    let finished = finished.expect_success();
+    let last = finished.errors().trim().parse::<i64>().expect("when the last thread ended");
+    assert!(ended - last < most, "{} ms: {finished}", ended - last);
+    finished
+}
+
+/// A thread may end by the system call alone, so that nobody hears of it. Where the last one does,
+/// a second after the main one, the process ends all the same, while the allocator's thread has
+/// something to do.
+#[test]
+fn the_thread_outlives_no_thread_that_leaves_by_the_system_call() {
+    for options in ["", "background=on"] {
+        let name = "the_last_end_that_nobody_hears_of_ends_the_process";
+        run_to_its_end(case("last_thread.c", name, Link::Preload, options), 5000);
+    }
+}
+
 /// A process whose `main` calls `pthread_exit` ends with the last thread of the program's, as it
 /// would without the background thread: at once, with status 0, and what it was about to say is
 /// said.
 #[test]
 fn the_thread_keeps_no_process_alive() {
-    // The socket's folder must be closed to others.
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o700))
-        .expect("a private folder");
+    let folder = private_folder();
     for name in [
         "it_ends_with_main_which_is_last",
         "it_ends_where_nothing_else_was",
@@ -191,11 +264,7 @@ fn the_thread_keeps_no_process_alive() {
     ] {
         let socket = format!("control={},dump_signal=usr1", folder.path().join("socket").display());
         for options in ["", "background=on", &socket, "control=1,dump_signal=usr1"] {
-            let finished = run(case("worker.c", name, Link::Preload, options), LIMIT);
-            let ended = now_ms();
-            let finished = finished.expect_success();
-            let last = finished.errors().trim().parse::<i64>().expect("when the last thread ended");
-            assert!(ended - last < 3000, "{} ms, {options}: {finished}", ended - last);
+            let finished = run_to_its_end(case("worker.c", name, Link::Preload, options), 3000);
             let said = match name {
                 "it_ends_without_an_allocation" => "",
                 _ => "this waits in a buffer\nthe end is orderly\n",

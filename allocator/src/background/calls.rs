@@ -21,7 +21,7 @@ use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, Drain, OS_PAGE, cow_state};
 use crate::config::{CLASS_COUNT, PAGE_SIZE, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::cgroup::Scratch;
-use crate::os::{Linux, Os, libc_calls, release_request};
+use crate::os::{Linux, Os, libc_calls, own_thread, release_request};
 use crate::page::size_class::SizeClass;
 use crate::page_heap::{PAGE_HEAP, guard_pages};
 use crate::parameters::{self, Id};
@@ -254,7 +254,13 @@ impl State {
     /// limits. For both, files are opened for a moment: only in a process with one thread, where
     /// nobody can be in the way.
     fn look_at_files(&mut self, now_ms: u64) {
-        let alone = !libc_calls::has_threads() && libc_calls::is_single_threaded().is_some();
+        // Where there is one thread left, a second one that does not allocate is not noticed.
+        let alone = !libc_calls::has_threads()
+            && if libc_calls::has_one_left() {
+                own_thread::thread_count() == Some(1)
+            } else {
+                libc_calls::is_single_threaded().is_some()
+            };
         if alone {
             cow_state::look(|| true);
         }

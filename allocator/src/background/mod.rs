@@ -1,9 +1,9 @@
 //! Memory goes back without being asked (`docs/contract.md`, C1.1 and C2.2): who does it, and when.
 //!
 //! In a process with threads the background thread does it, an ordinary thread of the allocator's
-//! own (`worker`). A process that never made a thread keeps exactly one. There, as wherever there
-//! is no background thread, the program's own calls take the steps, a small part each (`calls`). A
-//! process that makes no call keeps what it has.
+//! own (`worker`). A program that makes no thread, or that has one left, keeps exactly one. There,
+//! as wherever there is no background thread, the program's own calls take the steps, a small part
+//! each (`calls`). A process that makes no call keeps what it has.
 //!
 //! A file uses only the files above it:
 //!
@@ -12,6 +12,7 @@
 //! * `container`: what the container's limits and the pressure for memory are now.
 //! * `container_response`: what is done about these.
 //! * `calls`: steps that the program's own calls take.
+//! * `one_left`: whether the program has one thread left.
 //! * `worker`: the background thread.
 //!
 //! Nothing here is called from a hot path. No lock is held while memory is released.
@@ -26,6 +27,8 @@ mod container;
 mod container_response;
 
 mod calls;
+
+mod one_left;
 
 mod worker;
 

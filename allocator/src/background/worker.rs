@@ -3,23 +3,26 @@
 //! It takes the steps of the decay, looks which threads sleep, and watches the container's limits.
 //! It is started once the heap has some size and a step is due. While much is in use and nothing is
 //! left to release, it sleeps without a time limit until somebody asks (`os::release_request`). It
-//! ends when next to nothing is in use, or when no other thread is left. It holds no lock between
-//! two steps, and allocates nothing.
+//! ends when next to nothing is in use, or when the program has one thread left or none
+//! (`one_left`), or when the program has put it under a filter of system calls: then it makes no
+//! further one. It holds no lock between two steps, and allocates nothing.
 
 use super::calls::{self, Call};
 use super::container::{Found, Watch};
 use super::container_response::ContainerResponse;
-use super::reclaim_pass;
+use super::one_left;
+use super::reclaim_pass::{self, Goal, Pass};
 use super::schedule::{
     LEAST_AWAKE, LEAST_IN_USE, LEAST_PARKED, LEAST_STEP, LEAST_SURPLUS, LOOK_MS, LOOKS_QUIET,
     SHARING_MS, step_ms,
 };
 use crate::central::low_water::Consumer;
 use crate::central::{CENTRAL, cow_state};
-use crate::config::{BACKGROUND_MIN_HUGE, PAGES_PER_HUGE, STEP_SHARE};
+use crate::config::{BACKGROUND_MIN_HUGE, DECAY_MS, PAGES_PER_HUGE, STEP_SHARE};
 use crate::os::linux::barrier_everywhere;
 use crate::os::own_thread::{self, OwnThread};
-use crate::os::{Linux, Os, caller, libc_calls, release_request};
+use crate::os::release_request::Service;
+use crate::os::{Linux, Os, caller, filter, libc_calls, release_request};
 use crate::page_heap::{PAGE_HEAP, guard_pages, limits};
 use crate::parameters::{self, Background, Id, NEVER};
 use crate::policy::HARDENED;
@@ -66,6 +69,10 @@ fn attend_slow(call: Call) {
 /// Starts the background thread if it may exist and if this call is a safe place for that. Returns
 /// whether it exists.
 ///
+/// A thread of the program's that is known to be in a sandbox (`os::filter`) does not look further:
+/// it may be busy, and others are to have their turn at `may_look_again`. Of any other that is
+/// asked before it makes another system call that a filter may end the process for.
+///
 /// Any call that asks for memory is safe: the C library holds none of the locks then that it takes
 /// to make a thread. It does hold one in some calls of `free`, when it unmaps the stacks of threads
 /// that have ended; the blocks that it frees there are small. So a call that frees a small block
@@ -83,10 +90,13 @@ fn start(call: Call) -> bool {
     };
     allowed
         && is_safe
+        && !filter::is_known_to_have_come()
         && may_look_again()
         && registry::caches()
         && PAGE_HEAP.huge_pages() >= BACKGROUND_MIN_HUGE
         && has_much()
+        && !filter::came_later()
+        && (parameters::background() == Background::On || !one_left::is_found())
         && WORKER.start(run)
 }
 
@@ -111,9 +121,9 @@ fn has_much() -> bool {
 
 extern "C" fn run(_: *mut c_void) -> *mut c_void {
     own_thread::settle_in(&WORKER, c"stratalloc", (&raw const EXITED).cast_mut().cast());
-    release_request::set_served(true);
+    release_request::set_served(Service::Awake);
     serve();
-    release_request::set_served(false);
+    release_request::set_served(Service::None);
     // Nobody reads the container's limit from now on, and the last figure does not hold for long.
     limits::lift_container_limit();
     WORKER.end();
@@ -132,7 +142,8 @@ fn sleep_for_a_step(watch: &mut Watch) -> u64 {
         if registry::last_has_ended() {
             break;
         }
-        let turn = if cow_state::look(|| watch.may_open()) { left.min(SHARING_MS) } else { left };
+        let may_open = || !filter::came_later() && watch.may_open();
+        let turn = if cow_state::look(may_open) { left.min(SHARING_MS) } else { left };
         WORKER.sleep(Some(turn), seen);
         left -= turn;
     }
@@ -144,9 +155,23 @@ fn serve() {
     let mut quiet = 0;
     let mut since_look = 0;
     let (mut watch, mut response) = (Watch::new(), ContainerResponse::new());
+    let mut one_left = one_left::Watch::new();
     while parameters::background() != Background::Off && !registry::last_has_ended() {
+        // A thread that ends is gone a moment after it said so: this one stays awake to see that.
+        if release_request::take_one_left() {
+            quiet = 0;
+        }
         since_look += sleep_for_a_step(&mut watch);
         let seen = WORKER.wakes();
+        if filter::came_later() {
+            leave_the_rest_to_calls();
+            return;
+        }
+        if one_left.look(Linux.now_ms()) && is_needless(&mut watch) {
+            give_back_what_is_idle();
+            leave_the_rest_to_calls();
+            return;
+        }
         // Withdrawn before the background thread looks, so that a request that comes later is not
         // lost.
         release_request::withdraw();
@@ -184,6 +209,28 @@ fn serve() {
     }
 }
 
+/// Whether the thread is to end in a program that has one thread left, or none: it stays if it is
+/// wanted in any case, but never as the last one.
+fn is_needless(watch: &mut Watch) -> bool {
+    parameters::background() != Background::On || watch.may_open() && own_thread::is_alone()
+}
+
+/// Gives back at a stretch what was idle since the last step, of which the steps release a share
+/// each: the program may be about to fall silent. Whoever set a longer decay time wants memory to
+/// stay.
+fn give_back_what_is_idle() {
+    if parameters::get(Id::DecayMs) <= DECAY_MS as usize {
+        Pass::new(Goal::NothingIdle).run();
+        cache_pool::empty(true);
+        give_back_due_pages();
+    }
+}
+
+/// Makes a request, for the program's own calls: the thread does not look whether anything is left.
+fn leave_the_rest_to_calls() {
+    release_request::request();
+}
+
 /// Takes a step of the page heap's decay, if one is due, and releases all pages that are due.
 pub fn give_back_due_pages() {
     PAGE_HEAP.decay_step();
@@ -203,24 +250,25 @@ fn decay_of_guard_pages() -> usize {
 /// Sleeps until somebody asks. `seen` was read before the background thread last looked, so that it
 /// does not sleep through a request.
 ///
-/// A thread that asks writes the request and then reads whether it is served; this one does the
-/// same the other way round. Neither order is the processor's, so every thread is made to pass a
-/// barrier in between (`release_request::needs_attention` has the other half). Where the kernel
-/// refuses that, a request of this very moment waits for the next slow path of any thread.
+/// A thread that asks writes the request and then reads whether it is served, as one does that ends
+/// and leaves one; this one does the same the other way round. Neither order is the processor's, so
+/// every thread is made to pass a barrier in between (`release_request::needs_attention` has the
+/// other half). Where the kernel refuses that, a request of this very moment waits for the next
+/// slow path of any thread.
 fn sleep_until_asked(seen: u32) {
     limits::lift_container_limit();
-    release_request::set_served(false);
+    release_request::set_served(Service::Asleep);
     barrier_everywhere();
-    if !release_request::is_pending() {
+    if !release_request::is_pending() && !release_request::is_one_left() {
         WORKER.sleep(None, seen);
     }
-    release_request::set_served(true);
+    release_request::set_served(Service::Awake);
 }
 
 /// In a forked child, which does not have the background thread.
 pub fn reset_in_child() {
     WORKER.reset_in_child();
-    release_request::set_served(false);
+    release_request::set_served(Service::None);
     calls::reset_in_child();
     reclaim_pass::reset_in_child();
 }

@@ -62,7 +62,7 @@ pub fn failed(result: isize) -> bool {
 
 /// Whether a filter of system calls (seccomp) is in force for the calling thread. Filters of
 /// services end a process by calls that it could do without. One may come at any time, so this is
-/// asked before each such call.
+/// asked before each such call. A filter that refuses the question tells by that.
 #[cold]
 #[inline(never)]
 #[unsafe(link_section = ".text.hot.stratalloc")]
@@ -71,5 +71,6 @@ pub fn is_filtered() -> bool {
     const FILTER: isize = 2;
     // SAFETY: no memory is involved.
     let mode = unsafe { raw(libc::SYS_prctl, [libc::PR_GET_SECCOMP as usize, 0, 0, 0, 0, 0]) };
-    mode == FILTER
+    // A kernel without filters does not know the question.
+    mode == FILTER || failed(mode) && mode != -(libc::EINVAL as isize)
 }

@@ -4,11 +4,11 @@
 //!
 //! The `fork` handlers are registered first of all, so that those of the program run before ours
 //! take the locks and after ours gave them up. The key whose destructor ends caches is taken before
-//! a program takes all there are. And the C library's own functions are found before anybody can
-//! stand in for them.
+//! a program takes all there are. The C library's own functions are found before anybody can stand
+//! in for them. And a filter of system calls that is in force now is not the program's own.
 
 use super::fork;
-use crate::os::libc_calls;
+use crate::os::{filter, libc_calls};
 use crate::parameters;
 use crate::thread_cache::{birth, registry};
 use core::ffi::{c_char, c_int};
@@ -29,6 +29,7 @@ extern "C" fn load(
         unsafe { parameters::note_environment(environment) };
     }
     libc_calls::find();
+    filter::note_at_load();
     birth::make_exit_key();
     if registry::first_call() && !fork::register() {
         // Tried again by the first slow path.

@@ -60,8 +60,9 @@ static ATTR_SETDETACHSTATE: Function = Function::new(c"pthread_attr_setdetachsta
 static ATTR_SETSTACKSIZE: Function = Function::new(c"pthread_attr_setstacksize");
 static ATTR_DESTROY: Function = Function::new(c"pthread_attr_destroy");
 
-/// 1 in a forked child of a process with threads, where the C library goes on to say that there are
-/// several. Relaxed: written while there is one thread.
+/// 1 where the C library goes on to say that there are several threads and there were none since:
+/// in a forked child of a process with threads, and where the program's last second thread has
+/// ended. Relaxed: a flag that says what was, and guards nothing.
 static FLAG_IS_OLD: AtomicU32 = AtomicU32::new(0);
 
 /// The number of the process that loaded this code, or of the forked child that it is now. Relaxed:
@@ -108,27 +109,47 @@ pub fn is_loading_process() -> bool {
     PROCESS.load(Ordering::Relaxed) == process_number()
 }
 
-/// 1 once two threads allocated. Relaxed: a flag that says what was, and guards nothing.
-static HAD_THREADS: AtomicU32 = AtomicU32::new(0);
+/// What is known of the program's threads: one of the following. Relaxed: it says what was, and
+/// guards nothing.
+static HAD_THREADS: AtomicU32 = AtomicU32::new(ONE);
+/// No two threads have allocated.
+const ONE: u32 = 0;
+/// Two have.
+const SEVERAL: u32 = 1;
+/// Two may have, but there is one left.
+const ONE_LEFT: u32 = 2;
 
-/// Notes whether two threads of this process ever allocated.
+/// Notes whether two threads of this process allocated.
 pub fn note_threads(had: bool) {
-    HAD_THREADS.store(u32::from(had), Ordering::Relaxed);
+    HAD_THREADS.store(if had { SEVERAL } else { ONE }, Ordering::Relaxed);
 }
 
-/// Whether two threads of this process ever allocated. A forked child begins anew.
+/// Notes that the program has one thread left. The next one that allocates counts again; one that
+/// never does is not noticed.
+pub fn note_one_left() {
+    HAD_THREADS.store(ONE_LEFT, Ordering::Relaxed);
+    distrust_flag();
+}
+
+/// Whether that was noted, and no second thread has allocated since.
+pub fn has_one_left() -> bool {
+    HAD_THREADS.load(Ordering::Relaxed) == ONE_LEFT
+}
+
+/// Whether two threads of this process allocated. A forked child begins anew, as does a program
+/// that has one thread left.
 #[inline]
 pub fn had_threads() -> bool {
-    HAD_THREADS.load(Ordering::Relaxed) != 0
+    HAD_THREADS.load(Ordering::Relaxed) == SEVERAL
 }
 
-/// Whether the process has made a thread, as far as is known.
+/// Whether the program has made a thread since it last had one alone, as far as is known.
 pub fn has_threads() -> bool {
     had_threads() || is_single_threaded() == Some(false)
 }
 
 /// Whether the C library says that the process never had a second thread, or has none any more;
-/// `None` where it does not tell, or tells of the process that this one was forked from.
+/// `None` where it does not tell, or goes on to tell of threads that are gone.
 pub fn is_single_threaded() -> Option<bool> {
     let flag = weak_address!("__libc_single_threaded") as *const u8;
     let says = if flag.is_null() {
@@ -176,10 +197,15 @@ pub fn is_in_c_library() -> bool {
     weak_address!("stratalloc_hooks_exit_0_1") != 0
 }
 
-/// In a forked child.
-pub fn reset_in_child() {
+/// Notes that what the C library says now, if it speaks of several threads, says nothing.
+fn distrust_flag() {
     if is_single_threaded() == Some(false) {
         FLAG_IS_OLD.store(1, Ordering::Relaxed);
     }
+}
+
+/// In a forked child.
+pub fn reset_in_child() {
+    distrust_flag();
     PROCESS.store(process_number(), Ordering::Relaxed);
 }

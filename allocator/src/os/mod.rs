@@ -4,7 +4,7 @@
 //! * `syscall`, `files`, `sockets`, `signals`, `process`, `protect`, `guard_page`: system calls,
 //!   which tests let fail through `faults`.
 //! * `auxv`, `vdso`, `cgroup`: what the kernel says about the process, its clock and its limits.
-//! * `thread_slot`: the words that each thread has.
+//! * `thread_slot`: the words that each thread has. `filter`: whether it is in a sandbox.
 //! * `elf` (above all others, as `auxv` uses it), `own_libc`, `pin`, `caller`, `stdio_lock`,
 //!   `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
 //! * `release_request`, `own_thread`: what a thread of the allocator's own is woken for, and the
@@ -35,6 +35,7 @@ pub mod sockets;
 
 pub mod thread_slot;
 
+pub mod filter;
 pub mod linux;
 
 pub mod guard_page;

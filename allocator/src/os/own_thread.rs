@@ -10,10 +10,12 @@
 //!
 //! A start calls the C library's own `pthread_create` (`libc_calls`), which takes locks of its own
 //! and allocates. The caller makes sure that neither does harm: see `background::worker`. After a
-//! start that failed, the next try waits.
+//! start that failed, the next try waits. None is started from a thread that the program has put
+//! into a sandbox (`filter`).
 
 use super::contract::Os;
-use super::files::{File, write_all};
+use super::files::{File, look_at, write_all};
+use super::filter;
 use super::libc_calls::{self, PthreadAttr};
 use super::linux::{Linux, process_number, sleep_ms, thread_exists, thread_number};
 use super::process::{SignalSet, set_mask};
@@ -96,20 +98,47 @@ fn enlist(thread: &'static OwnThread) {
 /// Wakes every thread of the allocator's own so that it ends, and waits until they are gone, for at
 /// most `ms` milliseconds each.
 pub fn see_off_all(ms: u64) {
-    for place in &ALL {
-        // SAFETY: null, or the address of a static, which `enlist` stored.
-        if let Some(thread) = unsafe { place.load(Ordering::Relaxed).as_ref() } {
-            thread.see_off(ms);
-        }
-    }
+    of_ours().for_each(|thread| thread.see_off(ms));
+}
+
+/// Wakes every thread of the allocator's own.
+pub fn wake_all() {
+    of_ours().for_each(OwnThread::wake);
+}
+
+/// The threads of the allocator's own that may exist.
+fn of_ours() -> impl Iterator<Item = &'static OwnThread> {
+    // SAFETY: null, or the address of a static, which `enlist` stored.
+    ALL.iter().filter_map(|place| unsafe { place.load(Ordering::Relaxed).as_ref() })
+}
+
+/// How many of these exist.
+fn own_count() -> usize {
+    of_ours().filter(|thread| thread.exists()).count()
+}
+
+/// Number of threads of the process, the allocator's own included. The kernel still counts a main
+/// thread that has ended by `pthread_exit`. `None` where `/proc` does not tell.
+///
+/// Opens no file, so that any thread may ask: a folder has two links and one for each folder in it,
+/// and here each thread has one.
+#[cold]
+#[inline(never)]
+pub fn thread_count() -> Option<usize> {
+    let links = look_at(c"/proc/self/task")?.st_nlink as usize;
+    links.checked_sub(2).filter(|&count| count > 0)
+}
+
+/// Whether the program has one thread, or none that still runs. `false` where `/proc` does not
+/// tell.
+pub fn is_one_left() -> bool {
+    thread_count().is_some_and(|count| count <= own_count() + 1)
 }
 
 /// Whether the process has no threads but the allocator's own. The main thread may have ended by
 /// `pthread_exit`; the kernel still counts it. `false` where `/proc` does not tell.
 pub fn is_alone() -> bool {
-    // SAFETY: null, or the address of a static, which `enlist` stored.
-    let of_ours = ALL.iter().filter_map(|place| unsafe { place.load(Ordering::Relaxed).as_ref() });
-    let own = of_ours.filter(|thread| thread.exists()).count();
+    let own = own_count();
     let mut text = [0; 512];
     let Some(file) = File::open(c"/proc/self/stat", libc::O_RDONLY) else { return false };
     let count = file.read(&mut text);
@@ -160,18 +189,23 @@ impl OwnThread {
         self.state.load(Ordering::Relaxed) == EXISTS
     }
 
-    /// Starts the thread unless it exists, or a start failed a moment ago, or this is a child that
-    /// shares the memory of the process that it came from (`vfork`). Returns whether the thread
-    /// exists now.
+    /// Starts the thread unless it exists, or a start failed a moment ago, or the calling thread is
+    /// in the program's sandbox (`filter`), or this is a child that shares the memory of the
+    /// process that it came from (`vfork`). Returns whether the thread exists now.
     ///
     /// The caller holds no lock of this crate's, and the C library holds none on its behalf.
     pub fn start(&'static self, body: Body) -> bool {
+        self.start_if(|| !filter::came_later() && libc_calls::is_loading_process(), body)
+    }
+
+    /// As `start`, where `may_start` says whether the calling thread may start one.
+    fn start_if(&'static self, may_start: impl FnOnce() -> bool, body: Body) -> bool {
         if self.exists() {
             return true;
         }
         let now = Linux.now_ms() as usize;
         // Relaxed: a moment that is seen late costs one try.
-        if now < self.retry_at.load(Ordering::Relaxed) || !libc_calls::is_loading_process() {
+        if now < self.retry_at.load(Ordering::Relaxed) || !may_start() {
             return false;
         }
         // Relaxed: only one caller goes on. The thread itself sees what was written before it was

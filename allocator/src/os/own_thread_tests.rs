@@ -126,11 +126,11 @@ fn tries_after_a_failure_come_at_growing_distances() {
         let mut expected = *RETRY_MS.start();
         for _ in 0..8 {
             let before = Linux.now_ms();
-            assert!(!THREAD.start(body) && !THREAD.exists());
+            assert!(!THREAD.start_if(|| true, body) && !THREAD.exists());
             assert_eq!(wait(), expected);
             assert!((before..=Linux.now_ms()).contains(&(at() - expected)));
             // Until then nobody tries: the next wait would be longer.
-            assert!(!THREAD.start(body));
+            assert!(!THREAD.start_if(|| true, body));
             assert_eq!(wait(), expected);
             expected = (2 * expected).min(*RETRY_MS.end());
             THREAD.retry_at.store(0, Ordering::Relaxed);
@@ -141,6 +141,29 @@ fn tries_after_a_failure_come_at_growing_distances() {
     // One that succeeds makes the next failure the first again.
     assert!(THREAD.start(body));
     assert_eq!(wait(), 0);
+    wait_until(|| count(&MADE) == 1);
+    END.store(1, Ordering::Relaxed);
+    THREAD.see_off(30_000);
+    assert!(!THREAD.exists());
+}
+
+/// None is started from a thread that the program put under a filter, nor tried for: the filter
+/// may end the process. Other threads start it as ever.
+#[test]
+fn none_is_started_under_a_filter_that_came_later() {
+    sleeper!();
+    let filtered = std::thread::spawn(|| {
+        assert!(!filter::came_later() && !filter::is_known_to_have_come());
+        refuse_threads();
+        assert!(!filter::is_known_to_have_come(), "nobody has asked yet");
+        for _ in 0..3 {
+            assert!(!THREAD.start(body) && !THREAD.exists());
+            assert!(filter::is_known_to_have_come());
+        }
+        assert_eq!(THREAD.retry_at.load(Ordering::Relaxed), 0, "no try, so no wait");
+    });
+    filtered.join().expect("it returns");
+    assert!(!filter::came_later() && THREAD.start(body));
     wait_until(|| count(&MADE) == 1);
     END.store(1, Ordering::Relaxed);
     THREAD.see_off(30_000);
@@ -163,6 +186,27 @@ fn a_forked_child_begins_anew() {
     }
     assert_eq!(THREAD.number.load(Ordering::Relaxed), 0);
     assert_eq!(THREAD.wake_fd.load(Ordering::Relaxed), usize::MAX);
+}
+
+/// What the kernel says is the number of threads: a field of `/proc/self/stat`.
+fn stated_count() -> Option<usize> {
+    let text = std::fs::read_to_string("/proc/self/stat").expect("the kernel's file");
+    let (_, fields) = text.rsplit_once(')').expect("a name in front");
+    fields.split_ascii_whitespace().nth(17).and_then(|field| field.parse().ok())
+}
+
+/// Opening no file says the same. Threads of other tests come and go, so that the two must agree at
+/// some moment, with few threads and with more.
+#[test]
+fn the_links_of_a_folder_count_the_threads() {
+    wait_until(|| thread_count() == stated_count());
+    let more = 20;
+    let sleepers: std::vec::Vec<_> = (0..more)
+        .map(|_| std::thread::spawn(|| std::thread::sleep(Duration::from_millis(300))))
+        .collect();
+    assert!(thread_count().is_some_and(|count| count > more) && !is_one_left());
+    wait_until(|| thread_count() == stated_count());
+    sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("it returns"));
 }
 
 /// The thread keeps no capability that the main thread does not have, and loses none that it has.

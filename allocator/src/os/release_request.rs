@@ -16,8 +16,22 @@ static REQUESTED: AtomicU32 = AtomicU32::new(0);
 const RELEASE: u32 = 1;
 /// A thread of the allocator's own waits for a safe place to be started (`own_thread`).
 const START: u32 = 2;
-/// 1 while the background thread is awake and checks by itself.
-static SERVED: AtomicU32 = AtomicU32::new(0);
+/// What the background thread does: a [`Service`].
+static SERVED: AtomicU32 = AtomicU32::new(Service::None as u32);
+/// 1 from when a thread of the program's ended and left one at most until the background thread
+/// sees that.
+static ONE_LEFT: AtomicU32 = AtomicU32::new(0);
+
+/// What the background thread does for those who make requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// It does not exist, or begins or ends.
+    None,
+    /// It is awake, and checks by itself.
+    Awake,
+    /// It sleeps until it is woken.
+    Asleep,
+}
 
 /// Requests that memory is released.
 #[inline]
@@ -50,7 +64,7 @@ pub fn needs_attention() -> bool {
     // As in `is_unserved`.
     compiler_fence(Ordering::SeqCst);
     let requested = REQUESTED.load(Ordering::Relaxed);
-    requested != 0 && (requested & START != 0 || SERVED.load(Ordering::Relaxed) == 0)
+    requested != 0 && (requested & START != 0 || !is_awake())
 }
 
 /// Whether there is a request that the background thread will not see by itself. To be asked after
@@ -58,7 +72,13 @@ pub fn needs_attention() -> bool {
 /// other one pass a barrier between the same two flags (`background::worker`).
 pub fn is_unserved() -> bool {
     compiler_fence(Ordering::SeqCst);
-    is_pending() && SERVED.load(Ordering::Relaxed) == 0
+    is_pending() && !is_awake()
+}
+
+/// Whether the background thread is awake.
+#[inline]
+fn is_awake() -> bool {
+    SERVED.load(Ordering::Relaxed) == Service::Awake as u32
 }
 
 /// Calls of `note_free`.
@@ -93,7 +113,27 @@ pub fn withdraw() {
     REQUESTED.fetch_and(!RELEASE, Ordering::Relaxed);
 }
 
-/// Notes whether the background thread is awake and checks by itself.
-pub fn set_served(served: bool) {
-    SERVED.store(u32::from(served), Ordering::Relaxed);
+/// Notes what the background thread does.
+pub fn set_served(service: Service) {
+    SERVED.store(service as u32, Ordering::Relaxed);
+}
+
+/// Notes that a thread of the program's ends, and that one at most is left that has a cache.
+/// Returns whether the background thread sleeps and has to be woken for that: by the same order as
+/// in `is_unserved` it does not go to sleep over it.
+pub fn note_one_left() -> bool {
+    ONE_LEFT.store(1, Ordering::Relaxed);
+    compiler_fence(Ordering::SeqCst);
+    SERVED.load(Ordering::Relaxed) == Service::Asleep as u32
+}
+
+/// Whether `note_one_left` was called since `take_one_left`.
+pub fn is_one_left() -> bool {
+    ONE_LEFT.load(Ordering::Relaxed) != 0
+}
+
+/// Whether `note_one_left` was called since the last call. For the background thread, before it
+/// looks.
+pub fn take_one_left() -> bool {
+    is_one_left() && ONE_LEFT.swap(0, Ordering::Relaxed) != 0
 }

@@ -1,4 +1,4 @@
-//! The thread slot: seven words of thread-local storage.
+//! The thread slot: eight words of thread-local storage.
 //!
 //! 1. The cache that the thread pops objects from.
 //! 2. The class of its latest hot allocation.
@@ -7,6 +7,7 @@
 //! 5. The ranks of the locks that it holds (debug builds check them).
 //! 6. Its own cache, whatever the other words say.
 //! 7. The tag that its samples are attributed to (`profile::labels`).
+//! 8. Whether the program put it under a filter of system calls (`filter`).
 //!
 //! The first, third and fourth name the same cache, except in a thread that samples: there the
 //! third has another address that leads to it, and the fourth names a cache that is full
@@ -15,7 +16,7 @@
 //! They live in ELF thread-local storage in the *initial-exec* model and are reached by inline
 //! assembly, for three reasons: `#[thread_local]` is not stable; `thread_local!` in a shared
 //! library calls `__tls_get_addr`, which may itself call `malloc`; and this is two instructions.
-//! Static TLS of 56 bytes fits the surplus that glibc keeps for libraries opened at run time.
+//! Static TLS of 64 bytes fits the surplus that glibc keeps for libraries opened at run time.
 //!
 //! The first, third and fourth word start as the address of `EMPTY`, which the thread-cache tier
 //! defines: a cache whose every magazine is both empty and full, so fast paths never check whether
@@ -35,13 +36,14 @@ global_asm!(
     ".globl stratalloc_thread_slot_0_1",
     ".hidden stratalloc_thread_slot_0_1",
     ".type stratalloc_thread_slot_0_1, @object",
-    ".size stratalloc_thread_slot_0_1, 56",
+    ".size stratalloc_thread_slot_0_1, 64",
     "stratalloc_thread_slot_0_1:",
     ".hidden stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
     ".quad 0",
     ".quad stratalloc_empty_cache_0_1",
     ".quad stratalloc_empty_cache_0_1",
+    ".quad 0",
     ".quad 0",
     ".quad 0",
     ".quad 0",
@@ -220,7 +222,7 @@ pub fn set_pop(pop: *mut u8) {
 /// # Safety
 /// The thread whose slot it is has not ended.
 pub unsafe fn write(slot: *mut usize, pop: *mut u8, push: *mut u8, push_sized: *mut u8) {
-    // SAFETY: the slot has seven words, and the caller says that its thread has not ended.
+    // SAFETY: the slot has eight words, and the caller says that its thread has not ended.
     // Volatile: whole words, all written before what follows, as the slot's thread may run at the
     // same time.
     unsafe {
@@ -269,35 +271,35 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
 
 /// The fifth word: a bit per rank of lock that the thread holds.
 pub fn held_ranks() -> usize {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(4).read() }
 }
 
 /// Writes the fifth word.
 pub fn set_held_ranks(ranks: usize) {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(4).write(ranks) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.
 pub fn own() -> *mut u8 {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().read() }
 }
 
 /// Writes the sixth word.
 pub fn set_own(value: *mut u8) {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(5).cast::<*mut u8>().write(value) }
 }
 
 /// The seventh word: the tag of the thread's samples.
 pub fn tag() -> usize {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(6).read() }
 }
@@ -305,9 +307,23 @@ pub fn tag() -> usize {
 /// Writes the seventh word. Returns what it was.
 #[inline]
 pub fn swap_tag(value: usize) -> usize {
-    // SAFETY: the slot has seven words and is there as long as its thread, the calling one, runs.
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
     unsafe { slot().add(6).replace(value) }
+}
+
+/// The eighth word: whether the thread is known to be in the program's sandbox (`filter`).
+pub fn is_sandboxed() -> bool {
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe { slot().add(7).read() != 0 }
+}
+
+/// Writes the eighth word: the thread is in the program's sandbox from now on.
+pub fn set_sandboxed() {
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe { slot().add(7).write(1) }
 }
 
 /// The thread pointer: an address that no other thread of the process has.

@@ -21,7 +21,7 @@ use crate::base::steps;
 use crate::central::{CENTRAL, SharedTier};
 use crate::config::PAGE_SIZE;
 use crate::os::linux::{barrier_everywhere, thread_number};
-use crate::os::{libc_calls, own_thread, pthread, thread_slot};
+use crate::os::{libc_calls, own_thread, pthread, release_request, thread_slot};
 use crate::page::metadata::METADATA;
 use crate::page_heap::PAGE_HEAP;
 use crate::policy::HARDENED;
@@ -160,9 +160,12 @@ unsafe extern "C" fn thread_exit(cache: *mut c_void) {
         return;
     }
     retire(cache, Retirement::Pool);
-    if registry::lock().live_count == 0 {
+    let left = registry::count();
+    if left == 0 {
         registry::set_last_has_ended(true);
         own_thread::see_off_all(SEE_OFF_MS);
+    } else if left == 1 && release_request::note_one_left() {
+        own_thread::wake_all();
     }
 }
 

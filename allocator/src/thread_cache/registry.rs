@@ -261,6 +261,22 @@ pub fn shards_are_sound() -> bool {
         && registry.shards.awake() == shards::awake()
 }
 
+/// A number that changes when a thread gets a cache (and at other times), for `note_one_left`.
+pub fn births() -> usize {
+    REGISTRY.lock().births
+}
+
+/// Notes that the program has one thread left, which the caller found out after `births` returned
+/// `births`. Returns whether it did: not if a thread has come since, which counts as a second one.
+pub fn note_one_left(births: usize) -> bool {
+    let registry = REGISTRY.lock();
+    let is_so = registry.births == births;
+    if is_so {
+        libc_calls::note_one_left();
+    }
+    is_so
+}
+
 /// Number of threads with a cache.
 pub fn count() -> usize {
     REGISTRY.lock().live_count

@@ -4,7 +4,7 @@
 //!
 //! A thread that frees pages does so under the page heap's lock, and makes a request. The ends of
 //! slow paths see the request, and wake the background thread if it said that it does not look by
-//! itself (`attend`).
+//! itself (`attend`). So does a thread that ends and leaves one (`birth::thread_exit`).
 //!
 //! The flags are relaxed in production: a request may be seen a moment late, by the next slow path
 //! of any thread. The model has no later slow path, so two barriers stand where a thread writes one
@@ -19,6 +19,9 @@ use loom::thread;
 struct Worker {
     /// The page heap's lock, and free pages that nobody has looked at.
     heap: Lock<usize, Kernel>,
+    /// The registry's lock, and how many threads of the program's it lists.
+    registry: Lock<usize, Kernel>,
+    one_left: AtomicUsize,
     requested: AtomicUsize,
     served: AtomicUsize,
     state: AtomicUsize,
@@ -34,6 +37,8 @@ impl Worker {
     fn new() -> Arc<Self> {
         Arc::new(Self {
             heap: Lock::new(Rank::PageHeap, 0),
+            registry: Lock::new(Rank::Registry, 2),
+            one_left: AtomicUsize::new(0),
             requested: AtomicUsize::new(0),
             served: AtomicUsize::new(1),
             state: AtomicUsize::new(NONE),
@@ -67,11 +72,34 @@ impl Worker {
         *self.heap.lock() = 0;
     }
 
+    /// The end of a thread (`birth::thread_exit`, `release_request::note_one_left`).
+    fn leave(&self) {
+        let left = {
+            let mut count = self.registry.lock();
+            *count -= 1;
+            *count
+        };
+        if left == 1 {
+            self.one_left.store(1, Ordering::Relaxed);
+            fence(Ordering::SeqCst);
+            if self.served.load(Ordering::Relaxed) == 0 {
+                self.wakes.fetch_add(1, Ordering::Relaxed);
+                Kernel::wake_one(&self.wakes);
+            }
+        }
+    }
+
+    /// `release_request::take_one_left`.
+    fn take_one_left(&self) -> bool {
+        self.one_left.load(Ordering::Relaxed) != 0 && self.one_left.swap(0, Ordering::Relaxed) != 0
+    }
+
     /// `sleep_until_asked`.
     fn sleep_until_asked(&self, seen: u32) {
         self.served.store(0, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if self.requested.load(Ordering::Relaxed) == 0 {
+        if self.requested.load(Ordering::Relaxed) == 0 && self.one_left.load(Ordering::Relaxed) == 0
+        {
             Kernel::wait(&self.wakes, seen);
         }
         self.served.store(1, Ordering::Relaxed);
@@ -131,6 +159,30 @@ fn no_request_is_slept_through() {
         worker.attend();
         sleeper.join().unwrap();
         assert_eq!(*worker.heap.lock(), 0, "pages that nobody looked at");
+    });
+}
+
+/// Property: a thread that goes to sleep without a limit is woken when the program's last second
+/// thread ends at that moment. An end that is slept through is a deadlock, which loom reports.
+#[test]
+fn no_end_of_the_last_second_thread_is_slept_through() {
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
+        let worker = Worker::new();
+        let sleeper = {
+            let worker = worker.clone();
+            thread::spawn(move || {
+                let has_noticed = worker.take_one_left();
+                let seen = worker.wakes.load(Ordering::Relaxed);
+                if !has_noticed {
+                    worker.sleep_until_asked(seen);
+                }
+                assert_eq!(*worker.registry.lock(), 1, "awake for nothing");
+            })
+        };
+        worker.leave();
+        sleeper.join().unwrap();
     });
 }
 
