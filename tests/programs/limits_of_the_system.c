@@ -226,6 +226,47 @@ static void refused_calls(void) {
     }
 }
 
+static void *no_work(void *argument) { return argument; }
+
+/* Calls that would start the thread that gives memory back, in a process that may have no more threads. */
+static void keep_errno_where_no_thread_starts(void (*refuse_threads)(void)) {
+    static void *blocks[64];
+    pthread_attr_t small;
+    pthread_t thread;
+    for (size_t i = 0; i < 64; i++) CHECK(blocks[i] = memset(malloc(MIB), 1, MIB), "a mebibyte");
+    /* Now that it has threads, the thread would be started. The C library keeps this one's stack for the next that has the
+     * same size. */
+    CHECK(pthread_attr_init(&small) == 0 && pthread_attr_setstacksize(&small, 64 * KIB) == 0, "attributes");
+    CHECK(pthread_create(&thread, &small, no_work, NULL) == 0 && pthread_join(thread, NULL) == 0, "thread");
+    refuse_threads();
+    CHECK(pthread_create(&thread, NULL, no_work, NULL) != 0, "a thread was made");
+    for (size_t i = 0; i < 64; i++) {
+        void *block;
+        errno = 4242;
+        free(blocks[i]);
+        CHECK(errno == 4242, "free number %zu set errno to %d", i, errno);
+        CHECK(block = malloc(10000 * i), "%zu bytes", 10000 * i);
+        CHECK(block = realloc(block, 20000 * i + 1), "%zu bytes", 20000 * i + 1);
+        CHECK(errno == 4242, "calls that succeed set errno to %d, %zu frees later", errno, i);
+        free(block);
+        CHECK(errno == 4242, "free set errno to %d, %zu frees later", errno, i);
+        usleep(50000);
+    }
+}
+
+static void refuse_clone(void) {
+    struct sock_filter code[] = {LOAD, REFUSE(SYS_clone, EAGAIN), REFUSE(SYS_clone3, EAGAIN),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    filter(code, sizeof code / sizeof *code);
+}
+static void errno_without_threads(void) { keep_errno_where_no_thread_starts(refuse_clone); }
+
+/* Stacks of threads, which are longer than anything that is asked for here, find no room. */
+static void leave_no_stacks(void) {
+    limit(RLIMIT_AS, used(0) + 128 * KIB);
+}
+static void errno_without_stacks(void) { keep_errno_where_no_thread_starts(leave_no_stacks); }
+
 /* As a unit of systemd refuses them (`SystemCallFilter=@system-service` and `~@privileged @resources`, which Debian's
  * redis-server.service has): whoever calls one is ended. */
 static void put_up_filter_of_a_service(void) {
@@ -316,6 +357,8 @@ static const struct test_case cases[] = {
     {"locked_memory", locked_memory},
     {"seccomp_strict", seccomp_strict},
     {"seccomp_filter_of_glibc", seccomp_filter_of_glibc},
+    {"errno_without_threads", errno_without_threads},
+    {"errno_without_stacks", errno_without_stacks},
     {"filter_of_a_service", filter_of_a_service},
     {"filter_of_a_service_from_the_start", filter_of_a_service_from_the_start},
     {"refused_calls", refused_calls},

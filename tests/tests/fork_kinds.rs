@@ -103,6 +103,14 @@ fn fork_beside_threads_inside_streams_does_not_deadlock() {
     }
 }
 
+/// Locks know threads by numbers, and a thread that forks passes the locks that it has taken: so no
+/// two threads have one number, wherever their stacks lie.
+#[test]
+fn no_thread_passes_for_the_one_that_forks() {
+    run_case("fork_far_stacks.c", Link::Preload, &[], "");
+    run_case("fork_far_stacks.c", Link::Static, &[], "");
+}
+
 /// What a thread of the parent's was giving back is free in the child, which does not have that
 /// thread.
 #[test]

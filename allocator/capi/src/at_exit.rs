@@ -3,13 +3,12 @@
 //! calls `exit`, where nothing has looked at it yet. The option `verify_at_exit` switches the check
 //! off.
 
-use allocator::internal::{front, profile, trace};
+use allocator::internal::front;
 
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 extern "C" fn verify() {
     front::verify_at_exit();
-    profile::report::at_exit();
-    trace::finish();
+    front::report_at_exit();
 }
 
 /// Run by the dynamic loader after the program's own destructors, and by `exit` in static programs.

@@ -56,6 +56,15 @@ unsafe fn look(lock: &dyn ForkLock, interrupted: &mut bool) {
     *interrupted |= lock.is_callers();
 }
 
+/// Whether the calling thread holds a lock, which it gives up only when a signal handler returns:
+/// the handler that runs now has interrupted the holder. Reads a word of each lock.
+pub fn is_interrupted() -> bool {
+    // SAFETY: `look` reads a word of each lock, and asks nothing of its caller.
+    let mut look = unsafe { LockVisitor::new(look, false) };
+    for_each_lock(&mut look);
+    look.interrupted
+}
+
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe fn acquire(lock: &dyn ForkLock, interrupted: &mut bool) {
     lock.acquire_for_fork(*interrupted);
@@ -80,10 +89,7 @@ unsafe fn reset(lock: &dyn ForkLock, _: &mut bool) {
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
 unsafe extern "C" fn prepare() {
     stdio_lock::acquire();
-    // SAFETY: `look` reads a word of each lock, and asks nothing of its caller.
-    let mut look = unsafe { LockVisitor::new(look, false) };
-    for_each_lock(&mut look);
-    let interrupted = look.interrupted;
+    let interrupted = is_interrupted();
     let room = if interrupted { 0 } else { cow_state::room() };
     // SAFETY: `acquire` waits for each lock, and asks nothing of its caller either.
     for_each_lock(&mut unsafe { LockVisitor::new(acquire, interrupted) });

@@ -67,7 +67,7 @@ mod tests;
 #[cfg(all(test, not(feature = "hardened")))]
 mod mark_tests;
 
-pub use at_exit::{verify_at_exit, verify_own_cache};
+pub use at_exit::{report_at_exit, verify_at_exit, verify_own_cache};
 pub use memory_pressure::reclaim;
 pub use realloc::{known_size, known_size_on_shared_page, reallocate_known, stays};
 

@@ -293,12 +293,14 @@ impl Futex for Linux {
         sleep_ms(1);
     }
 
-    /// By the thread pointer, of whose address 30 bits matter: what is behind it are at least 64
-    /// bytes of the C library's, so the lowest bits tell no threads apart, and only such whose
-    /// stacks are an exact multiple of 64 GiB apart have the same number.
+    /// By the thread pointer: what is behind it are at least 64 bytes of the C library's, so the
+    /// lowest bits tell no threads apart. The highest are folded onto those above the lowest, as
+    /// stacks may lie whole numbers of gigabytes apart. Only threads whose stacks are 64 GiB and
+    /// 128 bytes apart, or as many times both, may have the same number.
     #[inline]
     fn thread() -> u32 {
-        (thread_slot::thread_pointer() >> 4) as u32 & !3 | 4
+        let pointer = thread_slot::thread_pointer();
+        (pointer >> 4 ^ pointer >> 33) as u32 & !3 | 4
     }
 
     #[inline]

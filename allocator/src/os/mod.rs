@@ -5,8 +5,8 @@
 //!   which tests let fail through `faults`.
 //! * `auxv`, `vdso`, `cgroup`: what the kernel says about the process, its clock and its limits.
 //! * `thread_slot`: the words that each thread has. `filter`: whether it is in a sandbox.
-//! * `elf` (above all others, as `auxv` uses it), `own_libc`, `pin`, `caller`, `stdio_lock`,
-//!   `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
+//! * `elf` (above all others, as `auxv` uses it), `own_libc`, `errno`, `pin`, `caller`,
+//!   `stdio_lock`, `libc_calls`, `pthread`, `reentry`: the dynamic linker and the C library.
 //! * `release_request`, `own_thread`: what a thread of the allocator's own is woken for, and the
 //!   thread.
 //!
@@ -41,6 +41,8 @@ pub mod linux;
 pub mod guard_page;
 
 pub mod own_libc;
+
+mod errno;
 mod pin;
 
 pub mod caller;

@@ -14,6 +14,7 @@
 //! into a sandbox (`filter`).
 
 use super::contract::Os;
+use super::errno;
 use super::files::{File, look_at, write_all};
 use super::filter;
 use super::libc_calls::{self, PthreadAttr};
@@ -301,6 +302,8 @@ fn create(body: Body) -> bool {
     if super::faults::fails(super::faults::Kind::Clone) {
         return false;
     }
+    // The caller may be in `free`.
+    let _errno = errno::keep();
     let mut before: SignalSet = 0;
     set_mask(libc::SIG_SETMASK, &!LIBC_SIGNALS, Some(&mut before));
     let made = [STACK_BYTES, STACK_BYTES_MOST].into_iter().any(|stack| {

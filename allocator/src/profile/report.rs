@@ -11,6 +11,7 @@ use super::mode::{Mode, mode};
 use super::output_file::{Path, create, with_pid};
 use super::sampler::COUNT_UNIT;
 use super::{dump, stacks};
+use crate::base::fatal::say;
 use crate::os::files::{File, Output, mapped_at};
 use crate::os::{process, stdio_lock};
 use crate::parameters::{self, Id, LeakReport, TextId, text};
@@ -22,9 +23,10 @@ use core::ptr;
 /// Groups that the report without names shows.
 const PLAIN_GROUPS: usize = 20;
 
-/// Writes the report, once in the life of a process, if it was asked for.
+/// Writes the report, once in the life of a process, if it was asked for. If it is not possible, as
+/// a signal handler that interrupted the allocator has called `exit`, says so.
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
-pub fn at_exit() {
+pub fn at_exit(is_possible: bool) {
     static DONE: AtomicU32 = AtomicU32::new(0);
     let format = parameters::get(Id::LeakReport);
     let is_wanted = [LeakReport::On, LeakReport::Json, LeakReport::Unreachable]
@@ -32,7 +34,13 @@ pub fn at_exit() {
         .any(|wanted| wanted as usize == format);
     // Relaxed: nothing but the answer depends on it.
     if is_wanted && mode() == Mode::Trace && DONE.swap(1, Ordering::Relaxed) == 0 {
-        write(format);
+        if is_possible {
+            write(format);
+        } else {
+            say(format_args!(
+                "no leak report: a signal handler that interrupted the allocator called exit"
+            ));
+        }
     }
     leave(REPORTED);
 }

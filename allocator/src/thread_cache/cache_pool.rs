@@ -79,6 +79,11 @@ pub fn contains(class: SizeClass, search: &mut Search) -> bool {
     false
 }
 
+/// Whether there is no cache in the pool.
+pub fn is_empty() -> bool {
+    registry::lock().pool.count == 0
+}
+
 /// Empties the caches in the pool: all, or those that no thread took since the last call
 /// (`unneeded`). Returns how many those were.
 pub fn empty(unneeded: bool) -> usize {
