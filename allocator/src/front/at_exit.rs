@@ -41,9 +41,18 @@ fn would_wait() -> bool {
 }
 
 /// The leak report and the end of a trace, where they are wanted.
+#[inline(always)]
 pub fn report_at_exit() {
-    let is_watched = matches!(mode(), Mode::Trace | Mode::Record);
-    let is_interrupted = is_watched && fork::is_interrupted();
+    if matches!(mode(), Mode::Trace | Mode::Record) {
+        report_watched();
+    }
+}
+
+/// Apart from the above, which every process runs.
+#[cold]
+#[inline(never)]
+fn report_watched() {
+    let is_interrupted = fork::is_interrupted();
     profile::report::at_exit(!is_interrupted);
     // The file of a trace is whole at any time, but for its length.
     if !is_interrupted {

@@ -25,7 +25,6 @@ const PLAIN_GROUPS: usize = 20;
 
 /// Writes the report, once in the life of a process, if it was asked for. If it is not possible, as
 /// a signal handler that interrupted the allocator has called `exit`, says so.
-#[unsafe(link_section = ".text.hot.stratalloc_small")]
 pub fn at_exit(is_possible: bool) {
     static DONE: AtomicU32 = AtomicU32::new(0);
     let format = parameters::get(Id::LeakReport);
