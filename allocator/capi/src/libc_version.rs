@@ -4,6 +4,7 @@ use core::arch::asm;
 use core::ffi::{CStr, c_char};
 
 /// Whether it is glibc.
+#[cfg(not(feature = "prefixed"))]
 pub fn is_glibc() -> bool {
     version_function() != 0
 }
