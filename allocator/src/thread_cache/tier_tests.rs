@@ -137,9 +137,10 @@ fn limits_of_one_of_many_threads_grow_while_it_comes_often_and_only_then() {
 }
 
 /// Next to nothing is in use: each free empties some magazines, among them at times the one that
-/// the object comes to.
+/// the object comes to. The hardened build's caches stay as they are.
+#[cfg(not(feature = "hardened"))]
 #[test]
-fn caches_that_ebb_are_emptied_class_by_class_while_objects_come() {
+fn caches_that_wind_down_are_emptied_class_by_class_while_objects_come() {
     let sizes = [16, 64, 256, 1024];
     let mut thread = Thread::new(&sizes);
     for size in sizes {

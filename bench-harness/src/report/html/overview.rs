@@ -50,8 +50,11 @@ fn axes(x: &LogAxis, y: &LogAxis) -> String {
     let mut content = String::new();
     for tick in x.ticks() {
         let class = if tick == 1.0 { "one" } else { "grid" };
-        content += &line((x.place(tick), TOP), (x.place(tick), BOTTOM), class);
-        content += &text(x.place(tick), BOTTOM + 18.0, Anchor::Middle, "tick", &short(tick));
+        let at = x.place(tick);
+        content += &line((at, TOP), (at, BOTTOM), class);
+        // On a narrow screen letters are larger than the margin.
+        let anchor = if at > RIGHT - 20.0 { Anchor::End } else { Anchor::Middle };
+        content += &text(at, BOTTOM + 18.0, anchor, "tick", &short(tick));
     }
     for tick in y.ticks() {
         let class = if tick == 1.0 { "one" } else { "grid" };
