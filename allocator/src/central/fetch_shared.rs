@@ -5,7 +5,6 @@
 
 use super::all_classes::Central;
 use super::chain::Chain;
-use super::convert;
 use super::shards::Fetcher;
 use super::shared_pages::SHARED_PAGES;
 use super::span_source::{PageHeapSource, SpanSource};
@@ -45,7 +44,7 @@ impl Central {
     /// shared.
     #[cold]
     #[inline(never)]
-    pub(super) fn fetch_of_leftovers(
+    fn fetch_of_leftovers(
         &self,
         source: &PageHeapSource,
         class: SizeClass,
@@ -53,9 +52,7 @@ impl Central {
         request: usize,
     ) -> Chain {
         // A span of one page goes wherever such a page would.
-        let is_of_use = class.info().pages > 1
-            && convert::may_share(class)
-            && parameters::get(Id::SharePages) != 0;
+        let is_of_use = class.info().pages > 1 && parameters::get(Id::SharePages) != 0;
         if !is_of_use {
             return Chain::EMPTY;
         }

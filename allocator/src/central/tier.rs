@@ -190,7 +190,7 @@ impl Central {
         }
         if unlikely(chain.is_empty()) {
             // No memory is left: whatever there is.
-            return self.fetch_last(&source, class, &fetcher, request);
+            return self.pop_any(class);
         }
         chain
     }
@@ -254,22 +254,11 @@ impl Central {
         Chain::EMPTY
     }
 
-    /// Where no span can be had: any magazine of the transfer cache, or else what lies free between
-    /// used pages. Empty if there is neither.
+    /// Any magazine of the transfer cache. Empty if there is none.
     #[cold]
     #[inline(never)]
-    fn fetch_last(
-        &self,
-        source: &PageHeapSource,
-        class: SizeClass,
-        fetcher: &Fetcher,
-        request: usize,
-    ) -> Chain {
-        let any = self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL);
-        if !any.is_empty() {
-            return any;
-        }
-        self.fetch_of_leftovers(source, class, fetcher, request)
+    fn pop_any(&self, class: SizeClass) -> Chain {
+        self.transfer[class.index()].pop(class, &self.transfer_budget, ShardSet::ALL)
     }
 
     /// A magazine of the transfer cache that is one too many for its shard to fetch it, for a
