@@ -220,6 +220,7 @@ fn is_needless(watch: &mut Watch) -> bool {
 /// stay.
 fn give_back_what_is_idle() {
     if parameters::get(Id::DecayMs) <= DECAY_MS as usize {
+        while HARDENED && guard_pages::give_one_back() {}
         Pass::new(Goal::NothingIdle).run();
         cache_pool::empty(true);
         give_back_due_pages();
