@@ -1,6 +1,6 @@
 /* When the last second thread of a program has ended, the program is one without threads again (`single_threaded.c`):
  * within two seconds it has one thread, its own calls give memory back, and threads that it makes later have the
- * allocator's beside them again. Threads may end in any way, and the allocator's keeps no process alive. */
+ * background thread beside them again. Threads may end in any way, and it keeps no process alive. */
 #include "background.h"
 
 #include <sys/prctl.h>
@@ -62,7 +62,7 @@ static void calls_give_back(void) {
     burst_free_rest(&own);
 }
 
-/* Much stays in use, so that the allocator's thread would sleep rather than end. */
+/* Much stays in use, so that the background thread would sleep rather than end. */
 static void hold_much(void) { burst_allocate(&burst, 20, SMALL); }
 
 static void a_program_whose_threads_have_ended_keeps_one(void) {
@@ -84,7 +84,7 @@ static void *wait_and_end(void *argument) {
     return argument;
 }
 
-/* The allocator's thread has long gone to sleep when the other one ends. */
+/* The background thread has long gone to sleep when the other one ends. */
 static void it_wakes_up_for_the_end_of_the_last_one(void) {
     pthread_t thread;
     hold_much();
@@ -149,7 +149,7 @@ static void threads_made_again_bring_it_back(void) {
 }
 
 /* What is freed right after the last one has ended goes back though no call comes any more: it is given back before the
- * allocator's thread ends. So much is in use that `free` does not give back by itself. */
+ * background thread ends. So much is in use that `free` does not give back by itself. */
 static void what_is_idle_goes_back_before_it_ends(void) {
     struct burst kept = {0}, freed = {0};
     pthread_t thread;
@@ -179,7 +179,7 @@ static void what_is_to_stay_for_longer_stays(void) {
     CHECK(burst_left(&freed) > 50, "%zu %% left", burst_left(&freed));
 }
 
-/* One that makes threads all the time has the same thread of the allocator's throughout. */
+/* One that makes threads all the time has the same background thread throughout. */
 static void a_program_that_makes_threads_all_the_time_keeps_it(void) {
     long thread, begun;
     hold_much();
@@ -208,7 +208,7 @@ static void *leave_by_the_kernel(void *argument) {
     return argument;
 }
 
-/* Found when the allocator's thread comes to look, as it does while the program calls. */
+/* Found when the background thread comes to look, as it does while the program calls. */
 static void an_end_that_nobody_hears_of_is_found(void) {
     struct burst more = {0};
     hold_much();

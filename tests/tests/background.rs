@@ -239,7 +239,7 @@ fn run_to_its_end(program: Command, most: i64) -> Finished {
 }
 
 /// A thread may end by the system call alone, so that nobody hears of it. Where the last one does,
-/// a second after the main one, the process ends all the same, while the allocator's thread has
+/// a second after the main one, the process ends all the same, while the background thread has
 /// something to do.
 #[test]
 fn the_thread_outlives_no_thread_that_leaves_by_the_system_call() {

@@ -1,4 +1,4 @@
-//! Whether the program, which had threads, has one left: then the allocator's thread ends, and is
+//! Whether the program, which had threads, has one left: then the background thread ends, and is
 //! not started again before the program makes its next one. A process with two threads is refused
 //! calls such as `setns` and `unshare`, and a child that is made behind the C library's back finds
 //! locks that the other thread held.
@@ -8,7 +8,7 @@
 //! meanwhile. A program that makes threads all the time has one alone again and again; so it must
 //! have been so for a while.
 //!
-//! A [`Watch`] belongs to the allocator's thread, and lives as long.
+//! A [`Watch`] belongs to the background thread, and lives as long.
 
 use crate::os::{libc_calls, own_thread};
 use crate::thread_cache::registry;
@@ -52,7 +52,7 @@ impl Watch {
     }
 }
 
-/// For a call of the program that is about to start the allocator's thread: whether the program has
+/// For a call of the program that is about to start the background thread: whether the program has
 /// one thread left, and notes that then.
 ///
 /// Only where threads have allocated: before that, the C library may be making the first one at
