@@ -85,6 +85,14 @@ fn a_process_with_leaks_exits_with_the_status_that_is_asked_for() {
     assert!(bad.errors().contains("it takes 0 to 255"), "{bad}");
 }
 
+/// `exit` waits for no thread that uses a stream, and a process that has leaks does not either.
+#[test]
+fn a_process_with_leaks_does_not_wait_for_a_thread_that_reads() {
+    let options = "leak_report=1,leak_exit_code=23";
+    let finished = run_with("exit_beside_reader.c", None, Link::Preload, options);
+    assert_eq!((status(&finished), finished.text().as_str()), (Some(23), "end"), "{finished}");
+}
+
 /// A file in LeakSanitizer's format takes out stacks by function, source and library; one that is
 /// not in that format is named, and the report made without names.
 #[test]
