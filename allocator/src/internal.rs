@@ -26,6 +26,7 @@ pub use crate::base::fatal::abort;
 pub use crate::base::syscall;
 pub use crate::os::elf;
 pub use crate::os::linux::write_stderr;
+pub use crate::os::own_libc;
 
 #[cfg(feature = "faults")]
 pub use crate::os::faults;

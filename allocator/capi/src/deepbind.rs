@@ -27,7 +27,7 @@ use allocator::internal::elf::{Symbol, Symbols, dlsym};
 use allocator::internal::syscall::raw;
 use allocator::options;
 
-use crate::elf::LoadedObject;
+use crate::elf::{ForEachObject, LoadedObject};
 use crate::{aligned, extensions, libc_names, libc_version, standard};
 
 /// Run by the dynamic linker once all that the program needs is loaded.
@@ -87,9 +87,6 @@ fn for_each_function(mut visit: impl FnMut(&CStr, usize)) {
     visit(c"__libc_pvalloc", address_of!(libc_names::__libc_pvalloc));
 }
 
-type Visitor = unsafe extern "C" fn(&LoadedObject, usize, &mut Search) -> c_int;
-type ForEachObject = unsafe extern "C" fn(Visitor, &mut Search) -> c_int;
-
 /// What the walk over the loaded objects finds.
 struct Search {
     /// Whether an object imports a function that opens libraries.
@@ -125,7 +122,7 @@ extern "C" fn at_start() {
     }
     // SAFETY: the function's documented type, but for what the visitor's second and third argument
     // are called.
-    let walk = unsafe { mem::transmute::<usize, ForEachObject>(walk) };
+    let walk = unsafe { mem::transmute::<usize, ForEachObject<Search>>(walk) };
     let mut search = Search { opens: false, done: false };
     // SAFETY: the visitors take what `dl_iterate_phdr` passes: the object, a size, and the last
     // argument.

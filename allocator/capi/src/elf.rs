@@ -4,7 +4,7 @@
 //! The formats, and the search for a symbol by its name, are in the allocator's `os::elf`. This
 //! file reads mapped memory only; it calls nothing and owns nothing.
 
-use core::ffi::{CStr, c_char};
+use core::ffi::{CStr, c_char, c_int};
 use core::slice;
 
 use allocator::internal::elf::{DynamicEntry, Segment, Symbols, address_in, entries};
@@ -17,6 +17,13 @@ pub struct LoadedObject {
     segments: *const Segment,
     segment_count: u16,
 }
+
+/// The type of `dl_iterate_phdr`, with a visitor that is given a `T`. One that does not return 0
+/// ends the walk.
+pub type ForEachObject<T> = unsafe extern "C" fn(
+    unsafe extern "C" fn(&LoadedObject, usize, &mut T) -> c_int,
+    &mut T,
+) -> c_int;
 
 /// A relocation (`Elf64_Rela`).
 #[repr(C)]
@@ -35,6 +42,15 @@ const DT_JMPREL: usize = 23;
 const DT_RELACOUNT: usize = 0x6fff_fff9;
 
 impl LoadedObject {
+    /// The path of its file; empty for the program.
+    pub fn path(&self) -> &[u8] {
+        if self.name.is_null() {
+            return &[];
+        }
+        // SAFETY: the dynamic linker ends the path of a loaded object with a NUL.
+        unsafe { CStr::from_ptr(self.name) }.to_bytes()
+    }
+
     /// The headers of its segments.
     fn segments(&self) -> &[Segment] {
         if self.segments.is_null() {

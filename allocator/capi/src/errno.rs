@@ -5,13 +5,6 @@
 use core::ffi::{c_int, c_void};
 use core::ptr;
 
-/// Where the calling thread's `errno` is: no two threads that run have it at the same place.
-#[cfg(not(feature = "prefixed"))]
-pub fn address() -> usize {
-    // SAFETY: libc returns a pointer to the calling thread's own `errno`.
-    unsafe { libc::__errno_location() as usize }
-}
-
 /// Sets the calling thread's `errno`.
 pub fn set(value: c_int) {
     // SAFETY: libc returns a pointer to the calling thread's own `errno`, valid while it runs.

@@ -16,41 +16,45 @@
 //! virtual destructor, and the compiler passes the size of the type that it sees. Only hardened
 //! builds and guarded blocks hold the caller to it.
 
-use core::ffi::c_void;
+use core::ffi::{CStr, c_void};
 
 use allocator::internal::front;
 
 use crate::aligned::{self, DEFAULT_ALIGNMENT};
 use crate::new::{new, new_aligned, new_aligned_nothrow, new_nothrow};
-use crate::replaced::{self, Form};
+use crate::replaced::{self, AllKnown, Form, Known};
 
-/// Looks for the forms that others end in. Whether the program has replaced any. The addresses are
-/// those of our own functions: in a shared library they are reached without the dynamic linker.
-fn look() -> bool {
-    use Form::{
-        Delete, DeleteAligned, DeleteArray, DeleteArrayAligned, New, NewAligned, NewArray,
-        NewArrayAligned,
-    };
-    let look = replaced::look_for;
-    let (new, array) = (operator_new as *const (), operator_new_array as *const ());
-    let mut any = look(New, c"_Znwm", new, New);
-    any |= look(NewArray, c"_Znam", array, New);
-    let (new, array) = (operator_new_aligned as *const (), operator_new_array_aligned as *const ());
-    any |= look(NewAligned, c"_ZnwmSt11align_val_t", new, NewAligned);
-    any |= look(NewArrayAligned, c"_ZnamSt11align_val_t", array, NewAligned);
-    let (delete, array) = (operator_delete as *const (), operator_delete_array as *const ());
-    any |= look(Delete, c"_ZdlPv", delete, Delete);
-    any |= look(DeleteArray, c"_ZdaPv", array, Delete);
-    let delete = operator_delete_aligned as *const ();
-    let array = operator_delete_array_aligned as *const ();
-    any |= look(DeleteAligned, c"_ZdlPvSt11align_val_t", delete, DeleteAligned);
-    any |= look(DeleteArrayAligned, c"_ZdaPvSt11align_val_t", array, DeleteAligned);
-    any
+/// The forms that others end in.
+static FORMS: AllKnown = {
+    use Form::{Delete, DeleteAligned, New, NewAligned};
+    const fn form(name: &'static CStr, own: *const (), base: Form) -> Known {
+        Known { name, own, base }
+    }
+    [
+        form(c"_Znwm", operator_new as *const (), New),
+        form(c"_Znam", operator_new_array as *const (), New),
+        form(c"_ZnwmSt11align_val_t", operator_new_aligned as *const (), NewAligned),
+        form(c"_ZnamSt11align_val_t", operator_new_array_aligned as *const (), NewAligned),
+        form(c"_ZdlPv", operator_delete as *const (), Delete),
+        form(c"_ZdaPv", operator_delete_array as *const (), Delete),
+        form(c"_ZdlPvSt11align_val_t", operator_delete_aligned as *const (), DeleteAligned),
+        form(c"_ZdaPvSt11align_val_t", operator_delete_array_aligned as *const (), DeleteAligned),
+    ]
+};
+
+/// Run by the dynamic linker, before constructors of the program can make threads.
+#[used]
+#[unsafe(link_section = ".init_array.00002")]
+static AT_START: extern "C" fn() = at_start;
+
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+extern "C" fn at_start() {
+    replaced::decide(&FORMS);
 }
 
 /// The program's own function to end in for a form of ours, if there is one.
 fn find(form: Form) -> Option<*mut c_void> {
-    replaced::find(form, look)
+    replaced::find(form, &FORMS)
 }
 
 // What the forms do that the standard derives from others while one of those may be the program's:

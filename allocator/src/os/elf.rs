@@ -3,7 +3,8 @@
 //!
 //! Reads memory that the dynamic linker has mapped, and calls nothing. It owns nothing and takes no
 //! lock; each function says why what it reads stays mapped. Which objects there are is the business
-//! of `own_libc` (the linker's list) and of the C library's `deepbind` (`dl_iterate_phdr`).
+//! of `own_libc` (the linker's list) and of the C library's `deepbind` and `cxx_runtime`
+//! (`dl_iterate_phdr`).
 
 use core::ffi::{CStr, c_char, c_void};
 use core::mem;
@@ -105,6 +106,7 @@ pub fn address_in(base: usize, value: usize) -> usize {
     if value < base { base + value } else { value }
 }
 
+const DT_HASH: usize = 4;
 const DT_STRTAB: usize = 5;
 const DT_SYMTAB: usize = 6;
 const DT_GNU_HASH: usize = 0x6fff_fef5;
@@ -140,6 +142,8 @@ pub struct Symbols {
     symbols: *const Symbol,
     names: *const c_char,
     /// Null in objects that are linked with `--hash-style=sysv`.
+    gnu_hash: *const u32,
+    /// Null in objects that are linked with `--hash-style=gnu`.
     hash: *const u32,
 }
 
@@ -150,13 +154,14 @@ impl Symbols {
     /// # Safety
     /// As for [`entries`], and the object stays loaded while the symbols are used.
     pub unsafe fn of(load_address: usize, dynamic: *const DynamicEntry) -> Option<Self> {
-        let (mut symbols, mut names, mut hash) = (0, 0, 0);
+        let (mut symbols, mut names, mut gnu_hash, mut hash) = (0, 0, 0, 0);
         // SAFETY: the caller says that this is the dynamic section of an object that stays loaded.
         for [tag, value] in unsafe { entries(dynamic) } {
             match tag {
                 DT_SYMTAB => symbols = address_in(load_address, value),
                 DT_STRTAB => names = address_in(load_address, value),
-                DT_GNU_HASH => hash = address_in(load_address, value),
+                DT_GNU_HASH => gnu_hash = address_in(load_address, value),
+                DT_HASH => hash = address_in(load_address, value),
                 _ => {}
             }
         }
@@ -164,15 +169,17 @@ impl Symbols {
             load_address,
             symbols: symbols as *const Symbol,
             names: names as *const c_char,
+            gnu_hash: gnu_hash as *const u32,
             hash: hash as *const u32,
         })
     }
 
     /// The symbol of the function that the object defines as `name`, as other objects find it.
+    #[inline(never)]
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn function(&self, name: &CStr) -> Option<*const Symbol> {
-        if self.hash.is_null() {
-            return None;
+        if self.gnu_hash.is_null() {
+            return self.function_by_hash(name);
         }
         let step = |hash: u32, &byte: &u8| hash.wrapping_mul(33).wrapping_add(u32::from(byte));
         let hash = name.to_bytes().iter().fold(5381, step);
@@ -181,18 +188,22 @@ impl Symbols {
         // symbol, of which the lowest bit ends a chain. The dynamic linker uses the table for this
         // loaded object, so it is sound, and every symbol of a chain has a name among the names.
         unsafe {
-            let (buckets, first) = (self.hash.read(), self.hash.add(1).read());
-            let filter = self.hash.add(2).read() as usize;
-            let heads = self.hash.add(4 + 2 * filter);
+            let (buckets, first) = (self.gnu_hash.read(), self.gnu_hash.add(1).read());
+            let (words, shift) = (self.gnu_hash.add(2).read(), self.gnu_hash.add(3).read());
+            let filter = self.gnu_hash.add(4);
+            // Most names are none of the object's, and the filter alone says so.
+            let word = filter.add(2 * (hash / 64 % words.max(1)) as usize).cast::<u64>();
+            let both = 1_u64 << (hash % 64) | 1 << (hash.wrapping_shr(shift) % 64);
+            if words > 0 && word.read_unaligned() & both != both {
+                return None;
+            }
+            let heads = filter.add(2 * words as usize);
             let chains = heads.add(buckets as usize);
             let mut index = heads.add((hash % buckets.max(1)) as usize).read();
             while buckets > 0 && index >= first {
                 let found = chains.add((index - first) as usize).read();
                 let symbol = self.symbols.add(index as usize);
-                if found | 1 == hash | 1
-                    && (*symbol).is_defined_function()
-                    && self.name(symbol) == name
-                {
+                if found | 1 == hash | 1 && self.is_function(symbol, name) {
                     return Some(symbol);
                 }
                 if found & 1 != 0 {
@@ -202,6 +213,59 @@ impl Symbols {
             }
         }
         None
+    }
+
+    /// The same by the older kind of table.
+    #[cold]
+    fn function_by_hash(&self, name: &CStr) -> Option<*const Symbol> {
+        if self.hash.is_null() {
+            return None;
+        }
+        let step = |hash: u32, &byte: &u8| {
+            let hash = (hash << 4).wrapping_add(u32::from(byte));
+            (hash ^ hash >> 28 << 4) & 0x0fff_ffff
+        };
+        let hash = name.to_bytes().iter().fold(0, step);
+        // SAFETY: the layout of a hash table: numbers of buckets and of symbols, the first symbol
+        // of each bucket, and the next one for each symbol; 0 ends a chain. The dynamic linker uses
+        // the table for this loaded object, so it is sound, and every symbol of a chain has a name
+        // among the names.
+        unsafe {
+            let buckets = self.hash.read();
+            let heads = self.hash.add(2);
+            let nexts = heads.add(buckets as usize);
+            let mut index =
+                if buckets > 0 { heads.add((hash % buckets) as usize).read() } else { 0 };
+            while index != 0 {
+                let symbol = self.symbols.add(index as usize);
+                if self.is_function(symbol, name) {
+                    return Some(symbol);
+                }
+                index = nexts.add(index as usize).read();
+            }
+        }
+        None
+    }
+
+    /// The same symbols, to be found by the older kind of table; `None` without one.
+    #[cfg(test)]
+    pub fn by_hash_alone(&self) -> Option<Self> {
+        (!self.hash.is_null()).then_some(Self { gnu_hash: core::ptr::null(), ..*self })
+    }
+
+    /// Whether the symbol is that of a function that the object defines as `name`.
+    ///
+    /// # Safety
+    /// `symbol` is one of this object's symbols.
+    unsafe fn is_function(&self, symbol: *const Symbol, name: &CStr) -> bool {
+        // SAFETY: the caller says that it is one of the object's symbols.
+        unsafe { (*symbol).is_defined_function() && self.name(symbol) == name }
+    }
+
+    /// The address of the function that the object defines as `name`.
+    pub fn address(&self, name: &CStr) -> Option<usize> {
+        // SAFETY: a symbol of the loaded object.
+        self.function(name).map(|symbol| unsafe { self.load_address + (*symbol).value })
     }
 
     /// The symbol with this number.

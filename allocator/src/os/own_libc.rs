@@ -1,4 +1,5 @@
-//! Functions of the C library itself, whatever other object defines their names.
+//! Functions of the C library itself, whatever other object defines their names; and the other way
+//! round, functions that other objects define by names of ours.
 //!
 //! Only the C library can do some things: report the end of a thread, call back around a `fork`,
 //! start a thread. Called by name, such a function may be one that the program or a preloaded
@@ -12,7 +13,8 @@
 //! not in it; that object uses the names as they were linked, as static programs and those of other
 //! C libraries do.
 //!
-//! No locks, no memory. `libc_calls`, `pthread` and `stdio_lock` name the functions.
+//! No locks, neither ours nor the dynamic linker's, and no memory. `libc_calls`, `pthread` and
+//! `stdio_lock` name the functions.
 
 use super::elf::{DynamicEntry, Symbols, extent_at, own_dynamic, weak_address};
 use crate::sync::{AtomicUsize, Ordering};
@@ -141,6 +143,42 @@ pub fn extents(of_threads: usize) -> Option<[Range<usize>; EXTENTS]> {
     ])
 }
 
+/// Writes to `found`, for each of `names`, the function that it leads to in the first object that
+/// defines it, among those that stand before this one: 0 if there is none. So it is, too, if this
+/// object does not export the name: then all calls of its function are this object's own. Returns
+/// whether this object is in the list; it is not in static programs.
+///
+/// The list is the order in which names are looked up, but for objects that were opened without
+/// `RTLD_GLOBAL`, whose functions only those that opened them find. To be called while the dynamic
+/// linker is at work on this object: then no other object is closed.
+#[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc_small")]
+pub fn functions_before_this_object(names: &[&CStr], found: &mut [usize]) -> bool {
+    let own = own_dynamic();
+    found.fill(0);
+    for object in objects() {
+        let is_own = !own.is_null() && object.dynamic == own;
+        if is_own && found.iter().all(|&found| found == 0) {
+            return true;
+        }
+        if let Some(symbols) = object.symbols() {
+            for (found, name) in found.iter_mut().zip(names) {
+                // The first one counts, and none does unless this object has the name, too.
+                if is_own || *found == 0 {
+                    let address = symbols.address(name).unwrap_or(0);
+                    if !is_own || address == 0 {
+                        *found = address;
+                    }
+                }
+            }
+        }
+        if is_own {
+            return true;
+        }
+    }
+    false
+}
+
 impl Object {
     /// Whether the name of its file begins with `start`.
     fn is_named(&self, start: &[u8]) -> bool {
@@ -152,24 +190,38 @@ impl Object {
         path.rsplit(|&byte| byte == b'/').next().unwrap_or(path).starts_with(start)
     }
 
+    /// Whether it has a dynamic section as far behind its load address as libraries do. Not so the
+    /// vDSO of old kernels, whose tables do not say where they are.
+    fn is_usual(&self) -> bool {
+        let distance = (self.dynamic as usize).checked_sub(self.load_address);
+        distance.is_some_and(|distance| distance <= MOST_DISTANCE)
+    }
+
     /// The addresses between its first and its last segment. `None` for an executable at a fixed
     /// address, the vDSO, and others whose header is not at their load address.
     fn extent(&self) -> Option<Range<usize>> {
-        let distance = (self.dynamic as usize).checked_sub(self.load_address)?;
         // An object with the load address 0 has its header elsewhere.
-        if self.load_address == 0 || distance > MOST_DISTANCE {
+        if self.load_address == 0 || !self.is_usual() {
             return None;
         }
         // SAFETY: the linker mapped the object there, as its dynamic section lies near behind.
         unsafe { extent_at(self.load_address) }
     }
 
+    /// Its symbols, if it has any.
+    fn symbols(&self) -> Option<Symbols> {
+        // An executable at a fixed address may have it anywhere.
+        if self.dynamic.is_null() || (self.load_address != 0 && !self.is_usual()) {
+            return None;
+        }
+        // SAFETY: the object's own dynamic section. The C library is never unloaded, and no other
+        // object is while those before this one are looked at, as that function's callers see to.
+        unsafe { Symbols::of(self.load_address, self.dynamic) }
+    }
+
     /// The address of the function that the object defines as `name`.
     fn function(&self, name: &CStr) -> Option<usize> {
-        // SAFETY: the object's own dynamic section; the C library is never unloaded.
-        let symbols = unsafe { Symbols::of(self.load_address, self.dynamic) }?;
-        // SAFETY: a symbol of the loaded object.
-        symbols.function(name).map(|symbol| unsafe { self.load_address + (*symbol).value })
+        self.symbols()?.address(name)
     }
 }
 
@@ -193,6 +245,27 @@ mod tests {
         assert_eq!(Function::new(c"").address(1), 1);
         // A variable is no function.
         assert_eq!(Function::new(c"__environ").address(1), 1);
+    }
+
+    /// The executable stands before all others; what it defines is its own.
+    #[test]
+    fn nothing_stands_before_an_executable() {
+        let names = [c"malloc", c"pthread_create", c"no_such_function"];
+        let mut found = [1; 3];
+        assert!(functions_before_this_object(&names, &mut found));
+        assert_eq!(found, [0; 3]);
+    }
+
+    /// The older kind of table leads to the same symbols. Linkers leave it out where they are not
+    /// told otherwise, but not in the C library.
+    #[test]
+    fn both_kinds_of_table_have_the_same_functions() {
+        let symbols = libc_of_this_object().and_then(Object::symbols).expect("the C library's");
+        let by_hash = symbols.by_hash_alone().expect("both tables");
+        for name in [c"pthread_create", c"malloc", c"dlsym", c"no_such_function", c""] {
+            assert_eq!(by_hash.address(name), symbols.address(name), "{name:?}");
+        }
+        assert!(by_hash.address(c"pthread_create").is_some());
     }
 
     /// Code of the C library, of the linker and of this object lies inside, the stack lies outside.
