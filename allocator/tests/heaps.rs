@@ -34,30 +34,36 @@ fn resident() -> usize {
     text.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4096
 }
 
+/// What ten heaps have is added to the figures of the process.
 #[test]
 fn every_byte_of_a_heap_is_in_the_statistics() {
     let _alone = ALONE.lock().unwrap_or_else(|held| held.into_inner());
-    let before = stats();
-    let heaps: std::vec::Vec<Heap> = (0..10).map(|_| Heap::new().unwrap()).collect();
-    for heap in &heaps {
-        for size in 0..2_000 {
-            heap.alloc_layout(std::alloc::Layout::array::<u8>(size).unwrap()).unwrap();
+    // The harness' own threads free some of their blocks now and then, and then the sums are too
+    // low by that: a byte that is missing is missing each time.
+    let are_all_there = (0..20).any(|_| {
+        let before = stats();
+        let heaps: std::vec::Vec<Heap> = (0..10).map(|_| Heap::new().unwrap()).collect();
+        for heap in &heaps {
+            for size in 0..2_000 {
+                heap.alloc_layout(std::alloc::Layout::array::<u8>(size).unwrap()).unwrap();
+            }
+            heap.alloc([0_u8; 100_000]).unwrap();
         }
-        heap.alloc([0_u8; 100_000]).unwrap();
-    }
-    let now = stats();
-    let mapped: usize = heaps.iter().map(|heap| heap.stats().mapped).sum();
-    assert!(adds_up(&now), "{now:?}");
-    assert_eq!(now.heap_count, before.heap_count + 10);
-    let large = 10 * 100_000_usize.next_multiple_of(8 << 10);
-    assert_eq!(now.in_heaps - before.in_heaps, mapped - large);
-    assert!(now.in_use >= before.in_use + mapped && now.large >= before.large + large);
-    assert!(is_sound() && heaps.iter().all(Heap::is_sound));
-    drop(heaps);
-    let after = stats();
-    assert!(adds_up(&after), "{after:?}");
-    assert_eq!((after.in_heaps, after.heap_count), (before.in_heaps, before.heap_count));
-    assert!(is_sound());
+        let now = stats();
+        let mapped: usize = heaps.iter().map(|heap| heap.stats().mapped).sum();
+        assert!(adds_up(&now), "{now:?}");
+        assert_eq!(now.heap_count, before.heap_count + 10);
+        let large = 10 * 100_000_usize.next_multiple_of(8 << 10);
+        assert_eq!(now.in_heaps - before.in_heaps, mapped - large);
+        assert!(is_sound() && heaps.iter().all(Heap::is_sound));
+        drop(heaps);
+        let after = stats();
+        assert!(adds_up(&after), "{after:?}");
+        assert_eq!((after.in_heaps, after.heap_count), (before.in_heaps, before.heap_count));
+        assert!(is_sound());
+        now.in_use >= before.in_use + mapped && now.large >= before.large + large
+    });
+    assert!(are_all_there);
 }
 
 #[test]
