@@ -222,10 +222,14 @@ impl Parking {
     }
 }
 
+/// Chains that a part takes at most: all of a class, or some blocks that wait in quarantine.
+const PART_CHAINS: usize =
+    if CHAINS_PER_CLASS > PART_MAGAZINES { CHAINS_PER_CLASS } else { PART_MAGAZINES };
+
 /// Steps 3 and 4: takes some magazines, if the slot names the placeholder since the time with the
 /// number `naming`, and flushes them. Returns whether anything is left to take.
 pub(super) fn empty_a_part(tier: impl CentralTier, cache: &ThreadCache, naming: usize) -> bool {
-    let mut taken = [(SizeClass::NONE, Chain::EMPTY); PART_MAGAZINES + CHAINS_PER_CLASS];
+    let mut taken = [(SizeClass::NONE, Chain::EMPTY); PART_CHAINS];
     let mut count = 0;
     let is_left = {
         // The owner comes back under this lock.
@@ -281,7 +285,7 @@ fn take_some(cache: &ThreadCache, mut take: impl FnMut(SizeClass, Chain) -> usiz
         cache.quarantine.steal(class, |class, head| {
             take(class, Chain { head, count: MAGAZINE_MAX_COUNT });
         });
-        if take(class, Chain::EMPTY) >= PART_MAGAZINES || looks == PART_CLASSES {
+        if take(class, Chain::EMPTY) > 0 || looks == PART_CLASSES {
             return true;
         }
     }
