@@ -102,8 +102,11 @@ pub const TRANSFER_GROWTH_LEAST: usize = 256 << 10;
 /// come rarely do not let their magazines grow (`thread_cache::sizing`).
 pub const RARE_THREADS: usize = 8;
 /// Nanoseconds for 64 refills and flushes of a thread from which on it comes rarely. They take some
-/// 20 microseconds, a fiftieth of that.
-pub const RARE_NS: usize = 1_000_000;
+/// 20 microseconds, a twelfth of that: it is what larger magazines could save.
+pub const RARE_NS: usize = 250_000;
+/// Locks that a thread waits for in 64 refills and flushes from which on it does not come rarely,
+/// however long they take.
+pub const RARE_WAITS: u32 = 8;
 
 /// Bytes of an object from which on a thread that comes rarely keeps no spare magazine. With 256 it
 /// takes more instructions, and holds no less.

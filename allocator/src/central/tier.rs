@@ -19,7 +19,7 @@ use super::{convert, flush_batch, transfer_budget};
 use crate::base::hint::unlikely;
 use crate::base::probe::probe;
 use crate::config::{RARE_THREADS, TRANSFER_GROWTH_LEAST};
-use crate::os::vdso;
+use crate::os::{thread_slot, vdso};
 use crate::page::owner::Shard;
 use crate::page::size_class::SizeClass;
 use crate::page_heap::PAGE_HEAP;
@@ -66,6 +66,9 @@ pub trait CentralTier: Copy {
 
     /// Nanoseconds on a clock, if there are so many threads that it matters how often each comes.
     fn clock_of_many(self) -> Option<usize>;
+
+    /// How many locks the calling thread had to wait for since it last called this.
+    fn take_waits(self) -> u32;
 
     /// Bytes that a magazine may hold at the moment.
     fn magazine_bytes(self) -> usize;
@@ -124,6 +127,11 @@ impl CentralTier for SharedTier {
     fn clock_of_many(self) -> Option<usize> {
         let are_many = CENTRAL.transfer_budget.threads() >= RARE_THREADS;
         if unlikely(are_many) { Some(vdso::now_ns() as usize) } else { None }
+    }
+
+    #[inline(always)]
+    fn take_waits(self) -> u32 {
+        thread_slot::take_waits()
     }
 
     #[inline(always)]

@@ -313,7 +313,7 @@ impl Futex for Linux {
     fn acquiring(rank: Rank) {
         if cfg!(debug_assertions) && !Self::is_forking() {
             let held = thread_slot::held_ranks();
-            let allowed = (1usize << rank as u32) - 1;
+            let allowed = (1_u32 << rank as u32) - 1;
             if held & !allowed != 0 {
                 crate::base::fatal::fatal(format_args!(
                     "lock of rank {rank:?} taken while ranks {held:#b} are held"
@@ -321,6 +321,11 @@ impl Futex for Linux {
             }
             thread_slot::set_held_ranks(held | 1 << rank as u32);
         }
+    }
+
+    #[inline]
+    fn waiting() {
+        thread_slot::note_wait();
     }
 
     #[inline]

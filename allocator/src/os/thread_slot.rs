@@ -4,7 +4,8 @@
 //! 2. The class of its latest hot allocation.
 //! 3. The cache that it pushes objects to.
 //! 4. The same for frees whose caller says the size.
-//! 5. The ranks of the locks that it holds (debug builds check them).
+//! 5. Two halves: the ranks of the locks that it holds (debug builds check them), and how many locks
+//!    it had to wait for.
 //! 6. Its own cache, whatever the other words say.
 //! 7. The tag that its samples are attributed to (`profile::labels`).
 //! 8. Whether the program put it under a filter of system calls (`filter`).
@@ -269,18 +270,35 @@ pub fn announce_and_get(class: u8) -> *mut u8 {
     }
 }
 
-/// The fifth word: a bit per rank of lock that the thread holds.
-pub fn held_ranks() -> usize {
+/// The first half of the fifth word: a bit per rank of lock that the thread holds.
+pub fn held_ranks() -> u32 {
     // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
-    unsafe { slot().add(4).read() }
+    unsafe { slot().add(4).cast::<u32>().read() }
 }
 
-/// Writes the fifth word.
-pub fn set_held_ranks(ranks: usize) {
+/// Writes the first half of the fifth word.
+pub fn set_held_ranks(ranks: u32) {
     // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
     // No other thread uses this word.
-    unsafe { slot().add(4).write(ranks) }
+    unsafe { slot().add(4).cast::<u32>().write(ranks) }
+}
+
+/// The second half of the fifth word: one more lock that the thread had to wait for.
+pub fn note_wait() {
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe {
+        let waits = slot().add(4).cast::<u32>().add(1);
+        waits.write(waits.read().wrapping_add(1));
+    }
+}
+
+/// The second half of the fifth word, from which on it counts anew.
+pub fn take_waits() -> u32 {
+    // SAFETY: the slot has eight words and is there as long as its thread, the calling one, runs.
+    // No other thread uses this word.
+    unsafe { slot().add(4).cast::<u32>().add(1).replace(0) }
 }
 
 /// The sixth word: the thread's own cache, null if it has none.

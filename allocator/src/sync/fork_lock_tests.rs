@@ -27,6 +27,7 @@ impl Futex for Named {
         FORKING.get()
     }
     fn acquiring(_: Rank) {}
+    fn waiting() {}
     fn released(_: Rank) {}
 }
 

@@ -43,6 +43,8 @@ pub trait Futex {
     fn is_forking() -> bool;
     /// Called before a lock of `rank` is taken; debug builds check the order here.
     fn acquiring(rank: Rank);
+    /// Called where a lock is not free at once.
+    fn waiting();
     /// Called after a lock of `rank` was given up.
     fn released(rank: Rank);
 }
@@ -130,55 +132,13 @@ impl<T, F: Futex> Lock<T, F> {
     /// Takes the lock if it is free.
     #[inline]
     pub(super) fn try_acquire(&self) -> bool {
-        // Acquire on success: pairs with the Release of `release`, so that what the last holder
-        // wrote to the data is visible. Relaxed on failure: the data is not read then.
-        self.word.compare_exchange(FREE, F::thread(), Ordering::Acquire, Ordering::Relaxed).is_ok()
+        take_if_free(&self.word, F::thread())
     }
 
-    /// Cold: only when another thread is inside, or the calling one is forking. Returns as
-    /// `acquire`.
-    #[cold]
-    #[inline(never)]
-    #[unsafe(link_section = ".text.hot.stratalloc")]
+    /// Waits for the lock where `try_acquire` failed. Returns as `acquire`.
+    #[inline]
     pub(super) fn acquire_slow(&self) -> bool {
-        if F::is_forking() {
-            return false;
-        }
-        counts::contended(self.rank());
-        for _ in 0..SPINS {
-            // Relaxed: only a hint when to try; the exchange orders.
-            if self.word.load(Ordering::Relaxed) == FREE && self.try_acquire() {
-                return true;
-            }
-            spin_hint();
-        }
-        // A thread that slept cannot know whether others sleep, so it takes the lock with the bit
-        // that says they may.
-        let own = F::thread() | SLEEPERS;
-        loop {
-            // Relaxed: only a hint; the exchanges decide.
-            let found = self.word.load(Ordering::Relaxed);
-            if found == FREE {
-                // Acquire: pairs with the Release of `release`, as in `try_acquire`. Relaxed on
-                // failure: the data is not read then.
-                let relaxed = Ordering::Relaxed;
-                if self.word.compare_exchange(FREE, own, Ordering::Acquire, relaxed).is_ok() {
-                    return true;
-                }
-            } else if found & SLEEPERS != 0 || self.note_sleeper(found) {
-                counts::slept(self.rank());
-                F::wait(&self.word, found | SLEEPERS);
-            }
-        }
-    }
-
-    /// Notes that a thread is about to sleep, unless the word is not `found` any more. Returns
-    /// whether it did.
-    fn note_sleeper(&self, found: u32) -> bool {
-        let relaxed = Ordering::Relaxed;
-        // Relaxed: the holder reads the bit in the same word when it gives up the lock, and nothing
-        // else is told by it.
-        self.word.compare_exchange(found, found | SLEEPERS, relaxed, relaxed).is_ok()
+        wait_for::<F>(&self.word, self.rank())
     }
 
     /// Gives up the lock.
@@ -199,6 +159,58 @@ impl<T, F: Futex> Lock<T, F> {
     pub const fn data_ptr(&self) -> *mut T {
         self.data.get()
     }
+}
+
+/// Sets the word of a free lock to `own`. Returns whether it was free.
+#[inline(always)]
+fn take_if_free(word: &AtomicU32, own: u32) -> bool {
+    // Acquire on success: pairs with the Release of `release`, so that what the last holder wrote
+    // to the data is visible. Relaxed on failure: the data is not read then.
+    word.compare_exchange(FREE, own, Ordering::Acquire, Ordering::Relaxed).is_ok()
+}
+
+/// Waits for a lock of `rank`, by its word. Cold: only when another thread is inside, or the
+/// calling one is forking. Returns as [`Lock::acquire`]. One function for the locks over all types.
+#[cold]
+#[inline(never)]
+#[unsafe(link_section = ".text.hot.stratalloc")]
+fn wait_for<F: Futex>(word: &AtomicU32, rank: Rank) -> bool {
+    if F::is_forking() {
+        return false;
+    }
+    counts::contended(rank);
+    F::waiting();
+    for _ in 0..SPINS {
+        // Relaxed: only a hint when to try; the exchange orders.
+        if word.load(Ordering::Relaxed) == FREE && take_if_free(word, F::thread()) {
+            return true;
+        }
+        spin_hint();
+    }
+    // A thread that slept cannot know whether others sleep, so it takes the lock with the bit that
+    // says they may.
+    let own = F::thread() | SLEEPERS;
+    loop {
+        // Relaxed: only a hint; the exchanges decide.
+        let found = word.load(Ordering::Relaxed);
+        if found == FREE {
+            if take_if_free(word, own) {
+                return true;
+            }
+        } else if found & SLEEPERS != 0 || note_sleeper(word, found) {
+            counts::slept(rank);
+            F::wait(word, found | SLEEPERS);
+        }
+    }
+}
+
+/// Notes that a thread is about to sleep, unless the word is not `found` any more. Returns whether
+/// it did.
+fn note_sleeper(word: &AtomicU32, found: u32) -> bool {
+    let relaxed = Ordering::Relaxed;
+    // Relaxed: the holder reads the bit in the same word when it gives up the lock, and nothing
+    // else is told by it.
+    word.compare_exchange(found, found | SLEEPERS, relaxed, relaxed).is_ok()
 }
 
 /// Exclusive access to the data of a [`Lock`].
@@ -276,6 +288,7 @@ pub(super) mod models {
             false
         }
         fn acquiring(_: Rank) {}
+        fn waiting() {}
         fn released(_: Rank) {}
     }
 

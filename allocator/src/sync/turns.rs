@@ -96,6 +96,7 @@ mod tests {
             false
         }
         fn acquiring(_: Rank) {}
+        fn waiting() {}
         fn released(_: Rank) {}
     }
 

@@ -96,6 +96,8 @@ pub struct ScriptedTier {
     pub is_winding_down: Cell<bool>,
     /// What the clock says, if there are many threads.
     pub clock_of_many: Cell<Option<usize>>,
+    /// Locks that the thread waits for between two looks at the clock.
+    pub waits: Cell<u32>,
     /// A refill hands out at least so many objects, as a magazine of another thread may have them.
     pub least: Cell<usize>,
 }
@@ -110,6 +112,7 @@ impl ScriptedTier {
             is_exhausted: Cell::new(false),
             is_winding_down: Cell::new(false),
             clock_of_many: Cell::new(None),
+            waits: Cell::new(0),
             magazine_bytes: Cell::new(parameters::get(Id::MagazineMaxBytes)),
             least: Cell::new(0),
         }
@@ -182,6 +185,10 @@ impl CentralTier for &ScriptedTier {
 
     fn clock_of_many(self) -> Option<usize> {
         self.clock_of_many.get()
+    }
+
+    fn take_waits(self) -> u32 {
+        self.waits.get()
     }
 
     fn is_winding_down(self) -> bool {

@@ -13,7 +13,9 @@
 
 use super::cache::ThreadCache;
 use crate::central::CentralTier;
-use crate::config::{MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, SCAVENGE_INTERVAL};
+use crate::config::{
+    MAGAZINE_MAX_OBJECTS, MAGAZINE_START_BYTES, RARE_NS, RARE_WAITS, SCAVENGE_INTERVAL,
+};
 use crate::page::size_class::SizeClass;
 use crate::parameters::{self, Id};
 use crate::sync::{AtomicUsize, Ordering};
@@ -143,7 +145,8 @@ pub fn note_central_call(tier: impl CentralTier, cache: &ThreadCache, class: Siz
 }
 
 /// Notes whether the thread comes rarely: whether its last [`TICK_INTERVAL`] refills and flushes
-/// took longer than [`RARE_NS`], or were its first. One of few threads does not, whatever it does.
+/// took longer than [`RARE_NS`], or were its first. One of few threads does not, whatever it does,
+/// nor one whose calls take so long because they wait for locks: larger magazines are what helps it.
 /// Time asleep counts, and time without a processor: of a thread that is interrupted now and then,
 /// few intervals are so long, and in the others its limits grow.
 fn note_rate(tier: impl CentralTier, cache: &ThreadCache) {
@@ -151,7 +154,8 @@ fn note_rate(tier: impl CentralTier, cache: &ThreadCache) {
     // Relaxed, for all: only the owner uses these.
     let before = cache.tick_ns.load(Ordering::Relaxed);
     cache.tick_ns.store(now, Ordering::Relaxed);
-    let is_rare = now.saturating_sub(before) > RARE_NS;
+    let waits = tier.take_waits();
+    let is_rare = now.saturating_sub(before) > RARE_NS && waits < RARE_WAITS;
     cache.is_rare.store(is_rare.into(), Ordering::Relaxed);
 }
 

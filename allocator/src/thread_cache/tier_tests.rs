@@ -7,7 +7,7 @@ use super::scripted_thread::{OBJECTS, Thread, class};
 use super::scripted_tier::Call;
 use super::{drain, publish, sizing};
 use crate::central::chain::FreeObject;
-use crate::config::{RARE_NS, SCAVENGE_INTERVAL};
+use crate::config::{RARE_NS, RARE_WAITS, SCAVENGE_INTERVAL};
 use crate::sync::Ordering;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -134,6 +134,29 @@ fn limits_of_one_of_many_threads_grow_while_it_comes_often_and_only_then() {
     assert_eq!(thread.cache.limit(new), start);
     (0..2).for_each(|_| look(&mut thread, new, RARE_NS / 2));
     assert_eq!(thread.cache.limit(new), sizing::max_limit(&thread.tier, new));
+}
+
+/// Many threads at one lock take as long as those that sleep. Their calls become fewer if each
+/// fetches more.
+#[test]
+fn limits_of_a_thread_that_waits_for_locks_grow() {
+    let [old, new] = [64, 128].map(class);
+    for (waits, grows) in [(RARE_WAITS - 1, false), (RARE_WAITS, true)] {
+        let mut thread = Thread::new(&[64, 128]);
+        thread.tier.waits.set(waits);
+        let look = |thread: &mut Thread, class, now| {
+            thread.tier.clock_of_many.set(Some(now));
+            while thread.cache.tick_ns.load(Ordering::Relaxed) != now {
+                thread.free_foreign(class, 1);
+            }
+        };
+        look(&mut thread, old, 2 * RARE_NS);
+        let start = thread.fill(new);
+        (2..6).for_each(|count| look(&mut thread, new, count * 2 * RARE_NS));
+        let most = sizing::max_limit(&thread.tier, new);
+        assert!(start < most);
+        assert_eq!(thread.cache.limit(new), if grows { most } else { start }, "{waits} waits");
+    }
 }
 
 /// Next to nothing is in use: each free empties some magazines, among them at times the one that
