@@ -303,7 +303,6 @@ pub unsafe extern "C" fn operator_delete_array(block: *mut c_void) {
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -318,7 +317,6 @@ pub unsafe extern "C" fn operator_delete_nothrow(block: *mut c_void, _tag: *cons
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_nothrow(block: *mut c_void, _tag: *const c_void) {
     if replaced::any() {
         // SAFETY: the caller gives the block up.
@@ -390,7 +388,6 @@ pub unsafe extern "C" fn operator_delete_array_aligned(block: *mut c_void, align
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdlPvSt11align_val_tRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_aligned_nothrow(
     block: *mut c_void,
     alignment: usize,
@@ -409,7 +406,6 @@ pub unsafe extern "C" fn operator_delete_aligned_nothrow(
 /// # Safety
 /// As [`operator_delete`].
 #[unsafe(export_name = "_ZdaPvSt11align_val_tRKSt9nothrow_t")]
-#[unsafe(link_section = ".text.hot.stratalloc")]
 pub unsafe extern "C" fn operator_delete_array_aligned_nothrow(
     block: *mut c_void,
     alignment: usize,

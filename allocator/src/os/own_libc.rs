@@ -209,6 +209,7 @@ impl Object {
     }
 
     /// Its symbols, if it has any.
+    #[unsafe(link_section = ".text.hot.stratalloc_small")]
     fn symbols(&self) -> Option<Symbols> {
         // An executable at a fixed address may have it anywhere.
         if self.dynamic.is_null() || (self.load_address != 0 && !self.is_usual()) {
