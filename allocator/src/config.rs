@@ -185,6 +185,9 @@ pub const TOLERANCE_SHARE: usize = 32;
 /// little before caches hold as much again as in programs whose sizes do not shift
 /// (`central::cache_limits`).
 pub const SHIFTING_LOOKS: usize = 64;
+/// The same after a first look that found much; four times as many after each further one. Queues
+/// between many threads that are long one moment and short the next are not sizes that shift.
+pub const SHIFTING_FIRST_LOOKS: usize = 4;
 /// How often what a magazine may hold is halved while sizes shift.
 pub const SHIFTING_HALVINGS: usize = 1;
 /// Bytes that may wait in transfer caches while sizes shift, at least.
@@ -234,6 +237,9 @@ pub const VOLUME_RELEASED_SHARE: usize = 2;
 pub const VOLUME_TOLERATED: core::ops::Range<usize> = 512 << 10..4 << 20;
 /// The same as a share of what is held.
 pub const VOLUME_TOLERATED_SHARE: usize = 128;
+/// A class of which one object was handed out for so many that lay idle meanwhile, or more, is in a
+/// wave: it is about to take them, and they stay.
+pub const WAVE_SHARE: usize = 16;
 /// Larger blocks do not count.
 pub const VOLUME_MAX_BLOCK: usize = 256 << 10;
 

@@ -10,8 +10,8 @@
 //! them.
 
 use crate::config::{
-    SHIFTING_HALVINGS, SHIFTING_LOOKS, SHIFTING_TRANSFER_LEAST, SHIFTING_TRANSFER_SHARE,
-    WIND_DOWN_HALVINGS,
+    SHIFTING_FIRST_LOOKS, SHIFTING_HALVINGS, SHIFTING_LOOKS, SHIFTING_TRANSFER_LEAST,
+    SHIFTING_TRANSFER_SHARE, WIND_DOWN_HALVINGS,
 };
 use crate::sync::{AtomicUsize, Ordering};
 
@@ -21,7 +21,7 @@ pub struct CacheLimits {
     transfer_bytes: AtomicUsize,
     /// How often what a magazine may hold is halved.
     halvings: AtomicUsize,
-    /// Looks after which sizes count as not shifting any more.
+    /// Looks that find little, after which sizes count as not shifting any more.
     looks: AtomicUsize,
     /// 1 while caches wind down (`wind_down`).
     is_winding_down: AtomicUsize,
@@ -43,11 +43,29 @@ impl CacheLimits {
     pub(super) fn note_look(&self, is_much: bool, used: usize) {
         // Relaxed, here and below: see the file. One thread looks at a time.
         let left = self.looks.load(Ordering::Relaxed);
-        let left = if is_much { SHIFTING_LOOKS } else { left.saturating_sub(1) };
+        let left = match is_much {
+            true => (left * 4).clamp(SHIFTING_FIRST_LOOKS, SHIFTING_LOOKS),
+            false => left.saturating_sub(1),
+        };
         self.looks.store(left, Ordering::Relaxed);
         let bytes = (used / SHIFTING_TRANSFER_SHARE).max(SHIFTING_TRANSFER_LEAST);
         self.transfer_bytes.store(if left > 0 { bytes } else { 0 }, Ordering::Relaxed);
         self.bound_magazines();
+    }
+
+    /// Notes that an eighth of the heap was handed out. It counts as a look that found little:
+    /// a program whose sizes stay takes no spans any more, so no look would come.
+    pub(super) fn note_volume(&self) {
+        let left = self.looks.load(Ordering::Relaxed);
+        if left == 0 {
+            return;
+        }
+        let left = left - 1;
+        self.looks.store(left, Ordering::Relaxed);
+        if left == 0 {
+            self.transfer_bytes.store(0, Ordering::Relaxed);
+            self.bound_magazines();
+        }
     }
 
     /// Whether the program's sizes shift.
@@ -108,21 +126,25 @@ mod tests {
 
     const MOST: usize = 2 << 20;
 
+    /// However many found much, a look that finds little and bytes that are handed out count alike.
     #[test]
     fn caches_hold_less_from_a_look_that_finds_much_until_many_have_found_little() {
-        let caches = CacheLimits::new();
-        let both = || (caches.transfer_bytes(MOST), caches.magazine_bytes(MOST));
-        caches.note_look(false, 1 << 30);
-        assert_eq!(both(), (MOST, MOST));
-        for _ in 0..2 {
-            caches.note_look(true, 32 << 20);
-            for _ in 1..SHIFTING_LOOKS {
-                assert_eq!(both(), (256 << 10, MOST >> SHIFTING_HALVINGS));
-                caches.note_look(false, 32 << 20);
+        for (found_much, until) in [(1, 4), (2, 16), (3, 64), (9, SHIFTING_LOOKS)] {
+            let caches = CacheLimits::new();
+            let both = || (caches.transfer_bytes(MOST), caches.magazine_bytes(MOST));
+            caches.note_look(false, 1 << 30);
+            caches.note_volume();
+            assert_eq!(both(), (MOST, MOST));
+            (0..found_much).for_each(|_| caches.note_look(true, 32 << 20));
+            for found_little in 0..until {
+                assert_eq!(both(), (256 << 10, MOST >> SHIFTING_HALVINGS), "{found_little}");
+                match found_little % 2 {
+                    0 => caches.note_look(false, 32 << 20),
+                    _ => caches.note_volume(),
+                }
             }
+            assert_eq!(both(), (MOST, MOST));
         }
-        caches.note_look(false, 32 << 20);
-        assert_eq!(both(), (MOST, MOST));
     }
 
     #[test]

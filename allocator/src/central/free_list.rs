@@ -26,7 +26,7 @@ use super::span_source::{SpanSource, free_spans};
 use crate::base::hint::unlikely;
 use crate::base::list::List;
 use crate::base::steps;
-use crate::config::{MAGAZINE_MAX_OBJECTS, WIND_DOWN_REPORT};
+use crate::config::{MAGAZINE_MAX_OBJECTS, WAVE_SHARE, WIND_DOWN_REPORT};
 use crate::os::Lock;
 use crate::page::page_map::PAGE_MAP;
 use crate::page::size_class::SizeClass;
@@ -295,6 +295,8 @@ impl CentralFreeList {
     }
 
     /// Bytes of objects that were free ever since `consumer` last asked, less the released pages.
+    /// For the release by volume none, where a wave is about to take them: one that was handed out
+    /// meanwhile for each [`WAVE_SHARE`] of them says so.
     pub fn take_idle(&self, class: SizeClass, consumer: Consumer) -> usize {
         // To take the lock is to write to it, and few classes of a small program have a page of
         // this table in use otherwise. Relaxed: see the field.
@@ -307,6 +309,9 @@ impl CentralFreeList {
         }
         let free = lists.free;
         let low = lists.low.take(consumer, free);
+        if matches!(consumer, Consumer::Volume) && lists.take_handed_out() * WAVE_SHARE >= low {
+            return 0;
+        }
         (low * class.size()).saturating_sub(lists.released * OS_PAGE)
     }
 

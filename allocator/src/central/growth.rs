@@ -8,8 +8,9 @@
 //!   idle page for each of them costs about half of that, and keeps the sum level. A program that
 //!   has what it needs, and only moves it about, never gets here.
 //! * **Volume.** For every so many bytes that were handed out, a part of what was idle all the
-//!   while is released: free pages of the page heap, and pages inside spans. What was idle while as
-//!   much was handed out as is held is not part of a wave in which a program frees and allocates.
+//!   while is released: free pages of the page heap, and pages inside spans. Not what a wave is
+//!   about to take again, in which a program frees and allocates: the page heap sees that by what
+//!   earlier waves took (`page_heap::decay`), a class by its requests (`CentralFreeList::take_idle`).
 //!
 //! What is to be released goes in parts, one with each of the calls that come by next: none of them
 //! does more than a few dozen steps of it. The calls take turns at one state for each occasion
@@ -126,6 +127,7 @@ impl Central {
         BY_VOLUME.try_use(|release| {
             if !release.is_going_on() {
                 release.begin_for_volume();
+                self.cache_limits.note_volume();
             }
             if release.is_going_on() {
                 release.do_a_part(self);
@@ -175,12 +177,10 @@ impl IdleRelease {
         self.count = self.count.wrapping_add(1);
     }
 
-    /// Begins a release by volume: of the page heap each time, of what lies in spans each time that
-    /// about as much was handed out as is held.
+    /// Begins a release by volume: of the page heap, and of what lies in spans.
     fn begin_for_volume(&mut self) {
         // Relaxed: see `GROWTH`.
         let volume = VOLUME.swap(0, Ordering::Relaxed);
-        self.bytes += volume;
         if parameters::get(Id::DecayMs) == NEVER {
             return;
         }
@@ -188,11 +188,8 @@ impl IdleRelease {
         self.tolerated =
             tolerance::tolerated(held, &VOLUME_TOLERATED).max(held / VOLUME_TOLERATED_SHARE);
         self.is_heap_due = PAGE_HEAP.owe_idle(volume / VOLUME_RELEASED_SHARE, self.tolerated) > 0;
-        self.count = self.count.wrapping_add(1);
-        if self.count.is_multiple_of(VOLUME_SHARE) {
-            self.pages = core::mem::take(&mut self.bytes) / VOLUME_RELEASED_SHARE / OS_PAGE;
-            self.is_known = false;
-        }
+        self.pages = volume / VOLUME_RELEASED_SHARE / OS_PAGE;
+        self.is_known = false;
     }
 
     #[unsafe(link_section = ".text.hot.stratalloc_small")]

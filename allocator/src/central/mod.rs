@@ -111,6 +111,8 @@ mod shard_tests;
 mod shared_pages_tests;
 #[cfg(test)]
 mod transfer_cache_tests;
+#[cfg(test)]
+mod wave_tests;
 
 pub use all_classes::CENTRAL;
 pub use cow::FlushOutcome;

@@ -60,6 +60,9 @@ pub(super) struct SpanLists {
     pub refaulted: usize,
     /// Objects handed out that were not reported yet.
     pub volume: usize,
+    /// Objects handed out since the release by volume last asked, less `volume`, which may be more:
+    /// the difference wraps.
+    handed_out: usize,
     /// Fewest free objects since each consumer last asked.
     pub low: LowWater,
     /// When to search the spans for idle pages again.
@@ -155,6 +158,7 @@ impl SpanLists {
             released: 0,
             refaulted: 0,
             volume: 0,
+            handed_out: 0,
             low: LowWater::new(),
             backoff: SearchBackoff::new(),
             position: Position::new(),
@@ -170,8 +174,16 @@ impl SpanLists {
         if bytes < VOLUME_REPORT {
             return 0;
         }
+        self.handed_out = self.handed_out.wrapping_add(self.volume);
         self.volume = 0;
         bytes
+    }
+
+    /// Objects handed out since this was last called.
+    pub fn take_handed_out(&mut self) -> usize {
+        let handed_out = self.handed_out.wrapping_add(self.volume);
+        self.handed_out = self.volume.wrapping_neg();
+        handed_out
     }
 
     /// Adds a fresh span, which is one of `shard`.
