@@ -116,8 +116,10 @@ impl<O: Os> PageHeap<O> {
         // SAFETY: the caller owns the live block and its record.
         let was_dense = new > old && unsafe { self.is_seen_dense(span) };
         let mut target = addr;
+        // Where the kernel's pages are larger than ours, the mapping may be long enough as it is.
+        let mapped = |bytes: usize| bytes.next_multiple_of(self.os.page_size());
         // SAFETY: the caller owns the mapping, and needs nothing of what is cut off.
-        if !unsafe { self.os.resize(addr, old, new) } {
+        if mapped(new) != mapped(old) && !unsafe { self.os.resize(addr, old, new) } {
             if new < old {
                 // Cutting fails only where nothing else works either, and moving never shortens.
                 return false;
