@@ -23,16 +23,14 @@ fn block(random: &mut Random, middle: usize) -> Box<[u8]> {
 /// Bytes of the heap that are resident.
 fn held() -> usize {
     let now = stats();
-    now.in_use + now.thread_cache_free + now.transfer_cache_free + now.central_free
-        - now.central_released
-        + now.page_heap_free
+    now.mapped - now.page_heap_released - now.central_released
 }
 
 /// Page faults of this process.
 fn faults() -> i64 {
-    // SAFETY: a struct of numbers, which the call fills in.
+    // SAFETY: a struct of integers alone, for which all zeros are a value.
     let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: the pointer is valid for writes.
+    // SAFETY: the call writes one `rusage`, to a variable of that type that nobody else refers to.
     assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_SELF, &mut usage) }, 0);
     usage.ru_minflt
 }

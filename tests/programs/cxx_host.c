@@ -1,5 +1,6 @@
-/* A C program that opens C++ libraries (cxx_opened.cpp), and with the first of them C++'s run-time library. Arguments: the
- * libraries. What they have to do they do while they are opened; `after_opening`, if one has it, is called then. */
+/* A C program that opens C++ libraries (cxx_opened.cpp), and with the first of them C++'s run-time
+ * library. Arguments: the libraries. What they have to do they do while they are opened;
+ * `after_opening`, if one has it, is called then. */
 #include "check.h"
 
 int main(int argc, char **argv) {

@@ -1,5 +1,6 @@
-// A C++ library whose constructor waits for a thread, which uses a form of `new` or `delete` for the first time in the
-// process, while `dlopen` holds the dynamic linker's lock. The variable OPENED_CASE names the form.
+// A C++ library whose constructor waits for a thread, which uses a form of `new` or `delete` for the
+// first time in the process, while `dlopen` holds the dynamic linker's lock. The variable
+// OPENED_CASE names the form.
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -100,7 +101,8 @@ struct Opened {
 
 } // namespace
 
-// What `dlerror` has to say is there after the first use of any form, whether or not there is memory.
+// What `dlerror` has to say is there after the first use of any form, whether or not there is
+// memory.
 extern "C" void after_opening() {
     for (const auto &one : cases) {
         CHECK(!dlopen("/no/such/library", RTLD_NOW), "a library");

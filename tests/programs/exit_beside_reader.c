@@ -1,5 +1,6 @@
-/* A process that ends while a thread waits for input from a stream, and so holds the stream's lock. `exit` does not wait for
- * that. What the program has written and not flushed comes out, and a leak is left. */
+/* A process that ends while a thread waits for input from a stream, and so holds the stream's lock.
+ * `exit` does not wait for that. What the program has written and not flushed comes out, and a leak
+ * is left. */
 #include "check.h"
 
 #include <pthread.h>

@@ -9,11 +9,11 @@
 //!
 //! The objects are gone through by `dl_iterate_phdr`, which an exception may use as well. Unlike
 //! `dlsym` and `dlopen`, it does not wait for a thread that is running a constructor in `dlopen`,
-//! and so may be waiting for this one. Where the C library is not glibc, these two are used: their
-//! locks are free while constructors run. `dlsym` is weak: a static program need not have it.
-//! `dlopen` and `dlclose` are found by it: linkers would warn of a reference to `dlopen` in each
-//! static program. They may allocate; they are called only after an allocation has failed, under no
-//! lock of ours. A lookup in vain leaves a message for `dlerror`, which the program's next
+//! and so may be waiting for this one. Where the C library is not glibc, `dlsym` and `dlopen` are
+//! used: their locks are free while constructors run. `dlsym` is weak: a static program need not
+//! have it. `dlopen` and `dlclose` are found by it: linkers would warn of a reference to `dlopen` in
+//! each static program. They may allocate; they are called only after an allocation has failed,
+//! under no lock of ours. A lookup in vain leaves a message for `dlerror`, which the program's next
 //! call of that would take for a failure of its own: it is fetched here.
 
 use allocator::internal::elf::{Dlsym, dlsym, weak_address};

@@ -67,7 +67,7 @@ type Stream = *mut c_void;
 type OfStream<R> = unsafe extern "C" fn(Stream) -> R;
 
 /// Milliseconds for which a stream is waited for that another thread uses.
-const PATIENCE_MS: u32 = 20;
+const TIMEOUT_MS: u32 = 20;
 
 /// glibc's functions that go through the list of streams and flush one.
 struct Streams {
@@ -124,7 +124,7 @@ impl Streams {
             while !place.is_null() {
                 let stream = (self.file)(place);
                 if (self.pending)(stream) > 0 {
-                    let is_locked = (0..PATIENCE_MS).any(|_| {
+                    let is_locked = (0..TIMEOUT_MS).any(|_| {
                         let is_locked = (self.try_lock)(stream) == 0;
                         if !is_locked {
                             sleep_ms(1);

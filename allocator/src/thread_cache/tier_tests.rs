@@ -8,6 +8,7 @@ use super::scripted_tier::Call;
 use super::{drain, publish, sizing};
 use crate::central::chain::FreeObject;
 use crate::config::{RARE_NS, RARE_WAITS, SCAVENGE_INTERVAL};
+use crate::page::size_class::SizeClass;
 use crate::sync::Ordering;
 use proptest::prelude::*;
 use std::vec::Vec;
@@ -114,19 +115,23 @@ fn a_magazine_that_may_hold_less_by_now_does_so_from_its_next_flush_on() {
     thread.check();
 }
 
+/// Frees until the cache has looked at the clock again, which says `now`.
+fn free_until_a_look(thread: &mut Thread, class: SizeClass, now: usize) {
+    thread.tier.clock_of_many.set(Some(now));
+    while thread.cache.tick_ns.load(Ordering::Relaxed) != now {
+        thread.free_foreign(class, 1);
+    }
+}
+
 /// The memory that its magazines hold lies idle while it sleeps, and there are many like it.
 #[test]
 fn limits_of_one_of_many_threads_grow_while_it_comes_often_and_only_then() {
     let [old, new] = [64, 128].map(class);
     let mut thread = Thread::new(&[64, 128]);
     let mut now = 100 * RARE_NS;
-    // Frees until the cache has looked at the clock again, which says `passed` more by then.
     let mut look = |thread: &mut Thread, class, passed| {
         now += passed;
-        thread.tier.clock_of_many.set(Some(now));
-        while thread.cache.tick_ns.load(Ordering::Relaxed) != now {
-            thread.free_foreign(class, 1);
-        }
+        free_until_a_look(thread, class, now);
     };
     look(&mut thread, old, 0);
     let start = thread.fill(new);
@@ -144,15 +149,9 @@ fn limits_of_a_thread_that_waits_for_locks_grow() {
     for (waits, grows) in [(RARE_WAITS - 1, false), (RARE_WAITS, true)] {
         let mut thread = Thread::new(&[64, 128]);
         thread.tier.waits.set(waits);
-        let look = |thread: &mut Thread, class, now| {
-            thread.tier.clock_of_many.set(Some(now));
-            while thread.cache.tick_ns.load(Ordering::Relaxed) != now {
-                thread.free_foreign(class, 1);
-            }
-        };
-        look(&mut thread, old, 2 * RARE_NS);
+        free_until_a_look(&mut thread, old, 2 * RARE_NS);
         let start = thread.fill(new);
-        (2..6).for_each(|count| look(&mut thread, new, count * 2 * RARE_NS));
+        (2..6).for_each(|count| free_until_a_look(&mut thread, new, count * 2 * RARE_NS));
         let most = sizing::max_limit(&thread.tier, new);
         assert!(start < most);
         assert_eq!(thread.cache.limit(new), if grows { most } else { start }, "{waits} waits");
