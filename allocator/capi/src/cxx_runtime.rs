@@ -88,7 +88,7 @@ fn find(linked: usize, name: &'static CStr) -> Option<NonNull<c_void>> {
     let global = unsafe { (linker.symbol)(ptr::null_mut(), name.as_ptr()) };
     if global.is_null() {
         let found = in_libraries(&|file| linker.look_in(file, name));
-        fetch_message(linker.symbol);
+        fetch_message();
         return found;
     }
     NonNull::new(global)
@@ -101,7 +101,7 @@ pub fn global(name: &CStr) -> Option<*mut c_void> {
     // SAFETY: the global scope is always open; `name` ends in NUL.
     let found = unsafe { symbol(libc::RTLD_DEFAULT, name.as_ptr()) };
     if found.is_null() {
-        fetch_message(symbol);
+        fetch_message();
     }
     Some(found)
 }
@@ -192,14 +192,15 @@ impl Linker {
     }
 }
 
-/// Fetches the message of a failed lookup, so that it is not there any more.
-fn fetch_message(symbol: Dlsym) {
-    // SAFETY: the global scope is always open, and the name ends in NUL. It is POSIX's, with the
-    // type of `dlfcn.h`; null is `None`.
+/// Fetches the message of a failed lookup, so that it is not there any more. `dlerror` is weak: a
+/// static program that never calls it need not have it, and asking `dlsym` for it leaves another
+/// message there.
+fn fetch_message() {
+    let address = weak_address!("dlerror");
+    // SAFETY: null, which is `None`, or POSIX's function of that name, with the type of `dlfcn.h`.
     unsafe {
-        let found = symbol(libc::RTLD_DEFAULT, c"dlerror".as_ptr());
         type Message = unsafe extern "C" fn() -> *mut c_char;
-        if let Some(message) = mem::transmute::<*mut c_void, Option<Message>>(found) {
+        if let Some(message) = mem::transmute::<usize, Option<Message>>(address) {
             message();
         }
     }
