@@ -138,16 +138,16 @@ pub const GROWTH_MAX_HUGE: usize = 32;
 /// The heap grows by a `1 / GROWTH_FRACTION` of what it has.
 pub const GROWTH_FRACTION: usize = 8;
 
-/// Heap size in huge pages from which growth for a block of whole huge pages asks the kernel for
+/// Heap size in huge pages from which a block of more than `VOLUME_MAX_BLOCK` bytes may get
 /// transparent huge pages: such blocks are mostly used whole, and a first touch costs a fifth (0.4
 /// against 2 us per 4 KiB; but up to 8 on a virtual machine whose host has to find the huge page
 /// first).
 pub const THP_MIN_HUGE_LARGE: usize = 4;
-/// Huge pages by which the heap must grow for a block that has become longer to ask for them: the
-/// first touch of what was added makes up to 2 MiB resident, which is half of a block that grew
+/// Huge pages that a block must need when it becomes longer to get them, or that the heap grows by:
+/// the first touch of what was added makes up to 2 MiB resident, which is half of a block that grew
 /// from 2 to 4 MiB.
 pub const THP_MIN_HUGE_LONGER: usize = 4;
-/// Heap size in huge pages as for large blocks, for growth on behalf of smaller ones. Later,
+/// Heap size in huge pages as for large blocks, for smaller ones and spans. Later,
 /// because they are touched bit by bit, and up to 2 MiB more are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 

@@ -1,6 +1,9 @@
 //! Huge-page backing: which huge pages the kernel is asked to back with one page, and what that
 //! costs.
 //!
+//! Whether it is to is decided when a huge page comes into use (`back`), by how densely memory is
+//! touched (`density`), unless the option decides it.
+//!
 //! Before a part of a huge page is released, the kernel is advised not to back it with one page any
 //! more (`break_up`). Neighbours with different advice are different mappings to the kernel, and a
 //! process may have some 65,000 of them (`vm.max_map_count`). At that number no mapping can be made
@@ -17,12 +20,17 @@
 //! memory is used sparsely (`density`): it is not resident, so its next use can have a huge page.
 //! The page heap's lock guards the records; the system calls are made without it.
 
+use super::density::{Use, between};
 use super::heap::{Inner, PageHeap};
-use super::huge_page::{HugePage, HugeState};
+use super::huge_page::{HugePage, HugeState, PageBits};
 use super::huge_ranges::record;
-use crate::config::{HUGE_SIZE, PAGES_PER_HUGE};
+use crate::config::{
+    GROWTH_FRACTION, HUGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_LARGE, THP_MIN_HUGE_LONGER,
+    THP_MIN_HUGE_SMALL,
+};
 use crate::os::Os;
-use crate::parameters::{self, HugePages};
+use crate::page::units::Length;
+use crate::parameters::{self, HugePages, Id};
 
 /// A number of borders that is always allowed. Below it the limit on mappings is not read.
 pub(super) const FEW: usize = if cfg!(test) { 16 } else { 1024 };
@@ -32,11 +40,20 @@ pub(super) const SHARE: usize = 4;
 /// 512 MiB.
 const NEIGHBOURHOOD: usize = if cfg!(test) { 8 } else { 256 };
 
+/// The share of the heap in large blocks beyond which no huge page counts as taken for small
+/// objects alone.
+const LARGE_SHARE: usize = 4;
+
+/// What the kernel was asked for at the huge page at `addr`, if the heap has it. The caller holds
+/// the page heap's lock.
+fn asked_at(addr: usize) -> Option<(bool, bool)> {
+    // SAFETY: null, or a record, which is never freed; the caller holds the lock that guards it.
+    unsafe { record(addr).as_ref() }.map(HugePage::asked)
+}
+
 /// Whether the two huge pages that meet at `addr` have different advice. Only the heap's count.
 pub(super) fn is_border(addr: usize) -> bool {
-    // SAFETY: null, or records, which are never freed; the caller holds the lock that guards them.
-    let asked = |at| unsafe { record(at).as_ref() }.map(|huge| (huge.huge_backed, huge.broken_up));
-    match (asked(addr - HUGE_SIZE), asked(addr)) {
+    match (asked_at(addr - HUGE_SIZE), asked_at(addr)) {
         (Some(before), Some(after)) => before != after,
         _ => false,
     }
@@ -53,24 +70,97 @@ impl Inner {
     /// Whether memory is touched densely, for all that is known: not if one kind of use is known to
     /// be sparse.
     fn is_dense(&self) -> Option<bool> {
-        let [spans, blocks] = &self.densities;
-        match (spans.is_dense(), blocks.is_dense()) {
+        let [small, long] = &self.densities;
+        match (small.is_dense(), long.is_dense()) {
             (Some(one), Some(other)) => Some(one && other),
             (one, other) => one.or(other),
         }
     }
 
+    /// Whether it is better to make no more borders: new advice can make two.
+    pub(super) fn has_many_borders(&self) -> bool {
+        self.borders + 2 > FEW
+    }
+
+    /// Asks for huge pages, or for none, where the `count` huge pages from `first` on are not
+    /// resident. They were just taken out of the ranges, for `purpose`, and nothing in them is
+    /// touched yet.
+    #[inline]
+    pub(super) fn back<O: Os>(&mut self, os: &O, first: *mut HugePage, count: usize, purpose: Use) {
+        let least = match purpose {
+            Use::Small | Use::Long => THP_MIN_HUGE_SMALL,
+            Use::Blocks | Use::LongerBlock => THP_MIN_HUGE_LARGE,
+        };
+        let grows_by = count.max(self.huge_pages / GROWTH_FRACTION);
+        if self.huge_pages >= least
+            && (purpose != Use::LongerBlock || grows_by >= THP_MIN_HUGE_LONGER)
+        {
+            self.back_by_density(os, first, count, purpose);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn back_by_density<O: Os>(&mut self, os: &O, first: *mut HugePage, count: usize, purpose: Use) {
+        // Without a decay time memory is released page by page at once, which would break huge
+        // pages up as soon as they are made.
+        if parameters::huge_pages() != HugePages::Auto || parameters::get(Id::DecayMs) == 0 {
+            return;
+        }
+        // SAFETY: records are never freed, and the address does not change.
+        let start = unsafe { (*first).addr };
+        // SAFETY: records of huge pages that were just taken, which are never freed.
+        let huge = |index: usize| unsafe { &*record(start + index * HUGE_SIZE) };
+        let is_bare = |index| huge(index).released.next_clear(0) == PageBits::BITS;
+        let bare = (0..count).filter(|&index| is_bare(index)).count();
+        if bare == 0 {
+            return;
+        }
+        let is_bare = |index| bare == count || is_bare(index);
+        // What is left of a huge page that a span takes is for blocks, too.
+        let has_many_blocks = self.large_bytes * LARGE_SHARE > Length(self.in_spans()).bytes();
+        let is_small = purpose == Use::Small && !has_many_blocks;
+        let kind = usize::from(!is_small);
+        let between = between(is_small, self.huge_pages);
+        let backed = self.densities[kind].huge_of(os, bare, between, !self.has_many_borders());
+        // The probe is the beginning, which is touched first.
+        let is_wanted = |seen: usize| seen >= bare - backed;
+        let (mut seen, mut index) = (0, 0);
+        while let Some(from) = (index..count).find(|&index| is_bare(index)) {
+            let (wanted, asked) = (is_wanted(seen), huge(from).asked());
+            let is_alike = |&len: &usize| {
+                is_bare(from + len)
+                    && is_wanted(seen + len) == wanted
+                    && huge(from + len).asked() == asked
+            };
+            let addr = start + from * HUGE_SIZE;
+            let len = 1 + (1..count - from).take_while(is_alike).count();
+            if wanted != asked.0 {
+                self.ask(os, addr, len, wanted);
+            }
+            if !wanted && seen == 0 {
+                self.densities[kind].note_probe(addr);
+            }
+            (seen, index) = (seen + len, from + len);
+        }
+    }
+
     /// Notes new advice for the `len` huge pages from `addr` on, which had the same advice so far.
     pub fn note_asked(&mut self, addr: usize, len: usize, huge_backed: bool) {
-        self.borders -= borders_around(addr, len);
-        for at in (addr..addr + len * HUGE_SIZE).step_by(HUGE_SIZE) {
-            // SAFETY: records are never freed, and `&mut self` says that the lock is held.
-            unsafe {
-                (*record(at)).huge_backed = huge_backed;
-                (*record(at)).broken_up = !huge_backed;
+        let new = (huge_backed, !huge_backed);
+        // SAFETY: records are never freed, and `&mut self` says that the lock is held.
+        let old = unsafe { (*record(addr)).asked() };
+        for neighbour in [addr - HUGE_SIZE, addr + len * HUGE_SIZE] {
+            if let Some(asked) = asked_at(neighbour) {
+                let made = usize::from(asked != new);
+                self.borders = self.borders + made - usize::from(asked != old);
             }
         }
-        self.borders += borders_around(addr, len);
+        for at in (addr..addr + len * HUGE_SIZE).step_by(HUGE_SIZE) {
+            // SAFETY: as above.
+            let huge = unsafe { &mut *record(at) };
+            (huge.huge_backed, huge.broken_up) = new;
+        }
     }
 
     /// Lets `change` edit the record of the huge page at `addr`, or make one there, and counts its
@@ -98,14 +188,19 @@ impl Inner {
         if !huge.huge_backed || huge.released.count() < PAGES_PER_HUGE {
             return;
         }
-        let (addr, before) = (huge.addr, self.borders);
-        self.note_asked(addr, 1, false);
-        if self.borders > before && self.borders > FEW {
-            self.note_asked(addr, 1, true);
+        self.ask(os, huge.addr, 1, false);
+    }
+
+    /// Gives the kernel new advice for the `len` huge pages from `addr` on, which had the same
+    /// advice so far, and of which nothing is resident. That they are not to be backed is not worth
+    /// another border where there are many.
+    fn ask<O: Os>(&mut self, os: &O, addr: usize, len: usize, huge_backed: bool) {
+        if !huge_backed && self.has_many_borders() {
             return;
         }
-        // SAFETY: a huge page that this heap has mapped.
-        unsafe { os.advise_huge(addr, HUGE_SIZE, false) };
+        self.note_asked(addr, len, huge_backed);
+        // SAFETY: huge pages that this heap has mapped.
+        unsafe { os.advise_huge(addr, len * HUGE_SIZE, huge_backed) };
     }
 
     /// Notes that pages of the huge page at `addr` are not the heap's any more: it gets no advice
@@ -191,8 +286,7 @@ impl<O: Os> PageHeap<O> {
         let asked = |index| {
             // SAFETY: a record of the range, whose advice only the caller changes while it holds
             // the range.
-            let huge = unsafe { &*record(addr + index * HUGE_SIZE) };
-            (huge.huge_backed, huge.broken_up)
+            unsafe { (*record(addr + index * HUGE_SIZE)).asked() }
         };
         let is_to_change = |index| match asked(index) {
             (true, _) => false,

@@ -1,11 +1,11 @@
-//! Whether what the heap grew by is touched densely, and so is worth huge pages.
+//! Whether memory that comes into use is touched densely, and so is worth huge pages.
 //!
 //! With a huge page, a first touch makes 2 MiB resident. That is cheap where all of them are needed
 //! and dear where few are: in large hash tables, bitmaps, arenas and sparse arrays. How much of its
-//! memory a program touches is not known before. So some growth is made without huge pages, as a
-//! *probe*, and the next growth for the same kind of use looks how much of the probe is resident
-//! now. While probes are dense, huge pages are asked for, and a probe is made every so many times,
-//! or of a small part, so that a program that changes its ways is noticed.
+//! memory a program touches is not known before. So some of it comes into use without huge pages, as
+//! a *probe*, and when more is needed for the same kind of use, a look tells how much of the probe
+//! is resident now. A dense probe allows a number of huge pages, then there is another one. So where
+//! a program becomes sparse, no more than that is resident for nothing.
 //!
 //! A direct block gets huge pages only when it grows, and only for what is seen of itself: a
 //! program has few of them, and what another one was used for tells nothing. Of such a block those
@@ -14,30 +14,50 @@
 //! empty.
 
 use super::huge_ranges::record;
-use crate::config::{HUGE_SIZE, PAGE_SIZE};
+use crate::config::{HUGE_SIZE, PAGE_SIZE, VOLUME_MAX_BLOCK};
 use crate::os::Os;
+use crate::page::size_class::SizeClass;
 
-/// What the heap grows for: the kinds differ in how densely they are touched.
+/// What huge pages are taken for: uses differ in how densely they are touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// Spans of size classes, and the smallest large blocks.
-    Spans,
+    /// Spans of objects of a page at most: hardly ever sparse.
+    Small,
+    /// Spans of longer objects, and the smallest large blocks.
+    Long,
     /// Large blocks.
     Blocks,
-    /// A large block that has become longer. Nobody knows how much of what was added will be
-    /// touched: a buffer that doubles is half empty.
+    /// A large block that becomes longer. Nobody knows how much of what was added will be touched:
+    /// a buffer that doubles is half empty.
     LongerBlock,
 }
 
 /// Kinds of use whose density is known apart.
 pub(super) const KINDS: usize = 2;
 
+/// The class of the largest objects that a span of small ones has.
+const OF_A_PAGE: usize = match SizeClass::of(PAGE_SIZE) {
+    Some(class) => class.index(),
+    None => panic!("a page is a small object"),
+};
+const _: () = assert!(SizeClass::NONE.index() == 0);
+
 impl Use {
-    /// Whose density counts for it.
-    pub fn kind(self) -> usize {
-        match self {
-            Self::Spans => 0,
-            Self::Blocks | Self::LongerBlock => 1,
+    /// Whether a span for objects of `class` is one of small ones.
+    #[inline(always)]
+    pub fn is_small(class: SizeClass) -> bool {
+        // One comparison: that of large blocks is 0.
+        class.index().wrapping_sub(1) < OF_A_PAGE
+    }
+
+    /// What a span of `pages` pages for objects of `class` is.
+    pub fn of(pages: usize, is_small: bool) -> Self {
+        if is_small {
+            Self::Small
+        } else if pages * PAGE_SIZE <= VOLUME_MAX_BLOCK {
+            Self::Long
+        } else {
+            Self::Blocks
         }
     }
 }
@@ -52,20 +72,36 @@ const LEAST_PAGES: usize = SAMPLE_PAGES;
 const MOST_PAGES: usize = HUGE_SIZE >> 12;
 /// A probe is dense if at most one in so many pages is not resident.
 const SPARSE_SHARE: usize = 4;
-/// Growth for blocks by fewer huge pages is backed whole, but for every so many times. That for
-/// spans always is: they are hardly ever sparse.
+/// Of so many huge pages that are taken together, or more, one is a probe.
 const MOST_WHOLE: usize = 8;
-const DISTANCE_OF_BLOCKS: u32 = 8;
-const DISTANCE_OF_SPANS: u32 = 32;
+/// Huge pages that may be backed between two probes, at least.
+const LEAST_BETWEEN: usize = 8;
+/// The same, at most.
+const MOST_BETWEEN: usize = 32;
+/// The same for spans of small objects, which are hardly ever sparse.
+const BETWEEN_OF_SMALL: usize = 128;
+/// The share of the heap that may be backed between two probes: what is resident for nothing where
+/// a program becomes sparse.
+const BETWEEN_SHARE: usize = 4;
+
+/// How many huge pages may be backed between two probes, for spans of small objects or for others,
+/// in a heap of `huge_pages` of them.
+pub(super) fn between(is_small: bool, huge_pages: usize) -> usize {
+    if is_small {
+        BETWEEN_OF_SMALL
+    } else {
+        (huge_pages / BETWEEN_SHARE).clamp(LEAST_BETWEEN, MOST_BETWEEN)
+    }
+}
 
 /// What is known about one kind of use. Guarded by the page heap's lock.
 pub(super) struct Density {
-    /// Start and number of the huge pages that were mapped last without being backed by huge ones.
-    probe: Option<(usize, usize)>,
+    /// The huge page that came into use last without being backed as such.
+    probe: Option<usize>,
     /// Whether the last probe with a result was dense.
     is_dense: Option<bool>,
-    /// How often the heap grows by little before the next probe.
-    left: u32,
+    /// How many huge pages may be backed before the next probe.
+    left: usize,
 }
 
 impl Density {
@@ -78,18 +114,23 @@ impl Density {
         self.is_dense
     }
 
-    /// How many of the next `count` huge pages, from the first one on, should be backed as such.
-    /// Looks at the last probe, with a few short system calls. `may_probe` is false where each
-    /// change of advice is one too many.
-    pub fn huge_of<O: Os>(&mut self, os: &O, count: usize, purpose: Use, may_probe: bool) -> usize {
-        if let Some((addr, len)) = self.probe
-            && let Some(is_dense) = look(os, addr, len)
+    /// How many of `count` huge pages that come into use together should be backed as such. Looks
+    /// at the last probe, with a few short system calls. If it was dense, `between` huge pages
+    /// may be backed before the next one. `may_probe` is false where each change of advice is
+    /// one too many.
+    pub fn huge_of<O: Os>(
+        &mut self,
+        os: &O,
+        count: usize,
+        between: usize,
+        may_probe: bool,
+    ) -> usize {
+        if let Some(addr) = self.probe
+            && let Some(is_dense) = look(os, addr)
         {
             self.probe = None;
-            if self.is_dense != Some(is_dense) {
-                self.is_dense = Some(is_dense);
-                self.left = DISTANCE_OF_BLOCKS;
-            }
+            self.is_dense = Some(is_dense);
+            self.left = if is_dense { between } else { 0 };
         }
         if self.is_dense != Some(true) {
             return 0;
@@ -97,41 +138,31 @@ impl Density {
         if !may_probe {
             return count;
         }
-        if count >= MOST_WHOLE && purpose != Use::Spans {
-            return count - 1;
-        }
-        if self.left > 0 {
-            self.left -= 1;
-            return count;
-        }
-        self.left = match purpose {
-            Use::Spans => DISTANCE_OF_SPANS,
-            Use::Blocks | Use::LongerBlock => DISTANCE_OF_BLOCKS,
-        };
-        0
+        let backed = self.left.min(if count < MOST_WHOLE { count } else { count - 1 });
+        self.left -= backed;
+        backed
     }
 
-    /// Notes that `len` huge pages from `addr` on were mapped, and not backed by huge ones.
-    pub fn note_probe(&mut self, addr: usize, len: usize) {
-        self.probe = Some((addr, len));
+    /// Notes that the huge page at `addr` comes into use without being backed.
+    pub fn note_probe(&mut self, addr: usize) {
+        self.probe = Some(addr);
     }
 }
 
-/// Whether most of the pages in the `len` huge pages from `addr` on that came into use are
-/// resident. `None` if too few did.
-fn look<O: Os>(os: &O, addr: usize, len: usize) -> Option<bool> {
+/// Whether most of the pages of the huge page at `huge` that came into use are resident. `None` if
+/// too few did.
+fn look<O: Os>(os: &O, huge: usize) -> Option<bool> {
     let page = os.page_size();
     let sample_bytes = (SAMPLE_PAGES * page).min(HUGE_SIZE);
+    // SAFETY: the record of a huge page that the heap has mapped; records are never freed, and the
+    // caller holds the lock.
+    let record = unsafe { &*record(huge) };
+    if record.has_absent {
+        return None;
+    }
     let (mut used, mut resident) = (0, 0);
     for sample in 0..SAMPLES {
-        let huge = addr + (sample * len / SAMPLES) * HUGE_SIZE;
         let offset = sample * (HUGE_SIZE / SAMPLES) / sample_bytes * sample_bytes;
-        // SAFETY: the record of a huge page that the heap has mapped; records are never freed, and
-        // the caller holds the lock.
-        let record = unsafe { &*record(huge) };
-        if record.has_absent {
-            continue;
-        }
         let mut flags = [0; SAMPLE_PAGES];
         let flags = &mut flags[..sample_bytes / page];
         if !os.residency(huge + offset, flags) {

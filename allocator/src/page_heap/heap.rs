@@ -68,7 +68,7 @@ pub(super) struct Inner {
     /// Sizes of large and direct blocks.
     pub large_sizes: LargeSizes,
     pub decay: Decay,
-    /// How densely what the heap grew by is used, for each kind of `Use`.
+    /// How densely memory is touched, for each kind of `Use`.
     pub densities: [Density; KINDS],
     pub teardown: Teardown,
     /// Most bytes that a call asked for since the last `excess`.

@@ -4,6 +4,7 @@
 //! that no `free` takes a block of theirs for the program's; and a heap that ends gives many of
 //! them back under one hold of the lock.
 
+use super::density::Use;
 use super::heap::{Allocated, PageHeap};
 use crate::base::list::List;
 use crate::os::Os;
@@ -29,7 +30,7 @@ impl<O: Os> PageHeap<O> {
     ) -> Option<Allocated> {
         let align = class.span_align();
         let span = self.allocate_as(SpanState::OfHeap, pages, class, |inner| {
-            inner.take_pages(&self.os, pages.0, align.0)
+            inner.take_pages(&self.os, pages.0, align.0, Use::is_small(class))
         })?;
         // SAFETY: the span was just allocated, and nobody else knows it.
         unsafe { (*span.as_ptr()).set_heap(number) };

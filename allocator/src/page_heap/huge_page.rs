@@ -140,6 +140,11 @@ impl HugePage {
         huge
     }
 
+    /// What the kernel was asked for: the two fields that say so.
+    pub const fn asked(&self) -> (bool, bool) {
+        (self.huge_backed, self.broken_up)
+    }
+
     /// Address of page `index`.
     pub const fn page_addr(&self, index: usize) -> usize {
         self.addr + (index << PAGE_SHIFT)

@@ -200,7 +200,7 @@ impl Inner {
         }
         let first = match self.ranges.take_with_room(count) {
             Some(first) => first,
-            None => self.take_range(os, count, Use::LongerBlock)?,
+            None => self.take_range(os, count)?,
         };
         // SAFETY: records are never freed.
         let start = unsafe { (*first).page(index) };
@@ -212,6 +212,7 @@ impl Inner {
             unsafe { self.ranges.insert(first, count) };
             return None;
         }
+        self.back(os, first, count, Use::LongerBlock);
         self.take_run(start, pages);
         // What is left of the huge pages in front of the block and behind it is filed with it.
         Some(start)
@@ -317,10 +318,7 @@ fn advise_as_before<O: Os>(os: &O, start: PageId, pages: usize) {
     let never = parameters::huge_pages() == HugePages::Never;
     let (end, mut at) = (start.plus(pages), start);
     // SAFETY: records are never freed, and the caller holds the lock.
-    let asked = |at: PageId| unsafe {
-        let huge = record(at.addr());
-        ((*huge).huge_backed, (*huge).broken_up)
-    };
+    let asked = |at: PageId| unsafe { (*record(at.addr())).asked() };
     while at < end {
         let (backed, broken_up) = asked(at);
         let mut next = at;

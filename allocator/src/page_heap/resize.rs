@@ -7,6 +7,8 @@
 //! free space behind it, if there is one. That is an order of search and no reservation: it costs
 //! no memory, and other blocks may take the space. All of this runs under the page heap's lock.
 
+use super::density::Use;
+use super::filler::Filler;
 use super::heap::{Allocated, Inner, PageHeap};
 use super::huge_page::HugeState;
 use super::huge_ranges::record;
@@ -35,7 +37,7 @@ impl<O: Os> PageHeap<O> {
             unsafe { inner.give_pages(record.start.plus(pages.0), cut, 0) };
         } else if pages > old
             && !(inner.admits(Length(pages.0 - old.0).bytes())
-                && inner.take_behind(record.start.plus(old.0), pages.0 - old.0))
+                && inner.take_behind(&self.os, record.start.plus(old.0), pages.0 - old.0))
         {
             return false;
         }
@@ -55,15 +57,15 @@ impl<O: Os> PageHeap<O> {
     pub fn allocate_growing(&self, pages: Length, align: Length) -> Option<Allocated> {
         self.allocate_by(pages, SizeClass::NONE, |inner| {
             inner
-                .take_with_room(pages.0, align.0)
-                .or_else(|| inner.take_pages(&self.os, pages.0, align.0))
+                .take_with_room(&self.os, pages.0, align.0)
+                .or_else(|| inner.take_pages(&self.os, pages.0, align.0, false))
         })
     }
 }
 
 impl Inner {
     /// Takes the `pages` pages from `start` on, right behind a block's, if all of them are free.
-    fn take_behind(&mut self, start: PageId, pages: usize) -> bool {
+    fn take_behind<O: Os>(&mut self, os: &O, start: PageId, pages: usize) -> bool {
         let here = match start.in_huge() {
             0 => 0,
             index => pages.min(PAGES_PER_HUGE - index),
@@ -92,6 +94,7 @@ impl Inner {
             // SAFETY: `head` is the first record of a free range with at least this many huge
             // pages.
             unsafe { self.ranges.take_front(head, wanted) };
+            self.back(os, head, wanted, Use::LongerBlock);
         }
         self.take_run(start, pages);
         true
@@ -100,13 +103,27 @@ impl Inner {
     /// Takes `pages` pages at a multiple of `align` with as many free ones behind them, as far as
     /// the huge page goes if they are in one. The first, and whether all read as zero; `None` where
     /// there is no such place.
-    fn take_with_room(&mut self, pages: usize, align: usize) -> Option<(PageId, bool)> {
-        let (huge, index) = if pages < PAGES_PER_HUGE {
-            let request = (2 * pages).min(PAGES_PER_HUGE);
-            let found = self.fillers.iter().find_map(|filler| filler.find(request, align));
-            found.or_else(|| self.ranges.take(1).map(|huge| (huge, 0)))?
-        } else {
-            (self.ranges.take_with_room(pages.div_ceil(PAGES_PER_HUGE))?, 0)
+    fn take_with_room<O: Os>(
+        &mut self,
+        os: &O,
+        pages: usize,
+        align: usize,
+    ) -> Option<(PageId, bool)> {
+        let in_one = |filler: &Filler| filler.find((2 * pages).min(PAGES_PER_HUGE), align);
+        let found =
+            (pages < PAGES_PER_HUGE).then(|| self.fillers.iter().find_map(in_one)).flatten();
+        let (huge, index) = match found {
+            Some(place) => place,
+            None => {
+                let count = pages.div_ceil(PAGES_PER_HUGE);
+                let first = if pages < PAGES_PER_HUGE {
+                    self.ranges.take(1)
+                } else {
+                    self.ranges.take_with_room(count)
+                };
+                self.back(os, first?, count, Use::LongerBlock);
+                (first?, 0)
+            }
         };
         // SAFETY: records are never freed.
         let start = unsafe { (*huge).page(index) };

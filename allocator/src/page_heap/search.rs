@@ -32,15 +32,16 @@ impl Inner {
         os: &O,
         pages: usize,
         align: usize,
+        is_small: bool,
     ) -> Option<(PageId, bool)> {
         if pages * PAGE_SIZE <= VOLUME_MAX_BLOCK {
-            return self.take_few(os, pages, align, Use::Spans);
+            return self.take_few(os, pages, align, is_small);
         }
         let free = self.free_resident;
         let found = if pages > PAGES_PER_HUGE {
             self.take_huge(os, pages)
         } else {
-            self.take_few(os, pages, align, Use::Blocks)
+            self.take_few(os, pages, align, is_small)
         };
         if found.is_some() {
             self.decay.note_missed((self.free_resident + pages).saturating_sub(free));
@@ -55,13 +56,19 @@ impl Inner {
         os: &O,
         pages: usize,
         align: usize,
-        purpose: Use,
+        is_small: bool,
     ) -> Option<(PageId, bool)> {
         let found = self.fillers.iter().find_map(|filler| filler.find(pages, align));
         let (huge, index) = match found {
             Some(place) => place,
-            None => match self.take_range(os, 1, purpose) {
-                Some(huge) => (huge, 0),
+            None => match self.take_range(os, 1) {
+                Some(huge) => {
+                    // Where there are many borders, holes are not worth another one.
+                    if !leaves_holes(pages, align) || self.has_many_borders() {
+                        self.back(os, huge, 1, Use::of(pages, is_small));
+                    }
+                    (huge, 0)
+                }
                 None => self.grow_partly(os, pages, align)?,
             },
         };
@@ -75,25 +82,21 @@ impl Inner {
 
     /// Takes whole huge pages for `pages` pages; what the last one has left over stays free.
     fn take_huge<O: Os>(&mut self, os: &O, pages: usize) -> Option<(PageId, bool)> {
-        let first = self.take_range(os, pages.div_ceil(PAGES_PER_HUGE), Use::Blocks)?;
+        let count = pages.div_ceil(PAGES_PER_HUGE);
+        let first = self.take_range(os, count)?;
+        self.back(os, first, count, Use::Blocks);
         // SAFETY: records are never freed.
         let start = PageId::containing(unsafe { (*first).addr });
         Some((start, self.take_run(start, pages)))
     }
 
     /// Takes `count` contiguous free huge pages out of the ranges, growing the heap if need be.
-    /// `purpose` is what they are for.
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
-    pub(super) fn take_range<O: Os>(
-        &mut self,
-        os: &O,
-        count: usize,
-        purpose: Use,
-    ) -> Option<*mut HugePage> {
+    pub(super) fn take_range<O: Os>(&mut self, os: &O, count: usize) -> Option<*mut HugePage> {
         match self.ranges.take(count) {
             Some(first) => Some(first),
             None => {
-                let grown = self.grow(os, count, purpose).is_some();
+                let grown = self.grow(os, count).is_some();
                 if grown { self.ranges.take(count) } else { self.ranges.take_any(count) }
             }
         }

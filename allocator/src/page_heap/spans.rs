@@ -3,6 +3,7 @@
 //! This is what the central tier and large blocks call. Each operation takes the page heap's lock
 //! once, then releases, without the lock, what the limits and a decay time of 0 ask of it.
 
+use super::density::Use;
 use super::heap::{Allocated, Inner, PageHeap};
 use crate::base::probe::probe;
 use crate::config::PAGES_PER_HUGE;
@@ -28,7 +29,9 @@ impl<O: Os> PageHeap<O> {
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub fn allocate(&self, pages: Length, align: Length, class: SizeClass) -> Option<Allocated> {
         debug_assert!(pages.0 > 0 && align.0.is_power_of_two() && align.0 <= PAGES_PER_HUGE);
-        self.allocate_by(pages, class, |inner| inner.take_pages(&self.os, pages.0, align.0))
+        self.allocate_by(pages, class, |inner| {
+            inner.take_pages(&self.os, pages.0, align.0, Use::is_small(class))
+        })
     }
 
     /// The same with pages that `take` finds and marks as used. `take` returns the first page and

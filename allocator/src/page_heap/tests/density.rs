@@ -2,6 +2,7 @@
 
 use super::model::Model;
 use crate::config::{HUGE_SIZE, PAGE_SIZE, PAGES_PER_HUGE, THP_MIN_HUGE_SMALL};
+use crate::page::size_class::SizeClass;
 
 /// Blocks after which every kind of use has a result.
 const TO_LEARN: usize = 2 * THP_MIN_HUGE_SMALL;
@@ -50,6 +51,38 @@ fn a_program_that_changes_its_ways_is_noticed_either_way() {
     model.drain();
 }
 
+/// Whatever is allocated next, small blocks and large ones: where dense memory is followed by
+/// sparse, no more huge pages are asked for than 8 or a fourth of the heap.
+#[test]
+fn what_a_program_that_becomes_sparse_has_of_huge_pages_is_bounded() {
+    for pages in [2, 8, 100, PAGES_PER_HUGE, 5 * PAGES_PER_HUGE / 2, 20 * PAGES_PER_HUGE] {
+        let mut model = Model::new();
+        huge_ones(&mut model, TO_LEARN);
+        let most = 8.max(model.heap.huge_pages() / 4);
+        model.os().set_dense(false);
+        let mut asked = 0;
+        let before = model.blocks.len();
+        for _ in 0..(64 * PAGES_PER_HUGE).div_ceil(pages) {
+            assert!(model.allocate(pages, 1));
+        }
+        let mut last = 0;
+        let mut places: Vec<_> = model.blocks[before..]
+            .iter()
+            .flat_map(|block| {
+                (block.addr & !(HUGE_SIZE - 1)..block.addr + block.bytes).step_by(HUGE_SIZE)
+            })
+            .collect();
+        places.sort_unstable();
+        for place in places {
+            asked += usize::from(place != last && model.os().wants_huge(place));
+            last = place;
+        }
+        assert!(asked <= most, "{asked} huge pages for blocks of {pages} pages, not {most}");
+        model.check();
+        model.drain();
+    }
+}
+
 /// Spans of size classes are dense beside sparse blocks, and have their own huge pages.
 #[test]
 fn kinds_of_use_are_told_apart() {
@@ -57,9 +90,10 @@ fn kinds_of_use_are_told_apart() {
     model.os().set_dense(false);
     huge_ones(&mut model, TO_LEARN);
     model.os().set_dense(true);
+    let class = SizeClass::of(64).unwrap();
     let spans = |model: &mut Model, count| {
         let huge = (0..count).filter(|_| {
-            assert!(model.allocate(8, 1));
+            assert!(model.allocate_small(class, 8));
             let addr = model.blocks.last().expect("a block").addr;
             model.os().wants_huge(addr)
         });
