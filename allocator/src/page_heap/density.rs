@@ -2,10 +2,10 @@
 //!
 //! With a huge page, a first touch makes 2 MiB resident. That is cheap where all of them are needed
 //! and dear where few are: in large hash tables, bitmaps, arenas and sparse arrays. How much of its
-//! memory a program touches is not known before. So some of it comes into use without huge pages, as
-//! a *probe*, and when more is needed for the same kind of use, a look tells how much of the probe
-//! is resident now. A dense probe allows a number of huge pages, then there is another one. So where
-//! a program becomes sparse, no more than that is resident for nothing.
+//! memory a program touches is not known before. So some of it comes into use without huge pages,
+//! as a *probe*, and when more is needed for the same kind of use, a look tells how much of the
+//! probe is resident now. A dense probe allows a number of huge pages, then there is another one.
+//! So where a program becomes sparse, no more than that is resident for nothing.
 //!
 //! A direct block gets huge pages only when it grows, and only for what is seen of itself: a
 //! program has few of them, and what another one was used for tells nothing. Of such a block those
@@ -115,9 +115,9 @@ impl Density {
     }
 
     /// How many of `count` huge pages that come into use together should be backed as such. Looks
-    /// at the last probe, with a few short system calls. If it was dense, `between` huge pages
-    /// may be backed before the next one. `may_probe` is false where each change of advice is
-    /// one too many.
+    /// at the last probe, with a few short system calls. If it was dense, `between` huge pages may
+    /// be backed before the next one. `may_probe` is false where each change of advice is one too
+    /// many.
     pub fn huge_of<O: Os>(
         &mut self,
         os: &O,
