@@ -147,8 +147,8 @@ pub const THP_MIN_HUGE_LARGE: usize = 4;
 /// the first touch of what was added makes up to 2 MiB resident, which is half of a block that grew
 /// from 2 to 4 MiB.
 pub const THP_MIN_HUGE_LONGER: usize = 4;
-/// Heap size in huge pages as for large blocks, for smaller ones and spans. Later,
-/// because they are touched bit by bit, and up to 2 MiB more are resident.
+/// Heap size in huge pages as for large blocks, for smaller ones and spans. Later, because they are
+/// touched bit by bit, and up to 2 MiB more are resident.
 pub const THP_MIN_HUGE_SMALL: usize = 8;
 
 /// Milliseconds that free pages stay resident by default before they go back to the OS.

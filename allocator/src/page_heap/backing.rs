@@ -59,11 +59,10 @@ pub(super) fn is_border(addr: usize) -> bool {
     }
 }
 
-/// The borders at either end of the `len` huge pages from `addr` on. The caller holds the page
-/// heap's lock.
+/// The borders at either end of the huge page at `addr`. The caller holds the page heap's lock.
 #[unsafe(link_section = ".text.hot.stratalloc_small")]
-fn borders_around(addr: usize, len: usize) -> usize {
-    usize::from(is_border(addr)) + usize::from(is_border(addr + len * HUGE_SIZE))
+fn borders_around(addr: usize) -> usize {
+    usize::from(is_border(addr)) + usize::from(is_border(addr + HUGE_SIZE))
 }
 
 impl Inner {
@@ -170,9 +169,9 @@ impl Inner {
         addr: usize,
         change: impl FnOnce(&mut Self) -> T,
     ) -> T {
-        let before = borders_around(addr, 1);
+        let before = borders_around(addr);
         let result = change(self);
-        self.borders = self.borders + borders_around(addr, 1) - before;
+        self.borders = self.borders + borders_around(addr) - before;
         result
     }
 

@@ -50,7 +50,7 @@ impl Use {
         class.index().wrapping_sub(1) < OF_A_PAGE
     }
 
-    /// What a span of `pages` pages for objects of `class` is.
+    /// What a span of `pages` pages is; `is_small` as by the function of that name.
     pub fn of(pages: usize, is_small: bool) -> Self {
         if is_small {
             Self::Small

@@ -8,7 +8,6 @@
 //! no memory, and other blocks may take the space. All of this runs under the page heap's lock.
 
 use super::density::Use;
-use super::filler::Filler;
 use super::heap::{Allocated, Inner, PageHeap};
 use super::huge_page::HugeState;
 use super::huge_ranges::record;
@@ -109,20 +108,22 @@ impl Inner {
         pages: usize,
         align: usize,
     ) -> Option<(PageId, bool)> {
-        let in_one = |filler: &Filler| filler.find((2 * pages).min(PAGES_PER_HUGE), align);
-        let found =
-            (pages < PAGES_PER_HUGE).then(|| self.fillers.iter().find_map(in_one)).flatten();
+        let is_part = pages < PAGES_PER_HUGE;
+        let found = if is_part {
+            let request = (2 * pages).min(PAGES_PER_HUGE);
+            self.fillers.iter().find_map(|filler| filler.find(request, align))
+        } else {
+            None
+        };
         let (huge, index) = match found {
             Some(place) => place,
             None => {
                 let count = pages.div_ceil(PAGES_PER_HUGE);
-                let first = if pages < PAGES_PER_HUGE {
-                    self.ranges.take(1)
-                } else {
-                    self.ranges.take_with_room(count)
-                };
-                self.back(os, first?, count, Use::LongerBlock);
-                (first?, 0)
+                let ranges = &mut self.ranges;
+                let found = if is_part { ranges.take(1) } else { ranges.take_with_room(count) };
+                let first = found?;
+                self.back(os, first, count, Use::LongerBlock);
+                (first, 0)
             }
         };
         // SAFETY: records are never freed.

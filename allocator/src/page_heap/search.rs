@@ -25,7 +25,7 @@ const fn leaves_holes(pages: usize, align: usize) -> bool {
 
 impl Inner {
     /// Finds `pages` free pages and marks them used. Returns the first and whether all read as
-    /// zero.
+    /// zero. `is_small` says whether they are a span of small objects (`Use::is_small`).
     #[unsafe(link_section = ".text.hot.stratalloc_small")]
     pub(super) fn take_pages<O: Os>(
         &mut self,

@@ -119,7 +119,7 @@ static ALL: [Parameter; 20] = [
         name: "huge_pages",
         kind: Kind::Choice { words: &["never", "auto", "always"] },
         default: HugePages::Auto as usize,
-        meaning: "Whether the kernel is asked for transparent huge pages when the heap grows; \
+        meaning: "Whether the kernel is asked for transparent huge pages when memory is taken; \
                   auto: once the heap has 16 MiB, for blocks of more than 256 KiB 8 MiB, where \
                   memory is touched densely, and not with decay_ms=0.",
         cost: "always: small programs take up to 2 MiB more. never: first touch costs about five \
