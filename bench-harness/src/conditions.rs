@@ -9,6 +9,7 @@
 //! bounds say when a run is worth repeating, not when it is right: what disturbs less is noise,
 //! which the intervals allow for.
 
+use crate::machine::{number, read};
 use crate::measure::{Measurement, Usage};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -121,9 +122,9 @@ struct Counters {
 
 impl Counters {
     fn read() -> Self {
-        let (busy, steal) = ticks(&text("/proc/stat"));
-        let waited = |of: &str| total(&text(&format!("/proc/pressure/{of}")));
-        let pages = text("/proc/vmstat");
+        let (busy, steal) = ticks(&read("/proc/stat"));
+        let waited = |of: &str| total(&read(format!("/proc/pressure/{of}")));
+        let pages = read("/proc/vmstat");
         Self {
             busy_s: busy as f64 / ticks_per_second(),
             steal_s: steal as f64 / ticks_per_second(),
@@ -148,8 +149,8 @@ impl Before {
         let elapsed_s = self.clock.elapsed().as_secs_f64();
         let processors = crate::machine::online() as f64;
         let mut conditions = between(&self.counters, &Counters::read(), elapsed_s, processors);
-        let memory = text("/proc/meminfo");
-        let load = text("/proc/loadavg");
+        let memory = read("/proc/meminfo");
+        let load = read("/proc/loadavg");
         conditions.load = load.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
         conditions.mhz = frequency();
         conditions.page_cache_mib = number(&memory, "Cached:") / 1024;
@@ -212,10 +213,6 @@ fn short(share: f64) -> f64 {
     (share * 1e4).round() / 1e4
 }
 
-fn text(path: &str) -> String {
-    fs::read_to_string(path).unwrap_or_default()
-}
-
 /// Busy and stolen ticks of all processors, from `/proc/stat`. Waiting for a disk is not busy;
 /// guests are in the user's time already.
 fn ticks(stat: &str) -> (u64, u64) {
@@ -239,15 +236,6 @@ fn total(pressure: &str) -> Option<u64> {
     line.split_once("total=")?.1.trim().parse().ok()
 }
 
-/// The number behind `name` at the start of a line; zero where there is none.
-fn number(text: &str, name: &str) -> u64 {
-    let found = text.lines().find_map(|line| {
-        let mut words = line.split_whitespace();
-        (words.next()? == name).then(|| words.next()?.parse().ok())?
-    });
-    found.unwrap_or(0)
-}
-
 /// Mean frequency of the processors now, in MHz: by `cpufreq`, or else by `/proc/cpuinfo`, which in
 /// a virtual machine may name what the processor is sold as.
 fn frequency() -> Option<f64> {
@@ -258,7 +246,7 @@ fn frequency() -> Option<f64> {
     });
     let mut all: Vec<f64> = khz.map(|khz| khz / 1e3).collect();
     if all.is_empty() {
-        let lines = text("/proc/cpuinfo");
+        let lines = read("/proc/cpuinfo");
         let named = lines.lines().filter(|line| line.starts_with("cpu MHz"));
         all = named.filter_map(|line| line.split_once(':')?.1.trim().parse().ok()).collect();
     }

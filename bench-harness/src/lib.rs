@@ -11,6 +11,7 @@
 //!  driver             find the runners, prove them, run them in rounds
 //!  results            the result file;  statistics, summary, standing, compare: what it says
 //!  child              what a runner does: prepare, measure, prove, print one line of JSON
+//!  host_memory         touches a virtual machine's memory before anything is timed
 //!  conditions          what the machine did while something ran
 //!  measure            clock, processor time, faults, resident memory over time
 //!  latency            loads whose every call is timed, for the rare long ones
@@ -38,6 +39,7 @@ pub mod measure;
 pub mod latency;
 pub mod scenarios;
 
+pub mod host_memory;
 pub mod machine;
 
 pub mod conditions;

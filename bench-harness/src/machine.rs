@@ -38,6 +38,18 @@ pub struct Machine {
     pub glibc: String,
     /// Processes ready to run, averaged over the minute before the start: noise from elsewhere.
     pub load: String,
+    /// Free memory that was touched before the first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched: Option<Touched>,
+}
+
+/// What was touched before the first run, and how long it took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Touched {
+    /// Memory that was free then.
+    pub mib: u64,
+    /// How long that took.
+    pub seconds: f64,
 }
 
 impl Machine {
@@ -65,6 +77,7 @@ impl Machine {
                 .to_owned(),
             glibc: glibc(),
             load: read("/proc/loadavg").split(' ').next().unwrap_or("").to_owned(),
+            touched: None,
         }
     }
 }
@@ -88,12 +101,22 @@ pub fn glibc() -> String {
     version.to_string_lossy().into_owned()
 }
 
-fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(path)).unwrap_or_default()
+/// The text of a file; nothing where it cannot be read.
+pub(crate) fn read(path: impl AsRef<Path>) -> String {
+    fs::read_to_string(path).unwrap_or_default()
+}
+
+/// The number behind `name` at the start of a line; zero where there is none.
+pub(crate) fn number(text: &str, name: &str) -> u64 {
+    let found = text.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        (words.next()? == name).then(|| words.next()?.parse().ok())?
+    });
+    found.unwrap_or(0)
 }
 
 /// What stands behind `name :` in a file of `/proc`.
-fn field<'a>(text: &'a str, name: &str) -> &'a str {
+pub(crate) fn field<'a>(text: &'a str, name: &str) -> &'a str {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
     value.map_or("", |(_, value)| value.trim())
 }

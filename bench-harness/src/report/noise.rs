@@ -2,6 +2,7 @@
 
 use super::format::{memory, plural};
 use crate::conditions::{Conditions, Disturbance, FOREIGN, STEAL};
+use crate::machine::Touched;
 use crate::results::Results;
 use crate::statistics::median;
 
@@ -62,6 +63,11 @@ pub fn facts(results: &Results) -> Vec<(&'static str, String)> {
         _ => "not random: what a layout gains or loses is in the figures",
     };
     facts.push(("Addresses", layout.to_owned()));
+    if let Some(Touched { mib, seconds }) = results.machine.touched {
+        let memory = memory((mib << 10) as f64);
+        let touched = format!("{memory} in {seconds:.0} s, so that the host has it ready");
+        facts.push(("Touched before the first run", touched));
+    }
     facts
 }
 
@@ -138,6 +144,18 @@ pub(crate) mod tests {
             });
         }
         results
+    }
+
+    #[test]
+    fn it_is_said_what_was_touched_before() {
+        let mut results = sample();
+        let told = |results: &Results| {
+            facts(results).into_iter().find(|(name, _)| name.starts_with("Touched"))
+        };
+        assert_eq!(told(&results), None);
+        results.machine.touched = Some(Touched { mib: 20_480, seconds: 38.4 });
+        let (_, value) = told(&results).expect("it is told");
+        assert_eq!(value, "20.0 GiB in 38 s, so that the host has it ready");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::args::Latency;
 use crate::chosen::choose_runners;
 use crate::progress::Count;
-use crate::run::default_folder;
+use crate::run::{MOST_TOUCHING, default_folder, touch_memory};
 use crate::scenarios::earlier;
 use crate::{Problem, write_report};
 use bench_harness::driver::{self, Pace, Runner};
@@ -25,6 +25,8 @@ pub fn latency(arguments: &Latency) -> Result<(), Problem> {
     // The seed is that of the loads while they run; the file keeps the rounds'.
     let seed = std::mem::replace(&mut results.plan.seed, arguments.seed);
     let pace = arguments.pace();
+    let series = driver::latency_estimate(loads.len(), runners.len(), pace);
+    touch_memory(&mut results, series, MOST_TOUCHING);
     // Should this fail, later ones may succeed; only the last one, when all is done, has to.
     time_all(&mut results, &runners, &loads, pace, |results| drop(results.save(&path)));
     results.plan.seed = seed;

@@ -8,6 +8,7 @@ use crate::traces;
 use crate::{Problem, runner_folder, write_report};
 use bench_harness::child::UNABLE;
 use bench_harness::driver::{self, Limits, Manner, Runner};
+use bench_harness::host_memory::touch_free_memory;
 use bench_harness::latency::Load;
 use bench_harness::machine::Machine;
 use bench_harness::results::{Failure, LatencyRun, Plan, Results, WorkloadFacts};
@@ -105,6 +106,8 @@ fn measure(
         limits.rounds,
         limits.time.as_secs_f64() / 60.0
     );
+    let most = if arguments.only.is_empty() { MOST_TOUCHING } else { LITTLE_TOUCHING };
+    touch_memory(results, limits.time, most);
     if !chosen.scenarios.is_empty() {
         let manner = Manner {
             rest: Duration::from_secs_f64(REST),
@@ -155,6 +158,27 @@ fn measure(
     crate::programs::run(arguments, &chosen.programs, results, runners, limits, begin, &save);
     if !results.workloads.is_empty() {
         measure_workloads(arguments, results, runners, limits, begin, &save);
+    }
+}
+
+/// Part of the time that touching memory may take.
+const TOUCH_SHARE: f64 = 0.1;
+/// And the most.
+pub const MOST_TOUCHING: Duration = Duration::from_secs(60);
+/// The most where a few workloads are looked at, over and over: enough for memory that is there
+/// already.
+const LITTLE_TOUCHING: Duration = Duration::from_secs(2);
+
+/// Touches the machine's free memory before a series that takes about so long, for `most` at most,
+/// and notes how much it was.
+pub fn touch_memory(results: &mut Results, series: Duration, most: Duration) {
+    let time = series.mul_f64(TOUCH_SHARE).min(most);
+    if let Some(touched) = touch_free_memory(time) {
+        eprintln!(
+            "touched {} MiB of free memory in {:.0} s, so that the host has it ready",
+            touched.mib, touched.seconds
+        );
+        results.machine.touched = Some(touched);
     }
 }
 
