@@ -1,13 +1,13 @@
 //! Touching a virtual machine's free memory once before anything is timed.
 //!
 //! A host gives a virtual machine memory when the machine first touches it, piece by piece, and at
-//! the cost of an exit to the host for each piece. What was touched once stays, mostly. So on a
-//! machine that was started a moment ago, huge pages come from memory that nobody has touched yet,
-//! and small ones mostly from what a process left behind a moment ago: what one allocator pays for
-//! the host's work, another does not, by chance and by its use of huge pages. (Measured on such a
-//! machine, 2026-12-01: 3.9 ms for a huge page, 0.25 ms when it is had for the second time, 0.8 ms
-//! for 512 small pages.) A machine that has been up for long has all its memory, and reports are
-//! about such machines.
+//! the cost of an exit to the host for each piece. So on a machine that was started a moment ago,
+//! huge pages come from memory that nobody has touched yet, and small ones mostly from what a
+//! process left behind a moment ago: what one allocator pays for the host's work, another does not,
+//! by chance and by its use of huge pages. (Measured on such a machine, 2026-12-01: 3.9 ms for a
+//! huge page, 0.25 ms when it is had for the second time, 0.8 ms for 512 small pages.) What was
+//! touched stays, unless the machine reports free memory to its host, which takes it back some
+//! minutes later: there this helps the first minutes alone (docs/statistics.md).
 
 use crate::machine::{Touched, cpus, field, number, read};
 use std::path::{Path, PathBuf};
