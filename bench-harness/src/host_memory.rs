@@ -6,8 +6,8 @@
 //! process left behind a moment ago: what one allocator pays for the host's work, another does not,
 //! by chance and by its use of huge pages. (Measured on such a machine, 2026-12-01: 3.9 ms for a
 //! huge page, 0.25 ms when it is had for the second time, 0.8 ms for 512 small pages.) What was
-//! touched stays, unless the machine reports free memory to its host, which takes it back some
-//! minutes later: there this helps the first minutes alone (docs/statistics.md).
+//! touched stays, unless the machine reports free memory to its host, which takes it back within
+//! seconds: there this helps what follows at once, and no more (docs/statistics.md).
 
 use crate::machine::{Touched, cpus, field, number, read};
 use std::path::{Path, PathBuf};
