@@ -11,6 +11,7 @@
 //! the call may still be on their way to the caches at the second reading, as they are for the
 //! program that made the call. On aarch64 it is `isb; mrs cntvct_el0; isb`.
 
+use crate::machine::{has_flag, read};
 use std::time::Instant;
 
 /// The counter, in ticks.
@@ -71,10 +72,8 @@ pub fn is_steady() -> bool {
     if !cfg!(target_arch = "x86_64") {
         return true;
     }
-    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpuinfo.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
-    let has = |flag| flags.split_whitespace().any(|word| word == flag);
-    has("constant_tsc") && has("nonstop_tsc")
+    let cpuinfo = read("/proc/cpuinfo");
+    ["constant_tsc", "nonstop_tsc"].iter().all(|flag| has_flag(&cpuinfo, flag))
 }
 
 /// Relates ticks to nanoseconds of `CLOCK_MONOTONIC` over the time since it was made.

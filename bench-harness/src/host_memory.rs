@@ -9,7 +9,7 @@
 //! touched stays, unless the machine reports free memory to its host, which takes it back within
 //! seconds: there this helps what follows at once, and no more (docs/statistics.md).
 
-use crate::machine::{Touched, cpus, field, number, read};
+use crate::machine::{Touched, cgroup, cpus, field, has_flag, number, read};
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::thread;
@@ -32,8 +32,7 @@ pub fn touch_free_memory(time: Duration) -> Option<Touched> {
 /// Whether there may be a host below this machine. x86 processors tell; others are taken for
 /// virtual.
 fn is_virtual(cpuinfo: &str) -> bool {
-    let flags = field(cpuinfo, "flags");
-    flags.is_empty() || flags.split(' ').any(|flag| flag == "hypervisor")
+    field(cpuinfo, "flags").is_empty() || has_flag(cpuinfo, "hypervisor")
 }
 
 /// Touches chunks, by a thread for each processor, until `room` has no more for each of them, or
@@ -103,18 +102,17 @@ fn room() -> u64 {
     let memory = read("/proc/meminfo");
     let of = |name| number(&memory, name) * 1024;
     let left = LEFT.max(of("MemTotal:") / LEFT_SHARE);
-    let groups = group_folders(&read("/proc/self/cgroup"));
+    let groups = group_folders(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"));
     let limits = groups.iter().filter_map(|folder| group_room(folder));
     limits.fold(of("MemFree:"), u64::min).saturating_sub(left)
 }
 
 /// The folders of the group of processes that this one belongs to, and of those around it, which
 /// may limit its memory.
-fn group_folders(groups: &str) -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
-    let within = Path::new(path).ancestors().map(|part| root.join(part));
-    within.chain([root.join("memory")]).collect()
+fn group_folders(mounts: &str, groups: &str) -> Vec<PathBuf> {
+    let around = cgroup(mounts, groups).into_iter();
+    let around = around.flat_map(|(root, own)| own.ancestors().map(|part| root.join(part)));
+    around.chain([PathBuf::from("/sys/fs/cgroup/memory")]).collect()
 }
 
 /// Bytes that a group may have besides what it has: by the files of the second version, or of the
@@ -170,7 +168,8 @@ mod tests {
     fn the_room_is_that_of_the_machine_and_of_the_groups_around_this_process() {
         let memory = read("/proc/meminfo");
         assert!(room() < number(&memory, "MemTotal:") * 1024);
-        let folders = group_folders("1:name=systemd:/x\n0::/user.slice/a.scope\n");
+        let mounts = "31 24 0:27 / /sys/fs/cgroup rw shared:8 - cgroup2 cgroup2 rw\n";
+        let folders = group_folders(mounts, "1:name=systemd:/x\n0::/user.slice/a.scope\n");
         let named: Vec<_> = folders.iter().filter_map(|folder| folder.to_str()).collect();
         let root = "/sys/fs/cgroup";
         assert_eq!(named[0], format!("{root}/user.slice/a.scope"));

@@ -57,7 +57,6 @@ impl Machine {
     pub fn look() -> Self {
         let cpuinfo = read("/proc/cpuinfo");
         let meminfo = read("/proc/meminfo");
-        let memory_kib = field(&meminfo, "MemTotal").split(' ').next().map(str::parse::<u64>);
         Self {
             date: date(SystemTime::now()),
             commit: commit(),
@@ -68,7 +67,7 @@ impl Machine {
             ),
             cpu: field(&cpuinfo, "model name").to_owned(),
             cpus: cpus(),
-            memory_mib: memory_kib.and_then(Result::ok).unwrap_or(0) / 1024,
+            memory_mib: number(&meminfo, "MemTotal:") / 1024,
             huge_pages: chosen(&read("/sys/kernel/mm/transparent_hugepage/enabled")),
             huge_pages_defrag: chosen(&read("/sys/kernel/mm/transparent_hugepage/defrag")),
             random_layout: read("/proc/sys/kernel/randomize_va_space").trim().to_owned(),
@@ -119,6 +118,20 @@ pub(crate) fn number(text: &str, name: &str) -> u64 {
 pub(crate) fn field<'a>(text: &'a str, name: &str) -> &'a str {
     let value = text.lines().find_map(|line| line.strip_prefix(name)?.split_once(':'));
     value.map_or("", |(_, value)| value.trim())
+}
+
+/// Whether an x86 processor has `flag`, by the text of `/proc/cpuinfo`.
+pub(crate) fn has_flag(cpuinfo: &str, flag: &str) -> bool {
+    field(cpuinfo, "flags").split_whitespace().any(|word| word == flag)
+}
+
+/// Where cgroups of the second version are mounted, and the group of this process in there: from
+/// what `/proc` says of mounts and groups.
+pub(crate) fn cgroup<'a>(mounts: &'a str, groups: &'a str) -> Option<(&'a Path, &'a Path)> {
+    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mounted = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
+    let root = mounted.split(' ').nth(4)?;
+    Some((Path::new(root), Path::new(group.trim_start_matches('/'))))
 }
 
 /// The word in brackets.

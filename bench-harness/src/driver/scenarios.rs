@@ -6,6 +6,7 @@
 
 use super::Runner;
 use crate::child::Answer;
+use crate::machine::{number, read};
 use crate::results::{Failure, Plan, Results, Shown};
 use crate::scenarios::{Observed, Scenario, Tuning};
 use crate::summary::BASELINE;
@@ -67,10 +68,8 @@ pub fn lanes() -> usize {
     const MOST: u64 = 8;
     /// What one of them takes with a wasteful allocator.
     const EACH_KIB: u64 = 1 << 20;
-    let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let field = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = field.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    (kib.unwrap_or(0) / EACH_KIB).clamp(1, MOST) as usize
+    let kib = number(&read("/proc/meminfo"), "MemAvailable:");
+    (kib / EACH_KIB).clamp(1, MOST) as usize
 }
 
 /// Seconds that a process is taken to need which does not sleep.

@@ -8,6 +8,7 @@
 
 use super::super::{Context, Load, Trouble, on_threads};
 use super::Mix;
+use crate::machine::{cgroup, read};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -47,7 +48,6 @@ struct Group {
 impl Group {
     /// Makes one and moves into it, or says why that is impossible.
     fn make() -> Result<Self, String> {
-        let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let before = place(&read("/proc/self/mountinfo"), &read("/proc/self/cgroup"))
             .ok_or("there are no cgroups of version 2")?;
         // Beside the own group, where it has a parent in which the controller works; or in it,
@@ -100,10 +100,7 @@ impl Drop for Group {
 
 /// The folder of the process's cgroup, from what `/proc` says of mounts and groups.
 fn place(mounts: &str, groups: &str) -> Option<PathBuf> {
-    let group = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    let mounted = mounts.lines().find(|line| line.contains(" - cgroup2 "))?;
-    let folder = mounted.split(' ').nth(4)?;
-    Some(Path::new(folder).join(group.trim_start_matches('/')))
+    cgroup(mounts, groups).map(|(root, own)| root.join(own))
 }
 
 #[cfg(test)]
